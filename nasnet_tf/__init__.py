@@ -1,0 +1,25 @@
+"""NASNet (arXiv 1707.07012): search for convolutional cells, stack them into networks, train, export and use these.
+
+Importing this package imports neither TensorFlow nor gin; the names below are loaded when first used.
+"""
+
+import importlib
+
+_PUBLIC = {
+    "build_network": "nasnet_tf.models.network",
+    "NetworkConfig": "nasnet_tf.models.network",
+    "count_costs": "nasnet_tf.models.costs",
+    "load_genotype": "nasnet_tf.genotype",
+    "load_nasnet": "nasnet_tf.serving.hub",
+}
+__all__ = sorted(_PUBLIC)
+
+
+def __getattr__(name: str):
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'nasnet_tf' has no attribute {name!r}; public names are {', '.join(__all__)}")
+    return getattr(importlib.import_module(_PUBLIC[name]), name)
+
+
+def __dir__():
+    return __all__

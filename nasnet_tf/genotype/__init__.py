@@ -1,0 +1,31 @@
+"""Architectures as data: the protobuf schema, reading and writing, canonical form, the search space. Imports no TensorFlow."""
+
+from nasnet_tf.genotype.genotype_pb2 import Block, Branch, Cell, Combine, Genotype, Operation, Output
+from nasnet_tf.genotype.search_space import SearchSpace
+from nasnet_tf.genotype.spec import (
+    canonical,
+    format_genotype,
+    genotype_hash,
+    load_genotype,
+    parse_genotype,
+    published_genotypes,
+    validate,
+)
+
+__all__ = [
+    "Block",
+    "Branch",
+    "Cell",
+    "Combine",
+    "Genotype",
+    "Operation",
+    "Output",
+    "SearchSpace",
+    "canonical",
+    "format_genotype",
+    "genotype_hash",
+    "load_genotype",
+    "parse_genotype",
+    "published_genotypes",
+    "validate",
+]

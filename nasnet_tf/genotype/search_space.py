@@ -1,0 +1,118 @@
+"""The NASNet search space (paper section 3 and appendix B) as a fixed list of decisions.
+
+Every block takes five decisions, in the paper's order: the left input, the right input, the left operation, the right operation, the
+combine. A genotype is then 5 x num_blocks decisions for the normal cell followed by as many for the reduction cell, and every list of
+decisions within `sizes` is a valid genotype: invalid samples cannot arise.
+"""
+
+import dataclasses
+import random
+from collections.abc import Sequence
+
+from nasnet_tf.errors import InputError
+from nasnet_tf.genotype.genotype_pb2 import Cell, Combine, Genotype, Operation
+
+DECISIONS_PER_BLOCK = 5
+_ALL_OPERATIONS = tuple(name for name, number in Operation.items() if number)
+
+
+@dataclasses.dataclass(frozen=True)
+class SearchSpace:
+    """What may be decided.
+
+    Attributes:
+      num_blocks: blocks of a cell (B in the paper: 5, or 4 for NASNet-B and -C).
+      num_input_states: hidden states a cell reads (2; 4 for NASNet-B).
+      operations: names of the operations on offer.
+      combines: names of the combines on offer (plain ADD and CONCAT; -B and -C also the two normalized additions).
+      outputs: "concat_unused", one output of all blocks that no later block reads (NASNet-A, -C), or "each_block", every block an
+        output of its own (NASNet-B).
+    """
+
+    num_blocks: int = 5
+    num_input_states: int = 2
+    operations: tuple[str, ...] = _ALL_OPERATIONS
+    combines: tuple[str, ...] = ("ADD", "CONCAT")
+    outputs: str = "concat_unused"
+
+    def __post_init__(self):
+        for field in ("num_blocks", "num_input_states"):
+            if not (isinstance(getattr(self, field), int) and getattr(self, field) >= 1):
+                raise InputError(f"SearchSpace.{field}: expected an integer of 1 or more, got {getattr(self, field)!r}")
+        for field, enum in (("operations", Operation), ("combines", Combine)):
+            names = getattr(self, field)
+            object.__setattr__(self, field, tuple(names))
+            known = [name for name, number in enum.items() if number]
+            unknown = [name for name in names if name not in known]
+            if unknown or not names or len(set(names)) < len(names):
+                raise InputError(f"SearchSpace.{field}: expected different names out of {', '.join(known)}; got {list(names)}")
+        if self.outputs not in ("concat_unused", "each_block"):
+            raise InputError(f"SearchSpace.outputs: expected 'concat_unused' or 'each_block', got {self.outputs!r}")
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """How many choices each decision has."""
+        sizes = []
+        for block in range(self.num_blocks):
+            inputs = self.num_input_states + block
+            sizes += [inputs, inputs, len(self.operations), len(self.operations), len(self.combines)]
+        return tuple(sizes * 2)
+
+    def sample(self, rng: random.Random) -> tuple[int, ...]:
+        """Decisions drawn uniformly and independently: the paper's random search."""
+        return tuple(rng.randrange(size) for size in self.sizes)
+
+    def decode(self, decisions: Sequence[int], name: str = "") -> Genotype:
+        """The genotype of a list of decisions, each an int in [0, size)."""
+        decisions = [int(decision) for decision in decisions]
+        if len(decisions) != len(self.sizes):
+            raise InputError(f"expected {len(self.sizes)} decisions, got {len(decisions)}")
+        for place, (decision, size) in enumerate(zip(decisions, self.sizes, strict=True)):
+            if not 0 <= decision < size:
+                raise InputError(f"decision {place}: expected 0..{size - 1}, got {decision}")
+        half = len(decisions) // 2
+        return Genotype(
+            name=name,
+            num_input_states=self.num_input_states,
+            normal_cell=self._decode_cell(decisions[:half]),
+            reduction_cell=self._decode_cell(decisions[half:]),
+        )
+
+    def encode(self, genotype: Genotype) -> tuple[int, ...]:
+        """The decisions that `decode` turns into this genotype.
+
+        Raises:
+          InputError: the genotype is not in this space: other sizes, operations or combines, or outputs by another rule (NASNet-A as
+            released concatenates more states than the paper's rule).
+        """
+        decisions = []
+        try:
+            for cell in (genotype.normal_cell, genotype.reduction_cell):
+                for block in cell.blocks:
+                    decisions += [block.left.input, block.right.input]
+                    decisions += [self.operations.index(Operation.Name(side.operation)) for side in (block.left, block.right)]
+                    decisions.append(self.combines.index(Combine.Name(block.combine)))
+            decoded = self.decode(decisions, genotype.name)
+        except (InputError, ValueError) as error:
+            raise InputError(f"genotype {genotype.name!r} is not in this search space: {error}") from error
+        if decoded != genotype:
+            raise InputError(f"genotype {genotype.name!r} is not in this search space: its outputs do not follow {self.outputs!r}")
+        return tuple(decisions)
+
+    def _decode_cell(self, decisions: list[int]) -> Cell:
+        cell = Cell()
+        used = set()
+        for start in range(0, len(decisions), DECISIONS_PER_BLOCK):
+            left, right, left_operation, right_operation, combine = decisions[start : start + DECISIONS_PER_BLOCK]
+            block = cell.blocks.add(combine=Combine.Value(self.combines[combine]))
+            for side, state, operation in ((block.left, left, left_operation), (block.right, right, right_operation)):
+                side.input = state
+                side.operation = Operation.Value(self.operations[operation])
+            used |= {left, right}
+        created = range(self.num_input_states, self.num_input_states + self.num_blocks)
+        if self.outputs == "each_block":
+            for state in created:
+                cell.outputs.add(states=[state])
+        else:
+            cell.outputs.add(states=[state for state in created if state not in used])
+        return cell
