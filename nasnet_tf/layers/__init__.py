@@ -1,0 +1,1 @@
+"""Keras layers; they know nothing of cells."""

@@ -1,0 +1,109 @@
+"""Convolutions as the paper uses them: ReLU, convolution, batch normalization, in this order (appendix A.4)."""
+
+import math
+
+import keras
+import tensorflow as tf
+
+from nasnet_tf.layers.normalization import BatchNorm, LayerStyle
+
+
+def slim_initializer(fan_out: int) -> keras.initializers.Initializer:
+    """Variance scaling of TF-slim: factor 2, fan-out, truncated normal with slim's constant 1.3 for the truncated tails."""
+    return keras.initializers.TruncatedNormal(stddev=math.sqrt(1.3 * 2.0 / fan_out))
+
+
+def add_kernel(layer: keras.layers.Layer, name: str, shape: tuple[int, ...]):
+    """A convolution kernel [height, width, in, out]. A depthwise one is [height, width, in, 1]; slim takes its fan-out as height * width."""
+    return layer.add_weight(name=name, shape=shape, initializer=slim_initializer(shape[0] * shape[1] * shape[3]))
+
+
+class ConvBn(keras.layers.Layer):
+    """[ReLU,] convolution without bias, batch normalization.
+
+    float [batch, height, width, in] -> float [batch, ceil(height / stride), ceil(width / stride), filters] ("same" padding).
+    """
+
+    def __init__(self, filters: int, style: LayerStyle, kernel_size=(1, 1), stride=1, activation=True, padding="SAME", **kwargs):
+        super().__init__(**kwargs)
+        self.filters, self.style, self.kernel_size, self.activation, self.padding = filters, style, kernel_size, activation, padding
+        self.strides = (stride, stride) if isinstance(stride, int) else stride
+        self.bn = BatchNorm(style, name="bn")
+
+    def build(self, input_shape):
+        self.kernel = add_kernel(self, "kernel", (*self.kernel_size, input_shape[-1], self.filters))
+        self.bn.build((None, None, None, self.filters))
+        self.built = True
+
+    def call(self, inputs):
+        hidden = self.style.activation(inputs) if self.activation else inputs
+        return self.bn(tf.nn.conv2d(hidden, self.kernel, self.strides, self.padding))
+
+
+class SeparableConv(keras.layers.Layer):
+    """A depthwise-separable convolution applied twice, the stride in the first; nothing between depthwise and pointwise part."""
+
+    def __init__(self, filters: int, style: LayerStyle, kernel_size: int, stride=1, **kwargs):
+        super().__init__(**kwargs)
+        self.filters, self.style, self.kernel_size, self.strides = filters, style, kernel_size, (stride, 1)
+        self.bn_1, self.bn_2 = BatchNorm(style, name="bn_1"), BatchNorm(style, name="bn_2")
+
+    def build(self, input_shape):
+        size = self.kernel_size
+        self.depthwise_1 = add_kernel(self, "depthwise_1_kernel", (size, size, input_shape[-1], 1))
+        self.pointwise_1 = add_kernel(self, "pointwise_1_kernel", (1, 1, input_shape[-1], self.filters))
+        self.depthwise_2 = add_kernel(self, "depthwise_2_kernel", (size, size, self.filters, 1))
+        self.pointwise_2 = add_kernel(self, "pointwise_2_kernel", (1, 1, self.filters, self.filters))
+        for bn in (self.bn_1, self.bn_2):
+            bn.build((None, None, None, self.filters))
+        self.built = True
+
+    def call(self, inputs):
+        hidden = inputs
+        parts = ((self.depthwise_1, self.pointwise_1, self.bn_1), (self.depthwise_2, self.pointwise_2, self.bn_2))
+        for (depthwise, pointwise, bn), stride in zip(parts, self.strides, strict=True):
+            hidden = self.style.activation(hidden)
+            hidden = tf.nn.depthwise_conv2d(hidden, depthwise, (1, stride, stride, 1), "SAME")
+            hidden = bn(tf.nn.conv2d(hidden, pointwise, 1, "SAME"))
+        return hidden
+
+
+class FactorizedConv(keras.layers.Layer):
+    """1xn, then nx1 convolution, each with its ReLU and batch normalization; the stride is split between the two."""
+
+    def __init__(self, filters: int, style: LayerStyle, kernel_size: int, stride=1, **kwargs):
+        super().__init__(**kwargs)
+        self.row = ConvBn(filters, style, (1, kernel_size), (1, stride), name="row")
+        self.column = ConvBn(filters, style, (kernel_size, 1), (stride, 1), name="column")
+
+    def build(self, input_shape):
+        self.row.build(input_shape)
+        self.column.build((None, None, None, self.row.filters))
+        self.built = True
+
+    def call(self, inputs):
+        return self.column(self.row(inputs))
+
+
+class DilatedConv(keras.layers.Layer):
+    """ReLU, 3x3 convolution with dilation rate 2, batch normalization.
+
+    At stride 2 the taps of such a kernel fall on every second pixel only, so it is a plain 3x3 convolution of the subsampled input.
+    TensorFlow's CPU has no gradient of dilated convolution without oneDNN; space-to-batch (atrous_conv2d) works everywhere.
+    """
+
+    def __init__(self, filters: int, style: LayerStyle, stride=1, **kwargs):
+        super().__init__(**kwargs)
+        self.filters, self.style, self.stride = filters, style, stride
+        self.bn = BatchNorm(style, name="bn")
+
+    def build(self, input_shape):
+        self.kernel = add_kernel(self, "kernel", (3, 3, input_shape[-1], self.filters))
+        self.bn.build((None, None, None, self.filters))
+        self.built = True
+
+    def call(self, inputs):
+        hidden = self.style.activation(inputs)
+        if self.stride == 2:
+            return self.bn(tf.nn.conv2d(hidden[:, ::2, ::2], self.kernel, 1, "SAME"))
+        return self.bn(tf.nn.atrous_conv2d(hidden, self.kernel, rate=2, padding="SAME"))

@@ -1,0 +1,1 @@
+"""From a genotype to a network: the cell interpreter, stems, heads, the named variants and their costs."""

@@ -1,0 +1,164 @@
+"""The interpreter: a Cell message and its input states -> its output states (paper section 3, appendix A.4; TF-slim's NasNetABaseCell)."""
+
+import keras
+import tensorflow as tf
+from google.protobuf import text_format
+
+from nasnet_tf import genotype as genotypes
+from nasnet_tf.genotype import Combine, Operation
+from nasnet_tf.layers.convolutions import ConvBn
+from nasnet_tf.layers.normalization import LayerStyle, MomentNorm
+from nasnet_tf.layers.operations import OPERATIONS
+from nasnet_tf.layers.reductions import FactorizedReduction
+from nasnet_tf.layers.stochastic import DropPath
+
+
+@keras.saving.register_keras_serializable(package="nasnet_tf")
+class Cell(keras.layers.Layer):
+    """One cell as one Keras layer.
+
+    Call with the input states, newest first: a list of 1 to num_input_states tensors float [batch, height, width, channels]. States that
+    do not exist yet, in the first cells of a network, are the newest one as it is. Returns one tensor for a cell of one output, else a
+    list of them; a reduction cell halves height and width, rounding up.
+
+    Inputs are fitted first: state 0 always goes through ReLU, 1x1 convolution and batch normalization; an older state only where its
+    size or number of filters differs from that of this cell. Decisions rest on `reductions` and on channels, never on height and width,
+    so that one network fits every image size.
+
+    Args:
+      cell: the message to interpret.
+      num_input_states: of the genotype.
+      filters: of each operation's result.
+      is_reduction: operations on input states have stride 2.
+      reductions: for each given input state, how many times it must be halved to get the size of state 0.
+      style: shared by all layers.
+      drop_path_rate: probability of dropping an operation's result at the end of training; identities are never dropped (slim).
+      drop_path_seed: None for one from Python's random numbers.
+    """
+
+    def __init__(
+        self,
+        cell: genotypes.Cell,
+        num_input_states: int,
+        filters: int,
+        is_reduction: bool,
+        reductions: list[int],
+        style: LayerStyle,
+        drop_path_rate: float = 0.0,
+        drop_path_seed: int | None = None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.cell, self.num_input_states, self.filters, self.is_reduction = cell, num_input_states, filters, is_reduction
+        self.reductions, self.style, self.drop_path_rate = list(reductions), style, drop_path_rate
+        self.num_paths = sum(side.operation != Operation.IDENTITY for block in cell.blocks for side in (block.left, block.right))
+        self.drop_path = None
+        if drop_path_rate > 0 and self.num_paths:
+            self.drop_path = DropPath(drop_path_rate, self.num_paths, drop_path_seed, name="drop_path")
+
+    def build(self, input_shapes):
+        input_shapes = _as_list_of_shapes(input_shapes)
+        raw_channels = input_shapes[0][-1]
+        self.fits = [
+            self._fit(f"input_{index}", shape[-1], halvings, activation=True, always=index == 0)
+            for index, (shape, halvings) in enumerate(zip(input_shapes, self.reductions, strict=True))
+        ]
+        channels = [self.filters] * len(input_shapes) + [raw_channels] * (self.num_input_states - len(input_shapes))
+        self.branches, self.norms = [], []
+        for index, block in enumerate(self.cell.blocks):
+            pair = []
+            for side, branch in (("left", block.left), ("right", block.right)):
+                stride = 2 if self.is_reduction and branch.input < self.num_input_states else 1
+                layer = OPERATIONS[branch.operation](self.filters, self.style, stride=stride, name=f"block_{index}_{side}")
+                layer.build((None, None, None, channels[branch.input]))
+                pair.append(layer)
+            self.branches.append(pair)
+            channels.append(self.filters * (2 if block.combine == Combine.CONCAT else 1))
+            norm = {Combine.LAYER_NORM_ADD: "layer", Combine.INSTANCE_NORM_ADD: "instance"}.get(block.combine)
+            self.norms.append(MomentNorm(norm, name=f"block_{index}_norm") if norm else None)
+            if norm:
+                self.norms[-1].build((None, None, None, self.filters))
+        # An input state that is itself an output must have the cell's size and filters (slim: _combine_unused_states).
+        self.output_fits = {}
+        for output in self.cell.outputs:
+            for state in output.states:
+                if state < self.num_input_states and str(state) not in self.output_fits:
+                    fit = self._fit(f"output_{state}", channels[state], int(self.is_reduction), activation=False)
+                    self.output_fits[str(state)] = fit
+                    channels[state] = self.filters
+        self.output_channels = [sum(channels[state] for state in output.states) for output in self.cell.outputs]
+        self.built = True
+
+    def _fit(self, name: str, channels: int, halvings: int, activation: bool, always: bool = False) -> list[keras.layers.Layer]:
+        """The layers that bring a state to this cell's size and filters; none where it fits already."""
+        layers = []
+        for step in range(halvings):
+            suffix = f"_{step}" if step else ""
+            layers.append(FactorizedReduction(self.filters, self.style, activation, name=name + suffix))
+        if not halvings and (always or channels != self.filters):
+            layers.append(ConvBn(self.filters, self.style, activation=activation, name=name))
+        for layer in layers:
+            layer.build((None, None, None, channels))
+            channels = self.filters
+        return layers
+
+    def call(self, inputs, training=None):
+        inputs = [inputs] if tf.is_tensor(inputs) else list(inputs)
+        states = [_chain(layers, state) for layers, state in zip(self.fits, inputs, strict=True)]
+        states += [inputs[0]] * (self.num_input_states - len(inputs))
+        scales = None
+        if training and self.drop_path is not None:
+            scales = iter(tf.unstack(tf.cast(self.drop_path.sample(tf.shape(inputs[0])[0]), inputs[0].dtype), num=self.num_paths))
+        for block, (left_layer, right_layer), norm in zip(self.cell.blocks, self.branches, self.norms, strict=True):
+            left = self._operate(left_layer, block.left, states, scales)
+            right = self._operate(right_layer, block.right, states, scales)
+            if block.combine == Combine.CONCAT:
+                states.append(tf.concat([left, right], axis=-1))
+                continue
+            total = left + right if norm is None else norm(left + right)
+            states.append(tf.nn.relu6(total) if self.style.bounded_activation else total)
+        for state, layers in self.output_fits.items():
+            states[int(state)] = _chain(layers, states[int(state)])
+        outputs = [tf.concat([states[state] for state in output.states], axis=-1) for output in self.cell.outputs]
+        return outputs[0] if len(outputs) == 1 else outputs
+
+    def _operate(self, layer, branch, states, scales):
+        result = layer(states[branch.input])
+        if self.style.bounded_activation:
+            result = tf.clip_by_value(result, -6.0, 6.0)
+        return result if scales is None or branch.operation == Operation.IDENTITY else result * next(scales)
+
+    def compute_output_shape(self, input_shapes):
+        batch, height, width, _ = _as_list_of_shapes(input_shapes)[0]
+        if self.is_reduction:
+            height, width = (None if size is None else -(-size // 2) for size in (height, width))
+        shapes = [(batch, height, width, channels) for channels in self.output_channels]
+        return shapes[0] if len(shapes) == 1 else shapes
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "cell": text_format.MessageToString(self.cell, as_one_line=True),
+            "num_input_states": self.num_input_states,
+            "filters": self.filters,
+            "is_reduction": self.is_reduction,
+            "reductions": self.reductions,
+            "style": vars(self.style),
+            "drop_path_rate": self.drop_path_rate,
+            "drop_path_seed": self.drop_path.seed if self.drop_path else None,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        config = {**config, "cell": text_format.Parse(config["cell"], genotypes.Cell()), "style": LayerStyle(**config["style"])}
+        return cls(**config)
+
+
+def _chain(layers, tensor):
+    for layer in layers:
+        tensor = layer(tensor)
+    return tensor
+
+
+def _as_list_of_shapes(shapes) -> list[tuple]:
+    return [shapes] if not isinstance(shapes[0], (tuple, list)) else list(shapes)

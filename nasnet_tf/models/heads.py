@@ -1,0 +1,109 @@
+"""What stands before and after the cells: stem convolution, classifier, auxiliary head (paper appendix A.5; TF-slim's nasnet.py)."""
+
+import keras
+import tensorflow as tf
+
+from nasnet_tf.layers.convolutions import ConvBn, slim_initializer
+from nasnet_tf.layers.normalization import LayerStyle
+
+
+@keras.saving.register_keras_serializable(package="nasnet_tf")
+class Stem(keras.layers.Layer):
+    """3x3 convolution and batch normalization, no ReLU. "cifar": stride 1, same padding; "imagenet": stride 2, no padding."""
+
+    def __init__(self, kind: str, filters: int, style: LayerStyle, **kwargs):
+        super().__init__(**kwargs)
+        self.kind, self.filters, self.style = kind, filters, style
+        stride, padding = {"cifar": (1, "SAME"), "imagenet": (2, "VALID")}[kind]
+        self.conv = ConvBn(filters, style, (3, 3), stride, activation=False, padding=padding, name="conv")
+
+    def build(self, input_shape):
+        self.conv.build(input_shape)
+        self.built = True
+
+    def call(self, images):
+        return self.conv(images)
+
+    def compute_output_shape(self, input_shape):
+        batch, height, width, _ = input_shape
+        if self.kind == "imagenet":
+            height, width = (None if size is None else (size - 1) // 2 for size in (height, width))
+        return batch, height, width, self.filters
+
+    def get_config(self):
+        return {**super().get_config(), "kind": self.kind, "filters": self.filters, "style": vars(self.style)}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**{**config, "style": LayerStyle(**config["style"])})
+
+
+@keras.saving.register_keras_serializable(package="nasnet_tf")
+class GlobalPool(keras.layers.Layer):
+    """ReLU, mean over height and width: float [batch, height, width, channels] -> [batch, channels]. Several inputs are concatenated."""
+
+    def __init__(self, style: LayerStyle, **kwargs):
+        super().__init__(**kwargs)
+        self.style = style
+
+    def call(self, inputs):
+        states = [inputs] if tf.is_tensor(inputs) else inputs
+        return tf.concat([tf.reduce_mean(self.style.activation(state), [1, 2]) for state in states], axis=-1)
+
+    def compute_output_shape(self, input_shape):
+        shapes = input_shape if isinstance(input_shape[0], (tuple, list)) else [input_shape]
+        return shapes[0][0], sum(shape[-1] for shape in shapes)
+
+    def get_config(self):
+        return {**super().get_config(), "style": vars(self.style)}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**{**config, "style": LayerStyle(**config["style"])})
+
+
+@keras.saving.register_keras_serializable(package="nasnet_tf")
+class AuxiliaryHead(keras.layers.Layer):
+    """A small classifier at 2/3 of the depth, for training only: float [batch, height, width, channels] -> logits [batch, num_classes].
+
+    ReLU, 5x5 average pool of stride 3 without padding, 1x1 convolution to 128, a convolution to 768 as large as the map that remains,
+    each with batch normalization and ReLU, then a dense layer.
+    """
+
+    def __init__(self, num_classes: int, style: LayerStyle, **kwargs):
+        super().__init__(**kwargs)
+        self.num_classes, self.style = num_classes, style
+        self.projection = ConvBn(128, style, activation=False, name="projection")
+        self.classifier = classifier(num_classes, "classifier")
+
+    def build(self, input_shape):
+        sizes = input_shape[1:3]
+        if None in sizes:
+            raise ValueError("the auxiliary head needs a fixed image size; build the network with one, or without auxiliary head")
+        self.window = [min(5, size) for size in sizes]  # maps smaller than the window, from images of less than 20 pixels
+        remaining = tuple((size - window) // 3 + 1 for size, window in zip(sizes, self.window, strict=True))
+        self.projection.build(input_shape)
+        self.full_map = ConvBn(768, self.style, remaining, padding="VALID", name="full_map")
+        self.full_map.build((None, None, None, 128))
+        self.classifier.build((None, 768))
+        self.built = True
+
+    def call(self, inputs):
+        hidden = tf.nn.avg_pool2d(self.style.activation(inputs), self.window, 3, "VALID")
+        hidden = self.style.activation(self.full_map(self.projection(hidden)))
+        return self.classifier(tf.squeeze(hidden, [1, 2]))
+
+    def compute_output_shape(self, input_shape):
+        return input_shape[0], self.num_classes
+
+    def get_config(self):
+        return {**super().get_config(), "num_classes": self.num_classes, "style": vars(self.style)}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**{**config, "style": LayerStyle(**config["style"])})
+
+
+def classifier(num_classes: int, name: str) -> keras.layers.Dense:
+    """A dense layer of float32 logits; [batch, features] -> [batch, num_classes]."""
+    return keras.layers.Dense(num_classes, kernel_initializer=slim_initializer(num_classes), dtype="float32", name=name)

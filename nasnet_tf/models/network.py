@@ -1,0 +1,207 @@
+"""Genotype + NetworkConfig -> keras.Model with named endpoints (paper section 3, figure 2; TF-slim's _build_nasnet_base).
+
+Layer names are the endpoints: `stem`, `cell_stem_0`, `cell_stem_1` (ImageNet stem only), `cell_0` ..., `reduction_cell_0`,
+`reduction_cell_1`, `global_pool`, `logits`, `auxiliary_logits`. `model.get_layer(name).output` is the endpoint's tensor.
+"""
+
+import dataclasses
+
+import keras
+
+from nasnet_tf.errors import InputError
+from nasnet_tf.genotype import Genotype, load_genotype, validate
+from nasnet_tf.layers.normalization import LayerStyle
+from nasnet_tf.layers.stochastic import Dropout
+from nasnet_tf.models import heads
+from nasnet_tf.models.cell import Cell
+
+NUM_REDUCTIONS = 2  # between three stacks of normal cells, as in figure 2
+_IMAGENET_STEM_FILTERS = 32  # slim: int(32 * stem_multiplier)
+
+
+@dataclasses.dataclass(frozen=True)
+class NetworkConfig:
+    """How cells are stacked. "N @ P" of the paper is cells_per_stack=N, penultimate_filters=P.
+
+    Attributes:
+      cells_per_stack: normal cells in each of the three stacks (N).
+      stem: "cifar" (stride 1) or "imagenet" (stride 2 and two reduction cells: 1/8 of the image size before the first normal cell).
+      stem_multiplier: width of the stem convolution, times `filters` for "cifar", times 32 for "imagenet".
+      filters: of the operations in the first stack (F); doubled by each of the two reductions. Give this or penultimate_filters.
+      penultimate_filters: channels of the last cell's output (P). The nearest F is taken where P is not a multiple.
+      prev_skips_reduction: a normal cell right after a reduction takes as its h_{i-1} the state two before the reduction, not the one
+        the reduction itself read. Slim's skip_reduction_layer_input; True for NASNet-A large.
+      auxiliary_head: a second output at 2/3 of the depth, for training.
+      dropout_rate: on the pooled features before the classifier.
+      drop_path_rate: probability of dropping a path in the last cell at the end of training; lower in earlier cells (NASNET v3 rule:
+        times (cell number + 1) / number of cells).
+      bounded_activation: see LayerStyle.
+      batch_norm_momentum: see LayerStyle; 0.9 for CIFAR, 0.9997 for ImageNet in slim.
+      batch_norm_epsilon: see LayerStyle; 1e-5 for CIFAR, 1e-3 for ImageNet in slim.
+    """
+
+    cells_per_stack: int
+    stem: str
+    stem_multiplier: float
+    filters: int | None = None
+    penultimate_filters: int | None = None
+    prev_skips_reduction: bool = False
+    auxiliary_head: bool = False
+    dropout_rate: float = 0.0
+    drop_path_rate: float = 0.0
+    bounded_activation: bool = False
+    batch_norm_momentum: float = 0.9997
+    batch_norm_epsilon: float = 1e-3
+
+    def __post_init__(self):
+        checks = [
+            ("cells_per_stack", isinstance(self.cells_per_stack, int) and self.cells_per_stack >= 1, "an integer of 1 or more"),
+            ("stem", self.stem in ("cifar", "imagenet"), "'cifar' or 'imagenet'"),
+            ("stem_multiplier", self.stem_multiplier > 0, "a positive number"),
+            ("filters", self.filters is None or self.filters >= 1, "1 or more"),
+            ("penultimate_filters", self.penultimate_filters is None or self.penultimate_filters >= 1, "1 or more"),
+            ("dropout_rate", 0 <= self.dropout_rate < 1, "a probability of dropping in [0, 1)"),
+            ("drop_path_rate", 0 <= self.drop_path_rate < 1, "a probability of dropping in [0, 1)"),
+            ("batch_norm_momentum", 0 <= self.batch_norm_momentum < 1, "a share in [0, 1)"),
+            ("batch_norm_epsilon", self.batch_norm_epsilon > 0, "a positive number"),
+        ]
+        for name, is_valid, expected in checks:
+            if not is_valid:
+                raise InputError(f"NetworkConfig.{name}: expected {expected}, got {getattr(self, name)!r}")
+        if (self.filters is None) == (self.penultimate_filters is None):
+            raise InputError(
+                f"NetworkConfig: give filters or penultimate_filters, one of the two; got {self.filters} and {self.penultimate_filters}"
+            )
+
+    @property
+    def style(self) -> LayerStyle:
+        """The part of the configuration that every layer shares."""
+        return LayerStyle(self.batch_norm_momentum, self.batch_norm_epsilon, self.bounded_activation)
+
+    @property
+    def num_cells(self) -> int:
+        """Normal and reduction cells, those of the stem included."""
+        return 3 * self.cells_per_stack + NUM_REDUCTIONS + (2 if self.stem == "imagenet" else 0)
+
+
+def first_stack_filters(genotype: Genotype, config: NetworkConfig) -> int:
+    """F: given, or the nearest to P / (states of the normal cell's outputs, a concatenating block counting twice) / 4.
+
+    24 for NASNet-A: six states, twice doubled. P = 1538 of the paper's "5 @ 1538" is no multiple of it and gives F = 64, P = 1536.
+    """
+    if config.filters is not None:
+        return config.filters
+    states = 0
+    for output in genotype.normal_cell.outputs:
+        for state in output.states:
+            block = state - genotype.num_input_states
+            concatenates = block >= 0 and genotype.normal_cell.blocks[block].combine == 2  # CONCAT
+            states += 2 if concatenates else 1
+    return max(1, round(config.penultimate_filters / (states * 2**NUM_REDUCTIONS)))
+
+
+def build_network(
+    genotype: Genotype | str, config: NetworkConfig, num_classes: int | None, image_size: int | tuple[int | None, int | None]
+) -> keras.Model:
+    """Stacks the cells of a genotype into a network.
+
+    Args:
+      genotype: a message, the name of a published one, or the path of a textproto.
+      config: sizes and options.
+      num_classes: of the classifier; None for a network that ends in pooled features.
+      image_size: height and width, one number for both; (None, None) for any size.
+
+    Returns:
+      A model from images float [batch, height, width, 3], normalized as the data's preprocessing says, to logits float32
+      [batch, num_classes]; with auxiliary_head to {"logits": ..., "auxiliary_logits": ...}; without classes to features
+      [batch, penultimate_filters].
+
+    Raises:
+      InputError: an invalid genotype, or an image too small for the stem.
+    """
+    if isinstance(genotype, str):
+        genotype = load_genotype(genotype)
+    validate(genotype)
+    height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
+    smallest = 1 if config.stem == "cifar" else 3
+    if any(size is not None and size < smallest for size in (height, width)):
+        raise InputError(f"image_size: expected {smallest} or more for the {config.stem} stem, got {image_size}")
+    if num_classes is not None and num_classes < 1:
+        raise InputError(f"num_classes: expected 1 or more, or None for a network without classifier, got {num_classes}")
+    filters = first_stack_filters(genotype, config)
+
+    images = keras.Input((height, width, 3), name="images")
+    stem_width = filters if config.stem == "cifar" else _IMAGENET_STEM_FILTERS
+    stem = heads.Stem(config.stem, max(1, int(stem_width * config.stem_multiplier)), config.style, name="stem")(images)
+    trunk = _Trunk(genotype, config, stem)
+    if config.stem == "imagenet":
+        for index in range(2):
+            trunk.add(f"cell_stem_{index}", filters * 2**index / 4, is_reduction=True)
+    auxiliary_input = None
+    for stack in range(NUM_REDUCTIONS + 1):
+        if stack > 0:
+            if stack == NUM_REDUCTIONS:
+                auxiliary_input = trunk.newest
+            trunk.add(f"reduction_cell_{stack - 1}", filters * 2**stack, is_reduction=True)
+        for index in range(config.cells_per_stack):
+            after_reduction = stack > 0 and index == 0
+            skip = config.prev_skips_reduction and after_reduction
+            trunk.add(f"cell_{stack * config.cells_per_stack + index}", filters * 2**stack, is_reduction=False, skip_newest_before=skip)
+
+    features = heads.GlobalPool(config.style, name="global_pool")(trunk.outputs)
+    if config.dropout_rate and num_classes is not None:
+        features = Dropout(config.dropout_rate, name="dropout")(features)
+    if num_classes is None:
+        return keras.Model(images, features, name="nasnet")
+    logits = heads.classifier(num_classes, "logits")(features)
+    if not config.auxiliary_head:
+        return keras.Model(images, logits, name="nasnet")
+    auxiliary_logits = heads.AuxiliaryHead(num_classes, config.style, name="auxiliary_logits")(auxiliary_input)
+    return keras.Model(images, {"logits": logits, "auxiliary_logits": auxiliary_logits}, name="nasnet")
+
+
+class _Trunk:
+    """The growing list of hidden states, newest first, each with how many times the image has been halved on its way."""
+
+    def __init__(self, genotype: Genotype, config: NetworkConfig, stem):
+        self._genotype, self._config = genotype, config
+        self._states = [(stem, 0)]
+        self._num_outputs = 1
+        self._skipped = None
+        self._num_built = 0
+
+    @property
+    def outputs(self):
+        """The newest cell's output, or the list of them."""
+        tensors = [tensor for tensor, _ in self._states[: self._num_outputs]]
+        return tensors[0] if len(tensors) == 1 else tensors
+
+    @property
+    def newest(self):
+        """State h_i of the next cell."""
+        return self._states[0][0]
+
+    def add(self, name: str, filters: float, is_reduction: bool, skip_newest_before: bool = False) -> None:
+        """Appends a cell. skip_newest_before: leave out the state that was newest before the last cell (for prev_skips_reduction)."""
+        genotype, config = self._genotype, self._config
+        states = list(self._states)
+        if skip_newest_before:
+            del states[self._num_outputs]
+        states = states[: genotype.num_input_states]
+        halvings = states[0][1]
+        self._num_built += 1
+        cell = Cell(
+            genotype.reduction_cell if is_reduction else genotype.normal_cell,
+            genotype.num_input_states,
+            max(1, int(filters)),
+            is_reduction,
+            [halvings - state_halvings for _, state_halvings in states],
+            config.style,
+            config.drop_path_rate * self._num_built / config.num_cells,
+            name=name,
+        )
+        outputs = cell([tensor for tensor, _ in states])
+        outputs = outputs if isinstance(outputs, list) else [outputs]
+        self._num_outputs = len(outputs)
+        # One more than a cell reads: the next may skip one.
+        self._states = ([(tensor, halvings + is_reduction) for tensor in outputs] + self._states)[: genotype.num_input_states + 1]

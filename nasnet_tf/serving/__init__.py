@@ -1,0 +1,1 @@
+"""Networks leaving and entering: SavedModels, load_nasnet, weights of other implementations."""
