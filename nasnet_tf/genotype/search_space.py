@@ -6,6 +6,7 @@ decisions within `sizes` is a valid genotype: invalid samples cannot arise.
 """
 
 import dataclasses
+import numbers
 import random
 from collections.abc import Sequence
 
@@ -64,12 +65,11 @@ class SearchSpace:
 
     def decode(self, decisions: Sequence[int], name: str = "") -> Genotype:
         """The genotype of a list of decisions, each an int in [0, size)."""
-        decisions = [int(decision) for decision in decisions]
         if len(decisions) != len(self.sizes):
             raise InputError(f"expected {len(self.sizes)} decisions, got {len(decisions)}")
         for place, (decision, size) in enumerate(zip(decisions, self.sizes, strict=True)):
-            if not 0 <= decision < size:
-                raise InputError(f"decision {place}: expected 0..{size - 1}, got {decision}")
+            if not isinstance(decision, numbers.Integral) or not 0 <= decision < size:
+                raise InputError(f"decision {place}: expected an integer in 0..{size - 1}, got {decision!r}")
         half = len(decisions) // 2
         return Genotype(
             name=name,
@@ -87,6 +87,10 @@ class SearchSpace:
         """
         decisions = []
         try:
+            shape = (genotype.num_input_states, len(genotype.normal_cell.blocks), len(genotype.reduction_cell.blocks))
+            expected = (self.num_input_states, self.num_blocks, self.num_blocks)
+            if shape != expected:
+                raise InputError("expected {} input states, {} normal and {} reduction blocks; got {}, {} and {}".format(*expected, *shape))
             for cell in (genotype.normal_cell, genotype.reduction_cell):
                 for block in cell.blocks:
                     decisions += [block.left.input, block.right.input]
@@ -99,7 +103,7 @@ class SearchSpace:
             raise InputError(f"genotype {genotype.name!r} is not in this search space: its outputs do not follow {self.outputs!r}")
         return tuple(decisions)
 
-    def _decode_cell(self, decisions: list[int]) -> Cell:
+    def _decode_cell(self, decisions: Sequence[int]) -> Cell:
         cell = Cell()
         used = set()
         for start in range(0, len(decisions), DECISIONS_PER_BLOCK):

@@ -27,9 +27,9 @@ class FactorizedReduction(keras.layers.Layer):
 
     def call(self, inputs):
         hidden = self.style.activation(inputs) if self.activation else inputs
-        even = tf.nn.conv2d(hidden, self.even, 2, "VALID")
-        odd = tf.nn.conv2d(hidden[:, 1::2, 1::2], self.odd, 1, "VALID")
         # An odd size has one odd pixel less than even ones: slim fills up with zeros at the bottom and right.
-        size, missing = tf.shape(hidden), [[0, 0]]
-        missing += [[0, size[axis] % 2] for axis in (1, 2)] + [[0, 0]]
-        return self.bn(tf.concat([even, tf.pad(odd, missing)], axis=-1))
+        height, width = (static or dynamic for static, dynamic in zip(inputs.shape[1:3], tf.unstack(tf.shape(inputs))[1:3], strict=True))
+        odd_pixels = tf.pad(hidden[:, 1::2, 1::2], [[0, 0], [0, height % 2], [0, width % 2], [0, 0]])
+        even = tf.nn.conv2d(hidden, self.even, 2, "VALID")
+        odd = tf.nn.conv2d(odd_pixels, self.odd, 1, "VALID")
+        return self.bn(tf.concat([even, odd], axis=-1))

@@ -55,6 +55,7 @@ class DropPath(_Stochastic):
         return tf.floor(keep + self._uniform([self.num_paths, batch_size, 1, 1, 1])) / keep
 
 
+@keras.saving.register_keras_serializable(package="nasnet_tf")
 class Dropout(_Stochastic):
     """Dropout of single features: float [batch, features] -> the same, in training only."""
 
@@ -75,6 +76,6 @@ class Dropout(_Stochastic):
         return {**super().get_config(), "rate": self.rate, "seed": self.seed}
 
 
-def drop_path_layers(model: keras.Model) -> list[DropPath]:
-    """All drop path layers of a model, at any depth."""
-    return [layer for layer in model._flatten_layers() if isinstance(layer, DropPath)]
+def stochastic_layers(model: keras.Model) -> list[DropPath | Dropout]:
+    """All layers of a model that draw random numbers, at any depth."""
+    return [layer for layer in model._flatten_layers() if isinstance(layer, _Stochastic)]

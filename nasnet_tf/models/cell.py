@@ -22,7 +22,7 @@ class Cell(keras.layers.Layer):
     list of them; a reduction cell halves height and width, rounding up.
 
     Inputs are fitted first: state 0 always goes through ReLU, 1x1 convolution and batch normalization; an older state only where its
-    size or number of filters differs from that of this cell. Decisions rest on `reductions` and on channels, never on height and width,
+    size or number of filters differs from that of this cell; a state that nothing reads is left alone. Decisions rest on `reductions` and on channels, never on height and width,
     so that one network fits every image size.
 
     Args:
@@ -54,13 +54,15 @@ class Cell(keras.layers.Layer):
         self.num_paths = sum(side.operation != Operation.IDENTITY for block in cell.blocks for side in (block.left, block.right))
         self.drop_path = None
         if drop_path_rate > 0 and self.num_paths:
-            self.drop_path = DropPath(drop_path_rate, self.num_paths, drop_path_seed, name="drop_path")
+            self.drop_path = DropPath(drop_path_rate, self.num_paths, drop_path_seed, name=f"{self.name}_drop_path")
 
     def build(self, input_shapes):
         input_shapes = _as_list_of_shapes(input_shapes)
         raw_channels = input_shapes[0][-1]
+        read = {side.input for block in self.cell.blocks for side in (block.left, block.right)}
+        read |= {state for output in self.cell.outputs for state in output.states}
         self.fits = [
-            self._fit(f"input_{index}", shape[-1], halvings, activation=True, always=index == 0)
+            self._fit(f"input_{index}", shape[-1], halvings, activation=True, always=index == 0) if index in read else []
             for index, (shape, halvings) in enumerate(zip(input_shapes, self.reductions, strict=True))
         ]
         channels = [self.filters] * len(input_shapes) + [raw_channels] * (self.num_input_states - len(input_shapes))

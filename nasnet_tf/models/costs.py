@@ -11,6 +11,7 @@ import keras
 import tensorflow as tf
 
 from nasnet_tf.errors import InputError
+from nasnet_tf.models.network import inference_model
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Costs:
     """Attributes:
     trainable_parameters: what the paper's tables call parameters.
     parameters: the same with the moving statistics of batch normalization.
-    mult_adds: multiply-adds of one inference on one image.
+    mult_adds: multiply-adds of one inference on one image, which needs no auxiliary head.
     """
 
     trainable_parameters: int
@@ -37,7 +38,8 @@ def count_costs(model: keras.Model, image_size: tuple[int, int] | None = None) -
     if height is None or width is None:
         raise InputError("count_costs: this model takes images of any size; give image_size=(height, width)")
     spec = tf.TensorSpec([1, height, width, channels], model.input.dtype)
-    graph = tf.function(lambda images: model(images, training=False)).get_concrete_function(spec).graph
+    network = inference_model(model)
+    graph = tf.function(lambda images: network(images, training=False), autograph=False).get_concrete_function(spec).graph
     return Costs(
         trainable_parameters=sum(math.prod(variable.shape) for variable in model.trainable_variables),
         parameters=sum(math.prod(variable.shape) for variable in model.weights),

@@ -160,6 +160,11 @@ def build_network(
     return keras.Model(images, {"logits": logits, "auxiliary_logits": auxiliary_logits}, name="nasnet")
 
 
+def inference_model(model: keras.Model) -> keras.Model:
+    """The network without its auxiliary head, sharing all weights; a network that has none as it is."""
+    return keras.Model(model.input, model.output["logits"], name=model.name) if isinstance(model.output, dict) else model
+
+
 class _Trunk:
     """The growing list of hidden states, newest first, each with how many times the image has been halved on its way."""
 

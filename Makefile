@@ -1,0 +1,36 @@
+# make quickstart: searches, retrains, evaluates, exports and uses a network on data that ships with the package.
+# make test: passes the tests. Each makes its own environment first, in .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUN := runs/quickstart
+STAMP := $(VENV)/installed
+
+.PHONY: quickstart test lint wheel clean
+
+$(STAMP): setup.py constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade "pip>=24" --constraint constraints.txt
+	$(BIN)/pip install --quiet --editable ".[dev]" --constraint constraints.txt
+	touch $@
+
+quickstart: $(STAMP)
+	$(BIN)/python -m nasnet_tf.search --gin_file=quickstart_search.gin --workdir=$(RUN)/search
+	$(BIN)/python -m nasnet_tf.train --gin_file=quickstart_train.gin --workdir=$(RUN)/train \
+	  --gin_param="train.genotype='$(RUN)/search/best.textproto'"
+	$(BIN)/python -m nasnet_tf.evaluate --workdir=$(RUN)/train --split=test
+	test -d $(RUN)/export || $(BIN)/python -m nasnet_tf.export --workdir=$(RUN)/train --output=$(RUN)/export
+	$(BIN)/python -m nasnet_tf.predict testdata/digits/*.png --model=$(RUN)/export --top=2 --output=$(RUN)/predictions.json
+	$(BIN)/python -m nasnet_tf.report --workdir=$(RUN)
+
+test: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest -q
+
+wheel: $(STAMP)
+	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
+
+clean:
+	rm -rf $(VENV) build dist runs *.egg-info

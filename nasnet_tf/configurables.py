@@ -1,0 +1,82 @@
+"""What gin files configure. With cli.py the only module that imports gin; everything below works the same without it."""
+
+import pathlib
+
+import gin
+import keras
+import tensorflow as tf
+
+from nasnet_tf import data
+from nasnet_tf.genotype import SearchSpace, parse_genotype
+from nasnet_tf.models.network import NetworkConfig, build_network
+from nasnet_tf.nas import engines, search, strategies
+from nasnet_tf.nas.evaluator import evaluate_genotype
+from nasnet_tf.nas.journal import Trial
+from nasnet_tf.training import distribution, loop, optimizers, schedules
+from nasnet_tf.training.evaluate import Evaluation
+
+for _configurable in (
+    data.ImageData,
+    data.CifarPreprocessing,
+    data.ImageNetPreprocessing,
+    NetworkConfig,
+    SearchSpace,
+    loop.TrainingConfig,
+    schedules.cosine_decay,
+    schedules.exponential_decay,
+    distribution.make_strategy,
+    optimizers.Momentum,
+    optimizers.RMSProp,
+    strategies.PPOSearch,
+    strategies.RandomSearch,
+    engines.LocalPool,
+):
+    gin.external_configurable(_configurable, module="nasnet_tf")
+for _optimizer in ("Adam", "AdamW", "Lion", "Nadam", "SGD"):
+    gin.external_configurable(getattr(keras.optimizers, _optimizer), module="keras.optimizers")
+_evaluate_genotype = gin.external_configurable(evaluate_genotype, module="nasnet_tf")
+
+
+@gin.configurable(module="nasnet_tf", denylist=["workdir"])
+def train(
+    workdir: pathlib.Path,
+    genotype: str,
+    network: NetworkConfig,
+    data: data.ImageData,
+    optimizer,
+    learning_rate: schedules.Schedule,
+    training: loop.TrainingConfig,
+    strategy: tf.distribute.Strategy | None = None,
+) -> tuple[keras.Model, Evaluation | None]:
+    """Trains the network of a genotype; arguments as in nasnet_tf.training.loop.train_and_evaluate.
+
+    genotype: the name of a published one, or the path of a textproto.
+    """
+
+    def build(num_classes: int, image_size: int) -> keras.Model:
+        return build_network(genotype, network, num_classes, image_size)
+
+    return loop.train_and_evaluate(build, data, optimizer, learning_rate, training, workdir, strategy)
+
+
+@gin.configurable("search", module="nasnet_tf", denylist=["workdir", "config_text", "identity"])
+def run_search(
+    workdir: pathlib.Path, config_text: str, identity: dict, space: SearchSpace, strategy, engine, num_trials: int
+) -> list[Trial]:
+    """Searches; arguments as in nasnet_tf.nas.search.search.
+
+    strategy: (space) -> strategy; config_text: the gin configuration that children evaluate genotypes with.
+    """
+    return search.search(workdir, space, strategy(space), engine, ChildTask(config_text), num_trials, identity)
+
+
+class ChildTask:
+    """What runs in a child process: textproto -> outcome, configured by the text of the searching process' configuration."""
+
+    def __init__(self, config_text: str):
+        self._config_text = config_text
+
+    def __call__(self, genotype_text: str) -> dict:
+        gin.clear_config()
+        gin.parse_config(self._config_text)
+        return _evaluate_genotype(parse_genotype(genotype_text))

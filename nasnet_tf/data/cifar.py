@@ -1,0 +1,85 @@
+"""Preparing small images: the CIFAR-10 recipe of paper appendix A.1, and cutout for the rows of Table 1 that have it."""
+
+import dataclasses
+
+import tensorflow as tf
+
+from nasnet_tf.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class CifarPreprocessing:
+    """Whiten; for training also upsample, crop and flip at random, and cut out a square.
+
+    Attributes:
+      image_size: side of the prepared image in pixels; images of another size are stretched to it.
+      flip: mirror half of the training images (not for digits or letters).
+      cutout_size: side in pixels of the square set to 0 in training images; 0 for none, 16 in the paper.
+    """
+
+    image_size: int = 32
+    flip: bool = True
+    cutout_size: int = 0
+
+    def __post_init__(self):
+        for field, least in (("image_size", 1), ("cutout_size", 0)):
+            value = getattr(self, field)
+            if type(value) is not int or value < least:
+                raise InputError(f"CifarPreprocessing.{field}: expected an integer of {least} or more, got {value!r}")
+        if type(self.flip) is not bool:
+            raise InputError(f"CifarPreprocessing.flip: expected True or False, got {self.flip!r}")
+
+    def config(self) -> dict:
+        """A JSON-ready dict that `preprocessing_from_config` turns back into this."""
+        return {"kind": "cifar", **dataclasses.asdict(self)}
+
+    def train(self, encoded: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """Prepares a training image, augmented as the seed says.
+
+        Args:
+          encoded: string [], a JPEG, PNG, GIF (its first frame) or BMP, in colour or grey.
+          seed: int64 [2]; equal seeds give equal images.
+
+        Returns:
+          float32 [image_size, image_size, 3], whitened.
+        """
+        crop_seed, flip_seed, cutout_seed = tf.unstack(tf.random.split(seed, 3))
+        size = self.image_size
+        upsampled = round(1.25 * size)  # 40 for 32
+        image = tf.image.resize(self.evaluate(encoded), [upsampled, upsampled])
+        image = tf.image.stateless_random_crop(image, [size, size, 3], crop_seed)
+        if self.flip:
+            image = tf.image.stateless_random_flip_left_right(image, flip_seed)
+        if self.cutout_size:
+            center = tf.random.stateless_uniform([2], cutout_seed, maxval=size, dtype=tf.int32)
+            image *= _cutout_mask(center, size, self.cutout_size)
+        return image
+
+    def evaluate(self, encoded: tf.Tensor) -> tf.Tensor:
+        """Prepares an image for evaluation: string [] -> float32 [image_size, image_size, 3], resized if need be and whitened."""
+        image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
+        image.set_shape([None, None, 3])
+        # Antialiasing counts when shrinking only; an image of the right size comes out unchanged.
+        return self.normalize(tf.image.resize(image, [self.image_size, self.image_size], antialias=True) / 255.0)
+
+    def normalize(self, images: tf.Tensor) -> tf.Tensor:
+        """Whitens images: mean 0 and variance 1 over each image, which is what the network takes.
+
+        The paper's "whitening" is tf.image.per_image_standardization, called per_image_whitening in TensorFlow's first releases.
+
+        Args:
+          images: float32 [..., image_size, image_size, 3], in [0, 1].
+
+        Returns:
+          float32 of the same shape.
+        """
+        # In grey levels 0..255, as TensorFlow's CIFAR code did: the scale decides how near-constant images are treated, because the
+        # deviation is kept above 1 / sqrt(pixels).
+        return tf.image.per_image_standardization(255.0 * tf.cast(images, tf.float32))
+
+
+def _cutout_mask(center: tf.Tensor, size: int, cutout_size: int) -> tf.Tensor:
+    """float32 [size, size, 1]: 0 in the square around center (int32 [2], row and column), as far as it is inside; 1 elsewhere."""
+    offsets = tf.range(size) - (center[:, None] - cutout_size // 2)
+    inside = (offsets >= 0) & (offsets < cutout_size)
+    return tf.cast(~(inside[0][:, None] & inside[1][None, :]), tf.float32)[:, :, None]

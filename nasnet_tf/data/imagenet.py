@@ -1,0 +1,136 @@
+"""Preparing photographs: the Inception recipe that NASNet was trained with on ImageNet (slim's inception_preprocessing, fast mode)."""
+
+import dataclasses
+
+import tensorflow as tf
+
+from nasnet_tf.errors import InputError
+
+_MIN_OBJECT_COVERED = 0.1  # slim; the object is the whole image
+_MAX_ATTEMPTS = 100  # slim
+_BRIGHTNESS_DELTA = 32 / 255  # slim
+_SATURATION_RANGE = (0.5, 1.5)  # slim
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageNetPreprocessing:
+    """Scale to [-1, 1]; for training a random part of the image, mirrored and with colours changed, else its central part.
+
+    Attributes:
+      image_size: side of the prepared image in pixels (224 for NASNet mobile, 331 for large).
+      central_fraction: part of each side that evaluation keeps, in (0, 1].
+      area_range: part of the area that a training crop covers, least and most, in (0, 1].
+      aspect_ratio_range: width / height of a training crop, least and most.
+      distort_color: change brightness and saturation of training images.
+    """
+
+    image_size: int = 224
+    central_fraction: float = 0.875
+    area_range: tuple[float, float] = (0.05, 1.0)
+    aspect_ratio_range: tuple[float, float] = (0.75, 1.33)
+    distort_color: bool = True
+
+    def __post_init__(self):
+        if type(self.image_size) is not int or self.image_size < 1:
+            raise InputError(f"ImageNetPreprocessing.image_size: expected an integer of 1 or more, got {self.image_size!r}")
+        if not _is_number(self.central_fraction) or not 0 < self.central_fraction <= 1:
+            raise InputError(f"ImageNetPreprocessing.central_fraction: expected a number in (0, 1], got {self.central_fraction!r}")
+        for field, most in (("area_range", 1), ("aspect_ratio_range", float("inf"))):
+            value = getattr(self, field)
+            is_pair = isinstance(value, (tuple, list)) and len(value) == 2 and all(map(_is_number, value))
+            if not is_pair or not 0 < value[0] <= value[1] <= most:
+                raise InputError(f"ImageNetPreprocessing.{field}: expected two numbers, 0 < least <= most <= {most}, got {value!r}")
+            object.__setattr__(self, field, tuple(value))
+        if type(self.distort_color) is not bool:
+            raise InputError(f"ImageNetPreprocessing.distort_color: expected True or False, got {self.distort_color!r}")
+
+    def config(self) -> dict:
+        """A JSON-ready dict that `preprocessing_from_config` turns back into this."""
+        fields = dataclasses.asdict(self)
+        return {"kind": "imagenet"} | {field: list(value) if isinstance(value, tuple) else value for field, value in fields.items()}
+
+    def train(self, encoded: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """Prepares a training image, augmented as the seed says.
+
+        Args:
+          encoded: string [], a JPEG, PNG, GIF (its first frame) or BMP, in colour or grey, whatever its file is called.
+          seed: int64 [2]; equal seeds give equal images.
+
+        Returns:
+          float32 [image_size, image_size, 3], in [-1, 1].
+        """
+        crop_seed, flip_seed, color_seed = tf.unstack(tf.random.split(seed, 3))
+        image = self._resize(self._random_part(encoded, crop_seed))
+        image = tf.image.stateless_random_flip_left_right(image, flip_seed)
+        if self.distort_color:
+            image = _distort_color(image, color_seed)
+        return self.normalize(image)
+
+    def evaluate(self, encoded: tf.Tensor) -> tf.Tensor:
+        """Prepares an image for evaluation: string [] -> float32 [image_size, image_size, 3], its central part, in [-1, 1]."""
+        return self.normalize(self._resize(tf.image.central_crop(_decode(encoded), self.central_fraction)))
+
+    def normalize(self, images: tf.Tensor) -> tf.Tensor:
+        """From [0, 1] to the [-1, 1] that the network takes; float32 [..., image_size, image_size, 3] both."""
+        return 2.0 * tf.cast(images, tf.float32) - 1.0
+
+    def _random_part(self, encoded: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """uint8 [height, width, 3] of a random box of the image; of a JPEG, only that box is decoded."""
+
+        def random_box(shape):
+            begin, size, _ = tf.image.stateless_sample_distorted_bounding_box(
+                shape,
+                bounding_boxes=tf.constant([[[0.0, 0.0, 1.0, 1.0]]]),
+                seed=seed,
+                min_object_covered=_MIN_OBJECT_COVERED,
+                aspect_ratio_range=self.aspect_ratio_range,
+                area_range=self.area_range,
+                max_attempts=_MAX_ATTEMPTS,
+            )
+            return begin[:2], size[:2]
+
+        def part_of_jpeg():
+            begin, size = random_box(tf.io.extract_jpeg_shape(encoded))
+            return tf.io.decode_and_crop_jpeg(encoded, tf.concat([begin, size], axis=0), channels=3)
+
+        def part_of_other():
+            image = _decode(encoded)
+            (top, left), (height, width) = map(tf.unstack, random_box(tf.shape(image)))
+            return image[top : top + height, left : left + width]
+
+        return tf.cond(tf.io.is_jpeg(encoded), part_of_jpeg, part_of_other)
+
+    def _resize(self, image: tf.Tensor) -> tf.Tensor:
+        """uint8 [height, width, 3] -> float32 [image_size, image_size, 3], in [0, 1].
+
+        Deviation: slim's TensorFlow 1 bilinear resize aligned pixel corners, this one pixel centres; neither antialiases.
+        """
+        return tf.image.resize(image, [self.image_size, self.image_size]) / 255.0
+
+
+def _decode(encoded: tf.Tensor) -> tf.Tensor:
+    image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
+    image.set_shape([None, None, 3])
+    return image
+
+
+def _distort_color(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Brightness and saturation changed at random, in either order; float32 [height, width, 3] in [0, 1] both.
+
+    The orders are equally likely. slim drew them 1 to 3 at first; later releases always changed brightness first.
+    """
+    order_seed, brightness_seed, saturation_seed = tf.unstack(tf.random.split(seed, 3))
+
+    def brightness(image):
+        return tf.image.stateless_random_brightness(image, _BRIGHTNESS_DELTA, brightness_seed)
+
+    def saturation(image):
+        return tf.image.stateless_random_saturation(image, *_SATURATION_RANGE, saturation_seed)
+
+    brightness_first = tf.random.stateless_uniform([], order_seed) < 0.5
+    image = tf.cond(brightness_first, lambda: saturation(brightness(image)), lambda: brightness(saturation(image)))
+    return tf.clip_by_value(image, 0.0, 1.0)
+
+
+def _is_number(value) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -1,0 +1,265 @@
+import pathlib
+import pickle
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from nasnet_tf.data import CifarPreprocessing, ImageData, ImageNetPreprocessing, pipeline
+from nasnet_tf.data.sources import Source
+from nasnet_tf.errors import InputError
+from nasnet_tf.testing import SHARED
+
+TFDS_DIR = SHARED / "data" / "tensorflow_datasets"
+PLAIN = ImageNetPreprocessing(image_size=4, distort_color=False)
+DIGITS = CifarPreprocessing(image_size=8, flip=False, cutout_size=3)
+
+
+@pytest.fixture(name="folder")
+def folder_of_grey(tmp_path) -> pathlib.Path:
+    """Ten training and three test images, each of its own grey level, which is even for cats and odd for dogs."""
+    for split, levels in (("train", range(10)), ("test", range(100, 103))):
+        for level in levels:
+            file = tmp_path / split / ("cat", "dog")[level % 2] / f"{level}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(tf.io.encode_png(tf.fill([4, 4, 3], tf.constant(level, tf.uint8))).numpy())
+    return tmp_path
+
+
+def grey_data(folder: pathlib.Path, **fields) -> ImageData:
+    return ImageData(f"folder:{folder}", PLAIN, **fields)
+
+
+def levels(images) -> list[int]:
+    """The grey levels that PLAIN made these images of."""
+    return np.rint((np.asarray(images)[:, 0, 0, 0] + 1) * 127.5).astype(int).tolist()
+
+
+def train_levels(data: ImageData, count: int, seed: int = 1, batch_size: int = 5) -> list[int]:
+    return [level for images, _ in data.train(batch_size, seed).take(count // batch_size) for level in levels(images)]
+
+
+def test_properties(folder):
+    data = grey_data(folder, validation_examples=3)
+    assert (data.class_names, data.num_classes, data.image_size) == (("cat", "dog"), 2, 4)
+    assert [data.num_examples(split) for split in ("train", "validation", "test")] == [7, 3, 3]
+    assert data.num_train_examples == 7
+
+
+def test_training_batches(folder):
+    images, labels = next(iter(grey_data(folder).train(4, seed=1)))
+    assert (images.shape, images.dtype) == ((4, 4, 4, 3), tf.float32)
+    assert (labels.shape, labels.dtype) == ((4,), tf.int32)
+    assert [level % 2 for level in levels(images)] == labels.numpy().tolist()
+
+
+def test_every_epoch_holds_every_example_in_an_order_of_its_own(folder):
+    stream = train_levels(grey_data(folder), 40, batch_size=4)  # batches cross the ends of epochs
+    epochs = [stream[start : start + 10] for start in range(0, 40, 10)]
+    assert all(sorted(epoch) == list(range(10)) for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) == 4
+
+
+def test_the_order_is_decided_by_the_seed_alone(folder):
+    data = grey_data(folder)
+    tf.random.set_seed(1)
+    first = train_levels(data, 20)
+    tf.random.set_seed(2)
+    assert train_levels(data, 20) == first
+    assert train_levels(grey_data(folder, cache=False), 20) == first
+    assert train_levels(data, 20, seed=2) != first
+
+
+def test_augmentation_differs_between_epochs_and_seeds():
+    data = ImageData("digits", DIGITS, train_split="train[:1]")  # one image: an epoch each
+    images = np.concatenate([images for images, _ in data.train(4, seed=1).take(1)])
+    assert len({image.tobytes() for image in images}) == 4
+    (other,) = [images.numpy() for images, _ in data.train(4, seed=2).take(1)]
+    assert not np.array_equal(images, other)
+
+
+@pytest.mark.parametrize("start_step", [1, 3, 17])
+def test_resumes_exactly(start_step):
+    data = ImageData("digits", DIGITS, train_split="train[:50]")
+    whole = list(data.train(8, seed=3).take(start_step + 8))
+    # Another object, as in another process, and another global seed.
+    tf.random.set_seed(start_step)
+    resumed = list(ImageData("digits", DIGITS, train_split="train[:50]").train(8, seed=3, start_step=start_step).take(8))
+    for (images, labels), (images_again, labels_again) in zip(whole[start_step:], resumed, strict=True):
+        np.testing.assert_array_equal(images, images_again)
+        np.testing.assert_array_equal(labels, labels_again)
+
+
+def test_passed_over_examples_are_not_decoded(folder):
+    data = grey_data(folder, shuffle_buffer=1)
+    first = next(iter(data._source.examples("train")))["name"].numpy().decode()
+    pathlib.Path(first).write_bytes(b"not an image")
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        next(iter(data.train(1, seed=1)))
+    assert len(train_levels_from(data, start_step=1)) == 5
+
+
+def train_levels_from(data: ImageData, start_step: int) -> list[int]:
+    return [level for images, _ in data.train(1, 1, start_step).take(5) for level in levels(images)]
+
+
+def test_shuffle_buffer_of_one_keeps_the_order(folder):
+    order = [int(pathlib.Path(example["name"].numpy().decode()).stem) for example in grey_data(folder)._source.examples("train")]
+    assert train_levels(grey_data(folder, shuffle_buffer=1), 20) == order + order
+
+
+def test_cache_reads_files_once(folder):
+    for cache in (False, True):
+        data = grey_data(folder, cache=cache)
+        first = train_levels(data, 20)
+        moved = [file.rename(file.with_suffix(".moved")) for file in folder.glob("train/*/*.png")]
+        if cache:
+            assert train_levels(data, 20) == first
+        else:
+            with pytest.raises(tf.errors.NotFoundError):
+                train_levels(data, 20)
+        for file in moved:
+            file.rename(file.with_suffix(".png"))
+
+
+def test_evaluation_gives_each_example_once_and_fills_up_with_weight_0(folder):
+    batches = list(grey_data(folder).evaluation("train", 4))
+    for images, labels, weights in batches:
+        assert (images.shape, labels.shape, weights.shape) == ((4, 4, 4, 3), (4,), (4,))
+        assert (images.dtype, labels.dtype, weights.dtype) == (tf.float32, tf.int32, tf.float32)
+    assert [weights.numpy().tolist() for _, _, weights in batches] == [[1, 1, 1, 1], [1, 1, 1, 1], [1, 1, 0, 0]]
+    assert sorted(levels(np.concatenate([images for images, _, _ in batches]))[:10]) == list(range(10))
+    assert not np.any(batches[-1][0][2:])
+    assert [level % 2 for level in levels(batches[0][0])] == batches[0][1].numpy().tolist()
+
+
+def test_evaluation_shapes_are_static_and_it_is_finite(folder):
+    dataset = grey_data(folder).evaluation("test", 2)
+    assert [spec.shape.as_list() for spec in dataset.element_spec] == [[2, 4, 4, 3], [2], [2]]
+    assert int(dataset.cardinality()) == 2
+
+
+def evaluated(data: ImageData, split: str) -> set[int]:
+    return {level for images, _, weights in data.evaluation(split, 1) for level in levels(images) if weights[0]}
+
+
+def test_hold_out_does_not_overlap_training(folder):
+    data = grey_data(folder, validation_examples=3)
+    train, validation = set(train_levels(data, 35)), evaluated(data, "validation")
+    assert len(train) == 7
+    assert train | validation == set(range(10))
+    assert evaluated(data, "train") == train
+    assert evaluated(grey_data(folder, validation_examples=3), "validation") == validation
+    assert evaluated(data, "test") == {100, 101, 102}
+
+
+def test_hold_out_of_a_slice_stays_in_the_slice(folder):
+    data = grey_data(folder, train_split="train[2:8]", validation_examples=2)
+    order = [int(pathlib.Path(example["name"].numpy().decode()).stem) for example in data._source.examples("train")]
+    assert evaluated(data, "validation") == set(order[6:8])
+    assert evaluated(data, "train") == set(order[2:6])
+
+
+def test_validation_split_of_its_own(folder):
+    data = grey_data(folder, train_split="train[:60%]", validation_split="train[60%:]", test_split="test[:2]")
+    assert [data.num_examples(split) for split in ("train", "validation", "test")] == [6, 4, 2]
+    assert evaluated(data, "train") | evaluated(data, "validation") == set(range(10))
+
+
+def test_hold_out_of_digits_shares_no_image_with_training_and_has_every_class():
+    data = ImageData("digits", CifarPreprocessing(image_size=8), validation_examples=200)
+    train, validation = (list(data._source.examples(data._slice(split))) for split in ("train", "validation"))
+    assert (len(train), len(validation)) == (1237, 200)
+    assert not {example["image"].numpy() for example in train} & {example["image"].numpy() for example in validation}
+    assert {int(example["label"]) for example in validation} == set(range(10))
+
+
+def test_pickles_after_use(folder):
+    data = grey_data(folder, validation_examples=3)
+    before = train_levels(data, 10)
+    again = pickle.loads(pickle.dumps(data))
+    assert again == data
+    assert train_levels(again, 10) == before
+
+
+def test_source_is_opened_once(folder, monkeypatch):
+    opened = []
+    monkeypatch.setattr(pipeline, "open_source", lambda *args: opened.append(args) or Source("x", ("a",), {"train": 3}, None))
+    data = grey_data(folder)
+    assert (data.num_classes, data.num_train_examples, data.class_names) == (1, 3, ("a",))
+    assert opened == [(f"folder:{folder}", None)]
+
+
+def test_workers_share_each_batch(folder):
+    data = grey_data(folder)
+    for dataset in (data.train(2, 1), data.evaluation("test", 2)):
+        assert dataset.options().experimental_distribute.auto_shard_policy == tf.data.experimental.AutoShardPolicy.DATA
+
+
+def test_diagnose_names_the_corrupt_image(folder):
+    data = grey_data(folder)
+    assert data.diagnose("train") is None
+    whole = tf.io.encode_jpeg(np.random.default_rng(0).integers(0, 255, [32, 32, 3]).astype(np.uint8)).numpy()
+    (folder / "train" / "dog" / "3.png").write_bytes(whole[: len(whole) // 2])
+    error = data.diagnose("train")
+    assert isinstance(error, InputError)
+    assert str(folder / "train" / "dog" / "3.png") in str(error)
+    assert "cannot be decoded as an image: " in str(error)
+    assert "{{" not in str(error)
+    assert data.diagnose("test") is None
+
+
+def test_diagnose_names_the_unreadable_file(folder):
+    data = grey_data(folder)
+    assert data.num_train_examples == 10
+    (folder / "train" / "dog" / "3.png").unlink()
+    assert "dog/3.png; No such file" in str(data.diagnose("train"))
+
+
+def test_diagnose_names_labels_out_of_range(folder, monkeypatch):
+    (image,) = [example["image"] for example in grey_data(folder)._source.examples("train[:1]")]
+    rows = {"image": [image, image], "label": [0, -1], "name": ["good", "bad"]}
+    source = Source("x", ("a",), {"test": 2}, lambda *_: tf.data.Dataset.from_tensor_slices(rows))
+    monkeypatch.setattr(pipeline, "open_source", lambda *_: source)
+    assert "bad has label -1; expected 0..0 (the split may be unlabelled)" in str(grey_data(folder).diagnose("test"))
+
+
+@pytest.mark.parametrize(
+    ("fields", "use", "message"),
+    [
+        ({"validation_examples": -1}, None, "ImageData.validation_examples: expected an integer of 0 or more, got -1"),
+        ({"shuffle_buffer": 0}, None, "ImageData.shuffle_buffer: expected an integer of 1 or more, got 0"),
+        ({"validation_examples": 1, "validation_split": "test"}, None, "expected validation_split or validation_examples, not both"),
+        ({"validation_examples": 10}, lambda d: d.train(1, 1), "expected fewer than the 10 examples of 'train', got 10"),
+        ({"validation_examples": 11}, lambda d: d.num_examples("validation"), "expected fewer than the 10 examples of 'train', got 11"),
+        ({"train_split": "train[:6]", "validation_split": "train[5:]"}, lambda d: d.train(1, 1), "shares examples with train_split"),
+        (
+            {},
+            lambda d: d.evaluation("validation", 1),
+            "no validation split: bind ImageData.validation_split .* or ImageData.validation_examples",
+        ),
+        ({}, lambda d: d.evaluation("dev", 1), "unknown split 'dev'; expected 'train', 'validation' or 'test'"),
+        ({}, lambda d: d.train(0, 1), "batch_size: expected an integer of 1 or more, got 0"),
+        ({}, lambda d: d.evaluation("test", 0), "batch_size: expected an integer of 1 or more, got 0"),
+        ({}, lambda d: d.train(1, 1, -1), "start_step: expected an integer of 0 or more, got -1"),
+        ({"train_split": "training"}, lambda d: d.train(1, 1), "has no split 'training'; it has test, train"),
+        ({"test_split": "testing"}, lambda d: d.evaluation("test", 1), "has no split 'testing'; it has test, train"),
+    ],
+)
+def test_mistakes(folder, fields, use, message):
+    def attempt():
+        data = grey_data(folder, **fields)
+        if use:
+            use(data)
+
+    with pytest.raises(InputError, match=message):
+        attempt()
+
+
+@pytest.mark.skipif(not TFDS_DIR.is_dir(), reason="needs prepared TFDS data")
+def test_cifar10():
+    data = ImageData("cifar10", CifarPreprocessing(cutout_size=16), str(TFDS_DIR), train_split="train[:2000]", validation_examples=500)
+    images, labels = next(iter(data.train(64, seed=1, start_step=30)))
+    assert images.shape == (64, 32, 32, 3)
+    assert set(labels.numpy()) <= set(range(10))
+    assert sum(float(tf.reduce_sum(weights)) for _, _, weights in data.evaluation("validation", 64)) == 500

@@ -1,0 +1,37 @@
+import json
+
+import pytest
+
+from nasnet_tf.data import CifarPreprocessing, ImageNetPreprocessing, preprocessing_from_config
+from nasnet_tf.errors import InputError
+
+
+@pytest.mark.parametrize(
+    "preprocessing",
+    [
+        CifarPreprocessing(image_size=8, flip=False, cutout_size=2),
+        ImageNetPreprocessing(331, 0.9, area_range=(0.1, 0.9), aspect_ratio_range=(0.5, 2.0), distort_color=False),
+    ],
+)
+def test_survives_json(preprocessing):
+    assert preprocessing_from_config(json.loads(json.dumps(preprocessing.config()))) == preprocessing
+
+
+def test_config_by_hand():
+    assert CifarPreprocessing().config() == {"kind": "cifar", "image_size": 32, "flip": True, "cutout_size": 0}
+    assert ImageNetPreprocessing().config()["area_range"] == [0.05, 1.0]
+    assert preprocessing_from_config({"kind": "imagenet", "image_size": 331}) == ImageNetPreprocessing(331)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({}, "expected a 'kind' out of cifar, imagenet, got None"),
+        ({"kind": "mnist"}, "expected a 'kind' out of cifar, imagenet, got 'mnist'"),
+        ({"kind": "cifar", "central_fraction": 1}, "'cifar': unknown central_fraction; expected some of image_size, flip, cutout_size"),
+        ({"kind": "cifar", "image_size": "32"}, "image_size: expected an integer of 1 or more, got '32'"),
+    ],
+)
+def test_bad_configs(config, message):
+    with pytest.raises(InputError, match=message):
+        preprocessing_from_config(config)

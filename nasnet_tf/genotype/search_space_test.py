@@ -1,0 +1,120 @@
+"""Tests of the search space: decisions to genotypes and back."""
+
+import math
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nasnet_tf.errors import InputError
+from nasnet_tf.genotype import Combine, Operation, SearchSpace, load_genotype, validate
+
+COMBINES = ("ADD", "CONCAT", "LAYER_NORM_ADD", "INSTANCE_NORM_ADD")
+SPACE_A = SearchSpace()
+SPACE_B = SearchSpace(num_blocks=4, num_input_states=4, combines=COMBINES, outputs="each_block")
+SPACE_C = SearchSpace(num_blocks=4, combines=COMBINES)
+
+
+@st.composite
+def spaces_and_decisions(draw):
+    space = draw(st.sampled_from((SPACE_A, SPACE_B, SPACE_C)))
+    return space, draw(st.tuples(*(st.integers(0, size - 1) for size in space.sizes)))
+
+
+@settings(derandomize=True, deadline=None, max_examples=100)
+@given(spaces_and_decisions())
+def test_decisions_round_trip_through_valid_genotypes(space_and_decisions):
+    space, decisions = space_and_decisions
+    genotype = space.decode(decisions, name="child")
+    validate(genotype)
+    assert genotype.name == "child"
+    assert space.encode(genotype) == decisions
+
+
+def test_sizes_of_the_papers_spaces():
+    half = (2, 2, 13, 13, 2, 3, 3, 13, 13, 2, 4, 4, 13, 13, 2, 5, 5, 13, 13, 2, 6, 6, 13, 13, 2)
+    assert SPACE_A.sizes == half + half
+    assert math.log10(math.prod(SPACE_A.sizes)) == pytest.approx(2 * math.log10(720**2 * 13**10 * 2**5))
+    assert SPACE_B.sizes[:10] == (4, 4, 13, 13, 4, 5, 5, 13, 13, 4)
+    assert len(SPACE_B.sizes) == len(SPACE_C.sizes) == 40
+
+
+def test_decisions_mean_inputs_operations_combine_in_this_order():
+    space = SearchSpace(num_blocks=2, operations=("MAX_POOL_3X3", "IDENTITY", "CONV_1X1"), combines=("CONCAT", "ADD"))
+    genotype = space.decode((1, 0, 2, 0, 1, 0, 1, 0, 1, 0) + (0, 0, 1, 1, 0, 2, 1, 1, 0, 1))
+    tables = [
+        [
+            (b.left.input, Operation.Name(b.left.operation), b.right.input, Operation.Name(b.right.operation), Combine.Name(b.combine))
+            for b in cell.blocks
+        ]
+        for cell in (genotype.normal_cell, genotype.reduction_cell)
+    ]
+    assert tables == [
+        [(1, "CONV_1X1", 0, "MAX_POOL_3X3", "ADD"), (0, "MAX_POOL_3X3", 1, "IDENTITY", "CONCAT")],
+        [(0, "IDENTITY", 0, "IDENTITY", "CONCAT"), (2, "IDENTITY", 1, "MAX_POOL_3X3", "ADD")],
+    ]
+    assert [list(output.states) for output in genotype.normal_cell.outputs] == [[2, 3]]  # no block reads another
+    assert [list(output.states) for output in genotype.reduction_cell.outputs] == [[3]]
+
+
+def test_published_b_and_c_are_in_their_spaces():
+    for name, space in (("nasnet_b", SPACE_B), ("nasnet_c", SPACE_C)):
+        genotype = load_genotype(name)
+        assert space.decode(space.encode(genotype), name) == genotype
+
+
+@pytest.mark.parametrize(
+    ("name", "space", "message"),
+    [
+        ("nasnet_a", SPACE_A, "its outputs do not follow 'concat_unused'"),
+        ("nasnet_a", SPACE_C, "expected 2 input states, 4 normal and 4 reduction blocks; got 2, 5 and 5"),
+        ("nasnet_b", SPACE_C, "expected 2 input states, .* got 4, 4 and 4"),
+        ("nasnet_c", SearchSpace(num_blocks=4), "not in this search space"),
+        ("nasnet_c", SearchSpace(num_blocks=4, combines=COMBINES, operations=("SEP_CONV_3X3",)), "not in this search space"),
+        ("nasnet_c", SearchSpace(num_blocks=4, combines=COMBINES, outputs="each_block"), "its outputs do not follow 'each_block'"),
+    ],
+)
+def test_genotypes_of_other_spaces_are_refused(name, space, message):
+    with pytest.raises(InputError, match=f"genotype '{name}' is not in this search space: .*{message}|{message}"):
+        space.encode(load_genotype(name))
+
+
+def test_samples_are_uniform_and_follow_the_generator():
+    rng = random.Random(3)
+    samples = [SPACE_A.sample(rng) for _ in range(2000)]
+    for column, size in zip(zip(*samples, strict=True), SPACE_A.sizes, strict=True):
+        assert set(column) == set(range(size))
+        assert sum(column) / 2000 == pytest.approx((size - 1) / 2, abs=5 * size / math.sqrt(12 * 2000))
+    assert SPACE_A.sample(random.Random(3)) == samples[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda d: d[:-1], "expected 50 decisions, got 49"),
+        (lambda d: (2, *d[1:]), "decision 0: expected an integer in 0..1, got 2"),
+        (lambda d: (*d[:-1], -1), "decision 49: expected an integer in 0..1, got -1"),
+        (lambda d: (*d[:2], 1.5, *d[3:]), "decision 2: expected an integer in 0..12, got 1.5"),
+        (lambda d: (*d[:2], "IDENTITY", *d[3:]), "decision 2: expected an integer in 0..12, got 'IDENTITY'"),
+    ],
+)
+def test_impossible_decisions_are_refused(change, message):
+    with pytest.raises(InputError, match=message):
+        SPACE_A.decode(change((0,) * 50))
+
+
+@pytest.mark.parametrize(
+    ("bindings", "message"),
+    [
+        ({"num_blocks": 0}, "num_blocks: expected an integer of 1 or more, got 0"),
+        ({"num_input_states": 1.0}, "num_input_states: expected an integer"),
+        ({"operations": ("SEP_CONV_9X9",)}, "operations: expected different names out of IDENTITY, .*got.*SEP_CONV_9X9"),
+        ({"operations": ()}, "operations: expected"),
+        ({"combines": ("ADD", "ADD")}, "combines: expected different names"),
+        ({"outputs": "all"}, "outputs: expected 'concat_unused' or 'each_block', got 'all'"),
+    ],
+)
+def test_impossible_spaces_are_refused(bindings, message):
+    with pytest.raises(InputError, match=message):
+        SearchSpace(**bindings)

@@ -1,0 +1,110 @@
+"""The controller: a recurrent policy over the decisions of a search space (paper section 3.1 and appendix A.2).
+
+A one-layer LSTM of 100 units takes one step per decision. Its output goes through a softmax of that decision's own; an embedding of the
+choice made is its input of the next step, so the probability of an architecture is the product over its decisions. Where the paper is
+silent: embeddings have 32 numbers, every decision has its own (choice 3 of one decision has nothing to do with choice 3 of another), the
+first step's input is zero, and the forget gate has no extra bias.
+"""
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+INIT_RANGE = 0.1  # appendix A.2: "initialized uniformly between -0.1 and 0.1"
+EMBEDDING_WIDTH = 32  # of at most some 13 choices; wider ones only cost time
+DEVICE = "/CPU:0"  # a chain of tiny matrix products: an accelerator would only add latency, and it belongs to the children
+# The fused LSTM kernels, as a plain LSTM: a whole sequence in one operation traces five times faster than one unrolled in Python.
+PLAIN_LSTM = {"forget_bias": 0.0, "cell_clip": -1.0, "use_peephole": False}
+
+
+class Controller(tf.Module):
+    """The policy and its weights.
+
+    All softmaxes are padded to the size of the largest; logits of the padding are -inf, so it is never drawn and never weighs in.
+    """
+
+    def __init__(self, sizes: Sequence[int], seed: int, hidden_units: int):
+        """A fresh policy: a pure function of its arguments.
+
+        Args:
+          sizes: how many choices each decision has, each at least 1 (`SearchSpace.sizes`).
+          seed: of the initial weights, an int32.
+          hidden_units: of the LSTM (100 in the paper).
+        """
+        super().__init__()
+        self._num_choices = max(sizes)
+        shapes = {
+            "embeddings": (len(sizes) - 1, self._num_choices, EMBEDDING_WIDTH),
+            "lstm_kernel": (EMBEDDING_WIDTH + hidden_units, 4 * hidden_units),
+            "lstm_bias": (4 * hidden_units,),
+            "softmax_kernel": (len(sizes), hidden_units, self._num_choices),
+            "softmax_bias": (len(sizes), self._num_choices),
+        }
+        with tf.device(DEVICE):
+            for index, (name, shape) in enumerate(shapes.items()):
+                value = tf.random.stateless_uniform(shape, (seed, index), -INIT_RANGE, INIT_RANGE)
+                setattr(self, f"_{name}", tf.Variable(value, name=name))
+            self._allowed = tf.sequence_mask(sizes, self._num_choices)  # bool [num_decisions, num_choices]
+            self._no_peephole = tf.zeros([hidden_units])
+
+    @tf.function(input_signature=[tf.TensorSpec([2], tf.int32), tf.TensorSpec([], tf.int32)], autograph=False)
+    def sample(self, batch_seed: tf.Tensor, count: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Draws architectures; the same seed and weights give the same ones.
+
+        Args:
+          batch_seed: int32 [2].
+          count: int32 scalar, how many.
+
+        Returns:
+          decisions: int32 [count, num_decisions], each in [0, size).
+          log_probs: float32 [count, num_decisions], natural logarithms of the probabilities the decisions were drawn with.
+        """
+        with tf.device(DEVICE):
+            # Gumbel-max: the argmax of logits plus Gumbel noise is a draw from their softmax.
+            uniform = tf.random.stateless_uniform([len(self._allowed), count, self._num_choices], batch_seed, minval=1e-30)
+            noise = -tf.math.log(-tf.math.log(uniform))
+            inputs = tf.zeros([count, EMBEDDING_WIDTH])
+            hidden = memory = tf.zeros([count, len(self._no_peephole)])
+            embeddings = [*tf.unstack(self._embeddings), None]  # nothing follows the last decision
+            steps = zip(*map(tf.unstack, (self._softmax_kernel, self._masked_softmax_bias(), noise)), embeddings, strict=True)
+            decisions, logits = [], []
+            for kernel, bias, step_noise, embedding in steps:
+                cell = tf.raw_ops.LSTMBlockCell(x=inputs, cs_prev=memory, h_prev=hidden, **self._lstm_weights(), **PLAIN_LSTM)
+                hidden, memory = cell.h, cell.cs
+                logits.append(hidden @ kernel + bias)
+                decisions.append(tf.argmax(logits[-1] + step_noise, axis=-1, output_type=tf.int32))
+                if embedding is not None:
+                    inputs = tf.gather(embedding, decisions[-1])
+            decisions = tf.stack(decisions, axis=1)
+            return decisions, tf.gather(tf.nn.log_softmax(tf.stack(logits, axis=1)), decisions, batch_dims=2)
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None], tf.int32)], autograph=False)
+    def log_probs_and_entropy(self, decisions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """What the policy now thinks of decisions made earlier.
+
+        Args:
+          decisions: int32 [n, num_decisions], each in [0, size).
+
+        Returns:
+          log_probs: float32 [n, num_decisions], natural logarithms of the probability of each decision given those before it.
+          entropy: float32 [n, num_decisions], of the softmax each decision is drawn from, in nats, in [0, log(size)].
+        """
+        with tf.device(DEVICE):
+            one_hot = tf.one_hot(tf.transpose(decisions), self._num_choices)  # [num_decisions, n, num_choices]
+            inputs = tf.pad(one_hot[:-1] @ self._embeddings, [[1, 0], [0, 0], [0, 0]])
+            zeros = tf.zeros([tf.shape(decisions)[0], len(self._no_peephole)])
+            hidden = tf.raw_ops.BlockLSTM(
+                seq_len_max=len(self._allowed), x=inputs, cs_prev=zeros, h_prev=zeros, **self._lstm_weights(), **PLAIN_LSTM
+            ).h
+            logits = hidden @ self._softmax_kernel + self._masked_softmax_bias()[:, tf.newaxis]
+            all_log_probs = tf.nn.log_softmax(logits)
+            finite = tf.where(self._allowed[:, tf.newaxis], all_log_probs, 0.0)  # zero times -inf would be NaN
+            entropy = -tf.reduce_sum(tf.exp(all_log_probs) * finite, axis=-1)
+            return tf.transpose(tf.reduce_sum(one_hot * finite, axis=-1)), tf.transpose(entropy)
+
+    def _masked_softmax_bias(self) -> tf.Tensor:
+        return tf.where(self._allowed, self._softmax_bias, -float("inf"))
+
+    def _lstm_weights(self) -> dict[str, tf.Tensor]:
+        peepholes = dict.fromkeys(("wci", "wcf", "wco"), self._no_peephole)
+        return {"w": self._lstm_kernel, "b": self._lstm_bias, **peepholes}

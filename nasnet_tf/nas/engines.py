@@ -1,0 +1,126 @@
+"""Where children run. An engine has `submit`, `poll`, `cancel`, `close` and `free_slots`; it knows nothing of architectures.
+
+Deadlines are the engine's; retries and the truth about trials are the ledger's.
+"""
+
+import concurrent.futures
+import dataclasses
+import multiprocessing
+import os
+import pathlib
+import threading
+import time
+import traceback
+from collections.abc import Callable
+
+import pebble
+
+from nasnet_tf.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """How one execution ended: with a value, or with a reason why there is none.
+
+    Attributes:
+      key: given to submit.
+      seconds: from submit to here.
+      value: what the function returned.
+      reason: of a failure, one line; None where there is a value.
+      user_error: the function raised InputError: trying again will not help.
+    """
+
+    key: int
+    seconds: float
+    value: dict | None = None
+    reason: str | None = None
+    user_error: bool = False
+
+
+class LocalPool:
+    """Child processes of this machine, each execution in a fresh one.
+
+    Children are forked from a server that has TensorFlow loaded but has never used it, so a child costs a quarter of a second to start instead of
+    ten. Threads of a running TensorFlow do not survive a fork, which is why the searching process itself, whose controller uses
+    TensorFlow, is not forked. Children end with the process that made the pool, however it ends.
+
+    Args:
+      num_workers: children at a time.
+      deadline_seconds: after which a child is killed.
+    """
+
+    def __init__(self, num_workers: int = 2, deadline_seconds: float = 3600.0):
+        if num_workers < 1 or deadline_seconds <= 0:
+            raise InputError(f"LocalPool: expected one worker or more and a positive deadline, got {num_workers} and {deadline_seconds}")
+        self._context = multiprocessing.get_context("forkserver")
+        self._pool = pebble.ProcessPool(max_workers=num_workers, max_tasks=1, context=self._context)
+        self._num_workers, self._deadline = num_workers, deadline_seconds
+        self._threads = max(1, (os.cpu_count() or 1) // num_workers)
+        self._running: dict[pebble.ProcessFuture, tuple[int, float]] = {}
+
+    @property
+    def free_slots(self) -> int:
+        """Children that could start at once."""
+        return self._num_workers - len(self._running)
+
+    def submit(self, key: int, function: Callable[..., dict], *args) -> None:
+        """Starts function(*args) in a child; both must be picklable. The first function's module is what children are forked with."""
+        self._context.set_forkserver_preload([getattr(function, "func", function).__module__])
+        future = self._pool.schedule(_run, args=(os.getpid(), self._threads, function, args), timeout=self._deadline)
+        self._running[future] = (key, time.monotonic())
+
+    def poll(self, timeout_seconds: float) -> list[Outcome]:
+        """Waits until something ended, or for the timeout; outcomes in the order of their submission."""
+        concurrent.futures.wait(self._running, timeout_seconds, concurrent.futures.FIRST_COMPLETED)
+        outcomes = []
+        for future in [future for future in self._running if future.done()]:
+            key, began = self._running.pop(future)
+            outcomes.append(_outcome(future, key, time.monotonic() - began, self._deadline))
+        return outcomes
+
+    def cancel(self, key: int) -> None:
+        """Kills the child of this key, if it still runs; no outcome is reported for it."""
+        for future, (running_key, _) in list(self._running.items()):
+            if running_key == key:
+                del self._running[future]
+                future.cancel()
+
+    def close(self) -> None:
+        """Kills all children and waits for them."""
+        self._pool.stop()
+        self._pool.join()
+
+
+def _outcome(future: pebble.ProcessFuture, key: int, seconds: float, deadline: float) -> Outcome:
+    try:
+        return Outcome(key, seconds, **future.result())
+    except concurrent.futures.TimeoutError:
+        return Outcome(key, seconds, reason=f"killed at its deadline of {deadline:g} seconds")
+    except pebble.ProcessExpired as error:
+        return Outcome(key, seconds, reason=f"its process died (exit code {error.exitcode}): killed, or out of memory")
+
+
+def _run(parent: int, threads: int, function: Callable[..., dict], args: tuple) -> dict:
+    """Runs in the child; returns fields of an Outcome, for not every exception survives the way to another process."""
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    import tensorflow as tf  # loaded already, where the module of the function imports it
+
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
+    try:
+        return {"value": function(*args)}
+    except Exception as error:  # Whatever a child raises must not end the search.
+        last_call = traceback.extract_tb(error.__traceback__)[-1]
+        reason = f"{type(error).__name__}: {error} ({pathlib.Path(last_call.filename).name}:{last_call.lineno})"
+        is_user_error = isinstance(error, InputError)
+        return {"reason": str(error) if is_user_error else reason, "user_error": is_user_error}
+
+
+def _end_with(parent: int) -> None:
+    """Ends this process once the searching one is gone: a killed search must leave nothing running."""
+    while True:
+        try:
+            os.kill(parent, 0)
+        except ProcessLookupError:
+            os._exit(1)
+        time.sleep(1.0)

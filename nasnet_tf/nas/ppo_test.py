@@ -1,0 +1,109 @@
+"""Tests of PPO: hand-computed losses and one update recomputed in numpy."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from nasnet_tf.nas import ppo
+from nasnet_tf.nas.controller import Controller
+
+SIZES = (2, 3, 4)
+
+
+def _loss(new_probabilities, old_probabilities, advantages, entropy=0.0, clip=0.2, entropy_weight=0.0):
+    new, old = (tf.math.log(tf.constant(values, tf.float32)) for values in (new_probabilities, old_probabilities))
+    return float(ppo.clipped_loss(new, old, tf.constant(advantages), tf.fill(new.shape, entropy), clip, entropy_weight))
+
+
+def test_baseline_is_a_moving_average_that_starts_at_the_first_reward():
+    assert ppo.updated_baseline(None, 0.5, decay=0.95) == 0.5
+    assert ppo.updated_baseline(0.5, 0.9, decay=0.95) == pytest.approx(0.52)
+
+
+@pytest.mark.parametrize(
+    ("new", "advantage", "expected"),
+    [
+        (0.5, 2.0, -2.0),  # ratio 1
+        (0.55, 2.0, -2.2),  # 1.1, inside the range
+        (0.75, 2.0, -2.4),  # 1.5 pays no more than 1.2
+        (0.25, 2.0, -1.0),  # 0.5 is not clipped when it is a loss
+        (0.25, -2.0, 1.6),  # 0.5 pays no more than 0.8
+        (0.75, -2.0, 3.0),  # 1.5 is not clipped when it is a loss
+    ],
+)
+def test_loss_of_one_decision(new, advantage, expected):
+    assert _loss([[new]], [[0.5]], [advantage]) == pytest.approx(expected, rel=1e-6)
+
+
+def test_loss_is_the_mean_over_architectures_and_decisions():
+    # ratios 1.1, 1.5 (clipped to 1.2) with advantage 1; 0.5 (clipped to 0.8), 1 with advantage -3
+    loss = _loss([[0.55, 0.75], [0.25, 0.5]], [[0.5, 0.5], [0.5, 0.5]], [1.0, -3.0])
+    assert loss == pytest.approx(-(1.1 + 1.2 - 2.4 - 3.0) / 4, rel=1e-6)
+
+
+def test_entropy_lowers_the_loss_by_its_weight():
+    assert _loss([[0.5]], [[0.5]], [1.0], entropy=3.0, entropy_weight=0.1) == pytest.approx(-1.3, rel=1e-6)
+
+
+def test_clip_range_is_an_option():
+    assert _loss([[0.75]], [[0.5]], [1.0], clip=0.4) == pytest.approx(-1.4, rel=1e-6)
+
+
+def test_stored_log_probs_make_every_ratio_one():
+    controller = Controller(SIZES, seed=1, hidden_units=100)
+    decisions, log_probs = controller.sample((1, 0), 64)
+    ratio = tf.exp(controller.log_probs_and_entropy(decisions)[0] - log_probs)
+    np.testing.assert_allclose(ratio, 1.0, atol=1e-6)
+
+
+def test_one_update_is_one_step_of_adam():
+    """The gradient of the softmax biases is known in closed form on policy: -(A one_hot - A p) / (n d); Adam is recomputed in numpy."""
+    controller = Controller(SIZES, seed=2, hidden_units=4)
+    for variable in controller.trainable_variables:
+        variable.assign(tf.zeros_like(variable))  # uniform, and with zero gradients everywhere but in the softmax biases
+    decisions = np.array([[0, 2, 3], [1, 2, 0]])
+    old_log_probs = -np.log(np.tile(SIZES, (2, 1)))
+    advantages = np.array([0.25, -0.5])
+    metrics = ppo.Updater(controller, learning_rate=0.01, clip=0.2, entropy_weight=0.0).update(
+        decisions, old_log_probs, advantages, epochs=1
+    )
+
+    gradient = np.zeros([3, 4])
+    for row, advantage in zip(decisions, advantages, strict=True):
+        for step, size in enumerate(SIZES):
+            gradient[step, :size] += advantage / size / 6
+            gradient[step, row[step]] -= advantage / 6
+    mean = 0.1 * gradient / (1 - 0.9)  # Kingma & Ba, algorithm 1, first step
+    square = 0.001 * gradient**2 / (1 - 0.999)
+    expected = -0.01 * mean / (np.sqrt(square) + 1e-7)
+    np.testing.assert_allclose(controller._softmax_bias, expected, atol=1e-5)
+    np.testing.assert_array_equal(controller._lstm_kernel, 0.0)
+    assert metrics["loss"] == pytest.approx(0.125, rel=1e-5)  # minus the mean advantage
+    assert metrics["entropy"] == pytest.approx(np.log(24), rel=1e-5)
+    assert metrics["clip_fraction"] == 0
+    assert metrics["kl"] == pytest.approx(0, abs=1e-6)
+
+
+def test_updates_raise_what_was_rewarded_and_epochs_take_further_steps():
+    def probability_after(epochs):
+        controller = Controller(SIZES, seed=2, hidden_units=8)
+        decisions, log_probs = (tensor.numpy() for tensor in controller.sample((0, 0), 2))
+        updater = ppo.Updater(controller, learning_rate=0.01, clip=0.2, entropy_weight=1e-5)
+        metrics = updater.update(decisions[:1], log_probs[:1], [1.0], epochs)
+        return np.exp(controller.log_probs_and_entropy(decisions[:1])[0].numpy().sum()), np.exp(log_probs[0].sum()), metrics
+
+    once, before, _ = probability_after(1)
+    often, _, metrics = probability_after(20)
+    assert before < once < often
+    assert metrics["clip_fraction"] > 0
+    assert metrics["kl"] < 0  # a sample estimate: of one decision made likelier
+
+
+def test_entropy_weight_flattens_the_policy():
+    controller = Controller(SIZES, seed=2, hidden_units=8)
+    controller._softmax_bias.assign_add([[2.0, 0, 0, 0]] * 3)
+    decisions, log_probs = (tensor.numpy() for tensor in controller.sample((0, 0), 8))
+    updater = ppo.Updater(controller, learning_rate=0.01, clip=0.2, entropy_weight=1.0)
+    first = updater.update(decisions, log_probs, [0.0] * 8, epochs=1)
+    last = updater.update(decisions, log_probs, [0.0] * 8, epochs=30)
+    assert last["entropy"] > first["entropy"]

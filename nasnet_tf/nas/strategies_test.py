@@ -1,0 +1,159 @@
+"""Tests of the search strategies: determinism, replay, learning, refusals."""
+
+import json
+import math
+import random
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from nasnet_tf.errors import InputError
+from nasnet_tf.genotype import SearchSpace
+from nasnet_tf.nas.strategies import PPOSearch, Proposal, RandomSearch
+
+SPACE = SearchSpace(num_blocks=2, operations=("IDENTITY", "SEP_CONV_3X3", "MAX_POOL_3X3"))
+SEP = SPACE.operations.index("SEP_CONV_3X3")
+
+
+def _small_ppo(seed=5, **bindings):
+    return PPOSearch(SPACE, seed, minibatch=8, hidden_units=12, **bindings)
+
+
+def _fraction_of_sep_conv(proposal):
+    operations = [proposal.decisions[block + side] for block in range(0, len(proposal.decisions), 5) for side in (2, 3)]
+    return operations.count(SEP) / len(operations)
+
+
+def _run(strategy, calls, recorded=None):
+    """Drives a strategy with a fixed mix of proposals and answers out of order, some never; returns all proposals.
+
+    With `recorded`, answers hand in those proposals instead of the strategy's own, as a replay does.
+    """
+    rng = random.Random(11)
+    proposals, open_trials = [], []
+    for _ in range(calls):
+        if open_trials and rng.random() < 0.5:
+            trial = open_trials.pop(rng.randrange(len(open_trials)))
+            strategy.feedback((recorded or proposals)[trial], rng.random())
+        else:
+            open_trials.append(len(proposals))
+            proposals.append(strategy.propose())
+    return proposals
+
+
+@pytest.mark.parametrize("make", [_small_ppo, lambda seed=5: RandomSearch(SPACE, seed)], ids=["ppo", "random"])
+class TestEveryStrategy:
+    def test_proposals_are_valid_plain_numbers(self, make):
+        proposals = _run(make(), 30)
+        for proposal in proposals:
+            assert SPACE.encode(SPACE.decode(proposal.decisions)) == proposal.decisions
+            assert all(type(decision) is int for decision in proposal.decisions)
+            assert all(type(log_prob) is float and log_prob <= 0 for log_prob in proposal.log_probs)
+        assert len(set(proposals)) > 1
+
+    def test_replay_of_a_journal_gives_the_same_proposals_to_the_bit(self, make):
+        strategy = make()
+        proposals = _run(strategy, 90)
+        journal = json.loads(json.dumps([[proposal.decisions, proposal.log_probs] for proposal in proposals]))
+        recorded = [Proposal(tuple(decisions), tuple(log_probs)) for decisions, log_probs in journal]
+        np.random.seed(1)  # global random states are not part of a strategy's
+        random.seed(1)
+        replayed = make()
+        assert _run(replayed, 90, recorded) == proposals == recorded
+        assert [replayed.propose() for _ in range(20)] == [strategy.propose() for _ in range(20)]
+        assert replayed.diagnostics() == strategy.diagnostics()
+
+    def test_seed_changes_the_proposals(self, make):
+        assert make(seed=5).propose() != make(seed=6).propose()
+
+    @pytest.mark.parametrize("reward", [math.nan, math.inf, -math.inf, None, "0.9", True])
+    def test_refuses_rewards_that_are_no_finite_numbers(self, make, reward):
+        strategy = make()
+        proposal = strategy.propose()
+        with pytest.raises(InputError, match="reward: expected a finite number"):
+            strategy.feedback(proposal, reward)
+
+    def test_diagnostics_are_finite_numbers_from_the_start(self, make):
+        strategy = make()
+        assert all(math.isfinite(value) for value in strategy.diagnostics().values())
+        _run(strategy, 60)
+        assert all(type(value) is float and math.isfinite(value) for value in strategy.diagnostics().values())
+
+
+def test_random_search_is_uniform_and_ignores_rewards():
+    proposals = _run(RandomSearch(SPACE, 1), 1000)
+    assert proposals[0].log_probs == ()
+    assert np.mean([_fraction_of_sep_conv(proposal) for proposal in proposals]) == pytest.approx(1 / 3, abs=0.03)
+    assert [RandomSearch(SPACE, 1).propose()] == proposals[:1]
+    assert RandomSearch(SPACE, 1).diagnostics() == {}
+
+
+def test_ppo_learns():
+    strategy = _small_ppo(learning_rate=0.02)
+    rewards = []
+    for _ in range(480):
+        proposal = strategy.propose()
+        rewards.append(_fraction_of_sep_conv(proposal))
+        strategy.feedback(proposal, rewards[-1])
+    assert np.mean(rewards[:40]) < 0.5
+    assert np.mean(rewards[-40:]) > 0.9
+    diagnostics = strategy.diagnostics()
+    assert diagnostics["updates"] == 60
+    assert diagnostics["baseline"] > 0.8
+    assert diagnostics["entropy"] < sum(map(math.log, SPACE.sizes)) / 2
+
+
+def test_ppo_updates_when_a_minibatch_is_answered_and_then_draws_from_the_new_policy():
+    strategy, still = _small_ppo(learning_rate=0.05), _small_ppo(learning_rate=0.05)
+    proposals = [strategy.propose() for _ in range(9)]
+    assert [still.propose() for _ in range(9)] == proposals
+    for proposal in proposals[:7]:
+        strategy.feedback(proposal, 1.0 - 0.1 * proposal.decisions[2])
+    assert strategy.diagnostics()["updates"] == 0
+    strategy.feedback(proposals[7], 0.0)
+    assert strategy.diagnostics()["updates"] == 1
+    fresh, stale = strategy.propose(), still.propose()
+    assert fresh.log_probs[0] not in (stale.log_probs[0], *(proposal.log_probs[0] for proposal in proposals))
+
+
+def test_ppo_takes_advantages_before_the_baseline_moves():
+    strategy = PPOSearch(SPACE, 0, minibatch=2, hidden_units=4, epochs=1, entropy_weight=0.0, baseline_decay=0.9)
+    for reward in (0.5, 0.7):
+        strategy.feedback(strategy.propose(), reward)
+    assert strategy.diagnostics()["baseline"] == pytest.approx(0.52)
+    assert strategy.diagnostics()["loss"] == pytest.approx(-(0.0 + 0.2) / 2, rel=1e-5)  # on policy: minus the mean advantage
+
+
+def test_ppo_refuses_a_proposal_of_another_strategy():
+    strategy = _small_ppo()
+    with pytest.raises(InputError, match=f"expected {len(SPACE.sizes)} log_probs in the proposal, got 0"):
+        strategy.feedback(RandomSearch(SPACE, 0).propose(), 0.5)
+
+
+@pytest.mark.parametrize(
+    ("bindings", "message"),
+    [
+        ({"minibatch": 0}, "minibatch: expected an integer of 1 or more, got 0"),
+        ({"epochs": 1.5}, "epochs: expected an integer of 1 or more, got 1.5"),
+        ({"hidden_units": -1}, "hidden_units"),
+        ({"baseline_decay": 1.0}, "baseline_decay"),
+        ({"seed": -1}, "seed"),
+    ],
+)
+def test_ppo_refuses_impossible_bindings(bindings, message):
+    with pytest.raises(InputError, match=message):
+        PPOSearch(**{"space": SPACE, "seed": 0, **bindings})
+
+
+def test_random_search_needs_no_tensorflow():
+    code = """
+import sys
+sys.modules["tensorflow"] = None
+from nasnet_tf.genotype import SearchSpace
+from nasnet_tf.nas.strategies import RandomSearch
+print(len(RandomSearch(SearchSpace(), 0).propose().decisions))
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (result.stdout.strip(), result.returncode) == ("50", 0), result.stderr

@@ -1,0 +1,135 @@
+"""Export to a reusable SavedModel, and use of one.
+
+The folder serves everybody: TensorFlow Serving and `tf.saved_model.load` by its signatures, TF-Hub's `hub.load` and `hub.KerasLayer` by
+its call (images in [0, 1], as TF-Hub's modules take them), and `load_nasnet` by model.json and data.json beside the graph.
+"""
+
+import json
+import pathlib
+from collections.abc import Callable, Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from nasnet_tf.data import preprocessing_from_config
+from nasnet_tf.errors import InputError
+from nasnet_tf.models.network import inference_model
+from nasnet_tf.training.checkpoints import read_description
+from nasnet_tf.training.variables import named_weights
+
+DESCRIPTIONS = ("model.json", "data.json")
+
+
+class ReusableModel(tf.Module):
+    """What is saved: a call, the variables that fine-tuning needs, and two signatures (tensorflow.org/hub/reusable_saved_models)."""
+
+    def __init__(self, model: keras.Model, data_description: dict):
+        super().__init__()
+        preprocessing = preprocessing_from_config(data_description["preprocessing"])
+        height, width = model.input.shape[1:3]
+        images_spec = tf.TensorSpec([None, height, width, 3], tf.float32, "images")
+        self.weights = named_weights(model)  # load_nasnet finds them by their names
+        self._model = model
+        self.regularization_losses = []
+
+        @tf.function(autograph=False)
+        def call(images, training=False):
+            return model(preprocessing.normalize(images), training=training)
+
+        for training in (False, True):
+            call.get_concrete_function(images_spec, training=training)
+        self.__call__ = call
+
+        @tf.function(autograph=False, input_signature=[images_spec])
+        def classify(images):
+            return _answer(model(preprocessing.normalize(images), training=False))
+
+        @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.string, "encoded")])
+        def classify_encoded(encoded):
+            images = tf.map_fn(preprocessing.evaluate, encoded, fn_output_signature=tf.TensorSpec([height, width, 3], tf.float32))
+            return _answer(model(images, training=False))
+
+        self.graph_signatures = {"serving_default": classify, "classify_encoded": classify_encoded}
+
+
+def _answer(logits: tf.Tensor) -> dict[str, tf.Tensor]:
+    return {"logits": logits, "probabilities": tf.nn.softmax(logits)}
+
+
+def export(model: keras.Model, data_description: dict, folder: pathlib.Path) -> None:
+    """Writes a SavedModel with the model's weights.
+
+    Its signatures:
+      serving_default: images float32 [batch, height, width, 3] in [0, 1] -> logits, probabilities float32 [batch, num_classes].
+      classify_encoded: encoded string [batch], whole image files of any size -> the same; what evaluation does to an image is done inside.
+
+    Args:
+      data_description: {"class_names": [...], "preprocessing": {...}}, as the training wrote it.
+
+    Raises:
+      InputError: the folder exists and is not empty.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{folder}: exists and is not an empty folder; an export needs a new one")
+    model = inference_model(model)
+    module = ReusableModel(model, data_description)
+    # Written beside and renamed, so that the name never stands for half an export.
+    temporary = folder.with_name(f"{folder.name}.tmp-{id(module):x}")
+    tf.saved_model.save(module, str(temporary), signatures=module.graph_signatures)
+    for name, content in zip(DESCRIPTIONS, (json.loads(model.to_json()), data_description), strict=True):
+        (temporary / name).write_text(json.dumps(content, indent=1))
+    if folder.exists():
+        folder.rmdir()
+    temporary.rename(folder)
+
+
+def is_export(folder: pathlib.Path) -> bool:
+    """Whether `export` wrote this folder."""
+    return (folder / "saved_model.pb").is_file()
+
+
+def load_weights(folder: pathlib.Path, model: keras.Model) -> None:
+    """Sets the weights of a model built from the export's model.json."""
+    try:
+        reusable = tf.train.Checkpoint(weights=named_weights(model))
+        reusable.restore(str(folder / "variables" / "variables")).assert_existing_objects_matched().expect_partial()
+    except (tf.errors.OpError, AssertionError, ValueError) as error:
+        raise InputError(f"{folder}: its variables cannot be read into the network of its model.json: {error}") from error
+
+
+def read_data_description(folder: pathlib.Path) -> dict:
+    """Classes and preprocessing of an export."""
+    if not is_export(folder):
+        raise InputError(f"{folder}: is not an export; expected saved_model.pb in it, as python -m nasnet_tf.export writes it")
+    return read_description(folder)[1]
+
+
+def load_classifier(folder: pathlib.Path) -> Callable[[Sequence[bytes], Sequence[str]], np.ndarray]:
+    """Loads an export's graph.
+
+    Returns:
+      A function (whole image files, their names for errors) -> probabilities float32 [batch, num_classes]; it raises InputError for a
+      file that is not an image.
+    """
+    try:
+        loaded = tf.saved_model.load(str(folder))
+        signature = loaded.signatures["classify_encoded"]
+    except (OSError, KeyError, ValueError, tf.errors.OpError) as error:
+        raise InputError(f"{folder}: cannot be loaded as a SavedModel of nasnet_tf: {error}") from error
+
+    def run(encoded: Sequence[bytes], _loaded=loaded) -> np.ndarray:  # a signature alone does not keep its variables alive
+        return signature(encoded=tf.constant(list(encoded)))["probabilities"].numpy()
+
+    def classify(encoded: Sequence[bytes], names: Sequence[str]) -> np.ndarray:
+        try:
+            return run(encoded)
+        except tf.errors.InvalidArgumentError:
+            for content, name in zip(encoded, names, strict=True):  # which one was it?
+                try:
+                    run([content])
+                except tf.errors.InvalidArgumentError as error:
+                    raise InputError(f"{name}: cannot be decoded as an image") from error
+            raise
+
+    return classify

@@ -1,0 +1,25 @@
+"""Trains a network: python -m nasnet_tf.train --gin_file=cifar10_nasnet_a.gin --workdir=runs/cifar.
+
+Repeating the command continues a training that was stopped or killed, exactly.
+"""
+
+from nasnet_tf import cli
+
+
+def main(arguments: list[str]) -> None:
+    """Trains as a recipe says."""
+    config_text = cli.parse_gin()
+    from nasnet_tf import configurables
+
+    workdir = cli.claim_workdir(config_text)
+    _, evaluation = configurables.train(workdir)
+    cli.write_operative_config(workdir)
+    if evaluation:
+        print(f"accuracy {evaluation.accuracy:.4f} and loss {evaluation.loss:.4f} on {evaluation.examples} examples watched in training")
+    print(f"trained: {workdir}")
+
+
+if __name__ == "__main__":
+    cli.define_gin_flags()
+    cli.define_workdir_flag("Keeps checkpoints and metrics.")
+    cli.run(main)

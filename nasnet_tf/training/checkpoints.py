@@ -1,0 +1,150 @@
+"""What a training keeps in its work folder, and reading it back.
+
+  model.json                the network, as Keras describes it: enough to build it again
+  data.json                 classes and preprocessing: enough to use it
+  checkpoints/last-*        everything needed to go on, the newest two
+  checkpoints/best-*        the same at the best evaluation so far
+  metrics.jsonl, logs/      losses and accuracies, as rows and for TensorBoard
+"""
+
+import json
+import pathlib
+import sys
+
+import keras
+import tensorflow as tf
+
+from nasnet_tf.errors import InputError
+from nasnet_tf.training.ema import WeightAverage
+from nasnet_tf.training.variables import named_counters, named_weights
+
+
+class Checkpoints:
+    """The checkpoints of one training. Make it after the model's and the optimizer's variables, in the scope of the strategy."""
+
+    def __init__(self, workdir: pathlib.Path, model: keras.Model, optimizer: keras.optimizers.Optimizer, average: WeightAverage | None):
+        self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
+        self.best_accuracy = tf.Variable(-1.0, trainable=False, name="best_accuracy")
+        parts = {"average": average} if average else {}
+        self._checkpoint = tf.train.Checkpoint(
+            weights=named_weights(model),
+            counters=named_counters(model),
+            optimizer=optimizer,
+            step=self.step,
+            best_accuracy=self.best_accuracy,
+            **parts,
+        )
+        folder = str(workdir / "checkpoints")
+        self._last = tf.train.CheckpointManager(self._checkpoint, folder, max_to_keep=2, checkpoint_name="last")
+        # A state file of its own; TensorFlow's would mix the two kinds up.
+        self._best_prefix = str(workdir / "checkpoints" / "best")
+
+    def restore(self) -> int:
+        """Restores the newest readable checkpoint; returns its step, 0 where there is none."""
+        candidates = list(reversed(self._last.checkpoints))
+        for path in candidates:
+            try:
+                self._checkpoint.restore(path).assert_existing_objects_matched()
+                return int(self.step.numpy())
+            except (tf.errors.OpError, AssertionError, ValueError) as error:
+                print(f"warning: checkpoint {path} cannot be read ({str(error).splitlines()[0]}); trying the one before", file=sys.stderr)
+        if candidates:
+            raise InputError(f"{pathlib.Path(candidates[0]).parent}: none of the checkpoints there can be read: {', '.join(candidates)}")
+        return 0
+
+    def save(self, step: int) -> None:
+        """Saves the newest checkpoint; the one before it stays."""
+        self.step.assign(step)
+        self._last.save(checkpoint_number=step)
+
+    def save_if_best(self, step: int, accuracy: float) -> None:
+        """Replaces the best checkpoint if this accuracy is higher than all before."""
+        if accuracy <= float(self.best_accuracy.numpy()):
+            return
+        self.best_accuracy.assign(accuracy)
+        self.step.assign(step)
+        self._checkpoint.write(f"{self._best_prefix}-{step}")
+        for path in pathlib.Path(self._best_prefix).parent.glob("best-*.index"):
+            if path.stem != f"best-{step}":
+                for old in path.parent.glob(f"{path.stem}.*"):
+                    old.unlink()
+
+
+def describe(workdir: pathlib.Path, model: keras.Model, data_description: dict) -> None:
+    """Writes model.json and data.json, or checks that those there are of the same network and data.
+
+    Raises:
+      InputError: the folder belongs to another training; the first difference is named.
+    """
+    model_description = json.loads(model.to_json())
+    for name, new in (("model.json", model_description), ("data.json", data_description)):
+        path = workdir / name
+        new = json.loads(json.dumps(new))
+        if path.exists():
+            difference = first_difference(_read_json(path), new)
+            if difference:
+                raise InputError(f"{workdir}: holds a training of another network or data: {name}, {difference}; use another work folder")
+        else:
+            temporary = path.with_suffix(".tmp")
+            temporary.write_text(json.dumps(new, indent=1))
+            temporary.rename(path)
+
+
+def first_difference(old, new, place: str = "") -> str | None:
+    """Where two JSON values first differ, as "place: was A, is B"; None where they are equal."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = [*old, *(key for key in new if key not in old)]
+        pairs = [(f"{place}.{key}" if place else str(key), old.get(key), new.get(key)) for key in keys]
+    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        pairs = [(f"{place}[{index}]", *pair) for index, pair in enumerate(zip(old, new, strict=True))]
+    else:
+        return None if old == new else f"{place}: was {_shorten(old)}, is {_shorten(new)}"
+    return next((found for found in (first_difference(a, b, where) for where, a, b in pairs) if found), None)
+
+
+def _shorten(value) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 200 else f"{text[:200]}..."
+
+
+def _read_json(path: pathlib.Path):
+    try:
+        return json.loads(path.read_text())
+    except (OSError, json.JSONDecodeError) as error:
+        raise InputError(f"{path}: cannot be read as JSON ({error})") from error
+
+
+def read_description(workdir: pathlib.Path) -> tuple[keras.Model, dict]:
+    """The network of a work folder or export with fresh weights, and the description of its data."""
+    for name in ("model.json", "data.json"):
+        if not (workdir / name).is_file():
+            raise InputError(f"{workdir}: holds no trained network; expected a file {name} there")
+    # Importing the cells registers them with Keras, which then knows the classes named in model.json.
+    import nasnet_tf.models.network  # noqa: F401, PLC0415
+
+    return keras.models.model_from_json((workdir / "model.json").read_text()), _read_json(workdir / "data.json")
+
+
+def load_trained(workdir: pathlib.Path, model: keras.Model, which: str = "best", use_ema: bool = True) -> int:
+    """Sets the model's weights from a training's checkpoint; returns its step.
+
+    Args:
+      which: "best" or "last"; without an evaluation there is no best, and the last is taken.
+      use_ema: take the moving averages where the training kept them.
+    """
+    paths = sorted((workdir / "checkpoints").glob(f"{which}-*.index"), key=lambda path: int(path.stem.split("-")[1]))
+    if not paths:
+        raise InputError(f"{workdir}: holds no {which} checkpoint; expected checkpoints/{which}-<step>.index there")
+    path = str(paths[-1].with_suffix(""))
+    step = tf.Variable(0, dtype=tf.int64)
+    try:
+        reader = tf.train.load_checkpoint(path)
+        if use_ema and any(name.startswith("average/") for name in reader.get_variable_to_shape_map()):
+            average = WeightAverage(model, decay=0.0)
+            tf.train.Checkpoint(average=average, step=step).restore(path).assert_existing_objects_matched().expect_partial()
+            average.copy_to(model)
+        else:
+            tf.train.Checkpoint(weights=named_weights(model), step=step).restore(path).assert_existing_objects_matched().expect_partial()
+    except (tf.errors.OpError, AssertionError, ValueError) as error:
+        raise InputError(f"{path}: cannot be restored into the network of {workdir}: {str(error).splitlines()[0]}") from error
+    return int(step.numpy())

@@ -1,0 +1,45 @@
+"""Losses and accuracies over time: rows of metrics.jsonl, and TensorBoard scalars."""
+
+import json
+import pathlib
+
+import tensorflow as tf
+
+
+def read_metrics(workdir: pathlib.Path) -> list[dict]:
+    """The rows of a training's metrics.jsonl; a last line that a kill cut short is left out."""
+    rows = []
+    for line in (workdir / "metrics.jsonl").read_text().splitlines():
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return rows
+
+
+class MetricsLog:
+    """Appends rows. Rows of steps after start_step, which a resumed training will do again, are removed first."""
+
+    def __init__(self, workdir: pathlib.Path, start_step: int):
+        path = workdir / "metrics.jsonl"
+        rows = [row for row in read_metrics(workdir) if row["step"] <= start_step] if path.exists() and start_step else []
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        temporary.rename(path)
+        self._file = path.open("a")
+        self._writer = tf.summary.create_file_writer(str(workdir / "logs"))
+
+    def write(self, kind: str, step: int, epoch: float, **values: float | str) -> None:
+        """kind: "train" or "evaluation". Numbers go to TensorBoard too, as kind/name."""
+        self._file.write(json.dumps({"kind": kind, "step": step, "epoch": epoch, **values}) + "\n")
+        self._file.flush()
+        with self._writer.as_default():
+            for name, value in values.items():
+                if isinstance(value, (int, float)):
+                    tf.summary.scalar(f"{kind}/{name}", value, step=step)
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Closes both files."""
+        self._file.close()
+        self._writer.close()

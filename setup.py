@@ -1,0 +1,39 @@
+"""Package of nasnet_tf. Exact versions known to pass are in constraints.txt."""
+
+from setuptools import find_packages, setup
+
+setup(
+    name="nasnet_tf",
+    version="0.1.0",
+    description="NASNet as a method: search for cells, stack them into networks, train, export and use these",
+    long_description=open("README.md", encoding="utf-8").read(),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    # The recipes live in the top-level folder gin/ and are installed inside the package: a top-level package `gin` would hide gin-config.
+    packages=[*find_packages(include=["nasnet_tf", "nasnet_tf.*"]), "nasnet_tf.recipes"],
+    package_dir={"nasnet_tf.recipes": "gin"},
+    package_data={
+        "nasnet_tf.recipes": ["*.gin"],
+        "nasnet_tf.genotype": ["*.proto", "published/*.textproto"],
+        "nasnet_tf.data": ["digits/**/*"],
+    },
+    install_requires=[
+        "absl-py>=2.1",
+        "gin-config>=0.5,<0.6",
+        "importlib_resources>=6",  # tensorflow-datasets 4.9.10 imports it without saying so
+        "keras>=3.15,<4",
+        "keras-tuner>=1.4.8,<2",
+        "matplotlib>=3.9",
+        "numpy>=2",
+        "pebble>=5.1,<6",
+        "protobuf>=6.31.1,<8",  # genotype_pb2.py is generated code of 6.31.1
+        "tensorboard>=2.20,<3",
+        "tensorflow>=2.21,<2.22",
+        "tensorflow-datasets>=4.9.10,<5",
+    ],
+    extras_require={
+        "dev": ["hypothesis>=6.100", "pytest>=8", "pytest-timeout>=2.3", "ruff==0.17.6", "scikit-learn>=1.5"],
+        "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
+    },
+)
