@@ -1,12 +1,14 @@
 """Package of nasnet_tf. Exact versions known to pass are in constraints.txt."""
 
+import pathlib
+
 from setuptools import find_packages, setup
 
 setup(
     name="nasnet_tf",
     version="0.1.0",
     description="NASNet as a method: search for cells, stack them into networks, train, export and use these",
-    long_description=open("README.md", encoding="utf-8").read(),
+    long_description=pathlib.Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.11",

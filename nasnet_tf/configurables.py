@@ -2,10 +2,10 @@
 
 import pathlib
 
-import gin
 import keras
 import tensorflow as tf
 
+import gin
 from nasnet_tf import data
 from nasnet_tf.genotype import SearchSpace, parse_genotype
 from nasnet_tf.models.network import NetworkConfig, build_network

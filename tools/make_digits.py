@@ -52,8 +52,11 @@ def make_digits(folder: pathlib.Path) -> None:
     for split, indices in (("train", train), ("test", test)):
         records = []
         for index in indices:
-            example = {"image": tf.io.encode_png(images[index][:, :, None]).numpy(), "label": int(digits.target[index])}
-            records.append(features.serialize_example(features.encode_example(example)))
+            example = tf.train.Example()
+            example.features.feature["image"].bytes_list.value.append(tf.io.encode_png(images[index][:, :, None]).numpy())
+            example.features.feature["label"].int64_list.value.append(digits.target[index])
+            # Deterministic: TFDS' own serialization puts the two features in another order in each process.
+            records.append(example.SerializeToString(deterministic=True))
         with tf.io.TFRecordWriter(str(folder / f"digits-{split}.tfrecord-00000-of-00001")) as writer:
             for record in records:
                 writer.write(record)

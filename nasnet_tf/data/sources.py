@@ -139,7 +139,8 @@ def _tfds_source(name: str, builder: tfds.core.DatasetBuilder) -> Source:
 
 def _image_and_label_keys(name: str, info: tfds.core.DatasetInfo) -> tuple[str, str]:
     """The (image, label) that the data set itself declares, else the only image and the only label that it has."""
-    features = info.features if isinstance(info.features, tfds.features.FeaturesDict) else {}
+    # Sorted, as those of a prepared set come in another order in each process.
+    features = dict(sorted(info.features.items())) if isinstance(info.features, tfds.features.FeaturesDict) else {}
     images = [key for key, feature in features.items() if type(feature) is tfds.features.Image]  # subclasses are masks, not pictures
     labels = [key for key, feature in features.items() if isinstance(feature, tfds.features.ClassLabel)]
     declared = info.supervised_keys
@@ -156,7 +157,7 @@ def _image_and_label_keys(name: str, info: tfds.core.DatasetInfo) -> tuple[str, 
 def _prepared_builder(name: str, data_dir: str | None) -> tfds.core.DatasetBuilder:
     try:
         namespace = tfds.core.naming.parse_builder_name_kwargs(name)[0].namespace
-        if namespace:  # TFDS would ask a server for the list of community data sets and, offline, wait for ever
+        if namespace:  # TFDS would fetch the list of community data sets, and hang for minutes where there is no network
             raise tfds.core.DatasetNotFoundError(name)
         builder = tfds.builder(name, data_dir=data_dir)
     except tfds.core.DatasetNotFoundError as error:

@@ -14,7 +14,7 @@ def slim_initializer(fan_out: int) -> keras.initializers.Initializer:
 
 
 def add_kernel(layer: keras.layers.Layer, name: str, shape: tuple[int, ...]):
-    """A convolution kernel [height, width, in, out]. A depthwise one is [height, width, in, 1]; slim takes its fan-out as height * width."""
+    """A kernel [height, width, in, out] of a convolution, or [height, width, in, 1] of a depthwise one, whose fan-out is height * width."""
     return layer.add_weight(name=name, shape=shape, initializer=slim_initializer(shape[0] * shape[1] * shape[3]))
 
 

@@ -25,6 +25,11 @@ class _Stochastic(keras.layers.Layer):
             name="counter",
         )
 
+    @property
+    def state(self) -> list[tf.Variable]:
+        """All variables, which are no weights."""
+        return [self.counter]
+
     def _uniform(self, shape) -> tf.Tensor:
         """float32 in [0, 1), new at each call."""
         context = tf.distribute.get_replica_context()
@@ -48,6 +53,10 @@ class DropPath(_Stochastic):
         super().__init__(seed, **kwargs)
         self.rate, self.num_paths = rate, num_paths
         self.progress = tf.Variable(1.0, trainable=False, name="progress")
+
+    @property
+    def state(self) -> list[tf.Variable]:
+        return [self.counter, self.progress]
 
     def sample(self, batch_size: tf.Tensor) -> tf.Tensor:
         """float32 [num_paths, batch, 1, 1, 1]: 0 for a dropped path, 1 / keep probability for a kept one."""

@@ -22,8 +22,8 @@ class Cell(keras.layers.Layer):
     list of them; a reduction cell halves height and width, rounding up.
 
     Inputs are fitted first: state 0 always goes through ReLU, 1x1 convolution and batch normalization; an older state only where its
-    size or number of filters differs from that of this cell; a state that nothing reads is left alone. Decisions rest on `reductions` and on channels, never on height and width,
-    so that one network fits every image size.
+    size or number of filters differs from that of this cell; a state that nothing reads is left alone. Decisions rest on `reductions` and
+    on channels, never on height and width, so that one network fits every image size.
 
     Args:
       cell: the message to interpret.

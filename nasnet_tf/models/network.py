@@ -129,6 +129,9 @@ def build_network(
     if num_classes is not None and num_classes < 1:
         raise InputError(f"num_classes: expected 1 or more, or None for a network without classifier, got {num_classes}")
     filters = first_stack_filters(genotype, config)
+    narrowest = filters if config.stem == "cifar" else filters // 4
+    if narrowest < 2:  # a factorized reduction splits them in two
+        raise InputError(f"NetworkConfig: {filters} filters make a cell of {narrowest} with the {config.stem} stem; expected 2 or more")
 
     images = keras.Input((height, width, 3), name="images")
     stem_width = filters if config.stem == "cifar" else _IMAGENET_STEM_FILTERS

@@ -40,7 +40,7 @@ class Outcome:
 class LocalPool:
     """Child processes of this machine, each execution in a fresh one.
 
-    Children are forked from a server that has TensorFlow loaded but has never used it, so a child costs a quarter of a second to start instead of
+    Children are forked from a server that has TensorFlow loaded but has never used it: each starts in a quarter of a second instead of
     ten. Threads of a running TensorFlow do not survive a fork, which is why the searching process itself, whose controller uses
     TensorFlow, is not forked. Children end with the process that made the pool, however it ends.
 

@@ -11,7 +11,9 @@ from nasnet_tf.models.network import NetworkConfig, build_network
 from nasnet_tf.training.loop import TrainingConfig, TrainingDiverged, train_and_evaluate
 
 
-def evaluate_genotype(genotype: Genotype, network: NetworkConfig, data: ImageData, optimizer, learning_rate, training: TrainingConfig) -> dict:
+def evaluate_genotype(
+    genotype: Genotype, network: NetworkConfig, data: ImageData, optimizer, learning_rate, training: TrainingConfig
+) -> dict:
     """Trains a child from scratch and measures it on the held-out validation examples.
 
     Returns:

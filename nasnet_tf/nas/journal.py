@@ -120,9 +120,7 @@ def _parse(content: bytes, path: pathlib.Path) -> tuple[list[dict], int]:
 def _check_identity(old: dict, new: dict, workdir: pathlib.Path) -> None:
     for key in [*old, *(key for key in new if key not in old)]:
         if old.get(key) != new.get(key):
-            raise InputError(
-                f"{workdir}: holds another search: {key} was {old.get(key)!r}, is {new.get(key)!r}; use another work folder"
-            )
+            raise InputError(f"{workdir}: holds another search: {key} was {old.get(key)!r}, is {new.get(key)!r}; use another work folder")
 
 
 def apply_event(trials: list[Trial], row: dict) -> None:

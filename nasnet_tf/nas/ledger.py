@@ -61,9 +61,7 @@ class Ledger:
 
     def unfinished(self) -> list[Trial]:
         """Trials that were running when the search was killed, or failed with attempts left."""
-        return [
-            trial for trial in self.trials if trial.status == "running" or (trial.status == "failed" and trial.attempts < MAX_ATTEMPTS)
-        ]
+        return [trial for trial in self.trials if trial.status == "running" or (trial.status == "failed" and trial.attempts < MAX_ATTEMPTS)]
 
     def propose(self) -> Trial:
         """The next trial; finished at once where its architecture was rewarded before."""

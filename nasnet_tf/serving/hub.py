@@ -9,6 +9,7 @@ from nasnet_tf.models.network import build_network, inference_model
 from nasnet_tf.models.zoo import ZOO, find_variant
 from nasnet_tf.serving import saved_model
 from nasnet_tf.training import checkpoints
+from nasnet_tf.training.variables import load_named_weights
 
 
 def load_nasnet(name_or_path: str, weights: str | None = "trained") -> keras.Model:
@@ -42,7 +43,7 @@ def load_nasnet(name_or_path: str, weights: str | None = "trained") -> keras.Mod
     model, _ = checkpoints.read_description(folder)
     if weights is not None:
         if saved_model.is_export(folder):
-            saved_model.load_weights(folder, model)
+            load_named_weights(saved_model.weights_checkpoint(folder), model)
         else:
             checkpoints.load_trained(folder, model)
     return inference_model(model)

@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from nasnet_tf.data import preprocessing_from_config
 from nasnet_tf.errors import InputError
+from nasnet_tf.layers.stochastic import stochastic_layers
 from nasnet_tf.models.network import inference_model
 from nasnet_tf.training.checkpoints import read_description
 from nasnet_tf.training.variables import named_weights
@@ -21,7 +22,7 @@ from nasnet_tf.training.variables import named_weights
 DESCRIPTIONS = ("model.json", "data.json")
 
 
-class ReusableModel(tf.Module):
+class ReusableModel(tf.__internal__.tracking.AutoTrackable):
     """What is saved: a call, the variables that fine-tuning needs, and two signatures (tensorflow.org/hub/reusable_saved_models)."""
 
     def __init__(self, model: keras.Model, data_description: dict):
@@ -29,8 +30,10 @@ class ReusableModel(tf.Module):
         preprocessing = preprocessing_from_config(data_description["preprocessing"])
         height, width = model.input.shape[1:3]
         images_spec = tf.TensorSpec([None, height, width, 3], tf.float32, "images")
-        self.weights = named_weights(model)  # load_nasnet finds them by their names
-        self._model = model
+        self.weights = named_weights(model)  # by which load_nasnet finds them
+        self.variables = list(self.weights.values())
+        self.trainable_variables = [variable.value for variable in model.trainable_variables]
+        self.random_state = [variable for layer in stochastic_layers(model) for variable in layer.state]
         self.regularization_losses = []
 
         @tf.function(autograph=False)
@@ -84,18 +87,14 @@ def export(model: keras.Model, data_description: dict, folder: pathlib.Path) -> 
     temporary.rename(folder)
 
 
+def weights_checkpoint(folder: pathlib.Path) -> str:
+    """The checkpoint inside an export, for load_named_weights."""
+    return str(folder / "variables" / "variables")
+
+
 def is_export(folder: pathlib.Path) -> bool:
     """Whether `export` wrote this folder."""
     return (folder / "saved_model.pb").is_file()
-
-
-def load_weights(folder: pathlib.Path, model: keras.Model) -> None:
-    """Sets the weights of a model built from the export's model.json."""
-    try:
-        reusable = tf.train.Checkpoint(weights=named_weights(model))
-        reusable.restore(str(folder / "variables" / "variables")).assert_existing_objects_matched().expect_partial()
-    except (tf.errors.OpError, AssertionError, ValueError) as error:
-        raise InputError(f"{folder}: its variables cannot be read into the network of its model.json: {error}") from error
 
 
 def read_data_description(folder: pathlib.Path) -> dict:

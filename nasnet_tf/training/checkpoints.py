@@ -1,10 +1,10 @@
 """What a training keeps in its work folder, and reading it back.
 
-  model.json                the network, as Keras describes it: enough to build it again
-  data.json                 classes and preprocessing: enough to use it
-  checkpoints/last-*        everything needed to go on, the newest two
-  checkpoints/best-*        the same at the best evaluation so far
-  metrics.jsonl, logs/      losses and accuracies, as rows and for TensorBoard
+model.json                the network, as Keras describes it: enough to build it again
+data.json                 classes and preprocessing: enough to use it
+checkpoints/last-*        everything needed to go on, the newest two
+checkpoints/best-*        the same at the best evaluation so far
+metrics.jsonl, logs/      losses and accuracies, as rows and for TensorBoard
 """
 
 import json
@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from nasnet_tf.errors import InputError
 from nasnet_tf.training.ema import WeightAverage
-from nasnet_tf.training.variables import named_counters, named_weights
+from nasnet_tf.training.variables import load_named_weights, named_counters, named_weights
 
 
 class Checkpoints:
@@ -129,22 +129,16 @@ def load_trained(workdir: pathlib.Path, model: keras.Model, which: str = "best",
     """Sets the model's weights from a training's checkpoint; returns its step.
 
     Args:
-      which: "best" or "last"; without an evaluation there is no best, and the last is taken.
+      which: "best" or "last".
       use_ema: take the moving averages where the training kept them.
     """
     paths = sorted((workdir / "checkpoints").glob(f"{which}-*.index"), key=lambda path: int(path.stem.split("-")[1]))
     if not paths:
         raise InputError(f"{workdir}: holds no {which} checkpoint; expected checkpoints/{which}-<step>.index there")
     path = str(paths[-1].with_suffix(""))
-    step = tf.Variable(0, dtype=tf.int64)
     try:
-        reader = tf.train.load_checkpoint(path)
-        if use_ema and any(name.startswith("average/") for name in reader.get_variable_to_shape_map()):
-            average = WeightAverage(model, decay=0.0)
-            tf.train.Checkpoint(average=average, step=step).restore(path).assert_existing_objects_matched().expect_partial()
-            average.copy_to(model)
-        else:
-            tf.train.Checkpoint(weights=named_weights(model), step=step).restore(path).assert_existing_objects_matched().expect_partial()
-    except (tf.errors.OpError, AssertionError, ValueError) as error:
-        raise InputError(f"{path}: cannot be restored into the network of {workdir}: {str(error).splitlines()[0]}") from error
-    return int(step.numpy())
+        has_averages = any(name.startswith("average/") for name, _ in tf.train.list_variables(path))
+    except (tf.errors.OpError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as a checkpoint: {str(error).splitlines()[0]}") from error
+    load_named_weights(path, model, "average/averages" if use_ema and has_averages else "weights")
+    return int(paths[-1].stem.split("-")[1])

@@ -6,7 +6,7 @@ from nasnet_tf.errors import InputError
 
 
 def make_strategy(name: str = "auto") -> tf.distribute.Strategy:
-    """"one_device", "mirrored" (all GPUs of this machine, or all logical devices of the CPU), or "auto": mirrored with several GPUs."""
+    """ "one_device", "mirrored" (all GPUs of this machine, or all logical devices of the CPU), or "auto": mirrored with several GPUs."""
     if name not in ("auto", "one_device", "mirrored"):
         raise InputError(f"make_strategy.name: expected 'auto', 'one_device' or 'mirrored', got {name!r}")
     gpus = tf.config.list_logical_devices("GPU")

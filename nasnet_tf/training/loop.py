@@ -145,7 +145,9 @@ def train_and_evaluate(
             recent.append(train_step(next(batches), np.float32(rate), np.float32(step / total), np.int64(step)))
             done = step + 1
             is_evaluation = config.evaluation_split is not None and (done % evaluate_every == 0 or done == total)
-            is_save = saved is not None and (is_evaluation or done == total or time.monotonic() - last_save > config.checkpoint_every_seconds)
+            is_save = saved is not None and (
+                is_evaluation or done == total or time.monotonic() - last_save > config.checkpoint_every_seconds
+            )
             if not (is_evaluation or is_save or len(recent) == 1 or time.monotonic() - last_log > 2.0 or done == total):
                 continue
             loss, accuracy = np.mean([values.numpy() for values in recent], axis=0)

@@ -7,6 +7,7 @@ hold them in another order, and cells of equal shape would then exchange their w
 import keras
 import tensorflow as tf
 
+from nasnet_tf.errors import InputError
 from nasnet_tf.layers.stochastic import stochastic_layers
 
 
@@ -15,6 +16,33 @@ def named_weights(model: keras.Model) -> dict[str, tf.Variable]:
     weights = {weight.path: weight.value for weight in model.weights}
     assert len(weights) == len(model.weights), "two weights of one path"
     return weights
+
+
+def load_named_weights(checkpoint: str, model: keras.Model, prefix: str = "weights") -> None:
+    """Sets a model's weights from those that a checkpoint or a SavedModel's `variables/variables` holds as `prefix`.
+
+    Raises:
+      InputError: an unreadable checkpoint, or weights missing or of another shape, which are listed. The model is unchanged then.
+    """
+    try:
+        reader = tf.train.load_checkpoint(checkpoint)
+        shapes = reader.get_variable_to_shape_map()
+        keys = {path: f"{prefix}/{path.replace('.', '..').replace('/', '.S')}/.ATTRIBUTES/VARIABLE_VALUE" for path in named_weights(model)}
+        problems = [
+            f"{path} is {'missing' if key not in shapes else f'{shapes[key]}, expected {weight.shape.as_list()}'}"
+            for (path, weight), key in zip(named_weights(model).items(), keys.values(), strict=True)
+            if shapes.get(key) != weight.shape.as_list()
+        ]
+        if problems:
+            more = f" and {len(problems) - 5} more" if len(problems) > 5 else ""
+            raise InputError(f"{checkpoint}: is of another network: {'; '.join(problems[:5])}{more}")
+        values = {path: reader.get_tensor(key) for path, key in keys.items()}
+    except (tf.errors.OpError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{checkpoint}: cannot be read: {str(error).splitlines()[0]}") from error
+    for path, weight in named_weights(model).items():
+        weight.assign(values[path])
 
 
 def named_counters(model: keras.Model) -> dict[str, tf.Variable]:

@@ -1,0 +1,163 @@
+"""Networks: sizes that are known, genotypes that are not, and what must be refused."""
+
+import random
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from nasnet_tf.errors import InputError
+from nasnet_tf.genotype import SearchSpace, genotype_hash, load_genotype, published_genotypes
+from nasnet_tf.models.costs import count_costs
+from nasnet_tf.models.network import NetworkConfig, build_network, first_stack_filters, inference_model
+from nasnet_tf.models.zoo import ZOO
+from nasnet_tf.testing import tiny_genotype
+
+SMALL = {"stem": "cifar", "stem_multiplier": 3.0, "filters": 4, "batch_norm_momentum": 0.9}
+
+
+@pytest.mark.parametrize("name", sorted(ZOO))
+def test_named_networks_have_the_original_counts(name):
+    variant = ZOO[name]
+    costs = count_costs(build_network(variant.genotype, variant.config, variant.num_classes, variant.image_size))
+    assert (costs.trainable_parameters, costs.mult_adds) == (variant.trainable_parameters, variant.mult_adds)
+    # With the statistics of batch normalization, from NASNET counts made by hand of the released code.
+    assert costs.parameters == {"mobile": 5_326_716, "large": 88_949_818, "cifar": 3_383_786}[name]
+
+
+def test_auxiliary_head_counts():
+    config = NetworkConfig(4, "imagenet", stem_multiplier=1.0, penultimate_filters=1056, auxiliary_head=True)
+    costs = count_costs(build_network("nasnet_a", config, 1001, 224))
+    assert (costs.trainable_parameters, costs.parameters, costs.mult_adds) == (7_703_044, 7_741_574, 563_639_872)
+
+
+def test_mobile_endpoints():
+    variant = ZOO["mobile"]
+    model = build_network(variant.genotype, variant.config, 1000, 224)
+    shapes = {
+        "stem": (111, 111, 32),
+        "cell_stem_0": (56, 56, 44),
+        "cell_stem_1": (28, 28, 88),
+        "cell_3": (28, 28, 264),
+        "reduction_cell_0": (14, 14, 352),
+        "cell_7": (14, 14, 528),
+        "reduction_cell_1": (7, 7, 704),
+        "cell_11": (7, 7, 1056),
+    }
+    assert {name: model.get_layer(name).output.shape[1:] for name in shapes} == shapes
+
+
+def test_declared_shapes_are_the_computed_ones():
+    model = build_network("nasnet_a", NetworkConfig(1, **SMALL | {"stem": "imagenet", "filters": 8}), 5, (37, 50))
+    names = ["stem", "cell_stem_0", "cell_stem_1", "cell_0", "reduction_cell_0", "cell_1", "reduction_cell_1", "cell_2", "global_pool"]
+    declared = [model.get_layer(name).output for name in names]
+    for tensor, value in zip(declared, keras.Model(model.input, declared)(tf.zeros([2, 37, 50, 3])), strict=True):
+        assert tensor.shape[1:] == value.shape[1:]
+
+
+def test_any_image_size_gives_what_a_fixed_size_gives():
+    config = NetworkConfig(1, **SMALL, prev_skips_reduction=True)
+    free, fixed = build_network("nasnet_a", config, 5, (None, None)), build_network("nasnet_a", config, 5, (11, 14))
+    images = tf.random.stateless_normal([2, 11, 14, 3], [1, 2])
+    fixed.set_weights(free.get_weights())
+    np.testing.assert_allclose(free(images), fixed(images), rtol=1e-5, atol=1e-6)
+
+
+def spaces():
+    normed = ("ADD", "CONCAT", "LAYER_NORM_ADD", "INSTANCE_NORM_ADD")
+    return [SearchSpace(), SearchSpace(4, 4, combines=normed, outputs="each_block"), SearchSpace(4, 3, combines=normed)]
+
+
+@pytest.mark.parametrize("space", spaces(), ids=["A", "B", "three inputs"])
+@pytest.mark.parametrize("seed", [1, 2])
+def test_random_genotypes_train_a_step(space, seed):
+    genotype = space.decode(space.sample(random.Random(seed)))
+    config = NetworkConfig(1, **SMALL, auxiliary_head=True, drop_path_rate=0.3, dropout_rate=0.2, prev_skips_reduction=bool(seed % 2))
+    model = build_network(genotype, config, 3, 8)
+    images, labels = tf.random.stateless_normal([4, 8, 8, 3], [1, 2]), tf.constant([0, 1, 2, 0])
+    before = [weight.numpy() for weight in model.trainable_variables]
+    with tf.GradientTape() as tape:
+        outputs = model(images, training=True)
+        losses = [tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits) for logits in outputs.values()]
+        loss = tf.reduce_mean(tf.add_n(losses))
+    gradients = tape.gradient(loss, model.trainable_variables)
+    moved = 0
+    for weight, gradient in zip(model.trainable_variables, gradients, strict=True):
+        if gradient is not None:
+            assert bool(tf.reduce_all(tf.math.is_finite(gradient))), weight.path
+            weight.assign_sub(0.1 * gradient)
+            moved += bool(tf.reduce_any(gradient != 0))
+    assert moved > len(before) / 4
+    assert bool(tf.reduce_all(tf.math.is_finite(model(images, training=False)["logits"])))
+
+
+@pytest.mark.parametrize("name", published_genotypes())
+def test_a_network_survives_its_description(name):
+    model = build_network(name, NetworkConfig(1, **SMALL, auxiliary_head=True, drop_path_rate=0.1, dropout_rate=0.1), 3, 12)
+    copy = keras.models.model_from_json(model.to_json())
+    assert copy.to_json() == model.to_json()
+    weights = {weight.path: weight for weight in model.weights}
+    assert {weight.path for weight in copy.weights} == set(weights)
+    for weight in copy.weights:
+        weight.assign(weights[weight.path])
+    images = tf.random.stateless_normal([2, 12, 12, 3], [1, 2])
+    for output, expected in zip(copy(images).values(), model(images).values(), strict=True):
+        np.testing.assert_allclose(output, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_equal_architectures_have_equal_counts():
+    genotype = load_genotype("nasnet_a")
+    other = load_genotype("nasnet_a")
+    for block in other.normal_cell.blocks:
+        left, right = type(block.left)(), type(block.left)()
+        left.CopyFrom(block.left)
+        right.CopyFrom(block.right)
+        block.left.CopyFrom(right)
+        block.right.CopyFrom(left)
+    assert genotype_hash(genotype) == genotype_hash(other)
+    config = NetworkConfig(1, **SMALL)
+    assert count_costs(build_network(genotype, config, 3, 8)) == count_costs(build_network(other, config, 3, 8))
+
+
+def test_filters_from_the_penultimate_ones():
+    def filters(name, penultimate):
+        return first_stack_filters(load_genotype(name), NetworkConfig(1, "cifar", 3.0, penultimate_filters=penultimate))
+
+    assert [filters("nasnet_a", size) for size in (1056, 4032, 768, 1538)] == [44, 168, 32, 64]
+    assert [filters("nasnet_c", size) for size in (640, 960)] == [32, 48]
+
+
+def test_auxiliary_head_goes_and_the_logits_stay():
+    model = build_network(tiny_genotype(), NetworkConfig(1, **SMALL, auxiliary_head=True), 3, 20)
+    images = tf.random.stateless_normal([2, 20, 20, 3], [1, 2])
+    plain = inference_model(model)
+    np.testing.assert_array_equal(plain(images), model(images)["logits"])
+    assert not any("auxiliary" in weight.path for weight in plain.weights)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"cells_per_stack": 0}, "cells_per_stack: expected an integer of 1 or more, got 0"),
+        ({"stem": "mnist"}, "stem: expected 'cifar' or 'imagenet', got 'mnist'"),
+        ({"penultimate_filters": 24}, "give filters or penultimate_filters, one of the two"),
+        ({"drop_path_rate": 1.0}, "drop_path_rate: expected a probability of dropping"),
+    ],
+)
+def test_wrong_config(fields, message):
+    with pytest.raises(InputError, match=message):
+        NetworkConfig(**{"cells_per_stack": 1, **SMALL, **fields})
+
+
+@pytest.mark.parametrize(
+    ("fields", "classes", "size", "message"),
+    [
+        ({"stem": "imagenet", "filters": 4}, 3, 32, "4 filters make a cell of 1"),
+        ({"stem": "imagenet", "filters": 8}, 3, 2, "image_size: expected 3 or more for the imagenet stem, got 2"),
+        ({}, 0, 32, "num_classes: expected 1 or more"),
+    ],
+)
+def test_wrong_network(fields, classes, size, message):
+    with pytest.raises(InputError, match=message):
+        build_network(tiny_genotype(), NetworkConfig(1, **SMALL | fields), classes, size)
