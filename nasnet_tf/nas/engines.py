@@ -103,10 +103,8 @@ def _outcome(future: pebble.ProcessFuture, key: int, seconds: float, deadline: f
 def _run(parent: int, threads: int, function: Callable[..., dict], args: tuple) -> dict:
     """Runs in the child; returns fields of an Outcome, for not every exception survives the way to another process."""
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    import tensorflow as tf  # loaded already, where the module of the function imports it
-
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(threads)
+    # TensorFlow, if the function uses it, reads them at its first operation. Children share the cores instead of fighting for them.
+    os.environ |= {"TF_NUM_INTRAOP_THREADS": str(threads), "TF_NUM_INTEROP_THREADS": str(threads)}
     try:
         return {"value": function(*args)}
     except Exception as error:  # Whatever a child raises must not end the search.

@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from nasnet_tf.errors import InputError
 from nasnet_tf.training.ema import WeightAverage
-from nasnet_tf.training.variables import load_named_weights, named_counters, named_weights
+from nasnet_tf.training.variables import UNREADABLE, load_named_weights, named_counters, named_weights
 
 
 class Checkpoints:
@@ -46,7 +46,7 @@ class Checkpoints:
             try:
                 self._checkpoint.restore(path).assert_existing_objects_matched()
                 return int(self.step.numpy())
-            except (tf.errors.OpError, AssertionError, ValueError) as error:
+            except (*UNREADABLE, AssertionError) as error:
                 print(f"warning: checkpoint {path} cannot be read ({str(error).splitlines()[0]}); trying the one before", file=sys.stderr)
         if candidates:
             raise InputError(f"{pathlib.Path(candidates[0]).parent}: none of the checkpoints there can be read: {', '.join(candidates)}")
@@ -138,7 +138,7 @@ def load_trained(workdir: pathlib.Path, model: keras.Model, which: str = "best",
     path = str(paths[-1].with_suffix(""))
     try:
         has_averages = any(name.startswith("average/") for name, _ in tf.train.list_variables(path))
-    except (tf.errors.OpError, ValueError) as error:
+    except UNREADABLE as error:
         raise InputError(f"{path}: cannot be read as a checkpoint: {str(error).splitlines()[0]}") from error
     load_named_weights(path, model, "average/averages" if use_ema and has_averages else "weights")
     return int(paths[-1].stem.split("-")[1])

@@ -11,6 +11,9 @@ from nasnet_tf.errors import InputError
 from nasnet_tf.layers.stochastic import stochastic_layers
 
 
+UNREADABLE = (tf.errors.OpError, ValueError, IndexError)  # what TensorFlow raises for checkpoints that are damaged or cut short
+
+
 def named_weights(model: keras.Model) -> dict[str, tf.Variable]:
     """Every weight by its path, which starts with its layer's name: "cell_0/block_1_left/bn_1/gamma"."""
     weights = {weight.path: weight.value for weight in model.weights}
@@ -37,9 +40,9 @@ def load_named_weights(checkpoint: str, model: keras.Model, prefix: str = "weigh
             more = f" and {len(problems) - 5} more" if len(problems) > 5 else ""
             raise InputError(f"{checkpoint}: is of another network: {'; '.join(problems[:5])}{more}")
         values = {path: reader.get_tensor(key) for path, key in keys.items()}
-    except (tf.errors.OpError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
+    except InputError:
+        raise
+    except UNREADABLE as error:
         raise InputError(f"{checkpoint}: cannot be read: {str(error).splitlines()[0]}") from error
     for path, weight in named_weights(model).items():
         weight.assign(values[path])

@@ -1,0 +1,147 @@
+"""The search loop and the process pool, with children that only pretend to train."""
+
+import functools
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from nasnet_tf.errors import InputError
+from nasnet_tf.genotype import SearchSpace, genotype_hash, load_genotype, parse_genotype
+from nasnet_tf.nas import search as loop
+from nasnet_tf.nas.engines import LocalPool
+from nasnet_tf.nas.journal import read_trials
+from nasnet_tf.nas.strategies import RandomSearch
+
+SPACE = SearchSpace(num_blocks=2, operations=("IDENTITY", "SEP_CONV_3X3", "MAX_POOL_3X3"))
+
+
+def child(text: str, folder: str = "", pause: float = 0.0) -> dict:
+    """Rewards the first digits of the hash; leaves a mark for each execution; some architectures misbehave."""
+    digest = genotype_hash(parse_genotype(text))
+    if folder:
+        with open(pathlib.Path(folder) / digest, "a") as file:
+            file.write(f"{os.getpid()}\n")
+    time.sleep(pause)
+    return {"reward": int(digest[:4], 16) / 2**16}
+
+
+def misbehave(text: str, how: str) -> dict:
+    """One way for all."""
+    if how == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if how == "raises":
+        raise RuntimeError("no good")
+    if how == "input error":
+        raise InputError("the data is not there")
+    if how == "hangs":
+        time.sleep(600)
+    return {"reward": float("nan")} if how == "nan" else {"infeasible": "diverged"}
+
+
+def search(workdir, evaluate=child, num_trials=6, workers=2, deadline=60.0):
+    engine = functools.partial(LocalPool, workers, deadline)
+    return loop.search(workdir, SPACE, RandomSearch(SPACE, seed=4), engine, evaluate, num_trials, {"seed": 4})
+
+
+def test_search_finds_the_best_and_can_be_prolonged(tmp_path):
+    trials = search(tmp_path)
+    assert [trial.status for trial in trials] == ["finished"] * 6
+    best = max(trials, key=lambda trial: trial.reward)
+    assert genotype_hash(load_genotype(str(tmp_path / loop.BEST_NAME))) == best.hash
+    more = search(tmp_path, num_trials=8)
+    assert [trial.hash for trial in more[:6]] == [trial.hash for trial in trials]
+    assert len(more) == 8
+
+
+@pytest.mark.parametrize(
+    ("how", "status", "attempts", "reason"),
+    [
+        ("raises", "failed", 3, "RuntimeError: no good (search_test.py:"),
+        ("killed", "failed", 3, "its process died"),
+        ("nan", "infeasible", 1, "its reward is nan, not a finite number"),
+        ("infeasible", "infeasible", 1, "diverged"),
+    ],
+)
+def test_bad_children_do_not_stop_a_search(tmp_path, how, status, attempts, reason):
+    trials = search(tmp_path, functools.partial(misbehave, how=how), num_trials=2, workers=1)
+    assert [(trial.status, trial.attempts) for trial in trials] == [(status, attempts)] * 2
+    assert all(reason in trial.reason for trial in trials)
+    assert not (tmp_path / loop.BEST_NAME).exists()
+
+
+def test_hanging_child_is_killed_at_its_deadline():
+    pool = LocalPool(1, deadline_seconds=1.0)
+    try:
+        pool.submit(7, misbehave, "", "hangs")
+        assert pool.free_slots == 0
+        began = time.monotonic()
+        outcomes = []
+        while not outcomes and time.monotonic() - began < 60:
+            outcomes = pool.poll(5.0)
+        assert [(outcome.key, outcome.reason) for outcome in outcomes] == [(7, "killed at its deadline of 1 seconds")]
+        assert pool.free_slots == 1
+        pool.submit(8, misbehave, "", "nan")
+        assert pool.poll(60.0)[0].value is not None
+    finally:
+        pool.close()
+
+
+def test_ten_failures_in_a_row_pause_the_search(tmp_path):
+    with pytest.raises(loop.SearchPaused, match="10 executions in a row failed, .* no good"):
+        search(tmp_path, functools.partial(misbehave, how="raises"), num_trials=9)
+    assert sum(trial.attempts for trial in read_trials(tmp_path)) >= 10
+
+
+def test_mistake_in_the_input_ends_the_search(tmp_path):
+    with pytest.raises(InputError, match="trial 0: the data is not there"):
+        search(tmp_path, functools.partial(misbehave, how="input error"), num_trials=3, workers=1)
+
+
+SCRIPT = """
+import functools, pathlib, sys
+from nasnet_tf.nas import search_test
+if __name__ == "__main__":
+    search_test.search(pathlib.Path(sys.argv[1]), functools.partial(search_test.child, folder=sys.argv[2], pause=0.3), num_trials=10)
+"""
+
+
+def test_killed_search_goes_on_and_leaves_nothing_running(tmp_path):
+    marks = tmp_path / "marks"
+    marks.mkdir()
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    command = [sys.executable, str(script), str(tmp_path / "run"), str(marks)]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    journal = tmp_path / "run" / "journal.jsonl"
+    began = time.monotonic()
+    while time.monotonic() - began < 120 and not (journal.exists() and journal.read_text().count('"finished"') >= 2):
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    before = {trial.number: trial.reward for trial in read_trials(tmp_path / "run") if trial.status == "finished"}
+    assert len(before) >= 2
+    pids = {int(line) for path in marks.iterdir() for line in path.read_text().split()}
+    while time.monotonic() - began < 120 and any(is_alive(pid) for pid in pids):
+        time.sleep(0.05)
+    assert not any(is_alive(pid) for pid in pids)
+
+    subprocess.run(command, check=True, timeout=120, stderr=subprocess.DEVNULL)
+    trials = read_trials(tmp_path / "run")
+    assert [trial.status for trial in trials] == ["finished"] * 10
+    assert all(trials[number].reward == reward for number, reward in before.items())
+    for number in before:  # what had its reward was not run again
+        assert len((marks / trials[number].hash).read_text().split()) == 1
+    assert journal.read_text().count('"finished"') == 10
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; one that only waits to be collected does not."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,168 @@
+"""The training loop on the digits: exact resume, best and last checkpoints, refusals, divergence."""
+
+import dataclasses
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from nasnet_tf.data import CifarPreprocessing, ImageData
+from nasnet_tf.errors import InputError
+from nasnet_tf.models.network import NetworkConfig, build_network
+from nasnet_tf.testing import tiny_genotype
+from nasnet_tf.training import checkpoints, loop
+from nasnet_tf.training.evaluate import Evaluator
+from nasnet_tf.training.metrics_log import read_metrics
+from nasnet_tf.training.optimizers import Momentum, RMSProp
+from nasnet_tf.training.schedules import cosine_decay
+
+DATA = ImageData("digits", CifarPreprocessing(image_size=8, flip=False), train_split="train[:96]", validation_examples=16)
+CONFIG = loop.TrainingConfig(
+    epochs=2, batch_size=16, label_smoothing=0.1, weight_decay=1e-3, gradient_clip_norm=5.0, ema_decay=0.9, evaluate_every_epochs=1, seed=3
+)
+NETWORK = NetworkConfig(1, "cifar", 2.0, filters=4, auxiliary_head=True, drop_path_rate=0.3, dropout_rate=0.2, batch_norm_momentum=0.8)
+
+
+def build(num_classes, image_size):
+    return build_network(tiny_genotype(), NETWORK, num_classes, image_size)
+
+
+def train(workdir, config=CONFIG, network=build, optimizer=RMSProp, data=DATA, rate=0.1, strategy=None):
+    return loop.train_and_evaluate(network, data, optimizer, cosine_decay(rate), config, workdir, strategy, show_progress=False)
+
+
+class Stop(Exception):
+    """What a kill looks like from inside."""
+
+
+def test_resume_is_exact(tmp_path, monkeypatch):
+    model, final = train(tmp_path / "whole")
+    save = checkpoints.Checkpoints.save
+
+    def save_and_stop(self, step):
+        save(self, step)
+        raise Stop
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints.Checkpoints, "save", save_and_stop)
+        with pytest.raises(Stop):
+            train(tmp_path / "cut")
+    resumed, resumed_final = train(tmp_path / "cut")
+    assert resumed_final == final
+    for weight, other in zip(model.weights, resumed.weights, strict=True):
+        np.testing.assert_array_equal(weight.numpy(), other.numpy(), err_msg=weight.path)
+    whole, cut = (
+        [{key: row[key] for key in ("step", "loss", "accuracy")} for row in read_metrics(tmp_path / name) if row["step"] > 5]
+        for name in ("whole", "cut")
+    )
+    assert whole[-2:] == cut[-2:]
+
+
+def test_work_folder_can_be_read_back(tmp_path):
+    model, final = train(tmp_path)
+    assert {path.name for path in (tmp_path / "checkpoints").glob("*.index")} >= {"last-5.index", "last-10.index"}
+    assert len(list((tmp_path / "checkpoints").glob("best-*.index"))) == 1
+    rows = read_metrics(tmp_path)
+    assert [row["step"] for row in rows if row["kind"] == "evaluation"] == [5, 10]
+    assert rows[-1]["accuracy"] == final.accuracy
+    assert {"loss", "accuracy", "learning_rate", "images_per_second", "regularization"} <= set(rows[0])
+
+    copy, description = checkpoints.read_description(tmp_path)
+    assert checkpoints.load_trained(tmp_path, copy, "last") == 10
+    result = Evaluator(copy)(ImageData.from_description(description).evaluation("validation", 16))
+    assert dataclasses.astuple(result) == pytest.approx(dataclasses.astuple(final), rel=1e-5)
+    raw, _ = checkpoints.read_description(tmp_path)
+    checkpoints.load_trained(tmp_path, raw, "last", use_ema=False)
+    averaged = {weight.path: weight.numpy() for weight in copy.weights}
+    assert any(not np.array_equal(averaged[weight.path], weight.numpy()) for weight in raw.weights)
+
+    again, same = train(tmp_path)  # nothing left to do: the same model, evaluated again
+    assert dataclasses.astuple(same) == pytest.approx(dataclasses.astuple(final), rel=1e-5)
+    np.testing.assert_array_equal(again.weights[0].numpy(), model.weights[0].numpy())
+
+
+def test_another_network_is_refused_and_the_folder_stays_whole(tmp_path):
+    train(tmp_path)
+    before = (tmp_path / "metrics.jsonl").read_text()
+    wider = dataclasses.replace(NETWORK, filters=6)
+    with pytest.raises(InputError, match=r"holds a training of another network or data: model.json, .*filters: was 8, is 12"):
+        train(tmp_path, network=lambda classes, size: build_network(tiny_genotype(), wider, classes, size))
+    with pytest.raises(InputError, match=r"data.json, train_split: was \"train\[:96\]\", is \"train\[:80\]\""):
+        train(tmp_path, data=dataclasses.replace(DATA, train_split="train[:80]"))
+    assert (tmp_path / "metrics.jsonl").read_text() == before
+
+
+def test_damaged_checkpoints(tmp_path):
+    train(tmp_path)
+    newest = tmp_path / "checkpoints" / "last-10.data-00000-of-00001"
+    newest.write_bytes(newest.read_bytes()[:1000])
+    model, _ = checkpoints.read_description(tmp_path)
+    with pytest.raises(InputError, match="last-10: cannot be read"):
+        checkpoints.load_trained(tmp_path, model, "last")
+    train(tmp_path)  # goes on from the one before
+    assert checkpoints.load_trained(tmp_path, model, "last") == 10
+    for path in (tmp_path / "checkpoints").glob("last-*.index"):
+        path.write_bytes(b"no checkpoint")
+    with pytest.raises(InputError, match="none of the checkpoints there can be read"):
+        train(tmp_path)
+
+
+def test_divergence_names_step_and_rate_and_keeps_what_was(tmp_path):
+    config = dataclasses.replace(CONFIG, gradient_clip_norm=None, ema_decay=None, evaluate_every_epochs=2)
+    with pytest.raises(loop.TrainingDiverged, match=r"the loss is \S+ at step \d+ \(epoch \S+\), learning rate"):
+        train(tmp_path, config, optimizer=Momentum, rate=1e30)
+    assert not list(tmp_path.glob("checkpoints/last-*.index"))
+
+
+def test_mirrored_replicas_add_up_to_the_global_batch():
+    """Without batch norm's own statistics per replica, two replicas do what one does."""
+    cpus = tf.config.list_logical_devices("CPU")
+    if len(cpus) < 2:
+        pytest.skip("one logical device")
+    config = dataclasses.replace(CONFIG, ema_decay=None, evaluation_split=None)
+
+    def dense(num_classes, image_size):
+        layers = [keras.Input((image_size, image_size, 3)), keras.layers.Flatten(), keras.layers.Dense(num_classes, name="dense")]
+        return keras.Sequential(layers)
+
+    one, _ = train(None, config, dense, Momentum)
+    two, _ = train(None, config, dense, Momentum, strategy=tf.distribute.MirroredStrategy([cpu.name for cpu in cpus[:2]]))
+    for weight, other in zip(one.weights, two.weights, strict=True):
+        np.testing.assert_allclose(weight.numpy(), other.numpy(), rtol=1e-4, atol=1e-6)
+
+
+def test_corrupt_image_is_named(tmp_path):
+    source = tmp_path / "images"
+    for split, count in (("train", 4), ("test", 1)):
+        for label in "ab":
+            folder = source / split / label
+            folder.mkdir(parents=True)
+            for index in range(count):
+                (folder / f"{index}.png").write_bytes(tf.io.encode_png(tf.zeros([8, 8, 3], tf.uint8)).numpy())
+    bad = source / "train" / "b" / "2.png"
+    bad.write_bytes(bad.read_bytes()[:30])
+    data = ImageData(f"folder:{source}", CifarPreprocessing(8), validation_split="test")
+    config = dataclasses.replace(CONFIG, batch_size=4)
+    with pytest.raises(InputError, match=r"train/b/2.png cannot be decoded as an image"):
+        train(tmp_path / "run", config, data=data)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("epochs", 0, "epochs: expected a positive number, got 0"),
+        ("batch_size", 1.5, "batch_size: expected an integer"),
+        ("ema_decay", 1, "ema_decay"),
+    ],
+)
+def test_wrong_config(field, value, message):
+    with pytest.raises(InputError, match=message):
+        dataclasses.replace(CONFIG, **{field: value})
+
+
+def test_first_difference():
+    assert checkpoints.first_difference({"a": [1, {"b": 2}]}, json.loads('{"a": [1, {"b": 2}]}')) is None
+    assert checkpoints.first_difference({"a": [1, {"b": 2}]}, {"a": [1, {"b": 3}]}) == "a[1].b: was 2, is 3"
+    assert checkpoints.first_difference({"a": 1}, {"a": 1, "c": 5}) == "c: was null, is 5"

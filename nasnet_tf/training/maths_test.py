@@ -1,0 +1,95 @@
+"""Schedules, losses, optimizers and averages against numbers worked out by hand."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from nasnet_tf.errors import InputError
+from nasnet_tf.training.ema import WeightAverage
+from nasnet_tf.training.evaluate import Evaluator
+from nasnet_tf.training.losses import classification_loss, is_decayed, weight_decay_loss
+from nasnet_tf.training.optimizers import Momentum, RMSProp
+from nasnet_tf.training.progress import format_seconds
+from nasnet_tf.training.schedules import cosine_decay, exponential_decay
+
+
+def test_cosine_decay():
+    schedule = cosine_decay(0.2, warmup_epochs=2)
+    values = [schedule(epoch, 10.0) for epoch in (0, 1, 2, 6, 10)]
+    assert values == pytest.approx([0.0, 0.1, 0.2, 0.1, 0.0])
+
+
+def test_exponential_decay():
+    staircase, smooth = exponential_decay(1.5), exponential_decay(1.5, staircase=False)
+    assert [staircase(epoch, 300) for epoch in (0, 2.39, 2.41, 24.1)] == pytest.approx([1.5, 1.5, 1.5 * 0.97, 1.5 * 0.97**10])
+    assert smooth(1.2, 300) == pytest.approx(1.5 * 0.97**0.5)
+    with pytest.raises(InputError, match=r"exponential_decay.initial_rate: expected a positive number, got 0"):
+        exponential_decay(0)
+
+
+def test_label_smoothing():
+    loss = classification_loss(tf.constant([1]), tf.math.log([[0.2, 0.5, 0.3]]), label_smoothing=0.3)
+    assert float(loss[0]) == pytest.approx(-(0.1 * np.log(0.2) + 0.8 * np.log(0.5) + 0.1 * np.log(0.3)))
+
+
+def test_weight_decay_is_of_kernels_only():
+    kernel, bias = tf.Variable([[1.0, 2.0]]), tf.Variable([5.0])
+    assert [is_decayed(kernel), is_decayed(bias)] == [True, False]
+    assert float(weight_decay_loss([kernel, bias])) == 2.5
+
+
+def steps(optimizer, gradients, rate):
+    variable = keras.Variable([1.0], name="weight")
+    optimizer.build([variable])
+    for gradient in gradients:
+        optimizer.learning_rate.assign(rate)
+        optimizer.apply_gradients([(tf.constant([gradient]), variable)])
+    return float(variable[0])
+
+
+def test_momentum():
+    # accumulators 2, 0.9 * 2 + 1 = 2.8
+    assert steps(Momentum(0.9), [2.0, 1.0], 0.1) == pytest.approx(1 - 0.1 * 2 - 0.1 * 2.8)
+
+
+def test_rmsprop_is_that_of_tensorflow_1():
+    square_1 = 0.9 * 1 + 0.1 * 4  # starts at 1
+    square_2 = 0.9 * square_1 + 0.1 * 1
+    moment_1 = 0.1 * 2 / np.sqrt(square_1 + 1)
+    moment_2 = 0.5 * moment_1 + 0.1 * 1 / np.sqrt(square_2 + 1)
+    assert steps(RMSProp(0.9, 0.5, 1.0), [2.0, 1.0], 0.1) == pytest.approx(1 - moment_1 - moment_2, rel=1e-6)
+
+
+def linear_model():
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3, use_bias=False, name="dense")])
+    model.weights[0].assign([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+    return model
+
+
+def test_weight_average_warms_up():
+    model = linear_model()
+    average = WeightAverage(model, decay=0.99)
+    first = model.weights[0].numpy()
+    model.weights[0].assign(first + 1)
+    average.update(tf.constant(0))  # decay 1 / 10
+    average.update(tf.constant(1))  # decay 2 / 11
+    values = average.averages[model.weights[0].path].numpy()
+    np.testing.assert_allclose(values, first + 1 - 0.1 * 2 / 11, rtol=1e-5)
+    with average.in_place():
+        np.testing.assert_allclose(model.weights[0].numpy(), values)
+    np.testing.assert_allclose(model.weights[0].numpy(), first + 1)
+
+
+def test_evaluation_counts_each_example_once():
+    images = tf.constant([[3.0, 0.0], [0.0, 3.0], [3.0, 0.0], [0.0, 0.0]])
+    labels, weights = tf.constant([0, 1, 1, 0]), tf.constant([1.0, 1.0, 1.0, 0.0])  # the last is padding
+    batches = tf.data.Dataset.from_tensor_slices((images, labels, weights)).batch(2)
+    result = Evaluator(linear_model())(batches)
+    assert (result.accuracy, result.top_5_accuracy, result.examples) == (pytest.approx(2 / 3), 1.0, 3)
+    right, wrong = np.log(np.exp(3) + 2) - 3, np.log(np.exp(3) + 2)
+    assert result.loss == pytest.approx((2 * right + wrong) / 3, rel=1e-5)
+
+
+def test_format_seconds():
+    assert [format_seconds(seconds) for seconds in (5, 75, 3675)] == ["0:05", "1:15", "1:01:15"]
