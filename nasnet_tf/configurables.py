@@ -34,7 +34,7 @@ for _configurable in (
     gin.external_configurable(_configurable, module="nasnet_tf")
 for _optimizer in ("Adam", "AdamW", "Lion", "Nadam", "SGD"):
     gin.external_configurable(getattr(keras.optimizers, _optimizer), module="keras.optimizers")
-_evaluate_genotype = gin.external_configurable(evaluate_genotype, module="nasnet_tf")
+evaluate_configured = gin.external_configurable(evaluate_genotype, module="nasnet_tf")
 
 
 @gin.configurable(module="nasnet_tf", denylist=["workdir"])
@@ -79,4 +79,4 @@ class ChildTask:
     def __call__(self, genotype_text: str) -> dict:
         gin.clear_config()
         gin.parse_config(self._config_text)
-        return _evaluate_genotype(parse_genotype(genotype_text))
+        return evaluate_configured(parse_genotype(genotype_text))

@@ -10,7 +10,6 @@ import tensorflow as tf
 from nasnet_tf.errors import InputError
 from nasnet_tf.layers.stochastic import stochastic_layers
 
-
 UNREADABLE = (tf.errors.OpError, ValueError, IndexError)  # what TensorFlow raises for checkpoints that are damaged or cut short
 
 
