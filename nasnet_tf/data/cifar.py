@@ -13,11 +13,13 @@ class CifarPreprocessing:
 
     Attributes:
       image_size: side of the prepared image in pixels; images of another size are stretched to it.
+      upsample: how much larger training images are made, of which a crop of image_size is taken; 40 / 32 in the paper, 1 for no crop.
       flip: mirror half of the training images (not for digits or letters).
       cutout_size: side in pixels of the square set to 0 in training images; 0 for none, 16 in the paper.
     """
 
     image_size: int = 32
+    upsample: float = 1.25
     flip: bool = True
     cutout_size: int = 0
 
@@ -26,6 +28,8 @@ class CifarPreprocessing:
             value = getattr(self, field)
             if type(value) is not int or value < least:
                 raise InputError(f"CifarPreprocessing.{field}: expected an integer of {least} or more, got {value!r}")
+        if not self.upsample >= 1:
+            raise InputError(f"CifarPreprocessing.upsample: expected a factor of 1 or more, got {self.upsample!r}")
         if type(self.flip) is not bool:
             raise InputError(f"CifarPreprocessing.flip: expected True or False, got {self.flip!r}")
 
@@ -45,7 +49,7 @@ class CifarPreprocessing:
         """
         crop_seed, flip_seed, cutout_seed = tf.unstack(tf.random.split(seed, 3))
         size = self.image_size
-        upsampled = round(1.25 * size)  # 40 for 32
+        upsampled = round(self.upsample * size)
         image = tf.image.resize(self.evaluate(encoded), [upsampled, upsampled])
         image = tf.image.stateless_random_crop(image, [size, size, 3], crop_seed)
         if self.flip:

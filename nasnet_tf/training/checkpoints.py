@@ -58,8 +58,8 @@ class Checkpoints:
         self._last.save(checkpoint_number=step)
 
     def save_if_best(self, step: int, accuracy: float) -> None:
-        """Replaces the best checkpoint if this accuracy is higher than all before."""
-        if accuracy <= float(self.best_accuracy.numpy()):
+        """Replaces the best checkpoint if none before was more accurate; of equals the later is better trained."""
+        if accuracy < float(self.best_accuracy.numpy()):
             return
         self.best_accuracy.assign(accuracy)
         self.step.assign(step)

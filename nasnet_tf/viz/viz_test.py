@@ -1,0 +1,168 @@
+"""Pictures and the report page, checked by what is in them."""
+
+import html.parser
+import itertools
+import json
+import random
+import re
+
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+from nasnet_tf.errors import InputError
+from nasnet_tf.genotype import SearchSpace, format_genotype, load_genotype, published_genotypes
+from nasnet_tf.nas.engines import Outcome
+from nasnet_tf.nas.journal import read_trials
+from nasnet_tf.nas.ledger import Ledger
+from nasnet_tf.nas.strategies import RandomSearch
+from nasnet_tf.testing import tiny_genotype
+from nasnet_tf.viz import plots
+from nasnet_tf.viz.diagram import LABELS, draw_genotype, figure_to_svg, save_figure
+from nasnet_tf.viz.report import leaderboard, write_report
+
+SPACE = SearchSpace(num_blocks=3)
+NORMED = ("ADD", "CONCAT", "LAYER_NORM_ADD", "INSTANCE_NORM_ADD")
+
+
+def genotypes():
+    yield from (load_genotype(name) for name in published_genotypes())
+    for blocks, inputs in ((5, 2), (7, 2), (7, 4)):
+        for seed in range(3):
+            space = SearchSpace(blocks, inputs, combines=NORMED, outputs="each_block" if inputs == 4 else "concat_unused")
+            yield space.decode(space.sample(random.Random(seed)), name=f"{blocks} blocks, {inputs} inputs, {seed}")
+
+
+@pytest.mark.parametrize("genotype", list(genotypes()), ids=lambda genotype: genotype.name)
+def test_diagram_has_every_operation_and_no_labels_overlap(genotype):
+    figure = draw_genotype(genotype)
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    for axes, cell in zip(figure.axes, (genotype.normal_cell, genotype.reduction_cell), strict=True):
+        texts = [text for text in axes.texts if text.get_text()]
+        words = [text.get_text() for text in texts]
+        for operation, label in LABELS.items():
+            count = sum(side.operation == operation for block in cell.blocks for side in (block.left, block.right))
+            assert words.count(label) == count
+        boxes = [text.get_window_extent(renderer) for text in texts]
+        for (one, first), (two, second) in itertools.combinations(zip(words, boxes, strict=True), 2):
+            assert not first.overlaps(second), f"{one} covers {two}"
+        patches = [patch.get_window_extent(renderer) for patch in axes.patches if hasattr(patch, "get_boxstyle")]
+        for first, second in itertools.combinations([patch for patch in patches if patch.height > 5], 2):
+            assert not first.overlaps(second)
+        for box in boxes:  # nothing is cut off
+            assert box.x0 >= axes.bbox.x0
+            assert box.x1 <= axes.bbox.x1
+            assert box.y0 >= 0
+            assert box.y1 <= figure.bbox.y1
+
+
+def test_svg_is_deterministic_text(tmp_path):
+    one, two = (figure_to_svg(draw_genotype(tiny_genotype())) for _ in range(2))
+    assert one == two
+    assert "sep 3x3" in one
+    save_figure(draw_genotype(tiny_genotype()), tmp_path / "cell.svg")
+    save_figure(draw_genotype(tiny_genotype()), tmp_path / "cell.png")
+    assert (tmp_path / "cell.svg").read_text().startswith("<?xml")
+    assert (tmp_path / "cell.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.fixture
+def searched(tmp_path):
+    folder = tmp_path / "search"
+    book = Ledger(folder, SPACE, RandomSearch(SPACE, seed=1), {"seed": "1", "note": "<b>"})
+    for number in range(12):
+        book.propose()
+        if number == 3:
+            book.record(Outcome(number, 1.0, reason="died <here>"))
+        elif number < 11:
+            metrics = {"parameters": 1000 * number + 10, "mult_adds": 5_000_000 + number}
+            book.record(Outcome(number, 2.0, value={"reward": [0.5, 0.9, 0.7][number % 3], "metrics": metrics}))
+    book.close()
+    return folder
+
+
+class Checker(html.parser.HTMLParser):
+    """Collects tags that are not balanced, and the text of table cells."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.wrong, self.cells, self.tags = [], [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        if tag not in ("meta", "img", "br"):
+            self.open.append(tag)
+        if tag == "td":
+            self.cells.append("")
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append(tag)
+
+    def handle_endtag(self, tag):
+        if not self.open or self.open.pop() != tag:
+            self.wrong.append(tag)
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] == "td":
+            self.cells[-1] += data
+
+
+def check(page):
+    checker = Checker()
+    checker.feed(page)
+    assert (checker.wrong, checker.open) == ([], [])
+    without_namespaces = re.sub(r'(xmlns(:\w+)?|rdf:\w+)="[^"]*"', "", page)
+    without_metadata = re.sub(r"<metadata>.*?</metadata>", "", without_namespaces, flags=re.DOTALL)
+    assert not re.search(r"https?://", without_metadata)
+    return checker
+
+
+def test_report_of_a_search(searched):
+    trials = read_trials(searched)
+    best = leaderboard(trials, 10)
+    assert [trial.number for trial in best[:4]] == [1, 4, 7, 10]
+    page = write_report(searched.parent).read_text()
+    checker = check(page)
+    assert checker.cells[:7] == ["1", "1", "0.9000", "1,010", "5,000,001", "2.0", best[0].hash]
+    assert [checker.cells[7 * row + 1] for row in range(10)] == [str(trial.number) for trial in best]
+    assert "died &lt;here&gt;" in page
+    assert "died <here>" not in page
+    assert checker.tags.count("svg") == 1 + 4 + 3  # best, four more of the leaderboard, three plots
+
+
+def test_report_of_a_training_and_predictions(tmp_path):
+    folder = tmp_path / "train"
+    folder.mkdir()
+    rows = [{"kind": "train", "step": 5, "epoch": 0.5, "loss": 2.0, "accuracy": 0.1}]
+    rows.append({"kind": "evaluation", "step": 10, "epoch": 1.0, "split": "validation", "loss": 1.0, "accuracy": 0.625})
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows) + '{"kind": "tr')
+    (folder / "evaluation-test.json").write_text(json.dumps({"split": "test", "accuracy": 0.9812, "examples": 360}))
+    (folder / "config.gin").write_text("a = '<x>'")
+    top = [{"class": "<script>", "probability": 0.75}]
+    (tmp_path / "predictions.json").write_text(json.dumps([{"file": "a/b.png", "top": top, "image": "data:image/png;base64,AA"}]))
+    page = write_report(tmp_path).read_text()
+    check(page)
+    for text in ("0.9812", "0.6250", "&lt;x&gt;", "&lt;script&gt; 75.0%", "b.png", 'src="data:image/png;base64,AA"'):
+        assert text in page
+    assert "<script>" not in page
+
+
+def test_report_of_a_search_that_just_began(tmp_path):
+    Ledger(tmp_path, SPACE, RandomSearch(SPACE, seed=1), {}).close()
+    check(write_report(tmp_path).read_text())
+
+
+def test_nothing_to_report(tmp_path):
+    with pytest.raises(InputError, match="nothing to report; looked there and one folder below for journal.jsonl"):
+        write_report(tmp_path)
+    with pytest.raises(InputError, match="no such folder"):
+        write_report(tmp_path / "none")
+
+
+def test_plots_show_the_numbers(searched):
+    trials = read_trials(searched)
+    axes = plots.plot_rewards(trials).axes[0]
+    assert list(axes.lines[0].get_ydata()) == [0.5] + [0.9] * 9
+    assert list(axes.lines[1].get_ydata())[:2] == pytest.approx([0.5, 0.7])
+    bars = plots.plot_operation_frequencies(trials).axes[0].patches
+    assert sum(bar.get_height() for bar in bars) == pytest.approx(len({bar.get_x() for bar in bars}))
+    assert format_genotype(trials[0].genotype)
