@@ -17,7 +17,7 @@ $(STAMP): setup.py constraints.txt
 
 quickstart: $(STAMP)
 	$(BIN)/python -m nasnet_tf.search --gin_file=quickstart_search.gin --workdir=$(RUN)/search
-	$(BIN)/python -m nasnet_tf.train --gin_file=quickstart_train.gin --workdir=$(RUN)/train \
+	TF_NUM_INTRAOP_THREADS=1 $(BIN)/python -m nasnet_tf.train --gin_file=quickstart_train.gin --workdir=$(RUN)/train \
 	  --gin_param="train.genotype='$(RUN)/search/best.textproto'"
 	$(BIN)/python -m nasnet_tf.evaluate --workdir=$(RUN)/train --split=test
 	test -d $(RUN)/export || $(BIN)/python -m nasnet_tf.export --workdir=$(RUN)/train --output=$(RUN)/export

@@ -36,9 +36,18 @@ class ReusableModel(tf.__internal__.tracking.AutoTrackable):
         self.random_state = [variable for layer in stochastic_layers(model) for variable in layer.state]
         self.regularization_losses = []
 
+        # Traced once for training and once for use; everything below calls one of the two.
+        @tf.function(autograph=False, input_signature=[images_spec])
+        def infer(prepared):
+            return model(prepared, training=False)
+
+        @tf.function(autograph=False, input_signature=[images_spec])
+        def train(prepared):
+            return model(prepared, training=True)
+
         @tf.function(autograph=False)
         def call(images, training=False):
-            return model(preprocessing.normalize(images), training=training)
+            return (train if training else infer)(preprocessing.normalize(images))
 
         for training in (False, True):
             call.get_concrete_function(images_spec, training=training)
@@ -46,12 +55,13 @@ class ReusableModel(tf.__internal__.tracking.AutoTrackable):
 
         @tf.function(autograph=False, input_signature=[images_spec])
         def classify(images):
-            return _answer(model(preprocessing.normalize(images), training=False))
+            return _answer(infer(preprocessing.normalize(images)))
 
         @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.string, "encoded")])
         def classify_encoded(encoded):
-            images = tf.map_fn(preprocessing.evaluate, encoded, fn_output_signature=tf.TensorSpec([height, width, 3], tf.float32))
-            return _answer(model(images, training=False))
+            return _answer(
+                infer(tf.map_fn(preprocessing.evaluate, encoded, fn_output_signature=tf.TensorSpec([height, width, 3], tf.float32)))
+            )
 
         self.graph_signatures = {"serving_default": classify, "classify_encoded": classify_encoded}
 
