@@ -126,11 +126,13 @@ def parse_gin() -> str:
         gin.parse_config_files_and_bindings(paths, FLAGS.gin_param)
     except Exception as error:  # gin raises ValueError, SyntaxError, TypeError, AttributeError, ... for mistakes in a file
         raise InputError(f"gin configuration: {' '.join(str(error).split())}") from error
-    return gin.config_str(max_line_length=10**6)
+    # One binding a line, however long; without gin's comments, which are rules as long as its lines may be.
+    lines = gin.config_str(max_line_length=10**6).splitlines()
+    return "".join(f"{line}\n" for line in lines if line and not line.startswith("#"))
 
 
 def bindings(config_text: str) -> dict[str, str]:
-    """{"name.parameter": "value"} of a configuration's text as parse_gin returns it, one binding a line."""
+    """{"name.parameter": "value"} of a configuration's text with one binding a line, as parse_gin returns it."""
     lines = [line for line in config_text.splitlines() if line and not line.startswith("#")]
     return dict(line.split(" = ", 1) for line in lines)
 
