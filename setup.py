@@ -35,7 +35,7 @@ setup(
         "tensorflow-datasets>=4.9.10,<5",
     ],
     extras_require={
-        "dev": ["hypothesis>=6.100", "pytest>=8", "pytest-timeout>=2.3", "ruff==0.17.6", "scikit-learn>=1.5"],
+        "dev": ["hypothesis>=6.100", "pytest>=8", "pytest-timeout>=2.3", "pytest-xdist>=3.6", "ruff==0.17.6", "scikit-learn>=1.5"],
         "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
     },
 )
