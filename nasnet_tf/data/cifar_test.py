@@ -67,6 +67,14 @@ def test_upsampled_by_a_quarter():
     assert max(columns) - min(columns) in (6, 7, 8)
 
 
+def test_without_upsampling_nothing_is_cut_off():
+    preprocessing = CifarPreprocessing(image_size=8, upsample=1.0, flip=False)
+    content = random_png(8)
+    np.testing.assert_allclose(preprocessing.train(content, seed(3)), preprocessing.evaluate(content), atol=1e-6)
+    with pytest.raises(InputError, match=r"CifarPreprocessing.upsample: expected a factor of 1 or more, got 0.5"):
+        CifarPreprocessing(upsample=0.5)
+
+
 def test_flip_mirrors_about_half_of_the_images():
     encoded = random_png(8)
     plain, flipping = CifarPreprocessing(8, flip=False), CifarPreprocessing(8, flip=True)

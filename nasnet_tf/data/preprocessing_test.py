@@ -18,7 +18,7 @@ def test_survives_json(preprocessing):
 
 
 def test_config_by_hand():
-    assert CifarPreprocessing().config() == {"kind": "cifar", "image_size": 32, "flip": True, "cutout_size": 0}
+    assert CifarPreprocessing().config() == {"kind": "cifar", "image_size": 32, "upsample": 1.25, "flip": True, "cutout_size": 0}
     assert ImageNetPreprocessing().config()["area_range"] == [0.05, 1.0]
     assert preprocessing_from_config({"kind": "imagenet", "image_size": 331}) == ImageNetPreprocessing(331)
 
@@ -28,7 +28,10 @@ def test_config_by_hand():
     [
         ({}, "expected a 'kind' out of cifar, imagenet, got None"),
         ({"kind": "mnist"}, "expected a 'kind' out of cifar, imagenet, got 'mnist'"),
-        ({"kind": "cifar", "central_fraction": 1}, "'cifar': unknown central_fraction; expected some of image_size, flip, cutout_size"),
+        (
+            {"kind": "cifar", "central_fraction": 1},
+            "'cifar': unknown central_fraction; expected some of image_size, upsample, flip, cutout_size",
+        ),
         ({"kind": "cifar", "image_size": "32"}, "image_size: expected an integer of 1 or more, got '32'"),
     ],
 )
