@@ -120,6 +120,7 @@ def parse_gin() -> str:
     paths = [str(find_recipe(name)) for name in FLAGS.gin_file]
     import_tensorflow()
     import gin
+
     import nasnet_tf.configurables  # noqa: F401  registers what may be configured
 
     try:

@@ -1,11 +1,12 @@
 """What gin files configure. With cli.py the only module that imports gin; everything below works the same without it."""
 
+import os
 import pathlib
 
+import gin
 import keras
 import tensorflow as tf
 
-import gin
 from nasnet_tf import data
 from nasnet_tf.genotype import SearchSpace, parse_genotype
 from nasnet_tf.models.network import NetworkConfig, build_network
@@ -67,16 +68,22 @@ def run_search(
 
     strategy: (space) -> strategy; config_text: the gin configuration that children evaluate genotypes with.
     """
-    return search.search(workdir, space, strategy(space), engine, ChildTask(config_text), num_trials, identity)
+    task = ChildTask(config_text, workdir / "children.log")
+    return search.search(workdir, space, strategy(space), engine, task, num_trials, identity)
 
 
 class ChildTask:
-    """What runs in a child process: textproto -> outcome, configured by the text of the searching process' configuration."""
+    """What runs in a child process: textproto -> outcome, configured by the text of the searching process' configuration.
 
-    def __init__(self, config_text: str):
-        self._config_text = config_text
+    log: file that gets what the child and its libraries write to standard error; None to leave it where it goes.
+    """
+
+    def __init__(self, config_text: str, log: pathlib.Path | None = None):
+        self._config_text, self._log = config_text, log
 
     def __call__(self, genotype_text: str) -> dict:
+        if self._log is not None:
+            os.dup2(os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644), 2)
         gin.clear_config()
         gin.parse_config(self._config_text)
         return evaluate_configured(parse_genotype(genotype_text))

@@ -2,10 +2,10 @@
 
 import random
 
+import gin
 import pytest
 import tensorflow as tf
 
-import gin
 from nasnet_tf import cli, configurables
 from nasnet_tf.genotype import SearchSpace, format_genotype, load_genotype
 from nasnet_tf.nas import search

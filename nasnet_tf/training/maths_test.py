@@ -10,7 +10,7 @@ from nasnet_tf.training.ema import WeightAverage
 from nasnet_tf.training.evaluate import Evaluator
 from nasnet_tf.training.losses import classification_loss, is_decayed, weight_decay_loss
 from nasnet_tf.training.optimizers import Momentum, RMSProp
-from nasnet_tf.training.progress import format_seconds
+from nasnet_tf.training.progress import ProgressLine, format_seconds
 from nasnet_tf.training.schedules import cosine_decay, exponential_decay
 
 
@@ -93,3 +93,18 @@ def test_evaluation_counts_each_example_once():
 
 def test_format_seconds():
     assert [format_seconds(seconds) for seconds in (5, 75, 3675)] == ["0:05", "1:15", "1:01:15"]
+
+
+def test_progress_line(capsys, monkeypatch):
+    now = iter([0.0, 100.0, 150.0, 155.0, 300.0])
+    monkeypatch.setattr("time.monotonic", lambda: next(now))
+    line = ProgressLine("training", total=40, unit="steps", start=10)
+    line.update(10, loss=2.0)  # nothing done: no guess of what is left
+    line.update(20, loss=1.5)
+    line.update(21, loss=1.4)  # too soon after the last for a log file
+    line.update(40, loss=1.0)
+    assert capsys.readouterr().err.splitlines() == [
+        "training: 10/40 steps | loss 2",
+        "training: 20/40 steps | loss 1.5 | 5:00 left",
+        "training: 40/40 steps | loss 1 | 5:00",
+    ]

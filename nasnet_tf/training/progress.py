@@ -22,10 +22,12 @@ class ProgressLine:
         if not self._enabled or (now - self._printed < interval and done < self._total):
             return
         self._printed = now
-        remaining = (now - self._began) / max(done - self._start, 1) * (self._total - done)
         parts = [f"{self._title}: {done}/{self._total} {self._unit}"]
         parts += [f"{name} {value:.4g}" for name, value in values.items()]
-        parts.append(f"{format_seconds(remaining)} left" if done < self._total else f"{format_seconds(now - self._began)}")
+        if done >= self._total:
+            parts.append(format_seconds(now - self._began))
+        elif done > self._start:
+            parts.append(f"{format_seconds((now - self._began) / (done - self._start) * (self._total - done))} left")
         line = " | ".join(parts)
         end = "\r" if self._is_terminal and done < self._total else "\n"
         print(f"\x1b[2K{line}" if self._is_terminal else line, end=end, file=sys.stderr, flush=True)
