@@ -6,6 +6,7 @@ the same bits. Epoch e is shuffled by (seed, e); example n of the stream, counte
 
 import dataclasses
 import functools
+import os
 import re
 from collections.abc import Mapping
 
@@ -17,6 +18,10 @@ from nasnet_tf.errors import InputError
 
 # AutoGraph would rewrite the functions given to tf.data; they need none of it, and it took 9/10 of the time to the first batch.
 _as_written = tf.autograph.experimental.do_not_convert
+
+
+_WORKERS = max(2, os.cpu_count() or 1)  # images prepared at a time
+_PREFETCHED_BATCHES = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,7 +135,7 @@ class ImageData:
             return self.preprocessing.train(encoded, tf.stack([tf.constant(seed, tf.int64), number])), tf.cast(label, tf.int32)
 
         stream = tf.data.Dataset.counter(first_epoch).flat_map(epoch).skip(passed).enumerate(start)
-        stream = stream.map(prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        stream = stream.map(prepare, num_parallel_calls=_WORKERS, deterministic=True)
         return _finish(stream.batch(batch_size, drop_remainder=True))
 
     def evaluation(self, split: str, batch_size: int) -> tf.data.Dataset:
@@ -156,7 +161,7 @@ class ImageData:
             return tuple(tf.ensure_shape(tf.pad(x, [[0, missing]] + [[0, 0]] * (x.ndim - 1)), [batch_size, *x.shape[1:]]) for x in batch)
 
         examples = self._source.examples(self._slice(split))
-        return _finish(examples.map(prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).batch(batch_size).map(fill))
+        return _finish(examples.map(prepare, num_parallel_calls=_WORKERS, deterministic=True).batch(batch_size).map(fill))
 
     def diagnose(self, split: str) -> InputError | None:
         """Reads every image of "train", "validation" or "test" and returns what is wrong with the first bad one; None if there is none.
@@ -234,7 +239,10 @@ def _finish(batches: tf.data.Dataset) -> tf.data.Dataset:
     """Adds prefetching, and makes several workers share each batch: sharing out files, the default, would change what an epoch is."""
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
-    return batches.with_options(options).prefetch(tf.data.AUTOTUNE)
+    # TensorFlow's tuner sleeps between its rounds, twice as long each time, and an iterator cannot be destroyed before it wakes: that
+    # doubled the life of a search's child of 20 seconds.
+    options.autotune.enabled = False
+    return batches.prefetch(_PREFETCHED_BATCHES).with_options(options)
 
 
 def _check_integer(what: str, value: int, least: int) -> None:

@@ -236,7 +236,7 @@ def _folder_source(name: str, root: pathlib.Path) -> Source:
             return {"image": tf.io.read_file(path), "label": label, "name": path}
 
         files = tf.data.Dataset.from_tensor_slices((list(paths), tf.constant(labels, tf.int64)))
-        return files.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        return files.map(load, num_parallel_calls=8, deterministic=True)
 
     return Source(name, tuple(class_names), {split: len(rows) for split, rows in examples.items()}, read)
 
