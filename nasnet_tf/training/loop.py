@@ -46,6 +46,7 @@ class TrainingConfig:
       schedule_drop_path: drop path grows linearly over training (the paper's); otherwise it has its full rate from the start.
       evaluation_split: "validation" or "test": watched during training, decides what is best. None for no evaluation.
       evaluate_every_epochs: and at the end.
+      log_every_steps: rows of metrics.jsonl between evaluations; each is a mean over the steps since the last.
       checkpoint_every_seconds: besides the checkpoint at each evaluation.
       seed: of weights, order, augmentation and masks.
     """
@@ -60,6 +61,7 @@ class TrainingConfig:
     schedule_drop_path: bool = True
     evaluation_split: str | None = "validation"
     evaluate_every_epochs: float = 1.0
+    log_every_steps: int = 50
     checkpoint_every_seconds: float = 300.0
     seed: int = 0
 
@@ -137,7 +139,8 @@ def train_and_evaluate(
 
     try:
         batches = iter(strategy.experimental_distribute_dataset(data.train(config.batch_size, config.seed, start)))
-        recent, last_log, last_save = [], time.monotonic(), time.monotonic()
+        recent, last_log = [], time.monotonic()
+        last_report = last_save = last_log
         for step in range(start, total):
             epoch = step / steps_per_epoch
             rate = learning_rate(epoch, config.epochs)
@@ -148,18 +151,23 @@ def train_and_evaluate(
             is_save = saved is not None and (
                 is_evaluation or done == total or time.monotonic() - last_save > config.checkpoint_every_seconds
             )
-            if not (is_evaluation or is_save or len(recent) == 1 or time.monotonic() - last_log > 2.0 or done == total):
+            # Rows are written by steps, so that a resumed training writes the same; the line of progress goes by the clock.
+            is_log = done % config.log_every_steps == 0 or is_evaluation or done == total
+            if not (is_log or is_save or step == start or time.monotonic() - last_report > 2.0):
                 continue
+            last_report = time.monotonic()
             loss, accuracy = np.mean([values.numpy() for values in recent], axis=0)
             if not math.isfinite(loss):
                 raise TrainingDiverged(f"the loss is {loss} at step {done} (epoch {epoch:.2f}), learning rate {rate:.4g}")
-            speed = len(recent) * config.batch_size / (time.monotonic() - last_log)
+            speed = len(recent) * config.batch_size / (last_report - last_log)
             line.update(done, epoch=done / steps_per_epoch, loss=loss, accuracy=accuracy, learning_rate=rate, images_per_second=speed)
-            if log:
+            if is_log and log:
                 values = {"loss": float(loss), "accuracy": float(accuracy), "learning_rate": rate, "images_per_second": speed}
                 if config.weight_decay:
                     values["regularization"] = float(config.weight_decay * weight_decay_loss(model.trainable_variables))
                 log.write("train", done, done / steps_per_epoch, **values)
+            if is_log:
+                recent, last_log = [], time.monotonic()
             if is_evaluation:
                 final = evaluate(done)
                 if saved:
@@ -167,7 +175,8 @@ def train_and_evaluate(
             if is_save:
                 saved.save(done)
                 last_save = time.monotonic()
-            recent, last_log = [], time.monotonic()
+            if is_evaluation or is_save:
+                last_log = time.monotonic()
     except tf.errors.InvalidArgumentError as error:
         splits = ["train"] if config.evaluation_split is None else ["train", config.evaluation_split]
         raise next(filter(None, map(data.diagnose, splits)), error) from error
