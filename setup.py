@@ -18,11 +18,12 @@ setup(
     package_data={
         "nasnet_tf.recipes": ["*.gin"],
         "nasnet_tf.genotype": ["*.proto", "published/*.textproto"],
-        "nasnet_tf.data": ["digits/**/*"],
+        "nasnet_tf.data": ["digits/**/*", "imagenet_classes.txt"],
     },
     install_requires=[
         "absl-py>=2.1",
         "gin-config>=0.5,<0.6",
+        "h5py>=3.11",
         "importlib_resources>=6",  # tensorflow-datasets 4.9.10 imports it without saying so
         "keras>=3.15,<4",
         "keras-tuner>=1.4.8,<2",

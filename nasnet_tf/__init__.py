@@ -9,8 +9,14 @@ _PUBLIC = {
     "build_network": "nasnet_tf.models.network",
     "NetworkConfig": "nasnet_tf.models.network",
     "count_costs": "nasnet_tf.models.costs",
+    "decode_predictions": "nasnet_tf.serving.hub",
+    "endpoints_of": "nasnet_tf.serving.hub",
     "load_genotype": "nasnet_tf.genotype",
     "load_nasnet": "nasnet_tf.serving.hub",
+    "load_weights": "nasnet_tf.serving.convert_weights",
+    "preprocess": "nasnet_tf.serving.hub",
+    "save_weights": "nasnet_tf.serving.convert_weights",
+    "to_keras_applications": "nasnet_tf.serving.convert_weights",
 }
 __all__ = sorted(_PUBLIC)
 

@@ -13,6 +13,7 @@ from nasnet_tf.models.network import NetworkConfig, build_network
 from nasnet_tf.nas import engines, search, strategies
 from nasnet_tf.nas.evaluator import evaluate_genotype
 from nasnet_tf.nas.journal import Trial
+from nasnet_tf.serving.hub import load_features
 from nasnet_tf.training import distribution, loop, optimizers, schedules
 from nasnet_tf.training.evaluate import Evaluation
 
@@ -48,14 +49,19 @@ def train(
     learning_rate: schedules.Schedule,
     training: loop.TrainingConfig,
     strategy: tf.distribute.Strategy | None = None,
+    initial_weights: str | None = None,
 ) -> tuple[keras.Model, Evaluation | None]:
     """Trains the network of a genotype; arguments as in nasnet_tf.training.loop.train_and_evaluate.
 
     genotype: the name of a published one, or the path of a textproto.
+    initial_weights: to fine-tune, whose features to start from, as nasnet_tf.serving.hub.load_features takes them; None for fresh weights.
     """
 
     def build(num_classes: int, image_size: int) -> keras.Model:
-        return build_network(genotype, network, num_classes, image_size)
+        model = build_network(genotype, network, num_classes, image_size)
+        if initial_weights is not None:
+            load_features(model, initial_weights)
+        return model
 
     return loop.train_and_evaluate(build, data, optimizer, learning_rate, training, workdir, strategy)
 

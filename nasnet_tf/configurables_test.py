@@ -8,7 +8,10 @@ import tensorflow as tf
 
 from nasnet_tf import cli, configurables
 from nasnet_tf.genotype import SearchSpace, format_genotype, load_genotype
+from nasnet_tf.models.network import NetworkConfig, build_network
+from nasnet_tf.models.zoo import ZOO
 from nasnet_tf.nas import search
+from nasnet_tf.serving.convert_weights import save_weights
 
 SMALLER = {
     "TrainingConfig.batch_size": "4",
@@ -45,7 +48,11 @@ def parse(recipe, folder):
     gin.parse_config_file(path)
     shipped = cli.bindings(gin.config_str(max_line_length=10**6))
     changes = {name: value for name, value in SMALLER.items() if name in shipped}
-    if shipped["ImageData.source"] != "'digits'":
+    if "train.initial_weights" in shipped:
+        network = NetworkConfig(1, "imagenet", 1.0, penultimate_filters=192)
+        save_weights(build_network("nasnet_a", network, None, 64), folder / "weights.ckpt")
+        changes["train.initial_weights"] = f"'{folder / 'weights.ckpt'}'"
+    if shipped.get("ImageData.source") != "'digits'":
         changes["ImageData.source"] = f"'folder:{folder}'"
         if "ImageData.validation_examples" in shipped:
             changes["ImageData.validation_examples"] = "2"
@@ -72,7 +79,7 @@ def test_recipes_are_all_tried():
 
 
 SEARCHES = ["cifar10_search.gin", "quickstart_search.gin"]
-TRAININGS = ["cifar10_nasnet_a.gin", "imagenet_large.gin", "imagenet_mobile.gin", "quickstart_train.gin"]
+TRAININGS = ["cifar10_nasnet_a.gin", "finetune.gin", "imagenet_large.gin", "imagenet_mobile.gin", "quickstart_train.gin"]
 
 
 @pytest.mark.parametrize("recipe", TRAININGS)
@@ -115,9 +122,6 @@ def test_child_task_is_configured_by_text(folder):
 
 
 def test_recipes_of_named_networks_are_rows_of_the_zoo():
-    from nasnet_tf.models.network import NetworkConfig
-    from nasnet_tf.models.zoo import ZOO
-
     recipes = {"mobile": "imagenet_mobile.gin", "large": "imagenet_large.gin", "cifar": "cifar10_nasnet_a.gin"}
     for name, recipe in recipes.items():
         gin.clear_config()

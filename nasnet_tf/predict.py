@@ -1,6 +1,8 @@
-"""Classifies image files: python -m nasnet_tf.predict photo.jpg other.png --model=exports/cifar."""
+"""Classifies image files: python -m nasnet_tf.predict photo.jpg holiday/ 'more/*.png' --model=mobile."""
 
 import base64
+import glob
+import itertools
 import json
 import mimetypes
 import pathlib
@@ -10,35 +12,60 @@ from absl import flags
 from nasnet_tf import cli
 from nasnet_tf.errors import InputError
 
+_SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp")
+
 
 def main(arguments: list[str]) -> None:
-    """Prints the most probable classes of each file."""
-    if not arguments:
-        raise InputError("predict: expected image files, e.g. python -m nasnet_tf.predict photo.jpg --model=exports/cifar; got none")
-    files = [pathlib.Path(argument) for argument in arguments]
-    for path in files:
-        if not path.is_file():
-            raise InputError(f"{path}: no such file")
+    """Prints the most probable classes of each file as soon as they are known."""
+    files = list(itertools.chain.from_iterable(map(_files, arguments)))
+    if not files:
+        raise InputError("predict: expected image files, folders or patterns, e.g. python -m nasnet_tf.predict photo.jpg --model=mobile")
     cli.import_tensorflow()
-    from nasnet_tf.serving import saved_model
+    from nasnet_tf.serving.classifier import load_classifier
 
-    folder = pathlib.Path(cli.FLAGS.model)
-    class_names = saved_model.read_data_description(folder)["class_names"]
-    rows = []
-    encoded = [path.read_bytes() for path in files]
-    probabilities = saved_model.load_classifier(folder)(encoded, [str(path) for path in files])
-    for path, content, row in zip(files, encoded, probabilities, strict=True):
-        best = row.argsort()[::-1][: cli.FLAGS.top]
-        top = [{"class": class_names[index], "probability": round(float(row[index]), 6)} for index in best]
-        print(f"{path}: " + ", ".join(f"{item['class']} {item['probability']:.1%}" for item in top))
-        kind = mimetypes.guess_type(path.name)[0] or "image/jpeg"
-        rows.append({"file": str(path), "top": top, "image": f"data:{kind};base64,{base64.b64encode(content).decode()}"})
+    classifier = load_classifier(cli.FLAGS.model, cli.FLAGS.weights)
+    rows, undecodable = [], []
+    for start in range(0, len(files), cli.FLAGS.batch_size):
+        batch = files[start : start + cli.FLAGS.batch_size]
+        contents = [path.read_bytes() for path in batch]
+        for path, content, probabilities in zip(batch, contents, classifier(contents), strict=True):
+            if probabilities is None:
+                undecodable.append(str(path))
+                continue
+            best = probabilities.argsort()[::-1][: cli.FLAGS.top]
+            top = [{"class": classifier.class_names[index], "probability": round(float(probabilities[index]), 6)} for index in best]
+            print(f"{path}: " + ", ".join(f"{item['class']} {item['probability']:.1%}" for item in top), flush=True)
+            row = {"file": str(path), "top": top}
+            if cli.FLAGS.output:
+                kind = mimetypes.guess_type(path.name)[0] or "image/jpeg"
+                row["image"] = f"data:{kind};base64,{base64.b64encode(content).decode()}"
+            rows.append(row)
     if cli.FLAGS.output:
         pathlib.Path(cli.FLAGS.output).write_text(json.dumps(rows))
+    if undecodable:
+        raise InputError(f"{len(undecodable)} of {len(files)} files cannot be decoded as images: {', '.join(undecodable)}")
+
+
+def _files(argument: str) -> list[pathlib.Path]:
+    """The file of this name, the images in and below this folder, or what the pattern fits."""
+    path = pathlib.Path(argument)
+    if path.is_file():
+        return [path]
+    if path.is_dir():
+        found = sorted(file for file in path.rglob("*") if file.suffix.lower() in _SUFFIXES)
+        if not found:
+            raise InputError(f"{path}: no images in this folder; expected files {', '.join(_SUFFIXES)}")
+        return found
+    found = [pathlib.Path(name) for name in sorted(glob.glob(argument, recursive=True)) if pathlib.Path(name).is_file()]
+    if not found:
+        raise InputError(f"{argument}: no such file" if not glob.has_magic(argument) else f"{argument}: no file fits this pattern")
+    return found
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("model", None, "The folder of an export.", required=True)
+    flags.DEFINE_string("model", None, "A network of the zoo, such as mobile; an export; or the work folder of a training.", required=True)
+    flags.DEFINE_string("weights", "trained", "For a network of the zoo, a weights file instead of the public ones; see load_nasnet.")
     flags.DEFINE_integer("top", 5, "How many classes to print.", lower_bound=1)
+    flags.DEFINE_integer("batch_size", 16, "Images at a time.", lower_bound=1)
     flags.DEFINE_string("output", None, "A JSON file for the results, with the images inside: predictions.json of a report.")
     cli.run(main)

@@ -1,6 +1,8 @@
 """Preparing photographs: the Inception recipe that NASNet was trained with on ImageNet (slim's inception_preprocessing, fast mode)."""
 
 import dataclasses
+import functools
+import pathlib
 
 import tensorflow as tf
 
@@ -106,6 +108,13 @@ class ImageNetPreprocessing:
         Deviation: slim's TensorFlow 1 bilinear resize aligned pixel corners, this one pixel centres; neither antialiases.
         """
         return tf.image.resize(image, [self.image_size, self.image_size]) / 255.0
+
+
+@functools.cache
+def imagenet_classes() -> tuple[tuple[str, str], ...]:
+    """(WordNet id, name) of the 1000 classes, in the order of their labels. Two names occur twice, "crane" and "maillot"; ids do not."""
+    lines = pathlib.Path(__file__).with_name("imagenet_classes.txt").read_text(encoding="utf-8").splitlines()
+    return tuple(tuple(line.split(" ", 1)) for line in lines if not line.startswith("#"))
 
 
 def _decode(encoded: tf.Tensor) -> tf.Tensor:

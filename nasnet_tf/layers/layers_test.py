@@ -84,7 +84,10 @@ def test_dilated_conv_of_stride_2_is_that_of_stride_1_at_every_second_pixel():
 def test_factorized_conv_splits_the_stride():
     layer = FactorizedConv(5, STYLE, kernel_size=7, stride=2)
     assert layer(tf.zeros([1, 6, 8, 3])).shape == (1, 3, 4, 5)
-    assert [tuple(layer.row.kernel.shape), tuple(layer.column.kernel.shape)] == [(1, 7, 3, 5), (7, 1, 5, 5)]
+    assert [tuple(step.kernel.shape) for step in layer.steps] == [(1, 1, 3, 1), (1, 7, 1, 1), (7, 1, 1, 1), (1, 1, 1, 5)]
+    layer = FactorizedConv(16, STYLE, kernel_size=3)
+    layer.build((None, None, None, 16))
+    assert [tuple(step.kernel.shape) for step in layer.steps] == [(1, 1, 16, 6), (1, 3, 6, 6), (3, 1, 6, 6), (1, 1, 6, 16)]
 
 
 @pytest.mark.parametrize("operation", [number for number in Operation.values() if number])

@@ -54,8 +54,8 @@ class Pool(keras.layers.Layer):
 
 # Each entry makes a layer from (filters, style, stride=..., name=...).
 # The paper names the operations and their order inside (ReLU, convolution, batch normalization) and leaves the rest open. TF-slim
-# has code only for the pools, the identity and the separable convolutions. The others are the plain reading, without the
-# bottlenecks that Google's later TPU code puts around them.
+# has code only for the pools, the identity and the separable convolutions. The others are the plain reading, but for the factorized
+# convolutions, of which NASNet-B and -C have published counts.
 OPERATIONS = {
     Operation.IDENTITY: Identity,
     Operation.CONV_1X3_3X1: functools.partial(FactorizedConv, kernel_size=3),

@@ -21,9 +21,12 @@ class Cell(keras.layers.Layer):
     do not exist yet, in the first cells of a network, are the newest one as it is. Returns one tensor for a cell of one output, else a
     list of them; a reduction cell halves height and width, rounding up.
 
-    Inputs are fitted first: state 0 always goes through ReLU, 1x1 convolution and batch normalization; an older state only where its
-    size or number of filters differs from that of this cell; a state that nothing reads is left alone. Decisions rest on `reductions` and
-    on channels, never on height and width, so that one network fits every image size.
+    Inputs are fitted first: the outputs of the cell before always go through ReLU, 1x1 convolution and batch normalization; an older
+    state only where its size or number of filters differs from that of this cell; a state that nothing reads is left alone. Decisions
+    rest on `reductions` and on channels, never on height and width, so that one network fits every image size.
+
+    Deviation: TF-slim has this rule for cells of one output. That it holds for each of the four outputs of NASNet-B's cells is a choice:
+    with it, parameters and mult-adds of 4 @ 1536 come within 10% of the published ones, with a projection of state 0 alone within 22%.
 
     Args:
       cell: the message to interpret.
@@ -62,7 +65,9 @@ class Cell(keras.layers.Layer):
         read = {side.input for block in self.cell.blocks for side in (block.left, block.right)}
         read |= {state for output in self.cell.outputs for state in output.states}
         self.fits = [
-            self._fit(f"input_{index}", shape[-1], halvings, activation=True, always=index == 0) if index in read else []
+            self._fit(f"input_{index}", shape[-1], halvings, activation=True, always=index < len(self.cell.outputs))
+            if index in read
+            else []
             for index, (shape, halvings) in enumerate(zip(input_shapes, self.reductions, strict=True))
         ]
         channels = [self.filters] * len(input_shapes) + [raw_channels] * (self.num_input_states - len(input_shapes))

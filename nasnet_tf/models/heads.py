@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from nasnet_tf.errors import InputError
 from nasnet_tf.layers.convolutions import ConvBn, slim_initializer
 from nasnet_tf.layers.normalization import LayerStyle
 
@@ -40,22 +41,35 @@ class Stem(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="nasnet_tf")
 class GlobalPool(keras.layers.Layer):
-    """ReLU, mean over height and width: float [batch, height, width, channels] -> [batch, channels]. Several inputs are concatenated."""
+    """ReLU, then the mean over height and width: float [batch, height, width, channels] -> float32 [batch, channels].
 
-    def __init__(self, style: LayerStyle, **kwargs):
+    Several inputs are put side by side. pooling="max" takes the maximum instead of the mean, pooling=None neither: the result is then the
+    map itself, float [batch, height, width, channels].
+    """
+
+    def __init__(self, style: LayerStyle, pooling: str | None = "avg", **kwargs):
         super().__init__(**kwargs)
-        self.style = style
+        if pooling not in ("avg", "max", None):
+            raise InputError(f"pooling: expected 'avg', 'max' or None, got {pooling!r}")
+        self.style, self.pooling = style, pooling
 
     def call(self, inputs):
-        states = [inputs] if tf.is_tensor(inputs) else inputs
-        return tf.concat([tf.reduce_mean(self.style.activation(state), [1, 2]) for state in states], axis=-1)
+        states = inputs if isinstance(inputs, (list, tuple)) else [inputs]
+        hidden = self.style.activation(states[0] if len(states) == 1 else tf.concat(states, axis=-1))
+        if self.pooling is None:
+            return hidden
+        # Sums of many values: not in half precision, whatever the policy.
+        return {"avg": tf.reduce_mean, "max": tf.reduce_max}[self.pooling](tf.cast(hidden, tf.float32), [1, 2])
 
-    def compute_output_shape(self, input_shape):
-        shapes = input_shape if isinstance(input_shape[0], (tuple, list)) else [input_shape]
-        return shapes[0][0], sum(shape[-1] for shape in shapes)
+    def compute_output_spec(self, inputs):
+        states = inputs if isinstance(inputs, (list, tuple)) else [inputs]
+        channels = sum(state.shape[-1] for state in states)
+        if self.pooling is None:
+            return keras.KerasTensor((*states[0].shape[:-1], channels), self.compute_dtype)
+        return keras.KerasTensor((states[0].shape[0], channels), "float32")
 
     def get_config(self):
-        return {**super().get_config(), "style": vars(self.style)}
+        return {**super().get_config(), "style": vars(self.style), "pooling": self.pooling}
 
     @classmethod
     def from_config(cls, config):

@@ -85,13 +85,13 @@ class NetworkConfig:
 
 
 def first_stack_filters(genotype: Genotype, config: NetworkConfig) -> int:
-    """F: given, or the nearest to P / (states of the normal cell's outputs, a concatenating block counting twice) / 4.
+    """F: given, or the nearest to P / (states that the classifier reads, a concatenating block counting twice) / 4.
 
     24 for NASNet-A: six states, twice doubled. P = 1538 of the paper's "5 @ 1538" is no multiple of it and gives F = 64, P = 1536.
     """
     if config.filters is not None:
         return config.filters
-    states = 0
+    states = 0 if len(genotype.normal_cell.outputs) == 1 else genotype.num_input_states
     for output in genotype.normal_cell.outputs:
         for state in output.states:
             block = state - genotype.num_input_states
@@ -151,7 +151,7 @@ def build_network(
             skip = config.prev_skips_reduction and after_reduction
             trunk.add(f"cell_{stack * config.cells_per_stack + index}", filters * 2**stack, is_reduction=False, skip_newest_before=skip)
 
-    features = heads.GlobalPool(config.style, name="global_pool")(trunk.outputs)
+    features = heads.GlobalPool(config.style, name="global_pool")(trunk.classified)
     if config.dropout_rate and num_classes is not None:
         features = Dropout(config.dropout_rate, name="dropout")(features)
     if num_classes is None:
@@ -175,14 +175,19 @@ class _Trunk:
         self._genotype, self._config = genotype, config
         self._states = [(stem, 0)]
         self._num_outputs = 1
-        self._skipped = None
         self._num_built = 0
 
     @property
-    def outputs(self):
-        """The newest cell's output, or the list of them."""
-        tensors = [tensor for tensor, _ in self._states[: self._num_outputs]]
-        return tensors[0] if len(tensors) == 1 else tensors
+    def classified(self):
+        """What the classifier reads: the newest cell's output; of a cell with several, these and the states of their size that it read.
+
+        Deviation: no source says what NASNet-B's classifier reads. Its "4 @ 1152" and "4 @ 1536" with the four outputs alone would mean
+        twice the filters, and 12M parameters or more on ImageNet instead of the published 5.3M.
+        """
+        if self._num_outputs == 1:
+            return self.newest
+        newest = self._states[: self._num_outputs + self._genotype.num_input_states]
+        return [tensor for tensor, halvings in newest if halvings == newest[0][1]]
 
     @property
     def newest(self):
@@ -211,5 +216,6 @@ class _Trunk:
         outputs = cell([tensor for tensor, _ in states])
         outputs = outputs if isinstance(outputs, list) else [outputs]
         self._num_outputs = len(outputs)
-        # One more than a cell reads: the next may skip one.
-        self._states = ([(tensor, halvings + is_reduction) for tensor in outputs] + self._states)[: genotype.num_input_states + 1]
+        # One more than a cell reads, for the next may skip one; and what the classifier reads.
+        max_states = genotype.num_input_states + len(outputs)
+        self._states = ([(tensor, halvings + is_reduction) for tensor in outputs] + self._states)[:max_states]

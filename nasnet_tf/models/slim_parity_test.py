@@ -8,7 +8,8 @@ import pytest
 import tensorflow as tf
 
 from nasnet_tf.models.network import NetworkConfig, build_network
-from nasnet_tf.serving.convert_weights import load_slim_checkpoint, slim_names
+from nasnet_tf.serving.convert_weights import load_weights
+from nasnet_tf.serving.weight_names import slim_names
 from nasnet_tf.testing import SHARED
 from nasnet_tf.training.losses import classification_loss, weight_decay_loss
 
@@ -54,7 +55,7 @@ def test_inference_equals_slim(preset):
     model, _ = network(preset, auxiliary_head=False)
     images = load(preset, "input.npy")
     for use_ema, kind in ((True, "ema"), (False, "raw")):
-        load_slim_checkpoint(model, str(FIXTURES / preset / "model.ckpt"), use_ema)
+        load_weights(model, str(FIXTURES / preset / "model.ckpt"), use_ema)
         assert_close(model(images).numpy(), load(preset, f"logits_{kind}.npy"), 1e-5)
     endpoints = load(preset, "endpoints_raw.npz")
     # Slim's Stem endpoint of an ImageNet network is behind the two stem cells.
@@ -69,7 +70,7 @@ def test_inference_equals_slim(preset):
 @pytest.mark.parametrize("preset", ["cifar_small", "large_small"])
 def test_one_training_pass_equals_slim(preset):
     model, weight_decay = network(preset, auxiliary_head=True)
-    load_slim_checkpoint(model, str(FIXTURES / preset / "model.ckpt"), use_ema=False)
+    load_weights(model, str(FIXTURES / preset / "model.ckpt"), use_ema=False)
     expected = json.loads((FIXTURES / preset / "train.json").read_text())
     labels = tf.constant(expected["labels"])
     with tf.GradientTape() as tape:

@@ -1,9 +1,29 @@
-"""The named networks as rows: genotype, sizes, preprocessing, and the counts that pin them (paper tables 1 to 3; TF-slim's presets)."""
+"""Every network of the paper as a row: genotype, sizes, preprocessing, the paper's figures and our counts (paper tables 1 to 3)."""
 
 import dataclasses
+import re
 
 from nasnet_tf.errors import InputError
 from nasnet_tf.models.network import NetworkConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class Published:
+    """What the paper reports of a network; None where it does not.
+
+    Attributes:
+      parameters: as printed, rounded.
+      mult_adds: of one image, as printed, rounded.
+      top_1, top_5: accuracy on ImageNet in percent.
+      error, error_with_cutout: on CIFAR-10 in percent, mean of five runs.
+    """
+
+    parameters: float
+    mult_adds: float | None = None
+    top_1: float | None = None
+    top_5: float | None = None
+    error: float | None = None
+    error_with_cutout: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -11,10 +31,16 @@ class Variant:
     """One network.
 
     Attributes:
+      title: as the paper writes it.
+      config: sizes and options; training turns the auxiliary head on.
+      image_size: side in pixels.
       preprocessing: "cifar" or "imagenet", a key of nasnet_tf.data.PREPROCESSING.
-      trainable_parameters, mult_adds: counts of this code, without auxiliary head; equal to the original implementation's.
+      trainable_parameters, mult_adds: counts of this code, without auxiliary head. For mobile, large and cifar they equal the original
+        implementation's.
+      paper: the published figures.
     """
 
+    title: str
     genotype: str
     config: NetworkConfig
     num_classes: int
@@ -22,60 +48,124 @@ class Variant:
     preprocessing: str
     trainable_parameters: int
     mult_adds: int
+    paper: Published
 
 
+def _cifar(title: str, genotype: str, cells_per_stack: int, penultimate_filters: int, counts: tuple[int, int], paper: Published) -> Variant:
+    # TF-slim's nasnet_cifar.
+    config = NetworkConfig(
+        cells_per_stack,
+        "cifar",
+        stem_multiplier=3.0,
+        penultimate_filters=penultimate_filters,
+        drop_path_rate=0.4,  # keep 0.6
+        batch_norm_momentum=0.9,
+        batch_norm_epsilon=1e-5,
+    )
+    return Variant(title, genotype, config, 10, 32, "cifar", *counts, paper)
+
+
+def _imagenet(title: str, genotype: str, config: NetworkConfig, image_size: int, counts: tuple[int, int], paper: Published) -> Variant:
+    return Variant(title, genotype, config, 1000, image_size, "imagenet", *counts, paper)
+
+
+def _mobile_config(cells_per_stack: int, penultimate_filters: int) -> NetworkConfig:
+    # TF-slim's nasnet_mobile.
+    return NetworkConfig(cells_per_stack, "imagenet", 1.0, penultimate_filters=penultimate_filters, dropout_rate=0.5)
+
+
+def _large_config(cells_per_stack: int, penultimate_filters: int, stem_multiplier: float) -> NetworkConfig:
+    # TF-slim's nasnet_large; keep probability 0.7.
+    return NetworkConfig(
+        cells_per_stack,
+        "imagenet",
+        stem_multiplier,
+        penultimate_filters=penultimate_filters,
+        prev_skips_reduction=True,
+        dropout_rate=0.5,
+        drop_path_rate=0.3,
+    )
+
+
+# Deviation: TF-slim has presets for 4 @ 1056, 6 @ 4032 and 6 @ 768 of NASNet-A only, and these three have the published counts. The
+# others follow the preset for their image size, with the stem width that comes nearest to the published counts over all of them: 32
+# filters on ImageNet, as for mobile. `python -m nasnet_tf.costs` prints what remains.
 ZOO = {
-    # NASNet-A 4 @ 1056
-    "mobile": Variant(
-        genotype="nasnet_a",
-        config=NetworkConfig(4, "imagenet", stem_multiplier=1.0, penultimate_filters=1056, dropout_rate=0.5),
-        num_classes=1000,
-        image_size=224,
-        preprocessing="imagenet",
-        trainable_parameters=5_289_978,
-        mult_adds=563_638_816,
+    "mobile": _imagenet(
+        "NASNet-A (4 @ 1056)",
+        "nasnet_a",
+        _mobile_config(4, 1056),
+        224,
+        (5_289_978, 563_638_816),
+        Published(5.3e6, 564e6, top_1=74.0, top_5=91.6),
     ),
-    # NASNet-A 6 @ 4032
-    "large": Variant(
-        genotype="nasnet_a",
-        config=NetworkConfig(
-            6,
-            "imagenet",
-            stem_multiplier=3.0,
-            penultimate_filters=4032,
-            prev_skips_reduction=True,
-            dropout_rate=0.5,
-            drop_path_rate=0.3,  # slim: keep 0.7
-        ),
-        num_classes=1000,
-        image_size=331,
-        preprocessing="imagenet",
-        trainable_parameters=88_753_150,
-        mult_adds=23_783_414_658,
+    "nasnet_b_4@1536": _imagenet(
+        "NASNet-B (4 @ 1536)",
+        "nasnet_b",
+        _mobile_config(4, 1536),
+        224,
+        (5_070_428, 442_968_000),
+        Published(5.3e6, 488e6, top_1=72.8, top_5=91.3),
     ),
-    # NASNet-A 6 @ 768
-    "cifar": Variant(
-        genotype="nasnet_a",
-        config=NetworkConfig(
-            6,
-            "cifar",
-            stem_multiplier=3.0,
-            penultimate_filters=768,
-            drop_path_rate=0.4,  # slim: keep 0.6
-            batch_norm_momentum=0.9,
-            batch_norm_epsilon=1e-5,
-        ),
-        num_classes=10,
-        image_size=32,
-        preprocessing="cifar",
-        trainable_parameters=3_346_538,
-        mult_adds=544_333_312,
+    "nasnet_c_3@960": _imagenet(
+        "NASNet-C (3 @ 960)",
+        "nasnet_c",
+        _mobile_config(3, 960),
+        224,
+        (5_172_172, 554_299_580),
+        Published(4.9e6, 558e6, top_1=72.5, top_5=91.0),
     ),
+    # 1538 is no multiple of 24: 64 filters in the first stack, 1536 in the last cell.
+    "nasnet_a_5@1538": _imagenet(
+        "NASNet-A (5 @ 1538)",
+        "nasnet_a",
+        _large_config(5, 1538, stem_multiplier=1.0),
+        299,
+        (12_247_544, 2_552_240_432),
+        Published(10.9e6, 2.35e9, top_1=78.6, top_5=94.2),
+    ),
+    "nasnet_a_7@1920": _imagenet(
+        "NASNet-A (7 @ 1920)",
+        "nasnet_a",
+        _large_config(7, 1920, stem_multiplier=1.0),
+        299,
+        (24_595_884, 5_226_678_524),
+        Published(22.6e6, 4.93e9, top_1=80.8, top_5=95.3),
+    ),
+    "large": _imagenet(
+        "NASNet-A (6 @ 4032)",
+        "nasnet_a",
+        _large_config(6, 4032, stem_multiplier=3.0),
+        331,
+        (88_753_150, 23_783_414_658),
+        Published(88.9e6, 23.8e9, top_1=82.7, top_5=96.2),
+    ),
+    "cifar": _cifar(
+        "NASNet-A (6 @ 768)", "nasnet_a", 6, 768, (3_346_538, 544_333_312), Published(3.3e6, error=3.41, error_with_cutout=2.65)
+    ),
+    "nasnet_a_7@2304": _cifar(
+        "NASNet-A (7 @ 2304)", "nasnet_a", 7, 2304, (32_590_954, 5_151_250_944), Published(27.6e6, error=2.97, error_with_cutout=2.40)
+    ),
+    "nasnet_b_4@1152": _cifar("NASNet-B (4 @ 1152)", "nasnet_b", 4, 1152, (2_069_938, 334_967_040), Published(2.6e6, error=3.73)),
+    "nasnet_c_4@640": _cifar("NASNet-C (4 @ 640)", "nasnet_c", 4, 640, (2_530_154, 409_032_960), Published(3.1e6, error=3.59)),
 }
+
+
+def canonical_name(name: str) -> str | None:
+    """The key of ZOO that a name means: the key itself, or the title however it is spelled ("NASNet-A (6 @ 4032)"); None for others."""
+    return _NAMES.get(_plain(name))
 
 
 def find_variant(name: str) -> Variant:
     """The row of this name."""
-    if name not in ZOO:
-        raise InputError(f"network {name!r}: expected one of {', '.join(sorted(ZOO))}")
-    return ZOO[name]
+    key = canonical_name(name)
+    if key is None:
+        raise InputError(f"network {name!r}: expected one of {', '.join(ZOO)}")
+    return ZOO[key]
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9@]", "", name.lower())
+
+
+_NAMES = {_plain(spelling): key for key, variant in ZOO.items() for spelling in (key, variant.title)}

@@ -6,10 +6,9 @@ its call (images in [0, 1], as TF-Hub's modules take them), and `load_nasnet` by
 
 import json
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from nasnet_tf.data import preprocessing_from_config
@@ -114,31 +113,15 @@ def read_data_description(folder: pathlib.Path) -> dict:
     return read_description(folder)[1]
 
 
-def load_classifier(folder: pathlib.Path) -> Callable[[Sequence[bytes], Sequence[str]], np.ndarray]:
-    """Loads an export's graph.
-
-    Returns:
-      A function (whole image files, their names for errors) -> probabilities float32 [batch, num_classes]; it raises InputError for a
-      file that is not an image.
-    """
+def load_encoded_signature(folder: pathlib.Path) -> Callable[[tf.Tensor], tf.Tensor]:
+    """An export's graph as a function: encoded image files, string [batch] -> probabilities float32 [batch, num_classes]."""
     try:
         loaded = tf.saved_model.load(str(folder))
         signature = loaded.signatures["classify_encoded"]
     except (OSError, KeyError, ValueError, tf.errors.OpError) as error:
         raise InputError(f"{folder}: cannot be loaded as a SavedModel of nasnet_tf: {error}") from error
 
-    def run(encoded: Sequence[bytes], _loaded=loaded) -> np.ndarray:  # a signature alone does not keep its variables alive
-        return signature(encoded=tf.constant(list(encoded)))["probabilities"].numpy()
+    def run(encoded: tf.Tensor, _loaded=loaded) -> tf.Tensor:  # a signature alone does not keep its variables alive
+        return signature(encoded=encoded)["probabilities"]
 
-    def classify(encoded: Sequence[bytes], names: Sequence[str]) -> np.ndarray:
-        try:
-            return run(encoded)
-        except tf.errors.InvalidArgumentError:
-            for content, name in zip(encoded, names, strict=True):  # which one was it?
-                try:
-                    run([content])
-                except tf.errors.InvalidArgumentError as error:
-                    raise InputError(f"{name}: cannot be decoded as an image") from error
-            raise
-
-    return classify
+    return run

@@ -1,16 +1,14 @@
-"""Export, reload, and load_nasnet."""
+"""Export, and use of an export."""
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-import nasnet_tf
 from nasnet_tf.data import CifarPreprocessing, ImageData
 from nasnet_tf.errors import InputError
 from nasnet_tf.models.network import NetworkConfig, build_network
 from nasnet_tf.serving import saved_model
-from nasnet_tf.serving.convert_weights import load_slim_checkpoint, slim_names
+from nasnet_tf.serving.classifier import load_classifier
 from nasnet_tf.serving.hub import load_nasnet
 from nasnet_tf.testing import tiny_genotype
 
@@ -47,8 +45,9 @@ def test_export_gives_the_same_answers_everywhere(network, folder):
     answers = loaded.signatures["serving_default"](images=unit)
     np.testing.assert_allclose(answers["logits"], expected, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(answers["probabilities"], tf.nn.softmax(expected), rtol=1e-4, atol=1e-5)
-    probabilities = saved_model.load_classifier(folder)(encoded, ["a", "b"])
-    np.testing.assert_allclose(probabilities, tf.nn.softmax(expected), rtol=1e-4, atol=1e-5)
+    classifier = load_classifier(folder)
+    assert classifier.class_names == [str(digit) for digit in range(10)]
+    np.testing.assert_allclose(classifier(encoded), tf.nn.softmax(expected), rtol=1e-4, atol=1e-5)
 
 
 def test_export_can_be_fine_tuned(folder):
@@ -67,39 +66,11 @@ def test_export_never_overwrites(network, folder):
         saved_model.export(network, ImageData("digits", CifarPreprocessing(8)).description(), folder)
 
 
-def test_load_nasnet_by_name():
-    model = nasnet_tf.load_nasnet("cifar", weights=None)
-    assert isinstance(model, keras.Model)
-    assert (model.input.shape, model.output.shape) == ((None, 32, 32, 3), (None, 10))
-
-
-def test_load_nasnet_refusals(tmp_path, folder):
-    with pytest.raises(InputError, match="pass weights=None for fresh ones"):
-        load_nasnet("mobile")
-    with pytest.raises(InputError, match="no such folder, and not one of the names mobile, large, cifar"):
-        load_nasnet(str(tmp_path / "nothing"))
+def test_folders_that_are_no_export(tmp_path, folder):
     with pytest.raises(InputError, match="holds no trained network; expected a file model.json"):
         load_nasnet(str(tmp_path))
+    for name in saved_model.DESCRIPTIONS:
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
     (tmp_path / "saved_model.pb").write_bytes((folder / "saved_model.pb").read_bytes()[:100])
     with pytest.raises(InputError, match="cannot be loaded as a SavedModel"):
-        saved_model.load_classifier(tmp_path)
-
-
-def test_slim_checkpoint_that_does_not_fit(tmp_path):
-    model = build_network("nasnet_a", NetworkConfig(1, "cifar", 3.0, filters=4), 3, 8)
-    names = slim_names(model)
-    assert len(set(names.values())) == len(model.weights)
-    variables = {name: tf.Variable(weight.value) for name, weight in ((names[weight.path], weight) for weight in model.weights)}
-    variables["final_layer/FC/biases"] = tf.Variable(tf.zeros([4]))
-    del variables["cell_0/1x1/weights"]
-    path = tf.compat.v1.train.Saver(variables).save(None, str(tmp_path / "model.ckpt"), write_meta_graph=False)
-    before = [weight.numpy() for weight in model.weights]
-    with pytest.raises(InputError) as caught:
-        load_slim_checkpoint(model, path)
-    assert "cell_0/1x1/weights is missing" in str(caught.value)
-    assert "final_layer/FC/biases has shape (4,), expected (3,)" in str(caught.value)
-    assert all(np.array_equal(old, weight.numpy()) for old, weight in zip(before, model.weights, strict=True))
-    with pytest.raises(InputError, match="not a readable TensorFlow checkpoint"):
-        load_slim_checkpoint(model, str(tmp_path / "other.ckpt"))
-    with pytest.raises(InputError, match="has no counterpart in TF-slim"):
-        slim_names(build_network(tiny_genotype(), NetworkConfig(1, "cifar", 3.0, filters=4), 3, 8))
+        load_classifier(tmp_path)

@@ -10,6 +10,7 @@ metrics.jsonl, logs/      losses and accuracies, as rows and for TensorBoard
 import json
 import pathlib
 import sys
+from collections.abc import Collection
 
 import keras
 import tensorflow as tf
@@ -125,12 +126,15 @@ def read_description(workdir: pathlib.Path) -> tuple[keras.Model, dict]:
     return keras.models.model_from_json((workdir / "model.json").read_text()), _read_json(workdir / "data.json")
 
 
-def load_trained(workdir: pathlib.Path, model: keras.Model, which: str = "best", use_ema: bool = True) -> int:
+def load_trained(
+    workdir: pathlib.Path, model: keras.Model, which: str = "best", use_ema: bool = True, without: Collection[str] = ()
+) -> int:
     """Sets the model's weights from a training's checkpoint; returns its step.
 
     Args:
       which: "best" or "last".
       use_ema: take the moving averages where the training kept them.
+      without: names of layers that keep their weights.
     """
     paths = sorted((workdir / "checkpoints").glob(f"{which}-*.index"), key=lambda path: int(path.stem.split("-")[1]))
     if not paths:
@@ -140,5 +144,5 @@ def load_trained(workdir: pathlib.Path, model: keras.Model, which: str = "best",
         has_averages = any(name.startswith("average/") for name, _ in tf.train.list_variables(path))
     except UNREADABLE as error:
         raise InputError(f"{path}: cannot be read as a checkpoint: {str(error).splitlines()[0]}") from error
-    load_named_weights(path, model, "average/averages" if use_ema and has_averages else "weights")
+    load_named_weights(path, model, "average/averages" if use_ema and has_averages else "weights", without)
     return int(paths[-1].stem.split("-")[1])

@@ -43,6 +43,8 @@ class TrainingConfig:
       weight_decay: factor of sum(kernel^2) / 2, slim's convention (Keras' L2 has no 1/2).
       gradient_clip_norm: largest global norm of the gradients; None for no clipping.
       ema_decay: of the moving average of all weights, used for evaluation and export; None for none.
+      frozen_epochs: for so many epochs at the start only the layers that give the outputs are trained, the classifier and the auxiliary
+        head; the weights of all others and the statistics of their batch normalization stay as they are. For fine-tuning.
       schedule_drop_path: drop path grows linearly over training (the paper's); otherwise it has its full rate from the start.
       evaluation_split: "validation" or "test": watched during training, decides what is best. None for no evaluation.
       evaluate_every_epochs: and at the end.
@@ -58,6 +60,7 @@ class TrainingConfig:
     weight_decay: float = 0.0
     gradient_clip_norm: float | None = None
     ema_decay: float | None = None
+    frozen_epochs: float = 0.0
     schedule_drop_path: bool = True
     evaluation_split: str | None = "validation"
     evaluate_every_epochs: float = 1.0
@@ -73,6 +76,7 @@ class TrainingConfig:
             ("weight_decay", self.weight_decay >= 0, "0 or more"),
             ("gradient_clip_norm", self.gradient_clip_norm is None or self.gradient_clip_norm > 0, "a positive number or None"),
             ("ema_decay", self.ema_decay is None or 0 <= self.ema_decay < 1, "a share in [0, 1) or None"),
+            ("frozen_epochs", self.frozen_epochs >= 0, "0 or more"),
             ("evaluate_every_epochs", self.evaluate_every_epochs > 0, "a positive number"),
         ]
         for name, is_valid, expected in checks:
@@ -90,7 +94,7 @@ def train_and_evaluate(
     strategy: tf.distribute.Strategy | None = None,
     show_progress: bool = True,
 ) -> tuple[keras.Model, Evaluation | None]:
-    """Trains a network from scratch, or from its last checkpoint.
+    """Trains a network from the weights it is built with, or from its last checkpoint.
 
     Args:
       network: (num_classes, image_size) -> model, called in the scope of the strategy.
@@ -124,7 +128,9 @@ def train_and_evaluate(
     steps_per_epoch = data.num_train_examples / config.batch_size
     total = max(1, round(config.epochs * steps_per_epoch))
     evaluate_every = max(1, round(config.evaluate_every_epochs * steps_per_epoch))
-    train_step = _make_train_step(model, update, average, config, strategy)
+    frozen_steps = round(config.frozen_epochs * steps_per_epoch)
+    backbone = [layer for layer in _hidden_layers(model) if layer.trainable] if frozen_steps else []
+    train_step = None
     evaluator = Evaluator(model)
     line = ProgressLine("training", total, "steps", start, enabled=show_progress)
     final = None
@@ -144,6 +150,10 @@ def train_and_evaluate(
         for step in range(start, total):
             epoch = step / steps_per_epoch
             rate = learning_rate(epoch, config.epochs)
+            if train_step is None or step == frozen_steps:
+                for layer in backbone:
+                    layer.trainable = step >= frozen_steps
+                train_step = _make_train_step(model, update, average, config, strategy)
             # Numpy scalars: a Python number would be a new trace of the step each time.
             recent.append(train_step(next(batches), np.float32(rate), np.float32(step / total), np.int64(step)))
             done = step + 1
@@ -186,7 +196,15 @@ def train_and_evaluate(
         log.close()
     if average:
         average.copy_to(model)
+    for layer in backbone:
+        layer.trainable = True
     return model, final
+
+
+def _hidden_layers(model: keras.Model) -> list[keras.layers.Layer]:
+    """All layers but those that give the model's outputs."""
+    outputs = {id(tensor) for tensor in keras.tree.flatten(model.output)}
+    return [layer for layer in model.layers if outputs.isdisjoint(id(tensor) for tensor in keras.tree.flatten(layer.output))]
 
 
 def _make_train_step(model, optimizer, average, config: TrainingConfig, strategy):

@@ -60,6 +60,42 @@ def test_resume_is_exact(tmp_path, monkeypatch):
     assert whole[-2:] == cut[-2:]
 
 
+def test_frozen_epochs_train_the_heads_only_then_all(tmp_path, monkeypatch):
+    config = dataclasses.replace(CONFIG, epochs=3, frozen_epochs=1, ema_decay=None)
+    seen = []
+    make = loop._make_train_step
+
+    def note(model, *arguments):
+        seen.append(({variable.path.split("/")[0] for variable in model.trainable_variables}, [w.numpy() for w in model.weights]))
+        return make(model, *arguments)
+
+    monkeypatch.setattr(loop, "_make_train_step", note)
+    model, _ = train(tmp_path / "whole", config)
+    (heads, before), (everything, between) = seen
+    assert heads == {"logits", "auxiliary_logits"}
+    assert {"stem", "cell_0", "cell_2", "logits"} <= everything
+    for weight, old, new in zip(model.weights, before, between, strict=True):
+        is_head = weight.path.split("/")[0] in heads
+        assert is_head or np.array_equal(old, new), weight.path
+        assert not (weight.path == "logits/kernel" and np.array_equal(old, new))
+        assert not np.array_equal(new, weight.numpy()) or "gamma" in weight.path or "beta" in weight.path, weight.path
+    assert all(layer.trainable for layer in model.layers)
+    # Stopped at the border or in the frozen part, it goes on the same.
+    save = checkpoints.Checkpoints.save
+
+    def save_and_stop(self, step):
+        save(self, step)
+        raise Stop
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints.Checkpoints, "save", save_and_stop)
+        with pytest.raises(Stop):
+            train(tmp_path / "cut", config)
+    resumed, _ = train(tmp_path / "cut", config)
+    for weight, other in zip(model.weights, resumed.weights, strict=True):
+        np.testing.assert_array_equal(weight.numpy(), other.numpy(), err_msg=weight.path)
+
+
 def test_work_folder_can_be_read_back(tmp_path):
     model, final = train(tmp_path)
     assert {path.name for path in (tmp_path / "checkpoints").glob("*.index")} >= {"last-5.index", "last-10.index"}

@@ -4,6 +4,8 @@ TensorFlow's checkpoints find variables by the order in which a model holds its 
 hold them in another order, and cells of equal shape would then exchange their weights without a word. Names cannot be mistaken.
 """
 
+from collections.abc import Collection
+
 import keras
 import tensorflow as tf
 
@@ -20,19 +22,23 @@ def named_weights(model: keras.Model) -> dict[str, tf.Variable]:
     return weights
 
 
-def load_named_weights(checkpoint: str, model: keras.Model, prefix: str = "weights") -> None:
+def load_named_weights(checkpoint: str, model: keras.Model, prefix: str = "weights", without: Collection[str] = ()) -> None:
     """Sets a model's weights from those that a checkpoint or a SavedModel's `variables/variables` holds as `prefix`.
+
+    Args:
+      without: names of layers that keep their weights.
 
     Raises:
       InputError: an unreadable checkpoint, or weights missing or of another shape, which are listed. The model is unchanged then.
     """
+    weights = {path: weight for path, weight in named_weights(model).items() if path.split("/")[0] not in without}
     try:
         reader = tf.train.load_checkpoint(checkpoint)
         shapes = reader.get_variable_to_shape_map()
-        keys = {path: f"{prefix}/{path.replace('.', '..').replace('/', '.S')}/.ATTRIBUTES/VARIABLE_VALUE" for path in named_weights(model)}
+        keys = {path: f"{prefix}/{path.replace('.', '..').replace('/', '.S')}/.ATTRIBUTES/VARIABLE_VALUE" for path in weights}
         problems = [
             f"{path} is {'missing' if key not in shapes else f'{shapes[key]}, expected {weight.shape.as_list()}'}"
-            for (path, weight), key in zip(named_weights(model).items(), keys.values(), strict=True)
+            for (path, weight), key in zip(weights.items(), keys.values(), strict=True)
             if shapes.get(key) != weight.shape.as_list()
         ]
         if problems:
@@ -43,7 +49,7 @@ def load_named_weights(checkpoint: str, model: keras.Model, prefix: str = "weigh
         raise
     except UNREADABLE as error:
         raise InputError(f"{checkpoint}: cannot be read: {str(error).splitlines()[0]}") from error
-    for path, weight in named_weights(model).items():
+    for path, weight in weights.items():
         weight.assign(values[path])
 
 

@@ -11,6 +11,7 @@ import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
+from nasnet_tf.errors import InputError
 from nasnet_tf.genotype import Cell, Combine, Genotype, Operation
 
 LABELS = {
@@ -129,7 +130,9 @@ def figure_to_svg(figure: Figure) -> str:
 
 
 def save_figure(figure: Figure, path: pathlib.Path) -> None:
-    """Writes an .svg or a .png."""
+    """Writes an .svg, .png or .pdf."""
+    if path.suffix not in (".svg", ".png", ".pdf"):
+        raise InputError(f"{path}: cannot be drawn; expected a name that ends in .svg, .png or .pdf")
     if path.suffix == ".svg":
         path.write_text(f'<?xml version="1.0" encoding="utf-8"?>\n{figure_to_svg(figure)}')
     else:

@@ -71,7 +71,7 @@ def plot_training_curves(rows: Sequence[dict]) -> Figure:
                 *zip(*points, strict=True) if points else ([], []), color=color, marker="." if kind == "evaluation" else "", label=kind
             )
         axes.set(xlabel="epoch", ylabel=name)
-        _strip(axes)
+        strip_axes(axes)
         axes.legend(frameon=False, fontsize=8)
     return figure
 
@@ -91,11 +91,12 @@ def _figure(xlabel: str, ylabel: str):
     figure = Figure(figsize=(6, 3.2), layout="constrained")
     axes = figure.add_subplot()
     axes.set(xlabel=xlabel, ylabel=ylabel)
-    _strip(axes)
+    strip_axes(axes)
     return figure, axes
 
 
-def _strip(axes) -> None:
+def strip_axes(axes) -> None:
+    """The look that all plots share."""
     axes.grid(color="#e4e4e7", linewidth=0.6)
     axes.set_axisbelow(True)
     for side in ("top", "right"):

@@ -11,6 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from nasnet_tf.errors import InputError
 from nasnet_tf.genotype import SearchSpace, format_genotype, load_genotype, published_genotypes
+from nasnet_tf.models.zoo import ZOO
 from nasnet_tf.nas.engines import Outcome
 from nasnet_tf.nas.journal import read_trials
 from nasnet_tf.nas.ledger import Ledger
@@ -19,8 +20,10 @@ from nasnet_tf.testing import tiny_genotype
 from nasnet_tf.viz import plots
 from nasnet_tf.viz.diagram import LABELS, draw_genotype, figure_to_svg, save_figure
 from nasnet_tf.viz.report import leaderboard, write_report
+from nasnet_tf.viz.zoo_plot import OTHERS, plot_zoo
 
 SPACE = SearchSpace(num_blocks=3)
+IMAGENET_ROWS = [variant for variant in ZOO.values() if variant.paper.top_1]
 NORMED = ("ADD", "CONCAT", "LAYER_NORM_ADD", "INSTANCE_NORM_ADD")
 
 
@@ -53,6 +56,30 @@ def test_diagram_has_every_operation_and_no_labels_overlap(genotype):
             assert box.x1 <= axes.bbox.x1
             assert box.y0 >= 0
             assert box.y1 <= figure.bbox.y1
+
+
+def test_zoo_among_other_networks():
+    networks = [(variant.title, variant.trainable_parameters, variant.mult_adds, variant.paper.top_1) for variant in IMAGENET_ROWS]
+    figure = plot_zoo(networks)
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    figure.draw(renderer)
+    for axes, column in zip(figure.axes, (2, 1), strict=True):
+        unit = 1e9 if column == 2 else 1e6
+        others, ours = ([tuple(point) for point in collection.get_offsets()] for collection in axes.collections)
+        assert ours == [pytest.approx((row[column] / unit, row[3])) for row in networks]
+        assert others == [pytest.approx((row[column] / unit, row[3])) for row in OTHERS]
+        names = [text for text in axes.texts if text.get_text()]
+        assert {text.get_text() for text in names} == {row[0] for row in [*OTHERS, *networks]}
+        boxes = [(text.get_text(), text.get_window_extent(renderer)) for text in names]
+        for (one, first), (two, second) in itertools.combinations(boxes, 2):
+            assert not first.overlaps(second), f"{one} covers {two}"
+        for name, box in boxes:
+            assert axes.bbox.x0 <= box.x0 <= box.x1 <= axes.bbox.x1 + 5, name
+
+
+def test_pictures_of_unknown_kinds(tmp_path):
+    with pytest.raises(InputError, match=r"x.bmp: cannot be drawn; expected a name that ends in .svg, .png or .pdf"):
+        save_figure(draw_genotype(tiny_genotype()), tmp_path / "x.bmp")
 
 
 def test_svg_is_deterministic_text(tmp_path):

@@ -1,0 +1,35 @@
+"""Converts weights: python -m nasnet_tf.convert nasnet-a_mobile_04_10_2017.tar.gz --model=mobile --output=mobile.weights.h5."""
+
+from absl import flags
+
+from nasnet_tf import cli
+from nasnet_tf.errors import InputError
+
+
+def main(arguments: list[str]) -> None:
+    """Reads any of the formats of load_nasnet's weights and writes the one that the output's name means."""
+    if len(arguments) != 1:
+        raise InputError(f"convert: expected one weights file, got {len(arguments)}")
+    cli.import_tensorflow()
+    from nasnet_tf.serving.convert_weights import load_weights, save_weights
+    from nasnet_tf.serving.hub import load_nasnet
+
+    options = {"num_classes": cli.FLAGS.num_classes, "include_top": cli.FLAGS.include_top}
+    model = load_nasnet(cli.FLAGS.model, weights=None, pooling=None if cli.FLAGS.include_top else "avg", **options)
+    load_weights(model, arguments[0], use_ema=cli.FLAGS.ema)
+    save_weights(model, cli.FLAGS.output)
+    print(f"{len(model.weights)} tensors: {cli.FLAGS.output}")
+
+
+if __name__ == "__main__":
+    flags.DEFINE_string("model", None, "The network of the zoo that the weights are of, such as mobile or large.", required=True)
+    flags.DEFINE_string(
+        "output",
+        None,
+        "x.weights.h5 for load_weights of keras.applications, x.h5 or x.keras for a whole model of it; else the prefix of a TF-slim checkpoint.",
+        required=True,
+    )
+    flags.DEFINE_integer("num_classes", None, "If not the network's own; 1001 keeps slim's background.", lower_bound=1)
+    flags.DEFINE_bool("include_top", True, "With the classifier.")
+    flags.DEFINE_bool("ema", True, "Of a TF-slim checkpoint take the moving averages where it holds them.")
+    cli.run(main)

@@ -1,0 +1,57 @@
+"""Parameters and multiply-adds, ours beside the paper's: python -m nasnet_tf.costs [--figure=figure5.svg] [mobile "6 @ 768" ...]."""
+
+import pathlib
+
+from absl import flags
+
+from nasnet_tf import cli
+
+_ROW = "{:<22} {:>5} {:>12} {:>8} {:>7} {:>15} {:>8} {:>7}   {}"
+
+
+def main(arguments: list[str]) -> None:
+    """Builds and counts each network, of the zoo or of a size of your own."""
+    cli.import_tensorflow()
+    from nasnet_tf.models.costs import count_costs
+    from nasnet_tf.models.zoo import ZOO, canonical_name
+    from nasnet_tf.serving.hub import load_nasnet
+    from nasnet_tf.viz.diagram import save_figure
+    from nasnet_tf.viz.zoo_plot import plot_zoo
+
+    print(_ROW.format("network", "image", "parameters", "paper", "differ", "mult-adds", "paper", "differ", "published result"))
+    points = []
+    for name in arguments or ZOO:
+        key = canonical_name(name)
+        options = {} if key else {"genotype": cli.FLAGS.genotype, "stem": cli.FLAGS.stem, "image_size": cli.FLAGS.image_size}
+        model = load_nasnet(name, weights=None, num_classes=cli.FLAGS.num_classes, **options)
+        size = model.input.shape[1]
+        costs = count_costs(model)
+        paper = ZOO[key].paper if key else None
+        columns = [ZOO[key].title if key else name, size]
+        for ours, published in ((costs.trainable_parameters, paper and paper.parameters), (costs.mult_adds, paper and paper.mult_adds)):
+            columns += [f"{ours:,}", _short(published), f"{ours / published - 1:+.1%}" if published else "-"]
+        print(_ROW.format(*columns, _result(paper) if paper else ""), flush=True)
+        if paper and paper.top_1:
+            points.append((ZOO[key].title, costs.trainable_parameters, costs.mult_adds, paper.top_1))
+    if cli.FLAGS.figure:
+        save_figure(plot_zoo(points), pathlib.Path(cli.FLAGS.figure))
+        print(f"figure: {cli.FLAGS.figure}")
+
+
+def _short(value: float | None) -> str:
+    return "-" if value is None else f"{value / 1e9:.3g}B" if value >= 1e9 else f"{value / 1e6:.3g}M"
+
+
+def _result(paper) -> str:
+    if paper.top_1:
+        return f"top-1 {paper.top_1}%, top-5 {paper.top_5}%"
+    return f"error {paper.error:.2f}%" + (f", {paper.error_with_cutout:.2f}% with cutout" if paper.error_with_cutout else "")
+
+
+if __name__ == "__main__":
+    flags.DEFINE_string("figure", None, "An .svg or .png for accuracy against costs, as the paper's figure 5.")
+    flags.DEFINE_string("genotype", None, "For sizes: the name of a published genotype, or the path of a textproto.")
+    flags.DEFINE_enum("stem", None, ["cifar", "imagenet"], "For sizes; if not given, cifar for images of up to 64 pixels.")
+    flags.DEFINE_integer("image_size", None, "For sizes: pixels.", lower_bound=1)
+    flags.DEFINE_integer("num_classes", None, "Of the classifier, if not the network's own number.", lower_bound=1)
+    cli.run(main)
