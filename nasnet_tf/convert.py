@@ -26,7 +26,7 @@ if __name__ == "__main__":
     flags.DEFINE_string(
         "output",
         None,
-        "x.weights.h5 for load_weights of keras.applications, x.h5 or x.keras for a whole model of it; else the prefix of a TF-slim checkpoint.",
+        "x.weights.h5 for keras.applications, x.h5 or x.keras for a whole model of it; else the prefix of a TF-slim checkpoint.",
         required=True,
     )
     flags.DEFINE_integer("num_classes", None, "If not the network's own; 1001 keeps slim's background.", lower_bound=1)

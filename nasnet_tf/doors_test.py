@@ -8,6 +8,9 @@ import sys
 
 import pytest
 
+from nasnet_tf.models.costs import count_costs
+from nasnet_tf.serving.convert_weights import save_weights
+from nasnet_tf.serving.hub import load_nasnet
 from nasnet_tf.testing import REPOSITORY
 
 TINY = [
@@ -64,7 +67,12 @@ def test_the_whole_way(tmp_path):
     assert [len(row["top"]) for row in json.loads((tmp_path / "predictions.json").read_text())] == [2, 2, 2]
     bad = tmp_path / "bad.png"
     bad.write_bytes(digits[0].read_bytes()[:40])
-    check_refused(door("predict", digits[0], bad, "--model=export", cwd=tmp_path), "bad.png: cannot be decoded as an image")
+    # Folders and patterns; a work folder as well as an export; a bad file costs no good one its answer.
+    (tmp_path / "more").mkdir()
+    shutil.copy(digits[1], tmp_path / "more" / "a.PNG")
+    result = door("predict", "bad.png", "more", f"{digits[0].parent}/digit_[01].png", "--model=train", "--batch_size=2", cwd=tmp_path)
+    check_refused(result, "1 of 4 files cannot be decoded as images: bad.png")
+    assert [line.split(":")[0].rsplit("/", 1)[-1] for line in result.stdout.splitlines()] == ["a.PNG", "digit_0.png", "digit_1.png"]
     result = door("report", "--workdir=.", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert "digit_0.png" in (tmp_path / "report.html").read_text()
@@ -96,7 +104,31 @@ def test_mistakes(tmp_path, arguments, words):
 def test_predict_and_report_need_something(tmp_path):
     check_refused(door("predict", "--model=x"), "expected image files")
     check_refused(door("predict", tmp_path / "none.jpg", "--model=x"), "none.jpg: no such file")
+    check_refused(door("predict", tmp_path / "*.jpg", "--model=x"), "*.jpg: no file fits this pattern")
+    check_refused(door("predict", tmp_path, "--model=x"), "no images in this folder")
     check_refused(door("report", f"--workdir={tmp_path}"), str(tmp_path))
+
+
+def test_costs_draw_and_convert(tmp_path):
+    result = door("costs", "1 @ 96", "--image_size=16", "--figure=figure.png", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    model = load_nasnet("1 @ 96", weights=None, image_size=16)
+    costs = count_costs(model)
+    assert f"{costs.trainable_parameters:,}" in result.stdout
+    assert f"{costs.mult_adds:,}" in result.stdout
+    assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
+    result = door("draw", "nasnet_b", "--output=cells.svg", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "layer-norm add" in (tmp_path / "cells.svg").read_text()
+    check_refused(door("draw", "nasnet_q", "--output=cells.svg", cwd=tmp_path), "nasnet_q", "nasnet_a")
+
+    model = load_nasnet("1 @ 192", weights=None)
+    save_weights(model, tmp_path / "model.ckpt")
+    result = door("convert", "model.ckpt", "--model=1 @ 192", "--output=nasnet.weights.h5", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    copy = load_nasnet("1 @ 192", weights=tmp_path / "nasnet.weights.h5")
+    assert all((one.numpy() == two.numpy()).all() for one, two in zip(model.weights, copy.weights, strict=True))
+    check_refused(door("convert", "none.h5", "--model=1 @ 192", "--output=x.h5", cwd=tmp_path), "none.h5: no such file")
 
 
 def test_installed_package_finds_its_recipes(tmp_path):

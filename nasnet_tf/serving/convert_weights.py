@@ -206,7 +206,7 @@ def _keras_file(path: pathlib.Path, model: keras.Model) -> WeightsFile:
         has_classifier = PUBLIC_KERAS_FILES[md5][1] if md5 in PUBLIC_KERAS_FILES else _dense_classes(file) is not None
         file.close()
         return _by_keras(path, model, has_classifier)
-    root = file["model_weights"] if "model_weights" in file else file
+    root = file.get("model_weights", file)
     datasets = {}
 
     def note(name, item):

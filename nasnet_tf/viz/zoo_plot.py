@@ -21,6 +21,7 @@ OTHERS = [
     ("SENet", 145.8e6, 42.3e9, 82.7),
 ]
 _GREY, _RED = "#3f3f46", "#dc2626"
+_LINE = 0.42  # percent of accuracy that a line of text is high
 
 
 def plot_zoo(networks: Sequence[tuple[str, float, float, float]]) -> Figure:
@@ -38,12 +39,16 @@ def plot_zoo(networks: Sequence[tuple[str, float, float, float]]) -> Figure:
             axes.scatter(costs, accuracies, s=22, color=color, marker=marker, zorder=3, label=title)
         line = sorted((row[column] / unit, row[3]) for row in networks)
         axes.plot(*zip(*line, strict=True), color=_RED, linewidth=0.8, linestyle="--", zorder=2)
-        for row, color in [(row, _GREY) for row in OTHERS] + [(row, _RED) for row in networks]:
-            x, y = row[column] / unit, row[3]
-            # Names stand on the side where there is room: small networks crowd at the left, large ones end at the right.
-            is_right = x > (20 if column == 2 else 60)
-            offset = (-5, -3) if is_right else (5, -3)
-            axes.annotate(row[0], (x, y), offset, textcoords="offset points", fontsize=6.5, color=color, ha="right" if is_right else "left")
+        named = [(row[3], row[column] / unit, row[0], color) for rows, color in ((OTHERS, _GREY), (networks, _RED)) for row in rows]
+        widest = max(x for _, x, _, _ in named)
+        placed = []
+        for y, x, name, color in sorted(named):
+            # A name stands beside its point, on the side where there is room, and above the names that are in its way.
+            is_right = x > widest / 2
+            height = max([y] + [other + _LINE for other, near in placed if abs(near - x) < 0.3 * widest and other > y - _LINE])
+            placed.append((height, x))
+            place = {"ha": "right" if is_right else "left", "va": "center", "textcoords": "offset points", "fontsize": 6.5, "color": color}
+            axes.annotate(name, (x, height), (-6 if is_right else 6, 0), **place)
         axes.set(xlabel=label, ylabel="top-1 accuracy on ImageNet, percent", ylim=(69, 84))
         axes.set_xlim(left=0)
         axes.legend(frameon=False, fontsize=8, loc="lower right")
