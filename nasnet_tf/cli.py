@@ -46,6 +46,9 @@ def run(main: Callable[[list[str]], None]) -> None:
         except OSError as error:
             _fail(str(error))
         except Exception as error:
+            if type(error).__name__ == "TrainingInterrupted":  # as asked, by SIGTERM: no failure
+                print(error, flush=True)
+                os._exit(0)
             message = _message_for_people(error)
             if message is None:
                 raise
@@ -139,12 +142,16 @@ def bindings(config_text: str) -> dict[str, str]:
 
 
 def claim_workdir(config_text: str) -> pathlib.Path:
-    """Makes --workdir and writes config.gin there, or checks that the one there has the same bindings.
+    """Makes --workdir and writes config.gin there, or checks that the one there has the same bindings; the chief worker does, for all.
 
     Raises:
       InputError: the folder was begun with another configuration; the first binding that differs is named.
     """
+    from nasnet_tf.training.distribution import is_chief
+
     workdir = pathlib.Path(FLAGS.workdir)
+    if not is_chief():
+        return workdir
     path = workdir / CONFIG_NAME
     if path.is_file():
         old, new = bindings(path.read_text()), bindings(config_text)
@@ -166,4 +173,8 @@ def write_operative_config(workdir: pathlib.Path) -> None:
     """operative_config.gin: every binding that was used, defaults included."""
     import gin
 
+    from nasnet_tf.training.distribution import is_chief
+
+    if not is_chief():
+        return
     (workdir / "operative_config.gin").write_text(gin.operative_config_str())
