@@ -22,7 +22,8 @@ def main(arguments: list[str]) -> None:
     if cli.FLAGS.data_dir:
         data = dataclasses.replace(data, data_dir=cli.FLAGS.data_dir)
     step = checkpoints.load_trained(workdir, model, cli.FLAGS.checkpoint, cli.FLAGS.ema)
-    result = Evaluator(model)(data.evaluation(split, cli.FLAGS.batch_size))
+    evaluator = Evaluator(model)
+    result = evaluator.on_split(data, split, cli.FLAGS.batch_size)
     row = {"split": split, **dataclasses.asdict(result), "step": step, "checkpoint": cli.FLAGS.checkpoint, "ema": cli.FLAGS.ema}
     path = workdir / f"evaluation-{split}.json"
     path.write_text(json.dumps(row, indent=1))

@@ -108,7 +108,7 @@ class ImageData:
         """Number of examples of "train", "validation" or "test"."""
         return self._source.num_examples(self._slice(split))
 
-    def train(self, batch_size: int, seed: int, start_step: int = 0) -> tf.data.Dataset:
+    def train(self, batch_size: int, seed: int, start_step: int = 0, shard: tuple[int, int] = (0, 1)) -> tf.data.Dataset:
         """Training batches without end; one may hold the end of an epoch and the beginning of the next.
 
         Args:
@@ -135,10 +135,15 @@ class ImageData:
             return self.preprocessing.train(encoded, tf.stack([tf.constant(seed, tf.int64), number])), tf.cast(label, tf.int32)
 
         stream = tf.data.Dataset.counter(first_epoch).flat_map(epoch).skip(passed).enumerate(start)
+        index, count = shard
+        part = batch_size // count
+        if count > 1:
+            cut = _as_written(lambda *batch: tf.nest.map_structure(lambda rows: rows[index * part : (index + 1) * part], batch))
+            stream = stream.batch(batch_size, drop_remainder=True).map(cut).unbatch()
         stream = stream.map(prepare, num_parallel_calls=_WORKERS, deterministic=True)
-        return _finish(stream.batch(batch_size, drop_remainder=True))
+        return _finish(stream.batch(part, drop_remainder=True))
 
-    def evaluation(self, split: str, batch_size: int) -> tf.data.Dataset:
+    def evaluation(self, split: str, batch_size: int, shard: tuple[int, int] = (0, 1)) -> tf.data.Dataset:
         """Every example of a split exactly once, in batches of one size.
 
         Args:
@@ -161,7 +166,10 @@ class ImageData:
             return tuple(tf.ensure_shape(tf.pad(x, [[0, missing]] + [[0, 0]] * (x.ndim - 1)), [batch_size, *x.shape[1:]]) for x in batch)
 
         examples = self._source.examples(self._slice(split))
-        return _finish(examples.map(prepare, num_parallel_calls=_WORKERS, deterministic=True).batch(batch_size).map(fill))
+        batches = examples.map(prepare, num_parallel_calls=_WORKERS, deterministic=True).batch(batch_size).map(fill)
+        index, count = shard
+        part = batch_size // count
+        return _finish(batches.map(_as_written(lambda *batch: tuple(x[index * part : (index + 1) * part] for x in batch))))
 
     def diagnose(self, split: str) -> InputError | None:
         """Reads every image of "train", "validation" or "test" and returns what is wrong with the first bad one; None if there is none.

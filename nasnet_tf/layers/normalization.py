@@ -14,11 +14,13 @@ class LayerStyle:
       batch_norm_momentum: share of the old moving statistics kept at each step (slim calls it decay).
       batch_norm_epsilon: added to the variance.
       bounded_activation: ReLU6 for every ReLU and results of operations clipped to [-6, 6], for low-precision inference.
+      synchronized_batch_norm: batch statistics over all replicas together; otherwise each replica has its own, as in the paper.
     """
 
     batch_norm_momentum: float
     batch_norm_epsilon: float
     bounded_activation: bool = False
+    synchronized_batch_norm: bool = False
 
     def activation(self, tensor: tf.Tensor) -> tf.Tensor:
         """ReLU, or ReLU6 where activations are bounded."""
@@ -26,7 +28,7 @@ class LayerStyle:
 
 
 class BatchNorm(keras.layers.Layer):
-    """Batch normalization over batch, height and width, per replica.
+    """Batch normalization over batch, height and width, per replica unless the style says otherwise.
 
     Keras' own layer computes moments and arithmetic as some twenty ops; here it is the one fused op, which halves the graph of a network
     and the time to trace it. As in TF-slim, the moving variance takes the batch variance with Bessel's correction (n / (n - 1)), where
@@ -48,6 +50,9 @@ class BatchNorm(keras.layers.Layer):
 
     def call(self, inputs, training=None):
         update = bool(training) and self.trainable
+        context = tf.distribute.get_replica_context()
+        if update and self.style.synchronized_batch_norm and context is not None and context.num_replicas_in_sync > 1:
+            return self._synchronized(inputs, context)
         # With an averaging factor the op returns the new moving statistics themselves: two assignments and no arithmetic.
         outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
             x=inputs,
@@ -63,6 +68,24 @@ class BatchNorm(keras.layers.Layer):
             self.moving_mean.assign(mean)
             self.moving_variance.assign(variance)
         return outputs
+
+    def _synchronized(self, inputs, context):
+        """The same with the moments of all replicas, whose parts of the batch are of one size."""
+        values = tf.cast(inputs, tf.float32)
+        count = tf.cast(tf.reduce_prod(tf.shape(values)[:-1]) * context.num_replicas_in_sync, tf.float32)
+
+        def mean_of_all(tensor):
+            return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.reduce_sum(tensor, [0, 1, 2])) / count
+
+        mean = mean_of_all(values)
+        variance = mean_of_all(tf.math.squared_difference(values, mean))
+        share = 1.0 - self.style.batch_norm_momentum
+        moments = ((self.moving_mean, mean), (self.moving_variance, variance * count / tf.maximum(count - 1.0, 1.0)))
+        for moving, moment in moments:
+            moving.assign(moving + share * (tf.stop_gradient(moment) - moving))
+        gamma, beta = tf.convert_to_tensor(self.gamma), tf.convert_to_tensor(self.beta)
+        outputs = tf.nn.batch_normalization(values, mean, variance, beta, gamma, self.style.batch_norm_epsilon)
+        return tf.cast(outputs, inputs.dtype)
 
     def compute_output_shape(self, input_shape):
         return input_shape

@@ -38,6 +38,7 @@ class NetworkConfig:
       bounded_activation: see LayerStyle.
       batch_norm_momentum: see LayerStyle; 0.9 for CIFAR, 0.9997 for ImageNet in slim.
       batch_norm_epsilon: see LayerStyle; 1e-5 for CIFAR, 1e-3 for ImageNet in slim.
+      synchronized_batch_norm: see LayerStyle.
     """
 
     cells_per_stack: int
@@ -52,6 +53,7 @@ class NetworkConfig:
     bounded_activation: bool = False
     batch_norm_momentum: float = 0.9997
     batch_norm_epsilon: float = 1e-3
+    synchronized_batch_norm: bool = False
 
     def __post_init__(self):
         checks = [
@@ -76,7 +78,7 @@ class NetworkConfig:
     @property
     def style(self) -> LayerStyle:
         """The part of the configuration that every layer shares."""
-        return LayerStyle(self.batch_norm_momentum, self.batch_norm_epsilon, self.bounded_activation)
+        return LayerStyle(self.batch_norm_momentum, self.batch_norm_epsilon, self.bounded_activation, self.synchronized_batch_norm)
 
     @property
     def num_cells(self) -> int:

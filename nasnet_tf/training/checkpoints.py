@@ -7,10 +7,11 @@ checkpoints/best-*        the same at the best evaluation so far
 metrics.jsonl, logs/      losses and accuracies, as rows and for TensorBoard
 """
 
+import contextlib
 import json
 import pathlib
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 
 import keras
 import tensorflow as tf
@@ -20,12 +21,17 @@ from nasnet_tf.training.ema import WeightAverage
 from nasnet_tf.training.variables import UNREADABLE, load_named_weights, named_counters, named_weights
 
 
+WINDOW_SIZE = 6  # the numbers of a StepResult, summed, and how many steps there were
+
+
 class Checkpoints:
     """The checkpoints of one training. Make it after the model's and the optimizer's variables, in the scope of the strategy."""
 
     def __init__(self, workdir: pathlib.Path, model: keras.Model, optimizer: keras.optimizers.Optimizer, average: WeightAverage | None):
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
         self.best_accuracy = tf.Variable(-1.0, trainable=False, name="best_accuracy")
+        # What the next row of metrics is a mean of, so that a resumed training writes the very same row.
+        self.window = tf.Variable([0.0] * WINDOW_SIZE, dtype=tf.float64, trainable=False, name="window")
         parts = {"average": average} if average else {}
         self._checkpoint = tf.train.Checkpoint(
             weights=named_weights(model),
@@ -33,6 +39,7 @@ class Checkpoints:
             optimizer=optimizer,
             step=self.step,
             best_accuracy=self.best_accuracy,
+            window=self.window,
             **parts,
         )
         folder = str(workdir / "checkpoints")
@@ -53,22 +60,37 @@ class Checkpoints:
             raise InputError(f"{pathlib.Path(candidates[0]).parent}: none of the checkpoints there can be read: {', '.join(candidates)}")
         return 0
 
-    def save(self, step: int) -> None:
-        """Saves the newest checkpoint; the one before it stays."""
+    def save(self, step: int, window: Sequence[float]) -> None:
+        """Saves the newest checkpoint; the one before it stays.
+
+        Raises:
+          OSError: it cannot be written, because the disk is full, say; those before it stay whole.
+        """
         self.step.assign(step)
-        self._last.save(checkpoint_number=step)
+        self.window.assign(window)
+        with _writing(f"checkpoint of step {step} in {pathlib.Path(self._best_prefix).parent}"):
+            self._last.save(checkpoint_number=step)
 
     def save_if_best(self, step: int, accuracy: float) -> None:
-        """Replaces the best checkpoint if none before was more accurate; of equals the later is better trained."""
+        """Replaces the best checkpoint if none before was more accurate; of equals the later is better trained. Raises as save does."""
         if accuracy < float(self.best_accuracy.numpy()):
             return
         self.best_accuracy.assign(accuracy)
         self.step.assign(step)
-        self._checkpoint.write(f"{self._best_prefix}-{step}")
+        with _writing(f"best checkpoint, of step {step}, in {pathlib.Path(self._best_prefix).parent}"):
+            self._checkpoint.write(f"{self._best_prefix}-{step}")
         for path in pathlib.Path(self._best_prefix).parent.glob("best-*.index"):
             if path.stem != f"best-{step}":
                 for old in path.parent.glob(f"{path.stem}.*"):
                     old.unlink()
+
+
+@contextlib.contextmanager
+def _writing(what: str) -> Iterator[None]:
+    try:
+        yield
+    except tf.errors.OpError as error:
+        raise OSError(f"the {what} cannot be written ({error.message.splitlines()[0]}); the one before it stays") from error
 
 
 def describe(workdir: pathlib.Path, model: keras.Model, data_description: dict) -> None:

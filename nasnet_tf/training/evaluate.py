@@ -1,10 +1,14 @@
 """Accuracy and loss over a whole split."""
 
 import dataclasses
+from collections.abc import Iterable
 
 import keras
+import numpy as np
 import tensorflow as tf
 
+from nasnet_tf.data import ImageData
+from nasnet_tf.training.distribution import distribute
 from nasnet_tf.training.losses import classification_loss
 
 
@@ -29,20 +33,41 @@ def main_logits(outputs) -> tf.Tensor:
 
 
 class Evaluator:
-    """Evaluates one model as often as wanted; traced once."""
+    """Evaluates one model as often as wanted, on all replicas of the strategy; traced once.
 
-    def __init__(self, model: keras.Model):
-        @tf.function(autograph=False)
+    Attributes:
+      confusion: after a call, int64 [num_classes, num_classes]: examples of each class (row) by the class they were taken for (column).
+    """
+
+    def __init__(self, model: keras.Model, strategy: tf.distribute.Strategy | None = None):
+        self._strategy = strategy or tf.distribute.get_strategy()
+        self.confusion = None
+
         def sums(images, labels, weights):
             logits = tf.cast(main_logits(model(images, training=False)), tf.float32)
             losses = classification_loss(labels, logits, label_smoothing=0.0)
             right = [tf.cast(tf.math.in_top_k(labels, logits, k), tf.float32) for k in (1, min(5, logits.shape[-1]))]
-            return tf.stack([tf.reduce_sum(values * weights) for values in (*right, losses, tf.ones_like(weights))])
+            totals = tf.stack([tf.reduce_sum(values * weights) for values in (*right, losses, tf.ones_like(weights))])
+            taken_for = tf.argmax(logits, 1, tf.int32)
+            return totals, tf.math.confusion_matrix(labels, taken_for, logits.shape[-1], weights, tf.float32)
 
-        self._sums = sums
+        @tf.function(autograph=False)
+        def all_sums(batch):
+            per_replica = self._strategy.run(sums, args=batch)
+            return [self._strategy.reduce(tf.distribute.ReduceOp.SUM, values, axis=None) for values in per_replica]
 
-    def __call__(self, dataset: tf.data.Dataset) -> Evaluation:
-        """dataset: batches (images, labels int [batch], weights float32 [batch]); a weight of 0 marks padding."""
-        totals = tf.add_n([self._sums(*batch) for batch in dataset]).numpy().astype(float)
+        self._sums = all_sums
+
+    def on_split(self, data: ImageData, split: str, batch_size: int) -> Evaluation:
+        """Evaluates every example of "train", "validation" or "test" exactly once; batch_size does not change the result."""
+        return self(distribute(self._strategy, batch_size, lambda shard: data.evaluation(split, batch_size, shard)))
+
+    def __call__(self, batches: Iterable) -> Evaluation:
+        """batches: (images, labels int [batch], weights float32 [batch]), of one replica or all; a weight of 0 marks padding."""
+        totals, self.confusion = np.zeros(4), 0
+        for batch in batches:
+            sums, counts = self._sums(batch)
+            totals += sums.numpy()
+            self.confusion = self.confusion + counts.numpy().astype(np.int64)
         top_1, top_5, loss = totals[:3] / totals[3]
         return Evaluation(float(top_1), float(top_5), float(loss), int(totals[3]))

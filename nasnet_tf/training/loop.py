@@ -9,7 +9,7 @@ import dataclasses
 import math
 import pathlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import keras
 import numpy as np
@@ -18,13 +18,17 @@ import tensorflow as tf
 from nasnet_tf.data import ImageData
 from nasnet_tf.errors import InputError
 from nasnet_tf.layers.stochastic import DropPath, stochastic_layers
-from nasnet_tf.training import checkpoints
+from nasnet_tf.training import checkpoints, distribution
 from nasnet_tf.training.ema import WeightAverage
 from nasnet_tf.training.evaluate import Evaluation, Evaluator
-from nasnet_tf.training.losses import classification_loss, is_decayed, weight_decay_loss
+from nasnet_tf.training.interruption import Interruption, TrainingInterrupted
+from nasnet_tf.training.losses import weight_decay_loss
 from nasnet_tf.training.metrics_log import MetricsLog
 from nasnet_tf.training.progress import ProgressLine
 from nasnet_tf.training.schedules import Schedule
+from nasnet_tf.training.step import StepResult, make_train_step
+
+_SAMPLE_IMAGES = 16  # augmented images for TensorBoard
 
 
 class TrainingDiverged(ArithmeticError):
@@ -108,9 +112,11 @@ def train_and_evaluate(
     Raises:
       InputError: data that cannot be read, or a work folder of another training.
       TrainingDiverged: the last checkpoint has the weights before it.
+      TrainingInterrupted: SIGTERM came; the last checkpoint has everything up to the step that was under way.
     """
     strategy = strategy or tf.distribute.get_strategy()
     keras.utils.set_random_seed(config.seed)
+    is_chief = distribution.is_chief()
     with strategy.scope():
         model = network(data.num_classes, data.image_size)
         update = optimizer()
@@ -119,11 +125,12 @@ def train_and_evaluate(
         saved = log = None
         start = 0
         if workdir is not None:
-            workdir.mkdir(parents=True, exist_ok=True)
-            checkpoints.describe(workdir, model, data.description())
+            if is_chief:
+                workdir.mkdir(parents=True, exist_ok=True)
+                checkpoints.describe(workdir, model, data.description())
             saved = checkpoints.Checkpoints(workdir, model, update, average)
             start = saved.restore()
-            log = MetricsLog(workdir, start)
+            log = MetricsLog(workdir, start) if is_chief else None
 
     steps_per_epoch = data.num_train_examples / config.batch_size
     total = max(1, round(config.epochs * steps_per_epoch))
@@ -131,127 +138,109 @@ def train_and_evaluate(
     frozen_steps = round(config.frozen_epochs * steps_per_epoch)
     backbone = [layer for layer in _hidden_layers(model) if layer.trainable] if frozen_steps else []
     train_step = None
-    evaluator = Evaluator(model)
-    line = ProgressLine("training", total, "steps", start, enabled=show_progress)
-    final = None
+    evaluator = Evaluator(model, strategy)
+    line = ProgressLine("training", total, "steps", start, enabled=show_progress and is_chief)
+    window = saved.window.numpy() if saved else np.zeros(checkpoints.WINDOW_SIZE)
+    final = previous = None
+    several_workers = distribution.num_workers(strategy) > 1
 
     def evaluate(step: int) -> Evaluation:
         with average.in_place() if average else contextlib.nullcontext():
-            result = evaluator(data.evaluation(config.evaluation_split, config.batch_size))
+            result = evaluator.on_split(data, config.evaluation_split, config.batch_size)
         if log:
             values = dataclasses.asdict(result) | {"weights": "ema" if average else "raw"}
             log.write("evaluation", step, step / steps_per_epoch, split=config.evaluation_split, **values)
         return result
 
+    def batches_from(step: int) -> Iterator:
+        seed, batch_size = config.seed, config.batch_size
+        return iter(distribution.distribute(strategy, batch_size, lambda shard: data.train(batch_size, seed, step, shard)))
+
     try:
-        batches = iter(strategy.experimental_distribute_dataset(data.train(config.batch_size, config.seed, start)))
-        recent, last_log = [], time.monotonic()
-        last_report = last_save = last_log
-        for step in range(start, total):
-            epoch = step / steps_per_epoch
-            rate = learning_rate(epoch, config.epochs)
-            if train_step is None or step == frozen_steps:
-                for layer in backbone:
-                    layer.trainable = step >= frozen_steps
-                train_step = _make_train_step(model, update, average, config, strategy)
-            # Numpy scalars: a Python number would be a new trace of the step each time.
-            recent.append(train_step(next(batches), np.float32(rate), np.float32(step / total), np.int64(step)))
-            done = step + 1
-            is_evaluation = config.evaluation_split is not None and (done % evaluate_every == 0 or done == total)
-            is_save = saved is not None and (
-                is_evaluation or done == total or time.monotonic() - last_save > config.checkpoint_every_seconds
-            )
-            # Rows are written by steps, so that a resumed training writes the same; the line of progress goes by the clock.
-            is_log = done % config.log_every_steps == 0 or is_evaluation or done == total
-            if not (is_log or is_save or step == start or time.monotonic() - last_report > 2.0):
-                continue
-            last_report = time.monotonic()
-            loss, accuracy = np.mean([values.numpy() for values in recent], axis=0)
-            if not math.isfinite(loss):
-                raise TrainingDiverged(f"the loss is {loss} at step {done} (epoch {epoch:.2f}), learning rate {rate:.4g}")
-            speed = len(recent) * config.batch_size / (last_report - last_log)
-            line.update(done, epoch=done / steps_per_epoch, loss=loss, accuracy=accuracy, learning_rate=rate, images_per_second=speed)
-            if is_log and log:
-                values = {"loss": float(loss), "accuracy": float(accuracy), "learning_rate": rate, "images_per_second": speed}
-                if config.weight_decay:
-                    values["regularization"] = float(config.weight_decay * weight_decay_loss(model.trainable_variables))
-                log.write("train", done, done / steps_per_epoch, **values)
-            if is_log:
-                recent, last_log = [], time.monotonic()
-            if is_evaluation:
-                final = evaluate(done)
-                if saved:
-                    saved.save_if_best(done, final.accuracy)
-            if is_save:
-                saved.save(done)
-                last_save = time.monotonic()
-            if is_evaluation or is_save:
-                last_log = time.monotonic()
+        with Interruption() as interruption:
+            batches = batches_from(start)
+            recent, last_log = [], time.monotonic()
+            last_report = last_save = last_log
+            for step in range(start, total):
+                epoch, progress = step / steps_per_epoch, step / total
+                rate = learning_rate(epoch, config.epochs)
+                if train_step is None or step == frozen_steps:
+                    for layer in backbone:
+                        layer.trainable = step >= frozen_steps
+                    train_step = make_train_step(model, update, average, config, strategy)
+                batch = next(batches)
+                if log and step == start:
+                    log.write_images("train/images", strategy.experimental_local_results(batch[0])[0][:_SAMPLE_IMAGES], step)
+                recent.append(train_step(batch, rate, progress, step, interruption.requested))
+                done = step + 1
+                # Workers must stop at the same step: at the one after which all of them know that one was asked to.
+                is_stop = (
+                    interruption.requested if not several_workers else previous is not None and StepResult(*previous.numpy()).stops > 0
+                )
+                previous = recent[-1]
+                is_evaluation = config.evaluation_split is not None and (done % evaluate_every == 0 or done == total)
+                is_save = saved is not None and (
+                    is_evaluation or is_stop or done == total or time.monotonic() - last_save > config.checkpoint_every_seconds
+                )
+                # Rows are written by steps, so that a resumed training writes the same; the line of progress goes by the clock.
+                is_log = done % config.log_every_steps == 0 or is_evaluation or done == total
+                if not (is_log or is_save or is_stop or step == start or time.monotonic() - last_report > 2.0):
+                    continue
+                last_report = time.monotonic()
+                for result in recent:
+                    window += [*result.numpy(), 1.0]
+                speed = len(recent) * config.batch_size / (last_report - last_log)
+                recent, last_log = [], last_report
+                *sums, steps = window
+                means = StepResult(*(value / steps for value in sums))
+                if not math.isfinite(means.loss):
+                    raise TrainingDiverged(f"the loss is {means.loss} at step {done} (epoch {epoch:.2f}), learning rate {rate:.4g}")
+                shown = {"loss": means.loss, "accuracy": means.accuracy, "learning_rate": rate, "images_per_second": speed}
+                line.update(done, epoch=done / steps_per_epoch, **shown)
+                if is_log and log:
+                    shown |= _other_values(model, config, means, progress)
+                    log.write("train", done, done / steps_per_epoch, **shown)
+                if is_log:
+                    window = np.zeros(checkpoints.WINDOW_SIZE)
+                if is_evaluation:
+                    final = evaluate(done)
+                    if saved and is_chief:
+                        saved.save_if_best(done, final.accuracy)
+                if is_save and is_chief:
+                    saved.save(done, window)
+                if is_evaluation or is_save:
+                    last_log = last_save = time.monotonic()
+                if is_stop and done < total:
+                    raise TrainingInterrupted(f"stopped as asked, at step {done} of {total}; repeat the command to go on")
     except tf.errors.InvalidArgumentError as error:
         splits = ["train"] if config.evaluation_split is None else ["train", config.evaluation_split]
         raise next(filter(None, map(data.diagnose, splits)), error) from error
+    finally:
+        for layer in backbone:
+            layer.trainable = True
     if final is None and config.evaluation_split is not None:
         final = evaluate(total)
     if log:
         log.close()
     if average:
         average.copy_to(model)
-    for layer in backbone:
-        layer.trainable = True
     return model, final
+
+
+def _other_values(model: keras.Model, config: TrainingConfig, means: StepResult, progress: float) -> dict[str, float]:
+    """What is worth a curve but not a place in the line of progress."""
+    rates = [layer.rate for layer in stochastic_layers(model) if isinstance(layer, DropPath)]
+    values = {}
+    if isinstance(model.output, dict):
+        values["auxiliary_loss"] = means.auxiliary_loss
+    if rates:
+        values["drop_path_rate"] = max(rates) * (progress if config.schedule_drop_path else 1.0)
+    if config.weight_decay:
+        values["regularization"] = float(config.weight_decay * weight_decay_loss(model.trainable_variables))
+    return values
 
 
 def _hidden_layers(model: keras.Model) -> list[keras.layers.Layer]:
     """All layers but those that give the model's outputs."""
     outputs = {id(tensor) for tensor in keras.tree.flatten(model.output)}
     return [layer for layer in model.layers if outputs.isdisjoint(id(tensor) for tensor in keras.tree.flatten(layer.output))]
-
-
-def _make_train_step(model, optimizer, average, config: TrainingConfig, strategy):
-    """(batch, learning rate, progress in [0, 1), step) -> float32 [2]: loss without regularization, accuracy."""
-    num_replicas = strategy.num_replicas_in_sync
-    variables = model.trainable_variables
-
-    def replica_step(images, labels, step):
-        with tf.GradientTape() as tape:
-            outputs = model(images, training=True)
-            outputs = outputs if isinstance(outputs, dict) else {"logits": outputs}
-            losses = classification_loss(labels, outputs["logits"], config.label_smoothing)
-            if "auxiliary_logits" in outputs:
-                auxiliary = classification_loss(labels, outputs["auxiliary_logits"], config.label_smoothing)
-                losses += config.auxiliary_loss_weight * auxiliary
-            loss = tf.reduce_sum(losses) / config.batch_size  # of the global batch: replicas add up
-        gradients = [
-            # None for what a genotype leaves without influence, such as a cell whose output the next one does not read.
-            tf.zeros_like(variable) if gradient is None else gradient
-            for gradient, variable in zip(tape.gradient(loss, variables), variables, strict=True)
-        ]
-        context = tf.distribute.get_replica_context()
-        if num_replicas > 1:
-            gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
-        if config.weight_decay:
-            # The gradient of weight_decay * sum(kernel^2) / 2, once and not once per replica.
-            gradients = [
-                gradient + config.weight_decay * variable if is_decayed(variable) else gradient
-                for gradient, variable in zip(gradients, variables, strict=True)
-            ]
-        if config.gradient_clip_norm is not None:
-            gradients, _ = tf.clip_by_global_norm(gradients, config.gradient_clip_norm)
-        if num_replicas > 1:
-            # Keras sums over the replicas once more.
-            gradients = [gradient / num_replicas for gradient in gradients]
-        optimizer.apply_gradients(zip(gradients, variables, strict=True))
-        if average:
-            average.update(step)
-        right = tf.reduce_sum(tf.cast(tf.equal(tf.argmax(outputs["logits"], 1, tf.int32), labels), tf.float32))
-        return tf.stack([loss, right / config.batch_size])
-
-    @tf.function(autograph=False)
-    def train_step(batch, rate, progress, step):
-        optimizer.learning_rate.assign(rate)
-        for layer in stochastic_layers(model):
-            if isinstance(layer, DropPath):
-                layer.progress.assign(progress if config.schedule_drop_path else 1.0)
-        return strategy.reduce(tf.distribute.ReduceOp.SUM, strategy.run(replica_step, args=(*batch, step)), axis=None)
-
-    return train_step

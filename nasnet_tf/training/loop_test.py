@@ -41,8 +41,8 @@ def test_resume_is_exact(tmp_path, monkeypatch):
     model, final = train(tmp_path / "whole")
     save = checkpoints.Checkpoints.save
 
-    def save_and_stop(self, step):
-        save(self, step)
+    def save_and_stop(self, *arguments):
+        save(self, *arguments)
         raise Stop
 
     with monkeypatch.context() as patch:
@@ -63,13 +63,13 @@ def test_resume_is_exact(tmp_path, monkeypatch):
 def test_frozen_epochs_train_the_heads_only_then_all(tmp_path, monkeypatch):
     config = dataclasses.replace(CONFIG, epochs=3, frozen_epochs=1, ema_decay=None)
     seen = []
-    make = loop._make_train_step
+    make = loop.make_train_step
 
     def note(model, *arguments):
         seen.append(({variable.path.split("/")[0] for variable in model.trainable_variables}, [w.numpy() for w in model.weights]))
         return make(model, *arguments)
 
-    monkeypatch.setattr(loop, "_make_train_step", note)
+    monkeypatch.setattr(loop, "make_train_step", note)
     model, _ = train(tmp_path / "whole", config)
     (heads, before), (everything, between) = seen
     assert heads == {"logits", "auxiliary_logits"}
@@ -83,8 +83,8 @@ def test_frozen_epochs_train_the_heads_only_then_all(tmp_path, monkeypatch):
     # Stopped at the border or in the frozen part, it goes on the same.
     save = checkpoints.Checkpoints.save
 
-    def save_and_stop(self, step):
-        save(self, step)
+    def save_and_stop(self, *arguments):
+        save(self, *arguments)
         raise Stop
 
     with monkeypatch.context() as patch:
@@ -107,7 +107,7 @@ def test_work_folder_can_be_read_back(tmp_path):
 
     copy, description = checkpoints.read_description(tmp_path)
     assert checkpoints.load_trained(tmp_path, copy, "last") == 10
-    result = Evaluator(copy)(ImageData.from_description(description).evaluation("validation", 16))
+    result = Evaluator(copy).on_split(ImageData.from_description(description), "validation", 16)
     assert dataclasses.astuple(result) == pytest.approx(dataclasses.astuple(final), rel=1e-5)
     raw, _ = checkpoints.read_description(tmp_path)
     checkpoints.load_trained(tmp_path, raw, "last", use_ema=False)

@@ -39,6 +39,12 @@ class MetricsLog:
                     tf.summary.scalar(f"{kind}/{name}", value, step=step)
         self._writer.flush()
 
+    def write_images(self, name: str, images: tf.Tensor, step: int) -> None:
+        """Images for TensorBoard: float32 [batch, height, width, 3] of any range, stretched to [0, 1] one by one."""
+        least, most = (reduce(images, [1, 2, 3], keepdims=True) for reduce in (tf.reduce_min, tf.reduce_max))
+        with self._writer.as_default():
+            tf.summary.image(name, (images - least) / tf.maximum(most - least, 1e-6), step=step, max_outputs=images.shape[0])
+
     def close(self) -> None:
         """Closes both files."""
         self._file.close()

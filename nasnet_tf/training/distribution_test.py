@@ -1,0 +1,195 @@
+"""Several devices and several processes do what one does; and what happens when one of them is taken away."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from nasnet_tf.errors import InputError
+from nasnet_tf.training.distribution import distribute, is_chief, make_strategy
+from nasnet_tf.training.metrics_log import read_metrics
+
+# Arguments: strategy, steps, work folder, file for the final weights. Every step is logged; "step" lines show that it lives.
+SCRIPT = """
+import os, pathlib, sys
+import numpy as np
+import tensorflow as tf
+strategy_name, steps, workdir, weights = sys.argv[1:]
+tf.config.threading.set_intra_op_parallelism_threads(1)
+if strategy_name == "mirrored":
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+from nasnet_tf.training.distribution import make_strategy
+strategy = make_strategy(strategy_name)
+from nasnet_tf import cli
+from nasnet_tf.data import CifarPreprocessing, ImageData
+from nasnet_tf.models.network import NetworkConfig, build_network
+from nasnet_tf.testing import tiny_genotype
+from nasnet_tf.training import loop, optimizers, schedules
+
+data = ImageData("digits", CifarPreprocessing(image_size=8, flip=False), train_split="train[:101]", validation_examples=21)
+network = NetworkConfig(1, "cifar", 2.0, filters=4, auxiliary_head=True, batch_norm_momentum=0.8, synchronized_batch_norm=True)
+config = loop.TrainingConfig(
+    epochs=int(steps) / 5, batch_size=16, weight_decay=1e-3, gradient_clip_norm=5.0, ema_decay=0.9, log_every_steps=1,
+    evaluate_every_epochs=2, checkpoint_every_seconds=0.0,
+)
+
+def build(num_classes, image_size):
+    return build_network(tiny_genotype(), network, num_classes, image_size)
+
+def main(arguments):
+    model, final = loop.train_and_evaluate(
+        build, data, optimizers.Momentum, schedules.cosine_decay(0.05), config, pathlib.Path(workdir), strategy
+    )
+    np.savez(weights, *[weight.numpy() for weight in model.weights], loss=final.loss, accuracy=final.accuracy, examples=final.examples)
+
+sys.argv = sys.argv[:1]
+cli.run(main)
+"""
+TIMEOUT_SECONDS = 240
+
+
+def free_ports(count):
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+    finally:
+        for one in sockets:
+            one.close()
+
+
+class Job:
+    """Processes that train together, ended with the test whatever happens."""
+
+    def __init__(self, folder, strategy, steps, num_workers=1):
+        self.folder, self.processes = folder, []
+        folder.mkdir(exist_ok=True)
+        ports = free_ports(num_workers)
+        for index in range(num_workers):
+            environment = os.environ | {"CUDA_VISIBLE_DEVICES": "-1"}
+            environment.pop("TF_CONFIG", None)
+            if num_workers > 1:
+                cluster = {"worker": [f"127.0.0.1:{port}" for port in ports]}
+                environment["TF_CONFIG"] = json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}})
+            command = [sys.executable, "-c", SCRIPT, strategy, str(steps), str(folder / "run"), str(folder / f"weights_{index}.npz")]
+            log = (folder / f"log_{index}.txt").open("w")
+            self.processes.append(subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT))
+            log.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for process in self.processes:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+
+    def wait(self):
+        """Exit codes."""
+        return [process.wait(timeout=TIMEOUT_SECONDS) for process in self.processes]
+
+    def log(self, index):
+        return (self.folder / f"log_{index}.txt").read_text()
+
+    def wait_for_row(self):
+        """Until the first row of metrics is written."""
+        path = self.folder / "run" / "metrics.jsonl"
+        for _ in range(TIMEOUT_SECONDS * 10):
+            if path.exists() and path.read_text().count("\n") >= 2:
+                return
+            assert all(process.poll() is None for process in self.processes), self.log(0)
+            try:
+                self.processes[0].wait(0.1)
+            except subprocess.TimeoutExpired:
+                continue
+        raise AssertionError(f"no metrics within {TIMEOUT_SECONDS} seconds: {self.log(0)}")
+
+
+def result(folder, index=0):
+    with np.load(folder / f"weights_{index}.npz") as file:
+        return dict(file)
+
+
+def assert_same(folder, other, index=0):
+    one, two = result(folder), result(other, index)
+    assert set(one) == set(two)
+    for name, value in one.items():
+        np.testing.assert_allclose(two[name], value, rtol=1e-4, atol=1e-4, err_msg=name)
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("alone")
+    with Job(folder, "one_device", 20) as job:
+        assert job.wait() == [0], job.log(0)
+    assert result(folder)["examples"] == 21
+    return folder
+
+
+def losses(folder):
+    return [row["loss"] for row in read_metrics(folder / "run") if row["kind"] == "train"]
+
+
+def test_two_devices_do_what_one_does(alone, tmp_path):
+    with Job(tmp_path, "mirrored", 20) as job:
+        assert job.wait() == [0], job.log(0)
+    assert_same(alone, tmp_path)
+    assert len(losses(alone)) == 20
+    np.testing.assert_allclose(losses(tmp_path), losses(alone), rtol=1e-4)
+
+
+def test_two_processes_do_what_one_does_and_stop_when_asked(alone, tmp_path):
+    """SIGTERM to one of the two stops both, saved and with exit code 0; the same command goes on to the same end."""
+    with Job(tmp_path, "multi_worker", 20, num_workers=2) as job:
+        job.wait_for_row()
+        job.processes[1].send_signal(signal.SIGTERM)
+        assert job.wait() == [0, 0], job.log(0) + job.log(1)
+        assert "stopped as asked, at step" in job.log(0)
+        assert "stopped as asked, at step" in job.log(1)
+    assert len(losses(tmp_path)) < 20
+    with Job(tmp_path, "multi_worker", 20, num_workers=2) as job:
+        assert job.wait() == [0, 0], job.log(0) + job.log(1)
+    for index in range(2):
+        assert_same(alone, tmp_path, index)
+    np.testing.assert_allclose(losses(tmp_path), losses(alone), rtol=1e-4)
+
+
+def test_a_lost_worker_ends_the_job_with_a_message(tmp_path):
+    with Job(tmp_path, "multi_worker", 100_000, num_workers=2) as job:
+        job.wait_for_row()
+        job.processes[1].kill()
+        codes = job.wait()
+        assert codes[0] == 1, job.log(0)
+        assert "error: a worker was lost" in job.log(0)
+        assert "repeat the command on all workers to go on" in job.log(0)
+    assert list((tmp_path / "run" / "checkpoints").glob("last-*.index"))
+
+
+def test_strategies_that_make_no_sense(monkeypatch):
+    with pytest.raises(InputError, match=r"make_strategy.name: expected one of auto, one_device, .*, got 'gpu'"):
+        make_strategy("gpu")
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    with pytest.raises(InputError, match="TF_CONFIG is not set; expected"):
+        make_strategy("multi_worker")
+    assert is_chief()
+    for text in ("{", "{}", '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 3}}'):
+        monkeypatch.setenv("TF_CONFIG", text)
+        with pytest.raises(InputError, match="TF_CONFIG: expected"):
+            make_strategy("auto")
+    monkeypatch.setenv("TF_CONFIG", '{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 1}}')
+    assert not is_chief()
+
+
+def test_batches_must_be_shared_out_evenly():
+    cpus = [device.name for device in tf.config.list_logical_devices("CPU")]
+    with pytest.raises(InputError, match="expected a multiple of the 2 replicas that share it, got 5"):
+        distribute(tf.distribute.MirroredStrategy(cpus[:2]), 5, None)
