@@ -5,6 +5,7 @@ import pathlib
 
 import gin
 import keras
+import keras_tuner
 import tensorflow as tf
 
 from nasnet_tf import data
@@ -16,6 +17,7 @@ from nasnet_tf.nas.journal import Trial
 from nasnet_tf.serving.hub import load_features
 from nasnet_tf.training import distribution, loop, optimizers, schedules
 from nasnet_tf.training.evaluate import Evaluation
+from nasnet_tf.tuning import results, tuner
 
 for _configurable in (
     data.ImageData,
@@ -36,6 +38,12 @@ for _configurable in (
     gin.external_configurable(_configurable, module="nasnet_tf")
 for _optimizer in ("Adam", "AdamW", "Lion", "Nadam", "SGD"):
     gin.external_configurable(getattr(keras.optimizers, _optimizer), module="keras.optimizers")
+ORACLES = tuple(
+    getattr(keras_tuner.oracles, f"{name}Oracle") for name in ("BayesianOptimization", "GridSearch", "Hyperband", "RandomSearch")
+)
+_SET_BY_TUNE = ["objective", "hyperparameters", "seed", "max_consecutive_failed_trials"]
+for _oracle in ORACLES:
+    gin.external_configurable(_oracle, module="keras_tuner.oracles", denylist=_SET_BY_TUNE)
 evaluate_configured = gin.external_configurable(evaluate_genotype, module="nasnet_tf")
 
 
@@ -76,6 +84,21 @@ def run_search(
     """
     task = ChildTask(config_text, workdir / "children.log")
     return search.search(workdir, space, strategy(space), engine, task, num_trials, identity)
+
+
+@gin.configurable("tune", module="nasnet_tf", denylist=["workdir", "bindings"])
+def run_tuning(workdir: pathlib.Path, bindings: dict[str, str], hyperparameters: dict, oracle, seed: int) -> list[results.Trial]:
+    """Tunes what `train` is bound to; arguments as in nasnet_tf.tuning.tuner.tune."""
+    return tuner.tune(workdir, bindings, hyperparameters, oracle, seed, train_bound)
+
+
+def train_bound(workdir: pathlib.Path, bindings: dict[str, str]) -> float:
+    """Trains with these bindings and no others; returns the accuracy on the examples watched. Keras forgets its networks before."""
+    keras.utils.clear_session()
+    gin.clear_config()
+    gin.parse_config([f"{name} = {literal}" for name, literal in bindings.items()])
+    _, evaluation = train(workdir)
+    return evaluation.accuracy
 
 
 class ChildTask:

@@ -16,6 +16,7 @@ ALLOWED = {
     "nas": {"genotype", "models", "data", "training"},
     "serving": {"genotype", "layers", "models", "data", "training"},
     "viz": {"genotype", "nas", "training"},
+    "tuning": {"genotype", "models", "nas", "training"},
 }
 # Rebuilding a network takes its classes; see training/checkpoints.py.
 EXCEPTIONS = {("training/checkpoints.py", "models")}

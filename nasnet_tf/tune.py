@@ -1,0 +1,28 @@
+"""Tunes the numbers of a recipe with KerasTuner: python -m nasnet_tf.tune --gin_file=quickstart_tune.gin --workdir=runs/tune.
+
+Repeating the command continues a tuning that was stopped or killed.
+"""
+
+from nasnet_tf import cli
+
+
+def main(arguments: list[str]) -> None:
+    """Tunes what a recipe names."""
+    config_text = cli.parse_gin()
+    from nasnet_tf import configurables
+    from nasnet_tf.tuning.results import BEST_NAME, TABLE_NAME, best_trial, format_table
+
+    workdir = cli.claim_workdir(config_text)
+    of_tuning = ("tune.", *(f"{oracle.__name__}." for oracle in configurables.ORACLES))
+    bindings = {name: value for name, value in cli.bindings(config_text).items() if not name.startswith(of_tuning)}
+    trials = configurables.run_tuning(workdir, bindings)
+    print(f"\n{format_table(trials)}\ntable: {workdir / TABLE_NAME}")
+    best = best_trial(trials)
+    if best:
+        print(f"best: trial {best.number}, validation accuracy {best.accuracy:.4f}, {workdir / BEST_NAME}")
+
+
+if __name__ == "__main__":
+    cli.define_gin_flags()
+    cli.define_workdir_flag("Keeps the trials, their table and the best configuration.")
+    cli.run(main)

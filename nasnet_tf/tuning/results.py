@@ -1,0 +1,71 @@
+"""What a tuning found out: its trials, their table, and the best configuration."""
+
+import dataclasses
+import pathlib
+
+TABLE_NAME = "results.md"
+BEST_NAME = "best.gin"
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """One trial that ended.
+
+    Attributes:
+      changes: {name of a binding: literal}, what it was trained with, where that is tuned.
+      bindings: {name: literal}, all that it was trained with.
+      accuracy: on the validation examples, in [0, 1]; None if it failed.
+      reason: why it failed; empty if it did not.
+    """
+
+    number: int
+    changes: dict[str, str]
+    bindings: dict[str, str]
+    accuracy: float | None = None
+    reason: str = ""
+
+
+def best_trial(trials: list[Trial]) -> Trial | None:
+    """The one of the highest accuracy, the first of several; None if all failed."""
+    finished = [trial for trial in trials if trial.accuracy is not None]
+    return max(finished, key=lambda trial: (trial.accuracy, -trial.number), default=None)
+
+
+def format_table(trials: list[Trial]) -> str:
+    """A Markdown table: trial, tuned bindings, accuracy, status; the best first, failed ones last."""
+    names = list(trials[0].changes)
+    rows = [["trial", *names, "accuracy", "status"]]
+    for trial in sorted(trials, key=lambda trial: (trial.accuracy is None, -(trial.accuracy or 0.0), trial.number)):
+        accuracy, status = ("", f"failed: {trial.reason}") if trial.accuracy is None else (f"{trial.accuracy:.4f}", "finished")
+        rows.append([str(trial.number), *(_short(trial.changes[name]) for name in names), accuracy, status.replace("|", "\\|")])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    rows.insert(1, ["-" * width for width in widths])
+    return "".join(f"| {' | '.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))} |\n" for row in rows)
+
+
+def _short(literal: str) -> str:
+    try:
+        return f"{float(literal):.4g}"
+    except ValueError:
+        return literal.replace("|", "\\|")
+
+
+def format_config(bindings: dict[str, str]) -> str:
+    """Bindings as the text of a gin file."""
+    return "".join(f"{name} = {literal}\n" for name, literal in bindings.items())
+
+
+def write_results(workdir: pathlib.Path, trials: list[Trial]) -> None:
+    """results.md, and best.gin for the door `train`."""
+    replace_text(workdir / TABLE_NAME, format_table(trials))
+    best = best_trial(trials)
+    if best is not None:
+        comment = f"# Trial {best.number} of {len(trials)}: accuracy {best.accuracy:.4f} on the validation examples.\n"
+        replace_text(workdir / BEST_NAME, comment + format_config(best.bindings))
+
+
+def replace_text(path: pathlib.Path, text: str) -> None:
+    """Writes a file as a whole, so that no kill leaves half of it."""
+    temporary = path.with_name(f"{path.name}.tmp")
+    temporary.write_text(text)
+    temporary.replace(path)

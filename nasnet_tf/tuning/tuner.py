@@ -1,0 +1,128 @@
+"""The tuning loop: ask an oracle of KerasTuner for values, train with them, tell it the accuracy, until it has no more.
+
+An oracle's state is a pure function of its arguments and of what it was told. So a tuning that was killed is continued by running the loop
+again from its start, where trials that ended answer from the result in their folder. KerasTuner's own way back, reading its JSON files,
+is not taken: they are not written as a whole, grid search loses its queue and Bayesian optimization its random state, and a trial
+that ended between two of the writes runs twice or never.
+"""
+
+import contextlib
+import fcntl
+import json
+import pathlib
+from collections.abc import Callable, Iterator, Mapping
+
+import keras_tuner
+
+from nasnet_tf.errors import InputError
+from nasnet_tf.training.loop import TrainingDiverged
+from nasnet_tf.tuning.hyperparameters import as_literal, make_hyperparameters
+from nasnet_tf.tuning.results import Trial, format_config, replace_text, write_results
+
+EPOCHS = "TrainingConfig.epochs"
+_SPLIT = "TrainingConfig.evaluation_split"
+
+
+def tune(
+    workdir: pathlib.Path,
+    bindings: dict[str, str],
+    ranges: Mapping[str, tuple],
+    oracle: Callable[..., keras_tuner.Oracle],
+    seed: int,
+    train: Callable[[pathlib.Path, dict[str, str]], float],
+) -> list[Trial]:
+    """Tunes until the oracle stops.
+
+    Args:
+      workdir: gets results.md, best.gin, a folder trials/<number> for each trial, and what KerasTuner writes about itself.
+      bindings: {name: literal}, the configuration of a training.
+      ranges: what of it to tune, as make_hyperparameters takes it.
+      oracle: makes one, given objective, hyperparameters, seed and max_consecutive_failed_trials. Hyperband's epochs become
+        TrainingConfig.epochs; a trial that it promotes starts afresh, since a schedule of learning rates has no good continuation.
+      seed: of the oracle, 1 or more.
+      train: (folder, bindings) -> accuracy on the validation examples; continues what was interrupted in that folder.
+
+    Returns:
+      All trials, in their order.
+
+    Raises:
+      InputError: a mistake in the ranges or, found by a trial, in the bindings; or a work folder that is in use by another tuning.
+    """
+    hyperparameters = make_hyperparameters(ranges, bindings)
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 1:
+        raise InputError(f"tune.seed: expected an integer of 1 or more (KerasTuner takes 0 for a random one), got {seed!r}")
+    if bindings.get(_SPLIT, "'validation'") != "'validation'":
+        raise InputError(f"{_SPLIT}: expected 'validation', the examples to tune on, got {bindings[_SPLIT]}")
+    with _only_one(workdir):
+        asked = oracle(
+            objective=keras_tuner.Objective("accuracy", "max"),
+            hyperparameters=hyperparameters,
+            seed=seed,
+            max_consecutive_failed_trials=None,  # a range may well begin with learning rates that diverge
+        )
+        asked.verbose = 0
+        asked._set_project_dir(str(workdir), "keras_tuner")
+        trials: list[Trial] = []
+        # Idle, too, is an end: the oracle waits for other trials, and none are running.
+        while (proposal := asked.create_trial("tuner")).status == "RUNNING":
+            changes = _changes(proposal.hyperparameters.values, ranges)
+            trial = _run(workdir, Trial(len(trials), changes, bindings | changes), train)
+            if trial.accuracy is None:
+                proposal.status, proposal.message = "FAILED", trial.reason
+            else:
+                asked.update_trial(proposal.trial_id, {"accuracy": trial.accuracy})
+                proposal.status = "COMPLETED"
+            asked.end_trial(proposal)
+            trials.append(trial)
+            write_results(workdir, trials)
+    if not trials:
+        raise InputError("tune.oracle: stopped before it proposed anything")
+    return trials
+
+
+def _changes(values: dict, ranges: Mapping[str, tuple]) -> dict[str, str]:
+    changes = {name: as_literal(values[name]) for name in ranges}
+    if "tuner/epochs" in values:
+        if EPOCHS in ranges:
+            raise InputError(f"tune.hyperparameters, {EPOCHS}: cannot be tuned by an oracle that sets the epochs itself")
+        changes[EPOCHS] = as_literal(values["tuner/epochs"])
+    return changes
+
+
+def _run(workdir: pathlib.Path, trial: Trial, train: Callable[[pathlib.Path, dict[str, str]], float]) -> Trial:
+    """The trial with its result: the one in its folder or, where there is none yet, that of training."""
+    folder = workdir / "trials" / f"{trial.number:04d}"
+    result = folder / "result.json"
+    folder.mkdir(parents=True, exist_ok=True)
+    _check_config(folder / "config.gin", format_config(trial.bindings))
+    if not result.is_file():
+        print(f"trial {trial.number}: {', '.join(f'{name} = {literal}' for name, literal in trial.changes.items())}", flush=True)
+        try:
+            outcome = {"accuracy": train(folder, trial.bindings)}
+            print(f"trial {trial.number}: accuracy {outcome['accuracy']:.4f}", flush=True)
+        except TrainingDiverged as error:
+            outcome = {"reason": str(error).splitlines()[0]}  # gin appends where it was calling
+            print(f"trial {trial.number}: failed: {outcome['reason']}", flush=True)
+        replace_text(result, json.dumps(outcome))
+    return Trial(trial.number, trial.changes, trial.bindings, **json.loads(result.read_text()))
+
+
+def _check_config(path: pathlib.Path, config: str) -> None:
+    if not path.is_file():
+        replace_text(path, config)
+    elif path.read_text() != config:
+        raise InputError(
+            f"{path}: is not what this tuning proposes: it was written by another version or on a machine with other arithmetic; "
+            "continue there, or use another work folder"
+        )
+
+
+@contextlib.contextmanager
+def _only_one(workdir: pathlib.Path) -> Iterator[None]:
+    workdir.mkdir(parents=True, exist_ok=True)
+    with (workdir / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise InputError(f"{workdir}: another tuning is running in this work folder") from error
+        yield
