@@ -1,8 +1,10 @@
 """What the doors share: flags, gin, the work folder, and errors that a person can read."""
 
 import contextlib
+import io
 import os
 import pathlib
+import re
 import sys
 import tempfile
 from collections.abc import Callable
@@ -16,6 +18,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 FLAGS = flags.FLAGS
 CONFIG_NAME = "config.gin"
 _PACKAGE = pathlib.Path(__file__).parent
+_INCLUDE = re.compile(r"""^include\s+(["'])(?P<name>.+?)\1[ \t]*(#.*)?$""", re.MULTILINE)
 
 
 def define_gin_flags() -> None:
@@ -102,14 +105,35 @@ def recipes() -> dict[str, pathlib.Path]:
     return {path.name: path for path in sorted(folder.glob("*.gin"))}
 
 
-def find_recipe(name: str) -> pathlib.Path:
-    """The path of a gin file, or of a shipped recipe given by its bare name."""
-    path = pathlib.Path(name)
+def find_recipe(name: str, folder: pathlib.Path = pathlib.Path()) -> pathlib.Path:
+    """The path of a gin file, as seen from a folder, or of a shipped recipe given by its bare name."""
+    path = folder / name
     if path.is_file():
         return path
     if name in recipes():
         return recipes()[name]
-    raise InputError(f"--gin_file {name}: no such file, and not one of the shipped recipes {', '.join(recipes())}")
+    raise InputError(f"{path}: no such file, and not one of the shipped recipes {', '.join(recipes())}")
+
+
+def parse_recipe(path: pathlib.Path, included_by: tuple[pathlib.Path, ...] = ()) -> None:
+    """Adds a gin file's bindings to gin's configuration; of two for one parameter the later counts.
+
+    `include "<name>"` stands for the bindings of that file: one beside the including file, or a shipped recipe. gin's own way would look
+    in the current folder first, and log an error for each place where the file is not.
+    """
+    import gin
+
+    if path in included_by:
+        raise InputError(f"{path}: includes itself, through {' and '.join(map(str, included_by))}")
+    text, done = path.read_text(), 0
+    for include in [*_INCLUDE.finditer(text), None]:
+        end = include.start() if include else len(text)
+        statements = io.StringIO("\n" * text.count("\n", 0, done) + text[done:end])
+        statements.name = str(path)  # with the lines' right numbers, for gin's messages
+        gin.parse_config(statements)
+        if include:
+            parse_recipe(find_recipe(include["name"], path.parent), (*included_by, path))
+            done = include.end()
 
 
 def parse_gin() -> str:
@@ -120,14 +144,19 @@ def parse_gin() -> str:
     """
     if not FLAGS.gin_file:
         raise InputError(f"--gin_file is missing; give a path, or one of the shipped recipes {', '.join(recipes())}")
-    paths = [str(find_recipe(name)) for name in FLAGS.gin_file]
+    paths = [find_recipe(name) for name in FLAGS.gin_file]
     import_tensorflow()
     import gin
 
     import nasnet_tf.configurables  # noqa: F401  registers what may be configured
 
     try:
-        gin.parse_config_files_and_bindings(paths, FLAGS.gin_param)
+        for path in paths:
+            parse_recipe(path)
+        gin.parse_config(FLAGS.gin_param)
+        gin.finalize()
+    except InputError:
+        raise
     except Exception as error:  # gin raises ValueError, SyntaxError, TypeError, AttributeError, ... for mistakes in a file
         raise InputError(f"gin configuration: {' '.join(str(error).split())}") from error
     # One binding a line, however long; without gin's comments, which are rules as long as its lines may be.

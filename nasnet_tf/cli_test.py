@@ -1,0 +1,83 @@
+"""Recipes that include others, wherever they and the person stand; mistakes in them name file and line."""
+
+import logging
+import shutil
+
+import gin
+import pytest
+
+from nasnet_tf import cli, configurables  # noqa: F401  registers what may be configured
+from nasnet_tf.errors import InputError
+from nasnet_tf.testing import REPOSITORY
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    gin.clear_config()
+    yield
+    gin.clear_config()
+
+
+@pytest.fixture
+def flags(monkeypatch):
+    """parse_gin with these values of --gin_file and --gin_param."""
+
+    def parse(files, params=()):
+        monkeypatch.setattr(cli, "FLAGS", type("Flags", (), {"gin_file": list(files), "gin_param": list(params)}))
+        return cli.bindings(cli.parse_gin())
+
+    return parse
+
+
+@pytest.mark.parametrize("installed", [False, True])
+def test_shipped_recipe_includes_shipped_recipes(installed, flags, tmp_path, monkeypatch, caplog, capfd):
+    (tmp_path / "here" / "cifar10.gin").write_text("NetworkConfig.stem = 'of the current folder'")
+    if installed:  # as a wheel lays the files out
+        shutil.copytree(REPOSITORY / "gin", tmp_path / "nasnet_tf" / "recipes")
+        monkeypatch.setattr(cli, "_PACKAGE", tmp_path / "nasnet_tf")
+    with caplog.at_level(logging.INFO):
+        values = flags(["cifar10_nasnet_a_7@2304_cutout.gin"], ["TrainingConfig.seed = 5"])
+    assert values["NetworkConfig.stem"] == "'cifar'"  # cifar10.gin
+    assert values["train.genotype"] == "'nasnet_a'"  # cifar10_nasnet_a.gin
+    assert values["NetworkConfig.penultimate_filters"] == "2304"  # cifar10_nasnet_a_7@2304.gin
+    assert values["CifarPreprocessing.cutout_size"] == "16"  # cifar10_nasnet_a_7@2304_cutout.gin
+    assert values["TrainingConfig.seed"] == "5"
+    assert caplog.text == ""
+    assert capfd.readouterr().err == ""
+
+
+def test_own_recipe_includes_its_neighbours_and_shipped_ones(flags, tmp_path):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "base.gin").write_text("TrainingConfig.seed = 1\nTrainingConfig.epochs = 3\n")
+    (folder / "mine.gin").write_text(
+        "TrainingConfig.epochs = 1\n"
+        'include "imagenet_large.gin"  # 312 epochs\n'
+        "TrainingConfig.batch_size = 64\n"
+        "include 'base.gin'\n"
+        "TrainingConfig.seed = 2\n"
+    )
+    values = flags(["../mine/mine.gin"])
+    found = {name: values[f"TrainingConfig.{name}"] for name in ("epochs", "batch_size", "seed", "weight_decay")}
+    assert found == {"epochs": "3", "batch_size": "64", "seed": "2", "weight_decay": "5e-05"}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("\n\nTrainingConfig.epoch = 3\n", ["epoch", "base.gin", "line 3"]),
+        ("include 'nowhere.gin'\n", ["nowhere.gin: no such file", "imagenet_large.gin"]),
+        ("include 'mine.gin'\n", ["mine.gin: includes itself, through", "base.gin"]),
+        ("include 'cifar10.gin'\n\nTrainingConfig.epochs = \n", ["base.gin, line 3"]),
+        ("include 'cifar10.gin'\n\n\nTrainingConfig.epoch = 3\n", ['base.gin", line 4']),
+    ],
+)
+def test_mistake_in_an_included_file(text, words, flags, tmp_path):
+    (tmp_path / "here" / "mine.gin").write_text('include "base.gin"\n')
+    (tmp_path / "here" / "base.gin").write_text(text)
+    with pytest.raises(InputError) as caught:
+        flags(["mine.gin"])
+    for word in words:
+        assert word in str(caught.value)
