@@ -1,24 +1,33 @@
-"""Every shipped recipe builds its network and takes a training step, its sizes turned down, and every binding of it is used."""
+"""Every shipped recipe: all of its bindings are used and its numbers are those of its network; one of each kind trains a step."""
 
+import dataclasses
 import random
+import re
 
 import gin
 import pytest
 import tensorflow as tf
 
 from nasnet_tf import cli, configurables
-from nasnet_tf.genotype import SearchSpace, format_genotype, load_genotype
+from nasnet_tf.genotype import format_genotype
 from nasnet_tf.models.network import NetworkConfig, build_network
-from nasnet_tf.models.zoo import ZOO
-from nasnet_tf.nas import search
+from nasnet_tf.models.zoo import ZOO, canonical_name
+from nasnet_tf.nas import evaluator, search
 from nasnet_tf.serving.convert_weights import save_weights
+from nasnet_tf.testing import TINY_TEXT, tiny_genotype
+from nasnet_tf.training import loop
 
-SMALLER = {
-    "TrainingConfig.batch_size": "4",
-    "TrainingConfig.epochs": "0.5",  # of 8 images: one step
-    "TrainingConfig.evaluate_every_epochs": "0.5",
-    "NetworkConfig.cells_per_stack": "1",
-}
+SHARED = {"cifar10.gin", "digits.gin", "imagenet.gin"}  # included by others
+RECIPES = [name for name in cli.recipes() if name not in SHARED]
+
+
+def zoo_name(recipe):
+    """The row of the zoo that a recipe is for, by its first line; None for fine-tuning, the quickstart and searches."""
+    title = re.match(r"# (NASNet-. \(.*?\)) on (CIFAR-10|ImageNet)", cli.recipes()[recipe].read_text())
+    return title and canonical_name(title[1])
+
+
+NETWORKS = {recipe: zoo_name(recipe) for recipe in RECIPES if zoo_name(recipe)}
 
 
 @pytest.fixture(autouse=True)
@@ -28,9 +37,112 @@ def _clean_gin():
     gin.clear_config()
 
 
+def parse(recipe, **changes):
+    """The recipe's own bindings, before the changes are made: a "name__parameter" for each "name.parameter"."""
+    cli.parse_recipe(cli.find_recipe(recipe))
+    shipped = cli.bindings(gin.config_str(max_line_length=10**6))
+    gin.parse_config([f"{name.replace('__', '.')} = {value!r}" for name, value in changes.items()])
+    return shipped
+
+
+def make(name):
+    """What a recipe makes of a configurable."""
+    return gin.get_configurable(name)()
+
+
+class Enough(Exception):
+    """Training would begin now."""
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_binding_is_used(recipe, tmp_path, monkeypatch):
+    seen = {}
+
+    def begin_trial(workdir, bindings):
+        raise Enough
+
+    def begin_training(network, data, optimizer, learning_rate, *others, **more):
+        assert data.image_size > 0
+        assert optimizer().learning_rate is not None
+        assert learning_rate(5.0, 10.0) > 0
+        raise Enough
+
+    def begin_search(workdir, space, strategy, engine, *others):
+        engine().close()
+        seen["genotype"] = space.decode(strategy.propose().decisions)
+
+    monkeypatch.setattr(loop, "train_and_evaluate", begin_training)
+    monkeypatch.setattr(evaluator, "train_and_evaluate", begin_training)
+    monkeypatch.setattr(search, "search", begin_search)
+    monkeypatch.setattr(configurables, "train_bound", begin_trial)
+    shipped = parse(recipe, **({"ImageData__source": "digits"} if recipe == "finetune.gin" else {}))
+    if "search.space" in shipped:
+        configurables.run_search(tmp_path, "", {})
+        with pytest.raises(Enough):
+            configurables.evaluate_configured(seen["genotype"])
+    else:
+        if "tune.oracle" in shipped:
+            with pytest.raises(Enough):
+                configurables.run_tuning(tmp_path, shipped)
+        with pytest.raises(Enough):
+            configurables.train(tmp_path)
+    assert set(shipped) - set(cli.bindings(gin.operative_config_str(max_line_length=10**6))) == set()
+
+
+@pytest.mark.parametrize(("recipe", "name"), NETWORKS.items())
+def test_recipe_is_that_of_its_row_of_the_zoo(recipe, name):
+    row = ZOO[name]
+    parse(recipe)
+    assert gin.query_parameter("train.genotype") == row.genotype
+    assert make("NetworkConfig") == dataclasses.replace(row.config, auxiliary_head=True)
+    preprocessing = make("ImageData").preprocessing
+    assert (preprocessing.config()["kind"], preprocessing.image_size) == (row.preprocessing, row.image_size)
+    # What the file says on top.
+    head = cli.recipes()[recipe].read_text().split("\n\n")[0]
+    assert f"nasnet_tf.train --gin_file={recipe} --workdir=" in head
+    assert f"{row.paper.parameters / 1e6:.1f}M parameters" in head
+    assert f"{row.mult_adds / 1e6:,.0f} million multiply-adds" in head
+    assert f"{make('TrainingConfig').epochs} epochs" in head
+    if row.preprocessing == "imagenet":
+        assert f"{row.paper.top_1}% top-1, {row.paper.top_5}% top-5." in head
+    else:
+        with_cutout = {0: False, 16: True}[preprocessing.cutout_size]
+        assert f"{row.paper.error_with_cutout if with_cutout else row.paper.error:.2f}% error" in head.splitlines()[0]
+        assert ("with cutout:" in head) == with_cutout
+
+
+def test_every_row_of_the_zoo_has_its_recipes():
+    expected = [*ZOO, *(name for name, row in ZOO.items() if row.paper.error_with_cutout)]
+    assert sorted(NETWORKS.values()) == sorted(expected)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "batch_size", "rate"),
+    [
+        ("imagenet_large.gin", 1600, 1.5),  # slim: 0.015 for each of 100 replicas of 16
+        ("imagenet_mobile.gin", 1600, 2.0),  # slim: 0.04 for each of 50 replicas of 32
+        ("imagenet_nasnet_a_7@1920.gin", 16, 0.015),
+        ("imagenet_nasnet_c_3@960.gin", 32, 0.04),
+    ],
+)
+def test_learning_rate_follows_the_batch_size(recipe, batch_size, rate):
+    parse(recipe, **({} if batch_size == 1600 else {"TrainingConfig__batch_size": batch_size}))
+    schedule = make("exponential_decay")
+    assert [schedule(epoch, 312) for epoch in (0, 1.5, 3, 24.1)] == pytest.approx([0, rate / 2, rate * 0.97, rate * 0.97**10])
+
+
+# One step of 4 images, on the smallest cells there are. The recipes of the quickstart are run by doors_test.
+SMALL = {
+    "TrainingConfig__batch_size": 4,
+    "TrainingConfig__epochs": 0.5,  # of 8 images
+    "TrainingConfig__evaluate_every_epochs": 0.5,
+    "NetworkConfig__cells_per_stack": 1,
+}
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Eight training, four validation and four test images of two classes."""
+    """Eight training, four validation and four test images of two classes, and a genotype."""
     root = tmp_path_factory.mktemp("images")
     rng = random.Random(0)
     for split, count in (("train", 4), ("validation", 2), ("test", 2)):
@@ -39,96 +151,39 @@ def folder(tmp_path_factory):
             for index in range(count):
                 pixels = tf.constant([rng.randrange(256) for _ in range(40 * 48 * 3)], tf.uint8, shape=[40, 48, 3])
                 (root / split / label / f"{index}.jpg").write_bytes(tf.io.encode_jpeg(pixels).numpy())
+    # With operations that TF-slim has, for its checkpoints.
+    text = TINY_TEXT.replace("operation: CONV_1X1", "operation: IDENTITY").replace("operation: CONV_3X3", "operation: SEP_CONV_3X3")
+    (root / "tiny.textproto").write_text(text)
     return root
 
 
-def parse(recipe, folder):
-    """The recipe's own bindings; then the configuration with sizes turned down."""
-    path = str(cli.find_recipe(recipe))
-    gin.parse_config_file(path)
-    shipped = cli.bindings(gin.config_str(max_line_length=10**6))
-    changes = {name: value for name, value in SMALLER.items() if name in shipped}
-    if "train.initial_weights" in shipped:
-        network = NetworkConfig(1, "imagenet", 1.0, penultimate_filters=192)
-        save_weights(build_network("nasnet_a", network, None, 64), folder / "weights.ckpt")
-        changes["train.initial_weights"] = f"'{folder / 'weights.ckpt'}'"
-    if shipped.get("ImageData.source") != "'digits'":
-        changes["ImageData.source"] = f"'folder:{folder}'"
-        if "ImageData.validation_examples" in shipped:
-            changes["ImageData.validation_examples"] = "2"
+@pytest.mark.parametrize("recipe", ["cifar10_nasnet_a_cutout.gin", "imagenet_large.gin", "finetune.gin"])
+def test_training_step(recipe, folder, tmp_path):
+    changes = SMALL | {"ImageData__source": f"folder:{folder}", "train__genotype": str(folder / "tiny.textproto")}
+    changes["NetworkConfig__penultimate_filters"] = 32  # F = 8
+    if recipe.startswith("cifar10"):
+        changes["ImageData__train_split"], changes["ImageData__validation_split"] = "train", "validation"
+        changes["ImageData__validation_examples"] = 0
     else:
-        changes |= {"ImageData.train_split": "'train[:10]'", "ImageData.validation_examples": "2"}
-    for sizes, small in (
-        ("ImageNetPreprocessing.image_size", "64"),
-        ("NetworkConfig.filters", "8"),
-        ("NetworkConfig.penultimate_filters", "192"),
-    ):
-        if sizes in shipped:
-            changes[sizes] = small
-    gin.parse_config([f"{name} = {value}" for name, value in changes.items()])
-    return shipped
-
-
-def used():
-    return set(cli.bindings(gin.operative_config_str(max_line_length=10**6)))
-
-
-def test_recipes_are_all_tried():
-    kinds = {name: "search" if "search" in name else "train" for name in cli.recipes()}
-    assert kinds == dict.fromkeys(SEARCHES, "search") | dict.fromkeys(TRAININGS, "train")
-
-
-SEARCHES = ["cifar10_search.gin", "quickstart_search.gin"]
-TRAININGS = ["cifar10_nasnet_a.gin", "finetune.gin", "imagenet_large.gin", "imagenet_mobile.gin", "quickstart_train.gin"]
-
-
-@pytest.mark.parametrize("recipe", TRAININGS)
-def test_training_recipe(recipe, folder, tmp_path):
-    shipped = parse(recipe, folder)
-    model, evaluation = configurables.train(tmp_path)
-    assert evaluation.examples in (2, 4)
+        changes["ImageNetPreprocessing__image_size"] = 32
+    if recipe == "finetune.gin":
+        weights = tmp_path / "weights.ckpt"
+        network = NetworkConfig(1, "imagenet", 1.0, penultimate_filters=32)
+        save_weights(build_network(str(folder / "tiny.textproto"), network, None, 32), weights)
+        changes["train__initial_weights"] = str(weights)
+    parse(recipe, **changes)
+    model, evaluation = configurables.train(tmp_path / "run")
+    assert evaluation.examples == 4
     assert all(bool(tf.reduce_all(tf.math.is_finite(weight))) for weight in model.weights)
-    assert (tmp_path / "checkpoints" / "last-1.index").exists()
-    assert set(shipped) - used() == set()
-
-
-@pytest.mark.parametrize("recipe", SEARCHES)
-def test_search_recipe(recipe, folder, tmp_path, monkeypatch):
-    shipped = parse(recipe, folder)
-    seen = {}
-
-    def note(workdir, space, strategy, engine, evaluate, num_trials, identity):
-        pool = engine()
-        pool.close()
-        seen.update(decisions=strategy.propose().decisions, space=space)
-
-    monkeypatch.setattr(search, "search", note)
-    configurables.run_search(tmp_path, "", {})
-    driver = used()
-    genotype = seen["space"].decode(seen["decisions"])
-    value = configurables.evaluate_configured(genotype)
-    assert 0 <= value["reward"] <= 1
-    assert value["metrics"]["parameters"] > 0
-    assert set(shipped) - driver - used() == set()
+    assert (tmp_path / "run" / "checkpoints" / "last-1.index").exists()
 
 
 def test_child_task_is_configured_by_text(folder):
-    parse("cifar10_search.gin", folder)
-    task = configurables.ChildTask(gin.config_str())
+    small = SMALL | {"NetworkConfig__filters": 4, "ImageData__source": f"folder:{folder}", "ImageData__validation_examples": 4}
+    parse("cifar10_search.gin", **small)
+    text = gin.config_str()
+    assert "include" not in text
     gin.clear_config()
-    space = SearchSpace(num_blocks=1)
-    value = task(format_genotype(space.decode(space.sample(random.Random(0)))))
-    assert set(value) == {"reward", "metrics"}
-
-
-def test_recipes_of_named_networks_are_rows_of_the_zoo():
-    recipes = {"mobile": "imagenet_mobile.gin", "large": "imagenet_large.gin", "cifar": "cifar10_nasnet_a.gin"}
-    for name, recipe in recipes.items():
-        gin.clear_config()
-        gin.parse_config_file(str(cli.find_recipe(recipe)))
-        bindings = cli.bindings(gin.config_str(max_line_length=10**6))
-        prefix = "NetworkConfig."
-        fields = {key.removeprefix(prefix): eval(value) for key, value in bindings.items() if key.startswith(prefix)}
-        assert fields.pop("auxiliary_head") is True
-        assert NetworkConfig(**fields) == ZOO[name].config
-        assert load_genotype(eval(bindings["train.genotype"])) == load_genotype(ZOO[name].genotype)
+    outcome = configurables.ChildTask(text)(format_genotype(tiny_genotype()))
+    assert 0 <= outcome["reward"] <= 1
+    assert outcome["metrics"]["parameters"] > 0

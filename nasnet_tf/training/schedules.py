@@ -6,15 +6,23 @@ from its constants. The training loop evaluates it at every step.
 
 import math
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from nasnet_tf.errors import InputError
+
+if TYPE_CHECKING:
+    from nasnet_tf.training.loop import TrainingConfig
 
 Schedule = Callable[[float, float], float]
 
 
 def cosine_decay(initial_rate: float, warmup_epochs: float = 0.0) -> Schedule:
-    """Half a cosine from initial_rate to 0 over the whole training (paper A.6), after a linear warm-up from 0."""
-    _check_rate("cosine_decay", initial_rate)
+    """Half a cosine from initial_rate to 0 over the whole training (paper A.6), or over what follows a linear warm-up from 0.
+
+    The warm-up does not count into the cosine, which begins at initial_rate after it.
+    """
+    _check("cosine_decay", "initial_rate", initial_rate, initial_rate > 0, "a positive number")
+    _check("cosine_decay", "warmup_epochs", warmup_epochs, warmup_epochs >= 0, "0 or more")
 
     def schedule(epoch: float, total_epochs: float) -> float:
         if epoch < warmup_epochs:
@@ -25,10 +33,34 @@ def cosine_decay(initial_rate: float, warmup_epochs: float = 0.0) -> Schedule:
 
 
 def exponential_decay(
-    initial_rate: float, decay_rate: float = 0.97, decay_epochs: float = 2.4, staircase: bool = True, warmup_epochs: float = 0.0
+    rate_per_256: float,
+    training: "TrainingConfig",
+    decay_rate: float = 0.97,
+    decay_epochs: float = 2.4,
+    staircase: bool = True,
+    warmup_epochs: float = 0.0,
 ) -> Schedule:
-    """initial_rate * decay_rate ^ (epoch / decay_epochs), the exponent rounded down if staircase (slim's ImageNet schedule)."""
-    _check_rate("exponential_decay", initial_rate)
+    """initial rate * decay_rate ^ (epoch / decay_epochs), the exponent rounded down if staircase (paper A.6, slim).
+
+    The warm-up, linear from 0, takes the place of the first epochs and counts into the decay, as in Google's TPU code: with the defaults
+    and 3 epochs of it, the rate rises to the initial rate and goes on at 0.97 of it.
+
+    Args:
+      rate_per_256: the initial rate for a batch of 256 images; for others in proportion (linear scaling).
+      training: what is scheduled; its batch_size, of all replicas together, makes the initial rate rate_per_256 * batch_size / 256.
+      decay_rate: a factor in (0, 1].
+      decay_epochs: between two applications of that factor.
+    """
+    batch_size = getattr(training, "batch_size", None)
+    for name, value, is_valid, expected in (
+        ("rate_per_256", rate_per_256, rate_per_256 > 0, "a positive number"),
+        ("training", training, batch_size is not None, "@TrainingConfig(), which has the batch size"),
+        ("decay_rate", decay_rate, 0 < decay_rate <= 1, "a factor in (0, 1]"),
+        ("decay_epochs", decay_epochs, decay_epochs > 0, "a positive number"),
+        ("warmup_epochs", warmup_epochs, warmup_epochs >= 0, "0 or more"),
+    ):
+        _check("exponential_decay", name, value, is_valid, expected)
+    initial_rate = rate_per_256 * batch_size / 256
 
     def schedule(epoch: float, total_epochs: float) -> float:
         if epoch < warmup_epochs:
@@ -39,6 +71,6 @@ def exponential_decay(
     return schedule
 
 
-def _check_rate(name: str, initial_rate: float) -> None:
-    if not initial_rate > 0:
-        raise InputError(f"{name}.initial_rate: expected a positive number, got {initial_rate!r}")
+def _check(schedule: str, name: str, value, is_valid: bool, expected: str) -> None:
+    if not is_valid:
+        raise InputError(f"{schedule}.{name}: expected {expected}, got {value!r}")
