@@ -1,0 +1,164 @@
+"""The tuning loop with a formula in place of training: interrupted anywhere, killed for good, failing, and what it writes."""
+
+import functools
+import signal
+import subprocess
+import sys
+
+import keras_tuner
+import pytest
+
+from nasnet_tf.errors import InputError
+from nasnet_tf.training.loop import TrainingDiverged
+from nasnet_tf.tuning import tuner
+from nasnet_tf.tuning.results import best_trial, format_table
+
+BINDINGS = {"cosine_decay.initial_rate": "0.1", "NetworkConfig.drop_path_rate": "0.0", "TrainingConfig.epochs": "4"}
+RANGES = {"cosine_decay.initial_rate": ("float", 1e-3, 1e-1, "log"), "NetworkConfig.drop_path_rate": ("choice", [0.0, 0.2, 0.4])}
+ORACLES = {
+    "random": functools.partial(keras_tuner.oracles.RandomSearchOracle, max_trials=6),
+    "grid": functools.partial(keras_tuner.oracles.GridSearchOracle, max_trials=6),
+    "bayesian": functools.partial(keras_tuner.oracles.BayesianOptimizationOracle, max_trials=3, num_initial_points=2),
+    "hyperband": functools.partial(keras_tuner.oracles.HyperbandOracle, max_epochs=4, factor=2),
+}
+
+
+def formula(bindings):
+    rate, drop, epochs = (float(bindings[name]) for name in BINDINGS)
+    return 1 - abs(rate - 0.02) - abs(drop - 0.2) - 0.1 / epochs
+
+
+class Training:
+    """Answers with the formula and notes each call; interrupted at the call of that number."""
+
+    def __init__(self, interrupted_at=None):
+        self.calls, self._interrupted_at = [], interrupted_at
+
+    def __call__(self, folder, bindings):
+        if len(self.calls) == self._interrupted_at:
+            raise KeyboardInterrupt
+        self.calls.append((folder.name, dict(bindings)))
+        return formula(bindings)
+
+
+def tune(workdir, oracle, train, **changes):
+    arguments = {"bindings": BINDINGS, "ranges": RANGES, "seed": 1} | changes
+    return tuner.tune(workdir, oracle=ORACLES[oracle], train=train, **arguments)
+
+
+@pytest.mark.parametrize("oracle", ORACLES)
+def test_interrupted_anywhere_it_goes_on_as_if_it_had_not_been(oracle, tmp_path):
+    whole = Training()
+    trials = tune(tmp_path / "whole", oracle, whole)
+    assert len(trials) == len(whole.calls) >= 3
+    calls = []
+    for interrupted_at in (1, 1, None):
+        part = Training(interrupted_at)
+        if interrupted_at is None:
+            assert tune(tmp_path / "parts", oracle, part) == trials
+        else:
+            with pytest.raises(KeyboardInterrupt):
+                tune(tmp_path / "parts", oracle, part)
+        calls += part.calls
+    assert calls == whole.calls  # none twice, none left out
+    for name in ("results.md", "best.gin"):
+        assert (tmp_path / "parts" / name).read_text() == (tmp_path / "whole" / name).read_text()
+
+
+def test_hyperband_sets_the_epochs(tmp_path):
+    trials = tune(tmp_path, "hyperband", Training())
+    assert {trial.bindings["TrainingConfig.epochs"] for trial in trials} == {"1", "2", "4"}
+    assert "TrainingConfig.epochs = 4\n" in (tmp_path / "best.gin").read_text()
+    with pytest.raises(InputError, match="TrainingConfig.epochs: cannot be tuned"):
+        tune(tmp_path / "both", "hyperband", Training(), ranges={"TrainingConfig.epochs": ("int", 1, 4)})
+
+
+def test_results(tmp_path):
+    trials = tune(tmp_path, "random", Training())
+    best = max(trials, key=lambda trial: formula(trial.bindings))
+    assert best_trial(trials) == best
+    lines = (tmp_path / "best.gin").read_text().splitlines()
+    assert lines[1:] == [f"{name} = {literal}" for name, literal in best.bindings.items()]
+    table = (tmp_path / "results.md").read_text()
+    assert table == format_table(trials)
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
+    assert rows[0] == ["trial", *RANGES, "accuracy", "status"]
+    assert rows[2][0] == str(best.number)
+    assert [row[3] for row in rows[2:]] == sorted((f"{formula(trial.bindings):.4f}" for trial in trials), reverse=True)
+
+
+def test_diverged_trials_fail_and_the_others_go_on(tmp_path):
+    """More in a row than the three after which KerasTuner gives up by itself; and their failures are remembered."""
+
+    def train(folder, bindings):
+        if int(folder.name) < 4:
+            raise TrainingDiverged("the loss is nan at step 3 (epoch 0.10), learning rate 9\n  In call to configurable 'train'")
+        return formula(bindings)
+
+    trials = tune(tmp_path, "random", train)
+    assert [trial.accuracy is None for trial in trials] == [True] * 4 + [False] * 2
+    assert trials[0].reason == "the loss is nan at step 3 (epoch 0.10), learning rate 9"
+    assert "failed: the loss is nan at step 3" in (tmp_path / "results.md").read_text()
+    assert tune(tmp_path, "random", Training(interrupted_at=0)) == trials
+
+
+def test_all_diverged(tmp_path):
+    def train(folder, bindings):
+        raise TrainingDiverged("the loss is inf")
+
+    trials = tune(tmp_path, "hyperband", train)
+    assert best_trial(trials) is None
+    assert not (tmp_path / "best.gin").exists()
+
+
+def test_other_errors_end_the_tuning(tmp_path):
+    def train(folder, bindings):
+        raise InputError("ImageData.source: no such folder")
+
+    with pytest.raises(InputError, match="no such folder"):
+        tune(tmp_path, "random", train)
+    assert len(tune(tmp_path, "random", Training())) == 6
+
+
+def test_refused(tmp_path):
+    for seed in (0, None, True):
+        with pytest.raises(InputError, match="tune.seed: expected an integer of 1 or more"):
+            tune(tmp_path, "random", Training(), seed=seed)
+    with pytest.raises(InputError, match="TrainingConfig.evaluation_split: expected 'validation'"):
+        tune(tmp_path, "random", Training(), bindings=BINDINGS | {"TrainingConfig.evaluation_split": "'test'"})
+    tune(tmp_path, "random", Training())
+    with pytest.raises(InputError, match="0000/config.gin: is not what this tuning proposes"):
+        tune(tmp_path, "random", Training(), seed=2)
+
+    def again(folder, bindings):
+        tune(tmp_path / "used", "random", Training())
+
+    with pytest.raises(InputError, match="another tuning is running"):
+        tune(tmp_path / "used", "random", again)
+
+
+KILLED = """
+import os, pathlib, signal, sys
+from nasnet_tf.tuning import tuner_test
+
+def train(folder, bindings):
+    if folder.name == "0002":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return tuner_test.formula(bindings)
+
+tuner_test.tune(pathlib.Path(sys.argv[1]), "grid", train)
+"""
+
+
+def test_sigkill(tmp_path):
+    """A process that dies in its third trial, with all that KerasTuner wrote cut in half."""
+    command = [sys.executable, "-W", "ignore", "-c", KILLED, str(tmp_path / "killed")]
+    assert subprocess.run(command, capture_output=True, timeout=120, check=False).returncode == -signal.SIGKILL
+    written = list((tmp_path / "killed" / "keras_tuner").rglob("*.json"))
+    assert len(written) == 4
+    for path in written:
+        path.write_text(path.read_text()[: path.stat().st_size // 2])
+    rest = Training()
+    trials = tune(tmp_path / "killed", "grid", rest)
+    assert [name for name, _ in rest.calls] == ["0002", "0003", "0004", "0005"]
+    assert trials == tune(tmp_path / "whole", "grid", Training())
