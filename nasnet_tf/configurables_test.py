@@ -131,6 +131,35 @@ def test_learning_rate_follows_the_batch_size(recipe, batch_size, rate):
     assert [schedule(epoch, 312) for epoch in (0, 1.5, 3, 24.1)] == pytest.approx([0, rate / 2, rate * 0.97, rate * 0.97**10])
 
 
+@pytest.mark.parametrize(
+    ("recipes", "training", "optimizer"),
+    [
+        (  # paper A.5 and A.6, slim's CIFAR notes
+            [recipe for recipe in NETWORKS if recipe.startswith("cifar10")],
+            loop.TrainingConfig(600, 32, auxiliary_loss_weight=0.4, weight_decay=5e-4, gradient_clip_norm=5.0),
+            {"momentum": 0.9},
+        ),
+        (
+            ["imagenet_mobile.gin", "imagenet_nasnet_b_4@1536.gin", "imagenet_nasnet_c_3@960.gin"],
+            loop.TrainingConfig(312, 1600, 0.1, 0.4, weight_decay=4e-5, gradient_clip_norm=10.0, ema_decay=0.9999),
+            {"decay": 0.9, "momentum": 0.9, "epsilon": 1.0},
+        ),
+        (
+            ["imagenet_large.gin", "imagenet_nasnet_a_5@1538.gin", "imagenet_nasnet_a_7@1920.gin"],
+            loop.TrainingConfig(312, 1600, 0.1, 0.4, weight_decay=5e-5, gradient_clip_norm=10.0, ema_decay=0.9999),
+            {"decay": 0.9, "momentum": 0.9, "epsilon": 1.0},
+        ),
+    ],
+)
+def test_training_is_the_papers(recipes, training, optimizer):
+    for recipe in recipes:
+        gin.clear_config()
+        parse(recipe)
+        assert make("TrainingConfig") == training
+        config = make("Momentum" if recipe.startswith("cifar10") else "RMSProp").get_config()
+        assert optimizer.items() <= config.items()
+
+
 # One step of 4 images, on the smallest cells there are. The recipes of the quickstart are run by doors_test.
 SMALL = {
     "TrainingConfig__batch_size": 4,
