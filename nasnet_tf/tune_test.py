@@ -1,0 +1,68 @@
+"""The door as a person uses it, with real trainings."""
+
+import json
+import subprocess
+import sys
+import types
+
+import gin
+import pytest
+
+from nasnet_tf import cli, configurables, tune
+from nasnet_tf.errors import InputError
+from nasnet_tf.testing import TINY_TEXT
+from nasnet_tf.training import loop
+from nasnet_tf.training.loop import TrainingDiverged
+from nasnet_tf.training.metrics_log import read_metrics
+
+TINY = {
+    "train.genotype": "'tiny.textproto'",
+    "NetworkConfig.filters": "4",
+    "TrainingConfig.epochs": "1",
+    "TrainingConfig.gradient_clip_norm": "None",
+    "ImageData.train_split": "'train[:160]'",
+    "ImageData.validation_examples": "32",
+    "tune.oracle": "@GridSearchOracle",
+    "tune.hyperparameters": "{'cosine_decay.initial_rate': ('choice', [1e30, 0.1]), 'Momentum.momentum': ('choice', [0.9])}",
+}
+
+
+def door(name, cwd, *arguments):
+    command = [sys.executable, "-m", f"nasnet_tf.{name}", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=cwd, check=False)
+
+
+def test_tunes_and_trains_the_best(tmp_path):
+    (tmp_path / "tiny.textproto").write_text(TINY_TEXT)
+    params = [f"--gin_param={name}={value}" for name, value in TINY.items()]
+    result = door("tune", tmp_path, "--gin_file=quickstart_tune.gin", "--workdir=tune", *params)
+    assert result.returncode == 0, result.stderr
+    diverged, good = (json.loads((tmp_path / "tune" / "trials" / f"000{number}" / "result.json").read_text()) for number in range(2))
+    assert "the loss is" in diverged["reason"]
+    assert f"best: trial 1, validation accuracy {good['accuracy']:.4f}, tune/best.gin" in result.stdout
+    assert (tmp_path / "tune" / "results.md").read_text() in result.stdout
+    # What the trial did, second in its process, is what the recipe does in another.
+    result = door("train", tmp_path, "--gin_file=tune/best.gin", "--workdir=best")
+    assert result.returncode == 0, result.stderr
+    trial, alone = (read_metrics(tmp_path / folder)[-1] for folder in ("tune/trials/0001", "best"))
+    assert (alone["accuracy"], alone["loss"]) == (trial["accuracy"], trial["loss"])
+    assert alone["accuracy"] == good["accuracy"]
+
+
+def test_refuses_a_folder_of_other_bindings(tmp_path, monkeypatch):
+    (tmp_path / "config.gin").write_text("tune.seed = 1\n")
+    monkeypatch.setattr(cli, "parse_gin", lambda: "tune.seed = 2\n")
+    monkeypatch.setattr(cli, "FLAGS", types.SimpleNamespace(workdir=tmp_path))
+    with pytest.raises(InputError, match="begun with another configuration: tune.seed was 1, is 2"):
+        tune.main([])
+
+
+def test_a_divergence_keeps_its_kind_through_gin(tmp_path, monkeypatch):
+    def diverge(*_):
+        raise TrainingDiverged("the loss is nan")
+
+    monkeypatch.setattr(loop, "train_and_evaluate", diverge)
+    arguments = ("genotype", "network", "data", "optimizer", "learning_rate", "training")
+    with pytest.raises(TrainingDiverged, match="^the loss is nan\n"):
+        configurables.train_bound(tmp_path, {f"train.{name}": "None" for name in arguments})
+    gin.clear_config()
