@@ -46,7 +46,7 @@ def tune(
       All trials, in their order.
 
     Raises:
-      InputError: a mistake in the ranges or, found by a trial, in the bindings; or a work folder that is in use by another tuning.
+      InputError: a mistake in the ranges, the oracle's arguments or, found by a trial, the bindings; or a work folder that is in use.
     """
     hyperparameters = make_hyperparameters(ranges, bindings)
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 1:
@@ -54,14 +54,21 @@ def tune(
     if bindings.get(_SPLIT, "'validation'") != "'validation'":
         raise InputError(f"{_SPLIT}: expected 'validation', the examples to tune on, got {bindings[_SPLIT]}")
     with _only_one(workdir):
-        asked = oracle(
-            objective=keras_tuner.Objective("accuracy", "max"),
-            hyperparameters=hyperparameters,
-            seed=seed,
-            max_consecutive_failed_trials=None,  # a range may well begin with learning rates that diverge
-        )
+        try:
+            asked = oracle(
+                objective=keras_tuner.Objective("accuracy", "max"),
+                hyperparameters=hyperparameters,
+                seed=seed,
+                max_consecutive_failed_trials=None,  # a range may well begin with learning rates that diverge
+            )
+        except (ImportError, TypeError, ValueError) as error:  # KerasTuner's: an argument out of range, scikit-learn not installed
+            raise InputError(f"tune.oracle: {str(error).splitlines()[0]}") from error
         asked.verbose = 0
+        # Else set by a keras_tuner.Tuner, which would read the state back.
         asked._set_project_dir(str(workdir), "keras_tuner")
+        ended = len(list(workdir.glob("trials/*/result.json")))
+        if ended:
+            print(f"continuing: {ended} trials have ended")
         trials: list[Trial] = []
         # Idle, too, is an end: the oracle waits for other trials, and none are running.
         while (proposal := asked.create_trial("tuner")).status == "RUNNING":

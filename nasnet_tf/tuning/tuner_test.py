@@ -126,6 +126,8 @@ def test_refused(tmp_path):
             tune(tmp_path, "random", Training(), seed=seed)
     with pytest.raises(InputError, match="TrainingConfig.evaluation_split: expected 'validation'"):
         tune(tmp_path, "random", Training(), bindings=BINDINGS | {"TrainingConfig.evaluation_split": "'test'"})
+    with pytest.raises(InputError, match="tune.oracle: factor needs to be"):
+        tuner.tune(tmp_path, BINDINGS, RANGES, functools.partial(keras_tuner.oracles.HyperbandOracle, factor=1), 1, Training())
     tune(tmp_path, "random", Training())
     with pytest.raises(InputError, match="0000/config.gin: is not what this tuning proposes"):
         tune(tmp_path, "random", Training(), seed=2)
