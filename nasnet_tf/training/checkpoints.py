@@ -20,7 +20,6 @@ from nasnet_tf.errors import InputError
 from nasnet_tf.training.ema import WeightAverage
 from nasnet_tf.training.variables import UNREADABLE, load_named_weights, named_counters, named_weights
 
-
 WINDOW_SIZE = 6  # the numbers of a StepResult, summed, and how many steps there were
 
 

@@ -8,6 +8,11 @@ import tensorflow as tf
 
 from nasnet_tf.errors import InputError
 
+
+class WorkerLost(ConnectionError):
+    """Another process of a training with several workers is gone, and this one cannot go on without it."""
+
+
 _NAMES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
 
 
@@ -70,6 +75,13 @@ def num_workers(strategy: tf.distribute.Strategy) -> int:
     return max(1, len(resolver.cluster_spec().as_dict().get("worker", []))) if resolver else 1
 
 
+def wait_for_all(strategy: tf.distribute.Strategy) -> None:
+    """Returns when all workers are here; a worker that ends while the chief still writes would take it for lost."""
+    if num_workers(strategy) > 1:
+        count = tf.function(lambda: strategy.reduce(tf.distribute.ReduceOp.SUM, strategy.run(lambda: tf.constant(1.0)), axis=None))
+        count().numpy()
+
+
 def distribute(
     strategy: tf.distribute.Strategy, batch_size: int, make_dataset: Callable[[tuple[int, int]], tf.data.Dataset]
 ) -> tf.distribute.DistributedDataset:
@@ -81,7 +93,8 @@ def distribute(
     """
     if batch_size % strategy.num_replicas_in_sync:
         raise InputError(
-            f"TrainingConfig.batch_size: expected a multiple of the {strategy.num_replicas_in_sync} replicas that share it, got {batch_size}"
+            f"TrainingConfig.batch_size: expected a multiple of the {strategy.num_replicas_in_sync} replicas "
+            f"that share it, got {batch_size}"
         )
 
     def part(context: tf.distribute.InputContext) -> tf.data.Dataset:

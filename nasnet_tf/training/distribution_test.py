@@ -15,6 +15,7 @@ from nasnet_tf.errors import InputError
 from nasnet_tf.training.distribution import distribute, is_chief, make_strategy
 from nasnet_tf.training.metrics_log import read_metrics
 
+# A low rate: rounding must not grow, as it does within ten steps at 0.05.
 # Arguments: strategy, steps, work folder, file for the final weights. Every step is logged; "step" lines show that it lives.
 SCRIPT = """
 import os, pathlib, sys
@@ -45,7 +46,7 @@ def build(num_classes, image_size):
 
 def main(arguments):
     model, final = loop.train_and_evaluate(
-        build, data, optimizers.Momentum, schedules.cosine_decay(0.05), config, pathlib.Path(workdir), strategy
+        build, data, optimizers.Momentum, schedules.cosine_decay(0.005), config, pathlib.Path(workdir), strategy
     )
     np.savez(weights, *[weight.numpy() for weight in model.weights], loss=final.loss, accuracy=final.accuracy, examples=final.examples)
 

@@ -112,6 +112,7 @@ def train_and_evaluate(
     Raises:
       InputError: data that cannot be read, or a work folder of another training.
       TrainingDiverged: the last checkpoint has the weights before it.
+      WorkerLost: another worker's process is gone.
       TrainingInterrupted: SIGTERM came; the last checkpoint has everything up to the step that was under way.
     """
     strategy = strategy or tf.distribute.get_strategy()
@@ -141,7 +142,7 @@ def train_and_evaluate(
     evaluator = Evaluator(model, strategy)
     line = ProgressLine("training", total, "steps", start, enabled=show_progress and is_chief)
     window = saved.window.numpy() if saved else np.zeros(checkpoints.WINDOW_SIZE)
-    final = previous = None
+    final, previous, done = None, None, start
     several_workers = distribution.num_workers(strategy) > 1
 
     def evaluate(step: int) -> Evaluation:
@@ -211,15 +212,24 @@ def train_and_evaluate(
                 if is_evaluation or is_save:
                     last_log = last_save = time.monotonic()
                 if is_stop and done < total:
+                    distribution.wait_for_all(strategy)
                     raise TrainingInterrupted(f"stopped as asked, at step {done} of {total}; repeat the command to go on")
     except tf.errors.InvalidArgumentError as error:
         splits = ["train"] if config.evaluation_split is None else ["train", config.evaluation_split]
         raise next(filter(None, map(data.diagnose, splits)), error) from error
+    except tf.errors.OpError as error:
+        if not several_workers:
+            raise
+        raise distribution.WorkerLost(
+            f"a worker was lost after step {done} ({error.message.splitlines()[0]}); repeat the command on all workers to go on "
+            "from the last checkpoint"
+        ) from error
     finally:
         for layer in backbone:
             layer.trainable = True
     if final is None and config.evaluation_split is not None:
         final = evaluate(total)
+    distribution.wait_for_all(strategy)
     if log:
         log.close()
     if average:
