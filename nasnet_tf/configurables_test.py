@@ -128,7 +128,7 @@ def test_every_row_of_the_zoo_has_its_recipes():
 def test_learning_rate_follows_the_batch_size(recipe, batch_size, rate):
     parse(recipe, **({} if batch_size == 1600 else {"TrainingConfig__batch_size": batch_size}))
     schedule = make("exponential_decay")
-    assert [schedule(epoch, 312) for epoch in (0, 1.5, 3, 24.1)] == pytest.approx([0, rate / 2, rate * 0.97, rate * 0.97**10])
+    assert [schedule(epoch, 312, batch_size) for epoch in (0, 1.5, 3, 24.1)] == pytest.approx([0, rate / 2, rate * 0.97, rate * 0.97**10])
 
 
 @pytest.mark.parametrize(

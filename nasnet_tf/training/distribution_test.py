@@ -38,7 +38,7 @@ data = ImageData("digits", CifarPreprocessing(image_size=8, flip=False), train_s
 network = NetworkConfig(1, "cifar", 2.0, filters=4, auxiliary_head=True, batch_norm_momentum=0.8, synchronized_batch_norm=True)
 config = loop.TrainingConfig(
     epochs=int(steps) / 5, batch_size=16, weight_decay=1e-3, gradient_clip_norm=5.0, ema_decay=0.9, log_every_steps=1,
-    evaluate_every_epochs=2, checkpoint_every_seconds=0.0,
+    evaluate_every_epochs=2, checkpoint_every_seconds=300.0 if steps == "20" else 0.0,
 )
 
 def build(num_classes, image_size):

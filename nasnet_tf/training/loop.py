@@ -164,7 +164,7 @@ def train_and_evaluate(
             last_report = last_save = last_log
             for step in range(start, total):
                 epoch, progress = step / steps_per_epoch, step / total
-                rate = learning_rate(epoch, config.epochs)
+                rate = learning_rate(epoch, config.epochs, config.batch_size)
                 if train_step is None or step == frozen_steps:
                     for layer in backbone:
                         layer.trainable = step >= frozen_steps

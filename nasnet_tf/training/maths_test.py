@@ -8,7 +8,6 @@ import tensorflow as tf
 from nasnet_tf.errors import InputError
 from nasnet_tf.training.ema import WeightAverage
 from nasnet_tf.training.evaluate import Evaluator
-from nasnet_tf.training.loop import TrainingConfig
 from nasnet_tf.training.losses import classification_loss, is_decayed, weight_decay_loss
 from nasnet_tf.training.optimizers import Momentum, RMSProp
 from nasnet_tf.training.progress import ProgressLine, format_seconds
@@ -20,36 +19,32 @@ def test_cosine_decay():
     epochs = (0, 100, 150, 200, 300, 400, 600)
     shares = (1, (1 + 3**0.5 / 2) / 2, (1 + 2**-0.5) / 2, 0.75, 0.5, 0.25, 0)
     schedule = cosine_decay(0.025)
-    assert [schedule(epoch, 600) for epoch in epochs] == pytest.approx([0.025 * share for share in shares], abs=1e-12)
+    assert [schedule(epoch, 600, 32) for epoch in epochs] == pytest.approx([0.025 * share for share in shares], abs=1e-12)
 
 
 def test_cosine_decay_begins_after_the_warmup():
     schedule = cosine_decay(0.2, warmup_epochs=2)
-    assert [schedule(epoch, 10) for epoch in (0, 0.5, 1, 2, 6, 10)] == pytest.approx([0, 0.05, 0.1, 0.2, 0.1, 0])
-
-
-def scheduled(batch_size=256):
-    return TrainingConfig(epochs=312, batch_size=batch_size)
+    assert [schedule(epoch, 10, 32) for epoch in (0, 0.5, 1, 2, 6, 10)] == pytest.approx([0, 0.05, 0.1, 0.2, 0.1, 0])
 
 
 def test_exponential_decay():
-    staircase = exponential_decay(1.5, scheduled())
+    staircase = exponential_decay(1.5)
     # 0.97^0, 0.97^0, 0.97^1, 0.97^1, 0.97^2; 24.1 / 2.4 = 10.04; 311.9 / 2.4 = 129.96
     powers = {0: 1, 2.39: 1, 2.41: 0.97, 4.79: 0.97, 4.81: 0.9409, 24.1: 0.737424, 311.9: 0.97**129}
-    assert [staircase(epoch, 312) for epoch in powers] == pytest.approx([1.5 * power for power in powers.values()], rel=1e-6)
-    smooth = exponential_decay(1.5, scheduled(), decay_rate=0.81, decay_epochs=4, staircase=False)
-    assert [smooth(epoch, 312) for epoch in (2, 4, 8)] == pytest.approx([1.5 * 0.9, 1.5 * 0.81, 1.5 * 0.6561])
+    assert [staircase(epoch, 312, 256) for epoch in powers] == pytest.approx([1.5 * power for power in powers.values()], rel=1e-6)
+    smooth = exponential_decay(1.5, decay_rate=0.81, decay_epochs=4, staircase=False)
+    assert [smooth(epoch, 312, 256) for epoch in (2, 4, 8)] == pytest.approx([1.5 * 0.9, 1.5 * 0.81, 1.5 * 0.6561])
 
 
 def test_exponential_decay_counts_from_before_the_warmup():
-    schedule = exponential_decay(1.5, scheduled(), warmup_epochs=3)
+    schedule = exponential_decay(1.5, warmup_epochs=3)
     # 0.5 for each epoch; then as if there had been none: 3 and 4.7 are in the second step of 2.4 epochs, 4.9 in the third.
-    assert [schedule(epoch, 312) for epoch in (0, 1, 2.5, 3, 4.7, 4.9)] == pytest.approx([0, 0.5, 1.25, 1.455, 1.455, 1.41135])
+    assert [schedule(epoch, 312, 256) for epoch in (0, 1, 2.5, 3, 4.7, 4.9)] == pytest.approx([0, 0.5, 1.25, 1.455, 1.455, 1.41135])
 
 
 def test_linear_scaling():
     rates = {16: 0.015, 256: 0.24, 1600: 1.5, 4096: 3.84}
-    assert [exponential_decay(0.24, scheduled(batch_size))(0, 312) for batch_size in rates] == pytest.approx(list(rates.values()))
+    assert [exponential_decay(0.24)(0, 312, batch_size) for batch_size in rates] == pytest.approx(list(rates.values()))
 
 
 @pytest.mark.parametrize(
@@ -57,11 +52,10 @@ def test_linear_scaling():
     [
         (lambda: cosine_decay(0), "cosine_decay.initial_rate: expected a positive number, got 0"),
         (lambda: cosine_decay(1, warmup_epochs=-1), "cosine_decay.warmup_epochs: expected 0 or more, got -1"),
-        (lambda: exponential_decay(-1, scheduled()), "exponential_decay.rate_per_256: expected a positive number, got -1"),
-        (lambda: exponential_decay(1, 256), r"exponential_decay.training: expected @TrainingConfig\(\), .*, got 256"),
-        (lambda: exponential_decay(1, scheduled(), decay_rate=1.1), r"decay_rate: expected a factor in \(0, 1\], got 1.1"),
-        (lambda: exponential_decay(1, scheduled(), decay_epochs=0), "decay_epochs: expected a positive number, got 0"),
-        (lambda: exponential_decay(1, scheduled(), warmup_epochs=-1), "exponential_decay.warmup_epochs: expected 0 or more, got -1"),
+        (lambda: exponential_decay(-1), "exponential_decay.rate_per_256: expected a positive number, got -1"),
+        (lambda: exponential_decay(1, decay_rate=1.1), r"decay_rate: expected a factor in \(0, 1\], got 1.1"),
+        (lambda: exponential_decay(1, decay_epochs=0), "decay_epochs: expected a positive number, got 0"),
+        (lambda: exponential_decay(1, warmup_epochs=-1), "exponential_decay.warmup_epochs: expected 0 or more, got -1"),
     ],
 )
 def test_wrong_schedules(make, message):

@@ -1,19 +1,15 @@
 """Learning rates as functions of time: plain arithmetic on Python floats, in epochs.
 
-A schedule is a function (epoch, total_epochs) -> learning rate, where epoch is a float in [0, total_epochs); the functions here make one
-from its constants. The training loop evaluates it at every step.
+A schedule is a function (epoch, total_epochs, batch_size) -> learning rate, where epoch is a float in [0, total_epochs) and batch_size that
+of all replicas together; the functions here make one from its constants. The training loop evaluates it at every step.
 """
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from nasnet_tf.errors import InputError
 
-if TYPE_CHECKING:
-    from nasnet_tf.training.loop import TrainingConfig
-
-Schedule = Callable[[float, float], float]
+Schedule = Callable[[float, float, int], float]
 
 
 def cosine_decay(initial_rate: float, warmup_epochs: float = 0.0) -> Schedule:
@@ -24,7 +20,7 @@ def cosine_decay(initial_rate: float, warmup_epochs: float = 0.0) -> Schedule:
     _check("cosine_decay", "initial_rate", initial_rate, initial_rate > 0, "a positive number")
     _check("cosine_decay", "warmup_epochs", warmup_epochs, warmup_epochs >= 0, "0 or more")
 
-    def schedule(epoch: float, total_epochs: float) -> float:
+    def schedule(epoch: float, total_epochs: float, batch_size: int) -> float:
         if epoch < warmup_epochs:
             return initial_rate * epoch / warmup_epochs
         return initial_rate * 0.5 * (1.0 + math.cos(math.pi * (epoch - warmup_epochs) / max(total_epochs - warmup_epochs, 1e-9)))
@@ -34,7 +30,6 @@ def cosine_decay(initial_rate: float, warmup_epochs: float = 0.0) -> Schedule:
 
 def exponential_decay(
     rate_per_256: float,
-    training: "TrainingConfig",
     decay_rate: float = 0.97,
     decay_epochs: float = 2.4,
     staircase: bool = True,
@@ -47,22 +42,19 @@ def exponential_decay(
 
     Args:
       rate_per_256: the initial rate for a batch of 256 images; for others in proportion (linear scaling).
-      training: what is scheduled; its batch_size, of all replicas together, makes the initial rate rate_per_256 * batch_size / 256.
       decay_rate: a factor in (0, 1].
       decay_epochs: between two applications of that factor.
     """
-    batch_size = getattr(training, "batch_size", None)
     for name, value, is_valid, expected in (
         ("rate_per_256", rate_per_256, rate_per_256 > 0, "a positive number"),
-        ("training", training, batch_size is not None, "@TrainingConfig(), which has the batch size"),
         ("decay_rate", decay_rate, 0 < decay_rate <= 1, "a factor in (0, 1]"),
         ("decay_epochs", decay_epochs, decay_epochs > 0, "a positive number"),
         ("warmup_epochs", warmup_epochs, warmup_epochs >= 0, "0 or more"),
     ):
         _check("exponential_decay", name, value, is_valid, expected)
-    initial_rate = rate_per_256 * batch_size / 256
 
-    def schedule(epoch: float, total_epochs: float) -> float:
+    def schedule(epoch: float, total_epochs: float, batch_size: int) -> float:
+        initial_rate = rate_per_256 * batch_size / 256
         if epoch < warmup_epochs:
             return initial_rate * epoch / warmup_epochs
         exponent = epoch / decay_epochs
