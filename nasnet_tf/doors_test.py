@@ -58,6 +58,7 @@ def test_the_whole_way(tmp_path):
     evaluation = json.loads((tmp_path / "train" / "evaluation-test.json").read_text())
     assert evaluation["examples"] == 360
     assert f"accuracy {evaluation['accuracy']:.4f}" in result.stdout
+    assert (tmp_path / "train" / "confusion-test.svg").read_text().startswith("<?xml")
     result = door("export", "--workdir=train", "--output=export", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     digits = sorted((REPOSITORY / "testdata" / "digits").glob("*.png"))[:3]

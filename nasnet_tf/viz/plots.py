@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from nasnet_tf.nas.journal import Trial
@@ -73,6 +74,24 @@ def plot_training_curves(rows: Sequence[dict]) -> Figure:
         axes.set(xlabel="epoch", ylabel=name)
         strip_axes(axes)
         axes.legend(frameon=False, fontsize=8)
+    return figure
+
+
+def plot_confusion(confusion: np.ndarray, class_names: Sequence[str]) -> Figure:
+    """Examples of each class (row) by the class they were taken for (column), int [num_classes, num_classes]; colours are shares of a row."""
+    size = 1.6 + 0.36 * len(class_names)
+    figure = Figure(figsize=(size + 0.8, size), layout="constrained")
+    axes = figure.add_subplot()
+    shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for (row, column), count in np.ndenumerate(confusion):
+        if count:
+            color = "white" if shares[row, column] > 0.5 else "#3f3f46"
+            axes.text(column, row, str(count), ha="center", va="center", fontsize=7, color=color)
+    places = range(len(class_names))
+    axes.set_xticks(places, class_names, rotation=90, fontsize=8)
+    axes.set_yticks(places, class_names, fontsize=8)
+    axes.set(xlabel="taken for", ylabel="class")
     return figure
 
 

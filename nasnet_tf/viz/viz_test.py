@@ -6,6 +6,7 @@ import json
 import random
 import re
 
+import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
@@ -56,6 +57,14 @@ def test_diagram_has_every_operation_and_no_labels_overlap(genotype):
             assert box.x1 <= axes.bbox.x1
             assert box.y0 >= 0
             assert box.y1 <= figure.bbox.y1
+
+
+def test_confusion_matrix():
+    figure = plots.plot_confusion(np.array([[5, 0, 1], [0, 0, 0], [2, 0, 7]]), ["cat", "dog", "owl"])
+    (axes,) = figure.axes
+    assert [(text.get_position(), text.get_text()) for text in axes.texts] == [((0, 0), "5"), ((2, 0), "1"), ((0, 2), "2"), ((2, 2), "7")]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["cat", "dog", "owl"]
+    assert axes.images[0].get_array()[2].tolist() == pytest.approx([2 / 9, 0, 7 / 9])
 
 
 def test_zoo_among_other_networks():
