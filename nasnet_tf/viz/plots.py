@@ -78,7 +78,7 @@ def plot_training_curves(rows: Sequence[dict]) -> Figure:
 
 
 def plot_confusion(confusion: np.ndarray, class_names: Sequence[str]) -> Figure:
-    """Examples of each class (row) by the class they were taken for (column), int [num_classes, num_classes]; colours are shares of a row."""
+    """Examples of each class (row) by the class they were taken for (column), int [num_classes, num_classes]; colours show shares."""
     size = 1.6 + 0.36 * len(class_names)
     figure = Figure(figsize=(size + 0.8, size), layout="constrained")
     axes = figure.add_subplot()
