@@ -151,8 +151,20 @@ def _named(name, weights, genotype, stem, num_classes, image_size, needs_head, d
         return model
     file = open_weights(weights, model)
     # A number of classes that was asked for and that the file does not have means a fresh classifier.
-    load_weights(model, file, heads=needs_head and (num_classes is None or file.has_classifier_for(num_classes)))
+    is_fresh = needs_head and num_classes is not None and not file.has_classifier_for(num_classes)
+    load_weights(model, file, heads=needs_head and not is_fresh)
+    if is_fresh:
+        _calm(model.get_layer("logits"))
     return model
+
+
+def _calm(classifier: keras.layers.Dense) -> None:
+    """Small weights for a fresh classifier on trained features.
+
+    Deviation: slim's initial weights, of which fewer classes get larger ones, make the first logits of few classes as large as ten, and
+    the first gradients spoil the features.
+    """
+    classifier.kernel.assign(keras.initializers.TruncatedNormal(stddev=0.01)(classifier.kernel.shape))
 
 
 def _trained(name, weights, num_classes, image_size, dropout, drop_path) -> keras.Model:
@@ -181,7 +193,7 @@ def _load_from_folder(model: keras.Model, folder: pathlib.Path, without: Collect
 
 
 def load_features(model: keras.Model, source: str | os.PathLike) -> None:
-    """Sets all weights of a network but those of its classifier and auxiliary head, to fine-tune it from there.
+    """Sets all weights of a network to fine-tune it from there; its classifier starts fresh and small, its auxiliary head as it is.
 
     Args:
       source: "mobile" or "large", whose public ImageNet weights are downloaded once; an export; the work folder of a training; or a weights
@@ -198,6 +210,7 @@ def load_features(model: keras.Model, source: str | os.PathLike) -> None:
         _load_from_folder(model, path, without=("logits", "auxiliary_logits"))
     else:
         load_weights(model, source, heads=False)
+    _calm(model.get_layer("logits"))
 
 
 def _with_classifier(model: keras.Model, num_classes: int | None, dropout: float | None) -> keras.Model:
@@ -214,6 +227,8 @@ def _with_classifier(model: keras.Model, num_classes: int | None, dropout: float
     logits = head(features)
     if classes == old.units:
         head.set_weights(old.get_weights())
+    else:
+        _calm(head)
     return keras.Model(model.input, logits, name=model.name)
 
 

@@ -204,11 +204,10 @@ def test_options_of_a_path(export):
 def test_load_features(export, tmp_path):
     config = NetworkConfig(1, "cifar", 2.0, filters=4, batch_norm_momentum=0.8)
     model = build_network(tiny_genotype(), config, 3, 16)
-    head = model.get_layer("logits").get_weights()
     hub.load_features(model, export)
     expected = values(load_nasnet(export))
     assert all(np.array_equal(value, expected[path]) for path, value in values(model).items() if not path.startswith("logits"))
-    assert all(np.array_equal(one, two) for one, two in zip(head, model.get_layer("logits").get_weights(), strict=True))
+    assert 0 < np.abs(values(model)["logits/kernel"]).max() <= 0.02  # small: large first gradients would spoil the features
     with pytest.raises(InputError, match="is of another network"):
         hub.load_features(build_network(tiny_genotype(), NetworkConfig(1, "cifar", 2.0, filters=6), 3, 16), export)
     with pytest.raises(InputError, match="no such weights"):
