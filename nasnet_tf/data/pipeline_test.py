@@ -94,13 +94,66 @@ def test_passed_over_examples_are_not_decoded(folder):
     data = grey_data(folder, shuffle_buffer=1)
     first = next(iter(data._source.examples("train")))["name"].numpy().decode()
     pathlib.Path(first).write_bytes(b"not an image")
-    with pytest.raises(tf.errors.InvalidArgumentError):
-        next(iter(data.train(1, seed=1)))
+    (label,) = next(iter(data.train(1, seed=1)))[1].numpy()
+    assert label == -1
     assert len(train_levels_from(data, start_step=1)) == 5
 
 
 def train_levels_from(data: ImageData, start_step: int) -> list[int]:
     return [level for images, _ in data.train(1, 1, start_step).take(5) for level in levels(images)]
+
+
+def test_corrupt_images_are_zeros_with_label_minus_1_and_move_no_other(folder):
+    data = grey_data(folder, cache=False)
+    before = [(images.numpy(), labels.numpy()) for images, labels in data.train(5, seed=1).take(6)]
+    corrupt = {"3", "7"}
+    for file in folder.glob("train/dog/[37].png"):
+        file.write_bytes(b"not an image")
+    for step, (images, labels) in enumerate(data.train(5, seed=1).take(6)):
+        names = data.names(5, seed=1, step=step)
+        bad = [pathlib.Path(name).stem in corrupt for name in names]
+        assert (labels.numpy() == -1).tolist() == bad
+        assert not np.any(images.numpy()[bad])
+        good = np.logical_not(bad)
+        np.testing.assert_array_equal(images.numpy()[good], before[step][0][good])
+        np.testing.assert_array_equal(labels.numpy()[good], before[step][1][good])
+        assert [level for level, is_bad in zip(levels(images), bad, strict=True) if not is_bad] == [
+            int(pathlib.Path(name).stem) for name, is_bad in zip(names, bad, strict=True) if not is_bad
+        ]
+
+
+def test_a_batch_of_corrupt_images_only(folder):
+    for file in folder.glob("train/*/*.png"):
+        file.write_bytes(b"not an image")
+    for images, labels in grey_data(folder).train(4, seed=1).take(3):
+        assert (images.shape, labels.numpy().tolist()) == ((4, 4, 4, 3), [-1] * 4)
+        assert not np.any(images)
+
+
+def test_evaluation_does_not_skip_corrupt_images(folder):
+    (folder / "test" / "cat" / "100.png").write_bytes(b"not an image")
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        list(grey_data(folder).evaluation("test", 2))
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_shards_of_training_together_are_the_batch(count):
+    data = ImageData("digits", DIGITS, train_split="train[:30]")
+    shards = [data.train(8, seed=3, start_step=2, shard=(index, count)).take(5) for index in range(count)]
+    for whole, *parts in zip(data.train(8, seed=3, start_step=2).take(5), *shards, strict=True):
+        for expected, *pieces in zip(whole, *parts, strict=True):
+            assert all(piece.shape[0] == 8 // count for piece in pieces)
+            np.testing.assert_array_equal(np.concatenate(pieces), expected)
+
+
+@pytest.mark.parametrize("examples", [5, 7, 8, 10])
+def test_shards_of_evaluation_together_are_the_batches(folder, examples):
+    data = grey_data(folder, train_split=f"train[:{examples}]")
+    shards = [data.evaluation("train", 4, shard=(index, 2)) for index in range(2)]
+    for whole, *parts in zip(data.evaluation("train", 4), *shards, strict=True):
+        for expected, *pieces in zip(whole, *parts, strict=True):
+            np.testing.assert_array_equal(np.concatenate(pieces), expected)
+    assert sum(float(tf.reduce_sum(weights)) for shard in shards for _, _, weights in shard) == examples
 
 
 def test_shuffle_buffer_of_one_keeps_the_order(folder):
@@ -241,6 +294,9 @@ def test_diagnose_names_labels_out_of_range(folder, monkeypatch):
         ({}, lambda d: d.evaluation("dev", 1), "unknown split 'dev'; expected 'train', 'validation' or 'test'"),
         ({}, lambda d: d.train(0, 1), "batch_size: expected an integer of 1 or more, got 0"),
         ({}, lambda d: d.evaluation("test", 0), "batch_size: expected an integer of 1 or more, got 0"),
+        ({}, lambda d: d.train(4, 1, shard=(0, 3)), "batch_size: expected a multiple of the 3 workers that share each batch, got 4"),
+        ({}, lambda d: d.evaluation("test", 4, shard=(0, 3)), "expected a multiple of the 3 workers that share each batch, got 4"),
+        ({}, lambda d: d.train(4, 1, shard=(2, 2)), r"shard: expected \(index, count\) with an index of 0..1, got \(2, 2\)"),
         ({}, lambda d: d.train(1, 1, -1), "start_step: expected an integer of 0 or more, got -1"),
         ({"train_split": "training"}, lambda d: d.train(1, 1), "has no split 'training'; it has test, train"),
         ({"test_split": "testing"}, lambda d: d.evaluation("test", 1), "has no split 'testing'; it has test, train"),
