@@ -31,12 +31,13 @@ setup(
         "numpy>=2",
         "pebble>=5.1,<6",
         "protobuf>=6.31.1,<8",  # genotype_pb2.py is generated code of 6.31.1
+        "scikit-learn>=1.5",  # KerasTuner's Bayesian optimization, which does not say so
         "tensorboard>=2.20,<3",
         "tensorflow>=2.21,<2.22",
         "tensorflow-datasets>=4.9.10,<5",
     ],
     extras_require={
-        "dev": ["hypothesis>=6.100", "pytest>=8", "pytest-timeout>=2.3", "pytest-xdist>=3.6", "ruff==0.17.6", "scikit-learn>=1.5"],
+        "dev": ["hypothesis>=6.100", "pytest>=8", "pytest-timeout>=2.3", "pytest-xdist>=3.6", "ruff==0.17.6"],
         "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
     },
 )

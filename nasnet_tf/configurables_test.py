@@ -64,7 +64,7 @@ def test_every_binding_is_used(recipe, tmp_path, monkeypatch):
     def begin_training(network, data, optimizer, learning_rate, *others, **more):
         assert data.image_size > 0
         assert optimizer().learning_rate is not None
-        assert learning_rate(5.0, 10.0) > 0
+        assert learning_rate(5.0, 10.0, 32) > 0
         raise Enough
 
     def begin_search(workdir, space, strategy, engine, *others):
