@@ -1,0 +1,62 @@
+"""Image files as they occur in real data sets, through the preprocessing of training and of evaluation."""
+
+import base64
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from nasnet_tf.data import ImageNetPreprocessing
+
+WHOLE = ImageNetPreprocessing(image_size=8, distort_color=False, area_range=(1.0, 1.0), aspect_ratio_range=(1.0, 1.0))
+COLOR = (200, 100, 50)
+# 8x8 pixels of COLOR, written as Photoshop does: with an Adobe marker, which says that the inks are stored inverted.
+CMYK = base64.b64decode(
+    "/9j/7gAOQWRvYmUAZAAAAAAA/9sAQwADAgIDAgIDAwMDBAMDBAUIBQUEBAUKBwcGCAwKDAwLCgsLDQ4SEA0OEQ4LCxAWEBETFBUVFQwPFxgWFBgSFBUU/8AAFAgACAAIBEMR"
+    "AE0RAFkRAEsRAP/EABYAAQEBAAAAAAAAAAAAAAAAAAgHCf/EABQQAQAAAAAAAAAAAAAAAAAAAAD/2gAOBEMATQBZAEsAAD8AYCaBe1Tf/9k="
+)
+ADOBE = b"\xff\xee\x00\x0eAdobe\x00d\x00\x00\x00\x00\x00"
+# A GIF of one pixel of COLOR, by hand: palette of two colours, then clear code, pixel 0, end code.
+GIF = b"GIF89a\1\0\1\0\x80\0\0" + bytes(COLOR) + b"\0\0\0,\0\0\0\0\1\0\1\0\0\2\2D\1\0;"
+NOISE = np.random.default_rng(0).integers(0, 256, [64, 64, 3]).astype(np.uint8)
+
+
+def flat(height: int, width: int, channels: int = 3) -> np.ndarray:
+    return np.broadcast_to(np.array(COLOR[:channels], np.uint8), [height, width, channels])
+
+
+def prepared(encoded: bytes) -> list[np.ndarray]:
+    """The image as evaluation and as training prepare it, in 0..255."""
+    images = [WHOLE.evaluate(encoded), WHOLE.train(encoded, tf.constant([1, 1], tf.int64))]
+    return [(image.numpy() + 1) * 127.5 for image in images]
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        pytest.param(lambda: tf.io.encode_jpeg(flat(16, 16, 1)).numpy(), (200, 200, 200), id="grey JPEG"),
+        pytest.param(lambda: CMYK, COLOR, id="CMYK JPEG"),
+        # Without the marker the same bytes mean full ink of black.
+        pytest.param(lambda: CMYK.replace(ADOBE, b""), (0, 0, 0), id="CMYK JPEG without Adobe marker"),
+        pytest.param(lambda: tf.io.encode_jpeg(flat(1, 1), quality=100).numpy(), COLOR, id="1x1 JPEG"),
+        pytest.param(lambda: tf.io.encode_jpeg(flat(4000, 6000), quality=100).numpy(), COLOR, id="huge JPEG"),
+        pytest.param(lambda: tf.io.encode_png(flat(1, 1)).numpy(), COLOR, id="1x1 PNG"),
+        pytest.param(lambda: tf.io.encode_png(flat(16, 16).astype(np.uint16) * 257).numpy(), COLOR, id="16-bit PNG"),
+        pytest.param(lambda: GIF, COLOR, id="GIF"),
+    ],
+)
+def test_comes_out_in_its_colors(make, expected):
+    for image in prepared(make()):
+        np.testing.assert_allclose(image, np.broadcast_to(expected, [8, 8, 3]), atol=2)
+
+
+@pytest.mark.parametrize("keep", [0, 3, 100, 0.5, -1])
+@pytest.mark.parametrize("encode", [tf.io.encode_jpeg, tf.io.encode_png])
+def test_truncated_files_are_errors(encode, keep):
+    encoded = encode(NOISE).numpy()
+    truncated = encoded[: int(keep * len(encoded)) if isinstance(keep, float) else keep]
+    for prepare in (WHOLE.evaluate, lambda encoded: WHOLE.train(encoded, tf.constant([1, 1], tf.int64))):
+        if encode is tf.io.encode_png and keep == -1:
+            continue  # the last byte of a PNG is a checksum after its pixels
+        with pytest.raises(tf.errors.InvalidArgumentError):
+            prepare(truncated)
