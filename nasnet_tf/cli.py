@@ -47,7 +47,7 @@ def run(main: Callable[[list[str]], None]) -> None:
         except KeyboardInterrupt:
             _fail("interrupted; repeat the command to continue", 130)
         except OSError as error:
-            _fail(str(error))
+            _fail(_text(error))
         except Exception as error:
             if type(error).__name__ == "TrainingInterrupted":  # as asked, by SIGTERM: no failure
                 print(error, flush=True)
@@ -67,9 +67,13 @@ def _fail(message: str, code: int = 1) -> None:
     os._exit(code)
 
 
+def _text(error: Exception) -> str:
+    """The message without gin's addition of where it was calling."""
+    return str(error).split("\n  In call to configurable")[0].strip()
+
+
 def _message_for_people(error: Exception) -> str | None:
-    # gin appends where it was calling; the message in front says all.
-    text = str(error).split("\n  In call to configurable")[0].strip()
+    text = _text(error)
     if isinstance(error, InputError) or type(error).__name__ in ("SearchPaused", "TrainingDiverged"):
         return text
     if isinstance(error, TypeError) and "No values supplied by Gin" in str(error):

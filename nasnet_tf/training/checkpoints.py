@@ -10,6 +10,7 @@ metrics.jsonl, logs/      losses and accuracies, as rows and for TensorBoard
 import contextlib
 import json
 import pathlib
+import re
 import sys
 from collections.abc import Collection, Iterator, Sequence
 
@@ -89,7 +90,8 @@ def _writing(what: str) -> Iterator[None]:
     try:
         yield
     except tf.errors.OpError as error:
-        raise OSError(f"the {what} cannot be written ({error.message.splitlines()[0]}); the one before it stays") from error
+        reason = re.sub(r"\{\{.*?\}\}\s*", "", error.message.splitlines()[0])
+        raise OSError(f"the {what} cannot be written ({reason}); those before it stay") from error
 
 
 def describe(workdir: pathlib.Path, model: keras.Model, data_description: dict) -> None:

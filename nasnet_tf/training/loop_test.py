@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import resource
 
 import keras
 import numpy as np
@@ -143,6 +144,21 @@ def test_damaged_checkpoints(tmp_path):
         path.write_bytes(b"no checkpoint")
     with pytest.raises(InputError, match="none of the checkpoints there can be read"):
         train(tmp_path)
+
+
+def test_full_disk_costs_no_checkpoint(tmp_path):
+    train(tmp_path, dataclasses.replace(CONFIG, epochs=1))
+    before = {path.name: path.read_bytes() for path in (tmp_path / "checkpoints").glob("*-5.*")}
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))  # what a write to a full disk comes to
+    try:
+        with pytest.raises(OSError, match=r"of step 10.* cannot be written .*; those before it stay"):
+            train(tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert all((tmp_path / "checkpoints" / name).read_bytes() == content for name, content in before.items())
+    train(tmp_path)
+    assert (tmp_path / "checkpoints" / "last-10.index").is_file()
 
 
 def test_divergence_names_step_and_rate_and_keeps_what_was(tmp_path):
