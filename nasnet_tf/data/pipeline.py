@@ -163,6 +163,11 @@ class ImageData:
         _, (names,) = next(iter(self._stream(examples, batch_size, seed, step)))
         return [name.decode(errors="replace") for name in names.numpy()]
 
+    def corrupt_names(self, batch_size: int, seed: int, step: int) -> list[str]:
+        """The names of those examples of a whole training batch that have label -1; takes as long as `names`, twice."""
+        _, labels = next(iter(self.train(batch_size, seed, step)))
+        return [name for name, label in zip(self.names(batch_size, seed, step), labels.numpy(), strict=True) if label < 0]
+
     def _stream(self, examples: tf.data.Dataset, batch_size: int, seed: int, start_step: int) -> tf.data.Dataset:
         """Batches of (number in the stream, example) without end, in the order of training; examples are tuples."""
         _check_integer("start_step", start_step, least=0)

@@ -19,6 +19,7 @@ from nasnet_tf.data import ImageData
 from nasnet_tf.errors import InputError
 from nasnet_tf.layers.stochastic import DropPath, stochastic_layers
 from nasnet_tf.training import checkpoints, distribution
+from nasnet_tf.training.corruption import CorruptImages
 from nasnet_tf.training.ema import WeightAverage
 from nasnet_tf.training.evaluate import Evaluation, Evaluator
 from nasnet_tf.training.interruption import Interruption, TrainingInterrupted
@@ -54,6 +55,8 @@ class TrainingConfig:
       evaluate_every_epochs: and at the end.
       log_every_steps: rows of metrics.jsonl between evaluations; each is a mean over the steps since the last.
       checkpoint_every_seconds: besides the checkpoint at each evaluation.
+      max_corrupt_images: so many training images that cannot be decoded are left out, named in the work folder; one more is an error.
+        They are looked for in the first epoch, in which every image comes once. Evaluation leaves out nothing.
       seed: of weights, order, augmentation and masks.
     """
 
@@ -70,6 +73,7 @@ class TrainingConfig:
     evaluate_every_epochs: float = 1.0
     log_every_steps: int = 50
     checkpoint_every_seconds: float = 300.0
+    max_corrupt_images: int = 0
     seed: int = 0
 
     def __post_init__(self):
@@ -81,6 +85,7 @@ class TrainingConfig:
             ("gradient_clip_norm", self.gradient_clip_norm is None or self.gradient_clip_norm > 0, "a positive number or None"),
             ("ema_decay", self.ema_decay is None or 0 <= self.ema_decay < 1, "a share in [0, 1) or None"),
             ("frozen_epochs", self.frozen_epochs >= 0, "0 or more"),
+            ("max_corrupt_images", self.max_corrupt_images >= 0, "0 or more"),
             ("evaluate_every_epochs", self.evaluate_every_epochs > 0, "a positive number"),
         ]
         for name, is_valid, expected in checks:
@@ -143,6 +148,7 @@ def train_and_evaluate(
     line = ProgressLine("training", total, "steps", start, enabled=show_progress and is_chief)
     window = saved.window.numpy() if saved else np.zeros(checkpoints.WINDOW_SIZE)
     final, previous, done = None, None, start
+    corrupt_images = CorruptImages(data, config.max_corrupt_images, workdir, is_chief)
     several_workers = distribution.num_workers(strategy) > 1
 
     def evaluate(step: int) -> Evaluation:
@@ -188,8 +194,11 @@ def train_and_evaluate(
                 if not (is_log or is_save or is_stop or step == start or time.monotonic() - last_report > 2.0):
                     continue
                 last_report = time.monotonic()
-                for result in recent:
-                    window += [*result.numpy(), 1.0]
+                for number, result in enumerate(recent, start=done - len(recent)):
+                    values = StepResult(*result.numpy())
+                    window += [*values, 1.0]
+                    if values.corrupt and number < steps_per_epoch:
+                        corrupt_images.note(config.batch_size, config.seed, number)
                 speed = len(recent) * config.batch_size / (last_report - last_log)
                 recent, last_log = [], last_report
                 *sums, steps = window
@@ -215,7 +224,7 @@ def train_and_evaluate(
                     distribution.wait_for_all(strategy)
                     raise TrainingInterrupted(f"stopped as asked, at step {done} of {total}; repeat the command to go on")
     except tf.errors.InvalidArgumentError as error:
-        splits = ["train"] if config.evaluation_split is None else ["train", config.evaluation_split]
+        splits = ["train"] if config.evaluation_split is None else [config.evaluation_split, "train"]
         raise next(filter(None, map(data.diagnose, splits)), error) from error
     except tf.errors.OpError as error:
         if not several_workers:

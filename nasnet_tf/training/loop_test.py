@@ -197,8 +197,21 @@ def test_corrupt_image_is_named(tmp_path):
     bad.write_bytes(bad.read_bytes()[:30])
     data = ImageData(f"folder:{source}", CifarPreprocessing(8), validation_split="test")
     config = dataclasses.replace(CONFIG, batch_size=4)
-    with pytest.raises(InputError, match=r"train/b/2.png cannot be decoded as an image"):
+    with pytest.raises(InputError, match=r"train/b/2.png cannot be decoded as an image, .*more than TrainingConfig.max_corrupt_images = 0"):
         train(tmp_path / "run", config, data=data)
+    # Allowed for, it is left out and the rest is trained on; one more is not.
+    allowed = dataclasses.replace(config, max_corrupt_images=1)
+    train(tmp_path / "allowed", allowed, data=data)
+    assert (tmp_path / "allowed" / "corrupt_images.txt").read_text() == f"{bad}\n"
+    other = source / "train" / "a" / "0.png"
+    other.write_bytes(b"no image")
+    with pytest.raises(InputError, match=r"2 such in the training data are more than TrainingConfig.max_corrupt_images = 1: .*/2.png"):
+        train(tmp_path / "more", allowed, data=dataclasses.replace(data))
+    other.write_bytes((source / "train" / "a" / "1.png").read_bytes())
+    # Evaluation never leaves out anything.
+    (source / "test" / "a" / "0.png").write_bytes(b"no image")
+    with pytest.raises(InputError, match=r"test/a/0.png cannot be decoded as an image"):
+        train(tmp_path / "evaluated", allowed, data=dataclasses.replace(data))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,36 @@
+"""Training images that cannot be decoded: counted, named, left out, up to a limit."""
+
+import pathlib
+import sys
+
+from nasnet_tf.data import ImageData
+from nasnet_tf.errors import InputError
+
+FILE_NAME = "corrupt_images.txt"
+
+
+class CorruptImages:
+    """Keeps their names in the work folder. Every worker keeps count by itself and comes to the same; the chief alone writes."""
+
+    def __init__(self, data: ImageData, limit: int, workdir: pathlib.Path | None, is_chief: bool):
+        self._data, self._limit, self._is_chief = data, limit, is_chief
+        self._path = workdir / FILE_NAME if workdir else None
+        self._names = self._path.read_text().splitlines() if self._path and self._path.exists() else []
+
+    def note(self, batch_size: int, seed: int, step: int) -> None:
+        """Takes in the corrupt images of one training batch.
+
+        Raises:
+          InputError: there are more of them than the limit.
+        """
+        new = [name for name in self._data.corrupt_names(batch_size, seed, step) if name not in self._names]
+        self._names += new
+        if self._is_chief and new:
+            if self._path:
+                self._path.write_text("".join(f"{name}\n" for name in self._names))
+            print(f"warning: left out, as they cannot be decoded: {', '.join(new)}", file=sys.stderr, flush=True)
+        if len(self._names) > self._limit:
+            raise InputError(
+                f"{self._names[-1]} cannot be decoded as an image, or has no label; {len(self._names)} such in the training data are "
+                f"more than TrainingConfig.max_corrupt_images = {self._limit}: {', '.join(self._names)}"
+            )
