@@ -79,9 +79,8 @@ def test_sizes_of_ones_own(tmp_path):
         load_nasnet("2@64", None, stem="mnist")
 
 
-@pytest.mark.parametrize("genotype", ["nasnet_a", "nasnet_b"])
-def test_without_top(genotype):
-    options = {"image_size": 64, "genotype": genotype, "include_top": False, **IMAGENET}
+def test_without_top():
+    options = {"image_size": 64, "genotype": "nasnet_b", "include_top": False, **IMAGENET}  # several states to put side by side
     model = load_nasnet(SMALL, **options)
     features = model(images(64)).numpy()
     assert features.ndim == 4
@@ -150,8 +149,9 @@ def test_rates():
         load_nasnet(SMALL, None, dropout=1.5)
 
 
-@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-@pytest.mark.parametrize("genotype", ["nasnet_a", "nasnet_b", "nasnet_c"])
+@pytest.mark.parametrize(
+    ("policy", "genotype"), [("mixed_bfloat16", "nasnet_a"), ("mixed_float16", "nasnet_b"), ("mixed_bfloat16", "nasnet_c")]
+)
 def test_mixed_precision(policy, genotype):
     expected = load_nasnet(SMALL, None, genotype=genotype, image_size=32, num_classes=7)
     keras.config.set_dtype_policy(policy)

@@ -7,17 +7,16 @@ checkpoints/best-*        the same at the best evaluation so far
 metrics.jsonl, logs/      losses and accuracies, as rows and for TensorBoard
 """
 
-import contextlib
 import json
 import pathlib
-import re
 import sys
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 
 import keras
 import tensorflow as tf
 
 from nasnet_tf.errors import InputError
+from nasnet_tf.training.disk import writing
 from nasnet_tf.training.ema import WeightAverage
 from nasnet_tf.training.variables import UNREADABLE, load_named_weights, named_counters, named_weights
 
@@ -68,7 +67,7 @@ class Checkpoints:
         """
         self.step.assign(step)
         self.window.assign(window)
-        with _writing(f"checkpoint of step {step} in {pathlib.Path(self._best_prefix).parent}"):
+        with writing(f"checkpoint of step {step} in {pathlib.Path(self._best_prefix).parent}"):
             self._last.save(checkpoint_number=step)
 
     def save_if_best(self, step: int, accuracy: float) -> None:
@@ -77,21 +76,12 @@ class Checkpoints:
             return
         self.best_accuracy.assign(accuracy)
         self.step.assign(step)
-        with _writing(f"best checkpoint, of step {step}, in {pathlib.Path(self._best_prefix).parent}"):
+        with writing(f"best checkpoint, of step {step}, in {pathlib.Path(self._best_prefix).parent}"):
             self._checkpoint.write(f"{self._best_prefix}-{step}")
         for path in pathlib.Path(self._best_prefix).parent.glob("best-*.index"):
             if path.stem != f"best-{step}":
                 for old in path.parent.glob(f"{path.stem}.*"):
                     old.unlink()
-
-
-@contextlib.contextmanager
-def _writing(what: str) -> Iterator[None]:
-    try:
-        yield
-    except tf.errors.OpError as error:
-        reason = re.sub(r"\{\{.*?\}\}\s*", "", error.message.splitlines()[0])
-        raise OSError(f"the {what} cannot be written ({reason}); those before it stay") from error
 
 
 def describe(workdir: pathlib.Path, model: keras.Model, data_description: dict) -> None:

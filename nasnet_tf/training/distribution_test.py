@@ -1,5 +1,6 @@
 """Several devices and several processes do what one does; and what happens when one of them is taken away."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -11,48 +12,55 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from nasnet_tf.errors import InputError
-from nasnet_tf.training.distribution import distribute, is_chief, make_strategy
-from nasnet_tf.training.metrics_log import read_metrics
-
-# A low rate: rounding must not grow, as it does within ten steps at 0.05.
-# Arguments: strategy, steps, work folder, file for the final weights. Every step is logged; "step" lines show that it lives.
-SCRIPT = """
-import os, pathlib, sys
-import numpy as np
-import tensorflow as tf
-strategy_name, steps, workdir, weights = sys.argv[1:]
-tf.config.threading.set_intra_op_parallelism_threads(1)
-if strategy_name == "mirrored":
-    cpu = tf.config.list_physical_devices("CPU")[0]
-    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-from nasnet_tf.training.distribution import make_strategy
-strategy = make_strategy(strategy_name)
-from nasnet_tf import cli
 from nasnet_tf.data import CifarPreprocessing, ImageData
+from nasnet_tf.errors import InputError
 from nasnet_tf.models.network import NetworkConfig, build_network
 from nasnet_tf.testing import tiny_genotype
-from nasnet_tf.training import loop, optimizers, schedules
+from nasnet_tf.training import loop
+from nasnet_tf.training.distribution import distribute, is_chief, make_strategy
+from nasnet_tf.training.metrics_log import read_metrics
+from nasnet_tf.training.optimizers import Momentum
+from nasnet_tf.training.schedules import cosine_decay
 
-data = ImageData("digits", CifarPreprocessing(image_size=8, flip=False), train_split="train[:101]", validation_examples=21)
-network = NetworkConfig(1, "cifar", 2.0, filters=4, auxiliary_head=True, batch_norm_momentum=0.8, synchronized_batch_norm=True)
-config = loop.TrainingConfig(
-    epochs=int(steps) / 5, batch_size=16, weight_decay=1e-3, gradient_clip_norm=5.0, ema_decay=0.9, log_every_steps=1,
-    evaluate_every_epochs=2, checkpoint_every_seconds=300.0 if steps == "20" else 0.0,
-)
-
-def build(num_classes, image_size):
-    return build_network(tiny_genotype(), network, num_classes, image_size)
+# A low rate: rounding must not grow, as it does within ten steps at 0.05.
+SCRIPT = """
+import pathlib, sys
+import numpy as np
+from nasnet_tf.training.distribution import make_strategy
+strategy = make_strategy("multi_worker")
+from nasnet_tf import cli
+from nasnet_tf.training.distribution_test import train
 
 def main(arguments):
-    model, final = loop.train_and_evaluate(
-        build, data, optimizers.Momentum, schedules.cosine_decay(0.005), config, pathlib.Path(workdir), strategy
-    )
-    np.savez(weights, *[weight.numpy() for weight in model.weights], loss=final.loss, accuracy=final.accuracy, examples=final.examples)
+    steps, workdir, weights = arguments
+    np.savez(weights, **train(strategy, int(steps), pathlib.Path(workdir)))
 
-sys.argv = sys.argv[:1]
 cli.run(main)
 """
+
+
+def train(strategy, steps, workdir):
+    """Trains a small network, a row of metrics a step; returns its weights and evaluation by name."""
+    data = ImageData("digits", CifarPreprocessing(image_size=8, flip=False), train_split="train[:101]", validation_examples=21)
+    network = NetworkConfig(1, "cifar", 2.0, filters=4, auxiliary_head=True, batch_norm_momentum=0.8, synchronized_batch_norm=True)
+    config = loop.TrainingConfig(
+        epochs=steps / 5,
+        batch_size=16,
+        weight_decay=1e-3,
+        gradient_clip_norm=5.0,
+        ema_decay=0.9,
+        log_every_steps=1,
+        evaluate_every_epochs=2,
+        checkpoint_every_seconds=300.0 if steps == 20 else 0.0,
+    )
+
+    def build(num_classes, image_size):
+        return build_network(tiny_genotype(), network, num_classes, image_size)
+
+    model, final = loop.train_and_evaluate(build, data, Momentum, cosine_decay(0.005), config, workdir, strategy, show_progress=False)
+    return {weight.path: weight.numpy() for weight in model.weights} | dataclasses.asdict(final)
+
+
 TIMEOUT_SECONDS = 240
 
 
@@ -68,19 +76,15 @@ def free_ports(count):
 
 
 class Job:
-    """Processes that train together, ended with the test whatever happens."""
+    """Two processes that train together, ended with the test whatever happens."""
 
-    def __init__(self, folder, strategy, steps, num_workers=1):
+    def __init__(self, folder, steps):
         self.folder, self.processes = folder, []
-        folder.mkdir(exist_ok=True)
-        ports = free_ports(num_workers)
-        for index in range(num_workers):
-            environment = os.environ | {"CUDA_VISIBLE_DEVICES": "-1"}
-            environment.pop("TF_CONFIG", None)
-            if num_workers > 1:
-                cluster = {"worker": [f"127.0.0.1:{port}" for port in ports]}
-                environment["TF_CONFIG"] = json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}})
-            command = [sys.executable, "-c", SCRIPT, strategy, str(steps), str(folder / "run"), str(folder / f"weights_{index}.npz")]
+        cluster = {"worker": [f"127.0.0.1:{port}" for port in free_ports(2)]}
+        for index in range(2):
+            task = {"cluster": cluster, "task": {"type": "worker", "index": index}}
+            environment = os.environ | {"CUDA_VISIBLE_DEVICES": "-1", "TF_NUM_INTRAOP_THREADS": "1", "TF_CONFIG": json.dumps(task)}
+            command = [sys.executable, "-c", SCRIPT, str(steps), str(folder / "run"), str(folder / f"weights_{index}.npz")]
             log = (folder / f"log_{index}.txt").open("w")
             self.processes.append(subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT))
             log.close()
@@ -115,13 +119,7 @@ class Job:
         raise AssertionError(f"no metrics within {TIMEOUT_SECONDS} seconds: {self.log(0)}")
 
 
-def result(folder, index=0):
-    with np.load(folder / f"weights_{index}.npz") as file:
-        return dict(file)
-
-
-def assert_same(folder, other, index=0):
-    one, two = result(folder), result(other, index)
+def assert_same(one, two):
     assert set(one) == set(two)
     for name, value in one.items():
         np.testing.assert_allclose(two[name], value, rtol=1e-4, atol=1e-4, err_msg=name)
@@ -129,11 +127,12 @@ def assert_same(folder, other, index=0):
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory):
+    """(folder, weights and evaluation) of one device."""
     folder = tmp_path_factory.mktemp("alone")
-    with Job(folder, "one_device", 20) as job:
-        assert job.wait() == [0], job.log(0)
-    assert result(folder)["examples"] == 21
-    return folder
+    result = train(make_strategy("one_device"), 20, folder / "run")
+    assert result["examples"] == 21
+    assert len(losses(folder)) == 20
+    return folder, result
 
 
 def losses(folder):
@@ -141,31 +140,32 @@ def losses(folder):
 
 
 def test_two_devices_do_what_one_does(alone, tmp_path):
-    with Job(tmp_path, "mirrored", 20) as job:
-        assert job.wait() == [0], job.log(0)
-    assert_same(alone, tmp_path)
-    assert len(losses(alone)) == 20
-    np.testing.assert_allclose(losses(tmp_path), losses(alone), rtol=1e-4)
+    folder, result = alone
+    cpus = [device.name for device in tf.config.list_logical_devices("CPU")]
+    assert_same(result, train(tf.distribute.MirroredStrategy(cpus[:2]), 20, tmp_path / "run"))
+    np.testing.assert_allclose(losses(tmp_path), losses(folder), rtol=1e-4)
 
 
 def test_two_processes_do_what_one_does_and_stop_when_asked(alone, tmp_path):
     """SIGTERM to one of the two stops both, saved and with exit code 0; the same command goes on to the same end."""
-    with Job(tmp_path, "multi_worker", 20, num_workers=2) as job:
+    with Job(tmp_path, 20) as job:
         job.wait_for_row()
         job.processes[1].send_signal(signal.SIGTERM)
         assert job.wait() == [0, 0], job.log(0) + job.log(1)
         assert "stopped as asked, at step" in job.log(0)
         assert "stopped as asked, at step" in job.log(1)
     assert len(losses(tmp_path)) < 20
-    with Job(tmp_path, "multi_worker", 20, num_workers=2) as job:
+    with Job(tmp_path, 20) as job:
         assert job.wait() == [0, 0], job.log(0) + job.log(1)
+    folder, result = alone
     for index in range(2):
-        assert_same(alone, tmp_path, index)
-    np.testing.assert_allclose(losses(tmp_path), losses(alone), rtol=1e-4)
+        with np.load(tmp_path / f"weights_{index}.npz") as file:
+            assert_same(result, dict(file))
+    np.testing.assert_allclose(losses(tmp_path), losses(folder), rtol=1e-4)
 
 
 def test_a_lost_worker_ends_the_job_with_a_message(tmp_path):
-    with Job(tmp_path, "multi_worker", 100_000, num_workers=2) as job:
+    with Job(tmp_path, 100_000) as job:
         job.wait_for_row()
         job.processes[1].kill()
         codes = job.wait()

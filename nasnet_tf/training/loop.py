@@ -250,7 +250,7 @@ def _other_values(model: keras.Model, config: TrainingConfig, means: StepResult,
     """What is worth a curve but not a place in the line of progress."""
     rates = [layer.rate for layer in stochastic_layers(model) if isinstance(layer, DropPath)]
     values = {}
-    if isinstance(model.output, dict):
+    if means.auxiliary_loss:
         values["auxiliary_loss"] = means.auxiliary_loss
     if rates:
         values["drop_path_rate"] = max(rates) * (progress if config.schedule_drop_path else 1.0)

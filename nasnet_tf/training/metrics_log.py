@@ -5,6 +5,8 @@ import pathlib
 
 import tensorflow as tf
 
+from nasnet_tf.training.disk import writing
+
 
 def read_metrics(workdir: pathlib.Path) -> list[dict]:
     """The rows of a training's metrics.jsonl; a last line that a kill cut short is left out."""
@@ -28,24 +30,26 @@ class MetricsLog:
         temporary.rename(path)
         self._file = path.open("a")
         self._writer = tf.summary.create_file_writer(str(workdir / "logs"))
+        self._events = f"TensorBoard log in {workdir / 'logs'}"
 
     def write(self, kind: str, step: int, epoch: float, **values: float | str) -> None:
         """kind: "train" or "evaluation". Numbers go to TensorBoard too, as kind/name."""
         self._file.write(json.dumps({"kind": kind, "step": step, "epoch": epoch, **values}) + "\n")
         self._file.flush()
-        with self._writer.as_default():
+        with writing(self._events), self._writer.as_default():
             for name, value in values.items():
                 if isinstance(value, (int, float)):
                     tf.summary.scalar(f"{kind}/{name}", value, step=step)
-        self._writer.flush()
+            self._writer.flush()
 
     def write_images(self, name: str, images: tf.Tensor, step: int) -> None:
         """Images for TensorBoard: float32 [batch, height, width, 3] of any range, stretched to [0, 1] one by one."""
         least, most = (reduce(images, [1, 2, 3], keepdims=True) for reduce in (tf.reduce_min, tf.reduce_max))
-        with self._writer.as_default():
+        with writing(self._events), self._writer.as_default():
             tf.summary.image(name, (images - least) / tf.maximum(most - least, 1e-6), step=step, max_outputs=images.shape[0])
 
     def close(self) -> None:
         """Closes both files."""
         self._file.close()
-        self._writer.close()
+        with writing(self._events):
+            self._writer.close()
