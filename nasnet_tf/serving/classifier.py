@@ -10,7 +10,8 @@ import tensorflow as tf
 
 from nasnet_tf.errors import InputError
 from nasnet_tf.serving import saved_model
-from nasnet_tf.serving.hub import load_nasnet, network_preprocessing
+from nasnet_tf.serving.hub import load_nasnet
+from nasnet_tf.serving.images import network_preprocessing
 
 
 @dataclasses.dataclass(frozen=True)

@@ -19,7 +19,8 @@ from nasnet_tf.layers.stochastic import Dropout
 from nasnet_tf.models.network import NetworkConfig, build_network
 from nasnet_tf.serving import convert_weights, hub, pretrained, saved_model
 from nasnet_tf.serving.classifier import load_classifier
-from nasnet_tf.serving.hub import decode_predictions, endpoints_of, load_nasnet, preprocess
+from nasnet_tf.serving.hub import endpoints_of, load_nasnet
+from nasnet_tf.serving.images import decode_predictions, network_preprocessing, preprocess
 from nasnet_tf.testing import tiny_genotype
 
 SMALL = "1 @ 256"
@@ -284,7 +285,7 @@ def test_classifier_of_a_named_network(public):
     classifier = load_classifier("mobile")
     good, bad = classifier([encoded, b"no image"])
     assert bad is None
-    preprocessing, names = hub.network_preprocessing("mobile")
+    preprocessing, names = network_preprocessing("mobile")
     np.testing.assert_allclose(good, tf.nn.softmax(source(preprocessing.evaluate(encoded)[None]))[0], rtol=1e-3, atol=1e-6)
     assert list(classifier.class_names) == names
     assert names[:2] == ["tench", "goldfish"]
