@@ -102,6 +102,7 @@ def train_and_evaluate(
     workdir: pathlib.Path | None = None,
     strategy: tf.distribute.Strategy | None = None,
     show_progress: bool = True,
+    goes_on: Callable[[float, Evaluation], bool] | None = None,
 ) -> tuple[keras.Model, Evaluation | None]:
     """Trains a network from the weights it is built with, or from its last checkpoint.
 
@@ -110,6 +111,7 @@ def train_and_evaluate(
       optimizer: () -> optimizer, called there too; its learning rate is set at every step.
       workdir: keeps checkpoints and metrics; None keeps nothing.
       strategy: None for TensorFlow's default.
+      goes_on: (epochs trained, evaluation) -> False ends the training after this evaluation; None lets it end by itself.
 
     Returns:
       The model with its last weights (averaged, if averages are kept), and its evaluation, if any.
@@ -223,6 +225,8 @@ def train_and_evaluate(
                 if is_stop and done < total:
                     distribution.wait_for_all(strategy)
                     raise TrainingInterrupted(f"stopped as asked, at step {done} of {total}; repeat the command to go on")
+                if is_evaluation and goes_on is not None and not goes_on(done / steps_per_epoch, final):
+                    break
     except tf.errors.InvalidArgumentError as error:
         splits = ["train"] if config.evaluation_split is None else [config.evaluation_split, "train"]
         raise next(filter(None, map(data.diagnose, splits)), error) from error
