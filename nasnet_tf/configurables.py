@@ -9,9 +9,11 @@ import keras_tuner
 import tensorflow as tf
 
 from nasnet_tf import data
-from nasnet_tf.genotype import SearchSpace, parse_genotype
+from nasnet_tf.errors import InputError
+from nasnet_tf.genotype import SearchSpace, genotype_hash, parse_genotype
 from nasnet_tf.models.network import NetworkConfig, build_network
-from nasnet_tf.nas import engines, search, strategies
+from nasnet_tf.nas import engines, ray_engine, retraining, search, strategies
+from nasnet_tf.nas.early_stopping import Bar, EarlyStopping
 from nasnet_tf.nas.evaluator import evaluate_genotype
 from nasnet_tf.nas.journal import Trial
 from nasnet_tf.serving.hub import load_features
@@ -34,6 +36,8 @@ for _configurable in (
     strategies.PPOSearch,
     strategies.RandomSearch,
     engines.LocalPool,
+    ray_engine.RayTasks,
+    EarlyStopping,
 ):
     gin.external_configurable(_configurable, module="nasnet_tf")
 for _optimizer in ("Adam", "AdamW", "Lion", "Nadam", "SGD"):
@@ -44,7 +48,8 @@ ORACLES = tuple(
 _SET_BY_TUNE = ["objective", "hyperparameters", "seed", "max_consecutive_failed_trials"]
 for _oracle in ORACLES:
     gin.external_configurable(_oracle, module="keras_tuner.oracles", denylist=_SET_BY_TUNE)
-evaluate_configured = gin.external_configurable(evaluate_genotype, module="nasnet_tf")
+evaluate_configured = gin.external_configurable(evaluate_genotype, module="nasnet_tf", denylist=["genotype", "bars", "workdir"])
+RETRAIN_SCOPE = "retrain"
 
 
 @gin.configurable(module="nasnet_tf", denylist=["workdir"])
@@ -76,14 +81,37 @@ def train(
 
 @gin.configurable("search", module="nasnet_tf", denylist=["workdir", "config_text", "identity"])
 def run_search(
-    workdir: pathlib.Path, config_text: str, identity: dict, space: SearchSpace, strategy, engine, num_trials: int
-) -> list[Trial]:
-    """Searches; arguments as in nasnet_tf.nas.search.search.
+    workdir: pathlib.Path,
+    config_text: str,
+    identity: dict,
+    space: SearchSpace,
+    strategy,
+    engine,
+    num_trials: int,
+    early_stopping: EarlyStopping | None = None,
+    retrain_top: int = 0,
+) -> tuple[list[Trial], tuple[Trial, dict] | None]:
+    """Searches, and retrains the best; arguments as in nasnet_tf.nas.search.search and nasnet_tf.nas.retraining.retrain_top.
 
-    strategy: (space) -> strategy; config_text: the gin configuration that children evaluate genotypes with.
+    strategy: (space) -> strategy; config_text: the gin configuration that children evaluate genotypes with; retrain_top: how many of the
+    best to retrain, with the bindings of the gin scope `retrain` where they differ.
+
+    Returns:
+      All trials of the search, and what retrain_top returns, None for 0.
     """
-    task = ChildTask(config_text, workdir / "children.log")
-    return search.search(workdir, space, strategy(space), engine, task, num_trials, identity)
+    if not (isinstance(retrain_top, int) and retrain_top >= 0):
+        raise InputError(f"search.retrain_top: expected an integer of 0 or more, got {retrain_top!r}")
+    workdir = workdir.absolute()  # children on other machines have other current folders
+    log = workdir / "children.log"
+    trials = search.search(
+        workdir, space, strategy(space), engine, ChildTask(config_text, log), num_trials, identity["search"], early_stopping
+    )
+    if not retrain_top:
+        return trials, None
+    with gin.config_scope(RETRAIN_SCOPE):
+        task = ChildTask(config_text, log, RETRAIN_SCOPE, workdir)
+        measure = retraining.measure_on_test
+        return trials, retraining.retrain_top(workdir, space, trials, retrain_top, engine, task, measure, identity["retrain"])
 
 
 @gin.configurable("tune", module="nasnet_tf", denylist=["workdir", "bindings"])
@@ -102,17 +130,24 @@ def train_bound(workdir: pathlib.Path, bindings: dict[str, str]) -> float:
 
 
 class ChildTask:
-    """What runs in a child process: textproto -> outcome, configured by the text of the searching process' configuration.
+    """What runs in a child process: (textproto, bars) -> outcome, configured by the text of the searching process' configuration.
 
-    log: file that gets what the child and its libraries write to standard error; None to leave it where it goes.
+    Args:
+      config_text: as cli.parse_gin returns it.
+      log: file that gets what the child and its libraries write to standard error; None to leave it where it goes.
+      scope: of gin, whose bindings count before the others; "" for none.
+      retrain_workdir: of the search, to keep the training in its folder for the architecture; None to keep nothing.
     """
 
-    def __init__(self, config_text: str, log: pathlib.Path | None = None):
-        self._config_text, self._log = config_text, log
+    def __init__(self, config_text: str, log: pathlib.Path | None = None, scope: str = "", retrain_workdir: pathlib.Path | None = None):
+        self._config_text, self._log, self._scope, self._retrain_workdir = config_text, log, scope, retrain_workdir
 
-    def __call__(self, genotype_text: str) -> dict:
+    def __call__(self, genotype_text: str, bars: list[Bar] | None = None) -> dict:
         if self._log is not None:
             os.dup2(os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644), 2)
         gin.clear_config()
         gin.parse_config(self._config_text)
-        return evaluate_configured(parse_genotype(genotype_text))
+        genotype = parse_genotype(genotype_text)
+        folder = self._retrain_workdir and retraining.trained_folder(self._retrain_workdir, genotype_hash(genotype))
+        with gin.config_scope(self._scope or None):
+            return evaluate_configured(genotype, bars=bars, workdir=folder)

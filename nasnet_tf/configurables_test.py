@@ -9,10 +9,11 @@ import pytest
 import tensorflow as tf
 
 from nasnet_tf import cli, configurables
-from nasnet_tf.genotype import format_genotype
+from nasnet_tf.genotype import format_genotype, genotype_hash
 from nasnet_tf.models.network import NetworkConfig, build_network
 from nasnet_tf.models.zoo import ZOO, canonical_name
-from nasnet_tf.nas import evaluator, search
+from nasnet_tf.nas import evaluator, retraining, search
+from nasnet_tf.nas.early_stopping import Bar
 from nasnet_tf.serving.convert_weights import save_weights
 from nasnet_tf.testing import TINY_TEXT, tiny_genotype
 from nasnet_tf.training import loop
@@ -68,7 +69,7 @@ def test_every_binding_is_used(recipe, tmp_path, monkeypatch):
         raise Enough
 
     def begin_search(workdir, space, strategy, engine, *others):
-        engine().close()
+        seen["engine"] = engine
         seen["genotype"] = space.decode(strategy.propose().decisions)
 
     monkeypatch.setattr(loop, "train_and_evaluate", begin_training)
@@ -77,9 +78,12 @@ def test_every_binding_is_used(recipe, tmp_path, monkeypatch):
     monkeypatch.setattr(configurables, "train_bound", begin_trial)
     shipped = parse(recipe, **({"ImageData__source": "digits"} if recipe == "finetune.gin" else {}))
     if "search.space" in shipped:
-        configurables.run_search(tmp_path, "", {})
-        with pytest.raises(Enough):
-            configurables.evaluate_configured(seen["genotype"])
+        configurables.run_search(tmp_path, "", {"search": {}, "retrain": {}})
+        for scope in (None, configurables.RETRAIN_SCOPE):
+            with gin.config_scope(scope):
+                seen["engine"]().close()
+                with pytest.raises(Enough):
+                    configurables.evaluate_configured(seen["genotype"])
     else:
         if "tune.oracle" in shipped:
             with pytest.raises(Enough):
@@ -207,12 +211,25 @@ def test_training_step(recipe, folder, tmp_path):
     assert (tmp_path / "run" / "checkpoints" / "last-1.index").exists()
 
 
-def test_child_task_is_configured_by_text(folder):
+def test_child_task_is_configured_by_text(folder, tmp_path):
     small = SMALL | {"NetworkConfig__filters": 4, "ImageData__source": f"folder:{folder}", "ImageData__validation_examples": 4}
+    small |= {"TrainingConfig__epochs": 2.0, "TrainingConfig__evaluate_every_epochs": 1.0}
     parse("cifar10_search.gin", **small)
+    gin.parse_config(
+        ["retrain/NetworkConfig.cells_per_stack = 1", "retrain/NetworkConfig.filters = 6", "retrain/TrainingConfig.epochs = 1"]
+    )
     text = gin.config_str()
     assert "include" not in text
     gin.clear_config()
-    outcome = configurables.ChildTask(text)(format_genotype(tiny_genotype()))
+    genotype = tiny_genotype()
+    outcome = configurables.ChildTask(text)(format_genotype(genotype))
     assert 0 <= outcome["reward"] <= 1
-    assert outcome["metrics"]["parameters"] > 0
+    assert len(outcome["metrics"]["curve"]) == 2
+    assert outcome["metrics"]["curve"][-1] == pytest.approx(outcome["reward"], abs=1e-6)
+    hopeless = configurables.ChildTask(text)(format_genotype(genotype), [Bar(least=1.1, slope=0.0, intercept=0.25)])
+    assert hopeless["reward"] == 0.25
+    assert (hopeless["metrics"]["stopped_epoch"], hopeless["metrics"]["curve"]) == (1.0, outcome["metrics"]["curve"][:1])
+    retrained = configurables.ChildTask(text, None, configurables.RETRAIN_SCOPE, tmp_path)(format_genotype(genotype))
+    assert retrained["metrics"]["parameters"] > outcome["metrics"]["parameters"]
+    kept = retraining.trained_folder(tmp_path, genotype_hash(genotype))
+    assert retraining.measure_on_test(kept)["examples"] == 4

@@ -5,30 +5,44 @@ Repeating the command continues a search that was stopped or killed.
 
 import pathlib
 
+from absl import flags
+
 from nasnet_tf import cli
 
 # May change between two runs of one search: how long it goes on, and where its children run.
-_NOT_IDENTITY = ("search.num_trials", "search.engine", "LocalPool.")
+_NOT_IDENTITY = ("search.num_trials", "search.engine", "search.retrain_top", "LocalPool.", "RayTasks.")
 
 
 def main(arguments: list[str]) -> None:
     """Runs the search of a recipe."""
+    if cli.FLAGS.retrain_top is not None:
+        cli.FLAGS.gin_param.append(f"search.retrain_top = {cli.FLAGS.retrain_top}")
     config_text = cli.parse_gin()
     from nasnet_tf import configurables
+    from nasnet_tf.nas.retraining import FOLDER, WINNER_NAME
     from nasnet_tf.nas.search import BEST_NAME
 
     workdir = pathlib.Path(cli.FLAGS.workdir)
-    identity = {name: value for name, value in cli.bindings(config_text).items() if not name.startswith(_NOT_IDENTITY)}
-    trials = configurables.run_search(workdir, config_text, identity)
+    scope = f"{configurables.RETRAIN_SCOPE}/"
+    lasting = {name: value for name, value in cli.bindings(config_text).items() if not name.removeprefix(scope).startswith(_NOT_IDENTITY)}
+    identity = {"search": {name: value for name, value in lasting.items() if not name.startswith(scope)}, "retrain": lasting}
+    trials, retrained = configurables.run_search(workdir, config_text, identity)
     cli.write_operative_config(workdir)
     finished = [trial for trial in trials if trial.status == "finished"]
     print(f"{len(trials)} trials, {len(finished)} rewarded")
     if finished:
         best = max(finished, key=lambda trial: (trial.reward, -trial.number))
         print(f"best: trial {best.number}, validation accuracy {best.reward:.4f}, {workdir / BEST_NAME}")
+    if retrained:
+        winner, test = retrained
+        accuracies = f"validation accuracy {winner.reward:.4f}, test accuracy {test['accuracy']:.4f} on {test['examples']} examples"
+        print(f"winner after retraining: {accuracies}, {workdir / FOLDER / WINNER_NAME}")
 
 
 if __name__ == "__main__":
     cli.define_gin_flags()
     cli.define_workdir_flag("Keeps the journal of the search and its best cells.")
+    flags.DEFINE_integer(
+        "retrain_top", None, "How many of the best cells to retrain; before the binding search.retrain_top.", lower_bound=0
+    )
     cli.run(main)

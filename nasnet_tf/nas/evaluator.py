@@ -1,37 +1,73 @@
 """genotype -> reward, by training a small child network (paper section 3.1)."""
 
 import dataclasses
+import pathlib
+from collections.abc import Sequence
 
 import keras
 
 from nasnet_tf.data import ImageData
+from nasnet_tf.errors import InputError
 from nasnet_tf.genotype import Genotype
 from nasnet_tf.models.costs import count_costs
 from nasnet_tf.models.network import NetworkConfig, build_network
+from nasnet_tf.nas.early_stopping import Bar
+from nasnet_tf.training.evaluate import Evaluation
 from nasnet_tf.training.loop import TrainingConfig, TrainingDiverged, train_and_evaluate
 
 
 def evaluate_genotype(
-    genotype: Genotype, network: NetworkConfig, data: ImageData, optimizer, learning_rate, training: TrainingConfig
+    genotype: Genotype,
+    network: NetworkConfig,
+    data: ImageData,
+    optimizer,
+    learning_rate,
+    training: TrainingConfig,
+    bars: Sequence[Bar] | None = None,
+    workdir: pathlib.Path | None = None,
 ) -> dict:
     """Trains a child from scratch and measures it on the held-out validation examples.
 
+    Args:
+      bars: what it must have reached after each of its evaluations, not to be stopped; None without early stopping.
+      workdir: keeps checkpoints and metrics, to go on from if the child is killed; None keeps nothing.
+
     Returns:
-      {"reward": validation accuracy in [0, 1], "metrics": {...}}, or {"infeasible": reason} where the loss did not stay finite.
+      {"reward": validation accuracy in [0, 1], or what is predicted of it, "metrics": {...}}, the latter with "curve", the accuracies
+      after all evaluations, and of a child that was stopped "stopped_epoch"; or {"infeasible": reason} where the loss did not stay finite.
     """
+
+    if bars is not None and training.evaluate_every_epochs >= training.epochs:
+        raise InputError(
+            "early stopping needs evaluations on the way: expected TrainingConfig.evaluate_every_epochs below the "
+            f"{training.epochs} epochs, got {training.evaluate_every_epochs}"
+        )
+    curve, stopped = [], {}
+
+    def goes_on(epoch: float, evaluation: Evaluation) -> bool:
+        curve.append(round(evaluation.accuracy, 6))
+        bar = bars[len(curve) - 1] if bars and len(curve) <= len(bars) else None
+        if bar is None or evaluation.accuracy >= bar.least:
+            return True
+        stopped.update(stopped_epoch=round(epoch, 3), predicted=bar.predict(evaluation.accuracy))
+        return False
 
     def build(num_classes: int, image_size: int) -> keras.Model:
         return build_network(genotype, network, num_classes, image_size)
 
     try:
-        model, evaluation = train_and_evaluate(build, data, optimizer, learning_rate, training, show_progress=False)
+        model, evaluation = train_and_evaluate(
+            build, data, optimizer, learning_rate, training, workdir, show_progress=False, goes_on=goes_on
+        )
     except TrainingDiverged as error:
         return {"infeasible": str(error)}
     costs = count_costs(model)
     return {
-        "reward": evaluation.accuracy,
+        "reward": stopped.pop("predicted", evaluation.accuracy),
         "metrics": {
             "loss": evaluation.loss,
+            "curve": curve,
+            **stopped,
             "epochs": training.epochs,
             "parameters": costs.trainable_parameters,
             "mult_adds": costs.mult_adds,

@@ -14,15 +14,19 @@ A trial of an architecture that was rewarded before is finished with "reused_fro
 
 import dataclasses
 import fcntl
+import functools
+import hashlib
 import json
 import os
 import pathlib
 import time
+from collections.abc import Iterable, Iterator
 
 from nasnet_tf.errors import InputError
 from nasnet_tf.genotype import Genotype, parse_genotype
 
 NAME = "journal.jsonl"
+_OUTCOMES = ("finished", "failed", "infeasible")
 
 
 @dataclasses.dataclass
@@ -30,19 +34,23 @@ class Trial:
     """One proposed architecture and what became of it.
 
     Attributes:
+      text: the genotype as a textproto.
       status: "running" (or to be run again), "finished", "failed" (an execution failed; final if no more are allowed), "infeasible".
       reward: validation accuracy in [0, 1], of finished trials.
       seconds: spent on all its executions.
       metrics: what the evaluator reported besides: parameters, mult_adds, ...
       reason: of the last failure.
       attempts: executions that ended.
+      proposed_time, finished_time: unix seconds; the latter of the last outcome, None before the first.
+      reused_from: the trial of the same architecture whose reward this one got, if there is one.
     """
 
     number: int
-    genotype: Genotype
+    text: str
     hash: str
     decisions: tuple[int, ...]
     log_probs: tuple[float, ...]
+    proposed_time: float
     status: str = "running"
     reward: float | None = None
     seconds: float = 0.0
@@ -50,10 +58,39 @@ class Trial:
     reason: str = ""
     attempts: int = 0
     finished_time: float | None = None
+    reused_from: int | None = None
+
+    @functools.cached_property
+    def genotype(self) -> Genotype:
+        """The architecture; parsed when it is asked for, for a search of 20,000 trials needs few of them."""
+        return parse_genotype(self.text, f"journal, trial {self.number}")
+
+    @property
+    def is_rewarded_or_infeasible(self) -> bool:
+        """Nothing that comes later changes it."""
+        return self.status in ("finished", "infeasible")
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One event of the file.
+
+    Attributes:
+      line: its number, from 1.
+      event: the JSON object.
+      digest: SHA-256 of the file up to its end, hexadecimal.
+    """
+
+    line: int
+    event: dict
+    digest: str
 
 
 class Journal:
     """The one writer of a work folder's journal; holds its lock until closed.
+
+    Attributes:
+      num_rows: events in the file.
 
     Raises:
       InputError: another process writes it, it belongs to another search, or it is damaged before its last line.
@@ -61,25 +98,38 @@ class Journal:
 
     def __init__(self, workdir: pathlib.Path, identity: dict):
         workdir.mkdir(parents=True, exist_ok=True)
-        path = workdir / NAME
+        self._path = workdir / NAME
         # Opened without truncating: the file is locked first and read afterwards.
-        self._file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644), "r+b", buffering=0)
+        self._file = os.fdopen(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644), "r+b", buffering=0)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             self._file.close()
             raise InputError(f"{workdir}: another search is running in this work folder") from error
         try:
-            self.events, size = _parse(self._file.read(), path)
-            self._file.truncate(size)  # a line that a kill cut short was never acted on
+            content = self._file.read()
+            whole = _whole_size(content)
+            self._file.truncate(whole)  # a line that a kill cut short was never acted on
+            self._hash = hashlib.sha256(content[:whole])
+            self.num_rows = content.count(b"\n", 0, whole)
             identity = json.loads(json.dumps(identity))
-            if self.events:
-                _check_identity(self.events[0]["identity"], identity, workdir)
-            else:
+            first = next(self.rows(), None)
+            if first is None:
                 self.append("search", identity=identity)
+            else:
+                _check_identity(first.event["identity"], identity, workdir)
         except BaseException:
             self.close()
             raise
+
+    def rows(self) -> Iterator[Row]:
+        """All events in the file, from the first."""
+        return _rows(self._path)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the whole file."""
+        return self._hash.hexdigest()
 
     def append(self, event: str, **values) -> dict:
         """Writes one event and waits until it is on disk."""
@@ -89,7 +139,8 @@ class Journal:
         if written != len(line):
             raise OSError(f"the journal took {written} of {len(line)} bytes: is the disk full?")
         os.fsync(self._file.fileno())
-        self.events.append(row)
+        self._hash.update(line)
+        self.num_rows += 1
         return row
 
     def close(self) -> None:
@@ -97,24 +148,40 @@ class Journal:
         self._file.close()
 
 
-def _parse(content: bytes, path: pathlib.Path) -> tuple[list[dict], int]:
-    """The events, and the size of the part that is whole."""
-    events, size = [], 0
-    lines = content.splitlines(keepends=True)
-    for number, line in enumerate(lines, 1):
-        try:
-            event = json.loads(line)
-            if not line.endswith(b"\n") or "event" not in event:
-                raise ValueError("not a whole event")
-        except ValueError as error:
-            if number == len(lines):
-                break
-            raise InputError(f"{path}: line {number} is damaged ({error}); every line but the last must be a JSON object") from error
-        events.append(event)
-        size += len(line)
-    if events and events[0]["event"] != "search":
-        raise InputError(f"{path}: the first line must be the event 'search', got {events[0]['event']!r}")
-    return events, size
+def _whole_size(content: bytes) -> int:
+    """Bytes up to the end of the last whole line; a last line that is no event counts as cut short too."""
+    last = content[content.rfind(b"\n", 0, len(content) - 1) + 1 :]
+    return len(content) if last.endswith(b"\n") and _event(last) is not None else len(content) - len(last)
+
+
+def _event(line: bytes) -> dict | None:
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) and "event" in event else None
+
+
+def _rows(path: pathlib.Path) -> Iterator[Row]:
+    """The events of a file; a last line that is cut short, or is being written, is left out."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        upcoming = iter(file)
+        line, number = next(upcoming, None), 1
+        while line is not None:
+            following = next(upcoming, None)
+            event = _event(line) if line.endswith(b"\n") else None
+            if event is None:
+                if following is None:
+                    return
+                raise InputError(f"{path}: line {number} is damaged; every line but the last must be a JSON object with an event")
+            if (event["event"] == "search") != (number == 1):
+                raise InputError(
+                    f"{path}: line {number}: expected the event 'search' in the first line and nowhere else, got {event['event']!r}"
+                )
+            digest.update(line)
+            yield Row(number, event, digest.hexdigest())
+            line, number = following, number + 1
 
 
 def _check_identity(old: dict, new: dict, workdir: pathlib.Path) -> None:
@@ -123,40 +190,75 @@ def _check_identity(old: dict, new: dict, workdir: pathlib.Path) -> None:
             raise InputError(f"{workdir}: holds another search: {key} was {old.get(key)!r}, is {new.get(key)!r}; use another work folder")
 
 
-def apply_event(trials: list[Trial], row: dict) -> None:
-    """Brings the list of trials up to date with one event."""
-    if row["event"] == "search":
-        return
-    if row["event"] == "proposed":
-        genotype = parse_genotype(row["genotype"], f"journal, trial {row['trial']}")
-        trials.append(Trial(row["trial"], genotype, row["hash"], tuple(row["decisions"]), tuple(row["log_probs"])))
-        return
-    trial = trials[row["trial"]]
-    trial.status, trial.attempts, trial.finished_time = row["event"], row["attempt"], row["time"]
-    trial.seconds += row["seconds"]
-    trial.reason = row.get("reason", "")
-    trial.reward = row.get("reward")
-    trial.metrics = row.get("metrics", {})
+def apply_event(trials: list[Trial], event: dict) -> bool:
+    """Brings the list of trials up to date with one event.
+
+    Returns:
+      Whether it changed anything: an event that says again what is known, as in a file with a line twice, does not.
+
+    Raises:
+      InputError: the event does not fit the trials: it lacks something, or lines before it are missing.
+    """
+    if event["event"] == "search":
+        return True
+    try:
+        number, kind = event["trial"], event["event"]
+        if kind == "proposed":
+            trial = Trial(
+                number, event["genotype"], event["hash"], tuple(event["decisions"]), tuple(event["log_probs"]), proposed_time=event["time"]
+            )
+            if number < len(trials) and trials[number].decisions == trial.decisions and trials[number].log_probs == trial.log_probs:
+                return False
+            if number != len(trials):
+                raise InputError(f"proposes trial {number}, expected trial {len(trials)}")
+            trials.append(trial)
+            return True
+        if kind not in _OUTCOMES:
+            raise InputError(f"unknown event {kind!r}; expected proposed, {', '.join(_OUTCOMES)}")
+        if number not in range(len(trials)):
+            raise InputError(f"{kind} trial {number}, which has not been proposed")
+        trial = trials[number]
+        if trial.is_rewarded_or_infeasible or event["attempt"] <= trial.attempts:
+            return False
+        if event["attempt"] != trial.attempts + 1:
+            raise InputError(f"attempt {event['attempt']} of trial {number}, expected {trial.attempts + 1}")
+        seconds, reward = trial.seconds + event["seconds"], event["reward"] if kind == "finished" else None
+        trial.seconds, trial.reward = seconds, reward
+        trial.status, trial.attempts, trial.finished_time = kind, event["attempt"], event["time"]
+        trial.reason, trial.metrics = event.get("reason", ""), event.get("metrics", {})
+        trial.reused_from = event.get("reused_from")
+        return True
+    except KeyError as error:
+        raise InputError(f"lacks {error}") from error
+    except TypeError as error:
+        raise InputError(f"has a value of a wrong type ({error})") from error
 
 
-def _read(workdir: pathlib.Path) -> list[dict]:
+def located(path: pathlib.Path, row: Row, error: InputError) -> InputError:
+    """The error, with the place of the line it is about."""
+    return InputError(f"{path}: line {row.line}: {error}")
+
+
+def _read(workdir: pathlib.Path) -> Iterable[Row]:
     path = workdir / NAME
     if not path.is_file():
         raise InputError(f"{workdir}: holds no search; expected a file {NAME} there")
-    events, _ = _parse(path.read_bytes(), path)
-    if not events:
-        raise InputError(f"{path}: is empty")
-    return events
+    return _rows(path)
 
 
 def read_trials(workdir: pathlib.Path) -> list[Trial]:
     """All trials of a work folder, in the order they were proposed; reading disturbs no running search."""
     trials: list[Trial] = []
     for row in _read(workdir):
-        apply_event(trials, row)
+        try:
+            apply_event(trials, row.event)
+        except InputError as error:
+            raise located(workdir / NAME, row, error) from error
     return trials
 
 
 def read_identity(workdir: pathlib.Path) -> dict:
     """What the first line says the search is."""
-    return _read(workdir)[0]["identity"]
+    for row in _read(workdir):
+        return row.event["identity"]
+    raise InputError(f"{workdir / NAME}: is empty")

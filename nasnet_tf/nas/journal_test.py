@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 
 import pytest
 
@@ -119,3 +120,148 @@ def test_a_line_cut_short_is_removed_before_the_next_is_written(tmp_path):
     journal.append("failed", trial=0)
     journal.close()
     assert [json.loads(line)["event"] for line in (tmp_path / NAME).read_text().splitlines()] == ["search", "proposed", "failed"]
+
+
+def play(book, until):
+    """Answers every trial in turn by a reward of its decisions."""
+    for trial in book.unfinished():
+        book.record(finished(trial.number, sum(trial.decisions) / 100))
+    while len(book.trials) < until:
+        trial = book.propose()
+        if trial.status == "running":
+            book.record(finished(trial.number, sum(trial.decisions) / 100))
+
+
+def content_of(book):
+    return [(trial.decisions, trial.log_probs, trial.status, trial.reward) for trial in book.trials]
+
+
+@pytest.fixture
+def frequent_snapshots(monkeypatch):
+    monkeypatch.setattr(ledger, "_SNAPSHOT_EVERY_ROWS", 16)
+
+
+@pytest.fixture
+def searched(tmp_path, frequent_snapshots):
+    """A folder with 45 trials; its path and what its trials are after 70."""
+    folder = tmp_path / "searched"
+    book = open_ledger(folder, PPOSearch(SPACE, seed=1, minibatch=8))
+    play(book, 45)
+    book.close()
+    twin = tmp_path / "undisturbed"
+    shutil.copytree(folder, twin)
+    book = open_ledger(twin, PPOSearch(SPACE, seed=1, minibatch=8))
+    play(book, 70)
+    book.close()
+    return folder, content_of(book)
+
+
+def test_a_snapshot_stands_for_the_replay(searched, monkeypatch):
+    folder, expected = searched
+    assert len(list(folder.glob("strategy-*.snapshot"))) == 2
+    strategy = PPOSearch(SPACE, seed=1, minibatch=8)
+    calls = []
+    propose = strategy.propose
+    monkeypatch.setattr(strategy, "propose", lambda: calls.append(1) or propose())
+    book = open_ledger(folder, strategy)
+    assert len(calls) < 16  # of the 45
+    play(book, 70)
+    book.close()
+    assert content_of(book) == expected
+
+
+@pytest.mark.parametrize("damage", [b"", b"not json", b'{"rows": 80}\n', None], ids=["empty", "garbage", "no digest", "a bit"])
+@pytest.mark.parametrize("which", [[-1], [0, 1]], ids=["newest", "all"])
+def test_damaged_snapshots_are_passed_over(searched, damage, which, capsys):
+    folder, expected = searched
+    paths = sorted(folder.glob("strategy-*.snapshot"))
+    for index in which:
+        content = paths[index].read_bytes()
+        paths[index].write_bytes(content[:-9] + bytes([content[-9] ^ 1]) + content[-8:] if damage is None else damage)
+    book = open_ledger(folder, PPOSearch(SPACE, seed=1, minibatch=8))
+    assert capsys.readouterr().out.count("damaged; passed over") == len(which)
+    play(book, 70)
+    book.close()
+    assert content_of(book) == expected
+
+
+def test_a_snapshot_of_another_journal_is_passed_over(searched, capsys):
+    folder, _ = searched
+    lines = (folder / NAME).read_bytes().splitlines(keepends=True)
+    (folder / NAME).write_bytes(b"".join(lines[:40]))  # shorter than both snapshots saw it
+    book = open_ledger(folder, PPOSearch(SPACE, seed=1, minibatch=8))
+    book.close()
+    assert capsys.readouterr().out.count("belongs to another journal") == 2
+    assert len(book.trials) == 20
+
+
+def lines_of_small_search(folder):
+    book = open_ledger(folder)
+    play(book, 3)
+    book.close()
+    return (folder / NAME).read_bytes().splitlines(keepends=True)  # search, then proposed and finished of 0, 1, 2
+
+
+def test_lines_twice_are_ignored(tmp_path, capsys):
+    lines = lines_of_small_search(tmp_path)
+    (tmp_path / NAME).write_bytes(b"".join([*lines[:4], *lines[1:5], *lines[5:]]))
+    book = open_ledger(tmp_path)
+    book.close()
+    assert content_of(book) == [(t.decisions, t.log_probs, "finished", sum(t.decisions) / 100) for t in read_trials(tmp_path)]
+    assert len(book.trials) == 3
+    assert capsys.readouterr().out.count("repeats what is known; ignored") == 3
+
+
+@pytest.mark.parametrize(
+    ("order", "message"),
+    [
+        ([0, 2, 1, 3, 4, 5, 6], "line 2: finished trial 0, which has not been proposed"),
+        ([0, 1, 2, 5, 3, 4, 6], "line 4: proposes trial 2, expected trial 1"),
+        ([1, 0, 2, 3, 4, 5, 6], "line 1: expected the event 'search' in the first line"),
+        ([0, 1, 2, 3, 0, 5, 6], "line 5: expected the event 'search' in the first line and nowhere else"),
+    ],
+)
+def test_lines_in_an_impossible_order_are_refused(tmp_path, order, message):
+    lines = lines_of_small_search(tmp_path)
+    (tmp_path / NAME).write_bytes(b"".join(lines[place] for place in order))
+    for read in (open_ledger, read_trials):
+        with pytest.raises(InputError, match=message):
+            read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"decisions": None}, "line 4: has a value of a wrong type"),
+        ({"event": "won"}, "line 4: unknown event 'won'"),
+        ({"trial": "one"}, "line 4: "),
+    ],
+)
+def test_lines_with_wrong_values_are_refused(tmp_path, change, message):
+    lines = lines_of_small_search(tmp_path)
+    lines[3] = json.dumps(json.loads(lines[3]) | change).encode() + b"\n"
+    (tmp_path / NAME).write_bytes(b"".join(lines))
+    with pytest.raises(InputError, match=message):
+        open_ledger(tmp_path)
+
+
+def test_numbers_that_json_does_not_have_cost_no_reward(tmp_path):
+    book = open_ledger(tmp_path)
+    book.propose()
+    book.record(engines.Outcome(0, 1.0, value={"reward": 0.5, "metrics": {"loss": float("nan"), "parameters": 7}}))
+    book.close()
+    assert read_trials(tmp_path)[0].metrics == {"loss": None, "parameters": 7}
+
+
+def test_an_infeasible_architecture_is_not_tried_again(tmp_path):
+    class Same(RandomSearch):
+        def propose(self):
+            self._random.seed(1)
+            return super().propose()
+
+    book = open_ledger(tmp_path, Same(SPACE, seed=1))
+    book.propose()
+    book.record(engines.Outcome(0, 1.0, value={"infeasible": "the loss is nan"}))
+    twin = book.propose()
+    book.close()
+    assert (twin.status, twin.reason, twin.reused_from, book.num_ended) == ("infeasible", "the loss is nan", 0, 2)

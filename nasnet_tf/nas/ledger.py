@@ -1,19 +1,23 @@
 """The ledger: which trials there are, what they earned, which must run again. It alone speaks to the strategy and writes the journal.
 
-A strategy's state is a pure function of the calls made to it, and the journal has them all in their order. So a restart repeats exactly
-these calls, checks that every proposal comes out as it was, and thereby restores the strategy with no state file of its own.
+A strategy is a pure function of the calls made to it, and the journal has them all in their order. So a restart repeats them, checks
+that every proposal comes out as it was, and thereby restores the strategy. Snapshots only shorten that.
 """
 
+import collections
 import math
 import pathlib
 
 from nasnet_tf.errors import InputError
 from nasnet_tf.genotype import SearchSpace, format_genotype, genotype_hash
 from nasnet_tf.nas.engines import Outcome
-from nasnet_tf.nas.journal import Journal, Trial, apply_event
+from nasnet_tf.nas.journal import NAME, Journal, Trial, apply_event, located
+from nasnet_tf.nas.snapshots import read_snapshots, write_snapshot
 from nasnet_tf.nas.strategies import Proposal
 
 MAX_ATTEMPTS = 3
+_SNAPSHOT_EVERY_ROWS = 1000
+_NUM_PEERS = 200
 
 
 class Ledger:
@@ -24,16 +28,27 @@ class Ledger:
       space: decodes decisions.
       strategy: propose() and feedback(proposal, reward), in the state its constructor left it in.
       identity: what makes this search this search and no other; JSON.
+
+    Attributes:
+      workdir: as given.
+      trials: all of them, by number.
+      num_restored: events that were in the journal.
+      num_ended: trials that will not run (again).
+      best: the finished trial of the highest reward, of several that of the lowest number; None before the first.
+      peers: the latest finished trials that were trained themselves, for early stopping.
     """
 
     def __init__(self, workdir: pathlib.Path, space: SearchSpace, strategy, identity: dict):
-        self._space, self._strategy = space, strategy
+        self.workdir, self._space, self._strategy = workdir, space, strategy
         self.trials: list[Trial] = []
+        self.num_ended = 0
+        self.best: Trial | None = None
+        self.peers: collections.deque[Trial] = collections.deque(maxlen=_NUM_PEERS)
+        self._known: dict[str, Trial] = {}  # by hash, the first trial of each architecture that was rewarded or infeasible
         self._journal = Journal(workdir, identity)
-        self.num_restored = len(self._journal.events) - 1
+        self.num_restored = self._journal.num_rows - 1
         try:
-            for row in self._journal.events:
-                self._replay(row)
+            self._restore()
         except BaseException:
             self.close()
             raise
@@ -42,69 +57,118 @@ class Ledger:
         """Releases the work folder."""
         self._journal.close()
 
-    def _replay(self, row: dict) -> None:
-        if row["event"] == "proposed":
-            proposal = self._strategy.propose()
-            if proposal.decisions != tuple(row["decisions"]) or proposal.log_probs != tuple(row["log_probs"]):
-                raise InputError(
-                    f"the journal's trial {row['trial']} is not what this search would have proposed: it was written by another version or "
-                    "on a machine with other arithmetic; continue there, or use another work folder"
-                )
-        apply_event(self.trials, row)
-        if row["event"] == "finished":
-            self._strategy.feedback(_proposal(self.trials[row["trial"]]), row["reward"])
+    def _restore(self) -> None:
+        known_rows = self._restore_snapshot()
+        for row in self._journal.rows():
+            try:
+                num_trials = len(self.trials)
+                if not self._apply(row.event, is_new=row.line > known_rows):
+                    print(f"{self.workdir / NAME}: line {row.line} repeats what is known; ignored")
+                elif len(self.trials) > num_trials and row.line > known_rows:
+                    self._check_proposal(self.trials[-1])
+            except InputError as error:
+                raise located(self.workdir / NAME, row, error) from error
 
-    def _write(self, event: str, trial: Trial, **values) -> None:
-        apply_event(self.trials, self._journal.append(event, trial=trial.number, attempt=trial.attempts + 1, **values))
-        if event == "finished":
-            self._strategy.feedback(_proposal(trial), trial.reward)
+    def _restore_snapshot(self) -> int:
+        """Brings the strategy to the newest state that fits the journal; returns after how many of its lines that was."""
+        snapshots = list(read_snapshots(self.workdir))
+        wanted = {rows for _, rows, _, _ in snapshots}
+        digests = {row.line: row.digest for row in self._journal.rows() if row.line in wanted} if wanted else {}
+        for path, rows, digest, state in snapshots:
+            if digests.get(rows) != digest:
+                print(f"{path}: belongs to another journal; passed over")
+                continue
+            try:
+                self._strategy.restore(state)
+                return rows
+            except InputError as error:
+                print(f"{path}: {error}; passed over")
+        return 0
+
+    def _check_proposal(self, trial: Trial) -> None:
+        proposal = self._strategy.propose()
+        if (proposal.decisions, proposal.log_probs) != (trial.decisions, trial.log_probs):
+            raise InputError(
+                f"trial {trial.number} is not what this search would have proposed: the journal was written by another version, "
+                "on a machine with other arithmetic, or changed; continue there, or use another work folder"
+            )
+
+    def _apply(self, event: dict, is_new: bool = True) -> bool:
+        """Takes in one event; what is new since the strategy's state reaches the strategy."""
+        if not apply_event(self.trials, event):
+            return False
+        if event["event"] in ("search", "proposed"):
+            return True
+        trial = self.trials[event["trial"]]
+        if trial.status != "failed" or trial.attempts >= MAX_ATTEMPTS:
+            self.num_ended += 1
+        if trial.is_rewarded_or_infeasible:
+            self._known.setdefault(trial.hash, trial)
+        if trial.status == "finished":
+            if self.best is None or (trial.reward, -trial.number) > (self.best.reward, -self.best.number):
+                self.best = trial
+            if trial.reused_from is None:
+                self.peers.append(trial)
+            if is_new:
+                self._strategy.feedback(Proposal(trial.decisions, trial.log_probs), trial.reward)
+        return True
+
+    def _write(self, event: str, **values) -> None:
+        self._apply(self._journal.append(event, **values))
+        if self._journal.num_rows % _SNAPSHOT_EVERY_ROWS == 0:
+            write_snapshot(self.workdir, self._journal.num_rows, self._journal.digest, self._strategy.state())
 
     def unfinished(self) -> list[Trial]:
         """Trials that were running when the search was killed, or failed with attempts left."""
         return [trial for trial in self.trials if trial.status == "running" or (trial.status == "failed" and trial.attempts < MAX_ATTEMPTS)]
 
     def propose(self) -> Trial:
-        """The next trial; finished at once where its architecture was rewarded before."""
+        """The next trial; it has ended at once where its architecture is known."""
         number = len(self.trials)
         proposal = self._strategy.propose()
         genotype = self._space.decode(proposal.decisions, name=f"trial_{number}")
-        row = self._journal.append(
+        self._write(
             "proposed",
             trial=number,
             genotype=format_genotype(genotype),
             hash=genotype_hash(genotype),
-            decisions=list(proposal.decisions),
-            log_probs=list(proposal.log_probs),
+            decisions=proposal.decisions,
+            log_probs=proposal.log_probs,
         )
-        apply_event(self.trials, row)
-        trial = self.trials[number]
-        twin = next((other for other in self.trials[:number] if other.hash == trial.hash and other.status == "finished"), None)
-        if twin is not None:
-            self._write("finished", trial, seconds=0.0, reward=twin.reward, metrics=twin.metrics, reused_from=twin.number)
-        return trial
+        self.settle(self.trials[number])
+        return self.trials[number]
+
+    def settle(self, trial: Trial) -> bool:
+        """Ends a trial as an earlier one of the same architecture ended; returns whether there is one."""
+        twin = self._known.get(trial.hash)
+        if twin is None:
+            return False
+        outcome = {"reason": twin.reason} if twin.status == "infeasible" else {"reward": twin.reward, "metrics": twin.metrics}
+        self._write_outcome(twin.status, trial, seconds=0.0, **outcome, reused_from=twin.number)
+        return True
 
     def record(self, outcome: Outcome) -> Trial:
         """Writes down how an execution ended, and rewards the strategy if it ended well; a second outcome of a trial is ignored."""
         trial = self.trials[outcome.key]
-        if trial.status in ("finished", "infeasible"):
+        if trial.is_rewarded_or_infeasible:
+            print(f"trial {trial.number}: another result came late; ignored")
             return trial
         seconds = round(outcome.seconds, 3)
         value = outcome.value or {}
         if outcome.reason is not None:
-            self._write("failed", trial, seconds=seconds, reason=outcome.reason)
+            self._write_outcome("failed", trial, seconds=seconds, reason=outcome.reason)
         elif "infeasible" in value:
-            self._write("infeasible", trial, seconds=seconds, reason=value["infeasible"])
+            self._write_outcome("infeasible", trial, seconds=seconds, reason=value["infeasible"])
         elif not (isinstance(value.get("reward"), float) and math.isfinite(value["reward"])):
-            self._write("infeasible", trial, seconds=seconds, reason=f"its reward is {value.get('reward')!r}, not a finite number")
+            self._write_outcome("infeasible", trial, seconds=seconds, reason=f"its reward is {value.get('reward')!r}, not a finite number")
         else:
-            self._write("finished", trial, seconds=seconds, reward=value["reward"], metrics=value.get("metrics", {}))
+            self._write_outcome("finished", trial, seconds=seconds, reward=value["reward"], metrics=_json_ready(value.get("metrics", {})))
         return trial
 
-    def best(self) -> Trial | None:
-        """The finished trial of the highest reward, the first of several."""
-        finished = [trial for trial in self.trials if trial.status == "finished"]
-        return max(finished, key=lambda trial: (trial.reward, -trial.number), default=None)
+    def _write_outcome(self, event: str, trial: Trial, **values) -> None:
+        self._write(event, trial=trial.number, attempt=trial.attempts + 1, **values)
 
 
-def _proposal(trial: Trial) -> Proposal:
-    return Proposal(trial.decisions, trial.log_probs)
+def _json_ready(metrics: dict) -> dict:
+    """Metrics with None for NaN and infinities, which JSON does not have: they must not cost a child its reward."""
+    return {name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in metrics.items()}

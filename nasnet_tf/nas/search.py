@@ -3,11 +3,13 @@
 Killed at any moment, it continues by repeating the call: finished children keep their one reward, those that were running run again.
 """
 
+import collections
 import pathlib
 from collections.abc import Callable
 
 from nasnet_tf.errors import InputError
-from nasnet_tf.genotype import SearchSpace, format_genotype
+from nasnet_tf.genotype import SearchSpace
+from nasnet_tf.nas.early_stopping import EarlyStopping
 from nasnet_tf.nas.journal import Trial
 from nasnet_tf.nas.ledger import MAX_ATTEMPTS, Ledger
 from nasnet_tf.training.progress import ProgressLine
@@ -28,6 +30,7 @@ def search(
     evaluate: Callable[[str], dict],
     num_trials: int,
     identity: dict | None = None,
+    early_stopping: EarlyStopping | None = None,
 ) -> list[Trial]:
     """Searches until num_trials architectures have been proposed and have ended.
 
@@ -36,9 +39,11 @@ def search(
       space: what is searched.
       strategy: from nasnet_tf.nas.strategies, over the same space.
       engine: () -> engine, as in nasnet_tf.nas.engines.
-      evaluate: textproto -> {"reward": float, "metrics": {...}} or {"infeasible": reason}; picklable, called in a child.
+      evaluate: (textproto, bars) -> {"reward": float, "metrics": {...}} or {"infeasible": reason}; picklable, called in a child. The bars
+        are those of early stopping, None without it.
       num_trials: architectures to try; may be raised later to continue a search that has ended.
       identity: what the journal must have been written with, to be continued.
+      early_stopping: when children are stopped; they report the accuracies it needs as the metric "curve". None for never.
 
     Returns:
       All trials.
@@ -52,37 +57,39 @@ def search(
     ledger = Ledger(workdir, space, strategy, identity or {})
     try:
         _report_restored(ledger)
-        waiting = ledger.unfinished()
-        pool = engine() if waiting or len(ledger.trials) < num_trials else None
-        try:
-            if pool is not None:
-                _run(ledger, pool, waiting, evaluate, num_trials, workdir)
-        finally:
-            if pool is not None:
+        if ledger.unfinished() or len(ledger.trials) < num_trials:
+            pool = engine()
+            try:
+                _run(ledger, pool, num_trials, evaluate, early_stopping)
+            finally:
                 pool.close()
-        _write_best(ledger, workdir)
+        _write_best(ledger)
         return ledger.trials
     finally:
         ledger.close()
 
 
-def _run(ledger: Ledger, pool, waiting: list[Trial], evaluate, num_trials: int, workdir: pathlib.Path) -> None:
-    ended = sum(trial.status in ("finished", "infeasible") or trial.attempts >= MAX_ATTEMPTS for trial in ledger.trials)
-    line = ProgressLine("search", num_trials, "trials", ended)
-    running: set[int] = set()
+def _run(ledger: Ledger, pool, num_trials: int, evaluate, early_stopping: EarlyStopping | None) -> None:
+    waiting = collections.deque(ledger.unfinished())
+    line = ProgressLine("search", num_trials, "trials", ledger.num_ended)
+    running: dict[int, str] = {}  # hashes by number
+    twins: list[Trial] = []  # wait for one of the same architecture that runs; each holds a slot, lest a search propose without feedback
     failures = 0
     while True:
-        while pool.free_slots > 0 and (waiting or len(ledger.trials) < num_trials):
-            trial = waiting.pop(0) if waiting else ledger.propose()
-            if trial.status == "finished":  # known already
-                ended += 1
+        while pool.free_slots > len(twins) and (waiting or len(ledger.trials) < num_trials):
+            trial = waiting.popleft() if waiting else ledger.propose()
+            if trial.is_rewarded_or_infeasible or ledger.settle(trial):
                 continue
-            running.add(trial.number)
-            pool.submit(trial.number, evaluate, format_genotype(trial.genotype))
+            if trial.hash in running.values():
+                twins.append(trial)
+                continue
+            running[trial.number] = trial.hash
+            bars = None if early_stopping is None else early_stopping.bars([peer.metrics.get("curve", []) for peer in ledger.peers])
+            pool.submit(trial.number, evaluate, trial.text, bars)
         if not running:
             return
         for outcome in pool.poll(timeout_seconds=5.0):
-            running.discard(outcome.key)
+            running.pop(outcome.key, None)
             trial = ledger.record(outcome)
             if outcome.user_error:
                 raise InputError(f"trial {trial.number}: {trial.reason}")
@@ -91,11 +98,12 @@ def _run(ledger: Ledger, pool, waiting: list[Trial], evaluate, num_trials: int, 
                 raise SearchPaused(f"{failures} executions in a row failed, the last one, of trial {trial.number}, so: {trial.reason}")
             if trial.status == "failed" and trial.attempts < MAX_ATTEMPTS:
                 waiting.append(trial)
-            else:
-                ended += 1
-                _write_best(ledger, workdir)
-        best = ledger.best()
-        line.update(ended, **({"best": best.reward, "of_trial": best.number} if best else {}), running=len(running))
+            elif trial is ledger.best:
+                _write_best(ledger)
+        waiting.extend(trial for trial in twins if trial.hash not in running.values())
+        twins = [trial for trial in twins if trial.hash in running.values()]
+        best = ledger.best
+        line.update(ledger.num_ended, **({"best": best.reward, "of_trial": best.number} if best else {}), running=len(running))
 
 
 def _report_restored(ledger: Ledger) -> None:
@@ -104,11 +112,11 @@ def _report_restored(ledger: Ledger) -> None:
         print(f"continuing: {len(ledger.trials)} trials in the journal, {finished} rewarded, {len(ledger.unfinished())} to run again")
 
 
-def _write_best(ledger: Ledger, workdir: pathlib.Path) -> None:
+def _write_best(ledger: Ledger) -> None:
     """best.textproto, replaced as a whole so that a reader never sees half of it."""
-    best = ledger.best()
+    best = ledger.best
     if best is None:
         return
-    temporary = workdir / f"{BEST_NAME}.tmp"
-    temporary.write_text(f"# reward {best.reward} of trial {best.number}\n{format_genotype(best.genotype)}")
-    temporary.replace(workdir / BEST_NAME)
+    temporary = ledger.workdir / f"{BEST_NAME}.tmp"
+    temporary.write_text(f"# reward {best.reward} of trial {best.number}\n{best.text}")
+    temporary.replace(ledger.workdir / BEST_NAME)

@@ -13,14 +13,15 @@ import pytest
 from nasnet_tf.errors import InputError
 from nasnet_tf.genotype import SearchSpace, genotype_hash, load_genotype, parse_genotype
 from nasnet_tf.nas import search as loop
-from nasnet_tf.nas.engines import LocalPool
+from nasnet_tf.nas.early_stopping import EarlyStopping
+from nasnet_tf.nas.engines import LocalPool, Outcome
 from nasnet_tf.nas.journal import read_trials
 from nasnet_tf.nas.strategies import RandomSearch
 
 SPACE = SearchSpace(num_blocks=2, operations=("IDENTITY", "SEP_CONV_3X3", "MAX_POOL_3X3"))
 
 
-def child(text: str, folder: str = "", pause: float = 0.0) -> dict:
+def child(text: str, bars: None, folder: str = "", pause: float = 0.0) -> dict:
     """Rewards the first digits of the hash; leaves a mark for each execution; some architectures misbehave."""
     digest = genotype_hash(parse_genotype(text))
     if folder:
@@ -30,7 +31,7 @@ def child(text: str, folder: str = "", pause: float = 0.0) -> dict:
     return {"reward": int(digest[:4], 16) / 2**16}
 
 
-def misbehave(text: str, how: str) -> dict:
+def misbehave(text: str, bars: None = None, how: str = "") -> dict:
     """One way for all."""
     if how == "killed":
         os.kill(os.getpid(), signal.SIGKILL)
@@ -77,7 +78,7 @@ def test_bad_children_do_not_stop_a_search(tmp_path, how, status, attempts, reas
 def test_hanging_child_is_killed_at_its_deadline():
     pool = LocalPool(1, deadline_seconds=5.0)
     try:
-        pool.submit(7, misbehave, "", "hangs")
+        pool.submit(7, misbehave, "", None, "hangs")
         assert pool.free_slots == 0
         began = time.monotonic()
         outcomes = []
@@ -85,7 +86,7 @@ def test_hanging_child_is_killed_at_its_deadline():
             outcomes = pool.poll(5.0)
         assert [(outcome.key, outcome.reason) for outcome in outcomes] == [(7, "killed at its deadline of 5 seconds")]
         assert pool.free_slots == 1
-        pool.submit(8, misbehave, "", "nan")
+        pool.submit(8, misbehave, "", None, "nan")
         assert pool.poll(60.0)[0].value is not None
     finally:
         pool.close()
@@ -100,6 +101,65 @@ def test_ten_failures_in_a_row_pause_the_search(tmp_path):
 def test_mistake_in_the_input_ends_the_search(tmp_path):
     with pytest.raises(InputError, match="trial 0: the data is not there"):
         search(tmp_path, functools.partial(misbehave, how="input error"), num_trials=3, workers=1)
+
+
+class InOrder:
+    """An engine of three slots that runs a child when it is polled, the latest submission first."""
+
+    def __init__(self):
+        self.submitted, self.open = [], []
+
+    @property
+    def free_slots(self):
+        return 3 - len(self.open)
+
+    def submit(self, key, function, *args):
+        self.submitted.append((key, *args))
+        self.open.append((key, function, args))
+
+    def poll(self, timeout_seconds):
+        key, function, args = self.open.pop()
+        return [Outcome(key, 1.0, value=function(*args))]
+
+    def close(self):
+        assert not self.open
+
+
+class OfTwo(RandomSearch):
+    """Proposes only two architectures, by turns."""
+
+    def propose(self):
+        self._turn = 1 - getattr(self, "_turn", 1)
+        self._random.seed(self._turn)
+        return super().propose()
+
+
+def test_an_architecture_that_is_being_trained_is_not_trained_beside_itself(tmp_path):
+    engine = InOrder()
+    trials = loop.search(tmp_path, SPACE, OfTwo(SPACE, seed=0), lambda: engine, child, 8, {})
+    assert len(engine.submitted) == 2
+    assert [trial.status for trial in trials] == ["finished"] * 8
+    assert [trial.reward for trial in trials] == [trials[0].reward, trials[1].reward] * 4
+
+
+def curve_child(text: str, bars: list | None) -> dict:
+    """A child of three evaluations, whose accuracy rises by 0.1 with each unless a bar stops it."""
+    curve = []
+    for evaluation in range(3):
+        curve.append(child(text, None)["reward"] / 2 + 0.1 * evaluation)
+        if bars and evaluation < len(bars) and curve[-1] < bars[evaluation].least:
+            return {"reward": bars[evaluation].predict(curve[-1]), "metrics": {"curve": curve, "stopped_epoch": evaluation + 1}}
+    return {"reward": curve[-1], "metrics": {"curve": curve}}
+
+
+def test_hopeless_children_are_stopped_and_their_reward_is_predicted(tmp_path):
+    rule = EarlyStopping(quantile=0.3, least_peers=5)
+    trials = loop.search(tmp_path, SPACE, RandomSearch(SPACE, seed=4), InOrder, curve_child, 40, {}, rule)
+    stopped = [trial for trial in trials if "stopped_epoch" in trial.metrics]
+    assert 3 <= len(stopped) <= 20
+    for trial in trials:  # every curve rises by the same, so that predictions are exact
+        assert trial.reward == pytest.approx(trial.metrics["curve"][0] + 0.2, abs=1e-9)
+    assert max(trial.reward for trial in stopped) < sorted(trial.reward for trial in trials)[30]
 
 
 SCRIPT = """

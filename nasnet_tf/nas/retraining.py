@@ -1,0 +1,137 @@
+"""After the search: its best architectures are trained longer, at their final size, and the best of these is the result.
+
+The paper retrains the best 250 of 20,000 (appendix A.3) and reports the winner's accuracy on the test split, which nothing has seen before.
+"""
+
+import dataclasses
+import json
+import pathlib
+from collections.abc import Callable, Sequence
+
+from nasnet_tf.data import ImageData
+from nasnet_tf.errors import InputError
+from nasnet_tf.genotype import SearchSpace
+from nasnet_tf.nas import journal
+from nasnet_tf.nas.journal import Trial
+from nasnet_tf.nas.search import search
+from nasnet_tf.nas.strategies import Proposal
+from nasnet_tf.training import checkpoints
+from nasnet_tf.training.evaluate import Evaluator
+
+FOLDER = "retrain"
+WINNER_NAME = "winner.textproto"
+TEST_NAME = "test.json"
+
+
+class GivenOrder:
+    """A strategy that proposes a list of architectures, one after the other."""
+
+    def __init__(self, decisions: Sequence[tuple[int, ...]]):
+        self._decisions, self._next = decisions, 0
+
+    def propose(self) -> Proposal:
+        """The next of the list."""
+        self._next += 1
+        return Proposal(self._decisions[self._next - 1])
+
+    def feedback(self, proposal: Proposal, reward: float) -> None:
+        """Changes nothing."""
+
+    def state(self) -> bytes:
+        """Where in the list it stands."""
+        return str(self._next).encode()
+
+    def restore(self, state: bytes) -> None:
+        """Takes up at a place in the list."""
+        self._next = int(state)
+
+
+def distinct_best(trials: Sequence[Trial], count: int) -> list[Trial]:
+    """The finished trials of the highest rewards, one of each architecture, the earlier first among equals."""
+    best: dict[str, Trial] = {}
+    for trial in sorted((trial for trial in trials if trial.status == "finished"), key=lambda trial: (-trial.reward, trial.number)):
+        best.setdefault(trial.hash, trial)
+    return list(best.values())[:count]
+
+
+def trained_folder(workdir: pathlib.Path, digest: str) -> pathlib.Path:
+    """Where the architecture of this hash is retrained; workdir is the search's."""
+    return workdir / FOLDER / "trained" / digest
+
+
+def retrain_top(
+    workdir: pathlib.Path,
+    space: SearchSpace,
+    trials: Sequence[Trial],
+    count: int,
+    engine: Callable,
+    evaluate: Callable[[str, None], dict],
+    measure: Callable[[pathlib.Path], dict],
+    identity: dict,
+) -> tuple[Trial, dict]:
+    """Trains the best architectures of a search again, and tests the winner once.
+
+    Killed at any moment, it goes on by repeating the call; so it does with a larger count, or after the search has gone on.
+
+    Args:
+      workdir: of the search; everything is kept in its folder `retrain`, like a search of its own.
+      space: of the search.
+      trials: of the search.
+      count: architectures to train, or all where there are fewer.
+      engine: () -> engine, as in nasnet_tf.nas.engines.
+      evaluate: as for `search`; trains in `trained_folder`.
+      measure: that folder -> {"accuracy": float, ...} on the test split; called in a child, for the winner alone.
+      identity: as for `search`.
+
+    Returns:
+      The trial of the highest validation accuracy, and what `measure` said of it.
+
+    Raises:
+      InputError: the search has rewarded nothing, or no architecture could be trained.
+    """
+    folder = workdir / FOLDER
+    best = distinct_best(trials, count)
+    if not best:
+        raise InputError(f"{workdir}: nothing to retrain, no trial of the search has a reward")
+    # What was begun comes first: the search may have found better ones since.
+    begun = journal.read_trials(folder) if (folder / journal.NAME).is_file() else []
+    new = [trial for trial in best if trial.hash not in {other.hash for other in begun}]
+    order = [trial.decisions for trial in (*begun, *new)]
+    retrained = distinct_best(search(folder, space, GivenOrder(order), engine, evaluate, len(order), identity), 1)
+    if not retrained:
+        raise InputError(f"{folder}: none of the {len(order)} architectures could be trained; see the reasons in {folder / journal.NAME}")
+    winner = retrained[0]
+    _write(folder / WINNER_NAME, f"# validation accuracy {winner.reward} after retraining, trial {winner.number} there\n{winner.text}")
+    path = folder / TEST_NAME
+    result = json.loads(path.read_text()) if path.is_file() else {}
+    if result.get("hash") != winner.hash:
+        result = {"trial": winner.number, "hash": winner.hash, **_run_one(engine, measure, trained_folder(workdir, winner.hash))}
+        _write(path, json.dumps(result, indent=1))
+    return winner, result
+
+
+def measure_on_test(workdir: pathlib.Path, batch_size: int = 100) -> dict:
+    """Accuracy and the rest of an Evaluation on the test split, of the last weights of a training."""
+    model, data_description = checkpoints.read_description(workdir)
+    checkpoints.load_trained(workdir, model, "last")
+    return dataclasses.asdict(Evaluator(model).on_split(ImageData.from_description(data_description), "test", batch_size))
+
+
+def _run_one(engine: Callable, function: Callable, *args) -> dict:
+    pool = engine()
+    try:
+        pool.submit(0, function, *args)
+        outcomes = []
+        while not outcomes:
+            outcomes = pool.poll(timeout_seconds=5.0)
+    finally:
+        pool.close()
+    if outcomes[0].reason is not None:
+        raise InputError(f"testing the winner failed: {outcomes[0].reason}")
+    return outcomes[0].value
+
+
+def _write(path: pathlib.Path, text: str) -> None:
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(text)
+    temporary.replace(path)

@@ -1,0 +1,117 @@
+"""Retraining the best of a search, with children that only pretend to train."""
+
+import json
+
+import pytest
+
+from nasnet_tf.errors import InputError
+from nasnet_tf.genotype import SearchSpace, genotype_hash, load_genotype, parse_genotype
+from nasnet_tf.nas import retraining
+from nasnet_tf.nas.engines import Outcome
+from nasnet_tf.nas.journal import Trial, read_trials
+from nasnet_tf.nas.search import search
+from nasnet_tf.nas.strategies import RandomSearch
+
+SPACE = SearchSpace(num_blocks=2, operations=("IDENTITY", "SEP_CONV_3X3", "MAX_POOL_3X3"))
+
+
+class Here:
+    """An engine that runs its one child when it is polled; counts what it ran."""
+
+    ran = 0
+
+    def __init__(self):
+        self._open = []
+
+    @property
+    def free_slots(self):
+        return 1 - len(self._open)
+
+    def submit(self, key, function, *args):
+        self._open.append((key, function, args))
+
+    def poll(self, timeout_seconds):
+        key, function, args = self._open.pop()
+        Here.ran += 1
+        return [Outcome(key, 1.0, value=function(*args))]
+
+    def close(self):
+        self._open.clear()
+
+
+def reward_of(text, place):
+    return int(genotype_hash(parse_genotype(text))[place : place + 4], 16) / 2**16
+
+
+def short(text, bars):
+    return {"reward": reward_of(text, 0)}
+
+
+def long(text, bars):
+    return {"reward": reward_of(text, 4)}
+
+
+def measure(folder):
+    return {"accuracy": int(folder.name[8:12], 16) / 2**16, "examples": 10}
+
+
+def searched(tmp_path, num_trials):
+    return search(tmp_path, SPACE, RandomSearch(SPACE, seed=4), Here, short, num_trials, {})
+
+
+def retrain(tmp_path, trials, count, evaluate=long, measure=measure):
+    return retraining.retrain_top(tmp_path, SPACE, trials, count, Here, evaluate, measure, {"epochs": 9})
+
+
+def test_the_best_are_trained_again_and_the_winner_is_tested_once(tmp_path):
+    trials = searched(tmp_path, 12)
+    best = sorted(trials, key=lambda trial: -trial.reward)[:5]
+    Here.ran = 0
+    winner, test = retrain(tmp_path, trials, 5)
+    assert Here.ran == 6
+    expected = max(best, key=lambda trial: reward_of(trial.text, 4))
+    assert winner.hash == expected.hash == genotype_hash(load_genotype(str(tmp_path / "retrain" / "winner.textproto")))
+    assert test["accuracy"] == int(expected.hash[8:12], 16) / 2**16
+    assert json.loads((tmp_path / "retrain" / "test.json").read_text()) == test
+    assert [trial.hash for trial in read_trials(tmp_path / "retrain")] == [trial.hash for trial in best]
+    assert retrain(tmp_path, trials, 5) == (winner, test)
+    assert Here.ran == 6
+
+
+def test_an_interrupted_retraining_goes_on_after_the_search_has_gone_on(tmp_path):
+    def interrupted(text, bars):
+        if Here.ran == 3:
+            raise KeyboardInterrupt
+        return long(text, bars)
+
+    trials = searched(tmp_path, 6)
+    Here.ran = 0
+    with pytest.raises(KeyboardInterrupt):
+        retrain(tmp_path, trials, 4, interrupted)
+    more = searched(tmp_path, 30)
+    begun = {trial.hash for trial in read_trials(tmp_path / "retrain")}
+    best = {trial.hash for trial in sorted(more, key=lambda trial: -trial.reward)[:4]}
+    assert best - begun
+    Here.ran = 0
+    retrain(tmp_path, more, 4)
+    trained = [trial.hash for trial in read_trials(tmp_path / "retrain")]
+    assert set(trained) == begun | best
+    assert len(trained) == len(set(trained))
+    assert Here.ran == 1 + len(best - begun) + 1  # the interrupted one, the new ones, the test
+
+
+def test_equal_architectures_count_once():
+    def trial(number, digest, reward):
+        return Trial(number, "", digest, (), (), 0.0, "finished" if reward else "failed", reward)
+
+    trials = [trial(0, "a", 0.5), trial(1, "b", 0.9), trial(2, "b", 0.9), trial(3, "c", None), trial(4, "d", 0.5)]
+    assert [best.number for best in retraining.distinct_best(trials, 3)] == [1, 0, 4]
+    assert [best.number for best in retraining.distinct_best(trials, 1)] == [1]
+
+
+def test_nothing_to_retrain_is_said(tmp_path):
+    with pytest.raises(InputError, match="nothing to retrain, no trial of the search has a reward"):
+        retrain(tmp_path, [], 3)
+    trials = searched(tmp_path, 3)
+    with pytest.raises(InputError, match="none of the 2 architectures could be trained"):
+        retrain(tmp_path, trials, 2, lambda text, bars: {"infeasible": "diverged"})
