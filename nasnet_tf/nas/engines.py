@@ -1,6 +1,7 @@
 """Where children run. An engine has `submit`, `poll`, `cancel`, `close` and `free_slots`; it knows nothing of architectures.
 
-Deadlines are the engine's; retries and the truth about trials are the ledger's.
+LocalPool, here, has the processes of one machine; RayTasks, in ray_engine.py, the machines of a cluster. Deadlines are the engine's;
+retries and the truth about trials are the ledger's.
 """
 
 import concurrent.futures
@@ -37,6 +38,27 @@ class Outcome:
     user_error: bool = False
 
 
+def thread_environment(threads: int) -> dict[str, str]:
+    """What makes TensorFlow use so many threads, at least one, if it is set before its first operation."""
+    return dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), str(max(1, threads)))
+
+
+def run_child(environment: dict[str, str], function: Callable[..., dict], args: tuple) -> dict:
+    """Runs function(*args) in the child, with these environment variables besides its own.
+
+    Returns:
+      Fields of an Outcome, for not every exception survives the way to another process.
+    """
+    os.environ |= environment
+    try:
+        return {"value": function(*args)}
+    except (Exception, SystemExit) as error:  # Whatever a child raises must not end the search.
+        last_call = traceback.extract_tb(error.__traceback__)[-1]
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())} ({pathlib.Path(last_call.filename).name}:{last_call.lineno})"
+        is_user_error = isinstance(error, InputError)
+        return {"reason": str(error) if is_user_error else reason, "user_error": is_user_error}
+
+
 class LocalPool:
     """Child processes of this machine, each execution in a fresh one.
 
@@ -55,7 +77,8 @@ class LocalPool:
         self._context = multiprocessing.get_context("forkserver")
         self._pool = pebble.ProcessPool(max_workers=num_workers, max_tasks=1, context=self._context)
         self._num_workers, self._deadline = num_workers, deadline_seconds
-        self._threads = max(1, (os.cpu_count() or 1) // num_workers)
+        # Children share the cores instead of fighting for them.
+        self._environment = thread_environment((os.cpu_count() or 1) // num_workers)
         self._running: dict[pebble.ProcessFuture, tuple[int, float]] = {}
 
     @property
@@ -66,7 +89,7 @@ class LocalPool:
     def submit(self, key: int, function: Callable[..., dict], *args) -> None:
         """Starts function(*args) in a child; both must be picklable. The first function's module is what children are forked with."""
         self._context.set_forkserver_preload([getattr(function, "func", function).__module__])
-        future = self._pool.schedule(_run, args=(os.getpid(), self._threads, function, args), timeout=self._deadline)
+        future = self._pool.schedule(_run, args=(os.getpid(), self._environment, function, args), timeout=self._deadline)
         self._running[future] = (key, time.monotonic())
 
     def poll(self, timeout_seconds: float) -> list[Outcome]:
@@ -100,18 +123,9 @@ def _outcome(future: pebble.ProcessFuture, key: int, seconds: float, deadline: f
         return Outcome(key, seconds, reason=f"its process died (exit code {error.exitcode}): killed, or out of memory")
 
 
-def _run(parent: int, threads: int, function: Callable[..., dict], args: tuple) -> dict:
-    """Runs in the child; returns fields of an Outcome, for not every exception survives the way to another process."""
+def _run(parent: int, environment: dict[str, str], function: Callable[..., dict], args: tuple) -> dict:
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    # TensorFlow, if the function uses it, reads them at its first operation. Children share the cores instead of fighting for them.
-    os.environ |= {"TF_NUM_INTRAOP_THREADS": str(threads), "TF_NUM_INTEROP_THREADS": str(threads)}
-    try:
-        return {"value": function(*args)}
-    except Exception as error:  # Whatever a child raises must not end the search.
-        last_call = traceback.extract_tb(error.__traceback__)[-1]
-        reason = f"{type(error).__name__}: {error} ({pathlib.Path(last_call.filename).name}:{last_call.lineno})"
-        is_user_error = isinstance(error, InputError)
-        return {"reason": str(error) if is_user_error else reason, "user_error": is_user_error}
+    return run_child(environment, function, args)
 
 
 def _end_with(parent: int) -> None:

@@ -1,0 +1,193 @@
+"""Children as tasks of a Ray cluster: an engine as in engines.py, for several machines."""
+
+import dataclasses
+import math
+import os
+import secrets
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+from nasnet_tf.errors import InputError
+from nasnet_tf.nas.engines import Outcome, run_child, thread_environment
+
+_CONNECT_SECONDS = 10.0
+_OBJECT_STORE_BYTES = 100 * 2**20  # of a cluster of our own; near the least Ray takes, for outcomes are small
+
+
+@dataclasses.dataclass
+class _Child:
+    key: int
+    items: object  # the task's ray.ObjectRefGenerator: an item when it begins and one when it ends
+    submitted: float
+    deadline: float = math.inf  # known once it has begun
+
+
+class RayTasks:
+    """Child processes on the machines of a Ray cluster, each execution in a fresh one. Needs the extra [ray].
+
+    The searching process must run on a machine of the cluster. Every machine has this package installed, with the same versions of Python,
+    Ray and this package: functions travel as names of modules and are imported there. Paths in the configuration must be absolute and
+    mean the same everywhere. Children end with the searching process, however it ends; a cluster that it started ends with it too.
+
+    Only who has the cluster's token may connect. It is in the environment, RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH, or in ~/.ray/auth_token,
+    on all machines alike; a cluster of our own gets a fresh one. RAY_AUTH_MODE=disabled in the environment is for clusters without.
+
+    Args:
+      address: "<host>:<port>" of a cluster to join, as `ray start` prints it; "local" starts one of this machine, which listens on the
+        loopback address alone.
+      num_cpus: what a child takes of its machine's CPUs, 0 or more; may be a fraction. TensorFlow gets as many threads.
+      num_gpus: the same of GPUs; below 1, children share a GPU and take of its memory what they need.
+      num_workers: children at a time, if the cluster has room for them; None for as many as it has room for, which follows machines that
+        join or leave.
+      deadline_seconds: after which a child is killed, counted from its beginning: it may wait before for room that others use.
+
+    Raises:
+      InputError: no Ray, no such cluster, another token, or no machine that could take a child.
+    """
+
+    def __init__(
+        self,
+        address: str = "local",
+        num_cpus: float = 1.0,
+        num_gpus: float = 0.0,
+        num_workers: int | None = None,
+        deadline_seconds: float = 3600.0,
+    ):
+        if min(num_cpus, num_gpus) < 0 or num_cpus + num_gpus == 0:
+            raise InputError(f"RayTasks: expected a child to take CPUs or GPUs, got num_cpus = {num_cpus} and num_gpus = {num_gpus}")
+        if deadline_seconds <= 0 or (num_workers is not None and num_workers < 1):
+            raise InputError(f"RayTasks: expected one worker or more and a positive deadline, got {num_workers} and {deadline_seconds}")
+        self._needs = {"CPU": num_cpus, "GPU": num_gpus}
+        self._num_workers, self._deadline = num_workers, deadline_seconds
+        self._environment = thread_environment(int(num_cpus))
+        if 0 < num_gpus < 1:
+            self._environment["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
+        self._children: list[_Child] = []
+        self._ray = _connect(address)
+        # One process for each execution: TensorFlow does not give back all memory. No retries: they are the ledger's.
+        self._task = self._ray.remote(num_cpus=num_cpus, num_gpus=num_gpus, max_retries=0, max_calls=1)(_child)
+        if self._capacity() == 0:
+            machines = [{name: node["Resources"].get(name, 0) for name in self._needs} for node in self._nodes()]
+            self.close()
+            raise InputError(f"RayTasks: a child takes {self._needs}, and no machine of the cluster has that: {machines}")
+
+    @property
+    def free_slots(self) -> int:
+        """Children that could start at once. Never 0 while none runs: where all machines have left, a child waits for one to join."""
+        capacity = max(1, self._capacity())
+        return max(0, min(capacity, self._num_workers or capacity) - len(self._children))
+
+    def submit(self, key: int, function: Callable[..., dict], *args) -> None:
+        """Starts function(*args) in a child; the function must be importable on the machines of the cluster."""
+        self._children.append(_Child(key, self._task.remote(self._environment, function, args), time.monotonic()))
+
+    def poll(self, timeout_seconds: float) -> list[Outcome]:
+        """Waits until something ended, or for the timeout."""
+        end = time.monotonic() + timeout_seconds
+        outcomes = []
+        while self._children and not outcomes:
+            now = time.monotonic()
+            until = min(end, *(child.deadline for child in self._children))
+            ready, _ = self._ray.wait([child.items for child in self._children], timeout=max(0.0, until - now))
+            for child in list(self._children):
+                if child.items in ready:
+                    fields = self._next(child)
+                elif child.deadline <= now:
+                    self._ray.cancel(child.items, force=True)
+                    fields = {"reason": f"killed at its deadline of {self._deadline:g} seconds"}
+                else:
+                    continue
+                if fields is not None:
+                    self._children.remove(child)
+                    outcomes.append(Outcome(child.key, time.monotonic() - child.submitted, **fields))
+            if now >= end:
+                break
+        return outcomes
+
+    def _next(self, child: _Child) -> dict | None:
+        """What a child that has something to say says: fields of an Outcome, None that it has begun."""
+        try:
+            fields = self._ray.get(next(child.items))
+        except self._ray.exceptions.RayTaskError as error:  # not of the function, for run_child catches that
+            return {"reason": f"its machine could not run it: {str(error).splitlines()[-1]}"}
+        except self._ray.exceptions.RayError as error:
+            return {"reason": f"its process died ({str(error).splitlines()[0]}): killed, or out of memory"}
+        if fields is None:
+            child.deadline = time.monotonic() + self._deadline
+        return fields
+
+    def cancel(self, key: int) -> None:
+        """Kills the child of this key, if it still runs; no outcome is reported for it."""
+        for child in [child for child in self._children if child.key == key]:
+            self._children.remove(child)
+            self._ray.cancel(child.items, force=True)
+
+    def close(self) -> None:
+        """Kills all children and leaves the cluster; ends it if it was started here."""
+        for child in list(self._children):
+            self.cancel(child.key)
+        self._ray.shutdown()
+
+    def _nodes(self) -> list[dict]:
+        return [node for node in self._ray.nodes() if node["Alive"]]
+
+    def _capacity(self) -> int:
+        """Children that the machines of the cluster take at a time."""
+        needs = {name: amount for name, amount in self._needs.items() if amount > 0}
+        # The small number is for quotients like 1 / 0.1, which must not come out below 10.
+        return sum(min(int(node["Resources"].get(name, 0) / amount + 1e-9) for name, amount in needs.items()) for node in self._nodes())
+
+
+def _child(environment: dict[str, str], function: Callable[..., dict], args: tuple) -> Iterator[dict | None]:
+    """The task: tells that it has begun, then what came of it."""
+    yield None
+    yield run_child(environment, function, args)
+
+
+def _connect(address: str):
+    """The module ray, connected to a cluster."""
+    if "ray" in sys.modules and "RAY_AUTH_MODE" not in os.environ:
+        raise InputError("RayTasks: ray was imported before; set RAY_AUTH_MODE=token in the environment before that, for it is read then")
+    # Ray reads all of these when it is imported.
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    options = {"address": address, "log_to_driver": False, "logging_level": "ERROR"}
+    if address == "local":
+        options |= {"include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES}
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+        # With this the daemons listen on 127.0.0.1 alone, on every system; otherwise on all addresses, even if told 127.0.0.1.
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+    else:
+        _check_listens(address)
+        os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "3")  # attempts to connect, a second each; the default of 20 is for starting
+    try:
+        import ray
+    except ModuleNotFoundError as error:
+        raise InputError(f'RayTasks: {error}; install the extra [ray], as in pip install "nasnet_tf[ray]"') from error
+    try:
+        ray.init(**options)
+    except Exception as error:  # Ray raises RuntimeError, ConnectionError, ValueError, plain Exception, ...
+        ray.shutdown()
+        what = "start a cluster" if address == "local" else f"join the cluster at {address}"
+        raise InputError(f"RayTasks: could not {what}: {_cause(error)}") from error
+    return ray
+
+
+def _check_listens(address: str) -> None:
+    """Raises InputError where nothing listens, which Ray itself takes minutes to say."""
+    host, _, port = address.rpartition(":")
+    if not host or "/" in host or not port.isdigit():
+        raise InputError(f"RayTasks.address: expected 'local' or '<host>:<port>', got {address!r}")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _CONNECT_SECONDS).close()
+    except OSError as error:
+        raise InputError(f"RayTasks.address: no cluster at {address}: {error}") from error
+
+
+def _cause(error: BaseException) -> str:
+    """The last line of what was behind it all."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1]
