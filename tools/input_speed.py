@@ -5,7 +5,8 @@
 
 Prints images per second: `decode` is tf.io.decode_image of files that are in memory, with as many calls at a time as the pipeline has and
 nothing else; `train` and `evaluation` are ImageData's, reading included. Each round measures all three, one after the other, so that
-whatever else the machine does hits them alike; the medians over the rounds, and their ratios to `decode`, come last.
+whatever else the machine does hits them alike; the medians over the rounds, and their ratios to `decode`, come last. The same for the time
+on the CPU that an image takes: on a busy machine it says more.
 """
 
 import argparse
@@ -36,16 +37,17 @@ def decoding(data: ImageData, batch_size: int, files: int) -> tf.data.Dataset:
     return pipeline._finish(images.map(decode, num_parallel_calls=pipeline._WORKERS, deterministic=True).batch(batch_size))
 
 
-def images_per_second(batches: Iterator, batch_size: int, count: int) -> float:
-    """Of the next `count` batches."""
-    start = time.perf_counter()
+def rates(batches: Iterator, batch_size: int, count: int) -> tuple[float, float]:
+    """Images per second, and images per second that the process spends on a CPU, of the next `count` batches."""
+    start, cpu_start = time.perf_counter(), time.process_time()
     for _ in range(count):
         next(batches)
-    return count * batch_size / (time.perf_counter() - start)
+    images = count * batch_size
+    return images / (time.perf_counter() - start), images / (time.process_time() - cpu_start)
 
 
-def measure(data: ImageData, batch_size: int, batches: int, rounds: int) -> list[dict[str, float]]:
-    """{"decode", "train", "evaluation"} in images per second, one dict for each round."""
+def measure(data: ImageData, batch_size: int, batches: int, rounds: int) -> list[dict[str, tuple[float, float]]]:
+    """{"decode", "train", "evaluation"} as `rates` gives them, one dict for each round."""
     kinds = {
         "decode": lambda: decoding(data, batch_size, files=512),
         "train": lambda: data.train(batch_size, SEED),
@@ -59,7 +61,7 @@ def measure(data: ImageData, batch_size: int, batches: int, rounds: int) -> list
             stream = iter(make())
             for _ in itertools.repeat(None, WARM_UP_BATCHES):
                 next(stream)
-            row[kind] = images_per_second(stream, batch_size, batches)
+            row[kind] = rates(stream, batch_size, batches)
             del stream
         rows.append(row)
     return rows
@@ -78,11 +80,12 @@ def main() -> None:
     data = ImageData(args.source, preprocessing_from_config(args.preprocessing), args.data_dir, train_split=args.train_split)
     rows = measure(data, args.batch_size, args.batches, args.rounds)
     for row in rows:
-        print("  ".join(f"{kind} {speed:.0f}" for kind, speed in row.items()))
-    medians = {kind: statistics.median(row[kind] for row in rows) for kind in rows[0]}
-    for kind, speed in medians.items():
-        ratio = statistics.median(row[kind] / row["decode"] for row in rows)
-        print(f"{kind}: {speed:.0f} images/s, {ratio:.0%} of decoding")
+        print("  ".join(f"{kind} {speed:.0f}" for kind, (speed, _) in row.items()))
+    for kind in rows[0]:
+        speed, per_cpu_second = (statistics.median(row[kind][i] for row in rows) for i in range(2))
+        ratio, cpu_ratio = (statistics.median(row[kind][i] / row["decode"][i] for row in rows) for i in range(2))
+        cpu = f"{1000 / per_cpu_second:.2f} ms of CPU an image, {cpu_ratio:.0%} of decoding"
+        print(f"{kind}: {speed:.0f} images/s, {ratio:.0%} of decoding; {cpu}")
 
 
 if __name__ == "__main__":

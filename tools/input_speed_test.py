@@ -10,5 +10,9 @@ def test_reports_rates_beside_decoding():
     lines = subprocess.run([*command, *flags], check=True, capture_output=True, text=True, timeout=120).stdout.splitlines()
     assert len(lines) == 2 + 3
     assert [line.split(":")[0] for line in lines[2:]] == ["decode", "train", "evaluation"]
-    assert lines[2].endswith("100% of decoding")
-    assert all(float(line.split()[1]) > 0 for line in lines[2:])
+    assert lines[2].count("100% of decoding") == 2
+    for line in lines[2:]:
+        speed, cpu = line.split("; ")
+        assert float(speed.split()[1]) > 0
+        assert float(cpu.split()[0]) > 0
+        assert cpu.split(" ", 1)[1].startswith("ms of CPU an image, ")

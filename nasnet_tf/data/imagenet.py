@@ -66,11 +66,13 @@ class ImageNetPreprocessing:
         image = tf.image.stateless_random_flip_left_right(image, flip_seed)
         if self.distort_color:
             image = _distort_color(image, color_seed)
-        return self.normalize(image)
+        return _scale(image)
 
     def evaluate(self, encoded: tf.Tensor) -> tf.Tensor:
         """Prepares an image for evaluation: string [] -> float32 [image_size, image_size, 3], its central part, in [-1, 1]."""
-        return self.normalize(self._resize(tf.image.central_crop(_decode(encoded), self.central_fraction)))
+        # Decoding that part alone can change its last column, for which the next one is needed; with that decoded too, next to nothing is
+        # saved.
+        return _scale(self._resize(tf.image.central_crop(_decode(encoded), self.central_fraction)))
 
     def normalize(self, images: tf.Tensor) -> tf.Tensor:
         """From [0, 1] to the [-1, 1] that the network takes; float32 [..., image_size, image_size, 3] both."""
@@ -103,11 +105,11 @@ class ImageNetPreprocessing:
         return tf.cond(tf.io.is_jpeg(encoded), part_of_jpeg, part_of_other)
 
     def _resize(self, image: tf.Tensor) -> tf.Tensor:
-        """uint8 [height, width, 3] -> float32 [image_size, image_size, 3], in [0, 1].
+        """uint8 [height, width, 3] -> float32 [image_size, image_size, 3], in [0, 255].
 
         Deviation: slim's TensorFlow 1 bilinear resize aligned pixel corners, this one pixel centres; neither antialiases.
         """
-        return tf.image.resize(image, [self.image_size, self.image_size]) / 255.0
+        return tf.image.resize(image, [self.image_size, self.image_size])
 
 
 @functools.cache
@@ -124,21 +126,21 @@ def _decode(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def _distort_color(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Brightness and saturation changed at random, in either order; float32 [height, width, 3] in [0, 1] both.
+    """Brightness and saturation changed at random, in either order; float32 [height, width, 3] in [0, 255] both.
 
     The orders are equally likely. slim drew them 1 to 3 at first; later releases always changed brightness first.
     """
     order_seed, brightness_seed, saturation_seed = tf.unstack(tf.random.split(seed, 3))
+    shift = 255 * tf.random.stateless_uniform([], brightness_seed, -_BRIGHTNESS_DELTA, _BRIGHTNESS_DELTA)
+    saturation = tf.random.stateless_uniform([], saturation_seed, *_SATURATION_RANGE)
+    before = tf.where(tf.random.stateless_uniform([], order_seed) < 0.5, shift, 0.0)
+    image = tf.image.adjust_saturation(image + before, saturation)  # the same at any scale
+    return tf.clip_by_value(image + (shift - before), 0.0, 255.0)
 
-    def brightness(image):
-        return tf.image.stateless_random_brightness(image, _BRIGHTNESS_DELTA, brightness_seed)
 
-    def saturation(image):
-        return tf.image.stateless_random_saturation(image, *_SATURATION_RANGE, saturation_seed)
-
-    brightness_first = tf.random.stateless_uniform([], order_seed) < 0.5
-    image = tf.cond(brightness_first, lambda: saturation(brightness(image)), lambda: brightness(saturation(image)))
-    return tf.clip_by_value(image, 0.0, 1.0)
+def _scale(image: tf.Tensor) -> tf.Tensor:
+    """From [0, 255] to [-1, 1]."""
+    return image * (2 / 255) - 1.0
 
 
 def _is_number(value) -> bool:

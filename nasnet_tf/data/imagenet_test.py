@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from nasnet_tf.data.imagenet import ImageNetPreprocessing
+from nasnet_tf.data.imagenet import ImageNetPreprocessing, _distort_color
 from nasnet_tf.data.sources import open_source
 from nasnet_tf.errors import InputError
 from nasnet_tf.testing import SHARED
@@ -99,6 +99,23 @@ def test_colors_are_changed_within_limits():
     assert 0.5 * 40 / (140 + 32) - 1e-3 < min(spreads) < max(spreads) < 1.5 * 40 / (140 - 32) + 1e-3
     assert 140 - 32.01 < min(means) < 120
     assert 160 < max(means) < 140 + 32.01
+
+
+def test_brightness_and_saturation_are_changed_in_either_order():
+    image = tf.constant(np.random.default_rng(0).uniform(0, 1, [16, 16, 3]), tf.float32)
+    seen = set()
+    for number in range(10):
+        _, brightness_seed, saturation_seed = tf.unstack(tf.random.split(seed(number), 3))
+        changes = [
+            lambda image, seed=brightness_seed: tf.image.stateless_random_brightness(image, 32 / 255, seed),
+            lambda image, seed=saturation_seed: tf.image.stateless_random_saturation(image, 0.5, 1.5, seed),
+        ]
+        expected = [tf.clip_by_value(last(first(image)), 0, 1) for first, last in (changes, changes[::-1])]
+        changed = _distort_color(255 * image, seed(number)) / 255
+        matches = {order for order in range(2) if np.allclose(changed, expected[order], atol=1e-5)}
+        assert matches
+        seen |= matches if len(matches) == 1 else set()
+    assert seen == {0, 1}
 
 
 def test_colors_stay_in_range():
