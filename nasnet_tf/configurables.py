@@ -15,6 +15,7 @@ from nasnet_tf.models.network import NetworkConfig, build_network
 from nasnet_tf.nas import engines, ray_engine, retraining, search, strategies
 from nasnet_tf.nas.early_stopping import Bar, EarlyStopping
 from nasnet_tf.nas.evaluator import evaluate_genotype
+from nasnet_tf.nas.evolution import RegularizedEvolution
 from nasnet_tf.nas.journal import Trial
 from nasnet_tf.serving.hub import load_features
 from nasnet_tf.training import distribution, loop, optimizers, schedules
@@ -35,6 +36,7 @@ for _configurable in (
     optimizers.RMSProp,
     strategies.PPOSearch,
     strategies.RandomSearch,
+    RegularizedEvolution,
     engines.LocalPool,
     ray_engine.RayTasks,
     EarlyStopping,

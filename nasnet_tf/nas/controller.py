@@ -2,7 +2,7 @@
 
 A one-layer LSTM of 100 units takes one step per decision. Its output goes through a softmax of that decision's own; an embedding of the
 choice made is its input of the next step, so the probability of an architecture is the product over its decisions. Where the paper is
-silent: embeddings have 32 numbers, every decision has its own (choice 3 of one decision has nothing to do with choice 3 of another), the
+silent: embeddings have 16 numbers, every decision has its own (choice 3 of one decision has nothing to do with choice 3 of another), the
 first step's input is zero, and the forget gate has no extra bias.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 INIT_RANGE = 0.1  # appendix A.2: "initialized uniformly between -0.1 and 0.1"
-EMBEDDING_WIDTH = 32  # of at most some 13 choices; wider ones only cost time
+EMBEDDING_WIDTH = 16  # enough to tell 13 choices apart in any way; wider ones only cost time
 DEVICE = "/CPU:0"  # a chain of tiny matrix products: an accelerator would only add latency, and it belongs to the children
 # The fused LSTM kernels, as a plain LSTM: a whole sequence in one operation traces five times faster than one unrolled in Python.
 PLAIN_LSTM = {"forget_bias": 0.0, "cell_clip": -1.0, "use_peephole": False}

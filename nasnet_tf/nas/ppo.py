@@ -7,11 +7,14 @@ probability of all decisions. We take it per decision, as PPO does for the actio
 direction.
 """
 
-from collections.abc import Sequence
-
+import numpy as np
 import tensorflow as tf
 
 from nasnet_tf.nas.controller import DEVICE, Controller
+
+# Of Adam: Keras' defaults, and as there the epsilon is the "epsilon hat" of Kingma & Ba, section 2: beside the raw root, not the corrected.
+BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-7
+METRICS = ("loss", "entropy", "clip_fraction", "kl")
 
 
 def updated_baseline(baseline: float | None, reward: float, decay: float) -> float:
@@ -47,19 +50,16 @@ class Updater(tf.Module):
     def __init__(self, controller: Controller, learning_rate: float, clip: float, entropy_weight: float):
         super().__init__()
         self._controller = controller
+        self._learning_rate = learning_rate
         self._clip = clip
         self._entropy_weight = entropy_weight
+        self._steps = 0
         with tf.device(DEVICE):
-            self._adam = tf.keras.optimizers.Adam(learning_rate)
-            self._adam.build(controller.trainable_variables)
+            self._means, self._squares = (
+                [tf.Variable(tf.zeros_like(variable), trainable=False) for variable in controller.trainable_variables] for _ in range(2)
+            )
 
-    def update(
-        self,
-        decisions: Sequence[Sequence[int]],
-        old_log_probs: Sequence[Sequence[float]],
-        advantages: Sequence[float],
-        epochs: int,
-    ) -> dict[str, float]:
+    def update(self, decisions: np.ndarray, old_log_probs: np.ndarray, advantages: np.ndarray, epochs: int) -> dict[str, float]:
         """Takes `epochs` steps, each over the whole minibatch.
 
         Args:
@@ -70,27 +70,68 @@ class Updater(tf.Module):
 
         Returns:
           Of the last pass, before its step: "loss"; "entropy", of a whole architecture, in nats; "clip_fraction", the share of ratios
-          outside the clip range; "kl", an estimate of the divergence from the drawing policy over a whole architecture, in nats.
+          outside the clip range; "kl", an estimate of the divergence from the drawing policy over a whole architecture, in nats, at
+          least 0.
         """
         with tf.device(DEVICE):
             batch = tf.constant(decisions, tf.int32), tf.constant(old_log_probs, tf.float32), tf.constant(advantages, tf.float32)
             for _ in range(epochs):
-                metrics = self._step(*batch)
-        return {name: float(value) for name, value in metrics.items()}
+                self._steps += 1
+                metrics = self._step(*batch, tf.constant([BETA_1**self._steps, BETA_2**self._steps], tf.float32))
+        return dict(zip(METRICS, metrics.numpy().tolist(), strict=True))
 
-    @tf.function(autograph=False)
-    def _step(self, decisions, old_log_probs, advantages):
+    def state(self) -> dict[str, np.ndarray]:
+        """All that updates change: the controller's weights and Adam's moments and steps."""
+        return {"adam_steps": np.array(self._steps), **{name: variable.numpy() for name, variable in self._variables().items()}}
+
+    def restore(self, state: dict[str, np.ndarray]) -> None:
+        """Takes over what `state` returned; other entries are ignored."""
+        self._steps = state["adam_steps"].item()
+        for name, variable in self._variables().items():
+            variable.assign(state[name])
+
+    def _variables(self) -> dict[str, tf.Variable]:
+        kinds = {"weight": self._controller.trainable_variables, "mean": self._means, "square": self._squares}
+        return {f"{kind}_{index}": variable for kind, variables in kinds.items() for index, variable in enumerate(variables)}
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([None, None], tf.int32),
+            tf.TensorSpec([None, None]),
+            tf.TensorSpec([None]),
+            tf.TensorSpec([2]),
+        ],
+        autograph=False,
+    )
+    def _step(self, decisions, old_log_probs, advantages, beta_powers):
         variables = self._controller.trainable_variables
         with tf.device(DEVICE):
             with tf.GradientTape() as tape:
                 new_log_probs, entropy = self._controller.log_probs_and_entropy(decisions)
                 loss = clipped_loss(new_log_probs, old_log_probs, advantages, entropy, self._clip, self._entropy_weight)
-            self._adam.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
             log_ratio = new_log_probs - old_log_probs
-            outside = tf.abs(tf.exp(log_ratio) - 1) > self._clip
-            return {
-                "loss": loss,
-                "entropy": tf.reduce_mean(tf.reduce_sum(entropy, axis=1)),
-                "clip_fraction": tf.reduce_mean(tf.cast(outside, tf.float32)),
-                "kl": -tf.reduce_mean(tf.reduce_sum(log_ratio, axis=1)),
-            }
+            ratio = tf.exp(log_ratio)
+            metrics = [
+                loss,
+                tf.reduce_mean(tf.reduce_sum(entropy, axis=1)),
+                tf.reduce_mean(tf.cast(tf.abs(ratio - 1) > self._clip, tf.float32)),
+                # Of the unbiased estimates the one that is never negative, and calm although the samples are some updates old:
+                # E[r - 1 - log r], r - 1 being 0 on average.
+                tf.reduce_mean(tf.reduce_sum(ratio - 1 - log_ratio, axis=1)),
+            ]
+            gradients = tape.gradient(loss, variables)
+            for variable, mean, square, gradient in zip(variables, self._means, self._squares, gradients, strict=True):
+                # One operation for each variable, where Keras' Adam has a dozen.
+                tf.raw_ops.ResourceApplyAdam(
+                    var=variable.handle,
+                    m=mean.handle,
+                    v=square.handle,
+                    beta1_power=beta_powers[0],
+                    beta2_power=beta_powers[1],
+                    lr=self._learning_rate,
+                    beta1=BETA_1,
+                    beta2=BETA_2,
+                    epsilon=EPSILON,
+                    grad=gradient,
+                )
+            return tf.stack(metrics)

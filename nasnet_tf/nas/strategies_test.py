@@ -11,7 +11,8 @@ import pytest
 
 from nasnet_tf.errors import InputError
 from nasnet_tf.genotype import SearchSpace
-from nasnet_tf.nas.strategies import PPOSearch, Proposal, RandomSearch
+from nasnet_tf.nas.evolution import RegularizedEvolution
+from nasnet_tf.nas.strategies import PPOSearch, Proposal, RandomSearch, shortest_decimals
 
 SPACE = SearchSpace(num_blocks=2, operations=("IDENTITY", "SEP_CONV_3X3", "MAX_POOL_3X3"))
 SEP = SPACE.operations.index("SEP_CONV_3X3")
@@ -43,7 +44,15 @@ def _run(strategy, calls, recorded=None):
     return proposals
 
 
-@pytest.mark.parametrize("make", [_small_ppo, lambda seed=5: RandomSearch(SPACE, seed)], ids=["ppo", "random"])
+def _small_evolution(seed=5):
+    return RegularizedEvolution(SPACE, seed, population=10, tournament=4)
+
+
+def _small_random(seed=5):
+    return RandomSearch(SPACE, seed)
+
+
+@pytest.mark.parametrize("make", [_small_ppo, _small_evolution, _small_random], ids=["ppo", "evolution", "random"])
 class TestEveryStrategy:
     def test_proposals_are_valid_plain_numbers(self, make):
         proposals = _run(make(), 30)
@@ -64,6 +73,67 @@ class TestEveryStrategy:
         assert _run(replayed, 90, recorded) == proposals == recorded
         assert [replayed.propose() for _ in range(20)] == [strategy.propose() for _ in range(20)]
         assert replayed.diagnostics() == strategy.diagnostics()
+
+    def test_restored_it_continues_to_the_bit(self, make):
+        """Interrupted in the middle of a minibatch, with proposals drawn ahead, open and answered."""
+
+        def answer(strategy, proposals, count):
+            for proposal in proposals[:count]:
+                strategy.feedback(proposal, 0.5 + sum(proposal.decisions) / 100)
+            return strategy.diagnostics()
+
+        whole = make()
+        _run(whole, 67)
+        still_open = [whole.propose() for _ in range(3)]
+        answer(whole, still_open[:1], 1)
+        state = whole.state()
+        part = make()
+        part.restore(state)
+        assert part.state() == whole.state() == state
+        assert part.diagnostics() == whole.diagnostics()
+        for _ in range(3):  # updates
+            assert answer(part, still_open, 3) == answer(whole, still_open, 3)
+            still_open = [whole.propose() for _ in range(12)]
+            assert [part.propose() for _ in range(12)] == still_open
+            assert answer(part, still_open, 9) == answer(whole, still_open, 9)
+        assert part.state() == whole.state() != state
+
+    def test_a_fresh_state_is_one_too(self, make):
+        strategy = make()
+        state = strategy.state()
+        _run(strategy, 40)
+        strategy.restore(state)
+        assert strategy.state() == state
+        assert _run(strategy, 40) == _run(make(), 40)
+
+    def test_refuses_damaged_and_foreign_states_and_stays_as_it_was(self, make):
+        strategy = make()
+        _run(strategy, 40)
+        state = strategy.state()
+        flipped = bytearray(state)
+        flipped[len(state) // 2] ^= 1
+        others = [other(5) for other in (_small_ppo, _small_evolution, _small_random) if other is not make]
+        for bad in (
+            b"",
+            b"junk",
+            state[:-1],
+            state[:40],
+            bytes(flipped),
+            state + b"0",
+            make(6).state(),
+            *(other.state() for other in others),
+        ):
+            with pytest.raises(InputError, match=f"state of {type(strategy).__name__}: expected"):
+                strategy.restore(bad)
+            assert strategy.state() == state
+
+    def test_a_state_of_another_space_is_foreign(self, make, monkeypatch):
+        state = make().state()
+        monkeypatch.setattr(
+            sys.modules[__name__], "SPACE", SearchSpace(num_blocks=2, operations=("IDENTITY", "SEP_CONV_5X5", "MAX_POOL_3X3"))
+        )
+        with pytest.raises(InputError, match="space.*SEP_CONV_5X5"):
+            make().restore(state)
 
     def test_seed_changes_the_proposals(self, make):
         assert make(seed=5).propose() != make(seed=6).propose()
@@ -90,6 +160,15 @@ def test_random_search_is_uniform_and_ignores_rewards():
     assert RandomSearch(SPACE, 1).diagnostics() == {}
 
 
+def test_log_probs_are_shortest_decimals():
+    rng = np.random.default_rng(0)
+    values = -np.exp(rng.uniform(np.log(1e-8), np.log(1e3), 20_000)).astype(np.float32)
+    values = np.concatenate([values, np.array([0, -0.0, -1, -0.5, -0.1, -1.1920929e-07, -16777216], np.float32)])
+    assert shortest_decimals(values).tolist() == [float(str(value)) for value in values]
+    for log_prob in _small_ppo().propose().log_probs:
+        assert log_prob == float(str(np.float32(log_prob)))
+
+
 def test_ppo_learns():
     strategy = _small_ppo(learning_rate=0.02)
     rewards = []
@@ -103,6 +182,22 @@ def test_ppo_learns():
     assert diagnostics["updates"] == 60
     assert diagnostics["baseline"] > 0.8
     assert diagnostics["entropy"] < sum(map(math.log, SPACE.sizes)) / 2
+
+
+def test_ppo_diagnostics_stay_sensible_when_answers_are_twenty_updates_old():
+    strategy = _small_ppo(learning_rate=0.01)
+    flight = [strategy.propose() for _ in range(20 * 8)]
+    divergences = []
+    for number in range(60 * 8):
+        proposal = flight.pop(0)
+        strategy.feedback(proposal, _fraction_of_sep_conv(proposal))
+        flight.append(strategy.propose())
+        if number >= 8:
+            divergences.append(strategy.diagnostics()["kl"])
+            assert 0 <= strategy.diagnostics()["clip_fraction"] <= 1
+    assert min(divergences) >= -1e-5
+    assert 0.1 < max(divergences) < 100
+    assert np.mean([_fraction_of_sep_conv(proposal) for proposal in flight]) > 0.5  # a third by chance
 
 
 def test_ppo_updates_when_a_minibatch_is_answered_and_then_draws_from_the_new_policy():
@@ -132,6 +227,18 @@ def test_ppo_refuses_a_proposal_of_another_strategy():
         strategy.feedback(RandomSearch(SPACE, 0).propose(), 0.5)
 
 
+@pytest.mark.parametrize("make", [_small_ppo, _small_evolution], ids=["ppo", "evolution"])
+def test_refuses_decisions_outside_the_space(make):
+    strategy = make()
+    proposal = strategy.propose()
+    for decisions, message in (
+        ((0, 0, 0), "decisions in the proposal, got 3"),
+        ((9, *proposal.decisions[1:]), "decision 0 in 0..1, got 9"),
+    ):
+        with pytest.raises(InputError, match=message):
+            strategy.feedback(Proposal(decisions, proposal.log_probs), 0.5)
+
+
 @pytest.mark.parametrize(
     ("bindings", "message"),
     [
@@ -147,13 +254,14 @@ def test_ppo_refuses_impossible_bindings(bindings, message):
         PPOSearch(**{"space": SPACE, "seed": 0, **bindings})
 
 
-def test_random_search_needs_no_tensorflow():
+def test_random_search_and_evolution_need_no_tensorflow():
     code = """
 import sys
 sys.modules["tensorflow"] = None
 from nasnet_tf.genotype import SearchSpace
+from nasnet_tf.nas.evolution import RegularizedEvolution
 from nasnet_tf.nas.strategies import RandomSearch
-print(len(RandomSearch(SearchSpace(), 0).propose().decisions))
+print(*(len(strategy(SearchSpace(), 0).propose().decisions) for strategy in (RandomSearch, RegularizedEvolution)))
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert (result.stdout.strip(), result.returncode) == ("50", 0), result.stderr
+    assert (result.stdout.strip(), result.returncode) == ("50 50", 0), result.stderr
