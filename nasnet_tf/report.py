@@ -1,17 +1,45 @@
-"""Writes a page about the searches and trainings below a folder: python -m nasnet_tf.report --workdir=runs/quickstart."""
+"""Writes a page about the searches and trainings below a folder: python -m nasnet_tf.report --workdir=runs/quickstart.
+
+With --follow_seconds=30 it writes the page again and again while a search goes on, until it is interrupted, and the page renews itself.
+"""
 
 import pathlib
+import sys
+import time
+
+from absl import flags
 
 from nasnet_tf import cli
+from nasnet_tf.errors import InputError
+
+_MOST_OF_THE_TIME = 0.1  # a page of 20,000 trials takes seconds to write: they must not be taken from the search
 
 
 def main(arguments: list[str]) -> None:
-    """Writes report.html."""
-    from nasnet_tf.viz.report import write_report
+    """Writes report.html, once or until interrupted."""
+    from nasnet_tf.viz.report import Report
 
-    print(f"report: {write_report(pathlib.Path(cli.FLAGS.workdir))}")
+    report, seconds = Report(pathlib.Path(cli.FLAGS.workdir)), cli.FLAGS.follow_seconds
+    if seconds is not None:
+        _follow(report, seconds)
+    print(f"report: {report.write()}")
+
+
+def _follow(report, seconds: float) -> None:
+    try:
+        while True:
+            began = time.monotonic()
+            try:
+                print(f"report: {report.write(seconds)}", flush=True)
+            except InputError as error:
+                print(f"{error}; looking again later", file=sys.stderr, flush=True)
+            took = time.monotonic() - began
+            time.sleep(max(seconds, took / _MOST_OF_THE_TIME - took))
+    except KeyboardInterrupt:
+        return  # to write a page that stands still
 
 
 if __name__ == "__main__":
     cli.define_workdir_flag("Of a search, of a training, or a folder of such folders.")
+    flags.DEFINE_float("follow_seconds", None, "Writes the page again every so many seconds until interrupted.", lower_bound=1.0)
     cli.run(main)

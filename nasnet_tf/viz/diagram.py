@@ -124,7 +124,9 @@ def figure_to_svg(figure: Figure) -> str:
     """The figure as an SVG element, the same text for the same figure; text stays text."""
     buffer = io.StringIO()
     with matplotlib.rc_context({"svg.hashsalt": "nasnet_tf", "svg.fonttype": "none"}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
+        # The resolution is that of parts that are drawn as images. No metadata: it would name web addresses.
+        no_metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        figure.savefig(buffer, format="svg", dpi=150, metadata=no_metadata, transparent=True)
     text = buffer.getvalue()
     return text[text.index("<svg") :]
 

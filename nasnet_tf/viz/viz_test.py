@@ -14,13 +14,13 @@ from nasnet_tf.errors import InputError
 from nasnet_tf.genotype import SearchSpace, format_genotype, load_genotype, published_genotypes
 from nasnet_tf.models.zoo import ZOO
 from nasnet_tf.nas.engines import Outcome
-from nasnet_tf.nas.journal import read_trials
+from nasnet_tf.nas.journal import Trial, read_trials
 from nasnet_tf.nas.ledger import Ledger
 from nasnet_tf.nas.strategies import RandomSearch
 from nasnet_tf.testing import tiny_genotype
-from nasnet_tf.viz import plots
+from nasnet_tf.viz import plots, searches, statistics
 from nasnet_tf.viz.diagram import LABELS, draw_genotype, figure_to_svg, save_figure
-from nasnet_tf.viz.report import leaderboard, write_report
+from nasnet_tf.viz.report import Report
 from nasnet_tf.viz.zoo_plot import OTHERS, plot_zoo
 
 SPACE = SearchSpace(num_blocks=3)
@@ -116,6 +116,39 @@ def searched(tmp_path):
     return folder
 
 
+def write_journal(folder, count, strategy, identity=None, seed=0):
+    """A search of made-up trials: a twentieth fail, a tenth is known, a fifth is stopped early, one still runs."""
+    folder.mkdir(parents=True)
+    rng = random.Random(seed)
+    rows = [{"event": "search", "identity": identity or {"search.strategy": strategy, "SearchSpace.num_blocks": "3"}}]
+    for number in range(count):
+        decisions = SPACE.sample(rng)
+        log_probs = [-rng.random() for _ in decisions] if strategy == "@PPOSearch()" else []
+        text = format_genotype(SPACE.decode(decisions))
+        proposed = {"genotype": text, "hash": f"{seed:08}{number:08}", "decisions": decisions, "log_probs": log_probs}
+        rows.append({"event": "proposed", "trial": number, **proposed})
+        ended = {"trial": number, "attempt": 1, "seconds": round(rng.lognormvariate(3, 1), 3)}
+        reward, curve = 0.5 + 0.4 * rng.random(), [0.3, 0.4, 0.5, 0.6]
+        metrics = {"parameters": rng.randrange(10**5, 10**6), "mult_adds": rng.randrange(10**6, 10**7), "curve": curve}
+        if number % 20 == 7:
+            rows.append({"event": "failed", **ended, "reason": f"<child {number}> died: " + "a_long_word/" * 12})
+        elif number % 10 == 8:
+            again = {"reward": rows[-1].get("reward", 0.5), "metrics": {}, "seconds": 0.0, "reused_from": number - 1}
+            rows.append({"event": "finished", **ended, **again})
+        elif number < count - 1:
+            stopped = {"stopped_epoch": 2, "curve": curve[:2]} if number % 5 == 3 else {}
+            rows.append({"event": "finished", **ended, "reward": reward, "metrics": metrics | stopped})
+    rows = [row | {"time": 1.7e9 + 10 * place} for place, row in enumerate(rows)]
+    (folder / "journal.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def write_retraining(folder):
+    """Beside a search of write_journal: five of its architectures trained again."""
+    write_journal(folder / "retrain", 6, "", {"epochs": "20"})
+    (folder / "retrain" / "winner.textproto").write_text(format_genotype(tiny_genotype()))
+    (folder / "retrain" / "test.json").write_text(json.dumps({"accuracy": 0.9731, "trial": 3}))
+
+
 class Checker(html.parser.HTMLParser):
     """Collects tags that are not balanced, and the text of table cells."""
 
@@ -154,15 +187,15 @@ def check(page):
 
 def test_report_of_a_search(searched):
     trials = read_trials(searched)
-    best = leaderboard(trials, 10)
+    best = statistics.leaderboard(trials)[:10]
     assert [trial.number for trial in best[:4]] == [1, 4, 7, 10]
-    page = write_report(searched.parent).read_text()
+    page = Report(searched.parent).write().read_text()
     checker = check(page)
     assert checker.cells[:7] == ["1", "1", "0.9000", "1,010", "5,000,001", "2.0", best[0].hash]
     assert [checker.cells[7 * row + 1] for row in range(10)] == [str(trial.number) for trial in best]
     assert "died &lt;here&gt;" in page
     assert "died <here>" not in page
-    assert checker.tags.count("svg") == 1 + 4 + 3  # best, four more of the leaderboard, three plots
+    assert checker.tags.count("svg") == 1 + 4 + 4  # best, four more of the leaderboard, four plots
 
 
 def test_report_of_a_training_and_predictions(tmp_path):
@@ -175,23 +208,23 @@ def test_report_of_a_training_and_predictions(tmp_path):
     (folder / "config.gin").write_text("a = '<x>'")
     top = [{"class": "<script>", "probability": 0.75}]
     (tmp_path / "predictions.json").write_text(json.dumps([{"file": "a/b.png", "top": top, "image": "data:image/png;base64,AA"}]))
-    page = write_report(tmp_path).read_text()
+    page = Report(tmp_path).write().read_text()
     check(page)
     for text in ("0.9812", "0.6250", "&lt;x&gt;", "&lt;script&gt; 75.0%", "b.png", 'src="data:image/png;base64,AA"'):
         assert text in page
-    assert "<script>" not in page
+    assert page.count("<script>") == 1  # its own
 
 
 def test_report_of_a_search_that_just_began(tmp_path):
     Ledger(tmp_path, SPACE, RandomSearch(SPACE, seed=1), {}).close()
-    check(write_report(tmp_path).read_text())
+    check(Report(tmp_path).write().read_text())
 
 
 def test_nothing_to_report(tmp_path):
     with pytest.raises(InputError, match="nothing to report; looked there and one folder below for journal.jsonl"):
-        write_report(tmp_path)
+        Report(tmp_path).write()
     with pytest.raises(InputError, match="no such folder"):
-        write_report(tmp_path / "none")
+        Report(tmp_path / "none")
 
 
 def test_plots_show_the_numbers(searched):
@@ -202,3 +235,51 @@ def test_plots_show_the_numbers(searched):
     bars = plots.plot_operation_frequencies(trials).axes[0].patches
     assert sum(bar.get_height() for bar in bars) == pytest.approx(len({bar.get_x() for bar in bars}))
     assert format_genotype(trials[0].genotype)
+
+
+def trial(number, reward, **values):
+    row = {"hash": str(number), "decisions": (), "log_probs": (), "proposed_time": 0.0, "text": "", **values}
+    return Trial(number, reward=reward, status="finished" if reward is not None else row.pop("status", "running"), **row)
+
+
+def test_statistics():
+    trials = [trial(0, 0.5), trial(1, 0.9, hash="a"), trial(2, 0.9, hash="a", reused_from=1), trial(3, None), trial(4, 0.7)]
+    assert [each.number for each in statistics.leaderboard(trials)] == [1, 4, 0]
+    rewards = [0.5, 0.9, 0.1, 0.7]
+    assert statistics.running_best(rewards).tolist() == [0.5, 0.9, 0.9, 0.9]
+    assert statistics.running_top_mean(rewards, 2) == pytest.approx([0.5, 0.7, 0.7, 0.8])
+    assert statistics.running_top_mean([], 2).tolist() == statistics.running_best([]).tolist() == []
+    assert (statistics.top_mean(rewards, 2), statistics.top_mean(rewards, 5)) == (pytest.approx(0.8), None)
+    numbers, estimates = statistics.entropy_estimates([trial(0, None), trial(5, None, log_probs=(-1.0, -0.5))])
+    assert (numbers.tolist(), estimates.tolist()) == ([5], [1.5])
+    assert statistics.smoothed(np.array([1.0, 2.0, 6.0]), 2).tolist() == [1.5, 4.0]
+    assert statistics.smoothed(np.array([1.0]), 2).tolist() == []
+    failed = [trial(n, None, status="failed", reason=reason) for n, reason in enumerate(("died (9)", "other", "died (10)"))]
+    assert [[each.number for each in group] for group in statistics.failures(failed)] == [[0, 2], [1]]
+    # Two at once for 5 of 15 seconds, then a pause, then one of two attempts.
+    spans = [(10.0, 10.0, 1), (15.0, 10.0, 1), (200.0, 20.0, 2)]
+    times = [trial(0, 0.5, finished_time=end, seconds=seconds, attempts=attempts) for end, seconds, attempts in spans]
+    assert statistics.busy_seconds(times) == pytest.approx(25.0)
+
+
+def test_many_trials_become_images(tmp_path):
+    write_journal(tmp_path / "search", 700, "@PPOSearch()")
+    trials = read_trials(tmp_path / "search")
+    for plot in (plots.plot_rewards, plots.plot_accuracy_against_cost, plots.plot_times):
+        svg = figure_to_svg(plot(trials))
+        assert "<image" in svg
+        assert svg.count("<use") < 200
+        assert len(svg) < 200_000
+
+
+def test_damaged_files_are_named(tmp_path):
+    (tmp_path / "predictions.json").write_text("[{")
+    with pytest.raises(InputError, match="predictions.json: not a whole JSON file"):
+        Report(tmp_path).write()
+
+
+def test_a_retraining_belongs_to_its_search(tmp_path):
+    write_journal(tmp_path / "search", 3, "@RandomSearch()")
+    write_retraining(tmp_path / "search")
+    assert searches.is_retraining(tmp_path / "search" / "retrain")
+    assert not searches.is_retraining(tmp_path / "search")

@@ -1,0 +1,146 @@
+"""Parts of an HTML page that needs nothing beside itself: text and numbers in, markup out."""
+
+import datetime
+import html
+import re
+from collections.abc import Sequence
+
+from matplotlib.figure import Figure
+
+from nasnet_tf.viz.diagram import figure_to_svg
+
+_STYLE = """
+:root { color-scheme: light dark; --text: #18181b; --soft: #5f5f68; --page: #fafafa; --card: #ffffff; --line: #e4e4e7; --accent: #2563eb; }
+@media (prefers-color-scheme: dark) {
+  :root { --text: #f4f4f5; --soft: #b4b4bd; --page: #18181b; --card: #242427; --line: #3f3f46; --accent: #93c5fd; }
+  figure svg { filter: invert(1) hue-rotate(180deg); }
+}
+body { margin: 0 auto; max-width: 1100px; padding: 2rem 1rem; background: var(--page); color: var(--text);
+  font: 15px/1.5 system-ui, sans-serif; overflow-wrap: break-word; }
+h1 { font-size: 1.7rem; margin: 0 0 .3rem; } h2 { font-size: 1.25rem; margin: 2.2rem 0 .6rem; }
+h3 { font-size: 1rem; margin: 1.4rem 0 .4rem; } p { margin: .4rem 0; }
+.soft { color: var(--soft); } a { color: var(--accent); } nav a { margin-right: 1rem; display: inline-block; }
+.numbers { display: flex; flex-wrap: wrap; gap: .7rem; }
+.numbers div { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: .6rem .9rem; min-width: 7rem; }
+.numbers b { display: block; font-size: 1.35rem; color: var(--accent); font-variant-numeric: tabular-nums; }
+.numbers span { color: var(--soft); }
+.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(28rem, 100%), 1fr)); gap: 1rem; }
+figure { margin: 0; background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: .7rem; overflow-x: auto; }
+figure svg { width: 100%; height: auto; max-height: 40rem; } figcaption { color: var(--soft); font-size: .85rem; }
+figure.drawing svg { min-width: 38rem; }
+table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; } .wide { overflow-x: auto; }
+th, td { text-align: right; padding: .35rem .6rem; border-bottom: 1px solid var(--line); vertical-align: top; } th { color: var(--soft); }
+th:first-child, td:first-child, td.text, th.text { text-align: left; } td.text { overflow-wrap: anywhere; min-width: 7rem; }
+details { margin: .6rem 0; } summary { cursor: pointer; color: var(--accent); }
+pre { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: .8rem; overflow-x: auto; font-size: .8rem; }
+.gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(8.5rem, 1fr)); gap: .7rem; }
+.gallery div { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: .6rem; text-align: center;
+  font-size: .85rem; }
+.gallery img { width: 100%; aspect-ratio: 1; object-fit: contain; image-rendering: pixelated; }
+"""
+# Ages count on while the page stands open; what a reader has unfolded stays so when a live page renews itself.
+_SCRIPT = """
+function age() {
+  for (const time of document.querySelectorAll("time")) {
+    const minutes = Math.max(0, (Date.now() - new Date(time.dateTime)) / 60000);
+    const text = minutes < 1 ? "less than a minute" : minutes < 120 ? Math.round(minutes) + " min" :
+      minutes < 2880 ? Math.round(minutes / 60) + " h" : Math.round(minutes / 1440) + " days";
+    time.nextElementSibling.textContent = " (" + text + " ago)";
+  }
+}
+age();
+setInterval(age, 10000);
+const folds = [...document.querySelectorAll("details")];
+for (const fold of folds) {
+  fold.open = (history.state || []).includes(fold.id);
+  fold.addEventListener("toggle", () => history.replaceState(folds.filter(each => each.open).map(each => each.id), ""));
+}
+"""
+
+
+def document(title: str, content: str, refresh_seconds: float | None) -> str:
+    """A whole page; loads itself again every refresh_seconds, if there are any."""
+    refresh = f'<meta http-equiv="refresh" content="{max(1, round(refresh_seconds))}">' if refresh_seconds else ""
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">{refresh}'
+        f"<title>{html.escape(title)}</title><style>{_STYLE}</style></head><body><h1>{html.escape(title)}</h1>{_with_own_ids(content)}"
+        f"<script>{_SCRIPT}</script></body></html>\n"
+    )
+
+
+def _with_own_ids(content: str) -> str:
+    """Pictures of one page must not share ids: what one defines within a closed <details> would fail the others."""
+    number = 0
+
+    def renamed(picture: re.Match) -> str:
+        nonlocal number
+        number += 1
+        return re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>p{number}-", picture.group())
+
+    return re.sub(r"<svg.*?</svg>", renamed, content, flags=re.DOTALL)
+
+
+def heading(level: int, text: str) -> str:
+    """A heading; those of level 2 can be linked to."""
+    return f'<h2 id="{anchor(text)}">{html.escape(text)}</h2>' if level == 2 else f"<h{level}>{html.escape(text)}</h{level}>"
+
+
+def anchor(text: str) -> str:
+    """A name for a place in the page."""
+    return re.sub(r"\W+", "-", text).lower()
+
+
+def links(texts: Sequence[str]) -> str:
+    """A line of links to headings of level 2."""
+    return "<nav>" + "".join(f'<a href="#{anchor(text)}">{html.escape(text)}</a>' for text in texts) + "</nav>"
+
+
+def paragraph(text: str) -> str:
+    """A paragraph of lesser importance."""
+    return f'<p class="soft">{html.escape(text)}</p>'
+
+
+def moment(label: str, unix_seconds: float) -> str:
+    """A point in time, in local time, and how long ago that is whenever it is read."""
+    when = datetime.datetime.fromtimestamp(unix_seconds).astimezone()
+    stamp = f'<time datetime="{when.isoformat(timespec="seconds")}">{when:%Y-%m-%d %H:%M:%S %Z}</time><span></span>'
+    return f'<p class="soft">{html.escape(label)} {stamp}</p>'
+
+
+def numbers(values: dict[str, str]) -> str:
+    """Large numbers with their names below."""
+    cards = "".join(f"<div><b>{html.escape(value)}</b><span>{html.escape(name)}</span></div>" for name, value in values.items())
+    return f'<div class="numbers">{cards}</div>'
+
+
+def picture(figure: Figure, caption: str, is_drawing: bool = False) -> str:
+    """A figure; drawings keep a readable size on narrow screens, where they can be moved sideways."""
+    kind = ' class="drawing"' if is_drawing else ""
+    return f"<figure{kind}>{figure_to_svg(figure)}<figcaption>{html.escape(caption)}</figcaption></figure>"
+
+
+def pictures(captioned: Sequence[tuple[Figure, str]]) -> str:
+    """Figures side by side, as many as there is room for."""
+    return f'<div class="plots">{"".join(picture(figure, caption) for figure, caption in captioned)}</div>'
+
+
+def fold(place: str, title: str, content: str) -> str:
+    """Content that is shown on demand; place: where in the page, for titles that occur several times."""
+    return f'<details id="fold-{anchor(f"{place} {title}")}"><summary>{html.escape(title)}</summary>{content}</details>'
+
+
+def settings(text: str) -> str:
+    """A configuration as it is, but for gin's rulers."""
+    return f"<pre>{html.escape(re.sub(r'^# =+$', '', text, flags=re.MULTILINE))}</pre>"
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], text_columns: tuple[int, ...] = ()) -> str:
+    """Numbers to the right, the first and the text columns to the left."""
+
+    def cells(tag: str, values: Sequence[str]) -> str:
+        kinds = [' class="text"' if column in text_columns else "" for column in range(len(values))]
+        return "".join(f"<{tag}{kind}>{html.escape(value)}</{tag}>" for kind, value in zip(kinds, values, strict=True))
+
+    body = "".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
+    return f'<div class="wide"><table><thead><tr>{cells("th", head)}</tr></thead><tbody>{body}</tbody></table></div>'

@@ -1,0 +1,219 @@
+"""The parts of a report that are about searches."""
+
+import dataclasses
+import json
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from nasnet_tf.errors import InputError
+from nasnet_tf.genotype import genotype_hash, load_genotype
+from nasnet_tf.nas.journal import NAME as JOURNAL
+from nasnet_tf.nas.journal import Trial, read_identity, read_trials
+from nasnet_tf.training.progress import format_seconds
+from nasnet_tf.viz import page, plots, statistics
+from nasnet_tf.viz.diagram import draw_genotype
+
+_RANKS, _DRAWINGS, _REASONS, _REASON_LENGTH = 10, 5, 20, 400
+_CONFIG = "operative_config.gin"
+_RETRAINING, _WINNER, _TEST = "retrain", "winner.textproto", "test.json"
+# All that a section is made of.
+FILES = (JOURNAL, _CONFIG, *(f"{_RETRAINING}/{name}" for name in (JOURNAL, _WINNER, _TEST)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Search:
+    """A search as a report needs it.
+
+    Attributes:
+      name: of its folder and its strategy.
+      rewarded: the first trial of each architecture that has a reward, without texts and metrics: what comparisons take.
+      section: all about it, as markup.
+    """
+
+    name: str
+    rewarded: list[Trial]
+    section: str
+
+
+def has_begun(folder: pathlib.Path) -> bool:
+    """Whether the folder's journal has a first line; that of a search that just starts may not."""
+    path = folder / JOURNAL
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.readline().endswith(b"\n")
+
+
+def is_retraining(folder: pathlib.Path) -> bool:
+    """Whether the folder's trials are of the best of the search around it, trained again."""
+    return folder.name == _RETRAINING and has_begun(folder.parent)
+
+
+def read_search(folder: pathlib.Path) -> Search:
+    """Reads and draws a search folder that has begun."""
+    trials, identity = read_trials(folder), read_identity(folder)
+    strategy = identity.get("search.strategy", "").strip("@()")
+    name = f"{folder.resolve().name} ({strategy})" if strategy else folder.resolve().name
+    parts = [page.heading(2, title(name)), _summary(trials)]
+    best = statistics.leaderboard(trials)
+    if best:
+        caption = f"The best cells: trial {best[0].number}, {_accuracy(best[0])}"
+        parts += [page.heading(3, "Best cells"), page.picture(draw_genotype(best[0].genotype), caption, is_drawing=True)]
+        parts += [page.heading(3, "Leaderboard"), _leaderboard(best[:_RANKS], name)]
+        parts += [page.heading(3, "Over time"), page.pictures(_plots(trials, best))]
+    else:
+        waiting = sum(trial.status == "running" for trial in trials)
+        parts.append(page.paragraph(f"Nothing has been rewarded yet; {waiting} trials are running or to be run."))
+    parts += [_failures(trials), _retrained(folder / _RETRAINING, best)]
+    settings = "\n".join(f"{key} = {value}" for key, value in identity.items())
+    parts.append(page.fold(name, "Settings of the search", page.settings(settings)))
+    if (folder / _CONFIG).is_file():
+        parts.append(page.fold(name, "Operative configuration", page.settings((folder / _CONFIG).read_text())))
+    rewarded = [dataclasses.replace(trial, text="", decisions=(), log_probs=(), metrics={}) for trial in statistics.architectures(trials)]
+    return Search(name, rewarded, "".join(parts))
+
+
+def title(name: str) -> str:
+    """Of a search's section."""
+    return f"Search: {name}"
+
+
+def compare(searches: Sequence[Search]) -> str:
+    """Several searches side by side, at their ends and after as many architectures as all of them have."""
+    fewest = min(len(search.rewarded) for search in searches)
+    rows = []
+    for search in searches:
+        seconds = sum(trial.seconds for trial in search.rewarded)
+        rows.append([search.name, str(len(search.rewarded)), *_tops(search.rewarded), format_seconds(seconds)])
+    parts = [
+        page.heading(2, "Comparison"),
+        page.table(["search", "architectures", "best", "mean of best 5", f"mean of best {statistics.TOP}", "time of children"], rows),
+    ]
+    if any(len(search.rewarded) != fewest for search in searches) and fewest:
+        parts.append(page.paragraph(f"The same after the first {fewest} architectures of each, which all have:"))
+        rows = [[search.name, *_tops(search.rewarded[:fewest])] for search in searches]
+        parts.append(page.table(["search", "best", "mean of best 5", f"mean of best {statistics.TOP}"], rows))
+    figure = plots.plot_comparison([(search.name, search.rewarded) for search in searches])
+    parts.append(page.picture(figure, "Validation accuracy over trials", is_drawing=True))
+    return "".join(parts)
+
+
+def _summary(trials: Sequence[Trial]) -> str:
+    counts = {status: sum(trial.status == status for trial in trials) for status in ("finished", "running", "failed", "infeasible")}
+    reused = sum(trial.reused_from is not None for trial in trials)
+    stopped = sum("stopped_epoch" in trial.metrics and trial.reused_from is None for trial in trials)
+    trained = [trial.seconds for trial in trials if trial.seconds > 0]
+    busy = statistics.busy_seconds(trials)
+    best, top_5, top_25 = _tops(statistics.architectures(trials))
+    numbers = {
+        "best validation accuracy": best,
+        "mean of the best 5": top_5,
+        f"mean of the best {statistics.TOP}": top_25,
+        "trials rewarded": f"{counts['finished']:,}",
+        "of them known before": f"{reused:,}",
+        "stopped early": f"{stopped:,}",
+        "running or to be run": f"{counts['running']:,}",
+        "failed": f"{counts['failed']:,}",
+        "infeasible": f"{counts['infeasible']:,}",
+        "seconds a child, median": f"{np.median(trained):.1f}" if trained else "-",
+        "children at once, mean": f"{sum(trained) / busy:.1f}" if trained else "-",
+        "time of the search": format_seconds(busy),
+        "time of all children": format_seconds(sum(trained)),
+    }
+    ended = [trial.finished_time for trial in trials if trial.finished_time is not None]
+    return page.numbers(numbers) + (page.moment("newest result", max(ended)) if ended else "")
+
+
+def _tops(rewarded: Sequence[Trial]) -> list[str]:
+    rewards = [trial.reward for trial in rewarded]
+    means = [statistics.top_mean(rewards, count) for count in (1, 5, statistics.TOP)]
+    return ["-" if mean is None else f"{mean:.4f}" for mean in means]
+
+
+def _plots(trials: Sequence[Trial], best: Sequence[Trial]) -> list:
+    captioned = [
+        (plots.plot_rewards(trials), "Reward over trials; the means are of different architectures"),
+        (plots.plot_accuracy_against_cost(trials), "Reward against cost; larger dots have more parameters"),
+        (plots.plot_operation_frequencies(trials), "Which operations were proposed"),
+        (plots.plot_times(trials), "Time of each child, and how often which"),
+    ]
+    if any(trial.log_probs for trial in trials):
+        captioned.append((plots.plot_entropy(trials), "Entropy of the policy, from the probabilities of its proposals"))
+    if any("curve" in trial.metrics for trial in trials):
+        captioned.append(
+            (plots.plot_learning_curves(trials, best[:_DRAWINGS]), "Accuracy in each evaluation of a child; coloured: the best")
+        )
+    return captioned
+
+
+def _leaderboard(best: Sequence[Trial], name: str) -> str:
+    rows = [
+        [str(rank), str(trial.number), _accuracy(trial), *_costs(trial), f"{trial.seconds:.1f}", trial.hash]
+        for rank, trial in enumerate(best, 1)
+    ]
+    table = page.table(["rank", "trial", "validation accuracy", "parameters", "multiply-adds", "seconds", "architecture"], rows)
+    drawings = [
+        page.fold(name, f"Cells of rank {rank}, trial {trial.number}", page.picture(draw_genotype(trial.genotype), "", is_drawing=True))
+        for rank, trial in enumerate(best[1:_DRAWINGS], 2)
+    ]
+    return table + "".join(drawings)
+
+
+def _accuracy(trial: Trial) -> str:
+    stopped = trial.metrics.get("stopped_epoch")
+    return f"{trial.reward:.4f}" + (f" (predicted, stopped after epoch {stopped:g})" if stopped is not None else "")
+
+
+def _costs(trial: Trial) -> list[str]:
+    return [f"{trial.metrics[name]:,}" if name in trial.metrics else "-" for name in ("parameters", "mult_adds")]
+
+
+def _failures(trials: Sequence[Trial]) -> str:
+    groups = statistics.failures(trials)
+    if not groups:
+        return ""
+    rows = []
+    for group in groups[:_REASONS]:
+        numbers = ", ".join(str(trial.number) for trial in group[:5]) + (", ..." if len(group) > 5 else "")
+        reason = group[-1].reason
+        reason = reason if len(reason) <= _REASON_LENGTH else f"{reason[:_REASON_LENGTH]}..."
+        rows.append([group[0].status, str(len(group)), numbers, str(sum(trial.attempts for trial in group)), reason])
+    left = page.paragraph(f"and {len(groups) - _REASONS} reasons more, of fewer trials each") if len(groups) > _REASONS else ""
+    head = ["status", "trials", "which", "executions", "reason (the last of its kind)"]
+    return page.heading(3, "Failures") + page.table(head, rows, text_columns=(2, 4)) + left
+
+
+def _retrained(folder: pathlib.Path, searched: Sequence[Trial]) -> str:
+    """What came of training the best of a search again; nothing where none was."""
+    if not has_begun(folder):
+        return ""
+    trials = read_trials(folder)
+    ranking = statistics.leaderboard(trials)
+    in_search = {trial.hash: (rank, trial) for rank, trial in enumerate(searched, 1)}
+    rows, pairs = [], []
+    for rank, trial in enumerate(ranking, 1):
+        before = in_search.get(trial.hash)
+        pairs += [(before[1].reward, trial.reward)] if before else []
+        was = [str(before[0]), str(before[1].number), _accuracy(before[1])] if before else ["-", "-", "-"]
+        rows.append([str(rank), _accuracy(trial), *was, *_costs(trial), trial.hash])
+    parts = [page.heading(3, "Retrained"), page.paragraph(f"{len(ranking)} of {len(trials)} have been trained again.")]
+    test, winner = folder / _TEST, folder / _WINNER
+    if test.is_file():
+        try:
+            accuracy = json.loads(test.read_text())["accuracy"]
+        except (ValueError, KeyError) as error:
+            raise InputError(f'{test}: expected {{"accuracy": ..., "trial": ...}} ({error!r})') from error
+        parts.append(page.numbers({"test accuracy of the winner": f"{accuracy:.4f}"}))
+    if rows:
+        head = ["rank", "validation accuracy", "rank in search", "trial", "reward in search", "parameters", "multiply-adds", "architecture"]
+        parts.append(page.table(head, rows))
+    if len(pairs) > 2:
+        parts.append(page.pictures([(plots.plot_retraining(pairs), "What retraining made of the rewards")]))
+    if winner.is_file():
+        genotype = load_genotype(str(winner))
+        caption = f"The winner's cells, architecture {genotype_hash(genotype)}"
+        parts.append(page.picture(draw_genotype(genotype), caption, is_drawing=True))
+    parts.append(_failures(trials))
+    return "".join(parts)
