@@ -3,16 +3,31 @@
 Repeating the command continues a training that was stopped or killed, exactly. SIGTERM saves and ends with exit code 0.
 """
 
+import os
+import signal
+
 from nasnet_tf import cli
+
+
+def _stop(*_) -> None:
+    """For SIGTERM before the training begins and after it ended, when there is nothing to save."""
+    print("stopped as asked; repeat the command to go on", flush=True)
+    os._exit(0)
 
 
 def main(arguments: list[str]) -> None:
     """Trains as a recipe says."""
+    signal.signal(signal.SIGTERM, _stop)
     config_text = cli.parse_gin()
     from nasnet_tf import configurables
+    from nasnet_tf.training.interruption import TrainingInterrupted
 
     workdir = cli.claim_workdir(config_text)
-    _, evaluation = configurables.train(workdir)
+    try:
+        _, evaluation = configurables.train(workdir)
+    except TrainingInterrupted:
+        cli.write_operative_config(workdir)
+        raise
     cli.write_operative_config(workdir)
     if evaluation:
         print(f"accuracy {evaluation.accuracy:.4f} and loss {evaluation.loss:.4f} on {evaluation.examples} examples watched in training")

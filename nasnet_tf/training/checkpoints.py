@@ -2,20 +2,22 @@
 
 model.json                the network, as Keras describes it: enough to build it again
 data.json                 classes and preprocessing: enough to use it
-checkpoints/last-*        everything needed to go on, the newest two
-checkpoints/best-*        the same at the best evaluation so far
+checkpoints/last-<step>.* everything needed to go on, the newest two
+checkpoints/best-<step>.* the same at the best evaluation so far
 metrics.jsonl, logs/      losses and accuracies, as rows and for TensorBoard
 """
 
 import json
 import pathlib
+import re
+import shutil
 import sys
 from collections.abc import Collection, Sequence
 
 import keras
 import tensorflow as tf
 
-from nasnet_tf.errors import InputError
+from nasnet_tf.errors import InputError, reason
 from nasnet_tf.training.disk import writing
 from nasnet_tf.training.ema import WeightAverage
 from nasnet_tf.training.variables import UNREADABLE, load_named_weights, named_counters, named_weights
@@ -41,22 +43,19 @@ class Checkpoints:
             window=self.window,
             **parts,
         )
-        folder = str(workdir / "checkpoints")
-        self._last = tf.train.CheckpointManager(self._checkpoint, folder, max_to_keep=2, checkpoint_name="last")
-        # A state file of its own; TensorFlow's would mix the two kinds up.
-        self._best_prefix = str(workdir / "checkpoints" / "best")
+        self._folder = workdir / "checkpoints"
 
     def restore(self) -> int:
         """Restores the newest readable checkpoint; returns its step, 0 where there is none."""
-        candidates = list(reversed(self._last.checkpoints))
+        candidates = [str(self._folder / f"last-{step}") for step in reversed(_steps(self._folder, "last"))]
         for path in candidates:
             try:
-                self._checkpoint.restore(path).assert_existing_objects_matched()
+                self._checkpoint.read(path).assert_existing_objects_matched()
                 return int(self.step.numpy())
             except (*UNREADABLE, AssertionError) as error:
-                print(f"warning: checkpoint {path} cannot be read ({str(error).splitlines()[0]}); trying the one before", file=sys.stderr)
+                print(f"warning: checkpoint {path} cannot be read ({reason(error)}); trying the one before", file=sys.stderr)
         if candidates:
-            raise InputError(f"{pathlib.Path(candidates[0]).parent}: none of the checkpoints there can be read: {', '.join(candidates)}")
+            raise InputError(f"{self._folder}: none of the checkpoints there can be read: {', '.join(candidates)}")
         return 0
 
     def save(self, step: int, window: Sequence[float]) -> None:
@@ -67,8 +66,7 @@ class Checkpoints:
         """
         self.step.assign(step)
         self.window.assign(window)
-        with writing(f"checkpoint of step {step} in {pathlib.Path(self._best_prefix).parent}"):
-            self._last.save(checkpoint_number=step)
+        self._write("last", step, keep=2)
 
     def save_if_best(self, step: int, accuracy: float) -> None:
         """Replaces the best checkpoint if none before was more accurate; of equals the later is better trained. Raises as save does."""
@@ -76,12 +74,23 @@ class Checkpoints:
             return
         self.best_accuracy.assign(accuracy)
         self.step.assign(step)
-        with writing(f"best checkpoint, of step {step}, in {pathlib.Path(self._best_prefix).parent}"):
-            self._checkpoint.write(f"{self._best_prefix}-{step}")
-        for path in pathlib.Path(self._best_prefix).parent.glob("best-*.index"):
-            if path.stem != f"best-{step}":
-                for old in path.parent.glob(f"{path.stem}.*"):
-                    old.unlink()
+        self._write("best", step, keep=1)
+
+    def _write(self, kind: str, step: int, keep: int) -> None:
+        """Writes a checkpoint, then removes all but the last few up to it, and what kills have left half written."""
+        with writing(f"{kind} checkpoint, of step {step}, in {self._folder}"):
+            self._checkpoint.write(str(self._folder / f"{kind}-{step}"))
+        kept = [other for other in _steps(self._folder, kind) if other <= step][-keep:]
+        for path in self._folder.iterdir():
+            match = re.fullmatch(rf"{kind}-(\d+)(\.(index|data|temp).*|_temp)", path.name)
+            if match and int(match[1]) not in kept:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _steps(folder: pathlib.Path, kind: str) -> list[int]:
+    """The steps of the checkpoints of a kind, ascending. TensorFlow writes the index last: without one there is no checkpoint."""
+    matches = [re.fullmatch(rf"{kind}-(\d+)\.index", path.name) for path in folder.glob(f"{kind}-*.index")]
+    return sorted(int(match[1]) for match in matches if match)
 
 
 def describe(workdir: pathlib.Path, model: keras.Model, data_description: dict) -> None:
@@ -100,8 +109,9 @@ def describe(workdir: pathlib.Path, model: keras.Model, data_description: dict) 
                 raise InputError(f"{workdir}: holds a training of another network or data: {name}, {difference}; use another work folder")
         else:
             temporary = path.with_suffix(".tmp")
-            temporary.write_text(json.dumps(new, indent=1))
-            temporary.rename(path)
+            with writing(f"file {path}"):
+                temporary.write_text(json.dumps(new, indent=1))
+                temporary.rename(path)
 
 
 def first_difference(old, new, place: str = "") -> str | None:
@@ -149,13 +159,13 @@ def load_trained(
       use_ema: take the moving averages where the training kept them.
       without: names of layers that keep their weights.
     """
-    paths = sorted((workdir / "checkpoints").glob(f"{which}-*.index"), key=lambda path: int(path.stem.split("-")[1]))
-    if not paths:
+    steps = _steps(workdir / "checkpoints", which)
+    if not steps:
         raise InputError(f"{workdir}: holds no {which} checkpoint; expected checkpoints/{which}-<step>.index there")
-    path = str(paths[-1].with_suffix(""))
+    path = str(workdir / "checkpoints" / f"{which}-{steps[-1]}")
     try:
         has_averages = any(name.startswith("average/") for name, _ in tf.train.list_variables(path))
     except UNREADABLE as error:
-        raise InputError(f"{path}: cannot be read as a checkpoint: {str(error).splitlines()[0]}") from error
+        raise InputError(f"{path}: cannot be read as a checkpoint: {reason(error)}") from error
     load_named_weights(path, model, "average/averages" if use_ema and has_averages else "weights", without)
-    return int(paths[-1].stem.split("-")[1])
+    return steps[-1]

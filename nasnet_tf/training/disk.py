@@ -1,17 +1,17 @@
 """Writing to a disk that may be full."""
 
 import contextlib
-import re
 from collections.abc import Iterator
 
 import tensorflow as tf
 
+from nasnet_tf.errors import reason
+
 
 @contextlib.contextmanager
 def writing(what: str) -> Iterator[None]:
-    """TensorFlow's many errors of writing as one OSError that names what could not be written."""
+    """Python's and TensorFlow's many errors of writing as one OSError that names what could not be written."""
     try:
         yield
-    except tf.errors.OpError as error:
-        reason = re.sub(r"\{\{.*?\}\}\s*", "", error.message.splitlines()[0])
-        raise OSError(f"the {what} cannot be written ({reason}); what was written before stays") from error
+    except (tf.errors.OpError, OSError) as error:
+        raise OSError(f"the {what} cannot be written ({reason(error)}); what was written before stays") from error

@@ -1,12 +1,14 @@
 """Which devices train: one binding chooses. The loop is the same for all."""
 
+import contextlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import tensorflow as tf
 
-from nasnet_tf.errors import InputError
+from nasnet_tf.errors import InputError, reason
+from nasnet_tf.training.rendezvous import meet
 
 
 class WorkerLost(ConnectionError):
@@ -16,7 +18,7 @@ class WorkerLost(ConnectionError):
 _NAMES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
 
 
-def make_strategy(name: str = "auto", tpu_address: str = "") -> tf.distribute.Strategy:
+def make_strategy(name: str = "auto", tpu_address: str = "", wait_seconds: int = 600) -> tf.distribute.Strategy:
     """The strategy of a name.
 
     Args:
@@ -24,21 +26,29 @@ def make_strategy(name: str = "auto", tpu_address: str = "") -> tf.distribute.St
         environment variable TF_CONFIG, one process each, with all their GPUs; "tpu"; or "auto": "multi_worker" where TF_CONFIG is set,
         "mirrored" with several GPUs, else "one_device".
       tpu_address: of the TPU, as tf.distribute.cluster_resolver.TPUClusterResolver takes it.
+      wait_seconds: how long the workers of "multi_worker" wait for each other at the start.
 
     Raises:
-      InputError: an unknown name, or a TF_CONFIG that is missing or makes no sense.
+      InputError: an unknown name, a TPU that is not there, a TF_CONFIG that is missing or makes no sense, or workers that do not come.
     """
     if name not in _NAMES:
         raise InputError(f"make_strategy.name: expected one of {', '.join(_NAMES)}, got {name!r}")
     if name == "tpu":
-        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu=tpu_address)
-        tf.config.experimental_connect_to_cluster(resolver)
-        tf.tpu.experimental.initialize_tpu_system(resolver)
+        try:
+            resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu=tpu_address)
+            tf.config.experimental_connect_to_cluster(resolver)
+            tf.tpu.experimental.initialize_tpu_system(resolver)
+        except (tf.errors.OpError, ValueError, OSError) as error:
+            raise InputError(f"make_strategy.tpu_address {tpu_address!r}: no TPU there ({reason(error)})") from error
         return tf.distribute.TPUStrategy(resolver)
     if name == "multi_worker" or (name == "auto" and "TF_CONFIG" in os.environ):
         # Before anything touches a device: TensorFlow connects the workers when it is first used, and never again.
-        _check_cluster()
-        return tf.distribute.MultiWorkerMirroredStrategy()
+        workers, index = _workers_and_index()
+        meet(workers, index, wait_seconds)
+        try:
+            return tf.distribute.MultiWorkerMirroredStrategy()
+        except tf.errors.OpError as error:
+            raise InputError(f"worker {index} ({workers[index]}) cannot join the others: {reason(error)}") from error
     gpus = tf.config.list_logical_devices("GPU")
     if name == "mirrored" or (name == "auto" and len(gpus) > 1):
         devices = gpus or tf.config.list_logical_devices("CPU")
@@ -46,19 +56,25 @@ def make_strategy(name: str = "auto", tpu_address: str = "") -> tf.distribute.St
     return tf.distribute.OneDeviceStrategy("/gpu:0" if gpus else "/cpu:0")
 
 
-def _check_cluster() -> None:
+def _workers_and_index() -> tuple[list[str], int]:
     text = os.environ.get("TF_CONFIG")
     expected = 'expected {"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}'
     if not text:
         raise InputError(f"TF_CONFIG is not set; {expected}")
     try:
         config = json.loads(text)
-        workers, task = config["cluster"]["worker"], config["task"]
-        is_valid = isinstance(workers, list) and task["type"] == "worker" and 0 <= int(task["index"]) < len(workers)
-    except (json.JSONDecodeError, KeyError, TypeError, ValueError):
+        workers, index = config["cluster"]["worker"], int(config["task"]["index"])
+        is_valid = (
+            isinstance(workers, list)
+            and all(0 < int(worker.rsplit(":", 1)[1]) < 65536 for worker in workers)
+            and config["task"]["type"] == "worker"
+            and 0 <= index < len(workers)
+        )
+    except (json.JSONDecodeError, AttributeError, IndexError, KeyError, TypeError, ValueError):
         is_valid = False
     if not is_valid:
         raise InputError(f"TF_CONFIG: {expected}, got {text}")
+    return workers, index
 
 
 def is_chief() -> bool:
@@ -75,11 +91,39 @@ def num_workers(strategy: tf.distribute.Strategy) -> int:
     return max(1, len(resolver.cluster_spec().as_dict().get("worker", []))) if resolver else 1
 
 
+@contextlib.contextmanager
+def watching_workers(strategy: tf.distribute.Strategy) -> Iterator[None]:
+    """What TensorFlow raises inside the `with` because another worker is gone, as one WorkerLost."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        if num_workers(strategy) == 1:
+            raise
+        raise WorkerLost(
+            f"a worker was lost ({reason(error)}); repeat the command on all workers to go on from the last checkpoint"
+        ) from error
+
+
 def wait_for_all(strategy: tf.distribute.Strategy) -> None:
     """Returns when all workers are here; a worker that ends while the chief still writes would take it for lost."""
     if num_workers(strategy) > 1:
         count = tf.function(lambda: strategy.reduce(tf.distribute.ReduceOp.SUM, strategy.run(lambda: tf.constant(1.0)), axis=None))
         count().numpy()
+
+
+def check_same_start(strategy: tf.distribute.Strategy, step: int) -> None:
+    """All workers must go on from one step; where they do not, they look at different folders.
+
+    Raises:
+      InputError: this worker's step is not that of the others.
+    """
+    if num_workers(strategy) > 1:
+        mean = tf.function(lambda: strategy.reduce(tf.distribute.ReduceOp.MEAN, strategy.run(lambda: tf.constant(float(step))), axis=None))
+        if float(mean()) != step:
+            raise InputError(
+                f"this worker goes on from step {step}, others from another: expected all workers to see the same work folder, on a disk "
+                "that they share"
+            )
 
 
 def distribute(

@@ -1,7 +1,8 @@
 """Accuracy and loss over a whole split."""
 
+import contextlib
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import keras
 import numpy as np
@@ -32,6 +33,15 @@ def main_logits(outputs) -> tf.Tensor:
     return outputs["logits"] if isinstance(outputs, dict) else outputs
 
 
+@contextlib.contextmanager
+def naming_bad_data(data: ImageData, split: str) -> Iterator[None]:
+    """What TensorFlow raises for images that cannot be decoded and for files that are cut short or gone, as an InputError with the name."""
+    try:
+        yield
+    except (tf.errors.InvalidArgumentError, tf.errors.DataLossError, tf.errors.NotFoundError) as error:
+        raise data.diagnose(split) or error from error
+
+
 class Evaluator:
     """Evaluates one model as often as wanted, on all replicas of the strategy; traced once.
 
@@ -59,8 +69,13 @@ class Evaluator:
         self._sums = all_sums
 
     def on_split(self, data: ImageData, split: str, batch_size: int) -> Evaluation:
-        """Evaluates every example of "train", "validation" or "test" exactly once; batch_size does not change the result."""
-        return self(distribute(self._strategy, batch_size, lambda shard: data.evaluation(split, batch_size, shard)))
+        """Evaluates every example of "train", "validation" or "test" exactly once; batch_size does not change the result.
+
+        Raises:
+          InputError: an image that cannot be decoded, or a label that does not exist; the message names it.
+        """
+        with naming_bad_data(data, split):
+            return self(distribute(self._strategy, batch_size, lambda shard: data.evaluation(split, batch_size, shard)))
 
     def __call__(self, batches: Iterable) -> Evaluation:
         """batches: (images, labels int [batch], weights float32 [batch]), of one replica or all; a weight of 0 marks padding."""

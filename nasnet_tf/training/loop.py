@@ -21,7 +21,7 @@ from nasnet_tf.layers.stochastic import DropPath, stochastic_layers
 from nasnet_tf.training import checkpoints, distribution
 from nasnet_tf.training.corruption import CorruptImages
 from nasnet_tf.training.ema import WeightAverage
-from nasnet_tf.training.evaluate import Evaluation, Evaluator
+from nasnet_tf.training.evaluate import Evaluation, Evaluator, naming_bad_data
 from nasnet_tf.training.interruption import Interruption, TrainingInterrupted
 from nasnet_tf.training.losses import weight_decay_loss
 from nasnet_tf.training.metrics_log import MetricsLog
@@ -33,7 +33,7 @@ _SAMPLE_IMAGES = 16  # augmented images for TensorBoard
 
 
 class TrainingDiverged(ArithmeticError):
-    """The loss became NaN or infinite; the message names step and learning rate."""
+    """The loss or a weight became NaN or infinite; the message names step and learning rate."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +47,8 @@ class TrainingConfig:
       auxiliary_loss_weight: of the auxiliary head, where the network has one.
       weight_decay: factor of sum(kernel^2) / 2, slim's convention (Keras' L2 has no 1/2).
       gradient_clip_norm: largest global norm of the gradients; None for no clipping.
-      ema_decay: of the moving average of all weights, used for evaluation and export; None for none.
+      ema_decay: of the moving average of all weights, used for evaluation and export; None for none. Where there is one, each evaluation
+        during training measures the weights themselves too, as raw_accuracy and raw_loss, and takes twice the time.
       frozen_epochs: for so many epochs at the start only the layers that give the outputs are trained, the classifier and the auxiliary
         head; the weights of all others and the statistics of their batch normalization stay as they are. For fine-tuning.
       schedule_drop_path: drop path grows linearly over training (the paper's); otherwise it has its full rate from the start.
@@ -85,6 +86,9 @@ class TrainingConfig:
             ("gradient_clip_norm", self.gradient_clip_norm is None or self.gradient_clip_norm > 0, "a positive number or None"),
             ("ema_decay", self.ema_decay is None or 0 <= self.ema_decay < 1, "a share in [0, 1) or None"),
             ("frozen_epochs", self.frozen_epochs >= 0, "0 or more"),
+            ("auxiliary_loss_weight", self.auxiliary_loss_weight >= 0, "0 or more"),
+            ("log_every_steps", isinstance(self.log_every_steps, int) and self.log_every_steps >= 1, "an integer of 1 or more"),
+            ("checkpoint_every_seconds", self.checkpoint_every_seconds >= 0, "0 or more"),
             ("max_corrupt_images", self.max_corrupt_images >= 0, "0 or more"),
             ("evaluate_every_epochs", self.evaluate_every_epochs > 0, "a positive number"),
         ]
@@ -117,15 +121,17 @@ def train_and_evaluate(
       The model with its last weights (averaged, if averages are kept), and its evaluation, if any.
 
     Raises:
-      InputError: data that cannot be read, or a work folder of another training.
+      InputError: data that cannot be read, a work folder of another training, or workers that do not see the same work folder.
       TrainingDiverged: the last checkpoint has the weights before it.
       WorkerLost: another worker's process is gone.
       TrainingInterrupted: SIGTERM came; the last checkpoint has everything up to the step that was under way.
     """
+    if config.evaluation_split is not None:
+        data.num_examples(config.evaluation_split)  # a mistake in it comes up now, not after an epoch
     strategy = strategy or tf.distribute.get_strategy()
     keras.utils.set_random_seed(config.seed)
     is_chief = distribution.is_chief()
-    with strategy.scope():
+    with distribution.watching_workers(strategy), strategy.scope():
         model = network(data.num_classes, data.image_size)
         update = optimizer()
         update.build(model.trainable_variables)
@@ -138,6 +144,7 @@ def train_and_evaluate(
                 checkpoints.describe(workdir, model, data.description())
             saved = checkpoints.Checkpoints(workdir, model, update, average)
             start = saved.restore()
+            distribution.check_same_start(strategy, start)
             log = MetricsLog(workdir, start) if is_chief else None
 
     steps_per_epoch = data.num_train_examples / config.batch_size
@@ -149,30 +156,41 @@ def train_and_evaluate(
     evaluator = Evaluator(model, strategy)
     line = ProgressLine("training", total, "steps", start, enabled=show_progress and is_chief)
     window = saved.window.numpy() if saved else np.zeros(checkpoints.WINDOW_SIZE)
-    final, previous, done = None, None, start
+    final = previous = None
     corrupt_images = CorruptImages(data, config.max_corrupt_images, workdir, is_chief)
     several_workers = distribution.num_workers(strategy) > 1
 
-    def evaluate(step: int) -> Evaluation:
+    def evaluate() -> Evaluation:
         with average.in_place() if average else contextlib.nullcontext():
-            result = evaluator.on_split(data, config.evaluation_split, config.batch_size)
+            return evaluator.on_split(data, config.evaluation_split, config.batch_size)
+
+    def evaluate_and_log(step: int) -> Evaluation:
+        result = evaluate()
+        values = dataclasses.asdict(result) | {"weights": "ema" if average else "raw"}
+        if average:
+            raw = evaluator.on_split(data, config.evaluation_split, config.batch_size)
+            values |= {"raw_accuracy": raw.accuracy, "raw_loss": raw.loss}
         if log:
-            values = dataclasses.asdict(result) | {"weights": "ema" if average else "raw"}
             log.write("evaluation", step, step / steps_per_epoch, split=config.evaluation_split, **values)
         return result
+
+    def rate_at(step: int) -> float:
+        return learning_rate(step / steps_per_epoch, config.epochs, config.batch_size)
+
+    def diverged(what: str, step: int) -> TrainingDiverged:
+        return TrainingDiverged(f"{what} at step {step + 1} (epoch {step / steps_per_epoch:.2f}), learning rate {rate_at(step):.4g}")
 
     def batches_from(step: int) -> Iterator:
         seed, batch_size = config.seed, config.batch_size
         return iter(distribution.distribute(strategy, batch_size, lambda shard: data.train(batch_size, seed, step, shard)))
 
     try:
-        with Interruption() as interruption:
+        with distribution.watching_workers(strategy), naming_bad_data(data, "train"), Interruption() as interruption:
             batches = batches_from(start)
             recent, last_log = [], time.monotonic()
             last_report = last_save = last_log
             for step in range(start, total):
-                epoch, progress = step / steps_per_epoch, step / total
-                rate = learning_rate(epoch, config.epochs, config.batch_size)
+                rate, progress = rate_at(step), step / total
                 if train_step is None or step == frozen_steps:
                     for layer in backbone:
                         layer.trainable = step >= frozen_steps
@@ -198,6 +216,8 @@ def train_and_evaluate(
                 last_report = time.monotonic()
                 for number, result in enumerate(recent, start=done - len(recent)):
                     values = StepResult(*result.numpy())
+                    if not math.isfinite(values.loss):
+                        raise diverged(f"the loss is {values.loss}", number)
                     window += [*values, 1.0]
                     if values.corrupt and number < steps_per_epoch:
                         corrupt_images.note(config.batch_size, config.seed, number)
@@ -205,8 +225,6 @@ def train_and_evaluate(
                 recent, last_log = [], last_report
                 *sums, steps = window
                 means = StepResult(*(value / steps for value in sums))
-                if not math.isfinite(means.loss):
-                    raise TrainingDiverged(f"the loss is {means.loss} at step {done} (epoch {epoch:.2f}), learning rate {rate:.4g}")
                 shown = {"loss": means.loss, "accuracy": means.accuracy, "learning_rate": rate, "images_per_second": speed}
                 line.update(done, epoch=done / steps_per_epoch, **shown)
                 if is_log and log:
@@ -214,8 +232,11 @@ def train_and_evaluate(
                     log.write("train", done, done / steps_per_epoch, **shown)
                 if is_log:
                     window = np.zeros(checkpoints.WINDOW_SIZE)
+                # The loss is that before the update, which may have been the one too many.
+                if (is_evaluation or is_save) and not all(np.isfinite(weight.numpy()).all() for weight in model.weights):
+                    raise diverged("a weight is NaN or infinite", step)
                 if is_evaluation:
-                    final = evaluate(done)
+                    final = evaluate_and_log(done)
                     if saved and is_chief:
                         saved.save_if_best(done, final.accuracy)
                 if is_save and is_chief:
@@ -227,22 +248,13 @@ def train_and_evaluate(
                     raise TrainingInterrupted(f"stopped as asked, at step {done} of {total}; repeat the command to go on")
                 if is_evaluation and goes_on is not None and not goes_on(done / steps_per_epoch, final):
                     break
-    except tf.errors.InvalidArgumentError as error:
-        splits = ["train"] if config.evaluation_split is None else [config.evaluation_split, "train"]
-        raise next(filter(None, map(data.diagnose, splits)), error) from error
-    except tf.errors.OpError as error:
-        if not several_workers:
-            raise
-        raise distribution.WorkerLost(
-            f"a worker was lost after step {done} ({error.message.splitlines()[0]}); repeat the command on all workers to go on "
-            "from the last checkpoint"
-        ) from error
     finally:
         for layer in backbone:
             layer.trainable = True
-    if final is None and config.evaluation_split is not None:
-        final = evaluate(total)
-    distribution.wait_for_all(strategy)
+    with distribution.watching_workers(strategy):
+        if final is None and config.evaluation_split is not None:
+            final = evaluate()
+        distribution.wait_for_all(strategy)
     if log:
         log.close()
     if average:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import pathlib
 import resource
 import signal
 
@@ -15,6 +16,7 @@ from nasnet_tf.errors import InputError
 from nasnet_tf.models.network import NetworkConfig, build_network
 from nasnet_tf.testing import tiny_genotype
 from nasnet_tf.training import checkpoints, loop
+from nasnet_tf.training.disk import writing
 from nasnet_tf.training.evaluate import Evaluator
 from nasnet_tf.training.interruption import TrainingInterrupted
 from nasnet_tf.training.metrics_log import read_metrics
@@ -123,18 +125,21 @@ def test_work_folder_can_be_read_back(tmp_path):
     assert [row["step"] for row in rows if row["kind"] == "evaluation"] == [5, 10]
     assert rows[-1]["accuracy"] == final.accuracy
     assert {"loss", "accuracy", "learning_rate", "images_per_second", "regularization"} <= set(rows[0])
+    raw, _ = checkpoints.read_description(tmp_path)
+    checkpoints.load_trained(tmp_path, raw, "last", use_ema=False)
+    unaveraged = Evaluator(raw).on_split(DATA, "validation", 16)
+    assert (rows[-1]["raw_accuracy"], rows[-1]["raw_loss"]) == pytest.approx((unaveraged.accuracy, unaveraged.loss), rel=1e-5)
 
     copy, description = checkpoints.read_description(tmp_path)
     assert checkpoints.load_trained(tmp_path, copy, "last") == 10
     result = Evaluator(copy).on_split(ImageData.from_description(description), "validation", 16)
     assert dataclasses.astuple(result) == pytest.approx(dataclasses.astuple(final), rel=1e-5)
-    raw, _ = checkpoints.read_description(tmp_path)
-    checkpoints.load_trained(tmp_path, raw, "last", use_ema=False)
     averaged = {weight.path: weight.numpy() for weight in copy.weights}
     assert any(not np.array_equal(averaged[weight.path], weight.numpy()) for weight in raw.weights)
 
     again, same = train(tmp_path)  # nothing left to do: the same model, evaluated again
     assert dataclasses.astuple(same) == pytest.approx(dataclasses.astuple(final), rel=1e-5)
+    assert read_metrics(tmp_path) == rows
     np.testing.assert_array_equal(again.weights[0].numpy(), model.weights[0].numpy())
 
 
@@ -156,7 +161,10 @@ def test_damaged_checkpoints(tmp_path):
     model, _ = checkpoints.read_description(tmp_path)
     with pytest.raises(InputError, match="last-10: cannot be read"):
         checkpoints.load_trained(tmp_path, model, "last")
+    half_written = tmp_path / "checkpoints" / "last-7_temp"  # what a kill leaves
+    half_written.mkdir()
     train(tmp_path, network=dense)  # goes on from the one before
+    assert not half_written.exists()
     assert checkpoints.load_trained(tmp_path, model, "last") == 10
     for path in (tmp_path / "checkpoints").glob("last-*.index"):
         path.write_bytes(b"no checkpoint")
@@ -179,11 +187,23 @@ def test_full_disk_costs_no_checkpoint(tmp_path):
     assert (tmp_path / "checkpoints" / "last-10.index").is_file()
 
 
+@pytest.mark.skipif(not pathlib.Path("/dev/full").exists(), reason="no device that is always full")
+def test_full_disk_under_a_plain_file_is_named():
+    expected = r"the rows cannot be written \(.*No space left on device\); what was written before stays"
+    with pytest.raises(OSError, match=expected), writing("rows"), open("/dev/full", "w") as file:
+        file.write("row")
+
+
 def test_divergence_names_step_and_rate_and_keeps_what_was(tmp_path):
     config = dataclasses.replace(CONFIG, gradient_clip_norm=None, ema_decay=None, evaluate_every_epochs=2)
-    with pytest.raises(loop.TrainingDiverged, match=r"the loss is \S+ at step \d+ \(epoch \S+\), learning rate"):
-        train(tmp_path, config, optimizer=Momentum, rate=1e30)
-    assert not list(tmp_path.glob("checkpoints/last-*.index"))
+    with pytest.raises(loop.TrainingDiverged, match=r"the loss is \S+ at step [23] \(epoch 0.[24]0\), learning rate \d.*e\+2"):
+        train(tmp_path / "loss", config, network=dense, optimizer=Momentum, rate=1e30)
+    assert not list(tmp_path.glob("loss/checkpoints/last-*.index"))
+    # The loss of the step that does it is still a number.
+    at_once = dataclasses.replace(config, checkpoint_every_seconds=0.0)
+    with pytest.raises(loop.TrainingDiverged, match=r"a weight is NaN or infinite at step 1 \(epoch 0.00\), learning rate inf"):
+        train(tmp_path / "weights", at_once, network=dense, optimizer=Momentum, rate=float("inf"))
+    assert not list(tmp_path.glob("weights/checkpoints/last-*.index"))
 
 
 def test_mirrored_replicas_add_up_to_the_global_batch():
@@ -234,11 +254,17 @@ def test_corrupt_image_is_named(tmp_path):
         ("epochs", 0, "epochs: expected a positive number, got 0"),
         ("batch_size", 1.5, "batch_size: expected an integer"),
         ("ema_decay", 1, "ema_decay"),
+        ("log_every_steps", 0, "log_every_steps: expected an integer of 1 or more, got 0"),
     ],
 )
 def test_wrong_config(field, value, message):
     with pytest.raises(InputError, match=message):
         dataclasses.replace(CONFIG, **{field: value})
+
+
+def test_evaluation_split_is_looked_for_at_once():
+    with pytest.raises(InputError, match="unknown split 'tst'"):
+        train(None, dataclasses.replace(CONFIG, evaluation_split="tst"), network=None)
 
 
 def test_first_difference():

@@ -1,5 +1,7 @@
 """Schedules, losses, optimizers and averages against numbers worked out by hand."""
 
+import os
+
 import keras
 import numpy as np
 import pytest
@@ -130,6 +132,17 @@ def test_format_seconds():
     assert [format_seconds(seconds) for seconds in (5, 75, 3675)] == ["0:05", "1:15", "1:01:15"]
 
 
+def test_progress_on_a_terminal_fits_into_one_line(capsys, monkeypatch):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setattr("sys.stderr.fileno", lambda: 2)
+    monkeypatch.setattr("os.get_terminal_size", lambda _: os.terminal_size((60, 24)))
+    ProgressLine("training", total=40, unit="steps").update(10, loss=2.0, accuracy=0.5, learning_rate=0.025)
+    line = capsys.readouterr().err
+    assert line.startswith("\x1b[2K[#####---------------] training: 10/40 steps | 0:00 left | ")
+    assert line.endswith("\r")
+    assert len(line) == len("\x1b[2K") + 59 + len("\r")
+
+
 def test_progress_line(capsys, monkeypatch):
     now = iter([0.0, 100.0, 150.0, 155.0, 300.0])
     monkeypatch.setattr("time.monotonic", lambda: next(now))
@@ -140,6 +153,6 @@ def test_progress_line(capsys, monkeypatch):
     line.update(40, loss=1.0)
     assert capsys.readouterr().err.splitlines() == [
         "training: 10/40 steps | loss 2",
-        "training: 20/40 steps | loss 1.5 | 5:00 left",
-        "training: 40/40 steps | loss 1 | 5:00",
+        "training: 20/40 steps | 5:00 left | loss 1.5",
+        "training: 40/40 steps | 5:00 | loss 1",
     ]

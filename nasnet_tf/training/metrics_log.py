@@ -26,16 +26,19 @@ class MetricsLog:
         path = workdir / "metrics.jsonl"
         rows = [row for row in read_metrics(workdir) if row["step"] <= start_step] if path.exists() and start_step else []
         temporary = path.with_suffix(".tmp")
-        temporary.write_text("".join(json.dumps(row) + "\n" for row in rows))
-        temporary.rename(path)
+        self._rows = f"rows of {path}"
+        with writing(self._rows):
+            temporary.write_text("".join(json.dumps(row) + "\n" for row in rows))
+            temporary.rename(path)
         self._file = path.open("a")
         self._writer = tf.summary.create_file_writer(str(workdir / "logs"))
         self._events = f"TensorBoard log in {workdir / 'logs'}"
 
     def write(self, kind: str, step: int, epoch: float, **values: float | str) -> None:
         """kind: "train" or "evaluation". Numbers go to TensorBoard too, as kind/name."""
-        self._file.write(json.dumps({"kind": kind, "step": step, "epoch": epoch, **values}) + "\n")
-        self._file.flush()
+        with writing(self._rows):
+            self._file.write(json.dumps({"kind": kind, "step": step, "epoch": epoch, **values}) + "\n")
+            self._file.flush()
         with writing(self._events), self._writer.as_default():
             for name, value in values.items():
                 if isinstance(value, (int, float)):

@@ -1,9 +1,11 @@
-"""Progress of something longer than a few seconds: a line that renews itself on a terminal, a line now and then in a log file."""
+"""Progress of something longer than a few seconds: a bar that renews itself on a terminal, a line now and then in a log file."""
 
+import os
 import sys
 import time
 
 _TERMINAL_SECONDS, _LOG_SECONDS = 0.5, 10.0
+_BAR_WIDTH = 20
 
 
 class ProgressLine:
@@ -23,14 +25,18 @@ class ProgressLine:
             return
         self._printed = now
         parts = [f"{self._title}: {done}/{self._total} {self._unit}"]
-        parts += [f"{name} {value:.4g}" for name, value in values.items()]
         if done >= self._total:
             parts.append(format_seconds(now - self._began))
         elif done > self._start:
             parts.append(f"{format_seconds((now - self._began) / (done - self._start) * (self._total - done))} left")
-        line = " | ".join(parts)
-        end = "\r" if self._is_terminal and done < self._total else "\n"
-        print(f"\x1b[2K{line}" if self._is_terminal else line, end=end, file=sys.stderr, flush=True)
+        parts += [f"{name} {value:.4g}" for name, value in values.items()]
+        line, end = " | ".join(parts), "\n"
+        if self._is_terminal:
+            bar = "#" * int(_BAR_WIDTH * min(1.0, done / self._total))
+            # A line that wraps could not be renewed.
+            columns = os.get_terminal_size(sys.stderr.fileno()).columns or 80
+            line, end = "\x1b[2K" + f"[{bar:-<{_BAR_WIDTH}}] {line}"[: columns - 1], "\r" if done < self._total else "\n"
+        print(line, end=end, file=sys.stderr, flush=True)
 
 
 def format_seconds(seconds: float) -> str:
