@@ -63,7 +63,9 @@ class SeparableConv(keras.layers.Layer):
         parts = ((self.depthwise_1, self.pointwise_1, self.bn_1), (self.depthwise_2, self.pointwise_2, self.bn_2))
         for (depthwise, pointwise, bn), stride in zip(parts, self.strides, strict=True):
             hidden = self.style.activation(hidden)
-            hidden = tf.nn.depthwise_conv2d(hidden, depthwise, (1, stride, stride, 1), "SAME")
+            # tf.nn.depthwise_conv2d would prepare for dilation, with as many ops again.
+            depthwise = tf.convert_to_tensor(depthwise)
+            hidden = tf.raw_ops.DepthwiseConv2dNative(input=hidden, filter=depthwise, strides=(1, stride, stride, 1), padding="SAME")
             hidden = bn(tf.nn.conv2d(hidden, pointwise, 1, "SAME"))
         return hidden
 
