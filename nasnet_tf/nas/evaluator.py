@@ -1,10 +1,12 @@
 """genotype -> reward, by training a small child network (paper section 3.1)."""
 
+import contextlib
 import dataclasses
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import keras
+import tensorflow as tf
 
 from nasnet_tf.data import ImageData
 from nasnet_tf.errors import InputError
@@ -55,13 +57,14 @@ def evaluate_genotype(
     def build(num_classes: int, image_size: int) -> keras.Model:
         return build_network(genotype, network, num_classes, image_size)
 
-    try:
-        model, evaluation = train_and_evaluate(
-            build, data, optimizer, learning_rate, training, workdir, show_progress=False, goes_on=goes_on
-        )
-    except TrainingDiverged as error:
-        return {"infeasible": str(error)}
-    costs = count_costs(model)
+    with _no_graph_optimizer():
+        try:
+            model, evaluation = train_and_evaluate(
+                build, data, optimizer, learning_rate, training, workdir, show_progress=False, goes_on=goes_on
+            )
+        except TrainingDiverged as error:
+            return {"infeasible": str(error)}
+        costs = count_costs(model)
     return {
         "reward": stopped.pop("predicted", evaluation.accuracy),
         "metrics": {
@@ -74,3 +77,14 @@ def evaluate_genotype(
         }
         | {f"network_{key}": value for key, value in dataclasses.asdict(network).items() if key in ("cells_per_stack", "filters")},
     }
+
+
+@contextlib.contextmanager
+def _no_graph_optimizer() -> Iterator[None]:
+    """Spares a child TensorFlow's search for a better graph: seconds before its first step, and on a CPU no step is faster for it."""
+    before = tf.config.optimizer.get_experimental_options()
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": not tf.config.list_physical_devices("GPU")})
+    try:
+        yield
+    finally:
+        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": False} | before)
