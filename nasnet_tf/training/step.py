@@ -35,6 +35,7 @@ def make_train_step(model: keras.Model, optimizer, average, config, strategy: tf
     """
     num_replicas = strategy.num_replicas_in_sync
     variables = model.trainable_variables
+    groups = _same_shapes(variables)
 
     def replica_step(images, labels, step, stop):
         weights = tf.cast(labels >= 0, tf.float32)
@@ -49,23 +50,27 @@ def make_train_step(model: keras.Model, optimizer, average, config, strategy: tf
             loss = tf.reduce_sum(losses + auxiliary) / config.batch_size  # of the global batch: replicas add up
         gradients = [
             # None for what a genotype leaves without influence, such as a cell whose output the next one does not read.
-            tf.zeros_like(variable) if gradient is None else gradient
+            tf.zeros(variable.shape, variable.dtype) if gradient is None else gradient
             for gradient, variable in zip(tape.gradient(loss, variables), variables, strict=True)
         ]
-        context = tf.distribute.get_replica_context()
+        # Hundreds of variables have a few dozen shapes: those of one shape are handled in one op, or tracing would take minutes for what
+        # a short training does in seconds.
+        stacks = [tf.stack([gradients[index] for index in group]) for group in groups]
         if num_replicas > 1:
-            gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+            stacks = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, stacks)
         if config.weight_decay:
             # The gradient of weight_decay * sum(kernel^2) / 2, once and not once per replica.
-            gradients = [
-                gradient + config.weight_decay * variable if is_decayed(variable) else gradient
-                for gradient, variable in zip(gradients, variables, strict=True)
-            ]
+            for number, group in enumerate(groups):
+                if is_decayed(variables[group[0]]):
+                    stacks[number] += config.weight_decay * tf.stack([variables[index].value for index in group])
         if config.gradient_clip_norm is not None:
-            gradients, _ = tf.clip_by_global_norm(gradients, config.gradient_clip_norm)
+            stacks, _ = tf.clip_by_global_norm(stacks, config.gradient_clip_norm)
         if num_replicas > 1:
             # Keras sums over the replicas once more.
-            gradients = [gradient / num_replicas for gradient in gradients]
+            stacks = [stack / num_replicas for stack in stacks]
+        for stack, group in zip(stacks, groups, strict=True):
+            for index, gradient in zip(group, tf.unstack(stack), strict=True):
+                gradients[index] = gradient
         optimizer.apply_gradients(zip(gradients, variables, strict=True))
         if average:
             average.update(step)
@@ -92,3 +97,11 @@ def make_train_step(model: keras.Model, optimizer, average, config, strategy: tf
         return train_step(batch, np.float32(rate), np.float32(progress), np.int64(step), np.float32(stop))
 
     return call
+
+
+def _same_shapes(variables: list[keras.Variable]) -> list[list[int]]:
+    """The variables' numbers, those of one shape and dtype together."""
+    groups = {}
+    for index, variable in enumerate(variables):
+        groups.setdefault((tuple(variable.shape), variable.dtype), []).append(index)
+    return list(groups.values())

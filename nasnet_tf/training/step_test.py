@@ -1,0 +1,41 @@
+"""One step against the same worked out variable by variable."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from nasnet_tf.training.loop import TrainingConfig
+from nasnet_tf.training.losses import classification_loss
+from nasnet_tf.training.optimizers import Momentum
+from nasnet_tf.training.step import make_train_step
+
+DECAY, CLIP, RATE = 0.1, 0.5, 0.2
+
+
+def network() -> keras.Model:
+    """Two kernels of one shape and one of another, and biases likewise."""
+    keras.utils.set_random_seed(3)
+    return keras.Sequential([keras.Input((4,)), *(keras.layers.Dense(size) for size in (4, 4, 3))])
+
+
+def test_decay_and_clipping_are_those_of_single_variables():
+    model = network()
+    images = tf.constant(np.random.RandomState(0).randn(8, 4).astype("float32"))
+    labels = tf.constant([0, 1, 2, 0, 1, 2, 0, 1])
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_mean(classification_loss(labels, model(images, training=True), 0.0))
+    variables = model.trainable_variables
+    gradients = tape.gradient(loss, [variable.value for variable in variables])
+    gradients = [g + DECAY * v.value if len(v.shape) == 2 else g for g, v in zip(gradients, variables, strict=True)]
+    norm = np.sqrt(sum(np.sum(np.square(g)) for g in gradients))
+    assert norm > CLIP
+    expected = [v.numpy() - RATE * g.numpy() * CLIP / norm for g, v in zip(gradients, variables, strict=True)]
+
+    optimizer = Momentum(0.9)
+    optimizer.build(variables)
+    config = TrainingConfig(epochs=1, batch_size=8, weight_decay=DECAY, gradient_clip_norm=CLIP)
+    step = make_train_step(model, optimizer, None, config, tf.distribute.get_strategy())
+    result = step((images, labels), RATE, 0.0, 0, False).numpy()
+    np.testing.assert_allclose(result[0], loss, rtol=1e-6)
+    for variable, value in zip(variables, expected, strict=True):
+        np.testing.assert_allclose(variable.numpy(), value, rtol=1e-5, atol=1e-7)
