@@ -186,7 +186,7 @@ def claim_workdir(config_text: str) -> pathlib.Path:
     if not is_chief():
         return workdir
     path = workdir / CONFIG_NAME
-    if path.is_file():
+    if path.is_file() and any(other != path for other in workdir.iterdir()):  # else nothing was earned yet with the old bindings
         old, new = bindings(path.read_text()), bindings(config_text)
         for name in [*old, *(name for name in new if name not in old)]:
             if old.get(name) != new.get(name):

@@ -1,6 +1,7 @@
 """Which devices train: one binding chooses. The loop is the same for all."""
 
 import contextlib
+import functools
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -51,9 +52,14 @@ def make_strategy(name: str = "auto", tpu_address: str = "", wait_seconds: int =
             raise InputError(f"worker {index} ({workers[index]}) cannot join the others: {reason(error)}") from error
     gpus = tf.config.list_logical_devices("GPU")
     if name == "mirrored" or (name == "auto" and len(gpus) > 1):
-        devices = gpus or tf.config.list_logical_devices("CPU")
-        return tf.distribute.MirroredStrategy([device.name for device in devices])
+        return _mirrored(tuple(device.name for device in gpus or tf.config.list_logical_devices("CPU")))
     return tf.distribute.OneDeviceStrategy("/gpu:0" if gpus else "/cpu:0")
+
+
+@functools.cache
+def _mirrored(devices: tuple[str, ...]) -> tf.distribute.MirroredStrategy:
+    """One for all trainings of a process: TensorFlow takes the collectives of a second one for those of the first."""
+    return tf.distribute.MirroredStrategy(devices)
 
 
 def _workers_and_index() -> tuple[list[str], int]:

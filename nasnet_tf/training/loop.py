@@ -121,11 +121,17 @@ def train_and_evaluate(
       The model with its last weights (averaged, if averages are kept), and its evaluation, if any.
 
     Raises:
-      InputError: data that cannot be read, a work folder of another training, or workers that do not see the same work folder.
+      InputError: another dtype policy than float32 or mixed_bfloat16, data that cannot be read, a work folder of another training, or
+        workers that do not see the same work folder.
       TrainingDiverged: the last checkpoint has the weights before it.
       WorkerLost: another worker's process is gone.
       TrainingInterrupted: SIGTERM came; the last checkpoint has everything up to the step that was under way.
     """
+    policy = keras.config.dtype_policy().name
+    if policy not in ("float32", "mixed_bfloat16"):
+        raise InputError(
+            f"Keras' dtype policy: expected 'float32' or 'mixed_bfloat16', for 16-bit floats need loss scaling; got {policy!r}"
+        )
     if config.evaluation_split is not None:
         data.num_examples(config.evaluation_split)  # a mistake in it comes up now, not after an epoch
     strategy = strategy or tf.distribute.get_strategy()

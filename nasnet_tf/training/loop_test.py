@@ -17,6 +17,7 @@ from nasnet_tf.models.network import NetworkConfig, build_network
 from nasnet_tf.testing import tiny_genotype
 from nasnet_tf.training import checkpoints, loop
 from nasnet_tf.training.disk import writing
+from nasnet_tf.training.distribution import make_strategy
 from nasnet_tf.training.evaluate import Evaluator
 from nasnet_tf.training.interruption import TrainingInterrupted
 from nasnet_tf.training.metrics_log import read_metrics
@@ -208,15 +209,25 @@ def test_divergence_names_step_and_rate_and_keeps_what_was(tmp_path):
 
 def test_mirrored_replicas_add_up_to_the_global_batch():
     """Without batch norm's own statistics per replica, two replicas do what one does."""
-    cpus = tf.config.list_logical_devices("CPU")
-    if len(cpus) < 2:
-        pytest.skip("one logical device")
+    strategy = make_strategy("mirrored")
+    assert strategy.num_replicas_in_sync == 2  # conftest.py
     config = dataclasses.replace(CONFIG, ema_decay=None, evaluation_split=None)
 
     one, _ = train(None, config, dense, Momentum)
-    two, _ = train(None, config, dense, Momentum, strategy=tf.distribute.MirroredStrategy([cpu.name for cpu in cpus[:2]]))
+    two, _ = train(None, config, dense, Momentum, strategy=strategy)
     for weight, other in zip(one.weights, two.weights, strict=True):
         np.testing.assert_allclose(weight.numpy(), other.numpy(), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "bfloat16", "float64"])
+def test_other_precisions_than_those_that_train_are_refused(policy):
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        with pytest.raises(InputError, match=f"Keras' dtype policy: expected 'float32' or 'mixed_bfloat16', .*got '{policy}'"):
+            train(None, CONFIG, dense, Momentum)
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def test_corrupt_image_is_named(tmp_path):
