@@ -51,10 +51,18 @@ def test_tunes_and_trains_the_best(tmp_path):
 
 def test_refuses_a_folder_of_other_bindings(tmp_path, monkeypatch):
     (tmp_path / "config.gin").write_text("tune.seed = 1\n")
+    (tmp_path / "trials").mkdir()
     monkeypatch.setattr(cli, "parse_gin", lambda: "tune.seed = 2\n")
     monkeypatch.setattr(cli, "FLAGS", types.SimpleNamespace(workdir=tmp_path))
     with pytest.raises(InputError, match="begun with another configuration: tune.seed was 1, is 2"):
         tune.main([])
+
+
+def test_a_folder_in_which_nothing_was_earned_takes_other_bindings(tmp_path, monkeypatch):
+    (tmp_path / "config.gin").write_text("tune.seed = 1\n")
+    monkeypatch.setattr(cli, "FLAGS", types.SimpleNamespace(workdir=tmp_path))
+    assert cli.claim_workdir("tune.seed = 2\n") == tmp_path
+    assert (tmp_path / "config.gin").read_text() == "tune.seed = 2\n"
 
 
 def test_a_divergence_keeps_its_kind_through_gin(tmp_path, monkeypatch):
