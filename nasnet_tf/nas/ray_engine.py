@@ -28,8 +28,9 @@ class RayTasks:
     """Child processes on the machines of a Ray cluster, each execution in a fresh one. Needs the extra [ray].
 
     The searching process must run on a machine of the cluster. Every machine has this package installed, with the same versions of Python,
-    Ray and this package: functions travel as names of modules and are imported there. Paths in the configuration must be absolute and
-    mean the same everywhere. Children end with the searching process, however it ends; a cluster that it started ends with it too.
+    Ray and this package: functions travel as names of modules and are imported there. The work folder is on a disk that all machines share,
+    and paths in the configuration are absolute and mean the same everywhere. Children end with the searching process, however it ends. So
+    does a cluster that it started; if it was killed, the last two daemons take a minute to give up.
 
     Only who has the cluster's token may connect. It is in the environment, RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH, or in ~/.ray/auth_token,
     on all machines alike; a cluster of our own gets a fresh one. RAY_AUTH_MODE=disabled in the environment is for clusters without.
@@ -113,7 +114,8 @@ class RayTasks:
         except self._ray.exceptions.RayTaskError as error:  # not of the function, for run_child catches that
             return {"reason": f"its machine could not run it: {str(error).splitlines()[-1]}"}
         except self._ray.exceptions.RayError as error:
-            return {"reason": f"its process died ({str(error).splitlines()[0]}): killed, or out of memory"}
+            first_sentence = str(error).splitlines()[0].split(". ")[0]
+            return {"reason": f"its process died ({first_sentence}): killed, out of memory, or its machine left"}
         if fields is None:
             child.deadline = time.monotonic() + self._deadline
         return fields

@@ -1,0 +1,505 @@
+"""Breaks searches on purpose and checks what must hold afterwards.
+
+    python tools/search_faults.py --engine=local
+    python tools/search_faults.py --engine=ray
+
+Real searches with a real engine, whose children only pretend to train. Prints a line for each fault, `ok` or `FAILED`; the exit code is 1
+if any failed. With Ray, the cluster is one of two machines, both this one, on the loopback address. Takes some minutes; `--only` takes
+the rows whose names contain a text, `--seed` the moments at which searches are killed.
+"""
+
+import argparse
+import collections
+import contextlib
+import functools
+import hashlib
+import itertools
+import json
+import math
+import os
+import pathlib
+import random
+import re
+import resource
+import secrets
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterator
+
+import psutil
+
+from nasnet_tf.genotype import SearchSpace, genotype_hash, parse_genotype
+from nasnet_tf.nas import ledger, search
+from nasnet_tf.nas.engines import LocalPool, Outcome
+from nasnet_tf.nas.journal import NAME, Trial, read_trials
+from nasnet_tf.nas.ray_engine import RayTasks
+from nasnet_tf.nas.strategies import PPOSearch, RandomSearch
+
+SPACE = SearchSpace(num_blocks=3)
+TIMEOUT = 300.0
+DEADLINE = 4.0
+
+
+# --- What runs in the processes that this one starts.
+
+
+def child(text: str, bars: None, folder: str, ways: dict[str, str], pause: float) -> dict:
+    """Pretends to train. Leaves a mark of each execution; `ways` says, by trial or "all", how it ends if not well, "once" or always."""
+    number = re.search(r'"trial_(\d+)"', text)[1]
+    marks = pathlib.Path(folder, "marks")
+    marks.mkdir(exist_ok=True)
+    with open(marks / number, "a") as file:
+        file.write(f"{os.getpid()} {time.time()}\n")
+    way = ways.get(number, ways.get("all", ""))
+    if way.startswith("once ") and len((marks / number).read_text().splitlines()) > 1:
+        way = ""
+    time.sleep(pause)
+    match way.removeprefix("once "):
+        case "is killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "raises":
+            raise RuntimeError("no good")
+        case "memory":
+            resource.setrlimit(resource.RLIMIT_AS, (2**34, 2**34))
+            bytearray(2**35)
+        case "hangs":  # and never gives another thread of its process a turn
+            re.match(r"(a+)+$", "a" * 60 + "b")
+        case "nan" | "inf":
+            return {"reward": float(way)}
+    return {"reward": reward_of(genotype_hash(parse_genotype(text)))}
+
+
+def reward_of(digest: str) -> float:
+    """What a child of this architecture earns."""
+    return int(digest[:4], 16) / 2**16
+
+
+class Repeating:
+    """An engine that reports every outcome a second time, later."""
+
+    def __init__(self, engine):
+        self._engine, self._again = engine, []
+
+    def __getattr__(self, name: str):
+        return getattr(self._engine, name)
+
+    def poll(self, timeout_seconds: float) -> list[Outcome]:
+        late, self._again = self._again, self._engine.poll(timeout_seconds)
+        return self._again + late
+
+
+class AtOnce:
+    """An engine whose children have ended before they are asked for."""
+
+    def __init__(self):
+        self._outcomes = []
+
+    @property
+    def free_slots(self) -> int:
+        return 1 - len(self._outcomes)
+
+    def submit(self, key: int, function: Callable[..., dict], *args) -> None:
+        self._outcomes = [Outcome(key, 0.0, value={"reward": (key * 7919 % 10007) / 10007})]
+
+    def poll(self, timeout_seconds: float) -> list[Outcome]:
+        ended, self._outcomes = self._outcomes, []
+        return ended
+
+    def close(self) -> None:
+        pass
+
+
+def drive(spec: dict) -> None:
+    """Searches, and prints a digest of the strategy's state at the end. Makes a file `begun` before."""
+    if spec["snapshot_every_rows"]:
+        ledger._SNAPSHOT_EVERY_ROWS = spec["snapshot_every_rows"]
+    workers, deadline, address = spec["workers"], spec["deadline"], spec["address"]
+
+    def engine():
+        pool = LocalPool(workers, deadline) if address is None else RayTasks(address, num_workers=workers, deadline_seconds=deadline)
+        return Repeating(pool) if spec["repeat"] else pool
+
+    strategy = PPOSearch(SPACE, 1, minibatch=5, learning_rate=0.1) if spec["ppo"] else RandomSearch(SPACE, 1)
+    evaluate = functools.partial(child, folder=spec["folder"], ways=spec["ways"], pause=spec["pause"])
+    pathlib.Path(spec["folder"], "begun").touch()
+    search.search(pathlib.Path(spec["folder"]), SPACE, strategy, engine, evaluate, spec["trials"], {"spec": "faults"})
+    print(f"state {hashlib.sha256(strategy.state()).hexdigest()}", flush=True)
+
+
+def serve() -> None:
+    """A Ray cluster of two machines of one CPU, which prints its address; standard input says "remove" and "add" of the second."""
+    from ray.cluster_utils import Cluster
+
+    machine = {"node_ip_address": "127.0.0.1", "num_cpus": 1, "object_store_memory": 100 * 2**20}
+    cluster = Cluster(initialize_head=True, head_node_args={**machine, "include_dashboard": False})
+    second = cluster.add_node(**machine)
+    print(cluster.address, flush=True)
+    for line in sys.stdin:
+        if line.strip() == "remove":
+            cluster.remove_node(second, allow_graceful=False)
+        else:
+            second = cluster.add_node(**machine)
+        print("done", flush=True)
+    cluster.shutdown()
+
+
+# --- What watches them.
+
+
+class Search:
+    """A search in a process of its own, in a folder; run it again to continue it."""
+
+    def __init__(self, address: str | None, folder: pathlib.Path, **spec):
+        defaults = {"trials": 6, "workers": 2, "deadline": TIMEOUT, "pause": 0.0, "ways": {}, "ppo": False, "repeat": False}
+        self.folder, self.processes = folder, []
+        self.spec = {**defaults, "snapshot_every_rows": 0, "folder": str(folder), "address": address, **spec}
+
+    def start(self, **changes) -> subprocess.Popen:
+        """The process, once it is about to search."""
+        command = [sys.executable, "-c", "import json, sys, search_faults; search_faults.drive(json.loads(sys.argv[1]))"]
+        command.append(json.dumps(self.spec | changes))
+        begun = self.folder / "begun"
+        begun.unlink(missing_ok=True)
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+        self.processes.append(process)
+        until(lambda: begun.exists() or process.poll() is not None)
+        return process
+
+    def finish(self, process: subprocess.Popen | None = None, error: str | None = None, **changes) -> str:
+        """Waits for the end; returns what was printed. error: expected on standard error, which otherwise must not end the search."""
+        output, errors = (process or self.start(**changes)).communicate(timeout=TIMEOUT)
+        last = (errors.strip().splitlines() or ["nothing"])[-1]
+        code = (process or self.processes[-1]).returncode
+        check((code != 0) == (error is not None), f"exit code {code}: {last}")
+        check(error is None or error in last, f"the error is: {last}")
+        return output
+
+    @property
+    def trials(self) -> list[Trial]:
+        """As the journal has them."""
+        return read_trials(self.folder)
+
+    def events(self, kind: str) -> list[dict]:
+        """Of this kind in the journal, those that took over another trial's result left out."""
+        lines = (self.folder / NAME).read_text().splitlines()
+        return [event for event in map(json.loads, lines) if event["event"] == kind and "reused_from" not in event]
+
+    def executions(self) -> dict[int, list[tuple[int, float]]]:
+        """(process, beginning in unix seconds) of every execution of every trial that was executed."""
+        marks = self.folder / "marks"
+        files = marks.iterdir() if marks.exists() else []
+        lines = {int(path.name): [line.split() for line in path.read_text().splitlines()] for path in files}
+        return {number: [(int(pid), float(began)) for pid, began in rows] for number, rows in lines.items()}
+
+    def wait_for_executions(self, count: int) -> None:
+        """Until so many have begun."""
+        until(lambda: sum(map(len, self.executions().values())) >= count)
+
+    def check_rewards(self, statuses: str = "") -> None:
+        """Every trial ended, with exactly the reward of its architecture, exactly once. statuses: of each, by its first letter."""
+        trials = self.trials
+        wanted = statuses or "f" * self.spec["trials"]
+        letters = "".join({"finished": "f", "failed": "x", "infeasible": "i"}.get(trial.status, "?") for trial in trials)
+        check(letters == wanted, f"trials ended as {letters}, expected {wanted}")
+        finished = [trial for trial in trials if trial.status == "finished"]
+        check(all(trial.reward == reward_of(trial.hash) for trial in finished), "a reward is not that of its architecture")
+        check(all(trial.reward is None for trial in trials if trial.status != "finished"), "a reward of a trial that has none")
+        counts = collections.Counter(event["trial"] for event in self.events("finished"))
+        check(all(count == 1 for count in counts.values()), f"rewarded more than once: {counts}")
+
+    def check_nothing_runs(self) -> None:
+        """Soon no child runs any more."""
+        until(lambda: not any(is_alive(pid) for rows in self.executions().values() for pid, _ in rows))
+
+    def end(self) -> None:
+        """Leaves no process."""
+        for process in self.processes:
+            if process.poll() is None:
+                process.kill()
+            process.communicate()
+        self.check_nothing_runs()
+
+
+def check(true: object, message: str) -> None:
+    if not true:
+        raise AssertionError(message)
+
+
+def until(true: Callable[[], object], seconds: float = TIMEOUT) -> None:
+    began = time.monotonic()
+    while not true():
+        check(time.monotonic() - began < seconds, f"did not happen in {seconds:g} seconds")
+        time.sleep(0.02)
+
+
+def is_alive(pid: int) -> bool:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+class Faults:
+    """The rows; each breaks something and raises AssertionError if what must hold does not. Returns what is worth telling."""
+
+    def __init__(self, cluster: subprocess.Popen | None, address: str | None, moments: random.Random):
+        self._cluster, self._address, self._moments = cluster, address, moments
+        self._stack = contextlib.ExitStack()
+
+    def close(self) -> None:
+        """Leaves nothing of a row."""
+        self._stack.close()
+
+    def _search(self, **spec) -> Search:
+        folder = pathlib.Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
+        begun = Search(spec.pop("address", self._address), folder, **spec)
+        self._stack.callback(begun.end)
+        return begun
+
+    def child_is_killed(self) -> str:
+        """Reissued; exactly one reward."""
+        broken = self._search(ways={"1": "once is killed", "3": "once is killed"}, pause=0.2)
+        broken.finish()
+        broken.check_rewards()
+        counts = [len(rows) for _, rows in sorted(broken.executions().items())]
+        check(counts == [1, 2, 1, 2, 1, 1], f"executions {counts}")
+        return f"executions {counts}"
+
+    def search_is_killed_again_and_again(self) -> str:
+        """No result is lost or there twice; what had its reward is not run again; rewards as if nothing had happened; nothing runs on."""
+        spec = {"trials": 16, "pause": 1.0}
+        whole = self._search(**spec)
+        process = whole.start()
+        began = time.monotonic()
+        whole.finish(process)
+        duration = time.monotonic() - began
+        broken = self._search(**spec)
+        known, kills = {}, 0
+        while kills < 6:
+            process = broken.start()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(self._moments.uniform(0.05, 0.45) * duration)
+                break
+            process.kill()
+            process.wait()
+            kills += 1
+            broken.check_nothing_runs()
+            executions = broken.executions()
+            for number, count in known.items():
+                check(len(executions[number]) == count, f"trial {number} had its reward and was run again")
+            if (broken.folder / NAME).exists():
+                known = {event["trial"]: len(executions[event["trial"]]) for event in broken.events("finished")}
+        broken.finish()
+        for number, count in known.items():
+            check(len(broken.executions()[number]) == count, f"trial {number} had its reward and was run again")
+        broken.check_rewards()
+        rewards = [[(trial.hash, trial.reward) for trial in search.trials] for search in (whole, broken)]
+        check(rewards[0] == rewards[1], "other rewards than without kills")
+        ran = [sum(map(len, search.executions().values())) for search in (whole, broken)]
+        check(ran[1] <= ran[0] + 2 * kills, f"{ran[1]} executions, {ran[0]} without the {kills} kills")
+        return f"{kills} kills, {ran[1]} executions instead of {ran[0]}"
+
+    def two_searches_in_one_folder(self) -> str:
+        """The second is refused; the first goes on."""
+        first = self._search(pause=1.0)
+        process = first.start()
+        first.wait_for_executions(1)
+        first.finish(error="another search is running in this work folder")
+        first.finish(process)
+        first.check_rewards()
+        return "the second: another search is running in this work folder"
+
+    def child_out_of_memory(self) -> str:
+        """At most 3 executions, then failed; the search goes on."""
+        broken = self._search(ways={"1": "memory", "3": "is killed"})
+        broken.finish()
+        broken.check_rewards("fxfxff")
+        counts = [len(rows) for _, rows in sorted(broken.executions().items())]
+        check(counts == [1, 3, 1, 3, 1, 1], f"executions {counts}")
+        return f"trial 1: {broken.trials[1].reason}; trial 3: {broken.trials[3].reason}"
+
+    def child_of_nan(self) -> str:
+        """Infeasible, once; the policy, which refuses anything but numbers, never sees it."""
+        broken = self._search(ways={"0": "nan", "2": "inf"}, ppo=True)
+        broken.finish()
+        broken.check_rewards("ififff")
+        check(all(len(rows) == 1 for rows in broken.executions().values()), "an infeasible child was run again")
+        return f"trial 0: {broken.trials[0].reason}"
+
+    def child_hangs(self) -> str:
+        """Gone 5 seconds after its deadline at the latest; its slot is used again."""
+        broken = self._search(ways={"1": "once hangs"}, workers=1, deadline=DEADLINE)
+        broken.finish()
+        broken.check_rewards()
+        (failure,) = broken.events("failed")
+        took = failure["time"] - broken.executions()[1][0][1]
+        check(took <= DEADLINE + 5, f"took {took:.1f} seconds")
+        check("killed at its deadline" in failure["reason"], failure["reason"])
+        return f"recorded {took:.1f} seconds after it began, with a deadline of {DEADLINE:g}"
+
+    def ten_failures_in_a_row(self) -> str:
+        """Pauses with the reason; goes on when the reason is gone."""
+        broken = self._search(ways={"all": "raises"})
+        broken.finish(error="10 executions in a row failed, the last one, of trial")
+        failures = len(broken.events("failed"))
+        check(failures == 10, f"{failures} failures")
+        broken.finish(ways={})
+        check(all(trial.status == "finished" or trial.attempts == 3 for trial in broken.trials), "a trial was forgotten")
+        return f"{sum(trial.status == 'finished' for trial in broken.trials)} of 6 trials finished afterwards"
+
+    def torn_journal_and_bad_snapshots(self) -> str:
+        """The tail goes; the snapshot before it, or none, serves; the controller comes out the same."""
+        spec = {"trials": 7, "workers": 1, "ppo": True, "snapshot_every_rows": 4}
+        whole = self._search(**spec)
+        state = whole.finish()
+        for damage in ("empty", "corrupt"):
+            broken = self._search(**spec)
+            broken.finish(trials=5)
+            newest = max(broken.folder.glob("*.snapshot"))
+            content = newest.read_bytes()
+            newest.write_bytes(b"" if damage == "empty" else content[:-1] + bytes([content[-1] ^ 1]))
+            journal = broken.folder / NAME
+            journal.write_bytes(journal.read_bytes()[:-20])
+            output = broken.finish()
+            check("damaged; passed over" in output, "nothing was said about the snapshot")
+            check(output.splitlines()[-1] == state.splitlines()[-1], "the controller is another")
+            broken.check_rewards()
+        return "the same controller with an empty and with a corrupt snapshot, each with half a last line"
+
+    def late_duplicate(self) -> str:
+        """Ignored, and told."""
+        broken = self._search(workers=1, repeat=True)
+        output = broken.finish()
+        broken.check_rewards()
+        check(len(broken.events("finished")) == 6, "a result was taken twice")
+        told = output.count("another result came late; ignored")
+        check(told == 5, f"told {told} times")  # the last comes after the end
+        return f"{told} duplicates ignored"
+
+    def the_same_search_with_and_without_kill(self) -> str:
+        """One worker and a seed give the same architectures and the same controller."""
+        spec = {"trials": 13, "workers": 1, "ppo": True}
+        whole = self._search(**spec)
+        state = whole.finish()
+        broken = self._search(**spec)
+        process = broken.start()
+        broken.wait_for_executions(self._moments.randrange(7, 12))
+        process.kill()
+        process.wait()
+        broken.check_nothing_runs()
+        output = broken.finish()
+        hashes = [[trial.hash for trial in search.trials] for search in (whole, broken)]
+        check(hashes[0] == hashes[1], "other architectures")
+        check(output.splitlines()[-1] == state.splitlines()[-1], "another controller")
+        check(broken.finish().splitlines()[-1] == state.splitlines()[-1], "another controller after replaying it all")
+        return f"{len(hashes[0])} architectures and the controller's state are equal"
+
+    def twenty_thousand_trials(self) -> str:
+        """At the end a trial takes no more than twice of what it took at 1,000. Without an engine."""
+        folder = pathlib.Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
+        with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):  # progress
+            search.search(folder, SPACE, RandomSearch(SPACE, 1), AtOnce, child, 20_000, {})
+        times = [trial.proposed_time for trial in read_trials(folder)]
+        steps = [1000 * (after - before) for before, after in itertools.pairwise(times)]
+        early, late = statistics.median(steps[500:1500]), statistics.median(steps[-1000:])
+        check(late <= 2 * early, f"{late:.1f} ms a trial at the end, {early:.1f} at 1,000")
+        return f"{early:.1f} ms a trial at 1,000, {late:.1f} at 20,000"
+
+
+class RayFaults(Faults):
+    """Those that only a cluster can have."""
+
+    def _tell_cluster(self, word: str) -> None:
+        self._cluster.stdin.write(f"{word}\n")
+        self._cluster.stdin.flush()
+        check(self._cluster.stdout.readline() == "done\n", "the cluster is gone")
+
+    def machine_leaves_and_another_joins(self) -> str:
+        """What it ran runs again elsewhere; exactly one reward; its room is gone, and there again with the next."""
+        broken = self._search(trials=10, workers=None, pause=1.0)
+        process = broken.start()
+        broken.wait_for_executions(3)
+        self._tell_cluster("remove")
+        left = sum(map(len, broken.executions().values()))
+        broken.wait_for_executions(left + 2)
+        until(lambda: self._most_at_a_time(broken, time.time() - 0.5) == 1)
+        self._tell_cluster("add")
+        until(lambda: self._most_at_a_time(broken, time.time() - 0.5) == 2)
+        broken.finish(process)
+        broken.check_rewards()
+        failures = broken.events("failed")
+        check(1 <= len(failures) <= 2, f"{len(failures)} failures")
+        return f"reissued: {', '.join(str(event['trial']) for event in failures)} ({failures[0]['reason']})"
+
+    def _most_at_a_time(self, broken: Search, moment: float) -> int:
+        ends = {event["trial"]: event["time"] for event in broken.events("finished")}
+        rows = broken.executions()
+        return sum(rows[number][-1][1] <= moment < ends.get(number, math.inf) for number in rows)
+
+    def cluster_of_its_own_is_killed(self) -> str:
+        """Nothing of it stays."""
+        broken = self._search(address="local", pause=TIMEOUT)
+        process = broken.start()
+        broken.wait_for_executions(1)
+        everything = [process.pid, *(child.pid for child in psutil.Process(process.pid).children(recursive=True))]
+        process.kill()
+        process.wait()
+        began = time.monotonic()
+        broken.check_nothing_runs()
+        children = time.monotonic() - began
+        until(lambda: not any(map(is_alive, everything)), 120)
+        return f"children ended after {children:.1f} seconds, the last of {len(everything)} processes after {time.monotonic() - began:.1f}"
+
+
+@contextlib.contextmanager
+def started_cluster() -> Iterator[tuple[subprocess.Popen, str]]:
+    """The process of a cluster, and its address; with this process' environment as its searches need it."""
+    os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32), "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+    command = [sys.executable, "-c", "import search_faults; search_faults.serve()"]
+    cluster = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        yield cluster, cluster.stdout.readline().strip()
+    finally:
+        cluster.communicate(timeout=TIMEOUT)
+
+
+def run_rows(faults: Faults, only: str) -> bool:
+    """Runs the rows in the order they are written, and prints how it went; returns whether all went well."""
+    classes = [kind for kind in reversed(type(faults).__mro__) if issubclass(kind, Faults)]
+    names = itertools.chain.from_iterable(vars(kind) for kind in classes)
+    all_ok = True
+    for name in (name for name in names if name[0] != "_" and name != "close" and only in name):
+        began = time.monotonic()
+        try:
+            word, remark = "ok", getattr(faults, name)()
+        except Exception as error:
+            if not isinstance(error, AssertionError):
+                traceback.print_exc()
+            word, remark, all_ok = "FAILED", f"{type(error).__name__}: {error}", False
+        finally:
+            faults.close()
+        print(f"{word:6} {name.replace('_', ' ')} ({time.monotonic() - began:.0f} s): {remark}", flush=True)
+    return all_ok
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--engine", choices=["local", "ray"], required=True)
+    parser.add_argument("--only", default="", help="a part of the names of the rows to run, with _ for blanks")
+    parser.add_argument("--seed", type=int, default=0, help="of the moments of kills")
+    args = parser.parse_args()
+    # Searches, their children and the cluster import this file by its name.
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(pathlib.Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])])
+    moments = random.Random(args.seed)
+    if args.engine == "local":
+        return int(not run_rows(Faults(None, None, moments), args.only))
+    with started_cluster() as (cluster, address):
+        return int(not run_rows(RayFaults(cluster, address, moments), args.only))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
