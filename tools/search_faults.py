@@ -433,6 +433,7 @@ class RayFaults(Faults):
         broken.check_rewards()
         failures = broken.events("failed")
         check(1 <= len(failures) <= 2, f"{len(failures)} failures")
+        check(failures[0]["reason"] == "its machine left the cluster", failures[0]["reason"])
         return f"reissued: {', '.join(str(event['trial']) for event in failures)} ({failures[0]['reason']})"
 
     def _most_at_a_time(self, broken: Search, moment: float) -> int:

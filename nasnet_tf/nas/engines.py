@@ -30,6 +30,7 @@ class Outcome:
       value: what the function returned.
       reason: of a failure, one line; None where there is a value.
       user_error: the function raised InputError: trying again will not help.
+      lost: of a failure, its machine left: no fault of the child's.
     """
 
     key: int
@@ -37,6 +38,7 @@ class Outcome:
     value: dict | None = None
     reason: str | None = None
     user_error: bool = False
+    lost: bool = False
 
 
 def thread_environment(threads: int) -> dict[str, str]:

@@ -93,7 +93,8 @@ def _run(ledger: Ledger, pool, num_trials: int, evaluate, early_stopping: EarlyS
             trial = ledger.record(outcome)
             if outcome.user_error:
                 raise InputError(f"trial {trial.number}: {trial.reason}")
-            failures = failures + 1 if trial.status == "failed" else 0
+            if not outcome.lost:  # one machine that leaves takes all of its children along
+                failures = failures + 1 if trial.status == "failed" else 0
             if failures >= MAX_CONSECUTIVE_FAILURES:
                 raise SearchPaused(f"{failures} executions in a row failed, the last one, of trial {trial.number}, so: {trial.reason}")
             if trial.status == "failed" and trial.attempts < MAX_ATTEMPTS:

@@ -142,6 +142,18 @@ def test_an_architecture_that_is_being_trained_is_not_trained_beside_itself(tmp_
     assert [trial.reward for trial in trials] == [trials[0].reward, trials[1].reward] * 4
 
 
+def test_machines_that_leave_do_not_pause_a_search(tmp_path):
+    class Leaving(InOrder):
+        def poll(self, timeout_seconds):
+            (outcome,) = super().poll(timeout_seconds)
+            if sum(key == outcome.key for key, *_ in self.submitted) > 2:
+                return [outcome]
+            return [Outcome(outcome.key, 1.0, reason="its machine left", lost=True)]
+
+    trials = loop.search(tmp_path, SPACE, RandomSearch(SPACE, seed=4), Leaving, child, 8, {})
+    assert [(trial.status, trial.attempts) for trial in trials] == [("finished", 3)] * 8
+
+
 def curve_child(text: str, bars: list | None) -> dict:
     """A child of three evaluations, whose accuracy rises by 0.1 with each unless a bar stops it."""
     curve = []

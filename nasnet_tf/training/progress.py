@@ -29,7 +29,7 @@ class ProgressLine:
             parts.append(format_seconds(now - self._began))
         elif done > self._start:
             parts.append(f"{format_seconds((now - self._began) / (done - self._start) * (self._total - done))} left")
-        parts += [f"{name} {value:.4g}" for name, value in values.items()]
+        parts += [f"{name} {value}" if isinstance(value, int) else f"{name} {value:.4g}" for name, value in values.items()]
         line, end = " | ".join(parts), "\n"
         if self._is_terminal:
             bar = "#" * int(_BAR_WIDTH * min(1.0, done / self._total))

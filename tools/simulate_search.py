@@ -1,0 +1,254 @@
+"""Plays whole searches with pretend children: strategies, ledger and journal are the real ones, only training is replaced by a formula.
+
+    python tools/simulate_search.py --workdir=runs/simulation
+    python tools/simulate_search.py --workdir=runs/simulation2 --surrogate runs/search/journal.jsonl --trials=5000 --seeds=5
+
+20,000 architectures on 450 simulated workers, as in the paper: durations are drawn, some children crash, some machines are taken away.
+For each strategy and seed it prints the best, the mean of the best 5 and of the best 25, without the noise of the rewards, the time of a
+trial around the 1,000th and at the end, and the memory used. All of that goes to summary.json, and to figure6.svg: figure 6 of the paper.
+Killed, it goes on when repeated: each search has a journal.
+"""
+
+import argparse
+import concurrent.futures
+import functools
+import heapq
+import json
+import math
+import multiprocessing
+import pathlib
+import random
+import resource
+
+import numpy as np
+from matplotlib import pyplot as plt
+
+from nasnet_tf.genotype import SearchSpace, parse_genotype
+from nasnet_tf.nas.engines import Outcome
+from nasnet_tf.nas.evolution import RegularizedEvolution
+from nasnet_tf.nas.journal import Trial, read_trials
+from nasnet_tf.nas.search import search
+from nasnet_tf.nas.strategies import PPOSearch, RandomSearch
+from nasnet_tf.viz.diagram import save_figure
+
+STRATEGIES = {
+    "ppo": PPOSearch,
+    "ppo_3_passes": functools.partial(PPOSearch, epochs=3),
+    "random": RandomSearch,
+    "evolution": RegularizedEvolution,
+}
+TOPS = (1, 5, 25)
+CRASH_RATE, PREEMPTION_RATE = 0.01, 0.02
+MEAN_SECONDS, SPREAD = 3600.0, 0.4  # of a child; of the logarithm
+CURVE_POINTS = 200
+
+
+class SimulatedWorkers:
+    """An engine with a clock of its own: `poll` jumps to the next child that ends and runs its function there and then."""
+
+    def __init__(self, num_workers: int, seed: int):
+        self._num_workers, self._random = num_workers, random.Random(seed)
+        self._clock, self._events = 0.0, []
+
+    @property
+    def free_slots(self) -> int:
+        return self._num_workers - len(self._events)
+
+    def submit(self, key: int, function, *args) -> None:
+        seconds = MEAN_SECONDS * math.exp(self._random.gauss(-(SPREAD**2) / 2, SPREAD))
+        fate, reason = self._random.random(), None
+        if fate < CRASH_RATE + PREEMPTION_RATE:
+            reason = "crashed" if fate < CRASH_RATE else "its machine was taken away"
+            seconds *= self._random.random()
+        heapq.heappush(self._events, (self._clock + seconds, key, seconds, reason, function, args))
+
+    def poll(self, timeout_seconds: float) -> list[Outcome]:
+        self._clock, key, seconds, reason, function, args = heapq.heappop(self._events)
+        return [Outcome(key, seconds, reason=reason) if reason else Outcome(key, seconds, value=function(*args))]
+
+    def close(self) -> None:
+        self._events.clear()
+
+
+class SyntheticReward:
+    """An accuracy with structure: what an operation is worth depends on its cell, on its partner in the block and on its depth.
+
+    Every number is drawn from the seed. Over random architectures it has mean 0.9 and standard deviation 0.012, about what the paper's
+    figure 6 shows of its children.
+    """
+
+    def __init__(self, space: SearchSpace, seed: int):
+        rng = np.random.default_rng(seed)
+        count = len(space.operations)
+        self._worth, self._partners = rng.normal(size=(2, count)), rng.normal(size=(2, count, count))
+        self._partners = (self._partners + self._partners.transpose(0, 2, 1)) / 2
+        self._depth_weight, self._combine = rng.normal(size=2), rng.normal(size=(2, len(space.combines)))
+        self._space = space
+        sample = [self._score(space.sample(random.Random(number))) for number in range(2000)]
+        self._mean, self._scale = np.mean(sample), np.std(sample)
+
+    def _score(self, decisions) -> float:
+        half, score = len(decisions) // 2, 0.0
+        for cell in range(2):
+            depths = [0.0] * self._space.num_input_states
+            for start in range(0, half, 5):
+                left, right, left_op, right_op, combine = decisions[cell * half + start : cell * half + start + 5]
+                depths.append(1.0 + max(depths[left], depths[right]))
+                score += self._worth[cell, left_op] + self._worth[cell, right_op] + self._partners[cell, left_op, right_op]
+                score += self._combine[cell, combine] * 0.5
+            score += self._depth_weight[cell] * max(depths)
+        return score
+
+    def __call__(self, decisions) -> float:
+        """Accuracy in (0.5, 1) without noise."""
+        return float(0.9 + 0.06 * math.tanh(0.2 * (self._score(decisions) - self._mean) / self._scale))
+
+
+class SurrogateReward:
+    """What a random forest, fitted to trials of real searches, predicts. The share of variance it explains is printed: trust it so far."""
+
+    def __init__(self, space: SearchSpace, paths: list[pathlib.Path], seed: int):
+        from sklearn.ensemble import RandomForestRegressor
+        from sklearn.model_selection import cross_val_score
+
+        self._space = space
+        trials = [trial for path in paths for trial in read_trials(path.parent) if trial.status == "finished"]
+        features = np.array([self._features(space.encode(trial.genotype)) for trial in trials])
+        rewards = np.array([trial.reward for trial in trials])
+        forest = RandomForestRegressor(n_estimators=60, min_samples_leaf=2, random_state=seed)
+        explained = cross_val_score(forest, features, rewards, cv=5, scoring="r2").mean()
+        print(f"surrogate of {len(trials)} trials: explains {explained:.0%} of the variance of trials it has not seen")
+        self._forest = forest.fit(features, rewards)
+
+    def _features(self, decisions) -> list[float]:
+        """How often each cell has each operation and combine, its depth, and how many of its states are outputs."""
+        space, half, features = self._space, len(decisions) // 2, []
+        for cell in (decisions[:half], decisions[half:]):
+            operations, combines = [0.0] * len(space.operations), [0.0] * len(space.combines)
+            depths, used = [0.0] * space.num_input_states, set()
+            for start in range(0, half, 5):
+                left, right, left_op, right_op, combine = cell[start : start + 5]
+                operations[left_op] += 1
+                operations[right_op] += 1
+                combines[combine] += 1
+                depths.append(1.0 + max(depths[left], depths[right]))
+                used |= {left, right}
+            features += [*operations, *combines, max(depths), float(len(depths) - len(used))]
+        return features
+
+    def __call__(self, decisions) -> float:
+        """Accuracy in [0, 1]."""
+        return float(self._forest.predict([self._features(decisions)])[0])
+
+
+def child(reward, space: SearchSpace, noise: float, text: str, bars: None) -> dict:
+    """The reward of an architecture with noise of its own, the same whenever it is tried."""
+    exact = reward(space.encode(parse_genotype(text)))
+    noisy = exact + noise * random.Random(repr(exact)).gauss(0, 1)
+    return {"reward": min(1.0, max(0.0, noisy)), "metrics": {"exact": exact}}
+
+
+def play(kind: str, seed: int, args: argparse.Namespace) -> dict:
+    """One search from its journal on; what it came to."""
+    space = SearchSpace()
+    reward = SurrogateReward(space, args.surrogate, seed=0) if args.surrogate else SyntheticReward(space, args.reward_seed)
+    before = resident_megabytes()
+    trials = search(
+        args.workdir / f"{kind}-{seed}",
+        space,
+        STRATEGIES[kind](space, seed),
+        functools.partial(SimulatedWorkers, args.workers, seed),
+        functools.partial(child, reward, space, args.noise),
+        args.trials,
+        {"search.strategy": f"@{kind}", "seed": seed, "surrogate": [str(path) for path in args.surrogate], "noise": args.noise},
+    )
+    rewarded = sorted((trial for trial in trials if trial.status == "finished"), key=lambda trial: trial.finished_time)
+    times = [trial.finished_time for trial in rewarded]
+    return {
+        "strategy": kind,
+        "seed": seed,
+        "milliseconds_at_first": milliseconds(times[500:1500]),
+        "milliseconds_at_last": milliseconds(times[-1000:]),
+        "megabytes": resident_megabytes() - before,
+        "failed": sum(trial.status == "failed" for trial in trials),
+        "reused": sum(trial.reused_from is not None for trial in trials),
+        "curves": curves(rewarded),
+    }
+
+
+def milliseconds(times: list[float]) -> float:
+    """Wall time of a trial, from the times in the journal; pauses of the tool do not count."""
+    return float(np.mean([gap for gap in np.diff(times) if gap < 1.0])) * 1000 if len(times) > 1 else math.nan
+
+
+def resident_megabytes() -> float:
+    """Memory of this process."""
+    pages = int(pathlib.Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 1e6
+
+
+def curves(rewarded: list[Trial]) -> dict[str, list[float]]:
+    """Mean of the best 1, 5 and 25 rewards so far, without their noise, at up to CURVE_POINTS numbers of trials."""
+    best, lines = [], {str(top): [] for top in TOPS}
+    points = {int(point) for point in np.linspace(max(TOPS), len(rewarded), CURVE_POINTS)}
+    for number, trial in enumerate(rewarded, 1):
+        if trial.reused_from is None:  # the best 25 are 25 architectures
+            # Chosen by what the search saw, shown as it is.
+            best = heapq.nlargest(max(TOPS), [*best, (trial.reward, -trial.number, trial.metrics["exact"])])
+        if number in points:
+            for top in TOPS:
+                lines[str(top)].append(float(np.mean([exact for _, _, exact in best[:top]])))
+    return {"trials": sorted(points), **lines}
+
+
+def draw(rows: list[dict], path: pathlib.Path) -> None:
+    """Figure 6: the best 1, 5 and 25, each strategy's mean over the seeds with their range."""
+    figure, axes = plt.subplots(1, len(TOPS), figsize=(13, 4), sharey=True, layout="constrained")
+    for axis, top in zip(axes, TOPS, strict=True):
+        for kind in dict.fromkeys(row["strategy"] for row in rows):
+            mine = [row["curves"] for row in rows if row["strategy"] == kind]
+            grid = np.linspace(max(TOPS), min(curve["trials"][-1] for curve in mine), CURVE_POINTS)
+            values = np.array([np.interp(grid, curve["trials"], curve[str(top)]) for curve in mine])
+            (line,) = axis.plot(grid, values.mean(axis=0), label=f"{kind}, {len(mine)} seeds")
+            axis.fill_between(grid, values.min(axis=0), values.max(axis=0), color=line.get_color(), alpha=0.2)
+        axis.set_title("the best" if top == 1 else f"mean of the best {top}")
+        axis.set_xlabel("architectures tried")
+    axes[0].set_ylabel("accuracy without noise")
+    axes[0].legend()
+    save_figure(figure, path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--workdir", type=pathlib.Path, required=True)
+    parser.add_argument("--trials", type=int, default=20_000)
+    parser.add_argument("--workers", type=int, default=450)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--strategies", nargs="+", default=list(STRATEGIES), choices=list(STRATEGIES))
+    parser.add_argument("--surrogate", nargs="+", type=pathlib.Path, default=[], help="journals of searches over the default space")
+    parser.add_argument("--reward_seed", type=int, default=0, help="of the synthetic reward, where no surrogate is given")
+    parser.add_argument("--noise", type=float, default=0.004, help="standard deviation of a child's accuracy")
+    parser.add_argument("--jobs", type=int, default=1, help="searches at a time")
+    args = parser.parse_args()
+    rows = []
+    # Each in a process of its own, for its memory to be its own.
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(args.jobs, context, max_tasks_per_child=1) as pool:
+        searches = [pool.submit(play, kind, seed, args) for seed in range(args.seeds) for kind in args.strategies]
+        for finished in concurrent.futures.as_completed(searches):
+            row = finished.result()
+            rows.append(row)
+            tops = ", ".join(f"best {top} {row['curves'][str(top)][-1]:.4f}" for top in TOPS)
+            print(
+                f"{row['strategy']} {row['seed']}: {tops}; {row['milliseconds_at_first']:.1f} ms a trial around the 1,000th, "
+                f"{row['milliseconds_at_last']:.1f} at the end; {row['megabytes']:.0f} MB; {row['failed']} failed, {row['reused']} reused",
+                flush=True,
+            )
+    rows.sort(key=lambda row: (args.strategies.index(row["strategy"]), row["seed"]))
+    (args.workdir / "summary.json").write_text(json.dumps(rows))
+    draw(rows, args.workdir / "figure6.svg")
+    print(f"{args.workdir / 'summary.json'}, {args.workdir / 'figure6.svg'}")
+
+
+if __name__ == "__main__":
+    main()
