@@ -420,9 +420,9 @@ class RayFaults(Faults):
 
     def machine_leaves_and_another_joins(self) -> str:
         """What it ran runs again elsewhere; exactly one reward; its room is gone, and there again with the next."""
-        broken = self._search(trials=10, workers=None, pause=1.0)
+        broken = self._search(trials=10, workers=None, pause=3.0)
         process = broken.start()
-        broken.wait_for_executions(3)
+        until(lambda: self._most_at_a_time(broken, time.time()) == 2)  # one on each machine
         self._tell_cluster("remove")
         left = sum(map(len, broken.executions().values()))
         broken.wait_for_executions(left + 2)

@@ -152,6 +152,8 @@ def play(kind: str, seed: int, args: argparse.Namespace) -> dict:
     """One search from its journal on; what it came to."""
     space = SearchSpace()
     reward = SurrogateReward(space, args.surrogate, seed=0) if args.surrogate else SyntheticReward(space, args.reward_seed)
+    strategy = STRATEGIES[kind](space, seed)
+    strategy.propose(), strategy.state()  # with all that is loaded for it
     before = resident_megabytes()
     trials = search(
         args.workdir / f"{kind}-{seed}",

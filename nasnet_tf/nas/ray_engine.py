@@ -22,7 +22,6 @@ class _Child:
     items: object  # the task's ray.ObjectRefGenerator: an item when it begins and one when it ends
     submitted: float
     deadline: float = math.inf  # known once it has begun
-    machine: str | None = None  # its node id; likewise
 
 
 class RayTasks:
@@ -111,18 +110,17 @@ class RayTasks:
     def _next(self, child: _Child) -> dict | None:
         """What a child that has something to say says: fields of an Outcome, None that it has begun."""
         try:
-            item = self._ray.get(next(child.items))
+            fields = self._ray.get(next(child.items))
         except self._ray.exceptions.RayTaskError as error:  # not of the function, for run_child catches that
             return {"reason": f"its machine could not run it: {str(error).splitlines()[-1]}"}
+        except self._ray.exceptions.NodeDiedError:
+            return {"reason": "its machine left the cluster", "lost": True}
         except self._ray.exceptions.RayError as error:
-            if child.machine and child.machine not in (node["NodeID"] for node in self._nodes()):
-                return {"reason": "its machine left the cluster", "lost": True}
             first_sentence = str(error).splitlines()[0].split(". ")[0]
             return {"reason": f"its process died ({first_sentence}): killed, or out of memory"}
-        if isinstance(item, dict):
-            return item
-        child.machine, child.deadline = item, time.monotonic() + self._deadline
-        return None
+        if fields is None:
+            child.deadline = time.monotonic() + self._deadline
+        return fields
 
     def cancel(self, key: int) -> None:
         """Kills the child of this key, if it still runs; no outcome is reported for it."""
@@ -146,11 +144,9 @@ class RayTasks:
         return sum(min(int(node["Resources"].get(name, 0) / amount + 1e-9) for name, amount in needs.items()) for node in self._nodes())
 
 
-def _child(environment: dict[str, str], function: Callable[..., dict], args: tuple) -> Iterator[str | dict]:
-    """The task: tells on which machine it has begun, then what came of it."""
-    import ray
-
-    yield ray.get_runtime_context().get_node_id()
+def _child(environment: dict[str, str], function: Callable[..., dict], args: tuple) -> Iterator[dict | None]:
+    """The task: tells that it has begun, then what came of it."""
+    yield None
     yield run_child(environment, function, args)
 
 
