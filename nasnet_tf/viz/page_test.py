@@ -190,10 +190,10 @@ def test_page_at_all_widths_by_day_and_by_night(browser, report):
 
 @pytest.mark.timeout(120)
 def test_live_page_renews_itself_and_stays_where_it_was_read(browser, report):
-    browser.open(report.write(refresh_seconds=1))
+    browser.open(report.write(refresh_seconds=3))
     browser.evaluate("document.querySelectorAll('details').forEach((fold, index) => fold.open = index === 1); scrollTo(0, 700)")
     browser.events.clear()
+    report.write()  # what it finds stands still
     browser.wait_for("Page.loadEventFired")  # of itself
-    report.write()
     state = browser.evaluate("[scrollY, ...[...document.querySelectorAll('details')].map(fold => fold.open)]")
     assert state[:4] == [700, False, True, False]
