@@ -14,7 +14,7 @@ from nasnet_tf.genotype import SearchSpace, genotype_hash, parse_genotype
 from nasnet_tf.models.network import NetworkConfig, build_network
 from nasnet_tf.nas import engines, ray_engine, retraining, search, strategies
 from nasnet_tf.nas.early_stopping import Bar, EarlyStopping
-from nasnet_tf.nas.evaluator import evaluate_genotype
+from nasnet_tf.nas.evaluator import evaluate_genotype, measure_on_test
 from nasnet_tf.nas.evolution import RegularizedEvolution
 from nasnet_tf.nas.journal import Trial
 from nasnet_tf.serving.hub import load_features
@@ -112,8 +112,7 @@ def run_search(
         return trials, None
     with gin.config_scope(RETRAIN_SCOPE):
         task = ChildTask(config_text, log, RETRAIN_SCOPE, workdir)
-        measure = retraining.measure_on_test
-        return trials, retraining.retrain_top(workdir, space, trials, retrain_top, engine, task, measure, identity["retrain"])
+        return trials, retraining.retrain_top(workdir, space, trials, retrain_top, engine, task, measure_on_test, identity["retrain"])
 
 
 @gin.configurable("tune", module="nasnet_tf", denylist=["workdir", "bindings"])

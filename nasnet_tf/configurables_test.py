@@ -232,4 +232,4 @@ def test_child_task_is_configured_by_text(folder, tmp_path):
     retrained = configurables.ChildTask(text, None, configurables.RETRAIN_SCOPE, tmp_path)(format_genotype(genotype))
     assert retrained["metrics"]["parameters"] > outcome["metrics"]["parameters"]
     kept = retraining.trained_folder(tmp_path, genotype_hash(genotype))
-    assert retraining.measure_on_test(kept)["examples"] == 4
+    assert evaluator.measure_on_test(kept)["examples"] == 4

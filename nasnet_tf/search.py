@@ -19,6 +19,7 @@ def main(arguments: list[str]) -> None:
         cli.FLAGS.gin_param.append(f"search.retrain_top = {cli.FLAGS.retrain_top}")
     config_text = cli.parse_gin()
     from nasnet_tf import configurables
+    from nasnet_tf.nas.journal import leaderboard
     from nasnet_tf.nas.retraining import FOLDER, WINNER_NAME
     from nasnet_tf.nas.search import BEST_NAME
 
@@ -28,10 +29,10 @@ def main(arguments: list[str]) -> None:
     identity = {"search": {name: value for name, value in lasting.items() if not name.startswith(scope)}, "retrain": lasting}
     trials, retrained = configurables.run_search(workdir, config_text, identity)
     cli.write_operative_config(workdir)
-    finished = [trial for trial in trials if trial.status == "finished"]
-    print(f"{len(trials)} trials, {len(finished)} rewarded")
-    if finished:
-        best = max(finished, key=lambda trial: (trial.reward, -trial.number))
+    print(f"{len(trials)} trials, {sum(trial.status == 'finished' for trial in trials)} rewarded")
+    ranking = leaderboard(trials)
+    if ranking:
+        best = ranking[0]
         print(f"best: trial {best.number}, validation accuracy {best.reward:.4f}, {workdir / BEST_NAME}")
     if retrained:
         winner, test = retrained

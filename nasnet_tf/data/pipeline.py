@@ -7,14 +7,13 @@ the same bits. Epoch e is shuffled by (seed, e); example n of the stream, counte
 import dataclasses
 import functools
 import os
-import re
 from collections.abc import Mapping
 
 import tensorflow as tf
 
 from nasnet_tf.data.preprocessing import Preprocessing, preprocessing_from_config
 from nasnet_tf.data.sources import Source, open_source
-from nasnet_tf.errors import InputError
+from nasnet_tf.errors import InputError, reason
 
 # AutoGraph would rewrite the functions given to tf.data; they need none of it, and it took 9/10 of the time to the first batch.
 _as_written = tf.autograph.experimental.do_not_convert
@@ -231,9 +230,9 @@ class ImageData:
                 try:
                     self.preprocessing.evaluate(example["image"])
                 except tf.errors.OpError as error:
-                    return InputError(f"{where}: {name} cannot be decoded as an image: {_reason(error)}")
+                    return InputError(f"{where}: {name} cannot be decoded as an image: {reason(error)}")
         except tf.errors.OpError as error:
-            return InputError(f"{where}: cannot be read after {name or 'the start'}: {_reason(error)}")
+            return InputError(f"{where}: cannot be read after {name or 'the start'}: {reason(error)}")
         return None
 
     def _slice(self, split: str) -> str:
@@ -314,8 +313,3 @@ def _finish(batches: tf.data.Dataset) -> tf.data.Dataset:
 def _check_integer(what: str, value: int, least: int) -> None:
     if type(value) is not int or value < least:
         raise InputError(f"{what}: expected an integer of {least} or more, got {value!r}")
-
-
-def _reason(error: tf.errors.OpError) -> str:
-    """The first line of TensorFlow's message, without the names of its functions."""
-    return re.sub(r"\{\{.*?\}\}\s*", "", error.message).split("\n")[0]

@@ -14,7 +14,8 @@ from nasnet_tf.genotype import Genotype
 from nasnet_tf.models.costs import count_costs
 from nasnet_tf.models.network import NetworkConfig, build_network
 from nasnet_tf.nas.early_stopping import Bar
-from nasnet_tf.training.evaluate import Evaluation
+from nasnet_tf.training import checkpoints
+from nasnet_tf.training.evaluate import Evaluation, Evaluator
 from nasnet_tf.training.loop import TrainingConfig, TrainingDiverged, train_and_evaluate
 
 
@@ -77,6 +78,13 @@ def evaluate_genotype(
         }
         | {f"network_{key}": value for key, value in dataclasses.asdict(network).items() if key in ("cells_per_stack", "filters")},
     }
+
+
+def measure_on_test(workdir: pathlib.Path, batch_size: int = 100) -> dict:
+    """Accuracy and the rest of an Evaluation on the test split, of the last weights of a training."""
+    model, data_description = checkpoints.read_description(workdir)
+    checkpoints.load_trained(workdir, model, "last")
+    return dataclasses.asdict(Evaluator(model).on_split(ImageData.from_description(data_description), "test", batch_size))
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from nasnet_tf.errors import InputError
 from nasnet_tf.genotype import SearchSpace
 from nasnet_tf.genotype.search_space import DECISIONS_PER_BLOCK
 from nasnet_tf.nas import states
-from nasnet_tf.nas.strategies import Proposal, check_decisions, check_reward, check_seed
+from nasnet_tf.nas.strategies import Proposal, check_counts, check_decisions, check_reward, check_seed
 
 # Which of a block's five decisions each kind of mutation may change.
 # Deviation: AmoebaNet's blocks always add, so the paper mutates hidden states and operations only; here the combine is as likely as either.
@@ -37,9 +37,7 @@ class RegularizedEvolution:
           tournament: how many of them, drawn with replacement, compete to be the parent (S in the paper), at least 1.
           identity_probability: of a child equal to its parent, in [0, 1].
         """
-        for name, number in (("population", population), ("tournament", tournament)):
-            if not (isinstance(number, int) and number >= 1):
-                raise InputError(f"RegularizedEvolution {name}: expected an integer of 1 or more, got {number!r}")
+        check_counts("RegularizedEvolution", population=population, tournament=tournament)
         if tournament > population:
             raise InputError(f"RegularizedEvolution tournament: expected at most the population, {population}, got {tournament}")
         if not (isinstance(identity_probability, (int, float)) and 0 <= identity_probability <= 1):

@@ -257,6 +257,20 @@ def read_trials(workdir: pathlib.Path) -> list[Trial]:
     return trials
 
 
+def architectures(trials: Iterable[Trial]) -> list[Trial]:
+    """The first finished trial of each architecture: a policy that repeats its best one must not fill a leaderboard with it."""
+    first: dict[str, Trial] = {}
+    for trial in trials:
+        if trial.status == "finished":
+            first.setdefault(trial.hash, trial)
+    return list(first.values())
+
+
+def leaderboard(trials: Iterable[Trial]) -> list[Trial]:
+    """The finished architectures by their rewards, the earlier first among equals."""
+    return sorted(architectures(trials), key=lambda trial: (-trial.reward, trial.number))
+
+
 def read_identity(workdir: pathlib.Path) -> dict:
     """What the first line says the search is."""
     for row in _read(workdir):

@@ -9,7 +9,7 @@ import pytest
 from nasnet_tf.errors import InputError
 from nasnet_tf.genotype import SearchSpace
 from nasnet_tf.nas import engines, ledger
-from nasnet_tf.nas.journal import NAME, Journal, read_identity, read_trials
+from nasnet_tf.nas.journal import NAME, Journal, Trial, architectures, leaderboard, read_identity, read_trials
 from nasnet_tf.nas.strategies import PPOSearch, RandomSearch
 
 SPACE = SearchSpace(num_blocks=2, operations=("IDENTITY", "SEP_CONV_3X3", "MAX_POOL_3X3"))
@@ -265,3 +265,12 @@ def test_an_infeasible_architecture_is_not_tried_again(tmp_path):
     twin = book.propose()
     book.close()
     assert (twin.status, twin.reason, twin.reused_from, book.num_ended) == ("infeasible", "the loss is nan", 0, 2)
+
+
+def test_equal_architectures_count_once():
+    def trial(number, digest, reward):
+        return Trial(number, "", digest, (), (), 0.0, "finished" if reward else "failed", reward)
+
+    trials = [trial(0, "a", 0.5), trial(1, "b", 0.9), trial(2, "b", 0.9), trial(3, "c", None), trial(4, "d", 0.5)]
+    assert [trial.number for trial in architectures(trials)] == [0, 1, 4]
+    assert [trial.number for trial in leaderboard(trials)] == [1, 0, 4]

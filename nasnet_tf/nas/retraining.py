@@ -3,20 +3,18 @@
 The paper retrains the best 250 of 20,000 (appendix A.3) and reports the winner's accuracy on the test split, which nothing has seen before.
 """
 
-import dataclasses
 import json
 import pathlib
 from collections.abc import Callable, Sequence
 
-from nasnet_tf.data import ImageData
+import numpy as np
+
 from nasnet_tf.errors import InputError
 from nasnet_tf.genotype import SearchSpace
-from nasnet_tf.nas import journal
+from nasnet_tf.nas import journal, states
 from nasnet_tf.nas.journal import Trial
 from nasnet_tf.nas.search import search
 from nasnet_tf.nas.strategies import Proposal
-from nasnet_tf.training import checkpoints
-from nasnet_tf.training.evaluate import Evaluator
 
 FOLDER = "retrain"
 WINNER_NAME = "winner.textproto"
@@ -27,6 +25,7 @@ class GivenOrder:
     """A strategy that proposes a list of architectures, one after the other."""
 
     def __init__(self, decisions: Sequence[tuple[int, ...]]):
+        self._identity = {"strategy": "GivenOrder"}  # not the list, which grows when more are retrained
         self._decisions, self._next = decisions, 0
 
     def propose(self) -> Proposal:
@@ -37,21 +36,17 @@ class GivenOrder:
     def feedback(self, proposal: Proposal, reward: float) -> None:
         """Changes nothing."""
 
+    def diagnostics(self) -> dict[str, float]:
+        """Nothing."""
+        return {}
+
     def state(self) -> bytes:
         """Where in the list it stands."""
-        return str(self._next).encode()
+        return states.packed(self._identity, {"next": np.array(self._next)})
 
     def restore(self, state: bytes) -> None:
         """Takes up at a place in the list."""
-        self._next = int(state)
-
-
-def distinct_best(trials: Sequence[Trial], count: int) -> list[Trial]:
-    """The finished trials of the highest rewards, one of each architecture, the earlier first among equals."""
-    best: dict[str, Trial] = {}
-    for trial in sorted((trial for trial in trials if trial.status == "finished"), key=lambda trial: (-trial.reward, trial.number)):
-        best.setdefault(trial.hash, trial)
-    return list(best.values())[:count]
+        self._next = states.unpacked(self._identity, state)["next"].item()
 
 
 def trained_folder(workdir: pathlib.Path, digest: str) -> pathlib.Path:
@@ -90,14 +85,14 @@ def retrain_top(
       InputError: the search has rewarded nothing, or no architecture could be trained.
     """
     folder = workdir / FOLDER
-    best = distinct_best(trials, count)
+    best = journal.leaderboard(trials)[:count]
     if not best:
         raise InputError(f"{workdir}: nothing to retrain, no trial of the search has a reward")
     # What was begun comes first: the search may have found better ones since.
     begun = journal.read_trials(folder) if (folder / journal.NAME).is_file() else []
     new = [trial for trial in best if trial.hash not in {other.hash for other in begun}]
     order = [trial.decisions for trial in (*begun, *new)]
-    retrained = distinct_best(search(folder, space, GivenOrder(order), engine, evaluate, len(order), identity), 1)
+    retrained = journal.leaderboard(search(folder, space, GivenOrder(order), engine, evaluate, len(order), identity))
     if not retrained:
         raise InputError(f"{folder}: none of the {len(order)} architectures could be trained; see the reasons in {folder / journal.NAME}")
     winner = retrained[0]
@@ -108,13 +103,6 @@ def retrain_top(
         result = {"trial": winner.number, "hash": winner.hash, **_run_one(engine, measure, trained_folder(workdir, winner.hash))}
         _write(path, json.dumps(result, indent=1))
     return winner, result
-
-
-def measure_on_test(workdir: pathlib.Path, batch_size: int = 100) -> dict:
-    """Accuracy and the rest of an Evaluation on the test split, of the last weights of a training."""
-    model, data_description = checkpoints.read_description(workdir)
-    checkpoints.load_trained(workdir, model, "last")
-    return dataclasses.asdict(Evaluator(model).on_split(ImageData.from_description(data_description), "test", batch_size))
 
 
 def _run_one(engine: Callable, function: Callable, *args) -> dict:

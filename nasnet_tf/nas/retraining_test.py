@@ -8,7 +8,7 @@ from nasnet_tf.errors import InputError
 from nasnet_tf.genotype import SearchSpace, genotype_hash, load_genotype, parse_genotype
 from nasnet_tf.nas import retraining
 from nasnet_tf.nas.engines import Outcome
-from nasnet_tf.nas.journal import Trial, read_trials
+from nasnet_tf.nas.journal import read_trials
 from nasnet_tf.nas.search import search
 from nasnet_tf.nas.strategies import RandomSearch
 
@@ -100,18 +100,20 @@ def test_an_interrupted_retraining_goes_on_after_the_search_has_gone_on(tmp_path
     assert Here.ran == 1 + len(best - begun) + 1  # the interrupted one, the new ones, the test
 
 
-def test_equal_architectures_count_once():
-    def trial(number, digest, reward):
-        return Trial(number, "", digest, (), (), 0.0, "finished" if reward else "failed", reward)
-
-    trials = [trial(0, "a", 0.5), trial(1, "b", 0.9), trial(2, "b", 0.9), trial(3, "c", None), trial(4, "d", 0.5)]
-    assert [best.number for best in retraining.distinct_best(trials, 3)] == [1, 0, 4]
-    assert [best.number for best in retraining.distinct_best(trials, 1)] == [1]
-
-
 def test_nothing_to_retrain_is_said(tmp_path):
     with pytest.raises(InputError, match="nothing to retrain, no trial of the search has a reward"):
         retrain(tmp_path, [], 3)
     trials = searched(tmp_path, 3)
     with pytest.raises(InputError, match="none of the 2 architectures could be trained"):
         retrain(tmp_path, trials, 2, lambda text, bars: {"infeasible": "diverged"})
+
+
+def test_an_order_goes_on_where_it_was():
+    before = retraining.GivenOrder([(0,), (1,), (2,)])
+    before.propose()
+    after = retraining.GivenOrder([(0,), (1,), (2,), (3,)])
+    after.restore(before.state())
+    assert after.propose().decisions == (1,)
+    with pytest.raises(InputError, match="state of GivenOrder: expected bytes that state"):
+        after.restore(before.state()[:-1])
+    assert after.propose().decisions == (2,)

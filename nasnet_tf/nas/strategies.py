@@ -111,9 +111,7 @@ class PPOSearch:
           epochs: Adam steps on each minibatch.
           hidden_units: of the LSTM.
         """
-        for name, number in (("minibatch", minibatch), ("epochs", epochs), ("hidden_units", hidden_units)):
-            if not (isinstance(number, int) and number >= 1):
-                raise InputError(f"PPOSearch {name}: expected an integer of 1 or more, got {number!r}")
+        check_counts("PPOSearch", minibatch=minibatch, epochs=epochs, hidden_units=hidden_units)
         if not 0 <= baseline_decay < 1:
             raise InputError(f"PPOSearch baseline_decay: expected a number in [0, 1), got {baseline_decay!r}")
         check_seed("PPOSearch", seed)
@@ -230,6 +228,13 @@ def check_reward(reward: float) -> None:
     """Raises InputError unless it is a finite number."""
     if isinstance(reward, bool) or not isinstance(reward, (int, float)) or not math.isfinite(reward):
         raise InputError(f"reward: expected a finite number, got {reward!r}")
+
+
+def check_counts(strategy: str, **counts: int) -> None:
+    """Raises InputError unless all are integers of 1 or more."""
+    for name, count in counts.items():
+        if isinstance(count, bool) or not (isinstance(count, int) and count >= 1):
+            raise InputError(f"{strategy} {name}: expected an integer of 1 or more, got {count!r}")
 
 
 def check_seed(strategy: str, seed: int) -> None:

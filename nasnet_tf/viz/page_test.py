@@ -11,8 +11,8 @@ import subprocess
 import numpy as np
 import pytest
 
-from nasnet_tf.nas.journal import read_trials
-from nasnet_tf.viz import searches, statistics
+from nasnet_tf.nas.journal import architectures, read_trials
+from nasnet_tf.viz import searches
 from nasnet_tf.viz.report import Report
 from nasnet_tf.viz.viz_test import check, write_journal, write_retraining
 
@@ -141,7 +141,7 @@ def test_several_searches_and_a_retraining(report, folder, monkeypatch):
     checker = check(page)
     ids = re.findall(r'\bid="([^"]*)"', page)
     assert len(set(ids)) == len(ids)
-    rewards = {name: [trial.reward for trial in statistics.architectures(read_trials(folder / name))] for name in ("ppo", "random")}
+    rewards = {name: [trial.reward for trial in architectures(read_trials(folder / name))] for name in ("ppo", "random")}
     top_5 = f"{np.mean(sorted(rewards['random'])[-5:]):.4f}"
     assert checker.cells[0] == "ppo (PPOSearch)"
     assert checker.cells[6:11] == ["random (RandomSearch)", str(len(rewards["random"])), f"{max(rewards['random']):.4f}", top_5, "-"]

@@ -8,7 +8,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from nasnet_tf.genotype import Operation
-from nasnet_tf.nas.journal import Trial
+from nasnet_tf.nas.journal import Trial, architectures
 from nasnet_tf.viz import statistics
 from nasnet_tf.viz.diagram import LABELS
 
@@ -20,7 +20,7 @@ _COLORS = (_BLUE, _AMBER, "#059669", "#db2777", "#7c3aed", "#57534e")
 def plot_rewards(trials: Sequence[Trial]) -> Figure:
     """Reward of each finished trial, the best so far, and the mean of the 25 best architectures so far (paper figure 6)."""
     figure, axes = _figure("trial", "validation accuracy")
-    finished = statistics.finished(trials)
+    finished = [trial for trial in trials if trial.status == "finished"]
     is_predicted = ["stopped_epoch" in trial.metrics for trial in finished]
     for predicted, color, label in ((False, _GREY, "trial"), (True, "#8b5cf6", "stopped early, predicted")):
         chosen = [trial for trial, stopped in zip(finished, is_predicted, strict=True) if stopped == predicted]
@@ -52,7 +52,7 @@ def plot_comparison(searches: Sequence[tuple[str, Sequence[Trial]]]) -> Figure:
 
 def plot_accuracy_against_cost(trials: Sequence[Trial]) -> Figure:
     """Reward against multiply-adds; larger dots have more parameters (paper figure 5)."""
-    known = [trial for trial in statistics.architectures(trials) if "mult_adds" in trial.metrics and "parameters" in trial.metrics]
+    known = [trial for trial in architectures(trials) if "mult_adds" in trial.metrics and "parameters" in trial.metrics]
     figure, axes = _figure("multiply-adds of a child, millions", "validation accuracy")
     largest = max([trial.metrics["parameters"] for trial in known], default=1)
     costs, rewards = [trial.metrics["mult_adds"] / 1e6 for trial in known], [trial.reward for trial in known]
@@ -161,7 +161,7 @@ def plot_confusion(confusion: np.ndarray, class_names: Sequence[str]) -> Figure:
 
 def _progress(trials: Sequence[Trial]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Numbers of the trials that rewarded an architecture first, the best so far, the mean of the best so far."""
-    rewarded = statistics.architectures(trials)
+    rewarded = architectures(trials)
     rewards = [trial.reward for trial in rewarded]
     return np.array([trial.number for trial in rewarded]), statistics.running_best(rewards), statistics.running_top_mean(rewards)
 

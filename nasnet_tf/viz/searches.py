@@ -10,16 +10,17 @@ import numpy as np
 from nasnet_tf.errors import InputError
 from nasnet_tf.genotype import genotype_hash, load_genotype
 from nasnet_tf.nas.journal import NAME as JOURNAL
-from nasnet_tf.nas.journal import Trial, read_identity, read_trials
+from nasnet_tf.nas.journal import Trial, architectures, leaderboard, read_identity, read_trials
+from nasnet_tf.nas.retraining import FOLDER as RETRAINING
+from nasnet_tf.nas.retraining import TEST_NAME, WINNER_NAME
 from nasnet_tf.training.progress import format_seconds
 from nasnet_tf.viz import page, plots, statistics
 from nasnet_tf.viz.diagram import draw_genotype
 
 _RANKS, _DRAWINGS, _REASONS, _REASON_LENGTH = 10, 5, 20, 400
 _CONFIG = "operative_config.gin"
-_RETRAINING, _WINNER, _TEST = "retrain", "winner.textproto", "test.json"
 # All that a section is made of.
-FILES = (JOURNAL, _CONFIG, *(f"{_RETRAINING}/{name}" for name in (JOURNAL, _WINNER, _TEST)))
+FILES = (JOURNAL, _CONFIG, *(f"{RETRAINING}/{name}" for name in (JOURNAL, WINNER_NAME, TEST_NAME)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +49,7 @@ def has_begun(folder: pathlib.Path) -> bool:
 
 def is_retraining(folder: pathlib.Path) -> bool:
     """Whether the folder's trials are of the best of the search around it, trained again."""
-    return folder.name == _RETRAINING and has_begun(folder.parent)
+    return folder.name == RETRAINING and has_begun(folder.parent)
 
 
 def read_search(folder: pathlib.Path) -> Search:
@@ -57,7 +58,7 @@ def read_search(folder: pathlib.Path) -> Search:
     strategy = identity.get("search.strategy", "").strip("@()")
     name = f"{folder.resolve().name} ({strategy})" if strategy else folder.resolve().name
     parts = [page.heading(2, title(name)), _summary(trials)]
-    best = statistics.leaderboard(trials)
+    best = leaderboard(trials)
     if best:
         caption = f"The best cells: trial {best[0].number}, {_accuracy(best[0])}"
         parts += [page.heading(3, "Best cells"), page.picture(draw_genotype(best[0].genotype), caption, is_drawing=True)]
@@ -66,12 +67,12 @@ def read_search(folder: pathlib.Path) -> Search:
     else:
         waiting = sum(trial.status == "running" for trial in trials)
         parts.append(page.paragraph(f"Nothing has been rewarded yet; {waiting} trials are running or to be run."))
-    parts += [_failures(trials), _retrained(folder / _RETRAINING, best)]
+    parts += [_failures(trials), _retrained(folder / RETRAINING, best)]
     settings = "\n".join(f"{key} = {value}" for key, value in identity.items())
     parts.append(page.fold(name, "Settings of the search", page.settings(settings)))
     if (folder / _CONFIG).is_file():
         parts.append(page.fold(name, "Operative configuration", page.settings((folder / _CONFIG).read_text())))
-    rewarded = [dataclasses.replace(trial, text="", decisions=(), log_probs=(), metrics={}) for trial in statistics.architectures(trials)]
+    rewarded = [dataclasses.replace(trial, text="", decisions=(), log_probs=(), metrics={}) for trial in architectures(trials)]
     return Search(name, rewarded, "".join(parts))
 
 
@@ -106,7 +107,7 @@ def _summary(trials: Sequence[Trial]) -> str:
     stopped = sum("stopped_epoch" in trial.metrics and trial.reused_from is None for trial in trials)
     trained = [trial.seconds for trial in trials if trial.seconds > 0]
     busy = statistics.busy_seconds(trials)
-    best, top_5, top_25 = _tops(statistics.architectures(trials))
+    best, top_5, top_25 = _tops(architectures(trials))
     numbers = {
         "best validation accuracy": best,
         "mean of the best 5": top_5,
@@ -190,7 +191,7 @@ def _retrained(folder: pathlib.Path, searched: Sequence[Trial]) -> str:
     if not has_begun(folder):
         return ""
     trials = read_trials(folder)
-    ranking = statistics.leaderboard(trials)
+    ranking = leaderboard(trials)
     in_search = {trial.hash: (rank, trial) for rank, trial in enumerate(searched, 1)}
     rows, pairs = [], []
     for rank, trial in enumerate(ranking, 1):
@@ -199,7 +200,7 @@ def _retrained(folder: pathlib.Path, searched: Sequence[Trial]) -> str:
         was = [str(before[0]), str(before[1].number), _accuracy(before[1])] if before else ["-", "-", "-"]
         rows.append([str(rank), _accuracy(trial), *was, *_costs(trial), trial.hash])
     parts = [page.heading(3, "Retrained"), page.paragraph(f"{len(ranking)} of {len(trials)} have been trained again.")]
-    test, winner = folder / _TEST, folder / _WINNER
+    test, winner = folder / TEST_NAME, folder / WINNER_NAME
     if test.is_file():
         try:
             accuracy = json.loads(test.read_text())["accuracy"]

@@ -11,24 +11,6 @@ from nasnet_tf.nas.journal import Trial
 TOP = 25  # paper figure 6
 
 
-def finished(trials: Sequence[Trial]) -> list[Trial]:
-    """Those with a reward."""
-    return [trial for trial in trials if trial.status == "finished"]
-
-
-def architectures(trials: Sequence[Trial]) -> list[Trial]:
-    """The first finished trial of each architecture: a policy that repeats its best one must not fill the leaderboard with it."""
-    first: dict[str, Trial] = {}
-    for trial in finished(trials):
-        first.setdefault(trial.hash, trial)
-    return list(first.values())
-
-
-def leaderboard(trials: Sequence[Trial]) -> list[Trial]:
-    """The finished architectures by their rewards, the earlier first among equals."""
-    return sorted(architectures(trials), key=lambda trial: (-trial.reward, trial.number))
-
-
 def top_mean(rewards: Sequence[float], count: int) -> float | None:
     """The mean of the `count` highest; None where there are fewer."""
     return float(np.mean(heapq.nlargest(count, rewards))) if len(rewards) >= count else None
