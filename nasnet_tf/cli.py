@@ -12,6 +12,7 @@ from collections.abc import Callable
 from absl import app, flags, logging
 
 from nasnet_tf.errors import InputError
+from nasnet_tf.files import replace_file
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -196,9 +197,7 @@ def claim_workdir(config_text: str) -> pathlib.Path:
                 )
     else:
         workdir.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(config_text)
-        temporary.replace(path)
+        replace_file(path, config_text)
     return workdir
 
 

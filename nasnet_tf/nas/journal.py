@@ -137,7 +137,7 @@ class Journal:
         line = json.dumps(row, allow_nan=False).encode() + b"\n"
         written = self._file.write(line)
         if written != len(line):
-            raise OSError(f"the journal took {written} of {len(line)} bytes: is the disk full?")
+            raise OSError(f"{self._path}: took {written} of {len(line)} bytes: is the disk full?")
         os.fsync(self._file.fileno())
         self._hash.update(line)
         self.num_rows += 1

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from nasnet_tf.errors import InputError
+from nasnet_tf.files import replace_file
 from nasnet_tf.genotype import SearchSpace
 from nasnet_tf.nas import journal, states
 from nasnet_tf.nas.journal import Trial
@@ -96,13 +97,22 @@ def retrain_top(
     if not retrained:
         raise InputError(f"{folder}: none of the {len(order)} architectures could be trained; see the reasons in {folder / journal.NAME}")
     winner = retrained[0]
-    _write(folder / WINNER_NAME, f"# validation accuracy {winner.reward} after retraining, trial {winner.number} there\n{winner.text}")
-    path = folder / TEST_NAME
-    result = json.loads(path.read_text()) if path.is_file() else {}
+    comment = f"# validation accuracy {winner.reward} after retraining, trial {winner.number} there\n"
+    replace_file(folder / WINNER_NAME, comment + winner.text)
+    result = _read_test(folder / TEST_NAME)
     if result.get("hash") != winner.hash:
         result = {"trial": winner.number, "hash": winner.hash, **_run_one(engine, measure, trained_folder(workdir, winner.hash))}
-        _write(path, json.dumps(result, indent=1))
+        replace_file(folder / TEST_NAME, json.dumps(result, indent=1))
     return winner, result
+
+
+def _read_test(path: pathlib.Path) -> dict:
+    """What the last test said; of a file that is damaged as little as of none, for it can be measured again."""
+    try:
+        result = json.loads(path.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return result if isinstance(result, dict) else {}
 
 
 def _run_one(engine: Callable, function: Callable, *args) -> dict:
@@ -117,9 +127,3 @@ def _run_one(engine: Callable, function: Callable, *args) -> dict:
     if outcomes[0].reason is not None:
         raise InputError(f"testing the winner failed: {outcomes[0].reason}")
     return outcomes[0].value
-
-
-def _write(path: pathlib.Path, text: str) -> None:
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(text)
-    temporary.replace(path)

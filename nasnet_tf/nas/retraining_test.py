@@ -76,6 +76,9 @@ def test_the_best_are_trained_again_and_the_winner_is_tested_once(tmp_path):
     assert [trial.hash for trial in read_trials(tmp_path / "retrain")] == [trial.hash for trial in best]
     assert retrain(tmp_path, trials, 5) == (winner, test)
     assert Here.ran == 6
+    (tmp_path / "retrain" / "test.json").write_text('{"accuracy"')
+    assert retrain(tmp_path, trials, 5) == (winner, test)
+    assert Here.ran == 7
 
 
 def test_an_interrupted_retraining_goes_on_after_the_search_has_gone_on(tmp_path):

@@ -8,6 +8,7 @@ import pathlib
 from collections.abc import Callable
 
 from nasnet_tf.errors import InputError
+from nasnet_tf.files import replace_file
 from nasnet_tf.genotype import SearchSpace
 from nasnet_tf.nas.early_stopping import EarlyStopping
 from nasnet_tf.nas.journal import Trial
@@ -114,10 +115,7 @@ def _report_restored(ledger: Ledger) -> None:
 
 
 def _write_best(ledger: Ledger) -> None:
-    """best.textproto, replaced as a whole so that a reader never sees half of it."""
     best = ledger.best
     if best is None:
         return
-    temporary = ledger.workdir / f"{BEST_NAME}.tmp"
-    temporary.write_text(f"# reward {best.reward} of trial {best.number}\n{best.text}")
-    temporary.replace(ledger.workdir / BEST_NAME)
+    replace_file(ledger.workdir / BEST_NAME, f"# reward {best.reward} of trial {best.number}\n{best.text}")

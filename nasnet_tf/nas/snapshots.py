@@ -9,9 +9,10 @@ so one that is damaged, or that belongs to another journal, is recognized and pa
 
 import hashlib
 import json
-import os
 import pathlib
 from collections.abc import Iterator
+
+from nasnet_tf.files import replace_file
 
 _PATTERN = "strategy-*.snapshot"
 _KEPT = 2  # the last may be hit by the crash it is there for
@@ -21,12 +22,7 @@ def write_snapshot(workdir: pathlib.Path, rows: int, journal_digest: str, state:
     """Writes a strategy's state after so many lines of the journal; keeps the snapshot before and removes older ones."""
     head = json.dumps({"rows": rows, "journal": journal_digest, "state": hashlib.sha256(state).hexdigest()}).encode()
     path = workdir / _PATTERN.replace("*", f"{rows:010d}")
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("wb") as file:
-        file.write(head + b"\n" + state)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    replace_file(path, head + b"\n" + state)
     for old in sorted(workdir.glob(_PATTERN))[:-_KEPT]:
         old.unlink()
 

@@ -3,6 +3,8 @@
 import dataclasses
 import pathlib
 
+from nasnet_tf.files import replace_file
+
 TABLE_NAME = "results.md"
 BEST_NAME = "best.gin"
 
@@ -57,15 +59,8 @@ def format_config(bindings: dict[str, str]) -> str:
 
 def write_results(workdir: pathlib.Path, trials: list[Trial]) -> None:
     """results.md, and best.gin for the door `train`."""
-    replace_text(workdir / TABLE_NAME, format_table(trials))
+    replace_file(workdir / TABLE_NAME, format_table(trials))
     best = best_trial(trials)
     if best is not None:
         comment = f"# Trial {best.number} of {len(trials)}: accuracy {best.accuracy:.4f} on the validation examples.\n"
-        replace_text(workdir / BEST_NAME, comment + format_config(best.bindings))
-
-
-def replace_text(path: pathlib.Path, text: str) -> None:
-    """Writes a file as a whole, so that no kill leaves half of it."""
-    temporary = path.with_name(f"{path.name}.tmp")
-    temporary.write_text(text)
-    temporary.replace(path)
+        replace_file(workdir / BEST_NAME, comment + format_config(best.bindings))

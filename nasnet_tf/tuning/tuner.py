@@ -15,9 +15,10 @@ from collections.abc import Callable, Iterator, Mapping
 import keras_tuner
 
 from nasnet_tf.errors import InputError
+from nasnet_tf.files import replace_file
 from nasnet_tf.training.loop import TrainingDiverged
 from nasnet_tf.tuning.hyperparameters import as_literal, make_hyperparameters
-from nasnet_tf.tuning.results import Trial, format_config, replace_text, write_results
+from nasnet_tf.tuning.results import Trial, format_config, write_results
 
 EPOCHS = "TrainingConfig.epochs"
 _SPLIT = "TrainingConfig.evaluation_split"
@@ -110,13 +111,13 @@ def _run(workdir: pathlib.Path, trial: Trial, train: Callable[[pathlib.Path, dic
         except TrainingDiverged as error:
             outcome = {"reason": str(error).splitlines()[0]}  # gin appends where it was calling
             print(f"trial {trial.number}: failed: {outcome['reason']}", flush=True)
-        replace_text(result, json.dumps(outcome))
+        replace_file(result, json.dumps(outcome))
     return Trial(trial.number, trial.changes, trial.bindings, **json.loads(result.read_text()))
 
 
 def _check_config(path: pathlib.Path, config: str) -> None:
     if not path.is_file():
-        replace_text(path, config)
+        replace_file(path, config)
     elif path.read_text() != config:
         raise InputError(
             f"{path}: is not what this tuning proposes: it was written by another version or on a machine with other arithmetic; "

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 
 from nasnet_tf.errors import InputError
+from nasnet_tf.files import replace_file
 from nasnet_tf.nas.journal import NAME as JOURNAL
 from nasnet_tf.viz import page, plots, searches
 
@@ -63,10 +64,8 @@ class Report:
         parts.append(page.links([title for title, _ in sections]) if len(sections) > 1 else "")
         parts += [section for _, section in sections] or [page.paragraph("Nothing has ended yet: the search has only just begun.")]
         path = self._workdir / "report.html"
-        temporary = path.with_suffix(".tmp")
         content = page.document(f"{self._workdir.resolve().name}: NASNet report", "".join(parts), refresh_seconds)
-        temporary.write_text(content, encoding="utf-8")
-        temporary.replace(path)
+        replace_file(path, content)
         return path
 
     def _section(self, kind: _Kind, folder: pathlib.Path):
