@@ -1,6 +1,7 @@
 """The journal survives being cut short, and refuses what it should."""
 
 import json
+import pathlib
 import random
 import shutil
 
@@ -141,19 +142,27 @@ def frequent_snapshots(monkeypatch):
     monkeypatch.setattr(ledger, "_SNAPSHOT_EVERY_ROWS", 16)
 
 
-@pytest.fixture
-def searched(tmp_path, frequent_snapshots):
-    """A folder with 45 trials; its path and what its trials are after 70."""
-    folder = tmp_path / "searched"
-    book = open_ledger(folder, PPOSearch(SPACE, seed=1, minibatch=8))
-    play(book, 45)
-    book.close()
-    twin = tmp_path / "undisturbed"
-    shutil.copytree(folder, twin)
-    book = open_ledger(twin, PPOSearch(SPACE, seed=1, minibatch=8))
-    play(book, 70)
-    book.close()
+@pytest.fixture(scope="module")
+def original(tmp_path_factory):
+    """A folder with 45 trials and frequent snapshots; its path and what its trials are after 70."""
+    folder, twin = (tmp_path_factory.mktemp(name) for name in ("original", "undisturbed"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ledger, "_SNAPSHOT_EVERY_ROWS", 16)
+        book = open_ledger(folder, PPOSearch(SPACE, seed=1, minibatch=8))
+        play(book, 45)
+        book.close()
+        shutil.copytree(folder, twin, dirs_exist_ok=True)
+        book = open_ledger(twin, PPOSearch(SPACE, seed=1, minibatch=8))
+        play(book, 70)
+        book.close()
     return folder, content_of(book)
+
+
+@pytest.fixture
+def searched(original, tmp_path, frequent_snapshots):
+    """A copy to damage, and what its trials are after 70."""
+    folder, expected = original
+    return pathlib.Path(shutil.copytree(folder, tmp_path / "searched")), expected
 
 
 def test_a_snapshot_stands_for_the_replay(searched, monkeypatch):
