@@ -18,11 +18,14 @@ def main(arguments: list[str]) -> None:
     if cli.FLAGS.retrain_top is not None:
         cli.FLAGS.gin_param.append(f"search.retrain_top = {cli.FLAGS.retrain_top}")
     config_text = cli.parse_gin()
+    import tensorflow as tf
+
     from nasnet_tf import configurables
     from nasnet_tf.nas.journal import leaderboard
     from nasnet_tf.nas.retraining import FOLDER, WINNER_NAME
     from nasnet_tf.nas.search import BEST_NAME
 
+    tf.config.set_visible_devices([], "GPU")  # they are the children's; TensorFlow would take their memory for a controller on the CPU
     workdir = pathlib.Path(cli.FLAGS.workdir)
     scope = f"{configurables.RETRAIN_SCOPE}/"
     lasting = {name: value for name, value in cli.bindings(config_text).items() if not name.removeprefix(scope).startswith(_NOT_IDENTITY)}

@@ -69,6 +69,8 @@ class LocalPool:
     ten. Threads of a running TensorFlow do not survive a fork, which is why the searching process itself, whose controller uses
     TensorFlow, is not forked. Children end with the process that made the pool, however it ends.
 
+    Where there is a GPU, all share the first one; RayTasks gives each child one, or a part of one.
+
     Args:
       num_workers: children at a time.
       deadline_seconds: after which a child is killed.
@@ -80,8 +82,8 @@ class LocalPool:
         self._context = multiprocessing.get_context("forkserver")
         self._pool = pebble.ProcessPool(max_workers=num_workers, max_tasks=1, context=self._context)
         self._num_workers, self._deadline = num_workers, deadline_seconds
-        # Children share the cores instead of fighting for them.
-        self._environment = thread_environment((os.cpu_count() or 1) // num_workers)
+        # Children share cores and GPU memory instead of fighting for them.
+        self._environment = thread_environment((os.cpu_count() or 1) // num_workers) | {"TF_FORCE_GPU_ALLOW_GROWTH": "true"}
         self._running: dict[pebble.ProcessFuture, tuple[int, float]] = {}
 
     @property

@@ -43,18 +43,19 @@ def child(how: str, mark: pathlib.Path | None = None) -> dict:
         time.sleep(600)
     if how == "computes":  # without ever giving another thread of its process a turn
         re.match(r"(a+)+$", "a" * 60 + "b")
-    return {"pid": os.getpid(), "threads": os.environ["TF_NUM_INTRAOP_THREADS"]}
+    names = {"threads": "TF_NUM_INTRAOP_THREADS", "gpus": "CUDA_VISIBLE_DEVICES", "growth": "TF_FORCE_GPU_ALLOW_GROWTH"}
+    return {"pid": os.getpid(), **{key: os.environ.get(name) for key, name in names.items()}}
 
 
-# A cluster that lives until it is told to end, or its process is killed; one child runs in it.
+# A cluster that lives until it is told to end, or its process is killed; one child runs in it. It believes to have a GPU.
 SERVER = """
-import pathlib, sys
+import functools, pathlib, ray, sys
 from nasnet_tf.nas import engines_test
 from nasnet_tf.nas.ray_engine import RayTasks
 if __name__ == "__main__":
+    ray.init = functools.partial(ray.init, num_gpus=1)
     engine = RayTasks(num_cpus=0.5)
     engine.submit(0, engines_test.child, "sleeps", pathlib.Path(sys.argv[1]))
-    import ray
     print(ray.get_runtime_context().gcs_address, flush=True)
     sys.stdin.read()
     engine.close()
@@ -123,7 +124,8 @@ def is_alive(pid):
     return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
 
-def test_how_children_end(start):
+def test_how_children_end(start, kind, monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     engine = start(3)
     ways = {
         "ends well": None,
@@ -146,6 +148,7 @@ def test_how_children_end(start):
         assert 0 < outcome.seconds < TIMEOUT
     assert outcomes[0].value["pid"] != os.getpid()
     assert outcomes[0].value["threads"] == "1"
+    assert (outcomes[0].value["gpus"], outcomes[0].value["growth"]) == ((None, "true") if kind == "local" else ("-1", None))
 
 
 def test_hung_child_is_killed_at_its_deadline(start, tmp_path):
@@ -194,6 +197,26 @@ def test_room_follows_the_machines_of_a_cluster(cluster, monkeypatch):
         assert engine.free_slots == 1
     finally:
         engine.close()
+
+
+@needs_ray
+def test_children_share_a_gpu_or_see_none(cluster, monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+    def run(num_cpus, num_gpus):
+        engine = RayTasks(cluster.address, num_cpus=num_cpus, num_gpus=num_gpus)
+        try:
+            engine.submit(0, child, "ends well")
+            return engine.free_slots, collect(engine, 1)[0].value
+        finally:
+            engine.close()
+
+    slots, value = run(num_cpus=0, num_gpus=0.5)
+    assert (slots, value["gpus"], value["growth"], value["threads"]) == (1, "0", "true", "1")
+    slots, value = run(num_cpus=0, num_gpus=1)
+    assert (slots, value["gpus"], value["growth"]) == (0, "0", None)
+    _, value = run(num_cpus=0.1, num_gpus=0)
+    assert value["gpus"] == "-1"
 
 
 @needs_ray

@@ -39,7 +39,7 @@ class RayTasks:
       address: "<host>:<port>" of a cluster to join, as `ray start` prints it; "local" starts one of this machine, which listens on the
         loopback address alone.
       num_cpus: what a child takes of its machine's CPUs, 0 or more; may be a fraction. TensorFlow gets as many threads.
-      num_gpus: the same of GPUs; below 1, children share a GPU and take of its memory what they need.
+      num_gpus: the same of GPUs; below 1, children share a GPU and take of its memory what they need; with 0 they see none.
       num_workers: children at a time, if the cluster has room for them; None for as many as it has room for, which follows machines that
         join or leave.
       deadline_seconds: after which a child is killed, counted from its beginning: it may wait before for room that others use.
@@ -63,7 +63,9 @@ class RayTasks:
         self._needs = {"CPU": num_cpus, "GPU": num_gpus}
         self._num_workers, self._deadline = num_workers, deadline_seconds
         self._environment = thread_environment(int(num_cpus))
-        if 0 < num_gpus < 1:
+        if num_gpus == 0:
+            self._environment["CUDA_VISIBLE_DEVICES"] = "-1"  # or each would take all memory of all GPUs that are there
+        elif num_gpus < 1:
             self._environment["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
         self._children: list[_Child] = []
         self._ray = _connect(address)
