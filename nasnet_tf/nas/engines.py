@@ -72,7 +72,8 @@ class LocalPool:
     Where there is a GPU, all share the first one; RayTasks gives each child one, or a part of one.
 
     Args:
-      num_workers: children at a time.
+      num_workers: children at a time; each gets its share of the cores as threads, unless TF_NUM_INTRAOP_THREADS and
+        TF_NUM_INTEROP_THREADS in the environment say how many.
       deadline_seconds: after which a child is killed.
     """
 
@@ -82,8 +83,9 @@ class LocalPool:
         self._context = multiprocessing.get_context("forkserver")
         self._pool = pebble.ProcessPool(max_workers=num_workers, max_tasks=1, context=self._context)
         self._num_workers, self._deadline = num_workers, deadline_seconds
-        # Children share cores and GPU memory instead of fighting for them.
-        self._environment = thread_environment((os.cpu_count() or 1) // num_workers) | {"TF_FORCE_GPU_ALLOW_GROWTH": "true"}
+        # Children share cores and GPU memory instead of fighting for them. What the caller has set for TensorFlow stays.
+        shares = thread_environment((os.cpu_count() or 1) // num_workers) | {"TF_FORCE_GPU_ALLOW_GROWTH": "true"}
+        self._environment = {name: os.environ.get(name, share) for name, share in shares.items()}
         self._running: dict[pebble.ProcessFuture, tuple[int, float]] = {}
 
     @property

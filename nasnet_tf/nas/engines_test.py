@@ -125,7 +125,8 @@ def is_alive(pid):
 
 
 def test_how_children_end(start, kind, monkeypatch):
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    for name in ("CUDA_VISIBLE_DEVICES", "TF_NUM_INTRAOP_THREADS"):
+        monkeypatch.delenv(name, raising=False)
     engine = start(3)
     ways = {
         "ends well": None,
@@ -149,6 +150,15 @@ def test_how_children_end(start, kind, monkeypatch):
     assert outcomes[0].value["pid"] != os.getpid()
     assert outcomes[0].value["threads"] == "1"
     assert (outcomes[0].value["gpus"], outcomes[0].value["growth"]) == ((None, "true") if kind == "local" else ("-1", None))
+
+
+def test_threads_that_the_environment_asks_for(monkeypatch):
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "7")
+    engine = LocalPool(1, TIMEOUT)
+    engine.submit(0, child, "ends well")
+    threads = collect(engine, 1)[0].value["threads"]
+    engine.close()
+    assert threads == "7"
 
 
 def test_hung_child_is_killed_at_its_deadline(start, tmp_path):
