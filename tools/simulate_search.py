@@ -26,7 +26,7 @@ from matplotlib import pyplot as plt
 from nasnet_tf.genotype import SearchSpace, parse_genotype
 from nasnet_tf.nas.engines import Outcome
 from nasnet_tf.nas.evolution import RegularizedEvolution
-from nasnet_tf.nas.journal import Trial, read_trials
+from nasnet_tf.nas.journal import Trial, architectures, read_trials
 from nasnet_tf.nas.search import search
 from nasnet_tf.nas.strategies import PPOSearch, RandomSearch
 from nasnet_tf.viz.diagram import save_figure
@@ -79,6 +79,8 @@ class SyntheticReward:
     Every number is drawn from the seed. Over random architectures it has mean 0.9 and standard deviation 0.012.
     """
 
+    noise = 0.004
+
     def __init__(self, space: SearchSpace, seed: int):
         rng = np.random.default_rng(seed)
         count = len(space.operations)
@@ -107,20 +109,30 @@ class SyntheticReward:
 
 
 class SurrogateReward:
-    """What a random forest, fitted to trials of real searches, predicts. The share of variance it explains is printed: trust it so far."""
+    """What a ridge regression, fitted to trials of real searches, predicts. The share of variance it explains is printed: trust it so far.
 
-    def __init__(self, space: SearchSpace, paths: list[pathlib.Path], seed: int):
-        from sklearn.ensemble import RandomForestRegressor
-        from sklearn.model_selection import cross_val_score
+    Attributes:
+      noise: standard deviation of what it does not explain.
+    """
+
+    def __init__(self, space: SearchSpace, paths: list[pathlib.Path]):
+        from sklearn.linear_model import RidgeCV
+        from sklearn.model_selection import KFold, cross_val_predict
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
 
         self._space = space
-        trials = [trial for path in paths for trial in read_trials(path.parent) if trial.status == "finished"]
+        trials = [trial for path in paths for trial in architectures(read_trials(path.parent))]
         features = np.array([self._features(space.encode(trial.genotype)) for trial in trials])
         rewards = np.array([trial.reward for trial in trials])
-        forest = RandomForestRegressor(n_estimators=60, min_samples_leaf=2, random_state=seed)
-        explained = cross_val_score(forest, features, rewards, cv=5, scoring="r2").mean()
-        print(f"surrogate of {len(trials)} trials: explains {explained:.0%} of the variance of trials it has not seen")
-        self._forest = forest.fit(features, rewards)
+        model = make_pipeline(StandardScaler(), RidgeCV(np.logspace(-1, 4, 20)))
+        unexplained = rewards - cross_val_predict(model, features, rewards, cv=KFold(5, shuffle=True, random_state=0))
+        self.noise = float(unexplained.std())
+        share = 1 - (self.noise / rewards.std()) ** 2
+        print(f"surrogate of {len(trials)} trials: explains {share:.0%} of the variance of trials it has not seen; noise {self.noise:.4f}")
+        scale, ridge = model.fit(features, rewards)
+        self._weights = ridge.coef_ / scale.scale_
+        self._intercept = ridge.intercept_ - self._weights @ scale.mean_
 
     def _features(self, decisions) -> list[float]:
         """How often each cell has each operation and combine, its depth, and how many of its states are outputs."""
@@ -140,20 +152,22 @@ class SurrogateReward:
 
     def __call__(self, decisions) -> float:
         """Accuracy in [0, 1]."""
-        return float(self._forest.predict([self._features(decisions)])[0])
+        return min(1.0, max(0.0, float(self._intercept + self._weights @ self._features(decisions))))
 
 
 def child(reward, space: SearchSpace, noise: float, text: str, bars: None) -> dict:
     """The reward of an architecture with noise of its own, the same whenever it is tried."""
-    exact = reward(space.encode(parse_genotype(text)))
-    noisy = exact + noise * random.Random(repr(exact)).gauss(0, 1)
+    decisions = space.encode(parse_genotype(text))
+    exact = reward(decisions)
+    noisy = exact + noise * random.Random(repr(decisions)).gauss(0, 1)
     return {"reward": min(1.0, max(0.0, noisy)), "metrics": {"exact": exact}}
 
 
 def play(kind: str, seed: int, args: argparse.Namespace) -> dict:
     """One search from its journal on; what it came to."""
     space = SearchSpace()
-    reward = SurrogateReward(space, args.surrogate, seed=0) if args.surrogate else SyntheticReward(space, args.reward_seed)
+    reward = SurrogateReward(space, args.surrogate) if args.surrogate else SyntheticReward(space, args.reward_seed)
+    noise = reward.noise if args.noise is None else args.noise
     strategy = STRATEGIES[kind](space, seed)
     strategy.propose(), strategy.state()  # with all that is loaded for it
     before = resident_megabytes()
@@ -162,9 +176,9 @@ def play(kind: str, seed: int, args: argparse.Namespace) -> dict:
         space,
         STRATEGIES[kind](space, seed),
         functools.partial(SimulatedWorkers, args.workers, seed),
-        functools.partial(child, reward, space, args.noise),
+        functools.partial(child, reward, space, noise),
         args.trials,
-        {"search.strategy": f"@{kind}", "seed": seed, "surrogate": [str(path) for path in args.surrogate], "noise": args.noise},
+        {"search.strategy": f"@{kind}", "seed": seed, "surrogate": [str(path) for path in args.surrogate], "noise": noise},
     )
     rewarded = sorted((trial for trial in trials if trial.status == "finished"), key=lambda trial: trial.finished_time)
     times = [trial.finished_time for trial in rewarded]
@@ -231,7 +245,7 @@ def main() -> None:
     parser.add_argument("--strategies", nargs="+", default=list(STRATEGIES), choices=list(STRATEGIES))
     parser.add_argument("--surrogate", nargs="+", type=pathlib.Path, default=[], help="journals of searches over the default space")
     parser.add_argument("--reward_seed", type=int, default=0, help="of the synthetic reward, where no surrogate is given")
-    parser.add_argument("--noise", type=float, default=0.004, help="standard deviation of a child's accuracy")
+    parser.add_argument("--noise", type=float, help="standard deviation of a child's accuracy; by default as the reward says")
     parser.add_argument("--jobs", type=int, default=1, help="searches at a time")
     args = parser.parse_args()
     rows = []
