@@ -55,3 +55,13 @@ def test_surrogate_finds_out_what_counts(tmp_path, capsys):
     fresh = [space.sample(random.Random(number)) for number in range(50)]
     errors = [surrogate(decisions) - accuracy(decisions) for decisions in fresh]
     assert np.sqrt(np.mean(np.square(errors))) < 0.006 < np.std([accuracy(decisions) for decisions in fresh]) / 3
+
+
+def test_surrogate_of_the_shipped_journals():
+    paths = [TOOL.parent.parent / "testdata" / "cifar10_search" / name / "journal.jsonl" for name in ("ppo", "random")]
+    space = SearchSpace()
+    surrogate = simulate_search.SurrogateReward(space, paths)
+    assert 0.015 < surrogate.noise < 0.035
+    predicted = [surrogate(space.sample(random.Random(number))) for number in range(200)]
+    assert 0.3 < np.mean(predicted) < 0.4
+    assert 0.01 < np.std(predicted) < 0.04
