@@ -1,4 +1,4 @@
-"""Before TensorFlow starts: two logical CPU devices, so that tests can run two replicas."""
+"""Before TensorFlow starts: two logical CPU devices, so that tests can run two replicas. And the order of the tests."""
 
 import os
 
@@ -7,3 +7,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import tensorflow as tf
 
 tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2)
+
+
+def pytest_collection_modifyitems(items):
+    """The longest first: at the end, one of two workers would wait minutes for the other."""
+    items.sort(key=lambda item: item.get_closest_marker("several_processes") is None)

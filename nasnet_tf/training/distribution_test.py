@@ -144,6 +144,7 @@ def test_two_devices_do_what_one_does(alone, tmp_path):
     np.testing.assert_allclose(losses(tmp_path), losses(folder), rtol=1e-4)
 
 
+@pytest.mark.several_processes
 def test_two_processes_do_what_one_does_and_stop_when_asked(alone, tmp_path):
     """SIGTERM to one of the two stops both, saved and with exit code 0; the same command goes on to the same end."""
     with Job(tmp_path, 20) as job:
@@ -162,6 +163,7 @@ def test_two_processes_do_what_one_does_and_stop_when_asked(alone, tmp_path):
     np.testing.assert_allclose(losses(tmp_path), losses(folder), rtol=1e-4)
 
 
+@pytest.mark.several_processes
 def test_a_lost_worker_ends_the_job_with_a_message(tmp_path):
     with Job(tmp_path, 100_000) as job:
         job.wait_for_row()
