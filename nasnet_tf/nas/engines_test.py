@@ -230,6 +230,15 @@ def test_children_share_a_gpu_or_see_none(cluster, monkeypatch):
 
 
 @needs_ray
+def test_signals_are_handled_afterwards_as_before(cluster):
+    before = signal.getsignal(signal.SIGTERM)
+    engine = RayTasks(cluster.address, num_cpus=0.1)
+    assert signal.getsignal(signal.SIGTERM) != before
+    engine.close()
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+@needs_ray
 def test_cluster_that_cannot_take_a_child(cluster):
     with pytest.raises(InputError, match=r"a child takes .*10000.*, and no machine of the cluster has that"):
         RayTasks(cluster.address, num_cpus=10000)

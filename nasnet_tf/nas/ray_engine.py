@@ -4,8 +4,10 @@ import dataclasses
 import math
 import os
 import secrets
+import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 
@@ -68,6 +70,7 @@ class RayTasks:
         elif num_gpus < 1:
             self._environment["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
         self._children: list[_Child] = []
+        self._sigterm_handler = signal.getsignal(signal.SIGTERM)  # Ray sets one of its own, and does not take it back
         self._ray = _connect(address)
         # One process for each execution: TensorFlow does not give back all memory. No retries: they are the ledger's.
         self._task = self._ray.remote(num_cpus=num_cpus, num_gpus=num_gpus, max_retries=0, max_calls=1)(_child)
@@ -135,6 +138,8 @@ class RayTasks:
         for child in list(self._children):
             self.cancel(child.key)
         self._ray.shutdown()
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self._sigterm_handler)
 
     def _nodes(self) -> list[dict]:
         return [node for node in self._ray.nodes() if node["Alive"]]
