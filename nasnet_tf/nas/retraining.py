@@ -107,12 +107,17 @@ def retrain_top(
 
 
 def _read_test(path: pathlib.Path) -> dict:
-    """What the last test said; of a file that is damaged as little as of none, for it can be measured again."""
+    """What the last test said; nothing where there was none, or where its file is damaged, for it can be measured again."""
+    if not path.is_file():
+        return {}
     try:
         result = json.loads(path.read_bytes())
-    except (FileNotFoundError, ValueError):
+    except ValueError:
+        result = None
+    if not isinstance(result, dict):
+        print(f"{path}: damaged; the winner is tested again")
         return {}
-    return result if isinstance(result, dict) else {}
+    return result
 
 
 def _run_one(engine: Callable, function: Callable, *args) -> dict:

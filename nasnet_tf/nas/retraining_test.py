@@ -63,7 +63,7 @@ def retrain(tmp_path, trials, count, evaluate=long, measure=measure):
     return retraining.retrain_top(tmp_path, SPACE, trials, count, Here, evaluate, measure, {"epochs": 9})
 
 
-def test_the_best_are_trained_again_and_the_winner_is_tested_once(tmp_path):
+def test_the_best_are_trained_again_and_the_winner_is_tested_once(tmp_path, capsys):
     trials = searched(tmp_path, 12)
     best = sorted(trials, key=lambda trial: -trial.reward)[:5]
     Here.ran = 0
@@ -79,6 +79,7 @@ def test_the_best_are_trained_again_and_the_winner_is_tested_once(tmp_path):
     (tmp_path / "retrain" / "test.json").write_text('{"accuracy"')
     assert retrain(tmp_path, trials, 5) == (winner, test)
     assert Here.ran == 7
+    assert "test.json: damaged; the winner is tested again" in capsys.readouterr().out
 
 
 def test_an_interrupted_retraining_goes_on_after_the_search_has_gone_on(tmp_path):
