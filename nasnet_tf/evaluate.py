@@ -8,37 +8,31 @@ from absl import flags
 
 from nasnet_tf import cli
 
-_MOST_CLASSES_DRAWN = 50
-
 
 def main(arguments: list[str]) -> None:
     """Evaluates the best or the last weights of a training, with the data it was trained with."""
     cli.import_tensorflow()
-    from nasnet_tf.data import ImageData
+    from nasnet_tf import kinds
     from nasnet_tf.training import checkpoints
-    from nasnet_tf.training.evaluate import Evaluator
     from nasnet_tf.viz.diagram import save_figure
-    from nasnet_tf.viz.plots import plot_confusion
 
     workdir, split = pathlib.Path(cli.FLAGS.workdir), cli.FLAGS.split
+    kind = kinds.kind_of(workdir)
     model, data_description = checkpoints.read_description(workdir)
-    data = ImageData.from_description(data_description)
+    data = kind.data(data_description)
     if cli.FLAGS.data_dir:
         data = dataclasses.replace(data, data_dir=cli.FLAGS.data_dir)
     step = checkpoints.load_trained(workdir, model, cli.FLAGS.checkpoint, cli.FLAGS.ema)
-    evaluator = Evaluator(model)
+    evaluator = kind.evaluator(model)
     result = evaluator.on_split(data, split, cli.FLAGS.batch_size)
     row = {"split": split, **dataclasses.asdict(result), "step": step, "checkpoint": cli.FLAGS.checkpoint, "ema": cli.FLAGS.ema}
     path = workdir / f"evaluation-{split}.json"
     path.write_text(json.dumps(row, indent=1))
-    if data.num_classes <= _MOST_CLASSES_DRAWN:
-        picture = workdir / f"confusion-{split}.svg"
-        save_figure(plot_confusion(evaluator.confusion, data.class_names), picture)
-        print(f"confusion matrix: {picture}")
-    print(
-        f"{split}: accuracy {result.accuracy:.4f}, top-5 {result.top_5_accuracy:.4f}, loss {result.loss:.4f} "
-        f"on {result.examples} examples, {cli.FLAGS.checkpoint} checkpoint of step {step}; {path}"
-    )
+    for name, figure in kind.figures(evaluator, data).items():
+        picture = workdir / f"{name.replace(' ', '-')}-{split}.svg"
+        save_figure(figure, picture)
+        print(f"{name}: {picture}")
+    print(f"{split}: {result}, {cli.FLAGS.checkpoint} checkpoint of step {step}; {path}")
 
 
 if __name__ == "__main__":

@@ -10,13 +10,13 @@ from nasnet_tf import cli
 def main(arguments: list[str]) -> None:
     """Exports the best or the last weights of a training."""
     cli.import_tensorflow()
-    from nasnet_tf.serving import saved_model
+    from nasnet_tf import kinds
     from nasnet_tf.training import checkpoints
 
     workdir, output = pathlib.Path(cli.FLAGS.workdir), pathlib.Path(cli.FLAGS.output)
     model, data_description = checkpoints.read_description(workdir)
     step = checkpoints.load_trained(workdir, model, cli.FLAGS.checkpoint, cli.FLAGS.ema)
-    saved_model.export(model, data_description, output)
+    kinds.kind_of(workdir).export(model, data_description, output)
     print(f"exported the {cli.FLAGS.checkpoint} checkpoint, of step {step}: {output}")
 
 

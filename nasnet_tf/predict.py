@@ -21,21 +21,20 @@ def main(arguments: list[str]) -> None:
     if not files:
         raise InputError("predict: expected image files, folders or patterns, e.g. python -m nasnet_tf.predict photo.jpg --model=mobile")
     cli.import_tensorflow()
-    from nasnet_tf.serving.classifier import load_classifier
+    from nasnet_tf import kinds
 
-    classifier = load_classifier(cli.FLAGS.model, cli.FLAGS.weights)
+    predictor = kinds.kind_of(cli.FLAGS.model).predictor(cli.FLAGS.model, cli.FLAGS.weights)
     rows, undecodable = [], []
     for start in range(0, len(files), cli.FLAGS.batch_size):
         batch = files[start : start + cli.FLAGS.batch_size]
         contents = [path.read_bytes() for path in batch]
-        for path, content, probabilities in zip(batch, contents, classifier(contents), strict=True):
-            if probabilities is None:
+        for path, content, answer in zip(batch, contents, predictor(contents), strict=True):
+            if answer is None:
                 undecodable.append(str(path))
                 continue
-            best = probabilities.argsort()[::-1][: cli.FLAGS.top]
-            top = [{"class": classifier.class_names[index], "probability": round(float(probabilities[index]), 6)} for index in best]
-            print(f"{path}: " + ", ".join(f"{item['class']} {item['probability']:.1%}" for item in top), flush=True)
-            row = {"file": str(path), "top": top}
+            text, fields = predictor.describe(answer, cli.FLAGS.top)
+            print(f"{path}: {text}", flush=True)
+            row = {"file": str(path), **fields}
             if cli.FLAGS.output:
                 kind = mimetypes.guess_type(path.name)[0] or "image/jpeg"
                 row["image"] = f"data:{kind};base64,{base64.b64encode(content).decode()}"

@@ -30,7 +30,7 @@ def main(arguments: list[str]) -> None:
         raise
     cli.write_operative_config(workdir)
     if evaluation:
-        print(f"accuracy {evaluation.accuracy:.4f} and loss {evaluation.loss:.4f} on {evaluation.examples} examples watched in training")
+        print(f"{evaluation} watched in training")
     print(f"trained: {workdir}")
 
 

@@ -80,8 +80,8 @@ class ImageData:
 
     @classmethod
     def from_description(cls, description: Mapping) -> "ImageData":
-        """What `description` described."""
-        fields = {name: value for name, value in description.items() if name != "class_names"}
+        """What `description` described; a description may say more than that."""
+        fields = {field.name: description[field.name] for field in dataclasses.fields(cls) if field.name in description}
         return cls(**fields | {"preprocessing": preprocessing_from_config(description["preprocessing"])})
 
     @property

@@ -33,6 +33,12 @@ class Classifier:
             # Which one was it?
             return [None] if len(encoded) == 1 else [self([content])[0] for content in encoded]
 
+    def describe(self, probabilities: np.ndarray, top: int) -> tuple[str, dict]:
+        """The most probable classes as text for people and as JSON-ready fields."""
+        best = probabilities.argsort()[::-1][:top]
+        rows = [{"class": self.class_names[index], "probability": round(float(probabilities[index]), 6)} for index in best]
+        return ", ".join(f"{row['class']} {row['probability']:.1%}" for row in rows), {"top": rows}
+
 
 def load_classifier(name_or_path: str | os.PathLike, weights: str | os.PathLike | None = "trained") -> Classifier:
     """A classifier from a name of the zoo, the work folder of a training, or an export; weights as for load_nasnet."""

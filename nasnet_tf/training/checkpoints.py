@@ -1,20 +1,22 @@
 """What a training keeps in its work folder, and reading it back.
 
 model.json                the network, as Keras describes it: enough to build it again
-data.json                 classes and preprocessing: enough to use it
+data.json                 the kind of task, classes, preprocessing: enough to evaluate and use it
 checkpoints/last-<step>.* everything needed to go on, the newest two
 checkpoints/best-<step>.* the same at the best evaluation so far
 metrics.jsonl, logs/      losses and accuracies, as rows and for TensorBoard
 """
 
 import json
+import math
 import pathlib
 import re
 import shutil
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from nasnet_tf.errors import InputError, reason
@@ -22,24 +24,28 @@ from nasnet_tf.training.disk import writing
 from nasnet_tf.training.ema import WeightAverage
 from nasnet_tf.training.variables import UNREADABLE, load_named_weights, named_counters, named_weights
 
-WINDOW_SIZE = 6  # the numbers of a StepResult, summed, and how many steps there were
-
 
 class Checkpoints:
     """The checkpoints of one training. Make it after the model's and the optimizer's variables, in the scope of the strategy."""
 
-    def __init__(self, workdir: pathlib.Path, model: keras.Model, optimizer: keras.optimizers.Optimizer, average: WeightAverage | None):
+    def __init__(
+        self,
+        workdir: pathlib.Path,
+        model: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+        average: WeightAverage | None,
+        window: np.ndarray,
+    ):
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
-        self.best_accuracy = tf.Variable(-1.0, trainable=False, name="best_accuracy")
-        # What the next row of metrics is a mean of, so that a resumed training writes the very same row.
-        self.window = tf.Variable([0.0] * WINDOW_SIZE, dtype=tf.float64, trainable=False, name="window")
+        self.best_score = tf.Variable(-math.inf, trainable=False, name="best_score")
+        self.window = tf.Variable(window, dtype=tf.float64, trainable=False, name="window")
         parts = {"average": average} if average else {}
         self._checkpoint = tf.train.Checkpoint(
             weights=named_weights(model),
             counters=named_counters(model),
             optimizer=optimizer,
             step=self.step,
-            best_accuracy=self.best_accuracy,
+            best_accuracy=self.best_score,  # its name in work folders since the first
             window=self.window,
             **parts,
         )
@@ -68,11 +74,11 @@ class Checkpoints:
         self.window.assign(window)
         self._write("last", step, keep=2)
 
-    def save_if_best(self, step: int, accuracy: float) -> None:
-        """Replaces the best checkpoint if none before was more accurate; of equals the later is better trained. Raises as save does."""
-        if accuracy < float(self.best_accuracy.numpy()):
+    def save_if_best(self, step: int, score: float) -> None:
+        """Replaces the best checkpoint if none before had a higher score; of equals the later is better trained. Raises as save does."""
+        if score < float(self.best_score.numpy()):
             return
-        self.best_accuracy.assign(accuracy)
+        self.best_score.assign(score)
         self.step.assign(step)
         self._write("best", step, keep=1)
 
@@ -93,6 +99,14 @@ def _steps(folder: pathlib.Path, kind: str) -> list[int]:
     return sorted(int(match[1]) for match in matches if match)
 
 
+_DEFAULTS = {"data.json": {"task": "classification"}}  # of work folders from before there were others
+
+
+def task_kind(data_description: Mapping) -> str:
+    """The kind of task that a work folder or export is of."""
+    return (_DEFAULTS["data.json"] | data_description)["task"]
+
+
 def describe(workdir: pathlib.Path, model: keras.Model, data_description: dict) -> None:
     """Writes model.json and data.json, or checks that those there are of the same network and data.
 
@@ -104,7 +118,7 @@ def describe(workdir: pathlib.Path, model: keras.Model, data_description: dict) 
         path = workdir / name
         new = json.loads(json.dumps(new))
         if path.exists():
-            difference = first_difference(_read_json(path), new)
+            difference = first_difference(_DEFAULTS.get(name, {}) | read_json(path), new)
             if difference:
                 raise InputError(f"{workdir}: holds a training of another network or data: {name}, {difference}; use another work folder")
         else:
@@ -131,7 +145,8 @@ def _shorten(value) -> str:
     return text if len(text) <= 200 else f"{text[:200]}..."
 
 
-def _read_json(path: pathlib.Path):
+def read_json(path: pathlib.Path):
+    """What a JSON file holds; InputError where it is damaged."""
     try:
         return json.loads(path.read_text())
     except (OSError, json.JSONDecodeError) as error:
@@ -146,7 +161,7 @@ def read_description(workdir: pathlib.Path) -> tuple[keras.Model, dict]:
     # Importing the cells registers them with Keras, which then knows the classes named in model.json.
     import nasnet_tf.models.network  # noqa: F401, PLC0415
 
-    return keras.models.model_from_json((workdir / "model.json").read_text()), _read_json(workdir / "data.json")
+    return keras.models.model_from_json((workdir / "model.json").read_text()), read_json(workdir / "data.json")
 
 
 def load_trained(

@@ -1,18 +1,31 @@
-"""Training images that cannot be decoded: counted, named, left out, up to a limit."""
+"""Examples that cannot be read: named; those of training counted and left out, up to a limit."""
 
+import contextlib
 import pathlib
 import sys
+from collections.abc import Iterator
 
-from nasnet_tf.data import ImageData
+import tensorflow as tf
+
 from nasnet_tf.errors import InputError
+from nasnet_tf.training.task import Data
 
 FILE_NAME = "corrupt_images.txt"
+
+
+@contextlib.contextmanager
+def naming_bad_data(data: Data, split: str) -> Iterator[None]:
+    """What TensorFlow raises for images that cannot be decoded and for files that are cut short or gone, as an InputError with the name."""
+    try:
+        yield
+    except (tf.errors.InvalidArgumentError, tf.errors.DataLossError, tf.errors.NotFoundError) as error:
+        raise data.diagnose(split) or error from error
 
 
 class CorruptImages:
     """Keeps their names in the work folder. Every worker keeps count by itself and comes to the same; the chief alone writes."""
 
-    def __init__(self, data: ImageData, limit: int, workdir: pathlib.Path | None, is_chief: bool):
+    def __init__(self, data: Data, limit: int, workdir: pathlib.Path | None, is_chief: bool):
         self._data, self._limit, self._is_chief = data, limit, is_chief
         self._path = workdir / FILE_NAME if workdir else None
         self._names = self._path.read_text().splitlines() if self._path and self._path.exists() else []

@@ -1,14 +1,14 @@
-"""Accuracy and loss over a whole split."""
+"""Accuracy and loss of a classifier over a whole split."""
 
-import contextlib
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from nasnet_tf.data import ImageData
+from nasnet_tf.training.corruption import naming_bad_data
 from nasnet_tf.training.distribution import distribute
 from nasnet_tf.training.losses import classification_loss
 
@@ -27,19 +27,13 @@ class Evaluation:
     loss: float
     examples: int
 
+    def __str__(self) -> str:
+        return f"accuracy {self.accuracy:.4f}, top-5 {self.top_5_accuracy:.4f}, loss {self.loss:.4f} on {self.examples} examples"
+
 
 def main_logits(outputs) -> tf.Tensor:
     """The logits of a model's outputs, which are a dict where it has an auxiliary head."""
     return outputs["logits"] if isinstance(outputs, dict) else outputs
-
-
-@contextlib.contextmanager
-def naming_bad_data(data: ImageData, split: str) -> Iterator[None]:
-    """What TensorFlow raises for images that cannot be decoded and for files that are cut short or gone, as an InputError with the name."""
-    try:
-        yield
-    except (tf.errors.InvalidArgumentError, tf.errors.DataLossError, tf.errors.NotFoundError) as error:
-        raise data.diagnose(split) or error from error
 
 
 class Evaluator:
@@ -48,6 +42,8 @@ class Evaluator:
     Attributes:
       confusion: after a call, int64 [num_classes, num_classes]: examples of each class (row) by the class they were taken for (column).
     """
+
+    images = {}  # none for TensorBoard
 
     def __init__(self, model: keras.Model, strategy: tf.distribute.Strategy | None = None):
         self._strategy = strategy or tf.distribute.get_strategy()

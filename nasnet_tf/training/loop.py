@@ -1,4 +1,4 @@
-"""The training loop: restore, step, evaluate, save (paper appendix A.5 and A.6). Reads top to bottom.
+"""The training loop: set-up, steps, and what falls due between them (paper appendices A.5 to A.7).
 
 Repeating a call with the same work folder continues where the last checkpoint stands, exactly: the batches, their augmentation, the
 masks of drop path and dropout, the optimizer's state and the averages are those the uninterrupted run would have had.
@@ -10,104 +10,50 @@ import math
 import pathlib
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from nasnet_tf.data import ImageData
 from nasnet_tf.errors import InputError
 from nasnet_tf.layers.stochastic import DropPath, stochastic_layers
 from nasnet_tf.training import checkpoints, distribution
-from nasnet_tf.training.corruption import CorruptImages
+from nasnet_tf.training.classification import Classification
+from nasnet_tf.training.config import TrainingConfig
+from nasnet_tf.training.corruption import CorruptImages, naming_bad_data
 from nasnet_tf.training.ema import WeightAverage
-from nasnet_tf.training.evaluate import Evaluation, Evaluator, naming_bad_data
+from nasnet_tf.training.freezing import Freezing
 from nasnet_tf.training.interruption import Interruption, TrainingInterrupted
 from nasnet_tf.training.losses import weight_decay_loss
 from nasnet_tf.training.metrics_log import MetricsLog
 from nasnet_tf.training.progress import ProgressLine
 from nasnet_tf.training.schedules import Schedule
-from nasnet_tf.training.step import StepResult, make_train_step
+from nasnet_tf.training.step import STOPS, make_train_step
+from nasnet_tf.training.task import Data, Task
+from nasnet_tf.training.timetable import Timetable
+from nasnet_tf.training.window import Window
 
 _SAMPLE_IMAGES = 16  # augmented images for TensorBoard
+_REPORT_SECONDS = 2.0  # between two lines of progress
 
 
 class TrainingDiverged(ArithmeticError):
     """The loss or a weight became NaN or infinite; the message names step and learning rate."""
 
 
-@dataclasses.dataclass(frozen=True)
-class TrainingConfig:
-    """How to train.
-
-    Attributes:
-      epochs: passes over the training examples.
-      batch_size: examples of one step, on all replicas together.
-      label_smoothing: share of the target spread over all classes.
-      auxiliary_loss_weight: of the auxiliary head, where the network has one.
-      weight_decay: factor of sum(kernel^2) / 2, slim's convention (Keras' L2 has no 1/2).
-      gradient_clip_norm: largest global norm of the gradients; None for no clipping.
-      ema_decay: of the moving average of all weights, used for evaluation and export; None for none. Where there is one, each evaluation
-        during training measures the weights themselves too, as raw_accuracy and raw_loss, and takes twice the time.
-      frozen_epochs: for so many epochs at the start only the layers that give the outputs are trained, the classifier and the auxiliary
-        head; the weights of all others and the statistics of their batch normalization stay as they are. For fine-tuning.
-      schedule_drop_path: drop path grows linearly over training (the paper's); otherwise it has its full rate from the start.
-      evaluation_split: "validation" or "test": watched during training, decides what is best. None for no evaluation.
-      evaluate_every_epochs: and at the end.
-      log_every_steps: rows of metrics.jsonl between evaluations; each is a mean over the steps since the last.
-      checkpoint_every_seconds: besides the checkpoint at each evaluation.
-      max_corrupt_images: so many training images that cannot be decoded are left out, named in the work folder; one more is an error.
-        They are looked for in the first epoch, in which every image comes once. Evaluation leaves out nothing.
-      seed: of weights, order, augmentation and masks.
-    """
-
-    epochs: float
-    batch_size: int
-    label_smoothing: float = 0.0
-    auxiliary_loss_weight: float = 0.4
-    weight_decay: float = 0.0
-    gradient_clip_norm: float | None = None
-    ema_decay: float | None = None
-    frozen_epochs: float = 0.0
-    schedule_drop_path: bool = True
-    evaluation_split: str | None = "validation"
-    evaluate_every_epochs: float = 1.0
-    log_every_steps: int = 50
-    checkpoint_every_seconds: float = 300.0
-    max_corrupt_images: int = 0
-    seed: int = 0
-
-    def __post_init__(self):
-        checks = [
-            ("epochs", self.epochs > 0, "a positive number"),
-            ("batch_size", isinstance(self.batch_size, int) and self.batch_size >= 1, "an integer of 1 or more"),
-            ("label_smoothing", 0 <= self.label_smoothing < 1, "a share in [0, 1)"),
-            ("weight_decay", self.weight_decay >= 0, "0 or more"),
-            ("gradient_clip_norm", self.gradient_clip_norm is None or self.gradient_clip_norm > 0, "a positive number or None"),
-            ("ema_decay", self.ema_decay is None or 0 <= self.ema_decay < 1, "a share in [0, 1) or None"),
-            ("frozen_epochs", self.frozen_epochs >= 0, "0 or more"),
-            ("auxiliary_loss_weight", self.auxiliary_loss_weight >= 0, "0 or more"),
-            ("log_every_steps", isinstance(self.log_every_steps, int) and self.log_every_steps >= 1, "an integer of 1 or more"),
-            ("checkpoint_every_seconds", self.checkpoint_every_seconds >= 0, "0 or more"),
-            ("max_corrupt_images", self.max_corrupt_images >= 0, "0 or more"),
-            ("evaluate_every_epochs", self.evaluate_every_epochs > 0, "a positive number"),
-        ]
-        for name, is_valid, expected in checks:
-            if not is_valid:
-                raise InputError(f"TrainingConfig.{name}: expected {expected}, got {getattr(self, name)!r}")
-
-
 def train_and_evaluate(
     network: Callable[[int, int], keras.Model],
-    data: ImageData,
+    data: Data,
     optimizer: Callable[[], keras.optimizers.Optimizer],
     learning_rate: Schedule,
     config: TrainingConfig,
     workdir: pathlib.Path | None = None,
     strategy: tf.distribute.Strategy | None = None,
     show_progress: bool = True,
-    goes_on: Callable[[float, Evaluation], bool] | None = None,
-) -> tuple[keras.Model, Evaluation | None]:
+    goes_on: Callable[[float, Any], bool] | None = None,
+    task: Callable[[Data, TrainingConfig], Task] = Classification,
+) -> tuple[keras.Model, Any]:
     """Trains a network from the weights it is built with, or from its last checkpoint.
 
     Args:
@@ -116,9 +62,10 @@ def train_and_evaluate(
       workdir: keeps checkpoints and metrics; None keeps nothing.
       strategy: None for TensorFlow's default.
       goes_on: (epochs trained, evaluation) -> False ends the training after this evaluation; None lets it end by itself.
+      task: what is trained for, see nasnet_tf.training.task.
 
     Returns:
-      The model with its last weights (averaged, if averages are kept), and its evaluation, if any.
+      The model with its last weights (averaged, if averages are kept), and its evaluation, if any, as the task's evaluator returns it.
 
     Raises:
       InputError: another dtype policy than float32 or mixed_bfloat16, data that cannot be read, a work folder of another training, or
@@ -136,152 +83,175 @@ def train_and_evaluate(
         data.num_examples(config.evaluation_split)  # a mistake in it comes up now, not after an epoch
     strategy = strategy or tf.distribute.get_strategy()
     keras.utils.set_random_seed(config.seed)
-    is_chief = distribution.is_chief()
-    with distribution.watching_workers(strategy), strategy.scope():
-        model = network(data.num_classes, data.image_size)
-        update = optimizer()
-        update.build(model.trainable_variables)
-        average = WeightAverage(model, config.ema_decay) if config.ema_decay is not None else None
-        saved = log = None
-        start = 0
-        if workdir is not None:
-            if is_chief:
-                workdir.mkdir(parents=True, exist_ok=True)
-                checkpoints.describe(workdir, model, data.description())
-            saved = checkpoints.Checkpoints(workdir, model, update, average)
-            start = saved.restore()
-            distribution.check_same_start(strategy, start)
-            log = MetricsLog(workdir, start) if is_chief else None
-
-    steps_per_epoch = data.num_train_examples / config.batch_size
-    total = max(1, round(config.epochs * steps_per_epoch))
-    evaluate_every = max(1, round(config.evaluate_every_epochs * steps_per_epoch))
-    frozen_steps = round(config.frozen_epochs * steps_per_epoch)
-    backbone = [layer for layer in _hidden_layers(model) if layer.trainable] if frozen_steps else []
-    train_step = None
-    evaluator = Evaluator(model, strategy)
-    line = ProgressLine("training", total, "steps", start, enabled=show_progress and is_chief)
-    window = saved.window.numpy() if saved else np.zeros(checkpoints.WINDOW_SIZE)
-    final = previous = None
-    corrupt_images = CorruptImages(data, config.max_corrupt_images, workdir, is_chief)
-    several_workers = distribution.num_workers(strategy) > 1
-
-    def evaluate() -> Evaluation:
-        with average.in_place() if average else contextlib.nullcontext():
-            return evaluator.on_split(data, config.evaluation_split, config.batch_size)
-
-    def evaluate_and_log(step: int) -> Evaluation:
-        result = evaluate()
-        values = dataclasses.asdict(result) | {"weights": "ema" if average else "raw"}
-        if average:
-            raw = evaluator.on_split(data, config.evaluation_split, config.batch_size)
-            values |= {"raw_accuracy": raw.accuracy, "raw_loss": raw.loss}
-        if log:
-            log.write("evaluation", step, step / steps_per_epoch, split=config.evaluation_split, **values)
-        return result
-
-    def rate_at(step: int) -> float:
-        return learning_rate(step / steps_per_epoch, config.epochs, config.batch_size)
-
-    def diverged(what: str, step: int) -> TrainingDiverged:
-        return TrainingDiverged(f"{what} at step {step + 1} (epoch {step / steps_per_epoch:.2f}), learning rate {rate_at(step):.4g}")
-
-    def batches_from(step: int) -> Iterator:
-        seed, batch_size = config.seed, config.batch_size
-        return iter(distribution.distribute(strategy, batch_size, lambda shard: data.train(batch_size, seed, step, shard)))
-
-    try:
-        with distribution.watching_workers(strategy), naming_bad_data(data, "train"), Interruption() as interruption:
-            batches = batches_from(start)
-            recent, last_log = [], time.monotonic()
-            last_report = last_save = last_log
-            for step in range(start, total):
-                rate, progress = rate_at(step), step / total
-                if train_step is None or step == frozen_steps:
-                    for layer in backbone:
-                        layer.trainable = step >= frozen_steps
-                    train_step = make_train_step(model, update, average, config, strategy)
-                batch = next(batches)
-                if log and step == start:
-                    log.write_images("train/images", strategy.experimental_local_results(batch[0])[0][:_SAMPLE_IMAGES], step)
-                recent.append(train_step(batch, rate, progress, step, interruption.requested))
-                done = step + 1
-                # Workers must stop at the same step: at the one after which all of them know that one was asked to.
-                is_stop = (
-                    interruption.requested if not several_workers else previous is not None and StepResult(*previous.numpy()).stops > 0
-                )
-                previous = recent[-1]
-                is_evaluation = config.evaluation_split is not None and (done % evaluate_every == 0 or done == total)
-                is_save = saved is not None and (
-                    is_evaluation or is_stop or done == total or time.monotonic() - last_save > config.checkpoint_every_seconds
-                )
-                # Rows are written by steps, so that a resumed training writes the same; the line of progress goes by the clock.
-                is_log = done % config.log_every_steps == 0 or is_evaluation or done == total
-                if not (is_log or is_save or is_stop or step == start or time.monotonic() - last_report > 2.0):
-                    continue
-                last_report = time.monotonic()
-                for number, result in enumerate(recent, start=done - len(recent)):
-                    values = StepResult(*result.numpy())
-                    if not math.isfinite(values.loss):
-                        raise diverged(f"the loss is {values.loss}", number)
-                    window += [*values, 1.0]
-                    if values.corrupt and number < steps_per_epoch:
-                        corrupt_images.note(config.batch_size, config.seed, number)
-                speed = len(recent) * config.batch_size / (last_report - last_log)
-                recent, last_log = [], last_report
-                *sums, steps = window
-                means = StepResult(*(value / steps for value in sums))
-                shown = {"loss": means.loss, "accuracy": means.accuracy, "learning_rate": rate, "images_per_second": speed}
-                line.update(done, epoch=done / steps_per_epoch, **shown)
-                if is_log and log:
-                    shown |= _other_values(model, config, means, progress)
-                    log.write("train", done, done / steps_per_epoch, **shown)
-                if is_log:
-                    window = np.zeros(checkpoints.WINDOW_SIZE)
-                # The loss is that before the update, which may have been the one too many.
-                if (is_evaluation or is_save) and not all(np.isfinite(weight.numpy()).all() for weight in model.weights):
-                    raise diverged("a weight is NaN or infinite", step)
-                if is_evaluation:
-                    final = evaluate_and_log(done)
-                    if saved and is_chief:
-                        saved.save_if_best(done, final.accuracy)
-                if is_save and is_chief:
-                    saved.save(done, window)
-                if is_evaluation or is_save:
-                    last_log = last_save = time.monotonic()
-                if is_stop and done < total:
-                    distribution.wait_for_all(strategy)
-                    raise TrainingInterrupted(f"stopped as asked, at step {done} of {total}; repeat the command to go on")
-                if is_evaluation and goes_on is not None and not goes_on(done / steps_per_epoch, final):
-                    break
-    finally:
-        for layer in backbone:
-            layer.trainable = True
     with distribution.watching_workers(strategy):
-        if final is None and config.evaluation_split is not None:
-            final = evaluate()
-        distribution.wait_for_all(strategy)
-    if log:
-        log.close()
-    if average:
-        average.copy_to(model)
-    return model, final
+        training = _Training(network, data, optimizer, learning_rate, config, workdir, strategy, task(data, config))
+        training.run(show_progress, goes_on)
+        return training.finish()
 
 
-def _other_values(model: keras.Model, config: TrainingConfig, means: StepResult, progress: float) -> dict[str, float]:
-    """What is worth a curve but not a place in the line of progress."""
-    rates = [layer.rate for layer in stochastic_layers(model) if isinstance(layer, DropPath)]
-    values = {}
-    if means.auxiliary_loss:
-        values["auxiliary_loss"] = means.auxiliary_loss
-    if rates:
-        values["drop_path_rate"] = max(rates) * (progress if config.schedule_drop_path else 1.0)
-    if config.weight_decay:
-        values["regularization"] = float(config.weight_decay * weight_decay_loss(model.trainable_variables))
-    return values
+class _Training:
+    """One training. Its methods are in the order of time: set-up, steps, what falls due between steps, the end."""
 
+    def __init__(self, network, data, optimizer, learning_rate, config, workdir, strategy, task):
+        self._data, self._schedule, self._config, self._strategy, self._task = data, learning_rate, config, strategy, task
+        self._times = Timetable(config, data.num_train_examples)
+        self._window = Window([*task.names, STOPS])
+        self._is_chief = distribution.is_chief()
+        self._saved = self._log = self._evaluation = None
+        self._start = 0
+        with strategy.scope():
+            self._model = network(data.num_classes, data.image_size)
+            self._optimizer = optimizer()
+            self._optimizer.build(self._model.trainable_variables)
+            self._average = WeightAverage(self._model, config.ema_decay) if config.ema_decay is not None else None
+            if workdir is not None:
+                self._open(workdir)
+        self._evaluator = task.evaluator(self._model, strategy)
+        self._corrupt_images = CorruptImages(data, config.max_corrupt_images, workdir, self._is_chief)
 
-def _hidden_layers(model: keras.Model) -> list[keras.layers.Layer]:
-    """All layers but those that give the model's outputs."""
-    outputs = {id(tensor) for tensor in keras.tree.flatten(model.output)}
-    return [layer for layer in model.layers if outputs.isdisjoint(id(tensor) for tensor in keras.tree.flatten(layer.output))]
+    def _open(self, workdir: pathlib.Path) -> None:
+        """Describes the training in its work folder, or goes on from what is there."""
+        if self._is_chief:
+            workdir.mkdir(parents=True, exist_ok=True)
+            checkpoints.describe(workdir, self._model, {"task": self._task.kind, **self._data.description()})
+        self._saved = checkpoints.Checkpoints(workdir, self._model, self._optimizer, self._average, self._window.sums)
+        self._start = self._saved.restore()
+        self._window.sums = self._saved.window.numpy()
+        distribution.check_same_start(self._strategy, self._start)
+        self._log = MetricsLog(workdir, self._start) if self._is_chief else None
+
+    def run(self, show_progress: bool, goes_on: Callable[[float, Any], bool] | None) -> None:
+        """Takes the steps that are left, unless `goes_on` or SIGTERM ends them."""
+        start, times = self._start, self._times
+        self._line = ProgressLine("training", times.total, "steps", start, enabled=show_progress and self._is_chief)
+        freezing = Freezing(self._model, times.frozen)
+        with naming_bad_data(self._data, "train"), Interruption() as interruption, freezing:
+            batches = self._batches()
+            self._reported = self._measured = self._saved_at = time.monotonic()
+            for step in range(start, times.total):
+                if step in (start, times.frozen):
+                    freezing.set(step)
+                    train_step = make_train_step(self._model, self._task, self._optimizer, self._average, self._config, self._strategy)
+                batch = next(batches)
+                if step == start:
+                    self._log_samples(batch)
+                before = self._window.last
+                self._window.add(train_step(batch, self._rate(step), step / times.total, step, interruption.requested))
+                done = step + 1
+                self._between_steps(done, self._must_stop(interruption, before))
+                if times.is_evaluation(done) and goes_on and not goes_on(times.epoch(done), self._evaluation):
+                    break
+
+    def _batches(self) -> Iterator:
+        seed, batch_size, start = self._config.seed, self._config.batch_size, self._start
+        return iter(distribution.distribute(self._strategy, batch_size, lambda shard: self._data.train(batch_size, seed, start, shard)))
+
+    def _rate(self, step: int) -> float:
+        return self._schedule(self._times.epoch(step), self._config.epochs, self._config.batch_size)
+
+    def _must_stop(self, interruption: Interruption, before: tf.Tensor | None) -> bool:
+        """Workers must stop at the same step: at the one after which all of them know that one was asked to."""
+        if distribution.num_workers(self._strategy) == 1:
+            return interruption.requested
+        return before is not None and self._window.named(before.numpy())[STOPS] > 0
+
+    def _between_steps(self, done: int, is_stop: bool) -> None:
+        """What falls due after so many steps: reading what they said of themselves, a row of metrics, evaluation, checkpoints, the end."""
+        is_evaluation, is_log, is_end = self._times.is_evaluation(done), self._times.is_log(done), done == self._times.total
+        is_old = time.monotonic() - self._saved_at > self._config.checkpoint_every_seconds
+        is_save = self._saved is not None and (is_evaluation or is_stop or is_end or is_old)
+        is_report = done == self._start + 1 or time.monotonic() - self._reported > _REPORT_SECONDS
+        if not (is_log or is_save or is_stop or is_report):
+            return
+        self._report(done, is_log)
+        if is_evaluation or is_save:
+            self._check_weights(done)
+        if is_evaluation:
+            self._evaluate(done)
+        if is_save and self._is_chief:
+            self._saved.save(done, self._window.sums)
+        if is_evaluation or is_save:
+            self._measured = self._saved_at = time.monotonic()
+        if is_stop and not is_end:
+            distribution.wait_for_all(self._strategy)
+            raise TrainingInterrupted(f"stopped as asked, at step {done} of {self._times.total}; repeat the command to go on")
+
+    def _report(self, done: int, is_log: bool) -> None:
+        """Reads the numbers of the steps; renews the line of progress, and writes a row of metrics if one is due."""
+        self._reported = time.monotonic()
+        num_new = self._window.num_unread
+        for step, values in enumerate(self._window.read(), start=done - num_new):
+            if not math.isfinite(values["loss"]):
+                raise self._diverged(f"the loss is {values['loss']}", step)
+            if values.get("corrupt") and step < self._times.steps_per_epoch:
+                self._corrupt_images.note(self._config.batch_size, self._config.seed, step)
+        means = self._window.means()
+        shown = {name: means[name] for name in self._task.shown} | {
+            "learning_rate": self._rate(done - 1),
+            "images_per_second": num_new * self._config.batch_size / (self._reported - self._measured),
+        }
+        self._measured = self._reported
+        self._line.update(done, epoch=self._times.epoch(done), **shown)
+        if is_log:
+            if self._log:
+                self._log.write("train", done, self._times.epoch(done), **shown, **self._unshown(means, done - 1))
+            self._window.clear()
+
+    def _unshown(self, means: dict[str, float], step: int) -> dict[str, float]:
+        """What is worth a curve but not a place in the line of progress."""
+        values = {name: means[name] for name in self._task.names if name not in (*self._task.shown, "corrupt") and means[name]}
+        rates = [layer.rate for layer in stochastic_layers(self._model) if isinstance(layer, DropPath)]
+        if rates:
+            values["drop_path_rate"] = max(rates) * (step / self._times.total if self._config.schedule_drop_path else 1.0)
+        if self._config.weight_decay:
+            values["regularization"] = float(self._config.weight_decay * weight_decay_loss(self._model.trainable_variables))
+        return values
+
+    def _log_samples(self, batch: Any) -> None:
+        """Training images, as they come out of augmentation, of this worker's first replica."""
+        if self._log:
+            mine = tf.nest.map_structure(lambda values: self._strategy.experimental_local_results(values)[0], batch)
+            for name, images in self._task.samples(mine).items():
+                self._log.write_images(f"train/{name}", images[:_SAMPLE_IMAGES], self._start)
+
+    def _check_weights(self, done: int) -> None:
+        """A step's loss is that before its update, which may have been the one too many."""
+        if not all(np.isfinite(weight.numpy()).all() for weight in self._model.weights):
+            raise self._diverged("a weight is NaN or infinite", done - 1)
+
+    def _diverged(self, what: str, step: int) -> TrainingDiverged:
+        epoch = self._times.epoch(step)
+        return TrainingDiverged(f"{what} at step {step + 1} (epoch {epoch:.2f}), learning rate {self._rate(step):.4g}")
+
+    def _measure(self) -> Any:
+        return self._evaluator.on_split(self._data, self._config.evaluation_split, self._config.batch_size)
+
+    def _measure_averages(self) -> Any:
+        with self._average.in_place() if self._average else contextlib.nullcontext():
+            return self._measure()
+
+    def _evaluate(self, done: int) -> None:
+        """Evaluates, writes down the result, and keeps a checkpoint if it is the best so far."""
+        self._evaluation = self._measure_averages()
+        values = dataclasses.asdict(self._evaluation) | {"weights": "ema" if self._average else "raw"}
+        images = dict(self._evaluator.images)
+        if self._average:
+            raw = dataclasses.asdict(self._measure())
+            values |= {f"raw_{name}": value for name, value in raw.items() if name != "examples"}
+        if self._log:
+            self._log.write("evaluation", done, self._times.epoch(done), split=self._config.evaluation_split, **values)
+            for name, pictures in images.items():
+                self._log.write_images(f"evaluation/{name}", pictures, done)
+        if self._saved and self._is_chief:
+            self._saved.save_if_best(done, self._task.score(self._evaluation))
+
+    def finish(self) -> tuple[keras.Model, Any]:
+        """The trained model and its evaluation, which is made up for where no step was left to take."""
+        if self._evaluation is None and self._config.evaluation_split is not None:
+            self._evaluation = self._measure_averages()
+        distribution.wait_for_all(self._strategy)
+        if self._log:
+            self._log.close()
+        if self._average:
+            self._average.copy_to(self._model)
+        return self._model, self._evaluation

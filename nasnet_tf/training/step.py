@@ -1,57 +1,32 @@
 """One training step on all replicas: losses, gradients, clipping, update, average."""
 
-from typing import NamedTuple
-
 import keras
 import numpy as np
 import tensorflow as tf
 
 from nasnet_tf.layers.stochastic import DropPath, stochastic_layers
-from nasnet_tf.training.losses import classification_loss, is_decayed
+from nasnet_tf.training.losses import is_decayed
+from nasnet_tf.training.task import Task
+
+STOPS = "stops"  # what a step says besides the numbers of its task: how many replicas' workers were asked to stop
 
 
-class StepResult(NamedTuple):
-    """What a step says of itself, summed over all replicas of all workers.
+def make_train_step(model: keras.Model, task: Task, optimizer, average, config, strategy: tf.distribute.Strategy):
+    """Returns a function (batch, learning rate, progress in [0, 1), step, stop) -> the task's numbers and STOPS, float32 [names + 1].
 
-    Attributes:
-      loss: mean over the batch, without regularization, with the auxiliary head's.
-      auxiliary_loss: that of the auxiliary head alone, weighted; 0 without.
-      accuracy: share of the batch that the network got right, before the update.
-      corrupt: number of images that could not be decoded, which count as nothing.
-      stops: number of replicas whose worker was asked to stop.
-    """
-
-    loss: float
-    auxiliary_loss: float
-    accuracy: float
-    corrupt: float
-    stops: float
-
-
-def make_train_step(model: keras.Model, optimizer, average, config, strategy: tf.distribute.Strategy):
-    """Returns a function (batch, learning rate, progress in [0, 1), step, stop) -> the numbers of a StepResult, float32 [5].
-
-    batch: images and labels int32, -1 for an image that could not be decoded. Trains what is trainable now; make another after a change.
+    The numbers are summed over all replicas of all workers. Trains what is trainable now; make another after a change.
     """
     num_replicas = strategy.num_replicas_in_sync
     variables = model.trainable_variables
     groups = _same_shapes(variables)
 
-    def replica_step(images, labels, step, stop):
-        weights = tf.cast(labels >= 0, tf.float32)
+    def replica_step(batch, step, stop):
         with tf.GradientTape() as tape:
-            outputs = model(images, training=True)
-            outputs = outputs if isinstance(outputs, dict) else {"logits": outputs}
-            losses = classification_loss(labels, outputs["logits"], config.label_smoothing) * weights
-            auxiliary = tf.zeros_like(losses)
-            if "auxiliary_logits" in outputs:
-                auxiliary = classification_loss(labels, outputs["auxiliary_logits"], config.label_smoothing) * weights
-                auxiliary *= config.auxiliary_loss_weight
-            loss = tf.reduce_sum(losses + auxiliary) / config.batch_size  # of the global batch: replicas add up
+            values = task.losses(model, batch)
         gradients = [
             # None for what a genotype leaves without influence, such as a cell whose output the next one does not read.
             tf.zeros(variable.shape, variable.dtype) if gradient is None else gradient
-            for gradient, variable in zip(tape.gradient(loss, variables), variables, strict=True)
+            for gradient, variable in zip(tape.gradient(values["loss"], variables), variables, strict=True)
         ]
         # Hundreds of variables have a few dozen shapes: those of one shape are handled in one op, or tracing would take minutes for what
         # a short training does in seconds.
@@ -74,15 +49,7 @@ def make_train_step(model: keras.Model, optimizer, average, config, strategy: tf
         optimizer.apply_gradients(zip(gradients, variables, strict=True))
         if average:
             average.update(step)
-        right = tf.reduce_sum(tf.cast(tf.equal(tf.argmax(outputs["logits"], 1, tf.int32), labels), tf.float32))
-        result = StepResult(
-            loss=loss,
-            auxiliary_loss=tf.reduce_sum(auxiliary) / config.batch_size,
-            accuracy=right / config.batch_size,
-            corrupt=tf.reduce_sum(1.0 - weights),
-            stops=stop,
-        )
-        return tf.stack(result)
+        return tf.stack([*(values[name] for name in task.names), stop])
 
     @tf.function(autograph=False)
     def train_step(batch, rate, progress, step, stop):
@@ -90,7 +57,7 @@ def make_train_step(model: keras.Model, optimizer, average, config, strategy: tf
         for layer in stochastic_layers(model):
             if isinstance(layer, DropPath):
                 layer.progress.assign(progress if config.schedule_drop_path else 1.0)
-        return strategy.reduce(tf.distribute.ReduceOp.SUM, strategy.run(replica_step, args=(*batch, step, stop)), axis=None)
+        return strategy.reduce(tf.distribute.ReduceOp.SUM, strategy.run(replica_step, args=(batch, step, stop)), axis=None)
 
     def call(batch, rate: float, progress: float, step: int, stop: bool) -> tf.Tensor:
         # Numpy scalars: a Python number would be a new trace of the step each time.

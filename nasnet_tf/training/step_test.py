@@ -4,7 +4,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from nasnet_tf.training.loop import TrainingConfig
+from nasnet_tf.training.classification import Classification
+from nasnet_tf.training.config import TrainingConfig
 from nasnet_tf.training.losses import classification_loss
 from nasnet_tf.training.optimizers import Momentum
 from nasnet_tf.training.step import make_train_step
@@ -34,7 +35,7 @@ def test_decay_and_clipping_are_those_of_single_variables():
     optimizer = Momentum(0.9)
     optimizer.build(variables)
     config = TrainingConfig(epochs=1, batch_size=8, weight_decay=DECAY, gradient_clip_norm=CLIP)
-    step = make_train_step(model, optimizer, None, config, tf.distribute.get_strategy())
+    step = make_train_step(model, Classification(None, config), optimizer, None, config, tf.distribute.get_strategy())
     result = step((images, labels), RATE, 0.0, 0, False).numpy()
     np.testing.assert_allclose(result[0], loss, rtol=1e-6)
     for variable, value in zip(variables, expected, strict=True):

@@ -1,0 +1,69 @@
+"""What the doors evaluate, export and predict with, by the kind of task that a work folder or export is of."""
+
+import dataclasses
+import os
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import keras
+from matplotlib.figure import Figure
+
+from nasnet_tf.data import ImageData
+from nasnet_tf.errors import InputError
+from nasnet_tf.serving import saved_model
+from nasnet_tf.serving.classifier import load_classifier
+from nasnet_tf.training import checkpoints
+from nasnet_tf.training.classification import Classification
+from nasnet_tf.training.evaluate import Evaluator
+from nasnet_tf.training.task import Data
+from nasnet_tf.viz.plots import plot_confusion
+
+_MOST_CLASSES_DRAWN = 50
+
+
+class Predictor(Protocol):
+    """What `predict` asks of a model."""
+
+    def __call__(self, encoded: Sequence[bytes]) -> Sequence[Any]:
+        """An answer to each image file's content; None for one that cannot be decoded."""
+
+    def describe(self, answer: Any, top: int) -> tuple[str, dict]:
+        """An answer as text for people and as JSON-ready fields, no more than `top` of what it has."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """Attributes:
+    data: what a work folder's data.json describes.
+    evaluator: of a model, as in nasnet_tf.training.task.
+    figures: what `evaluate` draws after an evaluation, by name.
+    export: (model, what data.json says, new folder) writes a SavedModel.
+    predictor: (name, work folder or export; weights) -> predictor.
+    """
+
+    data: Callable[[Mapping], Data]
+    evaluator: Callable[[keras.Model], Any]
+    figures: Callable[[Any, Data], dict[str, Figure]]
+    export: Callable[[keras.Model, dict, pathlib.Path], None]
+    predictor: Callable[[str, str], Predictor]
+
+
+def _confusion(evaluator: Evaluator, data: ImageData) -> dict[str, Figure]:
+    if data.num_classes > _MOST_CLASSES_DRAWN:
+        return {}
+    return {"confusion": plot_confusion(evaluator.confusion, data.class_names)}
+
+
+KINDS = {
+    Classification.kind: Kind(ImageData.from_description, Evaluator, _confusion, saved_model.export, load_classifier),
+}
+
+
+def kind_of(name_or_path: str | os.PathLike) -> Kind:
+    """The kind of a work folder or an export; what is neither is the name of a network of the zoo, a classifier."""
+    path = pathlib.Path(name_or_path).expanduser() / "data.json"
+    name = checkpoints.task_kind(checkpoints.read_json(path)) if path.is_file() else Classification.kind
+    if name not in KINDS:
+        raise InputError(f"{path}: task {name!r} is not one of those known here: {', '.join(KINDS)}")
+    return KINDS[name]

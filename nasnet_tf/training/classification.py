@@ -1,0 +1,59 @@
+"""Image classification as a task (paper appendix A.7): smoothed cross-entropy of both heads; accuracy decides."""
+
+import keras
+import tensorflow as tf
+
+from nasnet_tf.data import ImageData
+from nasnet_tf.training.config import TrainingConfig
+from nasnet_tf.training.evaluate import Evaluation, Evaluator
+from nasnet_tf.training.losses import classification_loss
+
+
+class Classification:
+    """Batches are (images, labels int32 [batch]), label -1 for an image that could not be decoded, which counts as nothing.
+
+    The numbers of a step:
+      loss: mean over the batch, without regularization, with the auxiliary head's.
+      auxiliary_loss: that of the auxiliary head alone, weighted; 0 without.
+      accuracy: share of the batch that the network got right, before the update.
+      corrupt: number of images that could not be decoded.
+    """
+
+    kind = "classification"
+    names = ("loss", "auxiliary_loss", "accuracy", "corrupt")
+    shown = ("loss", "accuracy")
+
+    def __init__(self, data: ImageData, config: TrainingConfig):
+        self._config = config
+
+    def losses(self, model: keras.Model, batch: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Of a model whose outputs are logits, or {"logits": ..., "auxiliary_logits": ...}."""
+        images, labels = batch
+        config = self._config
+        weights = tf.cast(labels >= 0, tf.float32)
+        outputs = model(images, training=True)
+        outputs = outputs if isinstance(outputs, dict) else {"logits": outputs}
+        losses = classification_loss(labels, outputs["logits"], config.label_smoothing) * weights
+        auxiliary = tf.zeros_like(losses)
+        if "auxiliary_logits" in outputs:
+            auxiliary = classification_loss(labels, outputs["auxiliary_logits"], config.label_smoothing) * weights
+            auxiliary *= config.auxiliary_loss_weight
+        right = tf.reduce_sum(tf.cast(tf.equal(tf.argmax(outputs["logits"], 1, tf.int32), labels), tf.float32))
+        return {
+            "loss": tf.reduce_sum(losses + auxiliary) / config.batch_size,
+            "auxiliary_loss": tf.reduce_sum(auxiliary) / config.batch_size,
+            "accuracy": right / config.batch_size,
+            "corrupt": tf.reduce_sum(1.0 - weights),
+        }
+
+    def samples(self, batch: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """The augmented images."""
+        return {"images": batch[0]}
+
+    def evaluator(self, model: keras.Model, strategy: tf.distribute.Strategy) -> Evaluator:
+        """Measures accuracy, top-5 accuracy and loss."""
+        return Evaluator(model, strategy)
+
+    def score(self, evaluation: Evaluation) -> float:
+        """The accuracy."""
+        return evaluation.accuracy
