@@ -4,6 +4,7 @@ import dataclasses
 
 import tensorflow as tf
 
+from nasnet_tf.data.decoding import decode_image
 from nasnet_tf.errors import InputError
 
 
@@ -61,8 +62,7 @@ class CifarPreprocessing:
 
     def evaluate(self, encoded: tf.Tensor) -> tf.Tensor:
         """Prepares an image for evaluation: string [] -> float32 [image_size, image_size, 3], resized if need be and whitened."""
-        image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
-        image.set_shape([None, None, 3])
+        image = decode_image(encoded)
         # Antialiasing counts when shrinking only; an image of the right size comes out unchanged.
         return self.normalize(tf.image.resize(image, [self.image_size, self.image_size], antialias=True) / 255.0)
 

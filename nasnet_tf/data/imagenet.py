@@ -6,6 +6,7 @@ import pathlib
 
 import tensorflow as tf
 
+from nasnet_tf.data.decoding import check_size, decode_image
 from nasnet_tf.errors import InputError
 
 _MIN_OBJECT_COVERED = 0.1  # slim; the object is the whole image
@@ -72,7 +73,7 @@ class ImageNetPreprocessing:
         """Prepares an image for evaluation: string [] -> float32 [image_size, image_size, 3], its central part, in [-1, 1]."""
         # Decoding that part alone can change its last column, for which the next one is needed; with that decoded too, next to nothing is
         # saved.
-        return _scale(self._resize(tf.image.central_crop(_decode(encoded), self.central_fraction)))
+        return _scale(self._resize(tf.image.central_crop(decode_image(encoded), self.central_fraction)))
 
     def normalize(self, images: tf.Tensor) -> tf.Tensor:
         """From [0, 1] to the [-1, 1] that the network takes; float32 [..., image_size, image_size, 3] both."""
@@ -94,11 +95,12 @@ class ImageNetPreprocessing:
             return begin[:2], size[:2]
 
         def part_of_jpeg():
-            begin, size = random_box(tf.io.extract_jpeg_shape(encoded))
+            with tf.control_dependencies([check_size(encoded)]):
+                begin, size = random_box(tf.io.extract_jpeg_shape(encoded))
             return tf.io.decode_and_crop_jpeg(encoded, tf.concat([begin, size], axis=0), channels=3)
 
         def part_of_other():
-            image = _decode(encoded)
+            image = decode_image(encoded)
             (top, left), (height, width) = map(tf.unstack, random_box(tf.shape(image)))
             return image[top : top + height, left : left + width]
 
@@ -117,12 +119,6 @@ def imagenet_classes() -> tuple[tuple[str, str], ...]:
     """(WordNet id, name) of the 1000 classes, in the order of their labels. Two names occur twice, "crane" and "maillot"; ids do not."""
     lines = pathlib.Path(__file__).with_name("imagenet_classes.txt").read_text(encoding="utf-8").splitlines()
     return tuple(tuple(line.split(" ", 1)) for line in lines if not line.startswith("#"))
-
-
-def _decode(encoded: tf.Tensor) -> tf.Tensor:
-    image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
-    image.set_shape([None, None, 3])
-    return image
 
 
 def _distort_color(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
