@@ -1,6 +1,7 @@
 """Weights in every direction, bit for bit, and files that are not what they should be."""
 
 import shutil
+import sys
 import tarfile
 
 import h5py
@@ -13,10 +14,10 @@ from keras.src.applications.nasnet import NASNet
 from nasnet_tf.errors import InputError
 from nasnet_tf.layers.operations import Pool
 from nasnet_tf.models.network import NetworkConfig, build_network
-from nasnet_tf.serving import convert_weights
+from nasnet_tf.serving import keras_files
 from nasnet_tf.serving.convert_weights import load_weights, save_weights, to_keras_applications
 from nasnet_tf.serving.hub import load_nasnet
-from nasnet_tf.serving.weight_names import keras_names, slim_names
+from nasnet_tf.serving.weight_names import keras_layers, keras_names, slim_names
 from nasnet_tf.testing import tiny_genotype
 
 SIZE = 45  # odd, so that padding matters
@@ -167,6 +168,13 @@ def test_keras_files_there_and_back(theirs, tmp_path, suffix, include_top):
     model = network(1000 if include_top else None)
     load_weights(model, path)
     assert_same_as_keras(model, original)
+    if suffix == ".weights.h5":  # as older ones wrote it: another name at the top, and the layers' only as their order
+        with h5py.File(path, "a") as file:
+            file.move("layers", "_layer_checkpoint_dependencies")
+            file.visititems(lambda name, item: item.attrs.pop("name", None))
+        older = network()
+        load_weights(older, path)
+        assert same_weights(older, model)
     save_weights(model, tmp_path / f"ours{suffix}")
     if suffix == ".keras":
         copy = keras.saving.load_model(tmp_path / "ours.keras")
@@ -199,6 +207,7 @@ def test_legacy_weights_file(theirs, ours, tmp_path):
 def test_live_model_and_larger_one():
     original = randomize(keras_network(skip=True, blocks=2))
     model = build_network("nasnet_a", NetworkConfig(2, "imagenet", 1.0, filters=8, prev_skips_reduction=True), 1000, SIZE)
+    assert list(keras_layers(model)) == [layer.name for layer in original.layers if layer.weights]
     load_weights(model, original)
     back = to_keras_applications(model)
     assert same_keras_weights(back, original)
@@ -232,6 +241,22 @@ def test_keras_applications_pads_with_zeros(theirs):
                 if isinstance(layer, Pool) and layer.pool.keywords["strides"] == (2, 2):
                     layer.pool = zero_padded(layer.pool, height, width)
     assert_close(model(IMAGES), expected)
+
+
+def test_without_the_private_builder_of_keras(monkeypatch, ours):
+    monkeypatch.setitem(sys.modules, "keras.src.applications.nasnet", None)
+    with pytest.raises(InputError, match=r"keras .* has no keras.src.applications.nasnet.NASNet, as 3.15 has"):
+        to_keras_applications(ours)
+
+
+def test_data_in_other_files_is_not_read(theirs, tmp_path):
+    theirs.save_weights(tmp_path / "theirs.weights.h5")
+    (tmp_path / "secret").write_bytes(bytes(128))
+    with h5py.File(tmp_path / "theirs.weights.h5", "a") as file:
+        del file["layers/batch_normalization/vars/0"]
+        file.create_dataset("layers/batch_normalization/vars/0", (32,), "f4", external=[(str(tmp_path / "secret"), 0, 128)])
+    with pytest.raises(InputError, match="refers to data in other files, which is not read"):
+        load_weights(network(), tmp_path / "theirs.weights.h5")
 
 
 def test_what_keras_applications_cannot_build():
@@ -313,11 +338,21 @@ def test_no_such_file(tmp_path):
             load_weights(network(), tmp_path / name)
 
 
-def test_public_file_is_read_by_keras_in_its_own_order(theirs, tmp_path, monkeypatch):
+def test_public_file_is_read_in_the_order_of_layers(theirs, tmp_path, monkeypatch):
     """Names in the public files may be of an older code; their contents are known by hash."""
     path = tmp_path / "public.h5"
     theirs.save(path)
-    monkeypatch.setattr(convert_weights, "PUBLIC_KERAS_FILES", {convert_weights._md5(path): ("mobile", True)})
+    with h5py.File(path, "a") as file:
+        root = file["model_weights"]
+        names = [name for name in root.attrs["layer_names"] if len(root[name].attrs["weight_names"])]
+        for index, name in enumerate(names):  # the last first: names that would mean other layers
+            root.move(name, f"was_{index}")
+        for index, name in enumerate(reversed(names)):
+            root.move(f"was_{index}", name)
+        del root.attrs["layer_names"]
+        for part, chunk in enumerate((names[::-1][:50], names[::-1][50:])):  # as Keras does where one attribute is too small
+            root.attrs[f"layer_names{part}"] = [name.encode() for name in chunk]
+    monkeypatch.setattr(keras_files, "PUBLIC_KERAS_FILES", {keras_files._md5(path): ("mobile", True)})
     model = network()
     load_weights(model, path)
     assert_same_as_keras(model, theirs)

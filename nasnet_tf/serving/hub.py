@@ -16,7 +16,8 @@ from nasnet_tf.models.cell import Cell
 from nasnet_tf.models.network import build_network, inference_model
 from nasnet_tf.models.zoo import ZOO, canonical_name, find_variant
 from nasnet_tf.serving import pretrained, saved_model
-from nasnet_tf.serving.convert_weights import load_weights, open_weights
+from nasnet_tf.serving.convert_weights import load_weights
+from nasnet_tf.serving.weight_files import open_weights
 from nasnet_tf.training import checkpoints
 from nasnet_tf.training.variables import load_named_weights
 

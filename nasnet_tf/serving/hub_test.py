@@ -17,7 +17,7 @@ from nasnet_tf.errors import InputError
 from nasnet_tf.genotype import format_genotype
 from nasnet_tf.layers.stochastic import Dropout
 from nasnet_tf.models.network import NetworkConfig, build_network
-from nasnet_tf.serving import convert_weights, hub, pretrained, saved_model
+from nasnet_tf.serving import convert_weights, hub, keras_files, pretrained, saved_model
 from nasnet_tf.serving.classifier import load_classifier
 from nasnet_tf.serving.hub import endpoints_of, load_nasnet
 from nasnet_tf.serving.images import decode_predictions, network_preprocessing, preprocess
@@ -230,7 +230,7 @@ def public(tmp_path, monkeypatch):
     hashes = {
         hashlib.md5((served / f"NASNet-mobile{suffix}.h5").read_bytes()).hexdigest(): ("mobile", not suffix) for suffix in ("", "-no-top")
     }
-    for module in (convert_weights, pretrained):
+    for module in (keras_files, pretrained):
         monkeypatch.setattr(module, "PUBLIC_KERAS_FILES", hashes)
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=served)
     monkeypatch.setattr(http.server.SimpleHTTPRequestHandler, "log_message", lambda *_: None)

@@ -7,7 +7,7 @@ import pathlib
 import keras
 
 from nasnet_tf.errors import InputError
-from nasnet_tf.serving.convert_weights import PUBLIC_KERAS_FILES
+from nasnet_tf.serving.keras_files import PUBLIC_KERAS_FILES
 
 BASE_URL = "https://storage.googleapis.com/tensorflow/keras-applications/nasnet"
 NETWORKS = tuple(dict.fromkeys(name for name, _ in PUBLIC_KERAS_FILES.values()))

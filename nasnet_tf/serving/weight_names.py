@@ -47,6 +47,16 @@ _HEAD_RULES = [
     (r"auxiliary_logits/classifier/bias", r"{auxiliary}/FC/biases", None),
 ]
 _FORMATS = ("TF-slim", "keras.applications")
+# The layers with weights of a cell in the order of `model.layers`, in which Keras writes and reads files without names: by depth, counted
+# from the output. s and b: separable convolutions and the batch normalizations behind them. Layers that a cell has not are passed over.
+_KERAS_ORDER = {
+    "normal": """adjust_conv_1 adjust_conv_2 adjust_conv_projection normal_conv_1 adjust_bn normal_bn_1
+        s1_left1 s1_right1 s1_left2 s1_right2 s1_left5 b1_left1 b1_right1 b1_left2 b1_right2 b1_left5
+        s2_left1 s2_right1 s2_left2 s2_right2 s2_left5 b2_left1 b2_right1 b2_left2 b2_right2 b2_left5""",
+    "reduction": """adjust_conv_1 adjust_conv_2 reduction_conv_1 adjust_conv_projection reduction_bn_1 adjust_bn
+        s1_left1 s1_right1 b1_left1 b1_right1 s2_left1 s2_right1 b2_left1 b2_right1
+        s1_right2 b1_right2 s1_right3 s1_left4 b1_right3 b1_left4 s2_right2 b2_right2 s2_right3 s2_left4 b2_right3 b2_left4""",
+}
 
 
 def slim_names(model: keras.Model) -> dict[str, str]:
@@ -65,6 +75,27 @@ def keras_names(model: keras.Model) -> dict[str, str]:
       InputError: the network has a weight that keras.applications, which knows NASNet-A with the ImageNet stem only, has no name for.
     """
     return _names(model, "keras.applications")
+
+
+def keras_layers(model: keras.Model) -> dict[str, list[str]]:
+    """{layer: its weights} of the keras.applications model of this network with classifier, in the order of that model's layers.
+
+    Raises:
+      InputError: as keras_names does.
+    """
+    weights = {}
+    for name in keras_names(model).values():
+        layer, weight = name.split("/")
+        weights.setdefault(layer, []).append(weight)
+    order = ["stem_conv1", "stem_bn1"]
+    num_normal = sum(re.fullmatch(r"cell_\d+", layer.name) is not None for layer in model.layers)
+    for cell in (layer.name for layer in model.layers if "cell_" in layer.name):
+        kind, cell_id = _kind_and_id(cell, num_normal // 3)
+        written_out = re.sub(r"\bs(\d)", rf"separable_conv_\1_{kind}", _KERAS_ORDER[kind])
+        written_out = re.sub(r"\bb(\d)", rf"separable_conv_\1_bn_{kind}", written_out)
+        order += [f"{layer}_{cell_id}" for layer in written_out.split()]
+    weights["predictions"] = ["kernel", "bias"]
+    return {layer: weights[layer] for layer in (*order, "predictions") if layer in weights}
 
 
 def _names(model: keras.Model, format_name: str) -> dict[str, str]:
@@ -103,13 +134,7 @@ def _words(cell: str, below: str, shapes: Mapping[str, tuple], cells_per_stack: 
     """What stands in the braces of a rule for a weight of a cell."""
     operation = below.split("/")[0]
     size = shapes.get(f"{cell}/{operation}/depthwise_1_kernel", (0,))[0]
-    index = int(cell.rsplit("_", 1)[1])
-    if cell.startswith("cell_stem_"):
-        kind, keras_id = "reduction", f"stem_{index + 1}"
-    elif cell.startswith("reduction_cell_"):
-        kind, keras_id = "reduction", f"reduce_{(index + 1) * cells_per_stack}"
-    else:
-        kind, keras_id = "normal", str(index if index < cells_per_stack else index + 1)
+    kind, keras_id = _kind_and_id(cell, cells_per_stack)
     place = ""
     if operation.startswith("block_"):
         _, block, side = operation.split("_")
@@ -123,6 +148,16 @@ def _words(cell: str, below: str, shapes: Mapping[str, tuple], cells_per_stack: 
         "id": keras_id,
         "place": place,
     }
+
+
+def _kind_and_id(cell: str, cells_per_stack: int) -> tuple[str, str]:
+    """("normal" or "reduction", Keras' name of the cell)."""
+    index = int(cell.rsplit("_", 1)[1])
+    if cell.startswith("cell_stem_"):
+        return "reduction", f"stem_{index + 1}"
+    if cell.startswith("reduction_cell_"):
+        return "reduction", f"reduce_{(index + 1) * cells_per_stack}"
+    return "normal", str(index if index < cells_per_stack else index + 1)
 
 
 def _apply(rules: list[tuple], text: str, column: int, words: dict[str, str]) -> str | None:

@@ -1,0 +1,63 @@
+"""The fine-tuning recipe begins from whatever holds weights of its network, however that was trained."""
+
+import gin
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from nasnet_tf import cli, configurables  # noqa: F401  registers what gin may bind
+from nasnet_tf.data import ImageData, ImageNetPreprocessing
+from nasnet_tf.models.network import NetworkConfig, build_network
+from nasnet_tf.serving import keras_files, pretrained, saved_model
+from nasnet_tf.serving.convert_weights import save_weights
+from nasnet_tf.serving.hub import load_features
+
+CONFIG = NetworkConfig(1, "imagenet", 1.0, penultimate_filters=192)
+
+
+def filled(path, shape):
+    """Other values for each weight, variances positive."""
+    return tf.random.stateless_uniform(shape, [len(path), sum(path.encode())], 0.1, 1.0)
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """A small network with the batch normalization of the public weights' training, momentum 0.9997."""
+    model = build_network("nasnet_a", CONFIG, 5, 32)
+    for weight in model.weights:
+        weight.assign(filled(weight.path, weight.shape))
+    return model
+
+
+@pytest.fixture
+def recipe():
+    """The network of the recipe, small, with 3 classes of its own."""
+    gin.clear_config()
+    cli.parse_recipe(cli.find_recipe("finetune.gin"))
+    gin.parse_config(["NetworkConfig.cells_per_stack = 1", "NetworkConfig.penultimate_filters = 192"])
+    config = gin.get_configurable(NetworkConfig)()
+    assert config.batch_norm_momentum == 0.99  # a short training must be able to move the statistics
+    yield build_network("nasnet_a", config, 3, 32)
+    gin.clear_config()
+
+
+@pytest.mark.parametrize("source", ["mine.weights.h5", "mine.h5", "mine.keras", "mine.ckpt", "export", "mobile"])
+def test_starts_from(trained, recipe, source, tmp_path, monkeypatch):
+    path = tmp_path / source
+    if source == "export":
+        saved_model.export(trained, ImageData("digits", ImageNetPreprocessing(image_size=32)).description(), path)
+    elif source == "mobile":  # a legacy file where Keras keeps the public ones
+        monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+        path, features = tmp_path / "models" / "nasnet_mobile_no_top.h5", build_network("nasnet_a", CONFIG, None, 32)
+        for weight in features.weights:
+            weight.assign(filled(weight.path, weight.shape))
+        save_weights(features, path)
+        for module in (keras_files, pretrained):
+            monkeypatch.setattr(module, "PUBLIC_KERAS_FILES", {keras_files._md5(path): ("mobile", False)})
+        path = source
+    else:
+        save_weights(trained, path)
+    load_features(recipe, path)
+    for weight in recipe.weights:
+        if not weight.path.startswith("logits"):
+            np.testing.assert_array_equal(weight.numpy(), filled(weight.path, weight.shape), err_msg=weight.path)
