@@ -42,7 +42,8 @@ class Controller(tf.Module):
         }
         with tf.device(DEVICE):
             for index, (name, shape) in enumerate(shapes.items()):
-                value = tf.random.stateless_uniform(shape, (seed, index), -INIT_RANGE, INIT_RANGE)
+                # Keys that no batch has: those of `sample` count up from 0.
+                value = tf.random.stateless_uniform(shape, (seed, -1 - index), -INIT_RANGE, INIT_RANGE)
                 setattr(self, f"_{name}", tf.Variable(value, name=name))
             self._allowed = tf.sequence_mask(sizes, self._num_choices)  # bool [num_decisions, num_choices]
             self._no_peephole = tf.zeros([hidden_units])
@@ -52,7 +53,7 @@ class Controller(tf.Module):
         """Draws architectures; the same seed and weights give the same ones.
 
         Args:
-          batch_seed: int32 [2].
+          batch_seed: int32 [2], the second 0 or more: negative ones have drawn the initial weights.
           count: int32 scalar, how many.
 
         Returns:

@@ -30,6 +30,15 @@ def test_initial_weights_fill_the_range_and_follow_the_seed(controller):
         assert not np.array_equal(variable, different)
 
 
+def test_no_batch_is_drawn_with_the_numbers_of_the_initial_weights():
+    controller = Controller(SIZES, seed=3, hidden_units=UNITS)
+    for variable in controller.trainable_variables:
+        weights = variable.numpy().ravel()
+        for batch in range(8):
+            uniform = tf.random.stateless_uniform([weights.size], (3, batch)).numpy()
+            assert abs(np.corrcoef(weights, uniform)[0, 1]) < 5 / np.sqrt(weights.size)
+
+
 def test_draws_follow_the_seed(controller, drawn):
     again, other = controller.sample((0, 7), 4000), controller.sample((0, 8), 4000)
     np.testing.assert_array_equal(drawn[0], again[0])

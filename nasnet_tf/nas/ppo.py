@@ -3,8 +3,9 @@
 Every decision is an action a_t and an architecture an episode whose only reward, the child's accuracy, comes at its end, so all decisions
 of an architecture share one advantage: reward minus baseline. The paper gives learning rate, entropy weight, baseline decay and minibatch;
 it is silent on clipping, on the number of passes over a minibatch, and on whether the ratio is taken per decision or of the joint
-probability of all decisions. We take it per decision, as PPO does for the actions of an episode; on the first pass both give the same
-direction.
+probability of all decisions. We take it per decision, as PPO does for the actions of an episode, and add up over the decisions. Where all
+ratios are 1, the gradient is therefore that of the paper's joint probability, whose logarithm is a sum over decisions; a mean over them
+would have the same direction, but be 50 times smaller: small enough to vanish beside Adam's epsilon.
 """
 
 import numpy as np
@@ -12,8 +13,10 @@ import tensorflow as tf
 
 from nasnet_tf.nas.controller import DEVICE, Controller
 
-# Of Adam: Keras' defaults, and as there the epsilon is the "epsilon hat" of Kingma & Ba, section 2: beside the raw root, not the corrected.
-BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-7
+# Of Adam, in the form of TF1's AdamOptimizer, which the authors had: the epsilon stands beside the raw root of the second moment ("epsilon
+# hat" of Kingma & Ba, section 2).
+# Deviation: TF1's default is 1e-8. With advantages near 0.01 that would leave the LSTM's kernel less than half of its first steps.
+BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-12
 METRICS = ("loss", "entropy", "clip_fraction", "kl")
 
 
@@ -25,7 +28,7 @@ def updated_baseline(baseline: float | None, reward: float, decay: float) -> flo
 def clipped_loss(
     new_log_probs: tf.Tensor, old_log_probs: tf.Tensor, advantages: tf.Tensor, entropy: tf.Tensor, clip: float, entropy_weight: float
 ) -> tf.Tensor:
-    """PPO's equation 9 without a value function, negated: -mean(min(r A, clip(r, 1 - clip, 1 + clip) A) + entropy_weight entropy).
+    """PPO's equation 9 without a value function, negated: -(min(r A, clip(r, 1 - clip, 1 + clip) A) + entropy_weight entropy).
 
     Args:
       new_log_probs, old_log_probs: float32 [n, num_decisions], of the decisions under the policy of now and under the one that drew
@@ -36,12 +39,12 @@ def clipped_loss(
       entropy_weight: of the entropy bonus.
 
     Returns:
-      float32 scalar, to be minimized.
+      float32 scalar, to be minimized: the mean over architectures of the sum over their decisions.
     """
     ratio = tf.exp(new_log_probs - old_log_probs)
     advantages = advantages[:, tf.newaxis]
     surrogate = tf.minimum(ratio * advantages, tf.clip_by_value(ratio, 1 - clip, 1 + clip) * advantages)
-    return -tf.reduce_mean(surrogate + entropy_weight * entropy)
+    return -tf.reduce_mean(tf.reduce_sum(surrogate + entropy_weight * entropy, axis=1))
 
 
 class Updater(tf.Module):

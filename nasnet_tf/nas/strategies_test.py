@@ -218,7 +218,8 @@ def test_ppo_takes_advantages_before_the_baseline_moves():
     for reward in (0.5, 0.7):
         strategy.feedback(strategy.propose(), reward)
     assert strategy.diagnostics()["baseline"] == pytest.approx(0.52)
-    assert strategy.diagnostics()["loss"] == pytest.approx(-(0.0 + 0.2) / 2, rel=1e-5)  # on policy: minus the mean advantage
+    # On policy: minus the mean advantage, for each decision.
+    assert strategy.diagnostics()["loss"] == pytest.approx(-len(SPACE.sizes) * (0.0 + 0.2) / 2, rel=1e-5)
 
 
 def test_ppo_refuses_a_proposal_of_another_strategy():
