@@ -283,3 +283,39 @@ def test_equal_architectures_count_once():
     trials = [trial(0, "a", 0.5), trial(1, "b", 0.9), trial(2, "b", 0.9), trial(3, "c", None), trial(4, "d", 0.5)]
     assert [trial.number for trial in architectures(trials)] == [0, 1, 4]
     assert [trial.number for trial in leaderboard(trials)] == [1, 0, 4]
+
+
+def updates_of(folder):
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_every_update_of_the_policy_is_written_down_once(searched):
+    """After kills that cost rows, or a part of one; whether the replay begins at a snapshot or at the first line."""
+    folder, _ = searched
+    before = updates_of(folder)
+    assert [row["step"] for row in before] == [1, 2, 3, 4, 5]
+    assert [row["trials"] for row in before] == [8, 16, 24, 32, 40]
+    assert set(before[0]) == {"kind", "step", "trials", "baseline", "loss", "entropy", "clip_fraction", "kl"}
+    assert before[0]["kind"] == "update"
+    assert 0 < before[-1]["entropy"] < before[0]["entropy"]
+    path = folder / "metrics.jsonl"
+    path.write_bytes(path.read_bytes()[:-20])
+    assert list((folder / "logs").glob("events*"))
+    open_ledger(folder, PPOSearch(SPACE, seed=1, minibatch=8)).close()
+    assert updates_of(folder) == before
+    for snapshot in folder.glob("*.snapshot"):
+        snapshot.unlink()
+    path.write_text("")
+    book = open_ledger(folder, PPOSearch(SPACE, seed=1, minibatch=8))
+    assert updates_of(folder) == before
+    play(book, 50)
+    book.close()
+    assert [row["step"] for row in updates_of(folder)] == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_new_search_begins_a_new_file_of_updates(tmp_path):
+    (tmp_path / "metrics.jsonl").write_text('{"kind": "update", "step": 99}\n')
+    book = open_ledger(tmp_path, PPOSearch(SPACE, seed=1, minibatch=2))
+    play(book, 2)
+    book.close()
+    assert [row["step"] for row in updates_of(tmp_path)] == [1]

@@ -14,6 +14,7 @@ from nasnet_tf.nas.engines import Outcome
 from nasnet_tf.nas.journal import NAME, Journal, Trial, apply_event, located
 from nasnet_tf.nas.snapshots import read_snapshots, write_snapshot
 from nasnet_tf.nas.strategies import Proposal
+from nasnet_tf.nas.update_log import UpdateLog
 
 MAX_ATTEMPTS = 3
 _SNAPSHOT_EVERY_ROWS = 1000
@@ -47,7 +48,10 @@ class Ledger:
         self._known: dict[str, Trial] = {}  # by hash, the first trial of each architecture that was rewarded or infeasible
         self._journal = Journal(workdir, identity)
         self.num_restored = self._journal.num_rows - 1
+        self._num_rewards = 0
+        self._updates: UpdateLog | None = None
         try:
+            self._updates = UpdateLog(workdir, is_new=self.num_restored == 0)
             self._restore()
         except BaseException:
             self.close()
@@ -56,6 +60,8 @@ class Ledger:
     def close(self) -> None:
         """Releases the work folder."""
         self._journal.close()
+        if self._updates is not None:
+            self._updates.close()
 
     def _restore(self) -> None:
         known_rows = self._restore_snapshot()
@@ -109,8 +115,10 @@ class Ledger:
                 self.best = trial
             if trial.reused_from is None:
                 self.peers.append(trial)
+            self._num_rewards += 1
             if is_new:
                 self._strategy.feedback(Proposal(trial.decisions, trial.log_probs), trial.reward)
+                self._updates.write(self._strategy.diagnostics(), self._num_rewards)
         return True
 
     def _write(self, event: str, **values) -> None:

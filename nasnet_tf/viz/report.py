@@ -53,8 +53,9 @@ class Report:
         sections = [(searches.title(search.name), search.section) for search in found]
         if len(found) > 1:
             sections.insert(0, ("Comparison", searches.compare(found)))
-        for kind, name in ((_TRAINING, _METRICS), (_PREDICTED, _PREDICTIONS)):
-            sections += [self._section(kind, folder) for folder in folders if (folder / name).is_file()]
+        others = [folder for folder in folders if not (folder / JOURNAL).is_file()]  # a search has metrics of its own
+        sections += [self._section(_TRAINING, folder) for folder in others if (folder / _METRICS).is_file()]
+        sections += [self._section(_PREDICTED, folder) for folder in folders if (folder / _PREDICTIONS).is_file()]
         if not sections and not refresh_seconds and not any((folder / JOURNAL).is_file() for folder in folders):
             looked = f"{JOURNAL}, {_METRICS}, {_PREDICTIONS}"
             raise InputError(f"{self._workdir}: nothing to report; looked there and one folder below for {looked}")

@@ -1,0 +1,55 @@
+"""What every update of a strategy said, over time: rows of metrics.jsonl in the search's folder, and TensorBoard scalars.
+
+  {"kind": "update", "step": 7, "trials": 140, "baseline": 0.91, "loss": ..., "entropy": ..., "clip_fraction": ..., "kl": ...}
+
+`step` counts updates, `trials` the rewards so far; the rest is the strategy's `diagnostics`. Like a snapshot, the file follows from the
+journal: a replay writes the rows that a kill has cost.
+"""
+
+import json
+import pathlib
+
+NAME = "metrics.jsonl"
+FOLDER = "logs"  # of TensorBoard's files
+
+
+class UpdateLog:
+    """Appends rows, each once.
+
+    Args:
+      workdir: of the search.
+      is_new: the search begins; rows of another one that are there go.
+    """
+
+    def __init__(self, workdir: pathlib.Path, is_new: bool):
+        self._workdir = workdir
+        self._file = (workdir / NAME).open("a+b")
+        self._file.seek(0)
+        content = self._file.read()
+        whole = b"" if is_new else content[: content.rfind(b"\n") + 1]  # without a row that a kill cut short
+        self._file.truncate(len(whole))
+        self._last_step = json.loads(whole.splitlines()[-1])["step"] if whole else 0
+        self._writer = None
+
+    def write(self, diagnostics: dict[str, float], trials: int) -> None:
+        """Writes a row, if there was an update since the last one; strategies that count no "updates" get none."""
+        values = dict(diagnostics)
+        step = int(values.pop("updates", 0))
+        if step <= self._last_step:
+            return
+        self._last_step = step
+        self._file.write(json.dumps({"kind": "update", "step": step, "trials": trials, **values}).encode() + b"\n")
+        self._file.flush()
+        import tensorflow as tf  # here, for random search and evolution do without
+
+        self._writer = self._writer or tf.summary.create_file_writer(str(self._workdir / FOLDER))
+        with self._writer.as_default():
+            for name, value in values.items():
+                tf.summary.scalar(f"update/{name}", value, step=step)
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Closes the files."""
+        self._file.close()
+        if self._writer is not None:
+            self._writer.close()
