@@ -1,7 +1,12 @@
-"""Files that are written as a whole or not at all."""
+"""Files that are written as a whole or not at all, and archives that are not opened if they are bombs."""
 
 import os
 import pathlib
+
+from nasnet_tf.errors import InputError
+
+_MOST_EXPANSION = 20  # of an archive of weights, which hardly compress; optimizer slots that are still 0 do
+_ALWAYS_ALLOWED = 64 * 2**20  # bytes
 
 
 def replace_file(path: pathlib.Path, content: str | bytes) -> None:
@@ -20,3 +25,21 @@ def replace_file(path: pathlib.Path, content: str | bytes) -> None:
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise OSError(f"{path} cannot be written ({error.strerror}); what was there before stays") from error
+
+
+def check_unpacked_size(path: pathlib.Path, unpacked_bytes: int, packed_bytes: int | None = None) -> None:
+    """Refuses what would grow out of all proportion when unpacked.
+
+    Args:
+      packed_bytes: the size of the file, if not given.
+
+    Raises:
+      InputError: more than 64 MiB, and more than 20 times what is packed.
+    """
+    packed_bytes = path.stat().st_size if packed_bytes is None else packed_bytes
+    limit = max(_MOST_EXPANSION * packed_bytes, _ALWAYS_ALLOWED)
+    if unpacked_bytes > limit:
+        raise InputError(
+            f"{path}: unpacks to {unpacked_bytes:,} bytes or more from {packed_bytes:,}; expected at most {limit:,}, which is "
+            f"{_MOST_EXPANSION} times as many or {_ALWAYS_ALLOWED:,}: not opened"
+        )

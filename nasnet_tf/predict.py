@@ -23,7 +23,8 @@ def main(arguments: list[str]) -> None:
     cli.import_tensorflow()
     from nasnet_tf import kinds
 
-    predictor = kinds.kind_of(cli.FLAGS.model).predictor(cli.FLAGS.model, cli.FLAGS.weights)
+    options = {"trust_graph": True} if cli.FLAGS.trust_graph else {}
+    predictor = kinds.kind_of(cli.FLAGS.model).predictor(cli.FLAGS.model, cli.FLAGS.weights, **options)
     rows, undecodable = [], []
     for start in range(0, len(files), cli.FLAGS.batch_size):
         batch = files[start : start + cli.FLAGS.batch_size]
@@ -64,6 +65,7 @@ def _files(argument: str) -> list[pathlib.Path]:
 if __name__ == "__main__":
     flags.DEFINE_string("model", None, "A network of the zoo, such as mobile; an export; or the work folder of a training.", required=True)
     flags.DEFINE_string("weights", "trained", "For a network of the zoo, a weights file instead of the public ones; see load_nasnet.")
+    flags.DEFINE_bool("trust_graph", False, "Run the graph inside an export, which can do anything to your files; only for your own.")
     flags.DEFINE_integer("top", 5, "How many classes to print.", lower_bound=1)
     flags.DEFINE_integer("batch_size", 16, "Images at a time.", lower_bound=1)
     flags.DEFINE_string("output", None, "A JSON file for the results, with the images inside: predictions.json of a report.")

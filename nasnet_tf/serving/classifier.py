@@ -40,12 +40,19 @@ class Classifier:
         return ", ".join(f"{row['class']} {row['probability']:.1%}" for row in rows), {"top": rows}
 
 
-def load_classifier(name_or_path: str | os.PathLike, weights: str | os.PathLike | None = "trained") -> Classifier:
-    """A classifier from a name of the zoo, the work folder of a training, or an export; weights as for load_nasnet."""
+def load_classifier(
+    name_or_path: str | os.PathLike, weights: str | os.PathLike | None = "trained", trust_graph: bool = False
+) -> Classifier:
+    """A classifier from a name of the zoo, the work folder of a training, or an export; weights as for load_nasnet.
+
+    Args:
+      trust_graph: run the graph that an export brings, which may read and write files, instead of building the network anew from
+        its description and its weights.
+    """
     folder = pathlib.Path(name_or_path).expanduser()
-    if saved_model.is_export(folder):
-        if weights != "trained":
-            raise InputError(f"{folder}: an export has its own weights, got weights {os.fspath(weights)!r} besides")
+    if saved_model.is_export(folder) and weights != "trained":
+        raise InputError(f"{folder}: an export has its own weights, got weights {os.fspath(weights)!r} besides")
+    if trust_graph:
         class_names = saved_model.read_data_description(folder)["class_names"]
         return Classifier(class_names, saved_model.load_encoded_signature(folder))
     model = load_nasnet(name_or_path, weights)

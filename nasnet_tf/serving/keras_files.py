@@ -18,6 +18,7 @@ import keras
 import numpy as np
 
 from nasnet_tf.errors import InputError, reason
+from nasnet_tf.files import check_unpacked_size
 from nasnet_tf.serving.weight_names import keras_layers
 
 # The weights files of keras.applications on ImageNet; md5 -> (network of the zoo, with classifier).
@@ -58,13 +59,17 @@ def open_tensors(path: pathlib.Path, model: keras.Model) -> Tensors:
             is_zip = start.read(2) == b"PK"
         if path.suffix == ".keras" or is_zip:
             with zipfile.ZipFile(path) as archive:
+                packed_bytes = archive.getinfo(_INSIDE).file_size
+                check_unpacked_size(path, packed_bytes)
                 file = h5py.File(io.BytesIO(archive.read(_INSIDE)), "r")
         else:
+            packed_bytes = path.stat().st_size
             file = h5py.File(path, "r")
         datasets = {}
         file.visititems(lambda name, item: datasets.update({name: item}) if isinstance(item, h5py.Dataset) else None)
         if any(item.external or item.is_virtual for item in datasets.values()):
             raise InputError(f"{path}: refers to data in other files, which is not read")
+        check_unpacked_size(path, sum(item.size * item.dtype.itemsize for item in datasets.values()), packed_bytes)
         if "layers" in file or "_layer_checkpoint_dependencies" in file:
             named = _numbered(datasets, model)
         elif _md5(path) in PUBLIC_KERAS_FILES:

@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from nasnet_tf.errors import InputError, reason
+from nasnet_tf.files import check_unpacked_size
 from nasnet_tf.serving import keras_files
 from nasnet_tf.serving.weight_names import keras_names, slim_names
 from nasnet_tf.training.variables import UNREADABLE
@@ -96,10 +97,15 @@ def _archive(path: pathlib.Path, use_ema: bool) -> WeightsFile:
     """A checkpoint in an archive, unpacked for as long as the reader lives."""
     folder = tempfile.TemporaryDirectory()
     try:
+        unpacked = 0
         with tarfile.open(path) as archive:
-            archive.extractall(folder.name, filter="data")
-            while archive.fileobj.read(2**20):  # to the end, where the checksum of what was unpacked stands
-                pass
+            for member in archive:
+                unpacked += member.size
+                check_unpacked_size(path, unpacked)
+                archive.extract(member, folder.name, filter="data")
+            while rest := archive.fileobj.read(2**20):  # to the end, where the checksum of what was unpacked stands
+                unpacked += len(rest)
+                check_unpacked_size(path, unpacked)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:

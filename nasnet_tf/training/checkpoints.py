@@ -158,10 +158,10 @@ def read_description(workdir: pathlib.Path) -> tuple[keras.Model, dict]:
     for name in ("model.json", "data.json"):
         if not (workdir / name).is_file():
             raise InputError(f"{workdir}: holds no trained network; expected a file {name} there")
-    # Importing the cells registers them with Keras, which then knows the classes named in model.json.
-    import nasnet_tf.models.network  # noqa: F401, PLC0415
+    from nasnet_tf.models.description import network_from_json  # noqa: PLC0415
 
-    return keras.models.model_from_json((workdir / "model.json").read_text()), read_json(workdir / "data.json")
+    model = network_from_json((workdir / "model.json").read_text(errors="replace"), str(workdir / "model.json"))
+    return model, read_json(workdir / "data.json")
 
 
 def load_trained(
