@@ -17,6 +17,7 @@ from nasnet_tf.nas.early_stopping import Bar, EarlyStopping
 from nasnet_tf.nas.evaluator import evaluate_genotype, measure_on_test
 from nasnet_tf.nas.evolution import RegularizedEvolution
 from nasnet_tf.nas.journal import Trial
+from nasnet_tf.nas.limits import Limits
 from nasnet_tf.serving.hub import load_features
 from nasnet_tf.training import distribution, loop, optimizers, schedules
 from nasnet_tf.training.evaluate import Evaluation
@@ -91,6 +92,8 @@ def run_search(
     engine,
     num_trials: int,
     early_stopping: EarlyStopping | None = None,
+    train_again: bool = False,
+    max_trainings: int | None = None,
     retrain_top: int = 0,
 ) -> tuple[list[Trial], tuple[Trial, dict] | None]:
     """Searches, and retrains the best; arguments as in nasnet_tf.nas.search.search and nasnet_tf.nas.retraining.retrain_top.
@@ -105,8 +108,10 @@ def run_search(
         raise InputError(f"search.retrain_top: expected an integer of 0 or more, got {retrain_top!r}")
     workdir = workdir.absolute()  # children on other machines have other current folders
     log = workdir / "children.log"
+    limits = Limits(max_trainings)
+    task = ChildTask(config_text, log)
     trials = search.search(
-        workdir, space, strategy(space), engine, ChildTask(config_text, log), num_trials, identity["search"], early_stopping
+        workdir, space, strategy(space), engine, task, num_trials, identity["search"], early_stopping, train_again, limits
     )
     if not retrain_top:
         return trials, None

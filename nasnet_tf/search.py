@@ -10,7 +10,7 @@ from absl import flags
 from nasnet_tf import cli
 
 # May change between two runs of one search: how long it goes on, and where its children run.
-_NOT_IDENTITY = ("search.num_trials", "search.engine", "search.retrain_top", "LocalPool.", "RayTasks.")
+_NOT_IDENTITY = ("search.num_trials", "search.max_", "search.engine", "search.retrain_top", "LocalPool.", "RayTasks.")
 
 
 def main(arguments: list[str]) -> None:

@@ -1,17 +1,20 @@
 """Plays whole searches with pretend children: strategies, ledger and journal are the real ones, only training is replaced by a formula.
 
     python tools/simulate_search.py --workdir=runs/simulation
-    python tools/simulate_search.py --workdir=runs/simulation2 --surrogate runs/search/journal.jsonl --trials=5000 --seeds=5
+    python tools/simulate_search.py --workdir=runs/simulation2 --surrogate runs/search/journal.jsonl --trainings=5000 --seeds=5
 
-20,000 architectures on 450 simulated workers, as in the paper: durations are drawn, some children crash, some machines are taken away.
-For each strategy and seed it prints the best, the mean of the best 5 and of the best 25, without the noise of the rewards, the time of a
-trial around the 1,000th and at the end, and the memory used. All of that goes to summary.json, and to figure6.svg: figure 6 of the paper.
-Killed, it goes on when repeated: each search has a journal.
+20,000 trainings on 450 simulated workers, as in the paper: durations are drawn, some children crash, some machines are taken away.
+Strategies are compared at equal numbers of trainings, however many of their proposals were known already and cost none; `evolution_again`
+is evolution as it was published, which trains those once more. For each strategy and seed it prints the best, the mean of the best 5 and of
+the best 25, without the noise of the rewards, the time of a trial around the 1,000th and at the end, and the memory used; then each
+strategy's mean over the seeds and their standard deviation. All goes to summary.json, and to figure6.svg: figure 6 of the paper. Killed, it
+goes on when repeated: each search has a journal.
 """
 
 import argparse
 import concurrent.futures
 import functools
+import hashlib
 import heapq
 import json
 import math
@@ -27,6 +30,7 @@ from nasnet_tf.genotype import SearchSpace, parse_genotype
 from nasnet_tf.nas.engines import Outcome
 from nasnet_tf.nas.evolution import RegularizedEvolution
 from nasnet_tf.nas.journal import Trial, architectures, read_trials
+from nasnet_tf.nas.limits import Limits
 from nasnet_tf.nas.search import search
 from nasnet_tf.nas.strategies import PPOSearch, RandomSearch
 from nasnet_tf.viz.diagram import save_figure
@@ -36,7 +40,10 @@ STRATEGIES = {
     "ppo_3_passes": functools.partial(PPOSearch, epochs=3),
     "random": RandomSearch,
     "evolution": RegularizedEvolution,
+    "evolution_again": RegularizedEvolution,
 }
+TRAIN_AGAIN = {"evolution_again"}  # what is proposed again is trained again
+PROPOSALS_A_TRAINING = 20  # at most: a strategy that only repeats itself must not go on for ever
 TOPS = (1, 5, 25)
 CRASH_RATE, PREEMPTION_RATE = 0.01, 0.02
 MEAN_SECONDS, SPREAD = 3600.0, 0.4  # of a child; of the logarithm
@@ -156,10 +163,11 @@ class SurrogateReward:
 
 
 def child(reward, space: SearchSpace, noise: float, text: str, bars: None) -> dict:
-    """The reward of an architecture with noise of its own, the same whenever it is tried."""
-    decisions = space.encode(parse_genotype(text))
+    """The reward of an architecture with the noise of a training of its own; the same if a trial is run again."""
+    genotype = parse_genotype(text)
+    decisions = space.encode(genotype)
     exact = reward(decisions)
-    noisy = exact + noise * random.Random(repr(decisions)).gauss(0, 1)
+    noisy = exact + noise * random.Random(f"{genotype.name} {decisions}").gauss(0, 1)
     return {"reward": min(1.0, max(0.0, noisy)), "metrics": {"exact": exact}}
 
 
@@ -177,11 +185,14 @@ def play(kind: str, seed: int, args: argparse.Namespace) -> dict:
         STRATEGIES[kind](space, seed),
         functools.partial(SimulatedWorkers, args.workers, seed),
         functools.partial(child, reward, space, noise),
-        args.trials,
-        {"search.strategy": f"@{kind}", "seed": seed, "surrogate": [str(path) for path in args.surrogate], "noise": noise},
+        args.trainings * PROPOSALS_A_TRAINING,
+        {"search.strategy": f"@{kind}", "seed": seed, "noise": noise, "workers": args.workers, **identity_of_reward(args)},
+        train_again=kind in TRAIN_AGAIN,
+        limits=Limits(max_trainings=args.trainings),
     )
     rewarded = sorted((trial for trial in trials if trial.status == "finished"), key=lambda trial: trial.finished_time)
     times = [trial.finished_time for trial in rewarded]
+    trained = [trial for trial in rewarded if trial.reused_from is None]
     return {
         "strategy": kind,
         "seed": seed,
@@ -189,9 +200,25 @@ def play(kind: str, seed: int, args: argparse.Namespace) -> dict:
         "milliseconds_at_last": milliseconds(times[-1000:]),
         "megabytes": resident_megabytes() - before,
         "failed": sum(trial.status == "failed" for trial in trials),
+        "proposed": len(trials),
         "reused": sum(trial.reused_from is not None for trial in trials),
-        "curves": curves(rewarded),
+        "again": len(trained) - len({trial.hash for trial in trained}),
+        "curves": curves(trained),
     }
+
+
+def identity_of_reward(args: argparse.Namespace) -> dict:
+    """What a search was rewarded by; another search is not gone on with."""
+    if args.surrogate:
+        return {"surrogate": [hashlib.sha256(path.read_bytes()).hexdigest() for path in args.surrogate]}
+    return {"reward_seed": args.reward_seed}
+
+
+def name_of_reward(args: argparse.Namespace) -> str:
+    """The same for people."""
+    if args.surrogate:
+        return f"a linear fit to {len(args.surrogate)} journals of real searches"
+    return f"the formula of --reward_seed={args.reward_seed}"
 
 
 def milliseconds(times: list[float]) -> float:
@@ -205,41 +232,60 @@ def resident_megabytes() -> float:
     return pages * resource.getpagesize() / 1e6
 
 
-def curves(rewarded: list[Trial]) -> dict[str, list[float]]:
-    """Mean of the best 1, 5 and 25 rewards so far, without their noise, at up to CURVE_POINTS numbers of trials."""
-    best, lines = [], {str(top): [] for top in TOPS}
-    points = {int(point) for point in np.linspace(max(TOPS), len(rewarded), CURVE_POINTS)}
-    for number, trial in enumerate(rewarded, 1):
-        if trial.reused_from is None:  # the best 25 are 25 architectures
+def curves(trained: list[Trial]) -> dict[str, list[float]]:
+    """Mean of the best 1, 5 and 25 rewards so far, without their noise, at up to CURVE_POINTS numbers of trainings."""
+    best, seen, lines = [], set(), {str(top): [] for top in TOPS}
+    points = {int(point) for point in np.linspace(max(TOPS), len(trained), CURVE_POINTS)}
+    for number, trial in enumerate(trained, 1):
+        if trial.hash not in seen:  # the best 25 are 25 architectures; of one trained again, the first training counts
+            seen.add(trial.hash)
             # Chosen by what the search saw, shown as it is.
             best = heapq.nlargest(max(TOPS), [*best, (trial.reward, -trial.number, trial.metrics["exact"])])
         if number in points:
             for top in TOPS:
                 lines[str(top)].append(float(np.mean([exact for _, _, exact in best[:top]])))
-    return {"trials": sorted(points), **lines}
+    return {"trainings": sorted(points), **lines}
 
 
-def draw(rows: list[dict], path: pathlib.Path) -> None:
+def at(rows: list[dict], kind: str, top: int, grid) -> np.ndarray:
+    """[seeds, len(grid)]: a strategy's mean of the best so many after these numbers of trainings."""
+    lines = [row["curves"] for row in rows if row["strategy"] == kind]
+    return np.array([np.interp(grid, line["trainings"], line[str(top)]) for line in lines])
+
+
+def table(rows: list[dict], trainings: int) -> str:
+    """Markdown: mean of the best 25 after a part of the trainings, over the seeds, and their standard deviation."""
+    grid = [trainings // 8, trainings // 4, trainings // 2, trainings]
+    lines = [["strategy", *(f"{number:,} trainings" for number in grid)], ["---"] * (len(grid) + 1)]
+    for kind in dict.fromkeys(row["strategy"] for row in rows):
+        values = at(rows, kind, max(TOPS), grid)
+        spread = values.std(axis=0, ddof=1) if len(values) > 1 else np.zeros(len(grid))
+        lines.append([kind, *(f"{mean:.4f} ± {width:.4f}" for mean, width in zip(values.mean(axis=0), spread, strict=True))])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def draw(rows: list[dict], remark: str, path: pathlib.Path) -> None:
     """Figure 6: the best 1, 5 and 25, each strategy's mean over the seeds with their range."""
-    figure, axes = plt.subplots(1, len(TOPS), figsize=(13, 4), sharey=True, layout="constrained")
+    figure, axes = plt.subplots(1, len(TOPS), figsize=(13, 4.4), sharey=True, layout="constrained")
     for axis, top in zip(axes, TOPS, strict=True):
         for kind in dict.fromkeys(row["strategy"] for row in rows):
             mine = [row["curves"] for row in rows if row["strategy"] == kind]
-            grid = np.linspace(max(TOPS), min(curve["trials"][-1] for curve in mine), CURVE_POINTS)
-            values = np.array([np.interp(grid, curve["trials"], curve[str(top)]) for curve in mine])
+            grid = np.linspace(max(TOPS), min(curve["trainings"][-1] for curve in mine), CURVE_POINTS)
+            values = at(rows, kind, top, grid)
             (line,) = axis.plot(grid, values.mean(axis=0), label=f"{kind}, {len(mine)} seeds")
             axis.fill_between(grid, values.min(axis=0), values.max(axis=0), color=line.get_color(), alpha=0.2)
         axis.set_title("the best" if top == 1 else f"mean of the best {top}")
-        axis.set_xlabel("architectures tried")
-    axes[0].set_ylabel("accuracy without noise")
+        axis.set_xlabel("architectures trained")
+    axes[0].set_ylabel("simulated accuracy, without noise")
     axes[0].legend()
+    figure.suptitle(remark)
     save_figure(figure, path)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workdir", type=pathlib.Path, required=True)
-    parser.add_argument("--trials", type=int, default=20_000)
+    parser.add_argument("--trainings", type=int, default=20_000)
     parser.add_argument("--workers", type=int, default=450)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--strategies", nargs="+", default=list(STRATEGIES), choices=list(STRATEGIES))
@@ -259,12 +305,16 @@ def main() -> None:
             tops = ", ".join(f"best {top} {row['curves'][str(top)][-1]:.4f}" for top in TOPS)
             print(
                 f"{row['strategy']} {row['seed']}: {tops}; {row['milliseconds_at_first']:.1f} ms a trial around the 1,000th, "
-                f"{row['milliseconds_at_last']:.1f} at the end; {row['megabytes']:.0f} MB; {row['failed']} failed, {row['reused']} reused",
+                f"{row['milliseconds_at_last']:.1f} at the end; {row['megabytes']:.0f} MB; {row['failed']} failed, "
+                f"{row['reused']} of {row['proposed']} proposals known and not trained, {row['again']} trained again",
                 flush=True,
             )
     rows.sort(key=lambda row: (args.strategies.index(row["strategy"]), row["seed"]))
     (args.workdir / "summary.json").write_text(json.dumps(rows))
-    draw(rows, args.workdir / "figure6.svg")
+    remark = f"Simulated, nothing was trained: rewards are {name_of_reward(args)}; {args.workers} workers"
+    draw(rows, remark, args.workdir / "figure6.svg")
+    print(f"{remark}. Mean of the best {max(TOPS)}, without noise, mean and standard deviation over {args.seeds} seeds:")
+    print(table(rows, args.trainings))
     print(f"{args.workdir / 'summary.json'}, {args.workdir / 'figure6.svg'}")
 
 

@@ -11,30 +11,52 @@ import simulate_search
 
 from nasnet_tf.genotype import SearchSpace, format_genotype
 from nasnet_tf.nas.engines import Outcome
+from nasnet_tf.nas.journal import Trial
 from nasnet_tf.nas.ledger import Ledger
 from nasnet_tf.nas.strategies import RandomSearch
 
 TOOL = pathlib.Path(__file__).with_name("simulate_search.py")
 
 
-def test_simulates_and_goes_on(tmp_path):
-    def run(trials):
-        options = [f"--workdir={tmp_path}", f"--trials={trials}", "--workers=8", "--seeds=1", "--strategies", "random", "evolution"]
-        subprocess.run([sys.executable, str(TOOL), *options], check=True, timeout=240, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        return json.loads((tmp_path / "summary.json").read_text())
+def simulate(folder, trainings, strategies=("random", "evolution_again"), *options):
+    options = [f"--workdir={folder}", f"--trainings={trainings}", "--workers=8", "--seeds=1", *options, "--strategies", *strategies]
+    return subprocess.run([sys.executable, str(TOOL), *options], check=False, timeout=240, capture_output=True, text=True)
 
-    first = run(60)
-    assert [row["strategy"] for row in first] == ["random", "evolution"]
-    assert (tmp_path / "figure6.svg").stat().st_size > 1000
+
+def test_simulates_and_goes_on(tmp_path):
+    def run(trainings):
+        result = simulate(tmp_path, trainings)
+        assert result.returncode == 0, result.stderr
+        return json.loads((tmp_path / "summary.json").read_text()), result.stdout
+
+    first, output = run(60)
+    assert [row["strategy"] for row in first] == ["random", "evolution_again"]
+    assert "Simulated, nothing was trained: rewards are the formula of --reward_seed=0; 8 workers" in output
+    assert "| evolution_again | 0." in output
+    assert "nothing was trained" in (tmp_path / "figure6.svg").read_text()
     before = (tmp_path / "random-0" / "journal.jsonl").read_bytes()
-    second = run(90)
+    second, _ = run(90)
     assert (tmp_path / "random-0" / "journal.jsonl").read_bytes().startswith(before)
     for row in second:
         curves = row["curves"]
-        assert curves["trials"][-1] <= 90
-        assert curves["1"][0] >= curves["25"][0]
-        assert 0.7 < curves["25"][-1] < 1.0
+        assert 90 - 5 <= curves["trainings"][-1] <= 90 + 8  # those in flight at the end come on top, those that failed are missing
+        # The best that the noise showed is not always the best: it is above the mean of random ones, 0.9, and below what there is, 0.96.
+        assert 0.905 < curves["25"][-1] < 0.96
+        assert curves["25"][-1] > curves["25"][0]
     assert before.count(b'"failed"') <= 12  # of about 60, at three in a hundred
+    refused = simulate(tmp_path, 90, ("random",), "--reward_seed=1")
+    assert refused.returncode != 0
+    assert "holds another search: reward_seed was 0, is 1" in refused.stderr
+
+
+def trial(number, digest, reward, exact):
+    return Trial(number, "", digest, (), (), 0.0, "finished", reward, metrics={"exact": exact})
+
+
+def test_curves_are_of_different_architectures_chosen_by_what_the_search_saw(monkeypatch):
+    monkeypatch.setattr(simulate_search, "TOPS", (1, 2))
+    trained = [trial(0, "a", 0.5, 0.1), trial(1, "b", 0.4, 0.9), trial(2, "a", 0.9, 0.1), trial(3, "c", 0.6, 0.3)]
+    assert simulate_search.curves(trained) == {"trainings": [2, 3, 4], "1": [0.1, 0.1, 0.3], "2": [0.5, 0.5, 0.2]}
 
 
 def test_surrogate_finds_out_what_counts(tmp_path, capsys):

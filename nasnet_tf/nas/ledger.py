@@ -29,20 +29,23 @@ class Ledger:
       space: decodes decisions.
       strategy: propose() and feedback(proposal, reward), in the state its constructor left it in.
       identity: what makes this search this search and no other; JSON.
+      train_again: an architecture that is proposed again is trained again, rather than to get the reward it had.
 
     Attributes:
       workdir: as given.
       trials: all of them, by number.
       num_restored: events that were in the journal.
       num_ended: trials that will not run (again).
+      num_trained: those of them that were rewarded or infeasible by a training of their own.
       best: the finished trial of the highest reward, of several that of the lowest number; None before the first.
       peers: the latest finished trials that were trained themselves, for early stopping.
     """
 
-    def __init__(self, workdir: pathlib.Path, space: SearchSpace, strategy, identity: dict):
+    def __init__(self, workdir: pathlib.Path, space: SearchSpace, strategy, identity: dict, train_again: bool = False):
         self.workdir, self._space, self._strategy = workdir, space, strategy
+        self.train_again = train_again
         self.trials: list[Trial] = []
-        self.num_ended = 0
+        self.num_ended = self.num_trained = 0
         self.best: Trial | None = None
         self.peers: collections.deque[Trial] = collections.deque(maxlen=_NUM_PEERS)
         self._known: dict[str, Trial] = {}  # by hash, the first trial of each architecture that was rewarded or infeasible
@@ -110,6 +113,7 @@ class Ledger:
             self.num_ended += 1
         if trial.is_rewarded_or_infeasible:
             self._known.setdefault(trial.hash, trial)
+            self.num_trained += trial.reused_from is None
         if trial.status == "finished":
             if self.best is None or (trial.reward, -trial.number) > (self.best.reward, -self.best.number):
                 self.best = trial
@@ -131,7 +135,7 @@ class Ledger:
         return [trial for trial in self.trials if trial.status == "running" or (trial.status == "failed" and trial.attempts < MAX_ATTEMPTS)]
 
     def propose(self) -> Trial:
-        """The next trial; it has ended at once where its architecture is known."""
+        """The next trial; it has ended at once where its architecture is known, unless that is to be trained again."""
         number = len(self.trials)
         proposal = self._strategy.propose()
         genotype = self._space.decode(proposal.decisions, name=f"trial_{number}")
@@ -147,8 +151,8 @@ class Ledger:
         return self.trials[number]
 
     def settle(self, trial: Trial) -> bool:
-        """Ends a trial as an earlier one of the same architecture ended; returns whether there is one."""
-        twin = self._known.get(trial.hash)
+        """Ends a trial as an earlier one of the same architecture ended; returns whether there is one whose end counts for it."""
+        twin = None if self.train_again else self._known.get(trial.hash)
         if twin is None:
             return False
         outcome = {"reason": twin.reason} if twin.status == "infeasible" else {"reward": twin.reward, "metrics": twin.metrics}

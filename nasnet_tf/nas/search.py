@@ -13,10 +13,12 @@ from nasnet_tf.genotype import SearchSpace
 from nasnet_tf.nas.early_stopping import EarlyStopping
 from nasnet_tf.nas.journal import Trial
 from nasnet_tf.nas.ledger import MAX_ATTEMPTS, Ledger
+from nasnet_tf.nas.limits import Limits
 from nasnet_tf.training.progress import ProgressLine
 
 MAX_CONSECUTIVE_FAILURES = 10
 BEST_NAME = "best.textproto"
+NO_LIMITS = Limits()
 
 
 class SearchPaused(RuntimeError):
@@ -32,8 +34,10 @@ def search(
     num_trials: int,
     identity: dict | None = None,
     early_stopping: EarlyStopping | None = None,
+    train_again: bool = False,
+    limits: Limits = NO_LIMITS,
 ) -> list[Trial]:
-    """Searches until num_trials architectures have been proposed and have ended.
+    """Searches until num_trials architectures have been proposed and have ended, or until a limit is reached.
 
     Args:
       workdir: of this search alone; gets journal.jsonl and best.textproto.
@@ -45,6 +49,9 @@ def search(
       num_trials: architectures to try; may be raised later to continue a search that has ended.
       identity: what the journal must have been written with, to be continued.
       early_stopping: when children are stopped; they report the accuracies it needs as the metric "curve". None for never.
+      train_again: an architecture that is proposed again is trained again, as in the paper of regularized evolution, rather than to get the
+        reward it had.
+      limits: what else may end the search.
 
     Returns:
       All trials.
@@ -55,13 +62,13 @@ def search(
     """
     if num_trials < 1:
         raise InputError(f"search.num_trials: expected 1 or more, got {num_trials}")
-    ledger = Ledger(workdir, space, strategy, identity or {})
+    ledger = Ledger(workdir, space, strategy, identity or {}, train_again)
     try:
         _report_restored(ledger)
-        if ledger.unfinished() or len(ledger.trials) < num_trials:
+        if ledger.unfinished() or _may_propose(ledger, num_trials, limits, 0):
             pool = engine()
             try:
-                _run(ledger, pool, num_trials, evaluate, early_stopping)
+                _run(ledger, pool, num_trials, evaluate, early_stopping, limits)
             finally:
                 pool.close()
         _write_best(ledger)
@@ -70,18 +77,23 @@ def search(
         ledger.close()
 
 
-def _run(ledger: Ledger, pool, num_trials: int, evaluate, early_stopping: EarlyStopping | None) -> None:
+def _may_propose(ledger: Ledger, num_trials: int, limits: Limits, open_trainings: int) -> bool:
+    trainings = ledger.num_trained + open_trainings
+    return len(ledger.trials) < num_trials and (limits.max_trainings is None or trainings < limits.max_trainings)
+
+
+def _run(ledger: Ledger, pool, num_trials: int, evaluate, early_stopping: EarlyStopping | None, limits: Limits) -> None:
     waiting = collections.deque(ledger.unfinished())
     line = ProgressLine("search", num_trials, "trials", ledger.num_ended)
     running: dict[int, str] = {}  # hashes by number
     twins: list[Trial] = []  # wait for one of the same architecture that runs; each holds a slot, lest a search propose without feedback
     failures = 0
     while True:
-        while pool.free_slots > len(twins) and (waiting or len(ledger.trials) < num_trials):
+        while pool.free_slots > len(twins) and (waiting or _may_propose(ledger, num_trials, limits, len(running))):
             trial = waiting.popleft() if waiting else ledger.propose()
             if trial.is_rewarded_or_infeasible or ledger.settle(trial):
                 continue
-            if trial.hash in running.values():
+            if trial.hash in running.values() and not ledger.train_again:
                 twins.append(trial)
                 continue
             running[trial.number] = trial.hash

@@ -16,6 +16,7 @@ from nasnet_tf.nas import search as loop
 from nasnet_tf.nas.early_stopping import EarlyStopping
 from nasnet_tf.nas.engines import LocalPool, Outcome
 from nasnet_tf.nas.journal import read_trials
+from nasnet_tf.nas.limits import Limits
 from nasnet_tf.nas.strategies import RandomSearch
 
 SPACE = SearchSpace(num_blocks=2, operations=("IDENTITY", "SEP_CONV_3X3", "MAX_POOL_3X3"))
@@ -101,6 +102,25 @@ def test_ten_failures_in_a_row_pause_the_search(tmp_path):
 def test_mistake_in_the_input_ends_the_search(tmp_path):
     with pytest.raises(InputError, match="trial 0: the data is not there"):
         search(tmp_path, functools.partial(misbehave, how="input error"), num_trials=3, workers=1)
+
+
+def test_number_of_trainings_ends_a_search_whatever_is_proposed(tmp_path):
+    """The reward that is known costs no training, unless what is proposed again is to be trained again."""
+
+    def run(folder, **options):
+        engine = InOrder()
+        return loop.search(tmp_path / folder, SPACE, OfTwo(SPACE, seed=0), lambda: engine, child, 9, {}, **options), engine
+
+    trials, engine = run("known", limits=Limits(max_trainings=2))
+    assert (len(trials), len(engine.submitted)) == (2, 2)
+    trials, engine = run("known")
+    assert (len(trials), len(engine.submitted)) == (9, 0)
+    trials, engine = run("again", train_again=True, limits=Limits(max_trainings=5))
+    assert (len(trials), len(engine.submitted)) == (5, 5)
+    assert [trial.reused_from for trial in trials] == [None] * 5
+    assert [trial.reward for trial in trials] == [trials[0].reward, trials[1].reward] * 2 + [trials[0].reward]
+    with pytest.raises(InputError, match="search.max_trainings: expected an integer of 1 or more, or None, got 0"):
+        Limits(max_trainings=0)
 
 
 class InOrder:
