@@ -37,7 +37,17 @@ setup(
         "tensorflow-datasets>=4.9.10,<5",
     ],
     extras_require={
-        "dev": ["hypothesis>=6.100", "psutil>=6", "pytest>=8", "pytest-timeout>=2.3", "pytest-xdist>=3.6", "ray>=2.60,<3", "ruff==0.17.6"],
+        "dev": [
+            "hypothesis>=6.100",
+            "psutil>=6",
+            "pycocotools>=2.0.11,<3",
+            "pytest>=8",
+            "pytest-timeout>=2.3",
+            "pytest-xdist>=3.6",
+            "ray>=2.60,<3",
+            "ruff==0.17.6",
+        ],
+        "detection": ["pycocotools>=2.0.11,<3"],  # COCO's metric
         "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
         "ray": ["ray>=2.60,<3"],  # a search on several machines
     },

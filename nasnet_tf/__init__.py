@@ -8,9 +8,10 @@ import importlib
 _PUBLIC = {
     "build_network": "nasnet_tf.models.network",
     "NetworkConfig": "nasnet_tf.models.network",
+    "cut": "nasnet_tf.models.endpoints",
     "count_costs": "nasnet_tf.models.costs",
     "decode_predictions": "nasnet_tf.serving.images",
-    "endpoints_of": "nasnet_tf.serving.hub",
+    "endpoints_of": "nasnet_tf.models.endpoints",
     "load_genotype": "nasnet_tf.genotype",
     "load_nasnet": "nasnet_tf.serving.hub",
     "load_weights": "nasnet_tf.serving.convert_weights",

@@ -13,6 +13,7 @@ from nasnet_tf.genotype import Genotype
 from nasnet_tf.layers.stochastic import Dropout
 from nasnet_tf.models import heads
 from nasnet_tf.models.cell import Cell
+from nasnet_tf.models.endpoints import Endpoint, endpoints_of
 from nasnet_tf.models.network import build_network, inference_model
 from nasnet_tf.models.zoo import ZOO, canonical_name, find_variant
 from nasnet_tf.serving import pretrained, saved_model
@@ -25,21 +26,6 @@ _SIZE = re.compile(r"\s*(\d+)\s*@\s*(\d+)\s*")  # "6 @ 768"
 _CIFAR_STEM_UP_TO = 64  # pixels
 
 ImageSize = int | tuple[int | None, int | None]
-
-
-@dataclasses.dataclass(frozen=True)
-class Endpoint:
-    """A hidden state of a network, as a detector or segmenter sees it.
-
-    Attributes:
-      name: of its layer; `model.get_layer(name).output` is the tensor.
-      stride: pixels of the image for one of the map.
-      channels: of the map.
-    """
-
-    name: str
-    stride: int
-    channels: int
 
 
 def load_nasnet(
@@ -253,22 +239,6 @@ def _rebuilt(model: keras.Model, image_size: ImageSize | None, drop_path: float 
     for weight in new.weights:
         weight.assign(values[weight.path])
     return new
-
-
-def endpoints_of(model: keras.Model) -> list[Endpoint]:
-    """The hidden states of a network, or the outputs of one that was loaded with features_only, in the order of the network."""
-    found, stride = [], 1
-    for layer in model.layers:
-        if isinstance(layer, heads.Stem):
-            stride = 2 if layer.kind == "imagenet" else 1
-        elif isinstance(layer, Cell):
-            stride *= 2 if layer.is_reduction else 1
-        else:
-            continue
-        outputs = layer.output if isinstance(layer.output, list) else [layer.output]
-        found.append(Endpoint(layer.name, stride, sum(output.shape[-1] for output in outputs)))
-    is_pyramid = isinstance(model.output, dict) and set(model.output) <= {endpoint.name for endpoint in found}
-    return [endpoint for endpoint in found if not is_pyramid or endpoint.name in model.output]
 
 
 def _last_of_each_stride(model: keras.Model) -> list[Endpoint]:

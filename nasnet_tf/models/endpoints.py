@@ -1,0 +1,121 @@
+"""The hidden states of a network by name, and networks cut in two at one of them."""
+
+import dataclasses
+from collections.abc import Iterable
+
+import keras
+
+from nasnet_tf.errors import InputError
+from nasnet_tf.models import heads
+from nasnet_tf.models.cell import Cell
+
+
+@dataclasses.dataclass(frozen=True)
+class Endpoint:
+    """A hidden state of a network, as a detector or segmenter sees it.
+
+    Attributes:
+      name: of its layer; `model.get_layer(name).output` is the tensor.
+      stride: pixels of the image for one of the map.
+      channels: of the map.
+    """
+
+    name: str
+    stride: int
+    channels: int
+
+
+def endpoints_of(model: keras.Model) -> list[Endpoint]:
+    """The hidden states of a network, or the outputs of one that was loaded with features_only, in the order of the network."""
+    found, stride = [], 1
+    for layer in model.layers:
+        if isinstance(layer, heads.Stem):
+            stride = 2 if layer.kind == "imagenet" else 1
+        elif isinstance(layer, Cell):
+            stride *= 2 if layer.is_reduction else 1
+        else:
+            continue
+        outputs = layer.output if isinstance(layer.output, list) else [layer.output]
+        found.append(Endpoint(layer.name, stride, sum(output.shape[-1] for output in outputs)))
+    is_pyramid = isinstance(model.output, dict) and set(model.output) <= {endpoint.name for endpoint in found}
+    return [endpoint for endpoint in found if not is_pyramid or endpoint.name in model.output]
+
+
+def before_last_reduction(model: keras.Model) -> Endpoint:
+    """The newest state that the last reduction cell reads, where detectors cut: of stride 16 in a network with ImageNet stem."""
+    endpoints = endpoints_of(model)
+    reductions = [
+        number
+        for number, endpoint in enumerate(endpoints)
+        if number and isinstance(model.get_layer(endpoint.name), Cell) and model.get_layer(endpoint.name).is_reduction
+    ]
+    if not reductions:
+        raise InputError("the network has no reduction cell with something before it; expected one of build_network or load_nasnet")
+    return endpoints[reductions[-1] - 1]
+
+
+def cut(model: keras.Model, endpoint: str) -> tuple[keras.Model, keras.Model]:
+    """Splits a network in two that share its layers and weights; an auxiliary head is left out.
+
+    rest(trunk(images)) is the network, bit for bit. Both take maps of any height and width, whatever size the network was built for, and
+    the rest takes states that come from elsewhere too, such as crops. All states are given where several are read: the two newest of
+    NASNet-A and -C, the four of NASNet-B.
+
+    Args:
+      model: with one output, or logits and auxiliary logits.
+      endpoint: the name of a hidden state, see `endpoints_of`.
+
+    Returns:
+      trunk: images float [batch, height, width, 3] -> a list of those states up to the endpoint that the rest reads, newest first, each
+        float [batch, height', width', channels].
+      rest: such a list -> the network's output.
+
+    Raises:
+      InputError: no such endpoint, or a network of several outputs.
+    """
+    output = model.output.get("logits") if isinstance(model.output, dict) else model.output
+    if not isinstance(output, keras.KerasTensor):
+        raise InputError(f"cut: expected a network of one output, got one of {', '.join(model.output)}")
+    known = [each.name for each in endpoints_of(model)]
+    if endpoint not in known:
+        raise InputError(f"cut: endpoint {endpoint!r}: expected one of {', '.join(known)}")
+    layers = _ancestors(model, output)
+    place = 1 + next(number for number, layer in enumerate(layers) if layer.name == endpoint)
+    before, after = layers[:place], layers[place:]
+    read = {id(tensor) for layer in after for tensor in _flat(layer.input)} | {id(output)}
+    states = [tensor for layer in reversed(before) for tensor in _flat(layer.output) if id(tensor) in read]
+
+    images = keras.Input((None, None, model.input.shape[-1]), name="images")
+    trunk = _run(before, [model.input], [images])
+    inputs = [keras.Input((None, None, state.shape[-1]), name=f"state_{number}") for number, state in enumerate(states)]
+    rest = _run(after, states, inputs)
+    return (
+        keras.Model(images, [trunk[id(state)] for state in states], name="trunk"),
+        keras.Model(inputs, rest[id(output)], name="rest"),
+    )
+
+
+def _ancestors(model: keras.Model, output) -> list[keras.layers.Layer]:
+    """The layers that an output depends on, without the input, in the order of the network."""
+    makers = {id(tensor): layer for layer in model.layers for tensor in _flat(layer.output)}
+    needed, waiting = set(), [output]
+    while waiting:
+        layer = makers[id(waiting.pop())]
+        if layer.name not in needed and not isinstance(layer, keras.layers.InputLayer):
+            needed.add(layer.name)
+            waiting += _flat(layer.input)
+    return [layer for layer in model.layers if layer.name in needed]
+
+
+def _run(layers: Iterable[keras.layers.Layer], old_inputs, new_inputs) -> dict[int, keras.KerasTensor]:
+    """Calls layers once more, on other inputs: {id of each old tensor: the new one}."""
+    new = {id(old): tensor for old, tensor in zip(old_inputs, new_inputs, strict=True)}
+    for layer in layers:
+        inputs = [new[id(tensor)] for tensor in layer.input] if isinstance(layer.input, list) else new[id(layer.input)]
+        outputs = layer(inputs)
+        new |= {id(old): tensor for old, tensor in zip(_flat(layer.output), _flat(outputs), strict=True)}
+    return new
+
+
+def _flat(tensors) -> list:
+    return tensors if isinstance(tensors, list) else [tensors]
