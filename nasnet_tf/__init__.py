@@ -6,12 +6,17 @@ Importing this package imports neither TensorFlow nor gin; the names below are l
 import importlib
 
 _PUBLIC = {
-    "build_network": "nasnet_tf.models.network",
+    "InputError": "nasnet_tf.errors",
     "NetworkConfig": "nasnet_tf.models.network",
-    "cut": "nasnet_tf.models.endpoints",
+    "build_network": "nasnet_tf.models.network",
+    "class_names": "nasnet_tf.serving.images",
     "count_costs": "nasnet_tf.models.costs",
     "decode_predictions": "nasnet_tf.serving.images",
+    "cut": "nasnet_tf.models.endpoints",
     "endpoints_of": "nasnet_tf.models.endpoints",
+    "export": "nasnet_tf.serving.saved_model",
+    "list_models": "nasnet_tf.serving.networks",
+    "load_classifier": "nasnet_tf.serving.classifier",
     "load_genotype": "nasnet_tf.genotype",
     "load_nasnet": "nasnet_tf.serving.hub",
     "load_weights": "nasnet_tf.serving.convert_weights",

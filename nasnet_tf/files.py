@@ -1,4 +1,4 @@
-"""Files that are written as a whole or not at all, and archives that are not opened if they are bombs."""
+"""Paths as people give them, files that are written as a whole or not at all, archives that are not opened if they are bombs."""
 
 import os
 import pathlib
@@ -7,6 +7,11 @@ from nasnet_tf.errors import InputError
 
 _MOST_EXPANSION = 20  # of an archive of weights, which hardly compress; optimizer slots that are still 0 do
 _ALWAYS_ALLOWED = 64 * 2**20  # bytes
+
+
+def user_path(path: str | os.PathLike) -> pathlib.Path:
+    """A path with "~" written out; unlike pathlib's own, no error where no such user is known."""
+    return pathlib.Path(os.path.expanduser(path))
 
 
 def replace_file(path: pathlib.Path, content: str | bytes) -> None:

@@ -11,8 +11,10 @@ from matplotlib.figure import Figure
 
 from nasnet_tf.data import ImageData
 from nasnet_tf.errors import InputError
+from nasnet_tf.files import user_path
+from nasnet_tf.models.zoo import canonical_name
 from nasnet_tf.serving import saved_model
-from nasnet_tf.serving.classifier import load_classifier
+from nasnet_tf.serving.classifier import ClassPredictor
 from nasnet_tf.training import checkpoints
 from nasnet_tf.training.classification import Classification
 from nasnet_tf.training.evaluate import Evaluator
@@ -56,14 +58,16 @@ def _confusion(evaluator: Evaluator, data: ImageData) -> dict[str, Figure]:
 
 
 KINDS = {
-    Classification.kind: Kind(ImageData.from_description, Evaluator, _confusion, saved_model.export, load_classifier),
+    Classification.kind: Kind(ImageData.from_description, Evaluator, _confusion, saved_model.export, ClassPredictor),
 }
 
 
 def kind_of(name_or_path: str | os.PathLike) -> Kind:
     """The kind of a work folder or an export; what is neither is the name of a network of the zoo, a classifier."""
-    path = pathlib.Path(name_or_path).expanduser() / "data.json"
-    name = checkpoints.task_kind(checkpoints.read_json(path)) if path.is_file() else Classification.kind
+    folder = user_path(name_or_path)
+    path = folder / "data.json"
+    is_folder = canonical_name(name_or_path) is None and path.is_file()
+    name = checkpoints.task_kind(checkpoints.read_data_description(folder)) if is_folder else Classification.kind
     if name not in KINDS:
         raise InputError(f"{path}: task {name!r} is not one of those known here: {', '.join(KINDS)}")
     return KINDS[name]

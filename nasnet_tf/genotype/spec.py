@@ -12,6 +12,7 @@ import pathlib
 from google.protobuf import text_format
 
 from nasnet_tf.errors import InputError
+from nasnet_tf.files import user_path
 from nasnet_tf.genotype.genotype_pb2 import Block, Cell, Combine, Genotype, Operation
 
 _PUBLISHED = pathlib.Path(__file__).parent / "published"
@@ -24,17 +25,21 @@ def published_genotypes() -> list[str]:
     return sorted(path.stem for path in _PUBLISHED.glob("*.textproto"))
 
 
-def load_genotype(name_or_path: str) -> Genotype:
+def load_genotype(name_or_path: str | os.PathLike) -> Genotype:
     """Reads a published genotype by its name, or any other from the path of a textproto.
 
     Raises:
       InputError: no such name or file, text that is not a genotype, or a genotype that `validate` refuses.
     """
-    path = pathlib.Path(name_or_path)
+    if not isinstance(name_or_path, (str, os.PathLike)):
+        raise InputError(f"genotype: expected the name of a published one or the path of a textproto, got {name_or_path!r}")
+    path = user_path(name_or_path)
     if name_or_path in published_genotypes():
         path = _PUBLISHED / f"{name_or_path}.textproto"
     if not os.path.isfile(path):  # unlike path.is_file(), does not raise on names that no file can have
-        raise InputError(f"genotype {name_or_path!r}: no such file, and not one of the published names {', '.join(published_genotypes())}")
+        raise InputError(
+            f"genotype {os.fspath(name_or_path)!r}: no such file, and not one of the published names {', '.join(published_genotypes())}"
+        )
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:

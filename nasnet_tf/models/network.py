@@ -5,9 +5,11 @@ Layer names are the endpoints: `stem`, `cell_stem_0`, `cell_stem_1` (ImageNet st
 """
 
 import dataclasses
+import os
 
 import keras
 
+from nasnet_tf.checks import check_classes, check_image_size, expect
 from nasnet_tf.errors import InputError
 from nasnet_tf.genotype import Genotype, load_genotype, validate
 from nasnet_tf.layers.normalization import LayerStyle
@@ -103,7 +105,10 @@ def first_stack_filters(genotype: Genotype, config: NetworkConfig) -> int:
 
 
 def build_network(
-    genotype: Genotype | str, config: NetworkConfig, num_classes: int | None, image_size: int | tuple[int | None, int | None]
+    genotype: Genotype | str | os.PathLike,
+    config: NetworkConfig,
+    num_classes: int | None,
+    image_size: int | tuple[int | None, int | None],
 ) -> keras.Model:
     """Stacks the cells of a genotype into a network.
 
@@ -121,15 +126,14 @@ def build_network(
     Raises:
       InputError: an invalid genotype, or an image too small for the stem.
     """
-    if isinstance(genotype, str):
+    if not isinstance(genotype, Genotype):
         genotype = load_genotype(genotype)
     validate(genotype)
-    height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
+    expect(isinstance(config, NetworkConfig), "config", "a NetworkConfig", config)
+    num_classes, (height, width) = check_classes(num_classes), check_image_size(image_size)
     smallest = 1 if config.stem == "cifar" else 3
     if any(size is not None and size < smallest for size in (height, width)):
         raise InputError(f"image_size: expected {smallest} or more for the {config.stem} stem, got {image_size}")
-    if num_classes is not None and num_classes < 1:
-        raise InputError(f"num_classes: expected 1 or more, or None for a network without classifier, got {num_classes}")
     filters = first_stack_filters(genotype, config)
     narrowest = filters if config.stem == "cifar" else filters // 4
     if narrowest < 2:  # a factorized reduction splits them in two

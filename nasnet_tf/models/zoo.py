@@ -1,6 +1,7 @@
 """Every network of the paper as a row: genotype, sizes, preprocessing, the paper's figures and our counts (paper tables 1 to 3)."""
 
 import dataclasses
+import os
 import re
 
 from nasnet_tf.errors import InputError
@@ -151,9 +152,16 @@ ZOO = {
 }
 
 
-def canonical_name(name: str) -> str | None:
+def is_path(name_or_path: str | os.PathLike) -> bool:
+    """Whether this is a path and never a name: a PathLike, or a text with a separator or "~" in front. Other texts may be either."""
+    if not isinstance(name_or_path, str):
+        return True
+    return name_or_path.startswith("~") or any(separator in name_or_path for separator in ("/", "\\"))
+
+
+def canonical_name(name_or_path: str | os.PathLike) -> str | None:
     """The key of ZOO that a name means: the key itself, or the title however it is spelled ("NASNet-A (6 @ 4032)"); None for others."""
-    return _NAMES.get(_plain(name))
+    return None if is_path(name_or_path) else _NAMES.get(_plain(name_or_path))
 
 
 def find_variant(name: str) -> Variant:
@@ -165,7 +173,7 @@ def find_variant(name: str) -> Variant:
 
 
 def _plain(name: str) -> str:
-    return re.sub(r"[^a-z0-9@]", "", name.lower())
+    return re.sub(r"[\s()_-]", "", name.lower())
 
 
 _NAMES = {_plain(spelling): key for key, variant in ZOO.items() for spelling in (key, variant.title)}

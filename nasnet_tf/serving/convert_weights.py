@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from nasnet_tf.errors import InputError, reason
+from nasnet_tf.files import user_path
 from nasnet_tf.models.cell import Cell
 from nasnet_tf.serving.weight_files import BACKGROUND, EMA_SUFFIX, WeightsFile, open_weights
 from nasnet_tf.serving.weight_names import keras_names, slim_names
@@ -148,7 +149,7 @@ def save_weights(model: keras.Model, path: str | os.PathLike, ema_names: bool = 
     Raises:
       InputError: a network that the format has no names for.
     """
-    path = pathlib.Path(path).expanduser()
+    path = user_path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         temporary = pathlib.Path(folder) / path.name

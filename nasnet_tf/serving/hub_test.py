@@ -1,10 +1,7 @@
 """load_nasnet as people use it: options, sizes, heads, features, downloads, and what must be refused."""
 
-import functools
-import hashlib
-import http.server
-import socketserver
-import threading
+import pathlib
+import shutil
 
 import keras
 import numpy as np
@@ -12,15 +9,16 @@ import pytest
 import tensorflow as tf
 
 import nasnet_tf
-from nasnet_tf.data import CifarPreprocessing, ImageData, imagenet_classes
+from nasnet_tf.data import CifarPreprocessing, ImageData
 from nasnet_tf.errors import InputError
-from nasnet_tf.genotype import format_genotype
+from nasnet_tf.genotype import format_genotype, load_genotype
 from nasnet_tf.layers.stochastic import Dropout
 from nasnet_tf.models.network import NetworkConfig, build_network
-from nasnet_tf.serving import convert_weights, hub, keras_files, pretrained, saved_model
+from nasnet_tf.serving import hub, saved_model
 from nasnet_tf.serving.classifier import load_classifier
 from nasnet_tf.serving.hub import endpoints_of, load_nasnet
-from nasnet_tf.serving.images import decode_predictions, network_preprocessing, preprocess
+from nasnet_tf.serving.images import class_names, preprocess
+from nasnet_tf.serving.networks import find_network
 from nasnet_tf.testing import tiny_genotype
 
 SMALL = "1 @ 256"
@@ -78,6 +76,105 @@ def test_sizes_of_ones_own(tmp_path):
         load_nasnet("2@64", genotype=str(path))
     with pytest.raises(InputError, match="stem: expected 'cifar' or 'imagenet', got 'mnist'"):
         load_nasnet("2@64", None, stem="mnist")
+
+
+def test_a_size_of_the_paper_is_the_papers_network(tmp_path):
+    def described(*arguments, **options):
+        network = find_network(*arguments, **options)
+        return network.key, network.config, network.num_classes, network.image_size
+
+    path = tmp_path / "a.textproto"
+    path.write_text(format_genotype(load_genotype("nasnet_a")))
+    large, cifar = (described(name) for name in ("large", "cifar"))
+    assert described("6 @ 4032") == described("6@4032", path) == described("6 @ 4032", stem="imagenet") == large
+    assert (large[1].stem_multiplier, large[1].prev_skips_reduction, large[1].drop_path_rate) == (3.0, True, 0.3)
+    assert described("6 @ 4032", image_size=(96, 96)) == (*large[:3], (96, 96))
+    assert described("6 @ 768") == described("6 @ 768", image_size=(32, 32)) == cifar
+    assert described("4 @ 1536", "nasnet_b")[0] == "nasnet_b_4@1536"
+    # Other cells, another stem or another size are a size of one's own.
+    for name, options in (
+        ("6 @ 4032", {"genotype": "nasnet_c"}),
+        ("6 @ 4032", {"image_size": (32, 32)}),
+        ("6 @ 768", {"stem": "imagenet"}),
+        ("5 @ 4032", {}),
+    ):
+        assert described(name, **options)[0] is None
+    skipping = described("6 @ 4032", prev_skips_reduction=False, bounded_activation=True)[1]
+    assert (skipping.prev_skips_reduction, skipping.bounded_activation) == (False, True)
+    assert (skipping.stem_multiplier, skipping.drop_path_rate) == (3.0, 0.3)
+
+
+def test_a_whole_configuration():
+    config = NetworkConfig(1, "cifar", 2.0, filters=4, prev_skips_reduction=True, bounded_activation=True, batch_norm_momentum=0.5)
+    model = load_nasnet("1 @ 96", None, config=config, image_size=96, num_classes=3)
+    assert model.get_layer("cell_0").style == config.style
+    assert (model.get_layer("stem").kind, model.get_layer("stem").filters) == ("cifar", 8)
+    assert model.get_layer("cell_1").input[1] is model.get_layer("stem").output  # two before the reduction
+    with pytest.raises(InputError, match="has 2 cells in a stack and 4 filters in the first, config has 1 and 4"):
+        load_nasnet("2 @ 96", None, config=config)
+    with pytest.raises(InputError, match="stem 'imagenet' is said, config has 'cifar'"):
+        load_nasnet("1 @ 96", None, config=config, stem="imagenet")
+
+
+def test_a_separator_makes_a_path(tmp_path, monkeypatch, export):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for path in ("./mobile", "mobile/", "/mobile", "~/large", pathlib.Path("mobile"), "~nobody", "..\\mobile"):
+        for use in (load_nasnet, load_classifier, class_names, lambda network: preprocess(np.zeros([1, 8, 8, 3], np.uint8), network)):
+            with pytest.raises(InputError, match="no such folder; expected an export or the work folder of a training"):
+                use(path)
+        with pytest.raises(InputError, match="no such"):
+            hub.load_features(build_network("nasnet_a", NetworkConfig(1, "cifar", 1.0, filters=4), 3, 8), path)
+    shutil.copytree(export, "mobile")
+    for path in ("./mobile", "mobile/", pathlib.Path("mobile"), "~/mobile"):
+        assert class_names(path) == [str(digit) for digit in range(10)]
+    assert load_nasnet("./mobile").output.shape == (None, 10)
+    assert class_names("mobile")[0] == "tench"
+    with pytest.raises(InputError, match="did you mean 'mobile'"):
+        class_names("mobil")
+    with pytest.raises(InputError, match="is a file; expected the folder of an export"):
+        load_nasnet("mobile/model.json")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"num_classes": "7"}, "num_classes: expected an integer of 1 or more, or None, got '7'"),
+        ({"num_classes": -3}, "num_classes: expected .*, got -3"),
+        ({"num_classes": 0}, "num_classes: expected .*, got 0"),
+        ({"num_classes": True}, "num_classes: expected .*, got True"),
+        ({"num_classes": 7.0}, "num_classes: expected .*, got 7.0"),
+        ({"image_size": 224.0}, "image_size: expected an integer of 1 or more, a pair .*, got 224.0"),
+        ({"image_size": (224,)}, r"image_size: expected .*, got \(224,\)"),
+        ({"image_size": "224"}, "image_size: expected .*, got '224'"),
+        ({"image_size": (-1, 5)}, r"image_size: expected .*, got \(-1, 5\)"),
+        ({"dropout": "0.5"}, "dropout: expected a probability .*, got '0.5'"),
+        ({"dropout": float("nan")}, "dropout: expected a probability .*, got nan"),
+        ({"drop_path": 1}, "drop_path: expected a probability .*, got 1"),
+        ({"genotype": 5}, "genotype: expected a message"),
+        ({"config": {"filters": 4}}, "config: expected a NetworkConfig"),
+        ({"prev_skips_reduction": 1}, "prev_skips_reduction: expected True, False or None, got 1"),
+        ({"include_top": None}, "include_top: expected True or False, got None"),
+        ({"pooling": True}, "pooling: expected 'avg', 'max' or None, got True"),
+        ({"endpoints": "cell_0"}, "endpoints: expected a list of names"),
+        ({"freeze": 3}, "freeze: expected True, False or the name of an endpoint, got 3"),
+        ({"weights": 5}, "weights: expected 'trained', a file, or None for fresh ones, got 5"),
+    ],
+)
+def test_arguments_of_the_wrong_kind(options, message):
+    with pytest.raises(InputError, match=message):
+        load_nasnet("2 @ 64", **{"weights": None, **options})
+
+
+@pytest.mark.parametrize("name", [None, 5, b"mobile", ["mobile"]])
+def test_names_of_the_wrong_kind(name):
+    for use in (load_nasnet, load_classifier, class_names):
+        with pytest.raises(InputError, match="network: expected a name, a size such as '6 @ 768', or a path, got"):
+            use(name)
+    with pytest.raises(InputError, match="expected"):
+        build_network("nasnet_a", NetworkConfig(1, "cifar", 1.0, filters=4), "7", 32)
+    with pytest.raises(InputError, match="genotype: expected"):
+        build_network(name if name != b"mobile" else 5, NetworkConfig(1, "cifar", 1.0, filters=4), 7, 32)
 
 
 def test_without_top():
@@ -146,7 +243,7 @@ def test_rates():
     model = load_nasnet(SMALL, None, image_size=32, dropout=0.25, drop_path=0.5)
     assert model.get_layer("dropout").rate == 0.25
     assert [model.get_layer(name).drop_path_rate for name in ("cell_0", "cell_2")] == [0.1, 0.5]
-    with pytest.raises(InputError, match="dropout_rate: expected a probability"):
+    with pytest.raises(InputError, match=r"dropout: expected a probability of dropping in \[0, 1\), or None, got 1.5"):
         load_nasnet(SMALL, None, dropout=1.5)
 
 
@@ -213,109 +310,3 @@ def test_load_features(export, tmp_path):
         hub.load_features(build_network(tiny_genotype(), NetworkConfig(1, "cifar", 2.0, filters=6), 3, 16), export)
     with pytest.raises(InputError, match="no such weights"):
         hub.load_features(model, tmp_path / "none")
-
-
-@pytest.fixture
-def public(tmp_path, monkeypatch):
-    """A server with the public files of a network of our own, small, "mobile"."""
-    small = NetworkConfig(1, "imagenet", 1.0, penultimate_filters=192)
-    monkeypatch.setitem(hub.ZOO, "mobile", hub.dataclasses.replace(hub.ZOO["mobile"], config=small, image_size=32))
-    served = tmp_path / "server"
-    served.mkdir()
-    source = load_nasnet("mobile", weights=None)
-    for weight in source.weights:
-        weight.assign(tf.random.stateless_uniform(weight.shape, [len(weight.path), 1]) / 3)
-    convert_weights.save_weights(source, served / "NASNet-mobile.h5")
-    convert_weights.save_weights(load_nasnet("mobile", None, include_top=False), served / "NASNet-mobile-no-top.h5")
-    hashes = {
-        hashlib.md5((served / f"NASNet-mobile{suffix}.h5").read_bytes()).hexdigest(): ("mobile", not suffix) for suffix in ("", "-no-top")
-    }
-    for module in (keras_files, pretrained):
-        monkeypatch.setattr(module, "PUBLIC_KERAS_FILES", hashes)
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=served)
-    monkeypatch.setattr(http.server.SimpleHTTPRequestHandler, "log_message", lambda *_: None)
-    server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), handler)  # HTTPServer would ask a name server for its own name
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    monkeypatch.setattr(pretrained, "BASE_URL", f"http://127.0.0.1:{server.server_address[1]}")
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
-    yield source, served
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-def test_public_weights_are_fetched_once_and_checked(public, tmp_path):
-    source, served = public
-    cached = tmp_path / "keras" / "models" / "nasnet_mobile.h5"
-    model = load_nasnet("mobile")
-    np.testing.assert_array_equal(model(images(32)), source(images(32)))
-    assert hashlib.md5(cached.read_bytes()).digest() == hashlib.md5((served / "NASNet-mobile.h5").read_bytes()).digest()
-    (served / "NASNet-mobile.h5").unlink()
-    again = load_nasnet("mobile", "imagenet")
-    np.testing.assert_array_equal(again(images(32)), source(images(32)))
-    # With classes of one's own, or without any, the smaller file is enough.
-    assert load_nasnet("mobile", num_classes=7)(images(32)).shape == (2, 7)
-    assert (tmp_path / "keras" / "models" / "nasnet_mobile_no_top.h5").is_file()
-    cached.write_bytes(b"something else")
-    with pytest.raises(InputError) as caught:
-        load_nasnet("mobile")
-    assert all(words in str(caught.value) for words in (str(cached), "has md5", "expected", "put the file of http", "weights=None"))
-    assert cached.read_bytes() == b"something else"  # it may be dear to somebody
-
-
-def test_a_download_that_fails_leaves_nothing_behind(public, tmp_path):
-    _, served = public
-    whole = (served / "NASNet-mobile.h5").read_bytes()
-    (served / "NASNet-mobile.h5").write_bytes(whole[:1000])
-    with pytest.raises(InputError, match="has md5"):
-        load_nasnet("mobile")
-    (served / "NASNet-mobile.h5").unlink()
-    with pytest.raises(InputError, match=r"cannot download the ImageNet weights of 'mobile' .*404.*put the file of"):
-        load_nasnet("mobile")
-    assert not (tmp_path / "keras" / "models" / "nasnet_mobile.h5").exists()
-    (served / "NASNet-mobile.h5").write_bytes(whole)
-    assert load_nasnet("mobile").output.shape == (None, 1000)
-
-
-def test_classifier_of_a_named_network(public):
-    source, _ = public
-    pixels = tf.random.stateless_uniform([40, 60, 3], [1, 2], maxval=256, dtype=tf.int32)
-    encoded = tf.io.encode_png(tf.cast(pixels, tf.uint8)).numpy()
-    classifier = load_classifier("mobile")
-    good, bad = classifier([encoded, b"no image"])
-    assert bad is None
-    preprocessing, names = network_preprocessing("mobile")
-    np.testing.assert_allclose(good, tf.nn.softmax(source(preprocessing.evaluate(encoded)[None]))[0], rtol=1e-3, atol=1e-6)
-    assert list(classifier.class_names) == names
-    assert names[:2] == ["tench", "goldfish"]
-
-
-def test_preprocess_states_its_range():
-    grey = np.full([1, 4, 4, 3], 51, np.uint8)
-    np.testing.assert_allclose(preprocess(grey), np.full([1, 4, 4, 3], -0.6), rtol=1e-6)
-    np.testing.assert_allclose(preprocess(grey / np.float32(255)), preprocess(grey), rtol=1e-6)
-    np.testing.assert_allclose(preprocess(grey, "cifar"), np.zeros([1, 4, 4, 3]))
-    with pytest.raises(InputError, match=r"expected floating-point images in \[0, 1\] \(or integers in 0..255\), got 51 to 51"):
-        preprocess(grey.astype(np.float32))
-    with pytest.raises(InputError, match="got -1 to 1"):
-        preprocess(np.array([-1.0, 1.0, 0.0], np.float32)[None, None, None])
-
-
-def test_decode_predictions():
-    logits = np.zeros([2, 1000], np.float32)
-    logits[0, 1], logits[0, 0], logits[1, 999] = 20, 19, 30
-    first, second = decode_predictions(logits, top=2)
-    assert [(identity, name) for identity, name, _ in first] == [("n01443537", "goldfish"), ("n01440764", "tench")]
-    assert first[0][2] == pytest.approx(1 / (1 + np.exp(-1)), rel=1e-4)
-    assert second[0][1] == "toilet tissue"
-    with_background = decode_predictions(np.pad(logits, [(0, 0), (1, 0)], constant_values=25), top=1)
-    assert [row[0][1] for row in with_background] == ["background", "toilet tissue"]
-    with pytest.raises(InputError, match=r"expected logits \[batch, 1000\] or \[batch, 1001\], got \[2, 10\]"):
-        decode_predictions(np.zeros([2, 10]))
-
-
-def test_class_names_are_in_the_order_of_the_labels():
-    import tensorflow_datasets as tfds
-
-    assert [identity for identity, _ in imagenet_classes()] == tfds.builder("imagenet2012").info.features["label"].names

@@ -1,72 +1,129 @@
 """What belongs to using a network: images into its range, its logits into names."""
 
 import os
-import pathlib
 
+import numpy as np
 import tensorflow as tf
 
+from nasnet_tf.checks import expect, is_integer
 from nasnet_tf.data import Preprocessing, imagenet_classes, preprocessing_from_config
 from nasnet_tf.errors import InputError
-from nasnet_tf.models.zoo import canonical_name, find_variant
+from nasnet_tf.files import user_path
+from nasnet_tf.serving.networks import find_network, unknown_network
 from nasnet_tf.training import checkpoints
 
-_CIFAR10_CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
+_CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+_ROUNDING = 1e-5  # of numbers in [0, 1]
+_SUM_TOLERANCE = 0.01  # of probabilities in half precision
 
 
-def network_preprocessing(name_or_path: str | os.PathLike) -> tuple[Preprocessing, list[str]]:
-    """How images are prepared for a network of the zoo or a path, and the names of its classes."""
-    name = os.fspath(name_or_path)
-    if canonical_name(name):
-        variant = find_variant(name)
-        preprocessing = preprocessing_from_config({"kind": variant.preprocessing, "image_size": variant.image_size})
-        names = [label for _, label in imagenet_classes()] if variant.num_classes == 1000 else _CIFAR10_CLASSES
-        return preprocessing, names
-    _, description = checkpoints.read_description(pathlib.Path(name).expanduser())
-    return preprocessing_from_config(description["preprocessing"]), description["class_names"]
+def network_preprocessing(
+    name_or_path: str | os.PathLike, image_size: tuple[int | None, int | None] | None = None
+) -> tuple[Preprocessing, list[str]]:
+    """How images are prepared for what load_nasnet takes, and the names of its classes. No network is built."""
+    network = find_network(name_or_path, image_size=image_size)
+    if network is not None:
+        preprocessing = preprocessing_from_config({"kind": network.preprocessing, "image_size": max(filter(None, network.image_size))})
+        return preprocessing, list(_CIFAR10_CLASSES if network.num_classes == 10 else [name for _, name in imagenet_classes()])
+    folder = user_path(name_or_path)
+    if not folder.is_dir():
+        raise unknown_network(name_or_path)
+    description = checkpoints.read_data_description(folder)
+    if (kind := checkpoints.task_kind(description)) != "classification":
+        raise InputError(f"{folder}: holds a network for {kind}; expected one for classification")
+    try:
+        return preprocessing_from_config(description["preprocessing"]), description["class_names"]
+    except InputError as error:
+        raise InputError(f"{folder / 'data.json'}: {error}") from error
 
 
-_CIFAR10_CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
+def class_names(network: str | os.PathLike) -> list[str]:
+    """The names of a network's classes, in the order of its logits; network as for load_nasnet."""
+    return network_preprocessing(network)[1]
 
 
 def preprocess(images, network: str | os.PathLike = "mobile") -> tf.Tensor:
     """Brings images into the range that a network takes: [-1, 1] for ImageNet networks, whitened for CIFAR ones. Sizes stay.
 
+    Works inside `Dataset.map` and `tf.function` too, where images beyond their range raise tf.errors.InvalidArgumentError.
+
     Args:
-      images: [..., height, width, 3], RGB: integers in 0..255, or floating-point numbers in [0, 1].
-      network: a name or path as for load_nasnet.
+      images: [..., height, width, 3], RGB: uint8 or uint16, each over its whole range; wider or signed integers, in 0..255; or
+        floating-point numbers in [0, 1].
+      network: a name, size or path as for load_nasnet.
 
     Returns:
       float32 of the same shape.
 
     Raises:
-      InputError: floating-point images beyond [0, 1], as 0..255 would be.
+      InputError: images of another shape or type; floating-point ones beyond [0, 1], as 0..255 would be, or NaN; integers beyond 0..255.
     """
-    images = tf.convert_to_tensor(images)
-    if images.dtype.is_integer:
-        images = tf.cast(images, tf.float32) / 255.0
-    elif tf.executing_eagerly() and images.shape.num_elements():
-        least, most = float(tf.reduce_min(images)), float(tf.reduce_max(images))
-        if least < 0 or most > 1:
-            raise InputError(f"preprocess: expected floating-point images in [0, 1] (or integers in 0..255), got {least:.4g} to {most:.4g}")
-    return network_preprocessing(network)[0].normalize(images)
+    try:
+        images = tf.convert_to_tensor(images)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"preprocess: expected images of one size, as numbers, got {type(images).__name__}") from error
+    shape, dtype = images.shape, images.dtype
+    is_image = shape.rank is None or (shape.rank >= 3 and shape[-1] in (3, None))
+    expect(is_image, "preprocess", "images [..., height, width, 3], RGB", shape.as_list() if shape.rank is not None else None)
+    sides = tuple(shape[-3:-1]) if shape.rank is not None else (None, None)
+    return network_preprocessing(network, None if None in sides else sides)[0].normalize(_in_unit_range(images, dtype))
 
 
-def decode_predictions(logits, top: int = 5) -> list[list[tuple[str, str, float]]]:
+def _in_unit_range(images: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+    """float32 in [0, 1]."""
+    if dtype in (tf.uint8, tf.uint16):
+        return tf.cast(images, tf.float32) / float(dtype.max)
+    if dtype.is_floating:
+        return _checked(tf.cast(images, tf.float32), 1.0, _ROUNDING, "floating-point images in [0, 1] (or integers in 0..255)")
+    expect(dtype.is_integer and dtype != tf.int8, "preprocess", "integers in 0..255 or floating-point numbers in [0, 1]", dtype.name)
+    return _checked(tf.cast(images, tf.float32), 255.0, 0.0, f"{dtype.name} images in 0..255") / 255.0
+
+
+def _checked(images: tf.Tensor, most: float, tolerance: float, expected: str) -> tf.Tensor:
+    """The images, unless one is beyond 0..most or NaN."""
+    is_right = tf.reduce_all((images >= -tolerance) & (images <= most + tolerance))
+    if tf.executing_eagerly():
+        if not is_right:
+            values = images.numpy()
+            got = "NaN" if np.isnan(values).any() else f"{values.min():.4g} to {values.max():.4g}"
+            raise InputError(f"preprocess: expected {expected}, got {got}")
+        return images
+    problem = [f"preprocess: expected {expected}, got", tf.reduce_min(images), "to", tf.reduce_max(images)]
+    with tf.control_dependencies([tf.debugging.Assert(is_right, problem)]):
+        return tf.identity(images)
+
+
+def decode_predictions(predictions, top: int = 5) -> list[list[tuple[str, str, float]]]:
     """The most probable ImageNet classes of each image.
 
     Args:
-      logits: float [batch, 1000], or [batch, 1001] with slim's background in front, as the networks return them.
+      predictions: float [batch, 1000], or [batch, 1001] with slim's background in front: logits, as the networks return them, or
+        probabilities. They are told apart: probabilities are all in [0, 1] and sum to 1 for each image.
       top: how many classes.
 
     Returns:
       For each image (WordNet id, name, probability in [0, 1]), most probable first.
+
+    Raises:
+      InputError: another shape, or values that are not finite.
     """
-    logits = tf.convert_to_tensor(logits)
-    if logits.shape.rank != 2 or logits.shape[1] not in (1000, 1001):
-        raise InputError(f"decode_predictions: expected logits [batch, 1000] or [batch, 1001], got {list(logits.shape)}")
-    classes = imagenet_classes() if logits.shape[1] == 1000 else [("", "background"), *imagenet_classes()]
-    best = tf.math.top_k(tf.nn.softmax(tf.cast(logits, tf.float32)), k=min(top, len(classes)))
-    return [
-        [(*classes[index], float(probability)) for index, probability in zip(indices, probabilities, strict=True)]
-        for indices, probabilities in zip(best.indices.numpy(), best.values.numpy(), strict=True)
-    ]
+    expect(is_integer(top, 1), "decode_predictions: top", "an integer of 1 or more", top)
+    try:
+        values = np.asarray(predictions, np.float32)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"decode_predictions: expected numbers [batch, 1000] or [batch, 1001], got {type(predictions).__name__}"
+        ) from error
+    if values.ndim != 2 or values.shape[1] not in (1000, 1001):
+        raise InputError(f"decode_predictions: expected [batch, 1000] or [batch, 1001], got {list(values.shape)}")
+    expect(bool(np.isfinite(values).all()), "decode_predictions", "finite numbers", "NaN or infinity")
+    classes = imagenet_classes() if values.shape[1] == 1000 else [("", "background"), *imagenet_classes()]
+    if not _are_probabilities(values):
+        values = tf.nn.softmax(values).numpy()
+    order = np.argsort(-values, axis=1, kind="stable")[:, :top]
+    return [[(*classes[index], float(row[index])) for index in best] for row, best in zip(values, order, strict=True)]
+
+
+def _are_probabilities(values: np.ndarray) -> bool:
+    in_range = (values >= 0).all() and (values <= 1 + _SUM_TOLERANCE).all()
+    return bool(in_range and (np.abs(values.sum(axis=1) - 1) <= _SUM_TOLERANCE).all())

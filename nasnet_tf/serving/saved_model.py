@@ -15,13 +15,13 @@ from nasnet_tf.data import preprocessing_from_config
 from nasnet_tf.errors import InputError
 from nasnet_tf.layers.stochastic import stochastic_layers
 from nasnet_tf.models.network import inference_model
-from nasnet_tf.training.checkpoints import read_description
+from nasnet_tf.training import checkpoints
 from nasnet_tf.training.variables import named_weights
 
 DESCRIPTIONS = ("model.json", "data.json")
 
 
-class ReusableModel(tf.__internal__.tracking.AutoTrackable):
+class ReusableModel(tf.train.Checkpoint):
     """What is saved: a call, the variables that fine-tuning needs, and two signatures (tensorflow.org/hub/reusable_saved_models)."""
 
     def __init__(self, model: keras.Model, data_description: dict):
@@ -110,7 +110,7 @@ def read_data_description(folder: pathlib.Path) -> dict:
     """Classes and preprocessing of an export."""
     if not is_export(folder):
         raise InputError(f"{folder}: is not an export; expected saved_model.pb in it, as python -m nasnet_tf.export writes it")
-    return read_description(folder)[1]
+    return checkpoints.read_data_description(folder)
 
 
 def load_encoded_signature(folder: pathlib.Path) -> Callable[[tf.Tensor], tf.Tensor]:

@@ -47,7 +47,7 @@ def test_export_gives_the_same_answers_everywhere(network, folder):
     np.testing.assert_allclose(answers["probabilities"], tf.nn.softmax(expected), rtol=1e-4, atol=1e-5)
     classifier = load_classifier(folder)
     assert classifier.class_names == [str(digit) for digit in range(10)]
-    np.testing.assert_allclose(classifier(encoded), tf.nn.softmax(expected), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(classifier.probabilities(encoded), tf.nn.softmax(expected), rtol=1e-4, atol=1e-5)
 
 
 def test_export_can_be_fine_tuned(folder):

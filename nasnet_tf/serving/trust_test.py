@@ -47,8 +47,8 @@ def test_the_graph_of_an_export_is_not_run_unless_trusted(folder, tmp_path):
     tf.saved_model.save(tf.Module(), str(tmp_path / "graph"), signatures={"classify_encoded": classify_encoded})
     shutil.copy(tmp_path / "graph" / "saved_model.pb", evil)
     picture = tf.io.encode_png(tf.zeros([8, 8, 3], tf.uint8)).numpy()
-    expected = load_classifier(folder)([picture])[0]
-    np.testing.assert_allclose(load_classifier(evil)([picture])[0], expected)
+    expected = load_classifier(folder).probabilities([picture])[0]
+    np.testing.assert_allclose(load_classifier(evil).probabilities([picture])[0], expected)
     load_nasnet(evil)
     assert not stolen.exists()
     shutil.rmtree(evil / "variables")

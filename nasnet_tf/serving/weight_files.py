@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from nasnet_tf.errors import InputError, reason
-from nasnet_tf.files import check_unpacked_size
+from nasnet_tf.files import check_unpacked_size, user_path
 from nasnet_tf.serving import keras_files
 from nasnet_tf.serving.weight_names import keras_names, slim_names
 from nasnet_tf.training.variables import UNREADABLE
@@ -55,7 +55,7 @@ def open_weights(source: str | os.PathLike | keras.Model, model: keras.Model, us
     """Opens what load_weights takes, for a network of these layers."""
     if isinstance(source, keras.Model):
         return _live_keras(source)
-    path = pathlib.Path(source).expanduser()
+    path = user_path(source)
     if path.name.endswith((".tar.gz", ".tgz", ".tar")):
         return _archive(path, use_ema)
     if path.suffix in (".h5", ".hdf5", ".keras"):

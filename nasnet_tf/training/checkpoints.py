@@ -149,19 +149,48 @@ def read_json(path: pathlib.Path):
     """What a JSON file holds; InputError where it is damaged."""
     try:
         return json.loads(path.read_text())
-    except (OSError, json.JSONDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as JSON ({error})") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: damaged; cannot be read as JSON ({error})") from error
 
 
-def read_description(workdir: pathlib.Path) -> tuple[keras.Model, dict]:
-    """The network of a work folder or export with fresh weights, and the description of its data."""
+def read_data_description(workdir: pathlib.Path) -> dict:
+    """What a work folder or export says of its data; no network is built.
+
+    Raises:
+      InputError: not such a folder, or a damaged file.
+    """
     for name in ("model.json", "data.json"):
         if not (workdir / name).is_file():
             raise InputError(f"{workdir}: holds no trained network; expected a file {name} there")
+    path = workdir / "data.json"
+    description = read_json(path)
+    if not isinstance(description, dict):
+        raise InputError(f"{path}: damaged; expected an object, got {_shorten(description)}")
+    if task_kind(description) == "classification":
+        names = description.get("class_names")
+        if not (isinstance(names, list) and names and all(isinstance(name, str) for name in names)):
+            raise InputError(f"{path}: damaged; expected class_names, a list of names, got {_shorten(names)}")
+        if not isinstance(description.get("preprocessing"), dict):
+            raise InputError(f"{path}: damaged; expected preprocessing, an object, got {_shorten(description.get('preprocessing'))}")
+    return description
+
+
+def read_description(workdir: pathlib.Path) -> tuple[keras.Model, dict]:
+    """The network of a work folder or export with fresh weights, and the description of its data.
+
+    Raises:
+      InputError: not such a folder, or damaged files.
+    """
+    description = read_data_description(workdir)
     from nasnet_tf.models.description import network_from_json  # noqa: PLC0415
 
-    model = network_from_json((workdir / "model.json").read_text(errors="replace"), str(workdir / "model.json"))
-    return model, read_json(workdir / "data.json")
+    path = workdir / "model.json"
+    model = network_from_json(path.read_text(errors="replace"), str(path))
+    logits = next((layer for layer in model.layers if layer.name == "logits"), None)
+    classes = len(description.get("class_names", []))
+    if logits is not None and logits.units != classes:
+        raise InputError(f"{workdir}: data.json names {classes} classes, the network of model.json has {logits.units}; damaged or mixed up")
+    return model, description
 
 
 def load_trained(

@@ -1,0 +1,120 @@
+"""What a name or a size such as "6 @ 768" stands for: cells, configuration, classes, image size, preprocessing."""
+
+import dataclasses
+import difflib
+import os
+import re
+
+from nasnet_tf.checks import expect
+from nasnet_tf.errors import InputError
+from nasnet_tf.genotype import Genotype, genotype_hash, load_genotype
+from nasnet_tf.models.network import NetworkConfig, first_stack_filters
+from nasnet_tf.models.zoo import ZOO, Variant, canonical_name, is_path
+from nasnet_tf.serving.pretrained import NETWORKS
+
+_SIZE = re.compile(r"\s*(\d+)\s*@\s*(\d+)\s*")  # "6 @ 768"
+_CIFAR_STEM_UP_TO = 64  # pixels
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """Attributes:
+    key: the row of the zoo; None for a size that has none.
+    genotype: a message, or the name of a published one.
+    image_size: (height, width), None for any.
+    preprocessing: "cifar" or "imagenet", as for a row of the zoo.
+    """
+
+    key: str | None
+    genotype: Genotype | str
+    config: NetworkConfig
+    num_classes: int
+    image_size: tuple[int | None, int | None]
+    preprocessing: str
+
+
+def find_network(
+    name_or_path: str | os.PathLike,
+    genotype: Genotype | str | os.PathLike | None = None,
+    stem: str | None = None,
+    image_size: tuple[int | None, int | None] | None = None,
+    config: NetworkConfig | None = None,
+    **changes,
+) -> Network | None:
+    """The network that a name of the zoo or a size means; None for a path and whatever else. Arguments as for load_nasnet.
+
+    Args:
+      changes: fields of the configuration to say otherwise; None leaves one as it is.
+
+    Raises:
+      InputError: options that contradict the name or each other.
+    """
+    expect(isinstance(name_or_path, (str, os.PathLike)), "network", "a name, a size such as '6 @ 768', or a path", name_or_path)
+    if is_path(name_or_path):
+        return None
+    key, size = canonical_name(name_or_path), _SIZE.fullmatch(name_or_path)
+    if key is None and size is None:
+        return None
+    if key is not None and (genotype is not None or stem is not None):
+        raise InputError(f"network {name_or_path!r}: genotype and stem go with a size such as '6 @ 768'; {name_or_path!r} has its own")
+    if size is not None:
+        cells_per_stack, penultimate_filters = map(int, size.groups())
+        genotype = load_genotype("nasnet_a") if genotype is None else _message(genotype)
+        if stem is None and config is not None:
+            stem = config.stem
+        elif stem is None and image_size is not None:
+            stem = "cifar" if all(side is not None and side <= _CIFAR_STEM_UP_TO for side in image_size) else "imagenet"
+        key = _row_of(genotype, cells_per_stack, penultimate_filters, stem)
+    if key is not None:
+        row = ZOO[key]
+    else:
+        row = ZOO["cifar" if stem == "cifar" else "mobile"]
+        plain = dataclasses.replace(row.config, cells_per_stack=cells_per_stack, penultimate_filters=penultimate_filters)
+        row = dataclasses.replace(row, config=plain, genotype=genotype)
+    if config is not None:
+        _check_config(name_or_path, row, config, stem)
+        row = dataclasses.replace(row, config=config)
+    row_config = dataclasses.replace(row.config, **{field: value for field, value in changes.items() if value is not None})
+    default_size = (row.image_size, row.image_size)
+    return Network(key, row.genotype, row_config, row.num_classes, image_size or default_size, row.preprocessing)
+
+
+def list_models(pretrained: bool = False) -> list[str]:
+    """The names that load_nasnet knows: every network of the paper, or those with public weights."""
+    return list(NETWORKS if pretrained else ZOO)
+
+
+def unknown_network(name_or_path: str | os.PathLike) -> InputError:
+    """The error for what is neither a network nor a folder."""
+    if is_path(name_or_path):
+        return InputError(f"{os.fspath(name_or_path)}: no such folder; expected an export or the work folder of a training")
+    near = difflib.get_close_matches(name_or_path.lower(), ZOO, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return InputError(
+        f"network {name_or_path!r}: {hint}no such folder, and not one of the names {', '.join(ZOO)}, nor a size such as '6 @ 768'"
+    )
+
+
+def _message(genotype: Genotype | str | os.PathLike) -> Genotype:
+    return genotype if isinstance(genotype, Genotype) else load_genotype(genotype)
+
+
+def _row_of(genotype: Genotype, cells_per_stack: int, penultimate_filters: int, stem: str | None) -> str | None:
+    """The row of the zoo with these cells, of this size and, where one is said, with this stem."""
+    for key, row in ZOO.items():
+        of_size = (row.config.cells_per_stack, row.config.penultimate_filters) == (cells_per_stack, penultimate_filters)
+        if of_size and stem in (None, row.config.stem) and genotype_hash(load_genotype(row.genotype)) == genotype_hash(genotype):
+            return key
+    return None
+
+
+def _check_config(name: str, row: Variant, config: NetworkConfig, stem: str | None) -> None:
+    """That a configuration is of the size and stem that were said besides."""
+    genotype = _message(row.genotype)
+    said, meant = ((each.cells_per_stack, first_stack_filters(genotype, each)) for each in (config, row.config))
+    if said != meant:
+        raise InputError(
+            f"network {name!r}: has {meant[0]} cells in a stack and {meant[1]} filters in the first, config has {said[0]} and {said[1]}"
+        )
+    if stem not in (None, config.stem):
+        raise InputError(f"network {name!r}: stem {stem!r} is said, config has {config.stem!r}")
