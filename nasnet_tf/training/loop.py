@@ -212,7 +212,7 @@ class _Training:
         if self._log:
             mine = tf.nest.map_structure(lambda values: self._strategy.experimental_local_results(values)[0], batch)
             for name, images in self._task.samples(mine).items():
-                self._log.write_images(f"train/{name}", images[:_SAMPLE_IMAGES], self._start)
+                self._log.write_images("train", name, images[:_SAMPLE_IMAGES], self._start)
 
     def _check_weights(self, done: int) -> None:
         """A step's loss is that before its update, which may have been the one too many."""
@@ -241,7 +241,7 @@ class _Training:
         if self._log:
             self._log.write("evaluation", done, self._times.epoch(done), split=self._config.evaluation_split, **values)
             for name, pictures in images.items():
-                self._log.write_images(f"evaluation/{name}", pictures, done)
+                self._log.write_images("evaluation", name, pictures, done)
         if self._saved and self._is_chief:
             self._saved.save_if_best(done, self._task.score(self._evaluation))
 

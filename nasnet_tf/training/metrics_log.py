@@ -1,4 +1,8 @@
-"""Losses and accuracies over time: rows of metrics.jsonl, and TensorBoard scalars."""
+"""Losses and accuracies over time: rows of metrics.jsonl, and TensorBoard scalars.
+
+For TensorBoard each kind of row is a run of its own, logs/train and logs/evaluation, and a value has the same tag in both, so that what was
+trained with and what was measured lie over each other in one plot.
+"""
 
 import json
 import pathlib
@@ -31,28 +35,35 @@ class MetricsLog:
             temporary.write_text("".join(json.dumps(row) + "\n" for row in rows))
             temporary.rename(path)
         self._file = path.open("a")
-        self._writer = tf.summary.create_file_writer(str(workdir / "logs"))
-        self._events = f"TensorBoard log in {workdir / 'logs'}"
+        self._logs = workdir / "logs"
+        self._writers: dict[str, tf.summary.SummaryWriter] = {}
+        self._events = f"TensorBoard log in {self._logs}"
 
     def write(self, kind: str, step: int, epoch: float, **values: float | str) -> None:
-        """kind: "train" or "evaluation". Numbers go to TensorBoard too, as kind/name."""
+        """kind: "train" or "evaluation". Numbers go to TensorBoard too, to the run of this kind."""
         with writing(self._rows):
             self._file.write(json.dumps({"kind": kind, "step": step, "epoch": epoch, **values}) + "\n")
             self._file.flush()
-        with writing(self._events), self._writer.as_default():
+        with writing(self._events), self._run(kind).as_default():
             for name, value in values.items():
                 if isinstance(value, (int, float)):
-                    tf.summary.scalar(f"{kind}/{name}", value, step=step)
-            self._writer.flush()
+                    tf.summary.scalar(name, value, step=step)
+            self._run(kind).flush()
 
-    def write_images(self, name: str, images: tf.Tensor, step: int) -> None:
+    def write_images(self, kind: str, name: str, images: tf.Tensor, step: int) -> None:
         """Images for TensorBoard: float32 [batch, height, width, 3] of any range, stretched to [0, 1] one by one."""
         least, most = (reduce(images, [1, 2, 3], keepdims=True) for reduce in (tf.reduce_min, tf.reduce_max))
-        with writing(self._events), self._writer.as_default():
+        with writing(self._events), self._run(kind).as_default():
             tf.summary.image(name, (images - least) / tf.maximum(most - least, 1e-6), step=step, max_outputs=images.shape[0])
 
     def close(self) -> None:
         """Closes both files."""
         self._file.close()
         with writing(self._events):
-            self._writer.close()
+            for writer in self._writers.values():
+                writer.close()
+
+    def _run(self, kind: str) -> tf.summary.SummaryWriter:
+        if kind not in self._writers:
+            self._writers[kind] = tf.summary.create_file_writer(str(self._logs / kind))
+        return self._writers[kind]
