@@ -1,18 +1,21 @@
 """A genotype as a diagram in the manner of the paper's figures 4, 8 and 9.
 
-Inputs stand at the bottom, a block is two operations under their combine, and blocks stand above all that they read, so that every line
-goes upward.
+Inputs stand at the bottom, a block is two operations under their combine, and every line goes upward, past blocks and never behind them.
+As in the paper, lines of h_i are whole and those of h_{i-1} broken.
 """
 
 import io
 import pathlib
+import re
 
 import matplotlib
 from matplotlib.figure import Figure
-from matplotlib.patches import FancyBboxPatch
+from matplotlib.patches import FancyBboxPatch, PathPatch, Polygon
+from matplotlib.path import Path
 
 from nasnet_tf.errors import InputError
-from nasnet_tf.genotype import Cell, Combine, Genotype, Operation
+from nasnet_tf.genotype import Block, Cell, Combine, Genotype, Operation, genotype_hash
+from nasnet_tf.viz.layout import SIDE, Layout
 
 LABELS = {
     Operation.IDENTITY: "identity",
@@ -35,76 +38,92 @@ _COMBINES = {
     Combine.LAYER_NORM_ADD: "layer-norm add",
     Combine.INSTANCE_NORM_ADD: "instance-norm add",
 }
-_INPUT, _OPERATION, _COMBINE, _OUTPUT = "#e4e4e7", "#fde68a", "#bbf7d0", "#bfdbfe"
-_BLOCK_WIDTH, _LEVEL_HEIGHT = 3.0, 2.4  # in units of about a third of an inch
+_INPUT, _OPERATION, _COMBINE, _OUTPUT = "#f4f4f5", "#fde68a", "#bbf7d0", "#fbcfe8"
 _UNIT_INCHES = 0.36
+_OPERATION_HEIGHT, _COMBINE_HEIGHT, _GAP = 0.95, 0.6, 0.6  # a block from below; the gap is between the two
+_BLOCK_HEIGHT = _OPERATION_HEIGHT + _GAP + _COMBINE_HEIGHT
+_HEADER, _FOOTER = 1.5, 0.9
+# Lines from the inputs, newest first, then lines from blocks.
+_STYLES = [("#27272a", "-"), ("#2563eb", (0, (4, 2))), ("#b45309", (0, (1, 1.5))), ("#7c3aed", (0, (5, 1.5, 1, 1.5)))]
+_FROM_BLOCK = ("#71717a", "-")
 
 
 def draw_genotype(genotype: Genotype) -> Figure:
-    """Normal and reduction cell side by side."""
+    """Normal and reduction cell side by side, with the genotype's name and hash above."""
     cells = [("normal cell", genotype.normal_cell), ("reduction cell", genotype.reduction_cell)]
-    layouts = [_Layout(cell, genotype.num_input_states) for _, cell in cells]
-    width, height = sum(layout.width for layout in layouts) + 1.0, max(layout.height for layout in layouts) + 1.2
+    drawings = [_CellDrawing(cell, genotype.num_input_states) for _, cell in cells]
+    width = sum(drawing.layout.width for drawing in drawings) + 1.5
+    height = max(drawing.height for drawing in drawings) + _HEADER + _FOOTER
     figure = Figure(figsize=(width * _UNIT_INCHES, height * _UNIT_INCHES))
-    left = 0.0
-    for (name, cell), layout in zip(cells, layouts, strict=True):
-        axes = figure.add_axes((left / width, 0, layout.width / width, 1))
-        axes.set(xlim=(0, layout.width), ylim=(-0.6, height - 0.6))
+    left = 0.25
+    for (name, _), drawing in zip(cells, drawings, strict=True):
+        axes = figure.add_axes((left / width, 0, drawing.layout.width / width, 1))
+        axes.set(xlim=(0, drawing.layout.width), ylim=(-_FOOTER, height - _FOOTER))
         axes.axis("off")
-        axes.text(layout.width / 2, height - 0.7, name, ha="center", va="top", fontsize=11, fontweight="bold")
-        _draw_cell(axes, cell, genotype.num_input_states, layout)
-        left += layout.width + 1.0
+        axes.text(drawing.layout.width / 2, -0.25, name, ha="center", va="top", fontsize=10, fontstyle="italic")
+        drawing.draw(axes)
+        left += drawing.layout.width + 1.0
+    title = figure.text(0.3 / width, 1 - 0.2 / height, genotype.name, ha="left", va="top", fontsize=11, fontweight="bold")
+    title.set_parse_math(False)
+    figure.text(0.3 / width, 1 - 0.75 / height, genotype_hash(genotype), ha="left", va="top", fontsize=8, color="#71717a")
     return figure
 
 
-class _Layout:
-    """Where things stand: the level of a state is the longest path to it from the inputs."""
-
+class _CellDrawing:
     def __init__(self, cell: Cell, num_inputs: int):
-        levels = [0] * num_inputs
-        for block in cell.blocks:
-            levels.append(1 + max(levels[block.left.input], levels[block.right.input]))
-        rows: dict[int, list[int]] = {}
-        for state in range(num_inputs, len(levels)):
-            rows.setdefault(levels[state], []).append(state)
-        widest = max([len(row) for row in rows.values()] + [num_inputs * 0.8])
-        self.width = widest * _BLOCK_WIDTH + 0.6
-        self.height = (max(levels) + 1) * _LEVEL_HEIGHT + 0.4
-        # state -> (x of its middle, y of its lower edge)
-        self.places = {state: (self.width * (state + 1) / (num_inputs + 1), 0.0) for state in range(num_inputs)}
-        for level, row in rows.items():
-            # Blocks of a row shift sideways from level to level, or a chain of single blocks would hide its own lines.
-            shift = 0.0 if len(row) == widest else 0.35 * (-1) ** level
-            for place, state in enumerate(row):
-                x = self.width / 2 + (place - (len(row) - 1) / 2) * max(_BLOCK_WIDTH, (self.width - 1) / (len(row) + 1))
-                self.places[state] = (min(max(x + shift, 1.6), self.width - 1.6), level * _LEVEL_HEIGHT - 0.9)
+        self._cell, self._num_inputs = cell, num_inputs
+        self.layout = Layout(cell, num_inputs)
+        # Between rows there is the more room the further lines go sideways.
+        self._bottoms = [0.0]
+        for level in range(1, len(self.layout.rows)):
+            lines = self.layout.lines(level)
+            reach = max(abs(self.layout.x(item, level) + end - self.layout.x(source, level - 1)) for source, item, end in lines)
+            below = _BLOCK_HEIGHT if level > 1 else _COMBINE_HEIGHT
+            self._bottoms.append(self._bottoms[-1] + below + min(max(0.8, 0.2 * reach), 2.2))
+        has_concat = any(len(output.states) > 1 for output in cell.outputs)
+        self.height = self._bottoms[-1] + _COMBINE_HEIGHT + (_GAP + _COMBINE_HEIGHT if has_concat else 0.0)
+
+    def draw(self, axes) -> None:
+        layout, several = self.layout, len(self._cell.outputs) > 1
+        num_states = self._num_inputs + len(self._cell.blocks)
+        for level, row in enumerate(layout.rows):
+            y = self._bottoms[level]
+            for item in row:
+                x = layout.x(item, level)
+                if item >= num_states:
+                    self._draw_output(axes, x, y, item - num_states)
+                elif layout.is_lane(item, level):
+                    _line(axes, (x, y), (x, y + _BLOCK_HEIGHT), self._style(item), has_head=False)
+                elif level:
+                    _draw_block(axes, x, y, self._cell.blocks[item - self._num_inputs])
+                else:
+                    name = f"$h_{item}$" if several else "$h_i$" if item == 0 else f"$h_{{i-{item}}}$"
+                    _box(axes, x, y, 1.3, _COMBINE_HEIGHT, name, _INPUT)
+            for source, item, end in layout.lines(level) if level else []:
+                top = self._bottoms[level - 1] + (_BLOCK_HEIGHT if level > 1 else _COMBINE_HEIGHT)
+                start = (layout.x(source, level - 1), top)
+                _line(axes, start, (layout.x(item, level) + end, y), self._style(source), not layout.is_lane(item, level))
+
+    def _draw_output(self, axes, x: float, y: float, index: int) -> None:
+        """A cell with several outputs gives them to the next one in their order."""
+        name = f"next $h_{index}$" if len(self._cell.outputs) > 1 else "$h_{i+1}$"
+        if len(self._cell.outputs[index].states) > 1:
+            _box(axes, x, y, self.layout.output_width(index), _COMBINE_HEIGHT, "concat", _OUTPUT)
+            y += _COMBINE_HEIGHT + _GAP
+            _line(axes, (x, y - _GAP), (x, y), _FROM_BLOCK)
+        _box(axes, x, y, 1.8 if len(self._cell.outputs) > 1 else 1.3, _COMBINE_HEIGHT, name, _INPUT)
+
+    def _style(self, state: int) -> tuple:
+        return _STYLES[state % len(_STYLES)] if state < self._num_inputs else _FROM_BLOCK
 
 
-def _draw_cell(axes, cell: Cell, num_inputs: int, layout: _Layout) -> None:
-    tops = {}
-    for state in range(num_inputs):
-        x, y = layout.places[state]
-        _box(axes, x, y, 1.1, 0.6, "$h_i$" if state == 0 else f"$h_{{i-{state}}}$", _INPUT)
-        tops[state] = (x, y + 0.6)
-    for index, block in enumerate(cell.blocks):
-        state = num_inputs + index
-        x, y = layout.places[state]
-        for side, branch in ((-0.72, block.left), (0.72, block.right)):
-            _box(axes, x + side, y, 1.3, 0.55, LABELS[branch.operation], _OPERATION)
-            _line(axes, tops[branch.input], (x + side, y))
-            _line(axes, (x + side, y + 0.55), (x + side / 3, y + 1.0))
-        _box(axes, x, y + 1.0, 1.3 if len(_COMBINES[block.combine]) < 8 else 2.4, 0.5, _COMBINES[block.combine], _COMBINE)
-        tops[state] = (x, y + 1.5)
-    top = layout.height - 0.75
-    spacing = (layout.width - 0.4) / len(cell.outputs)
-    for index, output in enumerate(cell.outputs):
-        single = len(cell.outputs) == 1
-        label = "concat" if len(output.states) > 1 else "output"
-        x, width = 0.2 + spacing * (index + 0.5), min(spacing - 0.2, 6.0)
-        _box(axes, x, top, width, 0.55, f"{label} → $h_{{i+1}}$" if single else f"→ $h_{index}$", _OUTPUT)
-        for place, state in enumerate(output.states):
-            end = x + width * 0.8 * ((place + 0.5) / len(output.states) - 0.5)
-            _line(axes, tops[state], (end, top), color="#93c5fd")
+def _draw_block(axes, x: float, y: float, block: Block) -> None:
+    top = y + _OPERATION_HEIGHT + _GAP
+    for side, branch in ((-SIDE, block.left), (SIDE, block.right)):
+        _box(axes, x + side, y, 1.45, _OPERATION_HEIGHT, re.sub("[ -]", "\n", LABELS[branch.operation]), _OPERATION)
+        _line(axes, (x + side, top - _GAP), (x + side / 3, top), _FROM_BLOCK)
+    label = _COMBINES[block.combine]
+    _box(axes, x, top, max(1.45, 0.5 + 0.16 * len(label)), _COMBINE_HEIGHT, label, _COMBINE)
 
 
 def _box(axes, x: float, y: float, width: float, height: float, text: str, color: str) -> None:
@@ -112,12 +131,18 @@ def _box(axes, x: float, y: float, width: float, height: float, text: str, color
     axes.add_patch(
         FancyBboxPatch((x - width / 2, y), width, height, boxstyle=style, facecolor=color, edgecolor="#52525b", lw=0.7, zorder=3)
     )
-    axes.text(x, y + height / 2, text, ha="center", va="center", fontsize=7.5, zorder=4)
+    axes.text(x, y + height / 2, text, ha="center", va="center", fontsize=7.5, zorder=4, linespacing=1.0)
 
 
-def _line(axes, start: tuple[float, float], end: tuple[float, float], color: str = "#71717a") -> None:
-    arrow = {"arrowstyle": "-|>", "color": color, "lw": 0.8, "shrinkA": 0, "shrinkB": 0, "mutation_scale": 7}
-    axes.annotate("", xy=end, xytext=start, arrowprops=arrow, zorder=1)
+def _line(axes, start: tuple[float, float], end: tuple[float, float], style: tuple, has_head: bool = True) -> None:
+    """Leaves and arrives upright."""
+    color, dashes = style
+    bend = 0.5 * (end[1] - start[1])
+    path = Path([start, (start[0], start[1] + bend), (end[0], end[1] - bend), end], [Path.MOVETO, *[Path.CURVE4] * 3])
+    axes.add_patch(PathPatch(path, fill=False, edgecolor=color, linestyle=dashes, lw=0.9, zorder=1))
+    if has_head:
+        head = [end, (end[0] - 0.11, end[1] - 0.26), (end[0] + 0.11, end[1] - 0.26)]
+        axes.add_patch(Polygon(head, closed=True, facecolor=color, edgecolor="none", zorder=2))
 
 
 def figure_to_svg(figure: Figure) -> str:

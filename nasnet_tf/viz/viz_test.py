@@ -9,9 +9,10 @@ import re
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.patches import FancyBboxPatch, PathPatch, Polygon
 
 from nasnet_tf.errors import InputError
-from nasnet_tf.genotype import SearchSpace, format_genotype, load_genotype, published_genotypes
+from nasnet_tf.genotype import SearchSpace, format_genotype, genotype_hash, load_genotype, published_genotypes
 from nasnet_tf.models.zoo import ZOO
 from nasnet_tf.nas.engines import Outcome
 from nasnet_tf.nas.journal import Trial, leaderboard, read_trials
@@ -37,26 +38,40 @@ def genotypes():
 
 
 @pytest.mark.parametrize("genotype", list(genotypes()), ids=lambda genotype: genotype.name)
-def test_diagram_has_every_operation_and_no_labels_overlap(genotype):
+def test_diagram(genotype):
     figure = draw_genotype(genotype)
     renderer = FigureCanvasAgg(figure).get_renderer()
+    assert [text.get_text() for text in figure.texts] == [genotype.name, genotype_hash(genotype)]
     for axes, cell in zip(figure.axes, (genotype.normal_cell, genotype.reduction_cell), strict=True):
-        texts = [text for text in axes.texts if text.get_text()]
-        words = [text.get_text() for text in texts]
+        words = [re.sub("\n", " ", text.get_text()) for text in axes.texts]
         for operation, label in LABELS.items():
             count = sum(side.operation == operation for block in cell.blocks for side in (block.left, block.right))
-            assert words.count(label) == count
-        boxes = [text.get_window_extent(renderer) for text in texts]
-        for (one, first), (two, second) in itertools.combinations(zip(words, boxes, strict=True), 2):
+            assert words.count(label.replace("-", " ")) == count
+        names = [text.get_window_extent(renderer) for text in axes.texts]
+        boxes = [patch.get_window_extent(renderer) for patch in axes.patches if isinstance(patch, FancyBboxPatch)]
+        assert len(names) == len(boxes) + 1  # the cell's name has none
+        for (one, first), (two, second) in itertools.combinations(zip(words, names, strict=True), 2):
             assert not first.overlaps(second), f"{one} covers {two}"
-        patches = [patch.get_window_extent(renderer) for patch in axes.patches if hasattr(patch, "get_boxstyle")]
-        for first, second in itertools.combinations([patch for patch in patches if patch.height > 5], 2):
+        for first, second in itertools.combinations(boxes, 2):
             assert not first.overlaps(second)
+        for word, name in zip(words[1:], names[1:], strict=True):  # each within its box, with room for wider fonts
+            assert any(
+                0.08 * name.width < min(name.x0 - box.x0, box.x1 - name.x1) and box.y0 < name.y0 < name.y1 < box.y1 for box in boxes
+            ), word
         for box in boxes:  # nothing is cut off
-            assert box.x0 >= axes.bbox.x0
-            assert box.x1 <= axes.bbox.x1
-            assert box.y0 >= 0
-            assert box.y1 <= figure.bbox.y1
+            assert axes.bbox.x0 <= box.x0 <= box.x1 <= axes.bbox.x1
+            assert 0 <= box.y0 <= box.y1 <= figure.bbox.y1
+        lines = [patch for patch in axes.patches if type(patch) is PathPatch]
+        for line in lines:
+            # From the upper edge of a box to the lower edge of one, or of a lane: behind no box on the way.
+            points = line.get_path().transformed(axes.transData).interpolated(1).to_polygons(closed_only=False)[0]
+            middle = points[(points[:, 1] > points[0, 1] + 1) & (points[:, 1] < points[-1, 1] - 1)]
+            for box in boxes:
+                assert not ((box.x0 < middle[:, 0]) & (middle[:, 0] < box.x1) & (box.y0 < middle[:, 1]) & (middle[:, 1] < box.y1)).any()
+        # Each line of the genotype ends at one place of its own; one more leads from each concatenation.
+        ends = [tuple(patch.get_xy()[0]) for patch in axes.patches if isinstance(patch, Polygon)]
+        sizes = [len(output.states) for output in cell.outputs]
+        assert len(set(ends)) == len(ends) == 4 * len(cell.blocks) + sum(sizes) + sum(size > 1 for size in sizes)
 
 
 def test_confusion_matrix():
@@ -94,7 +109,7 @@ def test_pictures_of_unknown_kinds(tmp_path):
 def test_svg_is_deterministic_text(tmp_path):
     one, two = (figure_to_svg(draw_genotype(tiny_genotype())) for _ in range(2))
     assert one == two
-    assert "sep 3x3" in one
+    assert all(f">{text}</" in one for text in ("identity", "sep", "3x3", "tiny"))
     save_figure(draw_genotype(tiny_genotype()), tmp_path / "cell.svg")
     save_figure(draw_genotype(tiny_genotype()), tmp_path / "cell.png")
     assert (tmp_path / "cell.svg").read_text().startswith("<?xml")
