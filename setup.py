@@ -1,14 +1,17 @@
 """Package of nasnet_tf. Exact versions known to pass are in constraints.txt."""
 
 import pathlib
+import re
 
 from setuptools import find_packages, setup
 
+HERE = pathlib.Path(__file__).parent
+
 setup(
     name="nasnet_tf",
-    version="0.1.0",
+    version=re.search(r'__version__ = "(.+)"', (HERE / "nasnet_tf" / "__init__.py").read_text())[1],
     description="NASNet as a method: search for cells, stack them into networks, train, export and use these",
-    long_description=pathlib.Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.11",

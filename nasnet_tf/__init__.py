@@ -5,6 +5,7 @@ Importing this package imports neither TensorFlow nor gin; the names below are l
 
 import importlib
 
+__version__ = "0.2.0"
 _PUBLIC = {
     "InputError": "nasnet_tf.errors",
     "NetworkConfig": "nasnet_tf.models.network",

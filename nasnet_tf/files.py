@@ -1,5 +1,6 @@
 """Paths as people give them, files that are written as a whole or not at all, archives that are not opened if they are bombs."""
 
+import contextlib
 import os
 import pathlib
 
@@ -27,6 +28,7 @@ def replace_file(path: pathlib.Path, content: str | bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+        sync_folder(path.parent)
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise OSError(f"{path} cannot be written ({error.strerror}); what was there before stays") from error
@@ -48,3 +50,21 @@ def check_unpacked_size(path: pathlib.Path, unpacked_bytes: int, packed_bytes: i
             f"{path}: unpacks to {unpacked_bytes:,} bytes or more from {packed_bytes:,}; expected at most {limit:,}, which is "
             f"{_MOST_EXPANSION} times as many or {_ALWAYS_ALLOWED:,}: not opened"
         )
+
+
+def sync_folder(folder: pathlib.Path) -> None:
+    """Waits until the names in a folder are on disk: that of a new file is not, when the file is. Nothing where a system cannot."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def make_folder(folder: pathlib.Path) -> None:
+    """Makes a folder and those around it where they are missing, and waits until they are on disk."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in missing:
+        sync_folder(path.parent)

@@ -61,9 +61,7 @@ class Controller(tf.Module):
           log_probs: float32 [count, num_decisions], natural logarithms of the probabilities the decisions were drawn with.
         """
         with tf.device(DEVICE):
-            # Gumbel-max: the argmax of logits plus Gumbel noise is a draw from their softmax.
-            uniform = tf.random.stateless_uniform([len(self._allowed), count, self._num_choices], batch_seed, minval=1e-30)
-            noise = -tf.math.log(-tf.math.log(uniform))
+            noise = self._noise(batch_seed, count)
             inputs = tf.zeros([count, EMBEDDING_WIDTH])
             hidden = memory = tf.zeros([count, len(self._no_peephole)])
             embeddings = [*tf.unstack(self._embeddings), None]  # nothing follows the last decision
@@ -92,16 +90,42 @@ class Controller(tf.Module):
         """
         with tf.device(DEVICE):
             one_hot = tf.one_hot(tf.transpose(decisions), self._num_choices)  # [num_decisions, n, num_choices]
-            inputs = tf.pad(one_hot[:-1] @ self._embeddings, [[1, 0], [0, 0], [0, 0]])
-            zeros = tf.zeros([tf.shape(decisions)[0], len(self._no_peephole)])
-            hidden = tf.raw_ops.BlockLSTM(
-                seq_len_max=len(self._allowed), x=inputs, cs_prev=zeros, h_prev=zeros, **self._lstm_weights(), **PLAIN_LSTM
-            ).h
-            logits = hidden @ self._softmax_kernel + self._masked_softmax_bias()[:, tf.newaxis]
-            all_log_probs = tf.nn.log_softmax(logits)
+            all_log_probs = self._all_log_probs(one_hot)
             finite = tf.where(self._allowed[:, tf.newaxis], all_log_probs, 0.0)  # zero times -inf would be NaN
             entropy = -tf.reduce_sum(tf.exp(all_log_probs) * finite, axis=-1)
             return tf.transpose(tf.reduce_sum(one_hot * finite, axis=-1)), tf.transpose(entropy)
+
+    @tf.function(
+        input_signature=[tf.TensorSpec([2], tf.int32), *[tf.TensorSpec([], tf.int32)] * 2, tf.TensorSpec([None], tf.int32)], autograph=False
+    )
+    def redraw(self, batch_seed: tf.Tensor, count: tf.Tensor, place: tf.Tensor, decisions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """How near decisions are to what `sample(batch_seed, count)` draws in a place.
+
+        Returns:
+          log_probs: float32 [num_decisions], of the decisions.
+          shortfall: float32 [num_decisions], in nats: how much more probable each decision would have had to be, to be drawn after those
+            before it; 0 where it is drawn.
+        """
+        with tf.device(DEVICE):
+            one_hot = tf.one_hot(decisions, self._num_choices)[:, tf.newaxis]
+            log_probs = self._all_log_probs(one_hot)[:, 0]
+            scores = log_probs + self._noise(batch_seed, count)[:, place]
+            chosen, drawn = (tf.gather(values, decisions, batch_dims=1) for values in (log_probs, scores))
+            return chosen, tf.reduce_max(scores, axis=1) - drawn
+
+    def _noise(self, batch_seed: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+        """[num_decisions, count, num_choices]: the argmax of logits plus this Gumbel noise is a draw from their softmax."""
+        uniform = tf.random.stateless_uniform([len(self._allowed), count, self._num_choices], batch_seed, minval=1e-30)
+        return -tf.math.log(-tf.math.log(uniform))
+
+    def _all_log_probs(self, one_hot: tf.Tensor) -> tf.Tensor:
+        """[num_decisions, n, num_choices], of every choice after those before it; -inf for the padding."""
+        inputs = tf.pad(one_hot[:-1] @ self._embeddings, [[1, 0], [0, 0], [0, 0]])
+        zeros = tf.zeros([tf.shape(one_hot)[1], len(self._no_peephole)])
+        hidden = tf.raw_ops.BlockLSTM(
+            seq_len_max=len(self._allowed), x=inputs, cs_prev=zeros, h_prev=zeros, **self._lstm_weights(), **PLAIN_LSTM
+        ).h
+        return tf.nn.log_softmax(hidden @ self._softmax_kernel + self._masked_softmax_bias()[:, tf.newaxis])
 
     def _masked_softmax_bias(self) -> tf.Tensor:
         return tf.where(self._allowed, self._softmax_bias, -float("inf"))

@@ -3,7 +3,7 @@
 One JSON object a line, forced to disk before anything acts on it. The first line says which search this is; every other line is an event
 of one trial:
 
-  {"event": "search", "time": unix seconds, "identity": {...}}
+  {"event": "search", "time": unix seconds, "identity": {...}, "version": of the package that began it}
   {"event": "proposed", "time": ..., "trial": 0, "genotype": textproto, "hash": "...", "decisions": [...], "log_probs": [...]}
   {"event": "finished", "time": ..., "trial": 0, "attempt": 1, "reward": 0.93, "seconds": 12.3, "metrics": {...}}
   {"event": "failed", "time": ..., "trial": 0, "attempt": 1, "seconds": 3.2, "reason": "..."}
@@ -22,7 +22,9 @@ import pathlib
 import time
 from collections.abc import Iterable, Iterator
 
+from nasnet_tf import __version__
 from nasnet_tf.errors import InputError
+from nasnet_tf.files import make_folder, sync_folder
 from nasnet_tf.genotype import Genotype, parse_genotype
 
 NAME = "journal.jsonl"
@@ -91,21 +93,25 @@ class Journal:
 
     Attributes:
       num_rows: events in the file.
+      begun_by: the version of the package that began it.
 
     Raises:
       InputError: another process writes it, it belongs to another search, or it is damaged before its last line.
     """
 
     def __init__(self, workdir: pathlib.Path, identity: dict):
-        workdir.mkdir(parents=True, exist_ok=True)
+        make_folder(workdir)
         self._path = workdir / NAME
         # Opened without truncating: the file is locked first and read afterwards.
         self._file = os.fdopen(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644), "r+b", buffering=0)
+        sync_folder(workdir)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except (BlockingIOError, PermissionError) as error:
             self._file.close()
             raise InputError(f"{workdir}: another search is running in this work folder") from error
+        except OSError as error:  # some network file systems
+            print(f"{self._path}: cannot be locked here ({error.strerror}); see to it that no other search uses this folder")
         try:
             content = self._file.read()
             whole = _whole_size(content)
@@ -115,8 +121,10 @@ class Journal:
             identity = json.loads(json.dumps(identity))
             first = next(self.rows(), None)
             if first is None:
-                self.append("search", identity=identity)
+                self.append("search", identity=identity, version=__version__)
+                self.begun_by = __version__
             else:
+                self.begun_by = first.event.get("version", "0.1.0")  # which did not say
                 _check_identity(first.event["identity"], identity, workdir)
         except BaseException:
             self.close()

@@ -1,10 +1,14 @@
 """The journal survives being cut short, and refuses what it should."""
 
+import errno
+import fcntl
 import json
+import os
 import pathlib
 import random
 import shutil
 
+import numpy as np
 import pytest
 
 from nasnet_tf.errors import InputError
@@ -319,3 +323,97 @@ def test_a_new_search_begins_a_new_file_of_updates(tmp_path):
     play(book, 2)
     book.close()
     assert [row["step"] for row in updates_of(tmp_path)] == [1]
+
+
+class RoundsOtherwise(PPOSearch):
+    """As on a machine whose sums differ in their last digits."""
+
+    def __init__(self, *args, **bindings):
+        super().__init__(*args, **bindings)
+        noise, update = np.random.default_rng(0), self._updater.update
+
+        def noisy(*batch):
+            said = update(*batch)
+            for variable in self._controller.trainable_variables:
+                variable.assign(variable.numpy() * (1 + 1e-6 * noise.normal(size=variable.shape)))
+            return said
+
+        self._updater.update = noisy
+
+
+@pytest.fixture(scope="module")
+def foreign(tmp_path_factory):
+    """A folder with 60 trials from another machine."""
+    folder = tmp_path_factory.mktemp("foreign")
+    book = open_ledger(folder, RoundsOtherwise(SPACE, seed=1, minibatch=8, learning_rate=0.005))
+    play(book, 60)
+    book.close()
+    return folder
+
+
+def open_foreign(folder, seed=1):
+    return open_ledger(folder, PPOSearch(SPACE, seed, minibatch=8, learning_rate=0.005))
+
+
+def test_a_journal_of_a_machine_with_other_arithmetic_counts(foreign, tmp_path, capsys):
+    folder = pathlib.Path(shutil.copytree(foreign, tmp_path / "moved"))
+    recorded = [trial.log_probs for trial in read_trials(folder)]
+    book = open_foreign(folder)
+    assert capsys.readouterr().out.count("other arithmetic; they are not what would be proposed here, but they count") == 1
+    assert [trial.log_probs for trial in book.trials] == recorded
+    play(book, 80)
+    book.close()
+    assert {row["step"] for row in updates_of(folder)} == set(range(1, 11))
+    open_foreign(folder).close()  # its own proposals are exact, the others near
+
+
+@pytest.mark.parametrize("change", ["decision", "log_prob", "seed"])
+def test_a_journal_that_was_changed_is_refused_whatever_the_arithmetic(foreign, tmp_path, change):
+    folder = pathlib.Path(shutil.copytree(foreign, tmp_path / "changed"))
+    lines = (folder / NAME).read_text().splitlines()
+    place = next(place for place, line in enumerate(lines) if '"trial": 40,' in line and "proposed" in line)
+    event = json.loads(lines[place])
+    if change == "decision":
+        event["decisions"][7] = 1 - event["decisions"][7] % 2
+    elif change == "log_prob":
+        event["log_probs"][7] -= 0.05
+    lines[place] = json.dumps(event)
+    (folder / NAME).write_text("\n".join(lines) + "\n")
+    with pytest.raises(InputError, match="is not what this search would have proposed: the journal was changed"):
+        open_foreign(folder, seed=2 if change == "seed" else 1)
+
+
+def test_another_version_is_said_and_not_refused(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("nasnet_tf.nas.journal.__version__", "0.1.9")
+    lines_of_small_search(tmp_path)
+    monkeypatch.undo()
+    book = open_ledger(tmp_path, RandomSearch(SPACE, seed=5))  # what another version may make of the same seed
+    book.close()
+    assert len(book.trials) == 3
+    output = capsys.readouterr().out
+    assert "begun with nasnet_tf 0.1.9, goes on with " in output
+    assert output.count("proposals from trial 0 on: the search was begun with another version; ") == 1
+
+
+def test_a_file_system_without_locks_is_no_other_search(tmp_path, capsys, monkeypatch):
+    def flock(file, operation):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    open_ledger(tmp_path).close()
+    assert "cannot be locked here (No locks available); see to it that no other search uses this folder" in capsys.readouterr().out
+
+
+def test_what_acts_on_a_line_finds_it_on_disk(tmp_path, monkeypatch):
+    """Each line, and the new folders and the file's own name."""
+    synced = []
+    fsync = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.readlink(f"/proc/self/fd/{descriptor}")) or fsync(descriptor))
+    folder = tmp_path / "new" / "newer"
+    journal = Journal(folder, {})
+    assert {str(tmp_path), str(tmp_path / "new"), str(folder)} <= set(synced)
+    for event in range(3):
+        synced.clear()
+        journal.append("failed", trial=event)
+        assert synced == [str(folder / NAME)]
+    journal.close()

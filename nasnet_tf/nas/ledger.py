@@ -1,13 +1,15 @@
 """The ledger: which trials there are, what they earned, which must run again. It alone speaks to the strategy and writes the journal.
 
 A strategy is a pure function of the calls made to it, and the journal has them all in their order. So a restart repeats them, checks
-that every proposal comes out as it was, and thereby restores the strategy. Snapshots only shorten that.
+that every proposal comes out as it was, and thereby restores the strategy: to the bit, on the same kind of machine. On another, where
+sums round otherwise, what the journal has counts. Snapshots only shorten that.
 """
 
 import collections
 import math
 import pathlib
 
+from nasnet_tf import __version__
 from nasnet_tf.errors import InputError
 from nasnet_tf.genotype import SearchSpace, format_genotype, genotype_hash
 from nasnet_tf.nas.engines import Outcome
@@ -52,6 +54,9 @@ class Ledger:
         self._journal = Journal(workdir, identity)
         self.num_restored = self._journal.num_rows - 1
         self._num_rewards = 0
+        self._explained: set[str] = set()
+        if self._journal.begun_by != __version__:
+            print(f"{workdir / NAME}: begun with nasnet_tf {self._journal.begun_by}, goes on with {__version__}")
         self._updates: UpdateLog | None = None
         try:
             self._updates = UpdateLog(workdir, is_new=self.num_restored == 0)
@@ -95,12 +100,26 @@ class Ledger:
         return 0
 
     def _check_proposal(self, trial: Trial) -> None:
-        proposal = self._strategy.propose()
-        if (proposal.decisions, proposal.log_probs) != (trial.decisions, trial.log_probs):
+        """Whether the strategy proposes what the journal has; where that can be explained, the journal counts.
+
+        Raises:
+          InputError: the trial is of another search.
+        """
+        own, recorded = self._strategy.propose(), Proposal(trial.decisions, trial.log_probs)
+        if own == recorded:
+            return
+        if self._journal.begun_by != __version__:
+            why = "the search was begun with another version"
+        elif getattr(self._strategy, "would_propose", lambda proposal: False)(recorded):
+            why = "it was written on a machine with other arithmetic"
+        else:
             raise InputError(
-                f"trial {trial.number} is not what this search would have proposed: the journal was written by another version, "
-                "on a machine with other arithmetic, or changed; continue there, or use another work folder"
+                f"trial {trial.number} is not what this search would have proposed: the journal was changed; use another work folder"
             )
+        if why not in self._explained:
+            self._explained.add(why)
+            others = "they are not what would be proposed here, but they count"
+            print(f"{self.workdir / NAME}: proposals from trial {trial.number} on: {why}; {others}")
 
     def _apply(self, event: dict, is_new: bool = True) -> bool:
         """Takes in one event; what is new since the strategy's state reaches the strategy."""
