@@ -43,10 +43,17 @@ class BatchNorm(keras.layers.Layer):
         shape = (input_shape[-1],)
         self.gamma = self.add_weight(name="gamma", shape=shape, initializer="ones", autocast=False)
         self.beta = self.add_weight(name="beta", shape=shape, initializer="zeros", autocast=False)
-        moving = {"trainable": False, "autocast": False, "aggregation": "mean"}
-        self.moving_mean = self.add_weight(name="moving_mean", shape=shape, initializer="zeros", **moving)
-        self.moving_variance = self.add_weight(name="moving_variance", shape=shape, initializer="ones", **moving)
+        self.moving_mean = self._local("moving_mean", "zeros", shape)
+        self.moving_variance = self._local("moving_variance", "ones", shape)
         self.built = True
+
+    def _local(self, name, initializer, shape):
+        """A weight of which each replica writes its own, so that an update costs no communication.
+
+        The training loop brings them together where they are needed; other loops on several devices evaluate and save the first one's.
+        """
+        local = {"synchronization": "on_read", "aggregation": "only_first_replica"}  # which add_weight does not know
+        return keras.Variable(initializer, shape, self.variable_dtype, trainable=False, autocast=False, name=name, **local)
 
     def call(self, inputs, training=None):
         update = bool(training) and self.trainable
@@ -70,15 +77,15 @@ class BatchNorm(keras.layers.Layer):
         return outputs
 
     def _synchronized(self, inputs, context):
-        """The same with the moments of all replicas, whose parts of the batch are of one size."""
+        """The same with the moments of all replicas, whose parts of the batch are of one size; they travel as one tensor."""
         values = tf.cast(inputs, tf.float32)
         count = tf.cast(tf.reduce_prod(tf.shape(values)[:-1]) * context.num_replicas_in_sync, tf.float32)
-
-        def mean_of_all(tensor):
-            return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.reduce_sum(tensor, [0, 1, 2])) / count
-
-        mean = mean_of_all(values)
-        variance = mean_of_all(tf.math.squared_difference(values, mean))
+        # About the moving mean, which is the same everywhere: the variance is a difference of squares, small where the mean is near.
+        shift = tf.stop_gradient(tf.convert_to_tensor(self.moving_mean))
+        shifted = values - shift
+        sums = tf.stack([tf.reduce_sum(shifted, [0, 1, 2]), tf.reduce_sum(tf.square(shifted), [0, 1, 2])])
+        first, second = tf.unstack(context.all_reduce(tf.distribute.ReduceOp.SUM, sums) / count)
+        mean, variance = first + shift, tf.maximum(second - tf.square(first), 0.0)
         share = 1.0 - self.style.batch_norm_momentum
         moments = ((self.moving_mean, mean), (self.moving_variance, variance * count / tf.maximum(count - 1.0, 1.0)))
         for moving, moment in moments:

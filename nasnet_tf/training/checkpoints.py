@@ -2,54 +2,61 @@
 
 model.json                the network, as Keras describes it: enough to build it again
 data.json                 the kind of task, classes, preprocessing: enough to evaluate and use it
+training.json             the numbers of the configuration that must not change
 checkpoints/last-<step>.* everything needed to go on, the newest two
-checkpoints/best-<step>.* the same at the best evaluation so far
+checkpoints/best-<step>.* that of the best evaluation so far; a link where it is also one of the newest
 metrics.jsonl, logs/      losses and accuracies, as rows and for TensorBoard
 """
 
+import dataclasses
 import json
 import math
+import os
 import pathlib
 import re
 import shutil
 import sys
 from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from nasnet_tf.errors import InputError, reason
+from nasnet_tf.training.config import TrainingConfig
 from nasnet_tf.training.disk import writing
-from nasnet_tf.training.ema import WeightAverage
+from nasnet_tf.training.shadow import Shadow
+from nasnet_tf.training.state import TrainingState
 from nasnet_tf.training.variables import UNREADABLE, load_named_weights, named_counters, named_weights
 
 
 class Checkpoints:
-    """The checkpoints of one training. Make it after the model's and the optimizer's variables, in the scope of the strategy."""
+    """The checkpoints of one training, written in the background. Make it after the training's variables, in the scope of the strategy.
 
-    def __init__(
-        self,
-        workdir: pathlib.Path,
-        model: keras.Model,
-        optimizer: keras.optimizers.Optimizer,
-        average: WeightAverage | None,
-        window: np.ndarray,
-    ):
+    Attributes:
+      step: that of the last checkpoint restored or saved.
+      window: what the next row of metrics is a mean of.
+    """
+
+    def __init__(self, workdir: pathlib.Path, state: TrainingState, window: np.ndarray):
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
-        self.best_score = tf.Variable(-math.inf, trainable=False, name="best_score")
         self.window = tf.Variable(window, dtype=tf.float64, trainable=False, name="window")
-        parts = {"average": average} if average else {}
+        self._best_score = tf.Variable(-math.inf, trainable=False, name="best_score")
+        parts = {"average": state.average, "loss_scale": state.loss_scale}
         self._checkpoint = tf.train.Checkpoint(
-            weights=named_weights(model),
-            counters=named_counters(model),
-            optimizer=optimizer,
+            weights=named_weights(state.model),
+            counters=named_counters(state.model),
+            optimizer=state.optimizer,
             step=self.step,
-            best_accuracy=self.best_score,  # its name in work folders since the first
+            best_accuracy=self._best_score,  # its name in work folders since the first
             window=self.window,
-            **parts,
+            **{name: part for name, part in parts.items() if part is not None},
         )
         self._folder = workdir / "checkpoints"
+        self._shadow: Shadow | None = None
+        self._writer = ThreadPoolExecutor(1)
+        self._under_way: Future | None = None
 
     def restore(self) -> int:
         """Restores the newest readable checkpoint; returns its step, 0 where there is none."""
@@ -64,33 +71,71 @@ class Checkpoints:
             raise InputError(f"{self._folder}: none of the checkpoints there can be read: {', '.join(candidates)}")
         return 0
 
-    def save(self, step: int, window: Sequence[float]) -> None:
-        """Saves the newest checkpoint; the one before it stays.
+    def save(self, step: int, window: Sequence[float], score: float | None = None) -> None:
+        """Begins to save the newest checkpoint; the one before it stays. Values are those of the call, whatever is trained meanwhile.
+
+        Args:
+          score: of an evaluation at this step, if there was one. If none before was higher, the checkpoint is the best one too: of equals
+            the later is better trained.
 
         Raises:
-          OSError: it cannot be written, because the disk is full, say; those before it stay whole.
+          OSError: the one before could not be written, because the disk is full, say; those before it stay whole.
         """
+        self.wait()
+        is_best = score is not None and score >= float(self._best_score.numpy())
+        if is_best:
+            self._best_score.assign(score)
         self.step.assign(step)
         self.window.assign(window)
-        self._write("last", step, keep=2)
+        if self._shadow is None:
+            self._shadow = Shadow(self._checkpoint)
+        else:
+            self._shadow.update()
+        self._under_way = self._writer.submit(self._write, step, is_best)
 
-    def save_if_best(self, step: int, score: float) -> None:
-        """Replaces the best checkpoint if none before had a higher score; of equals the later is better trained. Raises as save does."""
-        if score < float(self.best_score.numpy()):
-            return
-        self.best_score.assign(score)
-        self.step.assign(step)
-        self._write("best", step, keep=1)
+    def wait(self) -> None:
+        """Returns when everything is on the disk; raises what `save` raises."""
+        if self._under_way is not None:
+            under_way, self._under_way = self._under_way, None
+            under_way.result()
 
-    def _write(self, kind: str, step: int, keep: int) -> None:
-        """Writes a checkpoint, then removes all but the last few up to it, and what kills have left half written."""
-        with writing(f"{kind} checkpoint, of step {step}, in {self._folder}"):
-            self._checkpoint.write(str(self._folder / f"{kind}-{step}"))
+    def close(self) -> None:
+        """Waits, and ends the thread that writes; raises what `save` raises."""
+        try:
+            self.wait()
+        finally:
+            self._writer.shutdown()
+
+    def _write(self, step: int, is_best: bool) -> None:
+        # The best one first: a last one without it would say that there was nothing better than the one before.
+        first = "best" if is_best else "last"
+        with writing(f"{first} checkpoint, of step {step}, in {self._folder}"):
+            self._shadow.checkpoint.write(str(self._folder / f"{first}-{step}"))
+            if is_best:
+                _link(self._folder, f"best-{step}", f"last-{step}")
+                self._clean_up("best", step, keep=1)
+            self._clean_up("last", step, keep=2)
+
+    def _clean_up(self, kind: str, step: int, keep: int) -> None:
+        """Removes all but the last few up to a step, and what kills have left half written."""
         kept = [other for other in _steps(self._folder, kind) if other <= step][-keep:]
         for path in self._folder.iterdir():
-            match = re.fullmatch(rf"{kind}-(\d+)(\.(index|data|temp).*|_temp)", path.name)
+            match = re.fullmatch(rf"{kind}-(\d+)(\.(index|data|temp|link).*|_temp)", path.name)
             if match and int(match[1]) not in kept:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _link(folder: pathlib.Path, old: str, new: str) -> None:
+    """Gives a checkpoint a second name, on disks without links a copy; what makes it one, the index, comes last."""
+    for path in [*folder.glob(f"{old}.data-*"), folder / f"{old}.index"]:
+        name = path.name.replace(old, new, 1)
+        temporary = folder / f"{new}.link"
+        temporary.unlink(missing_ok=True)
+        try:
+            os.link(path, temporary)
+        except OSError:
+            shutil.copy2(path, temporary)
+        temporary.replace(folder / name)
 
 
 def _steps(folder: pathlib.Path, kind: str) -> list[int]:
@@ -99,7 +144,16 @@ def _steps(folder: pathlib.Path, kind: str) -> list[int]:
     return sorted(int(match[1]) for match in matches if match)
 
 
-_DEFAULTS = {"data.json": {"task": "classification"}}  # of work folders from before there were others
+# What work folders from before there was more do not say.
+_DEFAULTS = {
+    "data.json": {"task": "classification"},
+    "training.json": {field.name: field.default for field in dataclasses.fields(TrainingConfig)},
+}
+# May change between two runs of one training: what is written and how often, and how it is computed.
+_NOT_IDENTITY = ("evaluation_split", "evaluate_every_epochs", "log_every_steps", "checkpoint_every_seconds", "max_corrupt_images") + (
+    "steps_per_call",
+    "jit_compile",
+)
 
 
 def task_kind(data_description: Mapping) -> str:
@@ -107,20 +161,24 @@ def task_kind(data_description: Mapping) -> str:
     return (_DEFAULTS["data.json"] | data_description)["task"]
 
 
-def describe(workdir: pathlib.Path, model: keras.Model, data_description: dict) -> None:
-    """Writes model.json and data.json, or checks that those there are of the same network and data.
+def describe(workdir: pathlib.Path, model: keras.Model, data_description: dict, config: TrainingConfig) -> None:
+    """Writes model.json, data.json and training.json, or checks that those there are of the same network, data and configuration.
 
     Raises:
       InputError: the folder belongs to another training; the first difference is named.
     """
-    model_description = json.loads(model.to_json())
-    for name, new in (("model.json", model_description), ("data.json", data_description)):
+    numbers = {name: value for name, value in dataclasses.asdict(config).items() if name not in _NOT_IDENTITY}
+    for name, new, what in (
+        ("model.json", json.loads(model.to_json()), "network or data"),
+        ("data.json", data_description, "network or data"),
+        ("training.json", numbers, "configuration"),
+    ):
         path = workdir / name
         new = json.loads(json.dumps(new))
         if path.exists():
-            difference = first_difference(_DEFAULTS.get(name, {}) | read_json(path), new)
+            difference = first_difference(_DEFAULTS.get(name, {}) | read_json(path), _DEFAULTS.get(name, {}) | new)
             if difference:
-                raise InputError(f"{workdir}: holds a training of another network or data: {name}, {difference}; use another work folder")
+                raise InputError(f"{workdir}: holds a training of another {what}: {name}, {difference}; use another work folder")
         else:
             temporary = path.with_suffix(".tmp")
             with writing(f"file {path}"):

@@ -52,7 +52,7 @@ class Classification:
 
     def evaluator(self, model: keras.Model, strategy: tf.distribute.Strategy) -> Evaluator:
         """Measures accuracy, top-5 accuracy and loss."""
-        return Evaluator(model, strategy)
+        return Evaluator(model, strategy, self._config.jit_compile)
 
     def score(self, evaluation: Evaluation) -> float:
         """The accuracy."""

@@ -12,6 +12,9 @@ class TrainingConfig:
     Attributes:
       epochs: passes over the training examples.
       batch_size: examples of one step, on all replicas together.
+      replica_batch_size: the most examples that a replica takes at a time; of a larger part of the batch it adds up the gradients. The
+        parts are even: the largest number up to this that divides the replica's. A step stays one for the optimizer, the averages and the
+        moving statistics of batch normalization, but the latter's batches are so small: as on so many more replicas. None for all at once.
       label_smoothing: share of the target spread over all classes.
       auxiliary_loss_weight: of the auxiliary head, where the network has one.
       weight_decay: factor of sum(kernel^2) / 2, slim's convention (Keras' L2 has no 1/2).
@@ -27,6 +30,9 @@ class TrainingConfig:
       checkpoint_every_seconds: besides the checkpoint at each evaluation.
       max_corrupt_images: so many training images that cannot be decoded are left out, named in the work folder; one more is an error.
         They are looked for in the first epoch, in which every image comes once. Evaluation leaves out nothing.
+      steps_per_call: so many steps run on the device without a word to Python, or fewer up to a row of metrics or an evaluation. SIGTERM
+        waits for them; results are the same.
+      jit_compile: whether XLA compiles the step and the evaluation; None for where there is a GPU.
       seed: of weights, order, augmentation and masks.
     """
 
@@ -44,6 +50,9 @@ class TrainingConfig:
     log_every_steps: int = 50
     checkpoint_every_seconds: float = 300.0
     max_corrupt_images: int = 0
+    replica_batch_size: int | None = None
+    steps_per_call: int = 1
+    jit_compile: bool | None = None
     seed: int = 0
 
     def __post_init__(self):
@@ -59,6 +68,13 @@ class TrainingConfig:
             ("log_every_steps", isinstance(self.log_every_steps, int) and self.log_every_steps >= 1, "an integer of 1 or more"),
             ("checkpoint_every_seconds", self.checkpoint_every_seconds >= 0, "0 or more"),
             ("max_corrupt_images", self.max_corrupt_images >= 0, "0 or more"),
+            (
+                "replica_batch_size",
+                self.replica_batch_size is None or (isinstance(self.replica_batch_size, int) and self.replica_batch_size >= 1),
+                "an integer of 1 or more, or None",
+            ),
+            ("steps_per_call", isinstance(self.steps_per_call, int) and self.steps_per_call >= 1, "an integer of 1 or more"),
+            ("jit_compile", self.jit_compile in (None, True, False), "True, False or None"),
             ("evaluate_every_epochs", self.evaluate_every_epochs > 0, "a positive number"),
         ]
         for name, is_valid, expected in checks:

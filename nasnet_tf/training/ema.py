@@ -19,7 +19,12 @@ class WeightAverage(tf.Module):
         super().__init__()
         self.decay = decay
         self._model = model
-        self.averages = {path: tf.Variable(weight, trainable=False) for path, weight in named_weights(model).items()}
+        # Of what each replica has for itself, the moving statistics of batch normalization, each keeps its own average too: the mean of
+        # the averages is the average of the means.
+        self.averages = {
+            path: tf.Variable(weight, trainable=False, synchronization=weight.synchronization, aggregation=weight.aggregation)
+            for path, weight in named_weights(model).items()
+        }
 
     def update(self, step: tf.Tensor) -> None:
         """step: int, the number of steps done before this one (slim passes its global step so)."""

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from nasnet_tf.data import ImageData
+from nasnet_tf.training.compilation import compiled
 from nasnet_tf.training.corruption import naming_bad_data
 from nasnet_tf.training.distribution import distribute
 from nasnet_tf.training.losses import classification_loss
@@ -37,7 +38,7 @@ def main_logits(outputs) -> tf.Tensor:
 
 
 class Evaluator:
-    """Evaluates one model as often as wanted, on all replicas of the strategy; traced once.
+    """Evaluates one model as often as wanted, on all replicas of the strategy; traced once. jit_compile: as in TrainingConfig.
 
     Attributes:
       confusion: after a call, int64 [num_classes, num_classes]: examples of each class (row) by the class they were taken for (column).
@@ -45,7 +46,7 @@ class Evaluator:
 
     images = {}  # none for TensorBoard
 
-    def __init__(self, model: keras.Model, strategy: tf.distribute.Strategy | None = None):
+    def __init__(self, model: keras.Model, strategy: tf.distribute.Strategy | None = None, jit_compile: bool | None = None):
         self._strategy = strategy or tf.distribute.get_strategy()
         self.confusion = None
 
@@ -57,9 +58,11 @@ class Evaluator:
             taken_for = tf.argmax(logits, 1, tf.int32)
             return totals, tf.math.confusion_matrix(labels, taken_for, logits.shape[-1], weights, tf.float32)
 
+        replica_sums = compiled(sums, jit_compile)
+
         @tf.function(autograph=False)
         def all_sums(batch):
-            per_replica = self._strategy.run(sums, args=batch)
+            per_replica = self._strategy.run(replica_sums, args=batch)
             return [self._strategy.reduce(tf.distribute.ReduceOp.SUM, values, axis=None) for values in per_replica]
 
         self._sums = all_sums

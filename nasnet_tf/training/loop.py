@@ -6,6 +6,7 @@ masks of drop path and dropout, the optimizer's state and the averages are those
 
 import contextlib
 import dataclasses
+import itertools
 import math
 import pathlib
 import time
@@ -16,20 +17,21 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from nasnet_tf.errors import InputError
 from nasnet_tf.layers.stochastic import DropPath, stochastic_layers
-from nasnet_tf.training import checkpoints, distribution
+from nasnet_tf.training import checkpoints, distribution, precision
+from nasnet_tf.training.agreement import Agreement
 from nasnet_tf.training.classification import Classification
 from nasnet_tf.training.config import TrainingConfig
 from nasnet_tf.training.corruption import CorruptImages, naming_bad_data
-from nasnet_tf.training.ema import WeightAverage
 from nasnet_tf.training.freezing import Freezing
 from nasnet_tf.training.interruption import Interruption, TrainingInterrupted
 from nasnet_tf.training.losses import weight_decay_loss
 from nasnet_tf.training.metrics_log import MetricsLog
 from nasnet_tf.training.progress import ProgressLine
 from nasnet_tf.training.schedules import Schedule
-from nasnet_tf.training.step import STOPS, make_train_step
+from nasnet_tf.training.state import TrainingState
+from nasnet_tf.training.step import TrainStep
+from nasnet_tf.training.synchronization import make_synchronize
 from nasnet_tf.training.task import Data, Task
 from nasnet_tf.training.timetable import Timetable
 from nasnet_tf.training.window import Window
@@ -68,25 +70,22 @@ def train_and_evaluate(
       The model with its last weights (averaged, if averages are kept), and its evaluation, if any, as the task's evaluator returns it.
 
     Raises:
-      InputError: another dtype policy than float32 or mixed_bfloat16, data that cannot be read, a work folder of another training, or
+      InputError: a dtype policy that does not train, data that cannot be read, a work folder of another training, or
         workers that do not see the same work folder.
       TrainingDiverged: the last checkpoint has the weights before it.
       WorkerLost: another worker's process is gone.
       TrainingInterrupted: SIGTERM came; the last checkpoint has everything up to the step that was under way.
     """
-    policy = keras.config.dtype_policy().name
-    if policy not in ("float32", "mixed_bfloat16"):
-        raise InputError(
-            f"Keras' dtype policy: expected 'float32' or 'mixed_bfloat16', for 16-bit floats need loss scaling; got {policy!r}"
-        )
+    precision.check()
     if config.evaluation_split is not None:
         data.num_examples(config.evaluation_split)  # a mistake in it comes up now, not after an epoch
     strategy = strategy or tf.distribute.get_strategy()
     keras.utils.set_random_seed(config.seed)
     with distribution.watching_workers(strategy):
         training = _Training(network, data, optimizer, learning_rate, config, workdir, strategy, task(data, config))
-        training.run(show_progress, goes_on)
-        return training.finish()
+        with contextlib.closing(training):
+            training.run(show_progress, goes_on)
+            return training.finish()
 
 
 class _Training:
@@ -95,17 +94,17 @@ class _Training:
     def __init__(self, network, data, optimizer, learning_rate, config, workdir, strategy, task):
         self._data, self._schedule, self._config, self._strategy, self._task = data, learning_rate, config, strategy, task
         self._times = Timetable(config, data.num_train_examples)
-        self._window = Window([*task.names, STOPS])
+        self._window = Window([*task.names, "requests"])
+        self._agreement = Agreement(strategy)
         self._is_chief = distribution.is_chief()
         self._saved = self._log = self._evaluation = None
         self._start = 0
         with strategy.scope():
             self._model = network(data.num_classes, data.image_size)
-            self._optimizer = optimizer()
-            self._optimizer.build(self._model.trainable_variables)
-            self._average = WeightAverage(self._model, config.ema_decay) if config.ema_decay is not None else None
+            self._state = TrainingState.fresh(self._model, optimizer(), config.ema_decay)
             if workdir is not None:
                 self._open(workdir)
+        self._synchronize = make_synchronize(self._state.local, strategy)
         self._evaluator = task.evaluator(self._model, strategy)
         self._corrupt_images = CorruptImages(data, config.max_corrupt_images, workdir, self._is_chief)
 
@@ -113,8 +112,9 @@ class _Training:
         """Describes the training in its work folder, or goes on from what is there."""
         if self._is_chief:
             workdir.mkdir(parents=True, exist_ok=True)
-            checkpoints.describe(workdir, self._model, {"task": self._task.kind, **self._data.description()})
-        self._saved = checkpoints.Checkpoints(workdir, self._model, self._optimizer, self._average, self._window.sums)
+            data_description = {"task": self._task.kind, **self._data.description()}
+            checkpoints.describe(workdir, self._model, data_description, self._config)
+        self._saved = checkpoints.Checkpoints(workdir, self._state, self._window.sums)
         self._start = self._saved.restore()
         self._window.sums = self._saved.window.numpy()
         distribution.check_same_start(self._strategy, self._start)
@@ -122,64 +122,84 @@ class _Training:
 
     def run(self, show_progress: bool, goes_on: Callable[[float, Any], bool] | None) -> None:
         """Takes the steps that are left, unless `goes_on` or SIGTERM ends them."""
-        start, times = self._start, self._times
-        self._line = ProgressLine("training", times.total, "steps", start, enabled=show_progress and self._is_chief)
-        freezing = Freezing(self._model, times.frozen)
-        with naming_bad_data(self._data, "train"), Interruption() as interruption, freezing:
+        done, times = self._start, self._times
+        self._line = ProgressLine("training", times.total, "steps", done, enabled=show_progress and self._is_chief)
+        with naming_bad_data(self._data, "train"), Interruption() as interruption, Freezing(self._model, times.frozen) as freezing:
             batches = self._batches()
             self._reported = self._measured = self._saved_at = time.monotonic()
-            for step in range(start, times.total):
-                if step in (start, times.frozen):
-                    freezing.set(step)
-                    train_step = make_train_step(self._model, self._task, self._optimizer, self._average, self._config, self._strategy)
-                batch = next(batches)
-                if step == start:
-                    self._log_samples(batch)
-                before = self._window.last
-                self._window.add(train_step(batch, self._rate(step), step / times.total, step, interruption.requested))
-                done = step + 1
-                self._between_steps(done, self._must_stop(interruption, before))
+            while done < times.total:
+                if done in (self._start, times.frozen):
+                    freezing.set(done)
+                    take_steps = TrainStep(self._state, self._task, self._config, self._strategy)
+                steps = range(done, times.end_of_call(done))
+                rates, progress = ([at(step) for step in steps] for at in (self._rate, times.progress))
+                request = self._agreement.request(interruption.requested, self._is_save_due())
+                results = take_steps(batches, done, rates, progress, request)
+                self._window.add(results, len(steps))
+                done = steps.stop
+                self._between_steps(done, *self._agreement.reach(interruption.requested, self._is_save_due(), results))
                 if times.is_evaluation(done) and goes_on and not goes_on(times.epoch(done), self._evaluation):
                     break
 
     def _batches(self) -> Iterator:
-        seed, batch_size, start = self._config.seed, self._config.batch_size, self._start
-        return iter(distribution.distribute(self._strategy, batch_size, lambda shard: self._data.train(batch_size, seed, start, shard)))
+        """From the first step to take; a few images of the first one go to TensorBoard, as they come out of augmentation."""
+        config, start = self._config, self._start
+
+        def make(shard):
+            return self._data.train(config.batch_size, config.seed, start, shard)
+
+        batches = iter(distribution.distribute(self._strategy, config.batch_size, make))
+        if not self._log or start == self._times.total:
+            return batches
+        if config.steps_per_call > 1:  # the device takes its batches itself
+            self._log_samples(next(iter(make((0, distribution.num_workers(self._strategy))))))
+            return batches
+        first = next(batches)
+        self._log_samples(tf.nest.map_structure(lambda values: self._strategy.experimental_local_results(values)[0], first))
+        return itertools.chain([first], batches)
+
+    def _log_samples(self, batch: Any) -> None:
+        for name, images in self._task.samples(batch).items():
+            self._log.write_images("train", name, images[:_SAMPLE_IMAGES], self._start)
 
     def _rate(self, step: int) -> float:
         return self._schedule(self._times.epoch(step), self._config.epochs, self._config.batch_size)
 
-    def _must_stop(self, interruption: Interruption, before: tf.Tensor | None) -> bool:
-        """Workers must stop at the same step: at the one after which all of them know that one was asked to."""
-        if distribution.num_workers(self._strategy) == 1:
-            return interruption.requested
-        return before is not None and self._window.named(before.numpy())[STOPS] > 0
+    def _is_save_due(self) -> bool:
+        is_old = time.monotonic() - self._saved_at > self._config.checkpoint_every_seconds
+        return self._saved is not None and is_old
 
-    def _between_steps(self, done: int, is_stop: bool) -> None:
+    def _between_steps(self, done: int, is_stop: bool, is_save_due: bool) -> None:
         """What falls due after so many steps: reading what they said of themselves, a row of metrics, evaluation, checkpoints, the end."""
         is_evaluation, is_log, is_end = self._times.is_evaluation(done), self._times.is_log(done), done == self._times.total
-        is_old = time.monotonic() - self._saved_at > self._config.checkpoint_every_seconds
-        is_save = self._saved is not None and (is_evaluation or is_stop or is_end or is_old)
+        is_save = self._saved is not None and (is_evaluation or is_stop or is_end or is_save_due)
         is_report = done == self._start + 1 or time.monotonic() - self._reported > _REPORT_SECONDS
         if not (is_log or is_save or is_stop or is_report):
             return
         self._report(done, is_log)
         if is_evaluation or is_save:
+            self._synchronize()
             self._check_weights(done)
         if is_evaluation:
             self._evaluate(done)
         if is_save and self._is_chief:
-            self._saved.save(done, self._window.sums)
+            self._saved.save(done, self._window.sums, self._task.score(self._evaluation) if is_evaluation else None)
         if is_evaluation or is_save:
             self._measured = self._saved_at = time.monotonic()
         if is_stop and not is_end:
-            distribution.wait_for_all(self._strategy)
+            self._wait_for_all()
             raise TrainingInterrupted(f"stopped as asked, at step {done} of {self._times.total}; repeat the command to go on")
+
+    def _wait_for_all(self) -> None:
+        """Until the last checkpoint is on the disk, and all workers are here: the chief's end would look like a loss to them."""
+        if self._saved:
+            self._saved.wait()
+        distribution.wait_for_all(self._strategy)
 
     def _report(self, done: int, is_log: bool) -> None:
         """Reads the numbers of the steps; renews the line of progress, and writes a row of metrics if one is due."""
         self._reported = time.monotonic()
-        num_new = self._window.num_unread
+        num_new = self._window.unread
         for step, values in enumerate(self._window.read(), start=done - num_new):
             if not math.isfinite(values["loss"]):
                 raise self._diverged(f"the loss is {values['loss']}", step)
@@ -207,13 +227,6 @@ class _Training:
             values["regularization"] = float(self._config.weight_decay * weight_decay_loss(self._model.trainable_variables))
         return values
 
-    def _log_samples(self, batch: Any) -> None:
-        """Training images, as they come out of augmentation, of this worker's first replica."""
-        if self._log:
-            mine = tf.nest.map_structure(lambda values: self._strategy.experimental_local_results(values)[0], batch)
-            for name, images in self._task.samples(mine).items():
-                self._log.write_images("train", name, images[:_SAMPLE_IMAGES], self._start)
-
     def _check_weights(self, done: int) -> None:
         """A step's loss is that before its update, which may have been the one too many."""
         if not all(np.isfinite(weight.numpy()).all() for weight in self._model.weights):
@@ -227,31 +240,35 @@ class _Training:
         return self._evaluator.on_split(self._data, self._config.evaluation_split, self._config.batch_size)
 
     def _measure_averages(self) -> Any:
-        with self._average.in_place() if self._average else contextlib.nullcontext():
+        with self._state.average.in_place() if self._state.average else contextlib.nullcontext():
             return self._measure()
 
     def _evaluate(self, done: int) -> None:
-        """Evaluates, writes down the result, and keeps a checkpoint if it is the best so far."""
+        """Evaluates, and writes down the result."""
         self._evaluation = self._measure_averages()
-        values = dataclasses.asdict(self._evaluation) | {"weights": "ema" if self._average else "raw"}
+        values = dataclasses.asdict(self._evaluation) | {"weights": "ema" if self._state.average else "raw"}
         images = dict(self._evaluator.images)
-        if self._average:
+        if self._state.average:
             raw = dataclasses.asdict(self._measure())
             values |= {f"raw_{name}": value for name, value in raw.items() if name != "examples"}
         if self._log:
             self._log.write("evaluation", done, self._times.epoch(done), split=self._config.evaluation_split, **values)
             for name, pictures in images.items():
                 self._log.write_images("evaluation", name, pictures, done)
-        if self._saved and self._is_chief:
-            self._saved.save_if_best(done, self._task.score(self._evaluation))
 
     def finish(self) -> tuple[keras.Model, Any]:
         """The trained model and its evaluation, which is made up for where no step was left to take."""
+        self._synchronize()
         if self._evaluation is None and self._config.evaluation_split is not None:
             self._evaluation = self._measure_averages()
-        distribution.wait_for_all(self._strategy)
+        self._wait_for_all()
+        if self._state.average:
+            self._state.average.copy_to(self._model)
+        return self._model, self._evaluation
+
+    def close(self) -> None:
+        """Also after an error: finishes what is being written."""
         if self._log:
             self._log.close()
-        if self._average:
-            self._average.copy_to(self._model)
-        return self._model, self._evaluation
+        if self._saved:
+            self._saved.close()

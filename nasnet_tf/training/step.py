@@ -1,74 +1,128 @@
-"""One training step on all replicas: losses, gradients, clipping, update, average."""
+"""Training steps on all replicas: gradients, clipping, update, average; one at a time or several in one call."""
 
-import keras
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 import tensorflow as tf
 
 from nasnet_tf.layers.stochastic import DropPath, stochastic_layers
+from nasnet_tf.training.compilation import compiled
+from nasnet_tf.training.config import TrainingConfig
+from nasnet_tf.training.gradients import make_gradients, same_shapes
 from nasnet_tf.training.losses import is_decayed
+from nasnet_tf.training.state import TrainingState
 from nasnet_tf.training.task import Task
 
-STOPS = "stops"  # what a step says besides the numbers of its task: how many replicas' workers were asked to stop
 
+class TrainStep:
+    """Takes training steps. Trains what is trainable when it is made; make another after a change.
 
-def make_train_step(model: keras.Model, task: Task, optimizer, average, config, strategy: tf.distribute.Strategy):
-    """Returns a function (batch, learning rate, progress in [0, 1), step, stop) -> the task's numbers and STOPS, float32 [names + 1].
-
-    The numbers are summed over all replicas of all workers. Trains what is trainable now; make another after a change.
+    Args:
+      state: in the scope of the strategy.
     """
-    num_replicas = strategy.num_replicas_in_sync
-    variables = model.trainable_variables
-    groups = _same_shapes(variables)
 
-    def replica_step(batch, step, stop):
-        with tf.GradientTape() as tape:
-            values = task.losses(model, batch)
-        gradients = [
-            # None for what a genotype leaves without influence, such as a cell whose output the next one does not read.
-            tf.zeros(variable.shape, variable.dtype) if gradient is None else gradient
-            for gradient, variable in zip(tape.gradient(values["loss"], variables), variables, strict=True)
-        ]
-        # Hundreds of variables have a few dozen shapes: those of one shape are handled in one op, or tracing would take minutes for what
-        # a short training does in seconds.
-        stacks = [tf.stack([gradients[index] for index in group]) for group in groups]
-        if num_replicas > 1:
-            stacks = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, stacks)
+    def __init__(self, state: TrainingState, task: Task, config: TrainingConfig, strategy: tf.distribute.Strategy):
+        self._state, self._config, self._strategy = state, config, strategy
+        self._replicas = strategy.num_replicas_in_sync
+        self._variables = state.model.trainable_variables
+        self._groups = same_shapes(self._variables)
+        self._drop_paths = [layer for layer in stochastic_layers(state.model) if isinstance(layer, DropPath)]
+        state.optimizer._all_reduce_sum_gradients = list  # Keras would sum over the replicas what is summed already
+        self._gradients = make_gradients(state, task, self._groups, config, self._replicas)
+        if self._replicas == 1 and state.loss_scale is None:
+            self._replica_step = compiled(self._replica_step, config.jit_compile)
+        else:  # what replicas say to each other, and whether the update is taken at all, stays outside
+            self._gradients = compiled(self._gradients, config.jit_compile)
+        self.one = tf.function(self._step, autograph=False)
+        self.several = tf.function(self._steps, autograph=False)
+
+    def __call__(self, batches: Iterator, first: int, rates: Sequence[float], progress: Sequence[float], request: float) -> tf.Tensor:
+        """Takes as many steps as there are rates, up to TrainingConfig.steps_per_call.
+
+        Args:
+          batches: takes the next ones of it.
+          first: how many steps were done before.
+          rates: the learning rate of each step.
+          progress: of the training, for each step, in [0, 1).
+          request: a number of this worker.
+
+        Returns:
+          The task's numbers and the request, summed over all replicas of all workers, float32 [steps, names + 1].
+        """
+        # Numpy scalars: a Python number would be a new trace of the step each time.
+        first, request = np.int64(first), np.float32(request)
+        if self._config.steps_per_call == 1:
+            return self.one(next(batches), np.float32(rates[0]), np.float32(progress[0]), first, request)[None]
+        of_steps = np.zeros([2, self._config.steps_per_call], np.float32)
+        of_steps[:, : len(rates)] = rates, progress
+        return self.several(batches, *of_steps, np.int32(len(rates)), first, request)
+
+    def _steps(self, batches, rates, progress, count, first, request):
+        def take(number, results):
+            step = first + tf.cast(number, tf.int64)
+            return number + 1, results.write(number, self._step(next(batches), rates[number], progress[number], step, request))
+
+        results = tf.TensorArray(tf.float32, count, element_shape=[None])
+        return tf.while_loop(lambda number, _: number < count, take, (0, results), parallel_iterations=1)[1].stack()
+
+    def _step(self, batch, rate, progress, step, request):
+        self._state.optimizer.learning_rate.assign(rate)
+        for layer in self._drop_paths:
+            layer.progress.assign(progress if self._config.schedule_drop_path else 1.0)
+        if self._state.loss_scale is None:
+            numbers = self._strategy.run(self._replica_step, args=(batch, step, request))
+        else:
+            numbers = self._scaled_step(batch, step, request)
+        return self._strategy.reduce(tf.distribute.ReduceOp.SUM, numbers, axis=None)
+
+    def _replica_step(self, batch, step, request):
+        numbers, stacks = self._gradients(batch, None)
+        self._update(self._sum_over_replicas(stacks), step)
+        return tf.concat([numbers, [request]], 0)
+
+    def _scaled_step(self, batch, step, request):
+        """Leaves the update out where a gradient overflowed: a decision for all replicas, taken outside of them."""
+        loss_scale = self._state.loss_scale
+
+        def replica_gradients(batch, request):
+            scale = tf.convert_to_tensor(loss_scale.scale)
+            numbers, stacks = self._gradients(batch, scale)
+            stacks = [stack / scale for stack in self._sum_over_replicas(stacks)]
+            is_finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(stack)) for stack in stacks])
+            return tf.concat([numbers, [request]], 0), stacks, is_finite
+
+        def update():
+            self._strategy.run(self._update, args=(stacks, step))
+            return True
+
+        numbers, stacks, is_finite = self._strategy.run(replica_gradients, args=(batch, request))
+        is_finite = self._strategy.experimental_local_results(is_finite)[0]  # the same on all
+        tf.cond(is_finite, update, lambda: False)
+        loss_scale.update(is_finite)
+        return numbers
+
+    def _update(self, stacks, step):
+        """Changes weights and averages by the gradients of all replicas together."""
+        config, variables = self._config, self._variables
         if config.weight_decay:
             # The gradient of weight_decay * sum(kernel^2) / 2, once and not once per replica.
-            for number, group in enumerate(groups):
+            for number, group in enumerate(self._groups):
                 if is_decayed(variables[group[0]]):
                     stacks[number] += config.weight_decay * tf.stack([variables[index].value for index in group])
         if config.gradient_clip_norm is not None:
             stacks, _ = tf.clip_by_global_norm(stacks, config.gradient_clip_norm)
-        if num_replicas > 1:
-            # Keras sums over the replicas once more.
-            stacks = [stack / num_replicas for stack in stacks]
-        for stack, group in zip(stacks, groups, strict=True):
-            for index, gradient in zip(group, tf.unstack(stack), strict=True):
-                gradients[index] = gradient
-        optimizer.apply_gradients(zip(gradients, variables, strict=True))
-        if average:
-            average.update(step)
-        return tf.stack([*(values[name] for name in task.names), stop])
+        gradients = {}
+        for stack, group in zip(stacks, self._groups, strict=True):
+            gradients |= zip(group, tf.unstack(stack), strict=True)
+        self._state.optimizer.apply_gradients([(gradients[index], variable) for index, variable in enumerate(variables)])
+        if self._state.average:
+            self._state.average.update(step)
 
-    @tf.function(autograph=False)
-    def train_step(batch, rate, progress, step, stop):
-        optimizer.learning_rate.assign(rate)
-        for layer in stochastic_layers(model):
-            if isinstance(layer, DropPath):
-                layer.progress.assign(progress if config.schedule_drop_path else 1.0)
-        return strategy.reduce(tf.distribute.ReduceOp.SUM, strategy.run(replica_step, args=(batch, step, stop)), axis=None)
-
-    def call(batch, rate: float, progress: float, step: int, stop: bool) -> tf.Tensor:
-        # Numpy scalars: a Python number would be a new trace of the step each time.
-        return train_step(batch, np.float32(rate), np.float32(progress), np.int64(step), np.float32(stop))
-
-    return call
-
-
-def _same_shapes(variables: list[keras.Variable]) -> list[list[int]]:
-    """The variables' numbers, those of one shape and dtype together."""
-    groups = {}
-    for index, variable in enumerate(variables):
-        groups.setdefault((tuple(variable.shape), variable.dtype), []).append(index)
-    return list(groups.values())
+    def _sum_over_replicas(self, stacks: list[tf.Tensor]) -> list[tf.Tensor]:
+        """They travel as one tensor, however many there are."""
+        if self._replicas == 1:
+            return stacks
+        flat = tf.concat([tf.reshape(stack, [-1]) for stack in stacks], 0)
+        flat = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, flat)
+        parts = tf.split(flat, [stack.shape.num_elements() for stack in stacks])
+        return [tf.reshape(part, stack.shape) for part, stack in zip(parts, stacks, strict=True)]

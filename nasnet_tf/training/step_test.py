@@ -8,7 +8,8 @@ from nasnet_tf.training.classification import Classification
 from nasnet_tf.training.config import TrainingConfig
 from nasnet_tf.training.losses import classification_loss
 from nasnet_tf.training.optimizers import Momentum
-from nasnet_tf.training.step import make_train_step
+from nasnet_tf.training.state import TrainingState
+from nasnet_tf.training.step import TrainStep
 
 DECAY, CLIP, RATE = 0.1, 0.5, 0.2
 
@@ -32,11 +33,10 @@ def test_decay_and_clipping_are_those_of_single_variables():
     assert norm > CLIP
     expected = [v.numpy() - RATE * g.numpy() * CLIP / norm for g, v in zip(gradients, variables, strict=True)]
 
-    optimizer = Momentum(0.9)
-    optimizer.build(variables)
     config = TrainingConfig(epochs=1, batch_size=8, weight_decay=DECAY, gradient_clip_norm=CLIP)
-    step = make_train_step(model, Classification(None, config), optimizer, None, config, tf.distribute.get_strategy())
-    result = step((images, labels), RATE, 0.0, 0, False).numpy()
+    state = TrainingState.fresh(model, Momentum(0.9), ema_decay=None)
+    step = TrainStep(state, Classification(None, config), config, tf.distribute.get_strategy())
+    result = step(iter([(images, labels)]), 0, [RATE], [0.0], 0.0).numpy()[0]
     np.testing.assert_allclose(result[0], loss, rtol=1e-6)
     for variable, value in zip(variables, expected, strict=True):
         np.testing.assert_allclose(variable.numpy(), value, rtol=1e-5, atol=1e-7)

@@ -21,6 +21,19 @@ class Timetable:
         """How many epochs so many steps are."""
         return step / self.steps_per_epoch
 
+    def progress(self, step: int) -> float:
+        """How far so many steps are, in [0, 1]."""
+        return step / self.total
+
+    def end_of_call(self, done: int) -> int:
+        """Up to which step a call after so many steps may go on by itself: to the next one after which something is due."""
+        ends = [self.total, done + self._config.steps_per_call, _next_multiple(done, self._config.log_every_steps)]
+        if self._config.evaluation_split is not None:
+            ends.append(_next_multiple(done, self._evaluate_every))
+        if done < self.frozen:
+            ends.append(self.frozen)
+        return min(ends)
+
     def is_evaluation(self, done: int) -> bool:
         """Whether the model is evaluated after so many steps."""
         return self._config.evaluation_split is not None and (done % self._evaluate_every == 0 or done == self.total)
@@ -28,3 +41,7 @@ class Timetable:
     def is_log(self, done: int) -> bool:
         """Whether a row of metrics is written: by steps, not by the clock, so that a resumed training writes the same ones."""
         return done % self._config.log_every_steps == 0 or self.is_evaluation(done) or done == self.total
+
+
+def _next_multiple(number: int, of: int) -> int:
+    return (number // of + 1) * of

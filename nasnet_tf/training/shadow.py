@@ -1,0 +1,48 @@
+"""A copy of everything that a checkpoint holds, to be written while training goes on."""
+
+from collections.abc import Iterator
+
+import keras
+import tensorflow as tf
+
+
+class Shadow:
+    """The variables of a tf.train.Checkpoint, once more, in the host's memory and under the same names.
+
+    TensorFlow's own asynchronous checkpoints cannot copy Keras' variables a second time.
+
+    Attributes:
+      checkpoint: what is to be written in the place of the original.
+    """
+
+    def __init__(self, original: tf.train.Checkpoint):
+        self._pairs: list[tuple[tf.Variable, tf.Variable]] = []
+        self._copies: dict[int, tf.Variable] = {}
+        with tf.device("CPU:0"):
+            children = {name: self._copy_of(child) for name, child in _children(original) if name != "save_counter"}
+        self.checkpoint = tf.train.Checkpoint(**children)
+
+    def update(self) -> None:
+        """Takes the values of now. Buffers are shared until training writes the originals, which TensorFlow then moves elsewhere."""
+        with tf.device("CPU:0"):
+            for original, copy in self._pairs:
+                copy.assign(original)
+
+    def _copy_of(self, original):
+        if id(original) in self._copies:
+            return self._copies[id(original)]
+        variable = original.value if isinstance(original, keras.Variable) else original
+        if isinstance(variable, tf.Variable):
+            copy = tf.Variable(variable.numpy(), trainable=False)
+            self._pairs.append((variable, copy))
+        else:
+            copy = tf.__internal__.tracking.AutoTrackable()
+        self._copies[id(original)] = copy
+        if not isinstance(copy, tf.Variable):
+            for name, child in _children(original):
+                copy._track_trackable(self._copy_of(child), name)
+        return copy
+
+
+def _children(trackable) -> Iterator[tuple[str, object]]:
+    return iter(trackable._trackable_children().items())
