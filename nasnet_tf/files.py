@@ -6,6 +6,7 @@ import pathlib
 
 from nasnet_tf.errors import InputError
 
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp")
 _MOST_EXPANSION = 20  # of an archive of weights, which hardly compress; optimizer slots that are still 0 do
 _ALWAYS_ALLOWED = 64 * 2**20  # bytes
 
@@ -13,6 +14,20 @@ _ALWAYS_ALLOWED = 64 * 2**20  # bytes
 def user_path(path: str | os.PathLike) -> pathlib.Path:
     """A path with "~" written out; unlike pathlib's own, no error where no such user is known."""
     return pathlib.Path(os.path.expanduser(path))
+
+
+def image_files(folder: pathlib.Path) -> list[pathlib.Path]:
+    """The images in a folder and below, in the order of their paths: by their endings, whatever begins with a dot left out."""
+    return [path for path in files_below(folder) if path.suffix.lower() in IMAGE_SUFFIXES]
+
+
+def files_below(folder: pathlib.Path) -> list[pathlib.Path]:
+    """All files in a folder and below, in the order of their paths, whatever begins with a dot left out."""
+    found = []
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [pathlib.Path(place, name) for name in names if not name.startswith(".")]
+    return sorted(found)
 
 
 def replace_file(path: pathlib.Path, content: str | bytes) -> None:

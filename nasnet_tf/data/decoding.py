@@ -6,6 +6,8 @@ All of it is TensorFlow graph, so that exported networks carry the limit too.
 import numpy as np
 import tensorflow as tf
 
+from nasnet_tf.data.orientation import displayed, exif_orientation
+
 MAX_PIXELS = 2**26  # 201 MB of uint8 RGB; the largest image of ImageNet has 61 million
 _HEADER_BYTES = 32
 # Where a PNG, a BMP and the three kinds of WebP have their size. Of magic, width and height: place and bytes; then the byte order, how many
@@ -35,15 +37,30 @@ _FIELD_WEIGHTS = _field_weights()
 
 
 def decode_image(encoded: tf.Tensor) -> tf.Tensor:
-    """string [], a JPEG, PNG, GIF (its first frame), BMP or WebP in colour or grey -> uint8 [height, width, 3].
+    """string [], a JPEG, PNG, GIF (its first frame), BMP or WebP in colour or grey -> uint8 [height, width, 3], upright.
 
     Raises:
-      tf.errors.InvalidArgumentError: not such a file, a damaged one, or one of more than MAX_PIXELS pixels (of a GIF, in all frames).
+      tf.errors.InvalidArgumentError: not such a file, a damaged one, one of more than MAX_PIXELS pixels (of a GIF, in all frames), or an
+        animated WebP.
     """
+    encoded = tf.convert_to_tensor(encoded)
     with tf.control_dependencies([check_size(encoded)]):
-        image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
+        # TensorFlow 2.21 refuses a WebP with an alpha channel if asked for three channels.
+        image = tf.cond(
+            tf.strings.substr(encoded, 0, 4) == "RIFF",
+            lambda: _decode_webp(encoded),
+            lambda: displayed(tf.io.decode_image(encoded, channels=3, expand_animations=False), exif_orientation(encoded)),
+        )
     image.set_shape([None, None, 3])
     return image
+
+
+def _decode_webp(encoded: tf.Tensor) -> tf.Tensor:
+    """The decoder of TensorFlow 2.21 writes beyond its memory if the file is animated: a flag of the extended format."""
+    header = tf.cast(tf.io.decode_raw(tf.strings.substr(encoded, 0, 21) + "\0" * 21, tf.uint8), tf.int32)
+    is_animated = tf.reduce_all(header[12:16] == list(b"VP8X")) & (header[20] & 2 != 0)
+    with tf.control_dependencies([tf.debugging.Assert(~is_animated, ["an animated WebP; expected a still image"])]):
+        return tf.io.decode_webp(encoded)[0, ..., :3]
 
 
 def check_size(encoded: tf.Tensor) -> tf.Operation | None:

@@ -7,6 +7,7 @@ import pathlib
 import tensorflow as tf
 
 from nasnet_tf.data.decoding import check_size, decode_image
+from nasnet_tf.data.orientation import displayed, displayed_shape, exif_orientation, stored_box
 from nasnet_tf.errors import InputError
 
 _MIN_OBJECT_COVERED = 0.1  # slim; the object is the whole image
@@ -56,7 +57,7 @@ class ImageNetPreprocessing:
         """Prepares a training image, augmented as the seed says.
 
         Args:
-          encoded: string [], a JPEG, PNG, GIF (its first frame) or BMP, in colour or grey, whatever its file is called.
+          encoded: string [], a JPEG, PNG, GIF (its first frame), BMP or WebP, in colour or grey, whatever its file is called.
           seed: int64 [2]; equal seeds give equal images.
 
         Returns:
@@ -96,8 +97,11 @@ class ImageNetPreprocessing:
 
         def part_of_jpeg():
             with tf.control_dependencies([check_size(encoded)]):
-                begin, size = random_box(tf.io.extract_jpeg_shape(encoded))
-            return tf.io.decode_and_crop_jpeg(encoded, tf.concat([begin, size], axis=0), channels=3)
+                orientation = exif_orientation(encoded)
+            shape = displayed_shape(tf.io.extract_jpeg_shape(encoded), orientation)
+            begin, size = random_box(shape)
+            part = tf.io.decode_and_crop_jpeg(encoded, stored_box(begin, size, shape, orientation), channels=3)
+            return displayed(part, orientation)
 
         def part_of_other():
             image = decode_image(encoded)

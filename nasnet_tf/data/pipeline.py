@@ -7,12 +7,14 @@ the same bits. Epoch e is shuffled by (seed, e); example n of the stream, counte
 import dataclasses
 import functools
 import os
+import sys
 from collections.abc import Mapping
 
 import tensorflow as tf
 
 from nasnet_tf.data.preprocessing import Preprocessing, preprocessing_from_config
 from nasnet_tf.data.sources import Source, open_source
+from nasnet_tf.data.splits import Splits, check_hold_out
 from nasnet_tf.errors import InputError, reason
 
 # AutoGraph would rewrite the functions given to tf.data; they need none of it, and it took 9/10 of the time to the first batch.
@@ -22,6 +24,7 @@ _as_written = tf.autograph.experimental.do_not_convert
 _WORKERS = max(2, os.cpu_count() or 1)  # images prepared at a time
 _BATCHES_AT_A_TIME = 2  # so that one's last images do not keep the workers of the next waiting
 _PREFETCHED_BATCHES = 4
+_told: set[str] = set()  # summaries of folders, each once in a process
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,10 +36,11 @@ class ImageData:
       preprocessing: what images go through.
       data_dir: where TFDS data sets are prepared; `digits` and folders do not use it.
       train_split: what is trained on, e.g. "train" or "train[:45000]".
-      validation_split: what the search and early stopping look at. None: the last `validation_examples` of `train_split`, which are then
-        not trained on.
-      validation_examples: size of that hold-out; 0 for none.
-      test_split: what is reported ("validation" for imagenet2012, whose test labels are secret).
+      validation_split: what the search and early stopping look at. None: of a folder its split `validation`; where there is none, and of
+        other sets, the last `validation_examples` of `train_split`, which are then not trained on.
+      validation_examples: size of that hold-out, or its share of `train_split` such as "10%"; 0 for none.
+      test_split: what is reported ("validation" for imagenet2012, whose test labels are secret). Of a folder that has a split `test` it is
+        never the one that validates.
       shuffle_buffer: how many encoded images are shuffled at a time; all of a smaller data set.
       cache: keep the encoded training images in memory after their first reading. CIFAR takes 0.1 GB, ImageNet 140 GB.
     """
@@ -46,19 +50,14 @@ class ImageData:
     data_dir: str | None = None
     train_split: str = "train"
     validation_split: str | None = None
-    validation_examples: int = 0
+    validation_examples: int | str = 0
     test_split: str = "test"
     shuffle_buffer: int = 50_000
     cache: bool = True
 
     def __post_init__(self):
-        _check_integer("ImageData.validation_examples", self.validation_examples, least=0)
+        check_hold_out(self.validation_split, self.validation_examples)
         _check_integer("ImageData.shuffle_buffer", self.shuffle_buffer, least=1)
-        if self.validation_split is not None and self.validation_examples:
-            raise InputError(
-                f"ImageData: expected validation_split or validation_examples, not both; "
-                f"got {self.validation_split!r} and {self.validation_examples}"
-            )
 
     def __getstate__(self) -> dict:
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # without what was opened
@@ -66,6 +65,18 @@ class ImageData:
     @functools.cached_property
     def _source(self) -> Source:
         return open_source(self.source, self.data_dir)
+
+    @functools.cached_property
+    def _splits(self) -> Splits:
+        splits = Splits(self._source, self.train_split, self.validation_split, self.validation_examples, self.test_split)
+        if self._source.is_folder and (summary := splits.summary()) not in _told:
+            _told.add(summary)
+            print(summary, file=sys.stderr, flush=True)
+        return splits
+
+    def share_examples(self, split: str, other: str) -> bool:
+        """Whether two of "train", "validation" and "test" have examples in common."""
+        return self._splits.share_examples(split, other)
 
     @functools.cached_property
     def _train_examples(self) -> tf.data.Dataset:
@@ -237,33 +248,7 @@ class ImageData:
 
     def _slice(self, split: str) -> str:
         """The split of the source, or the slice of one, that "train", "validation" or "test" means here."""
-        if split == "test":
-            return self.test_split
-        if split not in ("train", "validation"):
-            raise InputError(f"unknown split {split!r}; expected 'train', 'validation' or 'test'")
-        name, start, stop = self._source.bounds(self.train_split)
-        if self.validation_split is not None:
-            validation = self._source.bounds(self.validation_split)
-            if validation[0] == name and validation[1] < stop and start < validation[2]:
-                raise InputError(
-                    f"ImageData: validation_split {self.validation_split!r} shares examples with train_split {self.train_split!r}; "
-                    "expected slices that do not overlap"
-                )
-            return self.train_split if split == "train" else self.validation_split
-        border = stop - self.validation_examples
-        if border <= start:
-            raise InputError(
-                f"ImageData.validation_examples: expected fewer than the {stop - start} examples of {self.train_split!r}, "
-                f"got {self.validation_examples}"
-            )
-        if split == "train":
-            return f"{name}[{start}:{border}]"
-        if border == stop:
-            raise InputError(
-                "there is no validation split: bind ImageData.validation_split to a split of the data set, "
-                "or ImageData.validation_examples to the number of training examples to hold out"
-            )
-        return f"{name}[{border}:{stop}]"
+        return self._splits.find(split)
 
 
 def _rows(batch_size: int, shard: tuple[int, int]) -> tuple[int, int]:

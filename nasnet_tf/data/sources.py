@@ -1,7 +1,10 @@
 """From the name of a data set to its examples: images as encoded files, never decoded here.
 
-Three kinds of names: `digits`, the prepared set that ships with the package; `folder:PATH`, images as PATH/<split>/<label>/*.jpg; and any
-image classification set of TensorFlow Datasets (TFDS), which is downloaded and prepared where that is possible.
+Three kinds of names: `digits`, the prepared set that ships with the package; `folder:PATH`, images as PATH/<split>/<label>/*.jpg, or deeper
+in there; and any image classification set of TensorFlow Datasets (TFDS), which is downloaded and prepared where that is possible.
+
+Of a folder, `train` is trained on; `validation` chooses among checkpoints and architectures, or where there is none, examples held out of
+`train`; `test`, if it is there, is looked at by evaluation only.
 """
 
 import dataclasses
@@ -19,9 +22,11 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from nasnet_tf.errors import InputError
+from nasnet_tf.files import IMAGE_SUFFIXES, files_below, image_files, user_path
 
 FOLDER_PREFIX = "folder:"
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp")
+_LAYOUT = "<split>/<label>/*.jpg, with a split `train` and, if you like, `validation` and `test`"
+_SPELLINGS = {"val": "validation", "valid": "validation"}  # folders that others call so
 _DIGITS = pathlib.Path(__file__).parent / "digits"
 _POSITION = r"-?(?:\d+|(?:100|\d{1,2})%)"
 _SPLIT = re.compile(rf"(?P<name>[^\[\]]+)(\[(?P<start>{_POSITION})?:(?P<stop>{_POSITION})?\])?")
@@ -36,6 +41,8 @@ class Source:
       name: the name it was opened by.
       class_names: the name of each label, in the order of the labels 0..len - 1.
       splits: number of examples of each split.
+      is_folder: whether it is a folder of images, whose splits have the meaning above; those of other sets are as they may be.
+      left_out: files of a folder that are no images.
       read: (split name, first, one past the last) -> the examples in between, always in the same order.
     """
 
@@ -43,6 +50,8 @@ class Source:
     class_names: tuple[str, ...]
     splits: Mapping[str, int]
     read: Callable[[str, int, int], tf.data.Dataset] = dataclasses.field(repr=False)
+    is_folder: bool = False
+    left_out: tuple[str, ...] = ()
 
     def bounds(self, split: str) -> tuple[str, int, int]:
         """(name, first example, one past the last) of a split or a slice of one: `train`, `train[:45000]`, `train[-500:]`, `train[:90%]`.
@@ -57,6 +66,8 @@ class Source:
                 "expected a name or a slice of one such as 'train[:45000]' or 'train[:90%]'"
             )
         name = match["name"]
+        if self.is_folder and name not in self.splits and _SPELLINGS.get(name) in self.splits:
+            name = _SPELLINGS[name]
         if name not in self.splits:
             raise InputError(f"data set {self.name!r} has no split {name!r}; it has {', '.join(self.splits)}")
         size = self.splits[name]
@@ -103,7 +114,7 @@ def open_source(name: str, data_dir: str | None = None) -> Source:
     if name == "digits":
         return _tfds_source(name, tfds.builder_from_directory(_DIGITS))
     if name.startswith(FOLDER_PREFIX):
-        return _folder_source(name, pathlib.Path(name.removeprefix(FOLDER_PREFIX)).expanduser())
+        return _folder_source(name, user_path(name.removeprefix(FOLDER_PREFIX)))
     return _tfds_source(name, _prepared_builder(name, data_dir))
 
 
@@ -209,23 +220,27 @@ def _one_line(error: Exception) -> str:
 
 
 def _folder_source(name: str, root: pathlib.Path) -> Source:
+    expected = f"expected images as {root}/{_LAYOUT}"
     if not root.is_dir():
-        raise InputError(f"data set {name!r}: no folder {root}; expected images as {root}/<split>/<label>/*.jpg")
-    splits = {split.name: {label.name: _image_files(label) for label in _folders(split)} for split in _folders(root)}
+        raise InputError(f"data set {name!r}: no folder {root}; {expected}")
+    splits = {split.name: {label.name: image_files(label) for label in _folders(split)} for split in _folders(root)}
     if not splits:
-        raise InputError(f"data set {name!r}: {root} has no folders of splits; expected images as {root}/<split>/<label>/*.jpg")
+        raise InputError(f"data set {name!r}: {root} has no folders of splits; {expected}")
+    for spelling, meant in _SPELLINGS.items():
+        if spelling in splits and meant not in splits:
+            splits[meant] = splits.pop(spelling)
     class_names = sorted(set().union(*splits.values()))
     for split, labels in splits.items():
         if not labels:
-            raise InputError(
-                f"data set {name!r}: {root / split} has no folders of classes; expected images as {root}/<split>/<label>/*.jpg"
-            )
+            raise InputError(f"data set {name!r}: {root / split} has no folders of classes; {expected}")
         missing = [label for label in class_names if label not in labels]
         if missing:
             raise InputError(f"data set {name!r}: split {split!r} lacks the classes {', '.join(missing)} that other splits have")
         for label, files in labels.items():
             if not files:
                 raise InputError(f"data set {name!r}: {root / split / label} has no images; expected files {', '.join(IMAGE_SUFFIXES)}")
+    read_files = {path for labels in splits.values() for files in labels.values() for path in files}
+    left_out = tuple(str(path.relative_to(root)) for path in files_below(root) if path not in read_files)
     examples = {split: _shuffled(split, labels, class_names) for split, labels in splits.items()}
 
     def read(split: str, start: int, stop: int) -> tf.data.Dataset:
@@ -238,7 +253,7 @@ def _folder_source(name: str, root: pathlib.Path) -> Source:
         files = tf.data.Dataset.from_tensor_slices((list(paths), tf.constant(labels, tf.int64)))
         return files.map(load, num_parallel_calls=8, deterministic=True)
 
-    return Source(name, tuple(class_names), {split: len(rows) for split, rows in examples.items()}, read)
+    return Source(name, tuple(class_names), {split: len(rows) for split, rows in examples.items()}, read, is_folder=True, left_out=left_out)
 
 
 def _shuffled(split: str, labels: Mapping[str, list[pathlib.Path]], class_names: list[str]) -> list[tuple[str, int]]:
@@ -250,7 +265,3 @@ def _shuffled(split: str, labels: Mapping[str, list[pathlib.Path]], class_names:
 
 def _folders(parent: pathlib.Path) -> list[pathlib.Path]:
     return sorted(child for child in parent.iterdir() if child.is_dir() and not child.name.startswith("."))
-
-
-def _image_files(folder: pathlib.Path) -> list[pathlib.Path]:
-    return sorted(file for file in folder.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith("."))

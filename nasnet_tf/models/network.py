@@ -9,7 +9,7 @@ import os
 
 import keras
 
-from nasnet_tf.checks import check_classes, check_image_size, expect
+from nasnet_tf.arguments import check_classes, check_image_size, expect
 from nasnet_tf.errors import InputError
 from nasnet_tf.genotype import Genotype, load_genotype, validate
 from nasnet_tf.layers.normalization import LayerStyle

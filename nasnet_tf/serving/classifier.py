@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from nasnet_tf.checks import expect, is_integer
+from nasnet_tf.arguments import expect, is_integer
 from nasnet_tf.data import imagenet_classes
 from nasnet_tf.errors import InputError
 from nasnet_tf.files import user_path

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 import keras
 
-from nasnet_tf.checks import check_classes, check_image_size, expect, is_rate
+from nasnet_tf.arguments import check_classes, check_image_size, expect, is_rate
 from nasnet_tf.errors import InputError
 from nasnet_tf.files import user_path
 from nasnet_tf.genotype import Genotype

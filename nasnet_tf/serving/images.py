@@ -5,7 +5,7 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from nasnet_tf.checks import expect, is_integer
+from nasnet_tf.arguments import expect, is_integer
 from nasnet_tf.data import Preprocessing, imagenet_classes, preprocessing_from_config
 from nasnet_tf.errors import InputError
 from nasnet_tf.files import user_path

@@ -5,7 +5,7 @@ import difflib
 import os
 import re
 
-from nasnet_tf.checks import expect
+from nasnet_tf.arguments import expect
 from nasnet_tf.errors import InputError
 from nasnet_tf.genotype import Genotype, genotype_hash, load_genotype
 from nasnet_tf.models.network import NetworkConfig, first_stack_filters

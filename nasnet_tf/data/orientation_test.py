@@ -1,0 +1,117 @@
+"""Pictures by cameras that were held in all ways, against Pillow."""
+
+import io
+import struct
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image, ImageOps
+
+from nasnet_tf.data.cifar import CifarPreprocessing
+from nasnet_tf.data.decoding import decode_image
+from nasnet_tf.data.imagenet import ImageNetPreprocessing
+from nasnet_tf.data.orientation import displayed_shape, exif_orientation, stored_box
+
+# Smooth and different at every side, for JPEG to keep it.
+PIXELS = np.stack([*np.meshgrid(np.linspace(0, 250, 48), np.linspace(0, 250, 32)), np.full([32, 48], 128)], -1).astype(np.uint8)
+
+
+def jpeg(orientation=None, before=b"", exif=None):
+    """A JPEG with that tag; other segments before it."""
+    file = io.BytesIO()
+    Image.fromarray(PIXELS).save(file, "jpeg", quality=95, subsampling=0)
+    content = file.getvalue()
+    if exif is None and orientation is not None:
+        tags = Image.Exif()
+        tags[0x10F] = "a camera"
+        tags[0x112] = orientation
+        exif = tags.tobytes()
+    segment = b"" if exif is None else b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif
+    return content[:2] + before + segment + content[2:]
+
+
+def seen(content):
+    return np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(content))).convert("RGB"))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation(orientation):
+    comment = b"\xff\xe0\x00\x04ab\xff\xfe\x00\x05abc"
+    content = jpeg(orientation, before=comment)
+    assert int(exif_orientation(content)) == orientation
+    image = decode_image(content).numpy()
+    assert image.shape == ((48, 32, 3) if orientation >= 5 else (32, 48, 3))
+    assert np.abs(image.astype(int) - seen(content)).max() <= 8
+    # Training decodes a part only: the same part of a picture that was turned before it was encoded.
+    file = io.BytesIO()
+    Image.fromarray(seen(content)).save(file, "png")
+    preprocessing = ImageNetPreprocessing(image_size=16, distort_color=False)
+    for seed in range(3):
+        turned, upright = (preprocessing.train(each, tf.constant([7, seed], tf.int64)) for each in (content, file.getvalue()))
+        assert np.abs(turned - upright).max() < 0.1
+    for preparation in (preprocessing, CifarPreprocessing(image_size=16)):
+        np.testing.assert_allclose(preparation.evaluate(content), preparation.evaluate(file.getvalue()), atol=0.1)
+
+
+def test_boxes_come_from_their_places():
+    whole = np.arange(6 * 4).reshape(6, 4)
+    for orientation in range(1, 9):
+        stored = whole if orientation < 5 else whole.T
+        exif_turns = {1: lambda x: x, 2: np.fliplr, 3: lambda x: np.rot90(x, 2), 4: np.flipud, 5: np.transpose}
+        exif_turns |= {6: lambda x: np.rot90(x, -1), 7: lambda x: np.rot90(x, 2).T, 8: lambda x: np.rot90(x, 1)}
+        shown = exif_turns[orientation](stored)
+        shape = displayed_shape(tf.constant([*stored.shape, 3]), tf.constant(orientation))
+        assert shape.numpy().tolist() == [*shown.shape, 3]
+        top, left, height, width = stored_box(tf.constant([1, 0]), tf.constant([2, 3]), shape, tf.constant(orientation)).numpy()
+        part = stored[top : top + height, left : left + width]
+        np.testing.assert_array_equal(exif_turns[orientation](part), shown[1:3, 0:3])
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_both_byte_orders(order):
+    entries = struct.pack(f"{order}HHIHH", 0x0100, 4, 1, 5, 0) + struct.pack(f"{order}HHIHH", 0x0112, 3, 1, 6, 0)
+    tiff = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}IH", 8, 2) + entries
+    assert int(exif_orientation(jpeg(exif=b"Exif\0\0" + tiff))) == 6
+
+
+@pytest.mark.parametrize(
+    "exif",
+    [
+        b"Exif\0\0",
+        b"Exif\0\0II*\0",
+        b"Exif\0\0II*\0\xff\xff\xff\xff",
+        b"Exif\0\0II*\0\x08\0\0\0\xff\xff\x12\x01",
+        b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x09\0\0\0",
+        b"http://ns.adobe.com/xap/1.0/\0",
+    ],
+)
+def test_damaged_tags_mean_upright(exif):
+    assert int(exif_orientation(jpeg(exif=exif))) == 1
+    assert decode_image(jpeg(exif=exif)).shape == (32, 48, 3)
+
+
+def test_files_without_a_tag():
+    for content in (b"", b"\xff\xd8", b"\xff\xd8\xff", b"\xff\xd8\xff\xe1\xff\xff", jpeg()[:50], jpeg(), tf.io.encode_png(PIXELS)):
+        assert int(exif_orientation(content)) == 1
+
+
+def webp(pixels, **options):
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "webp", lossless=True, **options)
+    return file.getvalue()
+
+
+def test_webp():
+    np.testing.assert_array_equal(decode_image(webp(PIXELS)), PIXELS)
+    alpha = np.dstack([PIXELS, np.full([32, 48], 255, np.uint8)])
+    alpha[0, 0, 3] = 254
+    np.testing.assert_array_equal(decode_image(webp(alpha)), PIXELS)
+    preprocessing = ImageNetPreprocessing(image_size=16)
+    for prepare in (preprocessing.evaluate, lambda content: preprocessing.train(content, tf.constant([1, 2], tf.int64))):
+        np.testing.assert_array_equal(prepare(webp(PIXELS)), prepare(tf.io.encode_png(PIXELS)))
+    # TensorFlow's decoder would corrupt the memory.
+    with pytest.raises(tf.errors.InvalidArgumentError, match="an animated WebP; expected a still image"):
+        decode_image(webp(PIXELS, save_all=True, append_images=[Image.fromarray(255 - PIXELS)]))
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        decode_image(webp(PIXELS)[:60])

@@ -1,0 +1,91 @@
+"""What is trained on, validates and tests, of folders of every shape."""
+
+import pytest
+
+from nasnet_tf.data import CifarPreprocessing, ImageData
+from nasnet_tf.data.sources import open_source
+from nasnet_tf.data.sources_test import make_folder, names
+from nasnet_tf.errors import InputError
+
+SPLITS = ("train", "validation", "test")
+
+
+def folder(tmp_path, **counts):
+    files = {f"{split}/{label}/{i}.png": i for split, count in counts.items() for label in ("cat", "dog") for i in range(count)}
+    return make_folder(tmp_path / "pets", files)
+
+
+def found(source, **options):
+    """{split: what it is}, None where it is missing."""
+    data = ImageData(source, CifarPreprocessing(8), **options)
+    splits = {}
+    for split in SPLITS:
+        try:
+            splits[split] = data._slice(split)
+        except InputError:
+            splits[split] = None
+    return splits
+
+
+def test_folders_of_every_shape(tmp_path):
+    all_three = folder(tmp_path / "a", train=10, validation=3, test=2)
+    expected = {"train": "train", "validation": "validation", "test": "test"}
+    # The same for the recipes of fine-tuning, of a search that holds out, and for work folders from before.
+    assert found(all_three) == expected
+    assert found(all_three, validation_examples="10%") == expected
+    assert found(all_three, validation_examples=5) == expected
+    assert found(all_three, validation_split="validation", test_split="validation") == expected
+    without_validation = folder(tmp_path / "b", train=10, test=2)
+    held_out = {"train": "train[0:18]", "validation": "train[18:20]", "test": "test"}
+    assert found(without_validation, validation_examples="10%") == found(without_validation, validation_examples=2) == held_out
+    assert found(without_validation) == {"train": "train[0:20]", "validation": None, "test": "test"}
+    without_test = folder(tmp_path / "c", train=10, validation=3)
+    assert found(without_test)["test"] is None
+    with pytest.raises(InputError, match="has no split .test., only train, validation; make a folder test .* or evaluate on validation"):
+        ImageData(without_test, CifarPreprocessing(8)).num_examples("test")
+    assert found(without_test, test_split="validation")["test"] == "validation"  # said, so meant
+    others = folder(tmp_path / "d", train=10, val=3)
+    assert found(others)["validation"] == "validation"
+    assert found(others, validation_split="val")["validation"] == "val"
+    assert ImageData(others, CifarPreprocessing(8), validation_split="val").num_examples("validation") == 6
+
+
+def test_a_folder_is_told_once(tmp_path, capfd):
+    source = folder(tmp_path, train=10, test=2)
+    (tmp_path / "pets" / "train" / "cat" / "notes.txt").touch()
+    for _ in range(2):
+        ImageData(source, CifarPreprocessing(8), validation_examples=3).num_examples("train")
+    assert capfd.readouterr().err == (
+        f"{source}: 24 images, 2 classes, 1 left out (train/cat/notes.txt); 17 trained on, 3 to validate, held out of train, 4 to test\n"
+    )
+    ImageData(folder(tmp_path / "other", train=2, validation=1), CifarPreprocessing(8)).num_examples("train")
+    assert "4 trained on, 2 to validate, none to test" in capfd.readouterr().err
+
+
+def test_shared_examples(tmp_path):
+    source = folder(tmp_path, train=10, validation=3, test=2)
+    data = ImageData(source, CifarPreprocessing(8))
+    assert not data.share_examples("test", "validation")
+    assert ImageData(source, CifarPreprocessing(8), test_split="validation[:2]").share_examples("test", "validation")
+    assert ImageData("digits", CifarPreprocessing(8), validation_split="test").share_examples("test", "validation")
+    assert not ImageData("digits", CifarPreprocessing(8)).share_examples("test", "validation")
+
+
+@pytest.mark.parametrize("value", [-1, 2.5, "10", "100%", "x%", True, None])
+def test_hold_outs_that_are_none(value):
+    with pytest.raises(InputError, match=r"ImageData.validation_examples: expected an integer of 0 or more, or a share such as '10%', got"):
+        ImageData("digits", CifarPreprocessing(8), validation_examples=value)
+
+
+def test_too_many_held_out(tmp_path):
+    source = folder(tmp_path, train=10)
+    with pytest.raises(InputError, match="validation_examples: expected fewer than the 20 examples of 'train', got 500"):
+        ImageData(source, CifarPreprocessing(8), validation_examples=500).num_examples("train")
+
+
+def test_every_image_below_a_class_is_its(tmp_path):
+    files = ("1.png", "2.WEBP", "a/b/3.jpg", ".hidden/4.png", "a/.5.png", "6.txt", "x.png/7.png")
+    source = open_source(make_folder(tmp_path / "pets", {f"train/{label}/{name}": 1 for label in ("cat", "dog") for name in files}))
+    assert sorted(names(source, "train")) == sorted(2 * ["1.png", "2.WEBP", "3.jpg", "7.png"])
+    assert {int(example["label"]) for example in source.examples("train")} == {0, 1}
+    assert source.left_out == ("train/cat/6.txt", "train/dog/6.txt")
