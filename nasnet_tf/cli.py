@@ -1,30 +1,36 @@
-"""What the doors share: flags, gin, the work folder, and errors that a person can read."""
+"""What the doors share: flags and help, the work folder, and errors that a person can read.
+
+A door is a module with a docstring, whose first line ends in an example, `define_flags()`, and `main(arguments)`.
+"""
 
 import contextlib
-import io
 import os
 import pathlib
 import re
 import sys
-import tempfile
-from collections.abc import Callable
+import textwrap
+from collections.abc import Callable, Iterator
 
-from absl import app, flags, logging
+from absl import flags, logging
 
-from nasnet_tf.errors import InputError
+from nasnet_tf import claims
+from nasnet_tf.claims import bindings  # noqa: F401
+from nasnet_tf.errors import InputError, reason
 from nasnet_tf.files import replace_file
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+from nasnet_tf.quiet import import_tensorflow  # noqa: F401
+from nasnet_tf.recipes import find_recipe, parse_gin, parse_recipe, recipes  # noqa: F401
 
 FLAGS = flags.FLAGS
 CONFIG_NAME = "config.gin"
-_PACKAGE = pathlib.Path(__file__).parent
-_INCLUDE = re.compile(r"""^include\s+(["'])(?P<name>.+?)\1[ \t]*(#.*)?$""", re.MULTILINE)
+_HELP = ("-h", "--h", "-help", "--help", "--helpshort", "--helpfull")
+_WIDTH = 100
 
 
 def define_gin_flags() -> None:
     """--gin_file and --gin_param."""
-    flags.DEFINE_multi_string("gin_file", [], "A recipe: the path of a gin file, or the bare name of one that ships with the package.")
+    flags.DEFINE_multi_string(
+        "gin_file", [], "A recipe: the path of a gin file, or the bare name of one that ships with the package; may be repeated."
+    )
     flags.DEFINE_multi_string("gin_param", [], "A binding that overrides the recipe's, as name.parameter=value; may be repeated.")
 
 
@@ -33,44 +39,115 @@ def define_workdir_flag(text: str) -> None:
     flags.DEFINE_string("workdir", None, text, required=True)
 
 
-def run(main: Callable[[list[str]], None]) -> None:
-    """Runs a door. main gets the arguments that are no flags.
+def run(main: Callable[[list[str]], None], define_flags: Callable[[], None] = lambda: None, arguments: str | None = None) -> None:
+    """Runs a door.
 
     A user's mistake ends in one line on standard error and exit code 1; Ctrl-C in exit code 130. Anything else is a bug of ours and
     keeps its traceback.
-    """
 
-    def guarded(arguments: list[str]) -> None:
+    Args:
+      main: gets the arguments that are no flags.
+      define_flags: defines the door's flags.
+      arguments: what these arguments are, for the help; None where there are none: then any is refused.
+    """
+    others = set(FLAGS)
+    define_flags()
+    own = [name for name in FLAGS if name not in others]
+    given = sys.argv[1:]
+    if any(argument in _HELP for argument in given[: given.index("--") if "--" in given else None]):
+        print(_help(main, own, arguments))
+        return
+    with _failures():
+        rest = _parse(own)
+        if rest and arguments is None:
+            _refuse_argument(rest[0])
         if not FLAGS["verbosity"].present:
             logging.set_verbosity(logging.ERROR)  # the remarks of TensorFlow Datasets and others
-        try:
-            main(arguments[1:])
-        except KeyboardInterrupt:
-            _fail("interrupted; repeat the command to continue", 130)
-        except OSError as error:
-            _fail(_text(error))
-        except Exception as error:
-            if type(error).__name__ == "TrainingInterrupted":  # as asked, by SIGTERM: no failure
-                print(error, flush=True)
-                os._exit(0)
-            message = _message_for_people(error)
-            if message is None:
-                raise
-            _fail(message)
+        main(rest)
 
-    app.run(guarded)
+
+@contextlib.contextmanager
+def _failures() -> Iterator[None]:
+    """Ends the process in one line where a person can mend it."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        _fail("interrupted; repeat the command to continue", 130)
+    except OSError as error:
+        _fail(_text(error))
+    except Exception as error:
+        if type(error).__name__ == "TrainingInterrupted":  # as asked, by SIGTERM: no failure
+            print(error, flush=True)
+            _end(0)
+        message = _message_for_people(error)
+        if message is None:
+            raise
+        _fail(message)
+
+
+def _parse(own: list[str]) -> list[str]:
+    """Reads the command line; returns the arguments that are no flags."""
+    try:
+        rest = FLAGS(sys.argv)[1:]
+    except flags.Error as error:
+        missing = re.search(r"[Ff]lag --(\w+) must have a value other than None", str(error))
+        raise InputError(f"--{missing[1]} is missing: {FLAGS[missing[1]].help}" if missing else " ".join(str(error).split())) from error
+    for name in own:
+        if FLAGS[name].value == "":
+            raise InputError(f"--{name}: expected a value, got nothing")
+    return rest
+
+
+def _refuse_argument(argument: str) -> None:
+    hint = ""
+    if re.match(r"[\w./]+ *=", argument):
+        hint = "; each binding needs a --gin_param of its own" if "gin_param" in FLAGS else f"; a flag begins with --, as in --{argument}"
+    raise InputError(f"unexpected argument {argument!r}: this command takes flags only{hint}; see --help")
+
+
+def _help(main: Callable, own: list[str], arguments: str | None) -> str:
+    """The door's docstring, its flags, and where the rest is told."""
+    document = sys.modules[main.__module__].__doc__
+    summary, _, example = document.partition(": python -m ")
+    example, _, more = example.partition("\n")
+    lines = [f"{summary}.", "", f"  python -m {example.rstrip('.')}", *more.rstrip().splitlines(), ""]
+    if arguments is not None:
+        lines += ["arguments:", *textwrap.wrap(arguments, _WIDTH, initial_indent="  ", subsequent_indent="  "), ""]
+    lines.append("flags:")
+    for name in sorted(own, key=lambda name: (name not in ("gin_file", "gin_param", "workdir"), own.index(name))):
+        flag = FLAGS[name]
+        values = getattr(flag.parser, "enum_values", None)
+        shown = f"--[no]{name}" if flag.boolean else f"--{name}={'|'.join(values) if values else '...'}"
+        note = " (required)" if _is_required(name) else f" (default {flag.default})" if flag.default not in (None, []) else ""
+        told = re.sub(r"^<.*?>: |;\s+repeat this option to specify a list of values$", "", flag.help)  # absl's additions
+        lines.append(f"  {shown}")
+        lines += textwrap.wrap(f"{told}{note}", _WIDTH, initial_indent="      ", subsequent_indent="      ")
+    return "\n".join([*lines, "  -h, --help", "      Shows this."])
+
+
+def _is_required(name: str) -> bool:
+    return FLAGS[name].default is None and any("must have a value other than None" in each.message for each in FLAGS[name].validators)
+
+
+def _end(code: int) -> None:
+    """At once: threads of a half-read input pipeline or a pool must not delay or garble the end."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _fail(message: str, code: int = 1) -> None:
     sys.stdout.flush()
-    print(f"error: {message}", file=sys.stderr, flush=True)
-    # At once: threads of a half-read input pipeline or a pool must not delay or garble the end.
-    os._exit(code)
+    print(f"error: {message}", file=sys.stderr)
+    _end(code)
 
 
 def _text(error: Exception) -> str:
     """The message without gin's addition of where it was calling."""
-    return str(error).split("\n  In call to configurable")[0].strip()
+    text = str(error).split("\n  In call to configurable")[0].strip()
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return text
 
 
 def _message_for_people(error: Exception) -> str | None:
@@ -79,126 +156,72 @@ def _message_for_people(error: Exception) -> str | None:
         return text
     if isinstance(error, TypeError) and "No values supplied by Gin" in str(error):
         return f"the configuration lacks a binding: {' '.join(str(error).split())}"
+    if type(error).__name__ == "ResourceExhaustedError":
+        return f"out of memory: {reason(error)}"
     return None
 
 
-def import_tensorflow() -> None:
-    """Imports TensorFlow without the remarks that its libraries make on standard error, unless the import fails.
-
-    They come before any log level is read, two for each of several libraries, on every start of every door.
-    """
-    with tempfile.TemporaryFile() as remarks, contextlib.ExitStack() as stack:
-        sys.stderr.flush()
-        stderr = os.dup(2)
-        stack.callback(os.close, stderr)
-        stack.callback(os.dup2, stderr, 2)
-        os.dup2(remarks.fileno(), 2)
-        try:
-            import keras  # noqa: F401
-            import tensorflow as tf
-
-            tf.config.list_physical_devices()
-        except BaseException:
-            remarks.seek(0)
-            os.write(stderr, remarks.read())
-            raise
+def configuration() -> str:
+    """What --gin_file and --gin_param say, checked, as text; see recipes.parse_gin."""
+    return parse_gin(FLAGS.gin_file, FLAGS.gin_param)
 
 
-def recipes() -> dict[str, pathlib.Path]:
-    """The shipped recipes by name: beside the package in a checkout, inside it where installed."""
-    folder = next(folder for folder in (_PACKAGE / "recipes", _PACKAGE.parent / "gin") if folder.is_dir())
-    return {path.name: path for path in sorted(folder.glob("*.gin"))}
-
-
-def find_recipe(name: str, folder: pathlib.Path = pathlib.Path()) -> pathlib.Path:
-    """The path of a gin file, as seen from a folder, or of a shipped recipe given by its bare name."""
-    path = folder / name
-    if path.is_file():
-        return path
-    if name in recipes():
-        return recipes()[name]
-    raise InputError(f"{path}: no such file, and not one of the shipped recipes {', '.join(recipes())}")
-
-
-def parse_recipe(path: pathlib.Path, included_by: tuple[pathlib.Path, ...] = ()) -> None:
-    """Adds a gin file's bindings to gin's configuration; of two for one parameter the later counts.
-
-    `include "<name>"` stands for the bindings of that file: one beside the including file, or a shipped recipe. gin's own way would look
-    in the current folder first, and log an error for each place where the file is not.
-    """
-    import gin
-
-    if path in included_by:
-        raise InputError(f"{path}: includes itself, through {' and '.join(map(str, included_by))}")
-    text, done = path.read_text(), 0
-    for include in [*_INCLUDE.finditer(text), None]:
-        end = include.start() if include else len(text)
-        statements = io.StringIO("\n" * text.count("\n", 0, done) + text[done:end])
-        statements.name = str(path)  # with the lines' right numbers, for gin's messages
-        gin.parse_config(statements)
-        if include:
-            parse_recipe(find_recipe(include["name"], path.parent), (*included_by, path))
-            done = include.end()
-
-
-def parse_gin() -> str:
-    """Parses --gin_file and --gin_param; returns the configuration as text.
+@contextlib.contextmanager
+def claimed_workdir(config_text: str, kind: str) -> Iterator[pathlib.Path]:
+    """--workdir, taken for a "training" or "tuning" of this configuration, which is in its config.gin; the chief worker does, for all.
 
     Raises:
-      InputError: a file that is not there, a line that is not gin, a name or parameter that does not exist.
-    """
-    if not FLAGS.gin_file:
-        raise InputError(f"--gin_file is missing; give a path, or one of the shipped recipes {', '.join(recipes())}")
-    paths = [find_recipe(name) for name in FLAGS.gin_file]
-    import_tensorflow()
-    import gin
-
-    import nasnet_tf.configurables  # noqa: F401  registers what may be configured
-
-    try:
-        for path in paths:
-            parse_recipe(path)
-        gin.parse_config(FLAGS.gin_param)
-        gin.finalize()
-    except InputError:
-        raise
-    except Exception as error:  # gin raises ValueError, SyntaxError, TypeError, AttributeError, ... for mistakes in a file
-        raise InputError(f"gin configuration: {' '.join(str(error).split())}") from error
-    # One binding a line, however long; without gin's comments, which are rules as long as its lines may be.
-    lines = gin.config_str(max_line_length=10**6).splitlines()
-    return "".join(f"{line}\n" for line in lines if line and not line.startswith("#"))
-
-
-def bindings(config_text: str) -> dict[str, str]:
-    """{"name.parameter": "value"} of a configuration's text with one binding a line, as parse_gin returns it."""
-    lines = [line for line in config_text.splitlines() if line and not line.startswith("#")]
-    return dict(line.split(" = ", 1) for line in lines)
-
-
-def claim_workdir(config_text: str) -> pathlib.Path:
-    """Makes --workdir and writes config.gin there, or checks that the one there has the same bindings; the chief worker does, for all.
-
-    Raises:
-      InputError: the folder was begun with another configuration; the first binding that differs is named.
+      InputError: something was saved there with another configuration, whose first binding that differs is named; it holds something else;
+        or it is in use.
     """
     from nasnet_tf.training.distribution import is_chief
 
     workdir = pathlib.Path(FLAGS.workdir)
     if not is_chief():
-        return workdir
+        yield workdir
+        return
     path = workdir / CONFIG_NAME
-    if path.is_file() and any(other != path for other in workdir.iterdir()):  # else nothing was earned yet with the old bindings
-        old, new = bindings(path.read_text()), bindings(config_text)
-        for name in [*old, *(name for name in new if name not in old)]:
-            if old.get(name) != new.get(name):
-                raise InputError(
-                    f"{workdir}: was begun with another configuration: {name} was {old.get(name, 'not bound')}, is "
-                    f"{new.get(name, 'not bound')}; use another --workdir"
-                )
-    else:
-        workdir.mkdir(parents=True, exist_ok=True)
+    claims.check_kind(workdir, kind)
+    with claims.at_work(workdir, kind):
+        if path.is_file() and claims.has_saved(workdir):
+            difference = claims.first_difference(bindings(path.read_text()), bindings(config_text))
+            if difference:
+                raise claims.refusal(workdir, difference)
         replace_file(path, config_text)
+        yield workdir
+
+
+def trained_workdir() -> pathlib.Path:
+    """--workdir, of a training; InputError where it is none, before TensorFlow is loaded."""
+    workdir = pathlib.Path(FLAGS.workdir)
+    if not workdir.is_dir():
+        raise InputError(f"--workdir: no such folder: {workdir}")
+    if not any(workdir.glob("checkpoints/*.index")):
+        raise InputError(f"{workdir}: holds no trained network; expected checkpoints there, as train writes them")
     return workdir
+
+
+def new_output(name: str = "output", suffixes: tuple[str, ...] = ()) -> pathlib.Path | None:
+    """The file that a flag names, None where it is not given; InputError, before any work, if it cannot be written there."""
+    if FLAGS[name].value is None:
+        return None
+    path = pathlib.Path(FLAGS[name].value)
+    if suffixes and path.suffix.lower() not in suffixes:
+        raise InputError(f"--{name}: expected a name that ends in {' or '.join(suffixes)}, got {path}")
+    if path.is_dir():
+        raise InputError(f"--{name}: expected a file, but {path} is a folder")
+    check_writable(path, name)
+    return path
+
+
+def check_writable(path: pathlib.Path, name: str) -> None:
+    """Makes the folders above a path, and raises InputError where nothing can be written in them."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--{name}: {path} cannot be written: {error.filename}: {error.strerror}") from error
+    if not os.access(path.parent, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
+        raise InputError(f"--{name}: {path} cannot be written: no permission")
 
 
 def write_operative_config(workdir: pathlib.Path) -> None:
@@ -207,6 +230,5 @@ def write_operative_config(workdir: pathlib.Path) -> None:
 
     from nasnet_tf.training.distribution import is_chief
 
-    if not is_chief():
-        return
-    (workdir / "operative_config.gin").write_text(gin.operative_config_str())
+    if is_chief():
+        replace_file(workdir / "operative_config.gin", gin.operative_config_str())

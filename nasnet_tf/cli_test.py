@@ -6,7 +6,7 @@ import shutil
 import gin
 import pytest
 
-from nasnet_tf import cli, configurables  # noqa: F401  registers what may be configured
+from nasnet_tf import cli, configurables, recipes  # noqa: F401  registers what may be configured
 from nasnet_tf.errors import InputError
 from nasnet_tf.testing import REPOSITORY
 
@@ -21,12 +21,11 @@ def _elsewhere(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def flags(monkeypatch):
+def flags():
     """parse_gin with these values of --gin_file and --gin_param."""
 
     def parse(files, params=()):
-        monkeypatch.setattr(cli, "FLAGS", type("Flags", (), {"gin_file": list(files), "gin_param": list(params)}))
-        return cli.bindings(cli.parse_gin())
+        return cli.bindings(recipes.parse_gin(files, params))
 
     return parse
 
@@ -36,7 +35,7 @@ def test_shipped_recipe_includes_shipped_recipes(installed, flags, tmp_path, mon
     (tmp_path / "here" / "cifar10.gin").write_text("NetworkConfig.stem = 'of the current folder'")
     if installed:  # as a wheel lays the files out
         shutil.copytree(REPOSITORY / "gin", tmp_path / "nasnet_tf" / "recipes")
-        monkeypatch.setattr(cli, "_PACKAGE", tmp_path / "nasnet_tf")
+        monkeypatch.setattr(recipes, "_PACKAGE", tmp_path / "nasnet_tf")
     with caplog.at_level(logging.INFO):
         values = flags(["cifar10_nasnet_a_7@2304_cutout.gin"], ["TrainingConfig.seed = 5"])
     assert values["NetworkConfig.stem"] == "'cifar'"  # cifar10.gin
@@ -71,7 +70,7 @@ def test_own_recipe_includes_its_neighbours_and_shipped_ones(flags, tmp_path):
         ("include 'nowhere.gin'\n", ["nowhere.gin: no such file", "imagenet_large.gin"]),
         ("include 'mine.gin'\n", ["mine.gin: includes itself, through", "base.gin"]),
         ("include 'cifar10.gin'\n\nTrainingConfig.epochs = \n", ["base.gin, line 3"]),
-        ("include 'cifar10.gin'\n\n\nTrainingConfig.epoch = 3\n", ['base.gin", line 4']),
+        ("include 'cifar10.gin'\n\n\nTrainingConfig.epoch = 3\n", ["base.gin, line 4", "did you mean epochs?"]),
     ],
 )
 def test_mistake_in_an_included_file(text, words, flags, tmp_path):

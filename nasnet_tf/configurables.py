@@ -1,16 +1,19 @@
-"""What gin files configure. With cli.py the only module that imports gin; everything below works the same without it."""
+"""What gin files configure. With cli.py and recipes.py the only module that imports gin; everything below works the same without it."""
 
+import inspect
 import os
 import pathlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import gin
 import keras
 import keras_tuner
 import tensorflow as tf
 
-from nasnet_tf import data
+from nasnet_tf import data, typed
 from nasnet_tf.errors import InputError
-from nasnet_tf.genotype import SearchSpace, genotype_hash, parse_genotype
+from nasnet_tf.genotype import Genotype, SearchSpace, genotype_hash, load_genotype, parse_genotype
 from nasnet_tf.models.network import NetworkConfig, build_network
 from nasnet_tf.nas import engines, ray_engine, retraining, search, strategies
 from nasnet_tf.nas.early_stopping import Bar, EarlyStopping
@@ -22,6 +25,15 @@ from nasnet_tf.serving.hub import load_features
 from nasnet_tf.training import distribution, loop, optimizers, schedules
 from nasnet_tf.training.evaluate import Evaluation
 from nasnet_tf.tuning import results, tuner
+
+CONFIGURABLES: dict[str, Callable] = {}  # by name
+
+
+def _register(target: Callable, name: str | None = None, module: str = "nasnet_tf", set_by_us: tuple[str, ...] = ()) -> Callable:
+    name = name or target.__name__
+    CONFIGURABLES[name] = target
+    return gin.external_configurable(target, name, module=module, denylist=list(set_by_us) or None)
+
 
 for _configurable in (
     data.ImageData,
@@ -42,54 +54,73 @@ for _configurable in (
     ray_engine.RayTasks,
     EarlyStopping,
 ):
-    gin.external_configurable(_configurable, module="nasnet_tf")
+    _register(_configurable)
 for _optimizer in ("Adam", "AdamW", "Lion", "Nadam", "SGD"):
-    gin.external_configurable(getattr(keras.optimizers, _optimizer), module="keras.optimizers")
+    _register(getattr(keras.optimizers, _optimizer), module="keras.optimizers")
 ORACLES = tuple(
     getattr(keras_tuner.oracles, f"{name}Oracle") for name in ("BayesianOptimization", "GridSearch", "Hyperband", "RandomSearch")
 )
-_SET_BY_TUNE = ["objective", "hyperparameters", "seed", "max_consecutive_failed_trials"]
+_SET_BY_TUNE = ("objective", "hyperparameters", "seed", "max_consecutive_failed_trials")
 for _oracle in ORACLES:
-    gin.external_configurable(_oracle, module="keras_tuner.oracles", denylist=_SET_BY_TUNE)
-evaluate_configured = gin.external_configurable(evaluate_genotype, module="nasnet_tf", denylist=["genotype", "bars", "workdir"])
+    _register(_oracle, module="keras_tuner.oracles", set_by_us=_SET_BY_TUNE)
 RETRAIN_SCOPE = "retrain"
+Optimizer = Callable[[], keras.optimizers.Optimizer]
 
 
-@gin.configurable(module="nasnet_tf", denylist=["workdir"])
-def train(
-    workdir: pathlib.Path,
+def _train(
     genotype: str,
     network: NetworkConfig,
     data: data.ImageData,
-    optimizer,
+    optimizer: Optimizer,
     learning_rate: schedules.Schedule,
     training: loop.TrainingConfig,
     strategy: tf.distribute.Strategy | None = None,
     initial_weights: str | None = None,
-) -> tuple[keras.Model, Evaluation | None]:
-    """Trains the network of a genotype; arguments as in nasnet_tf.training.loop.train_and_evaluate.
+) -> Callable[[pathlib.Path], tuple[keras.Model, Evaluation | None]]:
+    """The training of a genotype's network, to be called with its work folder; arguments as in nasnet_tf.training.loop.train_and_evaluate.
 
     genotype: the name of a published one, or the path of a textproto.
     initial_weights: to fine-tune, whose features to start from, as nasnet_tf.serving.hub.load_features takes them; None for fresh weights.
     """
 
+    cells = load_genotype(genotype)  # a mistake in it comes up now, not once the folder is taken
+
     def build(num_classes: int, image_size: int) -> keras.Model:
-        model = build_network(genotype, network, num_classes, image_size)
+        model = build_network(cells, network, num_classes, image_size)
         if initial_weights is not None:
             load_features(model, initial_weights)
         return model
 
-    return loop.train_and_evaluate(build, data, optimizer, learning_rate, training, workdir, strategy)
+    return lambda workdir: loop.train_and_evaluate(build, data, optimizer, learning_rate, training, workdir, strategy)
 
 
-@gin.configurable("search", module="nasnet_tf", denylist=["workdir", "config_text", "identity"])
-def run_search(
+bound_training = _register(_train, "train")
+
+
+def train(workdir: pathlib.Path) -> tuple[keras.Model, Evaluation | None]:
+    """Trains as bound; returns the model and its evaluation."""
+    return bound_training()(workdir)
+
+
+def _evaluate_genotype(
+    network: NetworkConfig, data: data.ImageData, optimizer: Optimizer, learning_rate: schedules.Schedule, training: loop.TrainingConfig
+) -> Callable[[Genotype, list[Bar] | None, pathlib.Path | None], dict]:
+    """(genotype, bars, workdir) -> outcome; arguments as in nasnet_tf.nas.evaluator.evaluate_genotype."""
+    return lambda genotype, bars=None, workdir=None: evaluate_genotype(
+        genotype, network, data, optimizer, learning_rate, training, bars, workdir
+    )
+
+
+bound_evaluation = _register(_evaluate_genotype, "evaluate_genotype")
+
+
+def _search(
     workdir: pathlib.Path,
     config_text: str,
     identity: dict,
     space: SearchSpace,
-    strategy,
-    engine,
+    strategy: Callable[[SearchSpace], strategies.Strategy],
+    engine: Callable[[], engines.LocalPool | ray_engine.RayTasks],
     num_trials: int,
     early_stopping: EarlyStopping | None = None,
     train_again: bool = False,
@@ -106,6 +137,10 @@ def run_search(
     """
     if not (isinstance(retrain_top, int) and retrain_top >= 0):
         raise InputError(f"search.retrain_top: expected an integer of 0 or more, got {retrain_top!r}")
+    bound_evaluation()  # what is wrong with the children comes up before any of them, or the folder, is begun
+    if retrain_top:
+        with gin.config_scope(RETRAIN_SCOPE):
+            bound_evaluation()
     workdir = workdir.absolute()  # children on other machines have other current folders
     log = workdir / "children.log"
     limits = Limits(max_trainings)
@@ -120,10 +155,60 @@ def run_search(
         return trials, retraining.retrain_top(workdir, space, trials, retrain_top, engine, task, measure_on_test, identity["retrain"])
 
 
-@gin.configurable("tune", module="nasnet_tf", denylist=["workdir", "bindings"])
-def run_tuning(workdir: pathlib.Path, bindings: dict[str, str], hyperparameters: dict, oracle, seed: int) -> list[results.Trial]:
+run_search = _register(_search, "search", set_by_us=("workdir", "config_text", "identity"))
+
+
+def _tune(
+    workdir: pathlib.Path, bindings: dict[str, str], hyperparameters: dict, oracle: Callable[..., keras_tuner.Oracle], seed: int
+) -> list[results.Trial]:
     """Tunes what `train` is bound to; arguments as in nasnet_tf.tuning.tuner.tune."""
     return tuner.tune(workdir, bindings, hyperparameters, oracle, seed, train_bound)
+
+
+run_tuning = _register(_tune, "tune", set_by_us=("workdir", "bindings"))
+
+
+def parameters(name: str) -> list[str]:
+    """What may be bound of a configurable."""
+    target = CONFIGURABLES[name.rsplit(".", 1)[-1]]
+    functions = [kind.__init__ for kind in target.__mro__ if "__init__" in kind.__dict__] if isinstance(target, type) else [target]
+    found: dict[str, None] = {}
+    for function in functions:
+        known = inspect.signature(function).parameters.values()
+        found |= dict.fromkeys(
+            each.name for each in known if each.kind not in (each.VAR_KEYWORD, each.VAR_POSITIONAL) and each.name != "self"
+        )
+        if not any(each.kind == each.VAR_KEYWORD for each in known):
+            break
+    return list(found)
+
+
+def mistakes(names: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """(name, what is wrong) of each binding of gin's configuration whose value is of another type than its parameter. Calls nothing."""
+    references = [typed.Reference(name, target, evaluated) for name, target in CONFIGURABLES.items() for evaluated in (False, True)]
+    for name in names:
+        owner, _, parameter = name.rsplit("/", 1)[-1].rpartition(".")
+        if owner.rsplit(".", 1)[-1] not in CONFIGURABLES:
+            continue  # a macro
+        if parameter not in parameters(owner):
+            yield name, f"{name}: {owner} has no such parameter; it has {', '.join(parameters(owner))}"
+            continue
+        hint = typed.annotations(CONFIGURABLES[owner.rsplit(".", 1)[-1]]).get(parameter, Any)
+        wrong = typed.mistake(name, _judged(gin.query_parameter(name)), hint, references)
+        if wrong:
+            yield name, wrong
+
+
+def _judged(value: Any) -> Any:
+    """A bound value with gin's references as those that `typed` judges, and macros as what they stand for."""
+    if isinstance(value, gin.config.ConfigurableReference):
+        name = value.selector.rsplit(".", 1)[-1]
+        if name == "macro":
+            return _judged(gin.query_parameter(f"{'/'.join(value.scopes)}/macro.value"))
+        return typed.Reference("/".join([*value.scopes, name]), CONFIGURABLES[name], value.evaluate)
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(_judged, value))
+    return value
 
 
 def train_bound(workdir: pathlib.Path, bindings: dict[str, str]) -> float:
@@ -156,4 +241,4 @@ class ChildTask:
         genotype = parse_genotype(genotype_text)
         folder = self._retrain_workdir and retraining.trained_folder(self._retrain_workdir, genotype_hash(genotype))
         with gin.config_scope(self._scope or None):
-            return evaluate_configured(genotype, bars=bars, workdir=folder)
+            return bound_evaluation()(genotype, bars, folder)

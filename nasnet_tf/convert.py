@@ -21,7 +21,8 @@ def main(arguments: list[str]) -> None:
     print(f"{len(model.weights)} tensors: {cli.FLAGS.output}")
 
 
-if __name__ == "__main__":
+def define_flags() -> None:
+    """The flags of this door."""
     flags.DEFINE_string("model", None, "The network of the zoo that the weights are of, such as mobile or large.", required=True)
     flags.DEFINE_string(
         "output",
@@ -32,4 +33,11 @@ if __name__ == "__main__":
     flags.DEFINE_integer("num_classes", None, "If not the network's own; 1001 keeps slim's background.", lower_bound=1)
     flags.DEFINE_bool("include_top", True, "With the classifier.")
     flags.DEFINE_bool("ema", True, "Of a TF-slim checkpoint take the moving averages where it holds them.")
-    cli.run(main)
+
+
+if __name__ == "__main__":
+    cli.run(
+        main,
+        define_flags,
+        "One weights file: of TF-slim a .tar.gz, a folder or a prefix of checkpoints; of keras.applications a .h5 or .keras.",
+    )

@@ -48,10 +48,14 @@ def _result(paper) -> str:
     return f"error {paper.error:.2f}%" + (f", {paper.error_with_cutout:.2f}% with cutout" if paper.error_with_cutout else "")
 
 
-if __name__ == "__main__":
+def define_flags() -> None:
+    """The flags of this door."""
     flags.DEFINE_string("figure", None, "An .svg or .png for accuracy against costs, as the paper's figure 5.")
     flags.DEFINE_string("genotype", None, "For sizes: the name of a published genotype, or the path of a textproto.")
     flags.DEFINE_enum("stem", None, ["cifar", "imagenet"], "For sizes; if not given, cifar for images of up to 64 pixels.")
     flags.DEFINE_integer("image_size", None, "For sizes: pixels.", lower_bound=1)
     flags.DEFINE_integer("num_classes", None, "Of the classifier, if not the network's own number.", lower_bound=1)
-    cli.run(main)
+
+
+if __name__ == "__main__":
+    cli.run(main, define_flags, "Networks of the zoo, such as mobile, or sizes, such as '6 @ 768'; all of the zoo where none is given.")

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import pathlib
 
 from absl import flags
 
@@ -11,12 +10,12 @@ from nasnet_tf import cli
 
 def main(arguments: list[str]) -> None:
     """Evaluates the best or the last weights of a training, with the data it was trained with."""
+    workdir, split = cli.trained_workdir(), cli.FLAGS.split
     cli.import_tensorflow()
     from nasnet_tf import kinds
     from nasnet_tf.training import checkpoints
     from nasnet_tf.viz.diagram import save_figure
 
-    workdir, split = pathlib.Path(cli.FLAGS.workdir), cli.FLAGS.split
     kind = kinds.kind_of(workdir)
     model, data_description = checkpoints.read_description(workdir)
     data = kind.data(data_description)
@@ -35,11 +34,15 @@ def main(arguments: list[str]) -> None:
     print(f"{split}: {result}, {cli.FLAGS.checkpoint} checkpoint of step {step}; {path}")
 
 
-if __name__ == "__main__":
+def define_flags() -> None:
+    """The flags of this door."""
     cli.define_workdir_flag("Of a training.")
     flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "What to evaluate on.")
     flags.DEFINE_enum("checkpoint", "best", ["best", "last"], "Which weights.")
     flags.DEFINE_bool("ema", True, "Moving averages of the weights, where the training kept them.")
     flags.DEFINE_integer("batch_size", 100, "Examples at a time; does not change the result.", lower_bound=1)
     flags.DEFINE_string("data_dir", None, "Where TFDS finds the data set, if not where the training did.")
-    cli.run(main)
+
+
+if __name__ == "__main__":
+    cli.run(main, define_flags)

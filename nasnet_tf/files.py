@@ -1,8 +1,11 @@
-"""Paths as people give them, files that are written as a whole or not at all, archives that are not opened if they are bombs."""
+"""Paths as people give them, files that are written as a whole or not at all or that one process has alone, archives that are no bombs."""
 
 import contextlib
+import fcntl
 import os
 import pathlib
+import sys
+from typing import IO
 
 from nasnet_tf.errors import InputError
 
@@ -47,6 +50,20 @@ def replace_file(path: pathlib.Path, content: str | bytes) -> None:
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise OSError(f"{path} cannot be written ({error.strerror}); what was there before stays") from error
+
+
+def lock(file: IO, path: pathlib.Path) -> bool:
+    """Takes the lock of an open file, for as long as it stays open; returns False if another process has it.
+
+    A file system without locks, as some network disks are, keeps nobody out; that is said on standard error.
+    """
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):  # the latter from NFS, whose locks are others underneath
+        return False
+    except OSError as error:
+        print(f"warning: {path} cannot be locked ({error.strerror}); see that no other process works in this folder", file=sys.stderr)
+    return True
 
 
 def check_unpacked_size(path: pathlib.Path, unpacked_bytes: int, packed_bytes: int | None = None) -> None:

@@ -62,11 +62,15 @@ def _files(argument: str) -> list[pathlib.Path]:
     return found
 
 
-if __name__ == "__main__":
+def define_flags() -> None:
+    """The flags of this door."""
     flags.DEFINE_string("model", None, "A network of the zoo, such as mobile; an export; or the work folder of a training.", required=True)
     flags.DEFINE_string("weights", "trained", "For a network of the zoo, a weights file instead of the public ones; see load_nasnet.")
     flags.DEFINE_bool("trust_graph", False, "Run the graph inside an export, which can do anything to your files; only for your own.")
     flags.DEFINE_integer("top", 5, "How many classes to print.", lower_bound=1)
     flags.DEFINE_integer("batch_size", 16, "Images at a time.", lower_bound=1)
     flags.DEFINE_string("output", None, "A JSON file for the results, with the images inside: predictions.json of a report.")
-    cli.run(main)
+
+
+if __name__ == "__main__":
+    cli.run(main, define_flags, "Image files, folders, which are looked through, and patterns such as 'more/*.png'.")

@@ -39,7 +39,11 @@ def _follow(report, seconds: float) -> None:
         return  # to write a page that stands still
 
 
-if __name__ == "__main__":
+def define_flags() -> None:
+    """The flags of this door."""
     cli.define_workdir_flag("Of a search, of a training, or a folder of such folders.")
     flags.DEFINE_float("follow_seconds", None, "Writes the page again every so many seconds until interrupted.", lower_bound=1.0)
-    cli.run(main)
+
+
+if __name__ == "__main__":
+    cli.run(main, define_flags)

@@ -7,17 +7,16 @@ import pathlib
 
 from absl import flags
 
-from nasnet_tf import cli
-
-# May change between two runs of one search: how long it goes on, and where its children run.
-_NOT_IDENTITY = ("search.num_trials", "search.max_", "search.engine", "search.retrain_top", "LocalPool.", "RayTasks.")
+from nasnet_tf import claims, cli
 
 
 def main(arguments: list[str]) -> None:
     """Runs the search of a recipe."""
     if cli.FLAGS.retrain_top is not None:
         cli.FLAGS.gin_param.append(f"search.retrain_top = {cli.FLAGS.retrain_top}")
-    config_text = cli.parse_gin()
+    workdir = pathlib.Path(cli.FLAGS.workdir)
+    claims.check_kind(workdir, "search")
+    config_text = cli.configuration()
     import tensorflow as tf
 
     from nasnet_tf import configurables
@@ -26,9 +25,8 @@ def main(arguments: list[str]) -> None:
     from nasnet_tf.nas.search import BEST_NAME
 
     tf.config.set_visible_devices([], "GPU")  # they are the children's; TensorFlow would take their memory for a controller on the CPU
-    workdir = pathlib.Path(cli.FLAGS.workdir)
     scope = f"{configurables.RETRAIN_SCOPE}/"
-    lasting = {name: value for name, value in cli.bindings(config_text).items() if not name.removeprefix(scope).startswith(_NOT_IDENTITY)}
+    lasting = claims.lasting(cli.bindings(config_text))
     identity = {"search": {name: value for name, value in lasting.items() if not name.startswith(scope)}, "retrain": lasting}
     trials, retrained = configurables.run_search(workdir, config_text, identity)
     cli.write_operative_config(workdir)
@@ -43,10 +41,14 @@ def main(arguments: list[str]) -> None:
         print(f"winner after retraining: {accuracies}, {workdir / FOLDER / WINNER_NAME}")
 
 
-if __name__ == "__main__":
+def define_flags() -> None:
+    """The flags of this door."""
     cli.define_gin_flags()
     cli.define_workdir_flag("Keeps the journal of the search and its best cells.")
     flags.DEFINE_integer(
         "retrain_top", None, "How many of the best cells to retrain; before the binding search.retrain_top.", lower_bound=0
     )
-    cli.run(main)
+
+
+if __name__ == "__main__":
+    cli.run(main, define_flags)

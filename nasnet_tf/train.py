@@ -18,23 +18,28 @@ def _stop(*_) -> None:
 def main(arguments: list[str]) -> None:
     """Trains as a recipe says."""
     signal.signal(signal.SIGTERM, _stop)
-    config_text = cli.parse_gin()
+    config_text = cli.configuration()
     from nasnet_tf import configurables
     from nasnet_tf.training.interruption import TrainingInterrupted
 
-    workdir = cli.claim_workdir(config_text)
-    try:
-        _, evaluation = configurables.train(workdir)
-    except TrainingInterrupted:
+    train = configurables.bound_training()
+    with cli.claimed_workdir(config_text, "training") as workdir:
+        try:
+            _, evaluation = train(workdir)
+        except TrainingInterrupted:
+            cli.write_operative_config(workdir)
+            raise
         cli.write_operative_config(workdir)
-        raise
-    cli.write_operative_config(workdir)
     if evaluation:
         print(f"{evaluation} watched in training")
     print(f"trained: {workdir}")
 
 
-if __name__ == "__main__":
+def define_flags() -> None:
+    """The flags of this door."""
     cli.define_gin_flags()
     cli.define_workdir_flag("Keeps checkpoints and metrics.")
-    cli.run(main)
+
+
+if __name__ == "__main__":
+    cli.run(main, define_flags)

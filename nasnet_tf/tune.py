@@ -8,21 +8,26 @@ from nasnet_tf import cli
 
 def main(arguments: list[str]) -> None:
     """Tunes what a recipe names."""
-    config_text = cli.parse_gin()
+    config_text = cli.configuration()
     from nasnet_tf import configurables
     from nasnet_tf.tuning.results import BEST_NAME, TABLE_NAME, best_trial, format_table
 
-    workdir = cli.claim_workdir(config_text)
+    configurables.bound_training()  # what is wrong with the configuration comes up before the folder is taken
     of_tuning = ("tune.", *(f"{oracle.__name__}." for oracle in configurables.ORACLES))
     bindings = {name: value for name, value in cli.bindings(config_text).items() if not name.startswith(of_tuning)}
-    trials = configurables.run_tuning(workdir, bindings)
+    with cli.claimed_workdir(config_text, "tuning") as workdir:
+        trials = configurables.run_tuning(workdir, bindings)
     print(f"\n{format_table(trials)}\ntable: {workdir / TABLE_NAME}")
     best = best_trial(trials)
     if best:
         print(f"best: trial {best.number}, validation accuracy {best.accuracy:.4f}, {workdir / BEST_NAME}")
 
 
-if __name__ == "__main__":
+def define_flags() -> None:
+    """The flags of this door."""
     cli.define_gin_flags()
     cli.define_workdir_flag("Keeps the trials, their table and the best configuration.")
-    cli.run(main)
+
+
+if __name__ == "__main__":
+    cli.run(main, define_flags)

@@ -46,7 +46,7 @@ def test_simulates_and_goes_on(tmp_path):
     assert before.count(b'"failed"') <= 12  # of about 60, at three in a hundred
     refused = simulate(tmp_path, 90, ("random",), "--reward_seed=1")
     assert refused.returncode != 0
-    assert "holds another search: reward_seed was 0, is 1" in refused.stderr
+    assert "begun with another configuration: reward_seed was 0, is 1" in refused.stderr
 
 
 def trial(number, digest, reward, exact):

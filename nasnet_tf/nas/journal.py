@@ -13,7 +13,6 @@ A trial of an architecture that was rewarded before is finished with "reused_fro
 """
 
 import dataclasses
-import fcntl
 import functools
 import hashlib
 import json
@@ -22,9 +21,9 @@ import pathlib
 import time
 from collections.abc import Iterable, Iterator
 
-from nasnet_tf import __version__
+from nasnet_tf import __version__, claims
 from nasnet_tf.errors import InputError
-from nasnet_tf.files import make_folder, sync_folder
+from nasnet_tf.files import lock, make_folder, sync_folder
 from nasnet_tf.genotype import Genotype, parse_genotype
 
 NAME = "journal.jsonl"
@@ -95,6 +94,8 @@ class Journal:
       num_rows: events in the file.
       begun_by: the version of the package that began it.
 
+    A file of another search in which nothing was rewarded is begun anew.
+
     Raises:
       InputError: another process writes it, it belongs to another search, or it is damaged before its last line.
     """
@@ -105,13 +106,9 @@ class Journal:
         # Opened without truncating: the file is locked first and read afterwards.
         self._file = os.fdopen(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644), "r+b", buffering=0)
         sync_folder(workdir)
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError) as error:
+        if not lock(self._file, self._path):
             self._file.close()
-            raise InputError(f"{workdir}: another search is running in this work folder") from error
-        except OSError as error:  # some network file systems
-            print(f"{self._path}: cannot be locked here ({error.strerror}); see to it that no other search uses this folder")
+            raise InputError(f"{workdir}: another search is running in this work folder")
         try:
             content = self._file.read()
             whole = _whole_size(content)
@@ -120,15 +117,24 @@ class Journal:
             self.num_rows = content.count(b"\n", 0, whole)
             identity = json.loads(json.dumps(identity))
             first = next(self.rows(), None)
-            if first is None:
+            difference = claims.first_difference(first.event["identity"], identity) if first else None
+            if difference and self._has_earned(workdir):
+                raise claims.refusal(workdir, difference)
+            if difference:
+                self._file.truncate(0)
+                self._hash, self.num_rows = hashlib.sha256(), 0
+            if difference or first is None:
                 self.append("search", identity=identity, version=__version__)
                 self.begun_by = __version__
             else:
                 self.begun_by = first.event.get("version", "0.1.0")  # which did not say
-                _check_identity(first.event["identity"], identity, workdir)
         except BaseException:
             self.close()
             raise
+
+    def _has_earned(self, workdir: pathlib.Path) -> bool:
+        """Whether anything would be lost by beginning anew."""
+        return any(row.event["event"] == "finished" for row in self.rows()) or claims.has_saved(workdir)
 
     def rows(self) -> Iterator[Row]:
         """All events in the file, from the first."""
@@ -190,12 +196,6 @@ def _rows(path: pathlib.Path) -> Iterator[Row]:
             digest.update(line)
             yield Row(number, event, digest.hexdigest())
             line, number = following, number + 1
-
-
-def _check_identity(old: dict, new: dict, workdir: pathlib.Path) -> None:
-    for key in [*old, *(key for key in new if key not in old)]:
-        if old.get(key) != new.get(key):
-            raise InputError(f"{workdir}: holds another search: {key} was {old.get(key)!r}, is {new.get(key)!r}; use another work folder")
 
 
 def apply_event(trials: list[Trial], event: dict) -> bool:

@@ -100,9 +100,9 @@ def test_refusals(tmp_path):
     book = open_ledger(tmp_path)
     with pytest.raises(InputError, match="another search is running in this work folder"):
         open_ledger(tmp_path)
-    book.propose()
+    book.record(finished(book.propose().number, 0.5))
     book.close()
-    with pytest.raises(InputError, match="holds another search: seed was '1', is '2'"):
+    with pytest.raises(InputError, match=rf"begun with another configuration: seed was 1, is 2; .*remove {tmp_path}"):
         open_ledger(tmp_path, identity=IDENTITY | {"seed": "2"})
     with pytest.raises(InputError, match="trial 0 is not what this search would have proposed"):
         open_ledger(tmp_path, RandomSearch(SPACE, seed=5))

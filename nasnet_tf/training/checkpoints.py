@@ -23,7 +23,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from nasnet_tf import claims
 from nasnet_tf.errors import InputError, reason
+from nasnet_tf.files import replace_file
 from nasnet_tf.training.config import TrainingConfig
 from nasnet_tf.training.disk import writing
 from nasnet_tf.training.shadow import Shadow
@@ -149,11 +151,8 @@ _DEFAULTS = {
     "data.json": {"task": "classification"},
     "training.json": {field.name: field.default for field in dataclasses.fields(TrainingConfig)},
 }
-# May change between two runs of one training: what is written and how often, and how it is computed.
-_NOT_IDENTITY = ("evaluation_split", "evaluate_every_epochs", "log_every_steps", "checkpoint_every_seconds", "max_corrupt_images") + (
-    "steps_per_call",
-    "jit_compile",
-)
+# May change between two runs of one training, besides what claims.py says of all work folders.
+_NOT_IDENTITY = ("evaluation_split", "evaluate_every_epochs")
 
 
 def task_kind(data_description: Mapping) -> str:
@@ -162,7 +161,7 @@ def task_kind(data_description: Mapping) -> str:
 
 
 def describe(workdir: pathlib.Path, model: keras.Model, data_description: dict, config: TrainingConfig) -> None:
-    """Writes model.json, data.json and training.json, or checks that those there are of the same network, data and configuration.
+    """Writes model.json, data.json and training.json; where there are checkpoints, only of the same network, data and configuration.
 
     Raises:
       InputError: the folder belongs to another training; the first difference is named.
@@ -171,19 +170,17 @@ def describe(workdir: pathlib.Path, model: keras.Model, data_description: dict, 
     for name, new, what in (
         ("model.json", json.loads(model.to_json()), "network or data"),
         ("data.json", data_description, "network or data"),
-        ("training.json", numbers, "configuration"),
+        ("training.json", claims.lasting(numbers, "TrainingConfig"), "configuration"),
     ):
         path = workdir / name
         new = json.loads(json.dumps(new))
-        if path.exists():
-            difference = first_difference(_DEFAULTS.get(name, {}) | read_json(path), _DEFAULTS.get(name, {}) | new)
+        if claims.has_saved(workdir) and path.exists():
+            known = _DEFAULTS.get(name, {})
+            old, same = (claims.lasting(values, "ImageData") for values in (known | read_json(path), known | new))
+            difference = first_difference(old, same)
             if difference:
-                raise InputError(f"{workdir}: holds a training of another {what}: {name}, {difference}; use another work folder")
-        else:
-            temporary = path.with_suffix(".tmp")
-            with writing(f"file {path}"):
-                temporary.write_text(json.dumps(new, indent=1))
-                temporary.rename(path)
+                raise InputError(f"{workdir}: holds a training of another {what}: {name}, {difference}; take another, or remove {workdir}")
+        replace_file(path, json.dumps(new, indent=1))
 
 
 def first_difference(old, new, place: str = "") -> str | None:

@@ -34,7 +34,7 @@ def main(arguments):
     steps, workdir, weights = arguments
     np.savez(weights, **train(strategy, int(steps), pathlib.Path(workdir)))
 
-cli.run(main)
+cli.run(main, arguments="steps, work folder, file for the weights")
 """
 
 

@@ -6,14 +6,13 @@ is not taken: they are not written as a whole, grid search loses its queue and B
 that ended between two of the writes runs twice or never.
 """
 
-import contextlib
-import fcntl
 import json
 import pathlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
 import keras_tuner
 
+from nasnet_tf import claims
 from nasnet_tf.errors import InputError
 from nasnet_tf.files import replace_file
 from nasnet_tf.training.loop import TrainingDiverged
@@ -21,6 +20,7 @@ from nasnet_tf.tuning.hyperparameters import as_literal, make_hyperparameters
 from nasnet_tf.tuning.results import Trial, format_config, write_results
 
 EPOCHS = "TrainingConfig.epochs"
+_RESULT = "result.json"
 _SPLIT = "TrainingConfig.evaluation_split"
 
 
@@ -35,7 +35,7 @@ def tune(
     """Tunes until the oracle stops.
 
     Args:
-      workdir: gets results.md, best.gin, a folder trials/<number> for each trial, and what KerasTuner writes about itself.
+      workdir: of this tuning alone; gets results.md, best.gin, a folder trials/<number> for each trial, and what KerasTuner writes.
       bindings: {name: literal}, the configuration of a training.
       ranges: what of it to tune, as make_hyperparameters takes it.
       oracle: makes one, given objective, hyperparameters, seed and max_consecutive_failed_trials. Hyperband's epochs become
@@ -47,42 +47,41 @@ def tune(
       All trials, in their order.
 
     Raises:
-      InputError: a mistake in the ranges, the oracle's arguments or, found by a trial, the bindings; or a work folder that is in use.
+      InputError: a mistake in the ranges, the oracle's arguments or, found by a trial, the bindings.
     """
     hyperparameters = make_hyperparameters(ranges, bindings)
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 1:
         raise InputError(f"tune.seed: expected an integer of 1 or more (KerasTuner takes 0 for a random one), got {seed!r}")
     if bindings.get(_SPLIT, "'validation'") != "'validation'":
         raise InputError(f"{_SPLIT}: expected 'validation', the examples to tune on, got {bindings[_SPLIT]}")
-    with _only_one(workdir):
-        try:
-            asked = oracle(
-                objective=keras_tuner.Objective("accuracy", "max"),
-                hyperparameters=hyperparameters,
-                seed=seed,
-                max_consecutive_failed_trials=None,  # a range may well begin with learning rates that diverge
-            )
-        except (ImportError, TypeError, ValueError) as error:  # KerasTuner's: an argument out of range, scikit-learn not installed
-            raise InputError(f"tune.oracle: {str(error).splitlines()[0]}") from error
-        asked.verbose = 0
-        # Else set by a keras_tuner.Tuner, which would read the state back.
-        asked._set_project_dir(str(workdir), "keras_tuner")
-        ended = len(list(workdir.glob("trials/*/result.json")))
-        if ended:
-            print(f"continuing: {ended} trials have ended")
-        trials: list[Trial] = []
-        # Idle, too, is an end: the oracle waits for other trials, and none are running.
-        while (proposal := asked.create_trial("tuner")).status == "RUNNING":
-            changes = _changes(proposal.hyperparameters.values, ranges)
-            trial = _run(workdir, Trial(len(trials), changes, bindings | changes), train)
-            if trial.accuracy is None:
-                proposal.status, proposal.message = "FAILED", trial.reason
-            else:
-                asked.update_trial(proposal.trial_id, {"accuracy": trial.accuracy})
-                proposal.status = "COMPLETED"
-            asked.end_trial(proposal)
-            trials.append(trial)
-            write_results(workdir, trials)
+    try:
+        asked = oracle(
+            objective=keras_tuner.Objective("accuracy", "max"),
+            hyperparameters=hyperparameters,
+            seed=seed,
+            max_consecutive_failed_trials=None,  # a range may well begin with learning rates that diverge
+        )
+    except (ImportError, TypeError, ValueError) as error:  # KerasTuner's: an argument out of range, scikit-learn not installed
+        raise InputError(f"tune.oracle: {str(error).splitlines()[0]}") from error
+    asked.verbose = 0
+    # Else set by a keras_tuner.Tuner, which would read the state back.
+    asked._set_project_dir(str(workdir), "keras_tuner")
+    ended = len(list(workdir.glob("trials/*/result.json")))
+    if ended:
+        print(f"continuing: {ended} trials have ended")
+    trials: list[Trial] = []
+    # Idle, too, is an end: the oracle waits for other trials, and none are running.
+    while (proposal := asked.create_trial("tuner")).status == "RUNNING":
+        changes = _changes(proposal.hyperparameters.values, ranges)
+        trial = _run(workdir, Trial(len(trials), changes, bindings | changes), train)
+        if trial.accuracy is None:
+            proposal.status, proposal.message = "FAILED", trial.reason
+        else:
+            asked.update_trial(proposal.trial_id, {"accuracy": trial.accuracy})
+            proposal.status = "COMPLETED"
+        asked.end_trial(proposal)
+        trials.append(trial)
+        write_results(workdir, trials)
     if not trials:
         raise InputError("tune.oracle: stopped before it proposed anything")
     return trials
@@ -100,9 +99,9 @@ def _changes(values: dict, ranges: Mapping[str, tuple]) -> dict[str, str]:
 def _run(workdir: pathlib.Path, trial: Trial, train: Callable[[pathlib.Path, dict[str, str]], float]) -> Trial:
     """The trial with its result: the one in its folder or, where there is none yet, that of training."""
     folder = workdir / "trials" / f"{trial.number:04d}"
-    result = folder / "result.json"
+    result = folder / _RESULT
     folder.mkdir(parents=True, exist_ok=True)
-    _check_config(folder / "config.gin", format_config(trial.bindings))
+    _claim(folder, trial.bindings)
     if not result.is_file():
         print(f"trial {trial.number}: {', '.join(f'{name} = {literal}' for name, literal in trial.changes.items())}", flush=True)
         try:
@@ -115,22 +114,13 @@ def _run(workdir: pathlib.Path, trial: Trial, train: Callable[[pathlib.Path, dic
     return Trial(trial.number, trial.changes, trial.bindings, **json.loads(result.read_text()))
 
 
-def _check_config(path: pathlib.Path, config: str) -> None:
-    if not path.is_file():
-        replace_file(path, config)
-    elif path.read_text() != config:
-        raise InputError(
-            f"{path}: is not what this tuning proposes: it was written by another version or on a machine with other arithmetic; "
-            "continue there, or use another work folder"
-        )
-
-
-@contextlib.contextmanager
-def _only_one(workdir: pathlib.Path) -> Iterator[None]:
-    workdir.mkdir(parents=True, exist_ok=True)
-    with (workdir / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise InputError(f"{workdir}: another tuning is running in this work folder") from error
-        yield
+def _claim(folder: pathlib.Path, bindings: dict[str, str]) -> None:
+    path = folder / "config.gin"
+    if path.is_file() and ((folder / _RESULT).is_file() or claims.has_saved(folder)):
+        difference = claims.first_difference(claims.bindings(path.read_text()), bindings)
+        if difference:
+            raise InputError(
+                f"{path}: is not what this tuning proposes ({difference}): it was written by another version or on a machine with other "
+                "arithmetic; continue there, or use another work folder"
+            )
+    replace_file(path, format_config(bindings))

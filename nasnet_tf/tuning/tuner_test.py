@@ -132,12 +132,6 @@ def test_refused(tmp_path):
     with pytest.raises(InputError, match="0000/config.gin: is not what this tuning proposes"):
         tune(tmp_path, "random", Training(), seed=2)
 
-    def again(folder, bindings):
-        tune(tmp_path / "used", "random", Training())
-
-    with pytest.raises(InputError, match="another tuning is running"):
-        tune(tmp_path / "used", "random", again)
-
 
 KILLED = """
 import os, pathlib, signal, sys

@@ -1,0 +1,93 @@
+"""Work folders: to which configuration one belongs, what may change about that, and who is at work in it.
+
+A folder belongs to a configuration once something was rewarded or saved there. Until then a mistake costs nothing: the corrected command
+begins anew.
+"""
+
+import contextlib
+import fnmatch
+import pathlib
+from collections.abc import Iterator, Mapping
+
+from nasnet_tf.errors import InputError
+from nasnet_tf.files import lock
+
+# Bindings that may change at any time, in any scope: they say how long and where to work, not what comes out.
+HARMLESS = (
+    "*.data_dir",
+    "*.cache",
+    "TrainingConfig.log_every_steps",
+    "TrainingConfig.checkpoint_every_seconds",
+    "TrainingConfig.max_corrupt_images",
+    "TrainingConfig.steps_per_call",
+    "TrainingConfig.jit_compile",
+    "make_strategy.*",
+    "train.strategy",
+    "search.num_trials",
+    "search.max_*",
+    "search.engine",
+    "search.retrain_top",
+    "LocalPool.*",
+    "RayTasks.*",
+)
+_SAVED = ("checkpoints/*.index", "trials/*/result.json", "trials/*/checkpoints/*.index", "trained/*/checkpoints/*.index")
+_MARKS = {"search": "journal.jsonl", "training": "checkpoints", "tuning": "trials"}
+
+
+def bindings(config_text: str) -> dict[str, str]:
+    """{"name.parameter": "value"} of a configuration's text with one binding a line, as recipes.parse_gin returns it."""
+    lines = [line for line in config_text.splitlines() if line and not line.startswith("#")]
+    return dict(line.split(" = ", 1) for line in lines)
+
+
+def is_harmless(name: str) -> bool:
+    """Whether a binding, "scope/name.parameter", may change at any time."""
+    return any(fnmatch.fnmatchcase(name.rsplit("/", 1)[-1], pattern) for pattern in HARMLESS)
+
+
+def lasting(values: Mapping, owner: str | None = None) -> dict:
+    """The bindings that may not change; or the parameters, where an owner is given."""
+    return {name: value for name, value in values.items() if not is_harmless(f"{owner}.{name}" if owner else name)}
+
+
+def first_difference(old: Mapping, new: Mapping) -> str | None:
+    """The first binding that differs and may not, as "name was A, is B"; None where there is none."""
+    old, new = lasting(old), lasting(new)
+    for name in [*old, *(name for name in new if name not in old)]:
+        if old.get(name) != new.get(name):
+            return f"{name} was {old.get(name, 'not bound')}, is {new.get(name, 'not bound')}"
+    return None
+
+
+def refusal(folder: pathlib.Path, difference: str) -> InputError:
+    """What to say of a folder that belongs to another configuration."""
+    return InputError(
+        f"{folder}: was begun with another configuration: {difference}; bind it as before, take another --workdir, or remove {folder}"
+    )
+
+
+def has_saved(folder: pathlib.Path) -> bool:
+    """Whether a training or tuning has kept anything there."""
+    return any(path for pattern in _SAVED for path in folder.glob(pattern))
+
+
+def check_kind(folder: pathlib.Path, kind: str) -> None:
+    """Raises InputError where the folder holds something else than a "search", "training" or "tuning"."""
+    for other, mark in _MARKS.items():
+        if other != kind and (folder / mark).exists():
+            raise InputError(f"{folder}: expected a folder for a {kind}, but it holds a {other} ({mark}); take another --workdir")
+
+
+@contextlib.contextmanager
+def at_work(folder: pathlib.Path, kind: str) -> Iterator[None]:
+    """Nobody else is at work in this folder inside the `with`.
+
+    Raises:
+      InputError: somebody is.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "lock"
+    with path.open("w") as file:
+        if not lock(file, path):
+            raise InputError(f"{folder}: another {kind} is running in this work folder")
+        yield

@@ -1,0 +1,101 @@
+"""To whom a work folder belongs: nobody before something was saved there; who is at work in it; what may change."""
+
+import errno
+import fcntl
+import types
+
+import pytest
+
+from nasnet_tf import claims, cli
+from nasnet_tf.errors import InputError
+
+OLD = "NetworkConfig.filters = 8\nImageData.data_dir = '/a'\n"
+
+
+@pytest.fixture
+def claim(tmp_path, monkeypatch):
+    """(configuration, kind) -> claims and leaves; the text of config.gin then."""
+    monkeypatch.setattr(cli, "FLAGS", types.SimpleNamespace(workdir=str(tmp_path / "run")))
+
+    def take(config_text, kind="training"):
+        with cli.claimed_workdir(config_text, kind) as workdir:
+            return (workdir / "config.gin").read_text()
+
+    return take
+
+
+def save(folder, name="checkpoints/last-3.index"):
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text("x")
+
+
+def test_nothing_belongs_to_anybody_before_something_is_saved(claim, tmp_path):
+    assert claim(OLD) == OLD
+    (tmp_path / "run" / "metrics.jsonl").write_text("")
+    other = OLD.replace("8", "9")
+    assert claim(other) == other
+
+
+@pytest.mark.parametrize("saved", ["checkpoints/last-3.index", "checkpoints/best-1.index"])
+def test_a_saved_training_keeps_its_configuration(claim, tmp_path, saved):
+    claim(OLD)
+    save(tmp_path / "run", saved)
+    with pytest.raises(InputError, match=rf"NetworkConfig.filters was 8, is 9; .* or remove {tmp_path}/run$"):
+        claim(OLD.replace("8", "9"))
+    with pytest.raises(InputError, match="TrainingConfig.seed was not bound, is 1"):
+        claim(OLD + "TrainingConfig.seed = 1\n")
+    harmless = (
+        "NetworkConfig.filters = 8\nImageData.data_dir = '/b'\nImageData.cache = False\nTrainingConfig.log_every_steps = 1\n"
+        "TrainingConfig.checkpoint_every_seconds = 5\nTrainingConfig.max_corrupt_images = 1\nmake_strategy.name = 'mirrored'\n"
+        "make_strategy.wait_seconds = 1\ntrain.strategy = @make_strategy()\n"
+    )
+    assert claim(harmless) == harmless
+
+
+def test_a_tuning_is_kept_by_its_trials(claim, tmp_path):
+    claim(OLD, "tuning")
+    save(tmp_path / "run", "trials/0000/result.json")
+    with pytest.raises(InputError, match="begun with another configuration"):
+        claim("", "tuning")
+    with pytest.raises(InputError, match="for a training, but it holds a tuning"):
+        claim(OLD, "training")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("search.num_trials", True),
+        ("retrain/LocalPool.deadline_seconds", True),
+        ("retrain/ImageData.data_dir", True),
+        ("RayTasks.num_workers", True),
+        ("search.strategy", False),
+        ("retrain/TrainingConfig.epochs", False),
+        ("ImageData.shuffle_buffer", False),
+    ],
+)
+def test_harmless(name, expected):
+    assert claims.is_harmless(name) == expected
+
+
+def test_the_second_of_two_is_refused(claim, tmp_path):
+    with claims.at_work(tmp_path / "run", "training"), pytest.raises(InputError, match="another training is running in this work folder"):
+        claim(OLD)
+    assert not (tmp_path / "run" / "config.gin").exists()
+    claim(OLD)
+
+
+def test_without_locks_nobody_is_taken_for_another(claim, monkeypatch, capsys):
+    def flock(file, how):
+        raise OSError(errno.ENOTSUP, "Operation not supported")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    claim(OLD)
+    assert "cannot be locked (Operation not supported)" in capsys.readouterr().err
+
+
+def test_workers_share_a_folder(claim, tmp_path, monkeypatch):
+    """Only the chief locks and writes."""
+    claim(OLD)
+    monkeypatch.setenv("TF_CONFIG", '{"task": {"type": "worker", "index": 1}}')
+    with claims.at_work(tmp_path / "run", "training"):
+        assert claim("other") == OLD
