@@ -36,7 +36,7 @@ def find_recipe(name: str, folder: pathlib.Path = pathlib.Path()) -> pathlib.Pat
     if name in recipes():
         return recipes()[name]
     hint = did_you_mean(name, recipes())
-    raise InputError(f"{path}: no such file, and not one of the shipped recipes {', '.join(recipes())}{hint}")
+    raise InputError(f"{path}: no such file{hint}; the shipped recipes are {', '.join(recipes())}")
 
 
 def parse_recipe(path: pathlib.Path, included_by: tuple[pathlib.Path, ...] = ()) -> dict[str, str]:

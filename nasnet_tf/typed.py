@@ -92,7 +92,7 @@ def _gives(result: Any, hint: Any) -> bool:
     if typing.get_origin(hint) is collections.abc.Callable:
         if isinstance(result, type):
             return any("__call__" in base.__dict__ for base in result.__mro__)
-        return typing.get_origin(result) is collections.abc.Callable
+        return typing.get_origin(result) is collections.abc.Callable and _gives(typing.get_args(result)[1], typing.get_args(hint)[1])
     if not isinstance(result, type):  # a parametrized one
         return typing.get_origin(result) == (typing.get_origin(hint) or hint)
     return (hint is float and result is int) or _is(result, hint, issubclass)
