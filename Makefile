@@ -21,7 +21,7 @@ quickstart: $(STAMP)
 	  --gin_param="train.genotype='$(RUN)/search/best.textproto'"
 	$(BIN)/python -m nasnet_tf.evaluate --workdir=$(RUN)/train --split=test
 	test -d $(RUN)/export || $(BIN)/python -m nasnet_tf.export --workdir=$(RUN)/train --output=$(RUN)/export
-	$(BIN)/python -m nasnet_tf.predict testdata/digits/*.png --model=$(RUN)/export --top=2 --output=$(RUN)/predictions.json
+	$(BIN)/python -m nasnet_tf.predict testdata/digits/*.png --model=$(RUN)/export --top=2 --embed_images --output=$(RUN)/predictions.json
 	$(BIN)/python -m nasnet_tf.report --workdir=$(RUN)
 
 test: $(STAMP)

@@ -208,7 +208,7 @@ def new_output(name: str = "output", suffixes: tuple[str, ...] = ()) -> pathlib.
     path = pathlib.Path(FLAGS[name].value)
     if suffixes and path.suffix.lower() not in suffixes:
         raise InputError(f"--{name}: expected a name that ends in {' or '.join(suffixes)}, got {path}")
-    if path.is_dir():
+    if path.is_dir() or FLAGS[name].value.endswith("/"):
         raise InputError(f"--{name}: expected a file, but {path} is a folder")
     check_writable(path, name)
     return path

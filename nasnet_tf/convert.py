@@ -10,6 +10,7 @@ def main(arguments: list[str]) -> None:
     """Reads any of the formats of load_nasnet's weights and writes the one that the output's name means."""
     if len(arguments) != 1:
         raise InputError(f"convert: expected one weights file, got {len(arguments)}")
+    output = cli.new_output()
     cli.import_tensorflow()
     from nasnet_tf.serving.convert_weights import load_weights, save_weights
     from nasnet_tf.serving.hub import load_nasnet
@@ -17,8 +18,8 @@ def main(arguments: list[str]) -> None:
     options = {"num_classes": cli.FLAGS.num_classes, "include_top": cli.FLAGS.include_top}
     model = load_nasnet(cli.FLAGS.model, weights=None, pooling=None if cli.FLAGS.include_top else "avg", **options)
     load_weights(model, arguments[0], use_ema=cli.FLAGS.ema)
-    save_weights(model, cli.FLAGS.output)
-    print(f"{len(model.weights)} tensors: {cli.FLAGS.output}")
+    save_weights(model, output)
+    print(f"{len(model.weights)} tensors: {output}")
 
 
 def define_flags() -> None:

@@ -67,7 +67,8 @@ def test_the_whole_way(tmp_path):
     result = door("predict", *digits, "--model=export", "--top=2", "--output=predictions.json", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert len(result.stdout.splitlines()) == 3
-    assert [len(row["top"]) for row in json.loads((tmp_path / "predictions.json").read_text())] == [2, 2, 2]
+    rows = [json.loads(line) for line in (tmp_path / "predictions.json").read_text().splitlines()]
+    assert [(row["file"], len(row["top"]), "image" in row) for row in rows] == [(str(digit), 2, False) for digit in digits]
     bad = tmp_path / "bad.png"
     bad.write_bytes(digits[0].read_bytes()[:40])
     # Folders and patterns; a work folder as well as an export; a bad file costs no good one its answer.
@@ -110,6 +111,11 @@ def test_predict_and_report_need_something(tmp_path):
     check_refused(door("predict", tmp_path / "*.jpg", "--model=x"), "*.jpg: no file fits this pattern")
     check_refused(door("predict", tmp_path, "--model=x"), "no images in this folder")
     check_refused(door("report", f"--workdir={tmp_path}"), str(tmp_path))
+    (tmp_path / "file").touch()
+    (tmp_path / "x.png").mkdir()
+    check_refused(door("predict", tmp_path / "file", "--model=x", f"--output={tmp_path}/file/x.json"), "x.json cannot be written")
+    check_refused(door("predict", tmp_path / "x.png", "--model=x"), "x.png: no images in this folder")
+    check_refused(door("predict", tmp_path / "file", "--model=./mobile"), "mobile: no such folder; expected an export")
 
 
 def test_costs_draw_and_convert(tmp_path):
@@ -132,6 +138,9 @@ def test_costs_draw_and_convert(tmp_path):
     names = {name for name, _ in tf.train.list_variables(str(tmp_path / "plain" / "model.ckpt"))}
     assert names == {*slim_names(model).values(), "global_step"}
     check_refused(door("convert", "none.h5", "--model=1 @ 192", "--output=x.h5", cwd=tmp_path), "none.h5: no such file")
+    check_refused(
+        door("convert", tmp_path, "--model=1 @ 192", "--output=plain", cwd=tmp_path), "--output: plain is a folder; expected a file"
+    )
 
 
 def test_installed_package_finds_its_recipes(tmp_path):

@@ -13,6 +13,7 @@ def main(arguments: list[str]) -> None:
     workdir, split = cli.trained_workdir(), cli.FLAGS.split
     cli.import_tensorflow()
     from nasnet_tf import kinds
+    from nasnet_tf.data import ImageData
     from nasnet_tf.training import checkpoints
     from nasnet_tf.viz.diagram import save_figure
 
@@ -24,14 +25,18 @@ def main(arguments: list[str]) -> None:
     step = checkpoints.load_trained(workdir, model, cli.FLAGS.checkpoint, cli.FLAGS.ema)
     evaluator = kind.evaluator(model)
     result = evaluator.on_split(data, split, cli.FLAGS.batch_size)
+    # Another choice than the usual has another name, for none to take another's place.
+    choice = f"{split}{'' if cli.FLAGS.checkpoint == 'best' else '-last'}{'' if cli.FLAGS.ema else '-raw'}"
     row = {"split": split, **dataclasses.asdict(result), "step": step, "checkpoint": cli.FLAGS.checkpoint, "ema": cli.FLAGS.ema}
-    path = workdir / f"evaluation-{split}.json"
+    path = workdir / f"evaluation-{choice}.json"
     path.write_text(json.dumps(row, indent=1))
     for name, figure in kind.figures(evaluator, data).items():
-        picture = workdir / f"{name.replace(' ', '-')}-{split}.svg"
+        picture = workdir / f"{name.replace(' ', '-')}-{choice}.svg"
         save_figure(figure, picture)
         print(f"{name}: {picture}")
     print(f"{split}: {result}, {cli.FLAGS.checkpoint} checkpoint of step {step}; {path}")
+    if split == "test" and isinstance(data, ImageData) and any(data.share_examples("test", other) for other in ("train", "validation")):
+        print("note: examples of this test also trained the network or chose its best checkpoint; it is none of images never seen")
 
 
 def define_flags() -> None:

@@ -1,18 +1,19 @@
 """Classifies image files: python -m nasnet_tf.predict photo.jpg holiday/ 'more/*.png' --model=mobile."""
 
 import base64
+import contextlib
 import glob
 import itertools
 import json
 import mimetypes
 import pathlib
+from typing import IO
 
 from absl import flags
 
 from nasnet_tf import cli
 from nasnet_tf.errors import InputError
-
-_SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp")
+from nasnet_tf.files import IMAGE_SUFFIXES, image_files
 
 
 def main(arguments: list[str]) -> None:
@@ -20,30 +21,40 @@ def main(arguments: list[str]) -> None:
     files = list(itertools.chain.from_iterable(map(_files, arguments)))
     if not files:
         raise InputError("predict: expected image files, folders or patterns, e.g. python -m nasnet_tf.predict photo.jpg --model=mobile")
+    output = cli.new_output()
     cli.import_tensorflow()
     from nasnet_tf import kinds
 
     options = {"trust_graph": True} if cli.FLAGS.trust_graph else {}
-    predictor = kinds.kind_of(cli.FLAGS.model).predictor(cli.FLAGS.model, cli.FLAGS.weights, **options)
-    rows, undecodable = [], []
+    predictor = kinds.kind_of(cli.FLAGS.model).predictor(
+        cli.FLAGS.model, None if cli.FLAGS.weights == "none" else cli.FLAGS.weights, **options
+    )
+    with contextlib.nullcontext() if output is None else output.open("w") as rows:
+        undecodable = _predict(predictor, files, rows)
+    if undecodable:
+        raise InputError(f"{len(undecodable)} of {len(files)} files cannot be decoded as images: {', '.join(undecodable)}")
+
+
+def _predict(predictor, files: list[pathlib.Path], rows: IO[str] | None) -> list[str]:
+    """Prints and writes each answer; returns the files that cannot be decoded."""
+    undecodable = []
     for start in range(0, len(files), cli.FLAGS.batch_size):
         batch = files[start : start + cli.FLAGS.batch_size]
         contents = [path.read_bytes() for path in batch]
         for path, content, answer in zip(batch, contents, predictor(contents), strict=True):
             if answer is None:
                 undecodable.append(str(path))
-                continue
-            text, fields = predictor.describe(answer, cli.FLAGS.top)
-            print(f"{path}: {text}", flush=True)
-            row = {"file": str(path), **fields}
-            if cli.FLAGS.output:
-                kind = mimetypes.guess_type(path.name)[0] or "image/jpeg"
-                row["image"] = f"data:{kind};base64,{base64.b64encode(content).decode()}"
-            rows.append(row)
-    if cli.FLAGS.output:
-        pathlib.Path(cli.FLAGS.output).write_text(json.dumps(rows))
-    if undecodable:
-        raise InputError(f"{len(undecodable)} of {len(files)} files cannot be decoded as images: {', '.join(undecodable)}")
+                row = {"file": str(path), "error": "cannot be decoded as an image"}
+            else:
+                text, fields = predictor.describe(answer, cli.FLAGS.top)
+                print(f"{path}: {text}", flush=True)
+                row = {"file": str(path), **fields}
+                if cli.FLAGS.embed_images:
+                    kind = mimetypes.guess_type(path.name)[0] or "image/jpeg"
+                    row["image"] = f"data:{kind};base64,{base64.b64encode(content).decode()}"
+            if rows:
+                print(json.dumps(row), file=rows, flush=True)
+    return undecodable
 
 
 def _files(argument: str) -> list[pathlib.Path]:
@@ -52,9 +63,9 @@ def _files(argument: str) -> list[pathlib.Path]:
     if path.is_file():
         return [path]
     if path.is_dir():
-        found = sorted(file for file in path.rglob("*") if file.suffix.lower() in _SUFFIXES)
+        found = image_files(path)
         if not found:
-            raise InputError(f"{path}: no images in this folder; expected files {', '.join(_SUFFIXES)}")
+            raise InputError(f"{path}: no images in this folder; expected files {', '.join(IMAGE_SUFFIXES)}")
         return found
     found = [pathlib.Path(name) for name in sorted(glob.glob(argument, recursive=True)) if pathlib.Path(name).is_file()]
     if not found:
@@ -65,11 +76,12 @@ def _files(argument: str) -> list[pathlib.Path]:
 def define_flags() -> None:
     """The flags of this door."""
     flags.DEFINE_string("model", None, "A network of the zoo, such as mobile; an export; or the work folder of a training.", required=True)
-    flags.DEFINE_string("weights", "trained", "For a network of the zoo, a weights file instead of the public ones; see load_nasnet.")
+    flags.DEFINE_string("weights", "trained", "For a network of the zoo, a weights file instead of the public ones; none for fresh ones.")
     flags.DEFINE_bool("trust_graph", False, "Run the graph inside an export, which can do anything to your files; only for your own.")
     flags.DEFINE_integer("top", 5, "How many classes to print.", lower_bound=1)
     flags.DEFINE_integer("batch_size", 16, "Images at a time.", lower_bound=1)
-    flags.DEFINE_string("output", None, "A JSON file for the results, with the images inside: predictions.json of a report.")
+    flags.DEFINE_string("output", None, "A file for the results, a line of JSON for each image; a report reads predictions.json.")
+    flags.DEFINE_bool("embed_images", False, "Write the images into the output too, for a report that needs nothing beside itself.")
 
 
 if __name__ == "__main__":

@@ -106,13 +106,35 @@ def _training(folder: pathlib.Path) -> tuple[str, str]:
 
 def _predictions(folder: pathlib.Path) -> tuple[str, str]:
     cards = []
-    for row in _json(folder / _PREDICTIONS):
+    for row in _prediction_rows(folder / _PREDICTIONS):
         image = row.get("image", "")
         picture = f'<img alt="" src="{html.escape(image)}">' if image.startswith("data:image/") else ""
-        classes = "<br>".join(f"{html.escape(top['class'])} {top['probability']:.1%}" for top in row["top"])
+        classes = "<br>".join(f"{html.escape(top['class'])} {top['probability']:.1%}" for top in row.get("top", []))
+        classes += html.escape(row.get("error", ""))
         cards.append(f"<div>{picture}<b>{html.escape(pathlib.Path(row['file']).name)}</b><br>{classes}</div>")
     title = f"Predictions: {folder.resolve().name}"
     return title, f'{page.heading(2, title)}<div class="gallery">{"".join(cards)}</div>'
+
+
+def _prediction_rows(path: pathlib.Path) -> list[dict]:
+    """What predict wrote, a line of JSON for each image; a last line that is not whole is still being written."""
+    lines = path.read_text().splitlines(keepends=True)
+    try:
+        rows = [json.loads(line) for line in lines if line.endswith("\n")]
+    except ValueError as error:
+        raise InputError(f"{path}: damaged; expected a line of JSON for each image ({error})") from error
+    if not all(map(_is_prediction, rows)):
+        raise InputError(f'{path}: damaged; expected lines such as {{"file": ..., "top": [{{"class": ..., "probability": ...}}]}}')
+    return rows
+
+
+def _is_prediction(row) -> bool:
+    try:
+        return isinstance(row["file"], str) and all(
+            isinstance(top["class"], str) and 0 <= top["probability"] <= 1 for top in row.get("top", [])
+        )
+    except (TypeError, KeyError, AttributeError):
+        return False
 
 
 def _json(path: pathlib.Path):

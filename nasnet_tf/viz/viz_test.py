@@ -222,7 +222,8 @@ def test_report_of_a_training_and_predictions(tmp_path):
     (folder / "evaluation-test.json").write_text(json.dumps({"split": "test", "accuracy": 0.9812, "examples": 360}))
     (folder / "config.gin").write_text("a = '<x>'")
     top = [{"class": "<script>", "probability": 0.75}]
-    (tmp_path / "predictions.json").write_text(json.dumps([{"file": "a/b.png", "top": top, "image": "data:image/png;base64,AA"}]))
+    rows = [{"file": "a/b.png", "top": top, "image": "data:image/png;base64,AA"}, {"file": "bad.png", "error": "cannot be decoded"}]
+    (tmp_path / "predictions.json").write_text("".join(f"{json.dumps(row)}\n" for row in rows) + '{"file": "half')
     page = Report(tmp_path).write().read_text()
     check(page)
     for text in ("0.9812", "0.6250", "&lt;x&gt;", "&lt;script&gt; 75.0%", "b.png", 'src="data:image/png;base64,AA"'):
@@ -286,8 +287,12 @@ def test_many_trials_become_images(tmp_path):
 
 
 def test_damaged_files_are_named(tmp_path):
-    (tmp_path / "predictions.json").write_text("[{")
-    with pytest.raises(InputError, match="predictions.json: not a whole JSON file"):
+    for damaged in ("[{\n", "[]\n", '{"file": 3}\n', '{"file": "a", "top": [{}]}\n', '{"file": "a", "top": 7}\n'):
+        (tmp_path / "predictions.json").write_text(damaged)
+        with pytest.raises(InputError, match="predictions.json: damaged; expected"):
+            Report(tmp_path).write()
+    (tmp_path / "predictions.json").write_text("[{\n")
+    with pytest.raises(InputError, match="predictions.json: damaged; expected"):
         Report(tmp_path).write()
 
 
