@@ -13,13 +13,13 @@ import dataclasses
 import functools
 import itertools
 import multiprocessing.forkserver
-import os
 import statistics
 import time
 from collections.abc import Callable
 
 import keras
 
+from nasnet_tf.cpus import available_cpus
 from nasnet_tf.data import CifarPreprocessing, ImageData
 from nasnet_tf.genotype import Combine, Genotype, Operation, load_genotype
 from nasnet_tf.models.network import NetworkConfig
@@ -223,7 +223,7 @@ def main() -> None:
     # What a search's first child waits for, the server to fork from, is paid once.
     multiprocessing.set_forkserver_preload(["nasnet_tf.configurables"])
     multiprocessing.forkserver.ensure_running()
-    pool = LocalPool(num_workers=os.cpu_count())  # each child gets one thread; they run one at a time
+    pool = LocalPool(num_workers=available_cpus())  # each child gets one thread; they run one at a time
     rows = {name: [] for name in functions}
     try:
         run(pool, time_nothing, child)

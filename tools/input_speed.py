@@ -18,7 +18,7 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
-from nasnet_tf.data import ImageData, pipeline, preprocessing_from_config
+from nasnet_tf.data import ImageData, batches, preprocessing_from_config
 
 SEED = 0
 WARM_UP_BATCHES = 2
@@ -34,7 +34,7 @@ def decoding(data: ImageData, batch_size: int, files: int) -> tf.data.Dataset:
         return tf.io.decode_image(content, channels=3, expand_animations=False)[0, 0]
 
     images = tf.data.Dataset.from_tensor_slices(encoded).repeat()
-    return pipeline._finish(images.map(decode, num_parallel_calls=pipeline._WORKERS, deterministic=True).batch(batch_size))
+    return batches.finish(images.map(decode, num_parallel_calls=batches.WORKERS, deterministic=True).batch(batch_size))
 
 
 def rates(batches: Iterator, batch_size: int, count: int) -> tuple[float, float]:

@@ -1,3 +1,4 @@
+import collections
 import pathlib
 import pickle
 
@@ -90,17 +91,17 @@ def test_resumes_exactly(start_step):
         np.testing.assert_array_equal(labels, labels_again)
 
 
-def test_passed_over_examples_are_not_decoded(folder):
-    data = grey_data(folder, shuffle_buffer=1)
-    first = next(iter(data._source.examples("train")))["name"].numpy().decode()
-    pathlib.Path(first).write_bytes(b"not an image")
-    (label,) = next(iter(data.train(1, seed=1)))[1].numpy()
-    assert label == -1
-    assert len(train_levels_from(data, start_step=1)) == 5
+def test_passed_over_examples_are_not_read(folder):
+    data = grey_data(folder, cache=False)
+    (first,) = data.names(1, seed=1, step=0)
+    pathlib.Path(first).unlink()
+    with pytest.raises(tf.errors.InvalidArgumentError, match="cannot be read: No such file"):
+        next(iter(data.train(1, seed=1)))
+    assert len(train_levels_from(data, start_step=1)) == 2
 
 
 def train_levels_from(data: ImageData, start_step: int) -> list[int]:
-    return [level for images, _ in data.train(1, 1, start_step).take(5) for level in levels(images)]
+    return [level for images, _ in data.train(1, 1, start_step).take(2) for level in levels(images)]
 
 
 def test_corrupt_images_are_zeros_with_label_minus_1_and_move_no_other(folder):
@@ -156,11 +157,6 @@ def test_shards_of_evaluation_together_are_the_batches(folder, examples):
     assert sum(float(tf.reduce_sum(weights)) for shard in shards for _, _, weights in shard) == examples
 
 
-def test_shuffle_buffer_of_one_keeps_the_order(folder):
-    order = [int(pathlib.Path(example["name"].numpy().decode()).stem) for example in grey_data(folder)._source.examples("train")]
-    assert train_levels(grey_data(folder, shuffle_buffer=1), 20) == order + order
-
-
 def test_cache_reads_files_once(folder):
     for cache in (False, True):
         data = grey_data(folder, cache=cache)
@@ -169,7 +165,7 @@ def test_cache_reads_files_once(folder):
         if cache:
             assert train_levels(data, 20) == first
         else:
-            with pytest.raises(tf.errors.NotFoundError):
+            with pytest.raises(tf.errors.InvalidArgumentError, match="cannot be read: No such file"):
                 train_levels(data, 20)
         for file in moved:
             file.rename(file.with_suffix(".png"))
@@ -237,16 +233,55 @@ def test_pickles_after_use(folder):
 
 def test_source_is_opened_once(folder, monkeypatch):
     opened = []
-    monkeypatch.setattr(pipeline, "open_source", lambda *args: opened.append(args) or Source("x", ("a",), {"train": 3}, None))
+    monkeypatch.setattr(pipeline, "open_source", lambda *args: opened.append(args) or Source("x", ("a",), {"train": 3}, None, None))
     data = grey_data(folder)
     assert (data.num_classes, data.num_train_examples, data.class_names) == (1, 3, ("a",))
     assert opened == [(f"folder:{folder}", None)]
 
 
-def test_workers_share_each_batch(folder):
-    data = grey_data(folder)
-    for dataset in (data.train(2, 1), data.evaluation("test", 2)):
-        assert dataset.options().experimental_distribute.auto_shard_policy == tf.data.experimental.AutoShardPolicy.DATA
+class Counted:
+    """A data set of grey images under ImageData that counts which of them are read."""
+
+    def __init__(self, monkeypatch, examples: int):
+        image = tf.io.encode_png(tf.zeros([2, 2, 3], tf.uint8)).numpy()
+        self.read = collections.Counter()
+
+        def read(split, numbers):
+            self.read.update(numbers.tolist())
+            return [image] * len(numbers)
+
+        def parse(split, numbers, records):
+            return {"image": records, "label": tf.zeros_like(numbers), "name": tf.strings.as_string(numbers)}
+
+        monkeypatch.setattr(pipeline, "open_source", lambda *_: Source("x", ("a",), {"train": examples, "test": examples}, read, parse))
+        self.data = ImageData("x", CifarPreprocessing(image_size=2, upsample=1.0), cache=False)
+
+
+@pytest.mark.parametrize("start_step", [0, 250])
+def test_workers_and_resumed_trainings_read_what_they_need(start_step, monkeypatch):
+    examples, batch_size, workers = 2000, 4, 4
+    steps = examples // batch_size - start_step
+    readers = []
+    for index in range(workers):
+        counted = Counted(monkeypatch, examples)
+        for _ in counted.data.train(batch_size, 1, start_step, (index, workers)).take(steps):
+            pass
+        readers.append(counted.read)
+    needed = steps * batch_size // workers
+    for read in readers:
+        assert needed <= sum(read.values()) <= 1.05 * needed  # what is prefetched is of the next epoch
+    assert sum(len(read) for read in readers) == pytest.approx(steps * batch_size, rel=0.05)
+    assert len(set().union(*readers)) >= steps * batch_size  # no two read the same
+
+
+def test_workers_evaluate_what_is_theirs(monkeypatch):
+    readers = []
+    for index in range(4):
+        counted = Counted(monkeypatch, 1003)
+        assert len(list(counted.data.evaluation("test", 8, (index, 4)))) == 126
+        readers.append(counted.read)
+    assert [sum(read.values()) for read in readers] == [252, 251, 250, 250]
+    assert sum(readers, collections.Counter()) == collections.Counter(range(1003))
 
 
 def test_diagnose_names_the_corrupt_image(folder):
@@ -266,13 +301,16 @@ def test_diagnose_names_the_unreadable_file(folder):
     data = grey_data(folder)
     assert data.num_train_examples == 10
     (folder / "train" / "dog" / "3.png").unlink()
-    assert "dog/3.png; No such file" in str(data.diagnose("train"))
+    assert "dog/3.png cannot be read: No such file" in str(data.diagnose("train"))
 
 
 def test_diagnose_names_labels_out_of_range(folder, monkeypatch):
-    (image,) = [example["image"] for example in grey_data(folder)._source.examples("train[:1]")]
-    rows = {"image": [image, image], "label": [0, -1], "name": ["good", "bad"]}
-    source = Source("x", ("a",), {"test": 2}, lambda *_: tf.data.Dataset.from_tensor_slices(rows))
+    image = (folder / "test" / "cat" / "100.png").read_bytes()
+
+    def parse(split, numbers, records):
+        return {"image": records, "label": -numbers, "name": tf.gather(["good", "bad"], numbers)}
+
+    source = Source("x", ("a",), {"test": 2}, lambda split, numbers: [image] * len(numbers), parse)
     monkeypatch.setattr(pipeline, "open_source", lambda *_: source)
     assert "bad has label -1; expected 0..0 (the split may be unlabelled)" in str(grey_data(folder).diagnose("test"))
 
@@ -281,7 +319,6 @@ def test_diagnose_names_labels_out_of_range(folder, monkeypatch):
     ("fields", "use", "message"),
     [
         ({"validation_examples": -1}, None, "ImageData.validation_examples: expected an integer of 0 or more, got -1"),
-        ({"shuffle_buffer": 0}, None, "ImageData.shuffle_buffer: expected an integer of 1 or more, got 0"),
         ({"validation_examples": 1, "validation_split": "test"}, None, "expected validation_split or validation_examples, not both"),
         ({"validation_examples": 10}, lambda d: d.train(1, 1), "expected fewer than the 10 examples of 'train', got 10"),
         ({"validation_examples": 11}, lambda d: d.num_examples("validation"), "expected fewer than the 10 examples of 'train', got 11"),

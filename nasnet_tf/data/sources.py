@@ -8,29 +8,32 @@ Of a folder, `train` is trained on; `validation` chooses among checkpoints and a
 """
 
 import dataclasses
-import difflib
+import functools
 import os
 import pathlib
 import random
 import re
-import urllib.error
-import urllib.parse
-import urllib.request
 from collections.abc import Callable, Mapping
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
+from nasnet_tf.data.preparing import FOLDER_PREFIX, prepared_builder
+from nasnet_tf.data.records import ArrayRecords, TFRecords
 from nasnet_tf.errors import InputError
 from nasnet_tf.files import IMAGE_SUFFIXES, files_below, image_files, user_path
 
-FOLDER_PREFIX = "folder:"
 _LAYOUT = "<split>/<label>/*.jpg, with a split `train` and, if you like, `validation` and `test`"
 _SPELLINGS = {"val": "validation", "valid": "validation"}  # folders that others call so
 _DIGITS = pathlib.Path(__file__).parent / "digits"
 _POSITION = r"-?(?:\d+|(?:100|\d{1,2})%)"
 _SPLIT = re.compile(rf"(?P<name>[^\[\]]+)(\[(?P<start>{_POSITION})?:(?P<stop>{_POSITION})?\])?")
-_CONNECT_SECONDS = 10
+_EXAMPLES_AT_A_TIME = 32
+RECORDS = {tfds.core.FileFormat.TFRECORD: TFRecords, tfds.core.FileFormat.ARRAY_RECORD: ArrayRecords}
+
+
+Read = Callable[[str, np.ndarray], list[bytes]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,13 +46,16 @@ class Source:
       splits: number of examples of each split.
       is_folder: whether it is a folder of images, whose splits have the meaning above; those of other sets are as they may be.
       left_out: files of a folder that are no images.
-      read: (split name, first, one past the last) -> the examples in between, always in the same order.
+      read: (split name, numbers of examples int64 [n]) -> their records, n byte strings. Reads these and no others, in any order, from
+        several threads at once; InputError where a file is gone or damaged.
+      parse: (split name, numbers int64 [n], records string [n]) -> the examples, as `load` describes them; TensorFlow operations.
     """
 
     name: str
     class_names: tuple[str, ...]
     splits: Mapping[str, int]
-    read: Callable[[str, int, int], tf.data.Dataset] = dataclasses.field(repr=False)
+    read: Read = dataclasses.field(repr=False)
+    parse: Callable[[str, tf.Tensor, tf.Tensor], dict[str, tf.Tensor]] = dataclasses.field(repr=False)
     is_folder: bool = False
     left_out: tuple[str, ...] = ()
 
@@ -85,14 +91,24 @@ class Source:
         _, start, stop = self.bounds(split)
         return stop - start
 
-    def examples(self, split: str) -> tf.data.Dataset:
-        """The examples of a split or of a slice of one, in an order that never changes.
+    def load(self, split: str, numbers: tf.Tensor, read: Read | None = None) -> dict[str, tf.Tensor]:
+        """Examples of a split by their numbers, int64 [n]; for the functions of tf.data.
+
+        Args:
+          read: in place of this source's own.
 
         Returns:
-          A finite data set of {"image": string [], the encoded file; "label": int64 []; "name": string [], what to call the example in a
-          message: its file, its id, or "train example 17" in reading order}.
+          {"image": string [n], the encoded files; "label": int64 [n]; "name": string [n], what to call the example in a message: its file,
+          its id, or "train example 17", which is the first of `train[17:]`}.
         """
-        return self.read(*self.bounds(split))
+        records = tf.numpy_function(lambda numbers: np.array((read or self.read)(split, numbers), object), [numbers], tf.string)
+        return self.parse(split, numbers, tf.ensure_shape(records, numbers.shape))
+
+    def examples(self, split: str) -> tf.data.Dataset:
+        """The examples of a split or of a slice of one, in an order that never changes: a finite data set of what `load` returns."""
+        name, start, stop = self.bounds(split)
+        load = tf.autograph.experimental.do_not_convert(lambda numbers: self.load(name, numbers))
+        return tf.data.Dataset.range(start, stop).batch(_EXAMPLES_AT_A_TIME).map(load).unbatch()
 
 
 def open_source(name: str, data_dir: str | None = None) -> Source:
@@ -115,7 +131,7 @@ def open_source(name: str, data_dir: str | None = None) -> Source:
         return _tfds_source(name, tfds.builder_from_directory(_DIGITS))
     if name.startswith(FOLDER_PREFIX):
         return _folder_source(name, user_path(name.removeprefix(FOLDER_PREFIX)))
-    return _tfds_source(name, _prepared_builder(name, data_dir))
+    return _tfds_source(name, prepared_builder(name, data_dir))
 
 
 def _position(text: str | None, size: int, default: int) -> int:
@@ -131,21 +147,29 @@ def _tfds_source(name: str, builder: tfds.core.DatasetBuilder) -> Source:
     features = dict(builder.info.features.items())
     name_key = next((key for key in ("file_name", "id") if isinstance(features.get(key), tfds.features.Text)), None)
     keys = [key for key in (image_key, label_key, name_key) if key]
-    decoders = tfds.decode.PartialDecoding(dict.fromkeys(keys, True), {image_key: tfds.decode.SkipDecoding()})
-    read_config = tfds.ReadConfig(try_autocache=False)  # the pipeline decides what stays in memory
+    columns = {key: tf.io.FixedLenFeature([], tf.int64 if key == label_key else tf.string) for key in keys}
+    kind = RECORDS.get(builder.info.file_format)
+    if kind is None:
+        raise InputError(
+            f"data set {name!r}: expected files of records that can be read in any order, {' or '.join(known.value for known in RECORDS)}, "
+            f"got {builder.info.file_format.value}"
+        )
 
-    def read(split: str, start: int, stop: int) -> tf.data.Dataset:
-        examples = builder.as_dataset(split=f"{split}[{start}:{stop}]", decoders=decoders, read_config=read_config, shuffle_files=False)
+    @functools.cache
+    def records(split: str) -> TFRecords | ArrayRecords:
+        info = builder.info.splits[split]
+        return kind(list(zip(map(os.fspath, info.filepaths), info.shard_lengths, strict=True)))
 
-        @tf.autograph.experimental.do_not_convert  # AutoGraph has nothing to do here, and takes longer than all the rest of a start
-        def rename(index, example):
-            called = example[name_key] if name_key else tf.strings.join([f"{split} example ", tf.strings.as_string(index)])
-            return {"image": example[image_key], "label": example[label_key], "name": called}
+    def read(split: str, numbers: np.ndarray) -> list[bytes]:
+        return records(split).read(numbers)
 
-        return examples.enumerate(start).map(rename)
+    def parse(split: str, numbers: tf.Tensor, records: tf.Tensor) -> dict[str, tf.Tensor]:
+        example = tf.io.parse_example(records, columns)
+        called = example[name_key] if name_key else tf.strings.join([f"{split} example ", tf.strings.as_string(numbers)])
+        return {"image": example[image_key], "label": example[label_key], "name": called}
 
     sizes = {split: info.num_examples for split, info in builder.info.splits.items()}
-    return Source(name, tuple(features[label_key].names), sizes, read)
+    return Source(name, tuple(features[label_key].names), sizes, read, parse)
 
 
 def _image_and_label_keys(name: str, info: tfds.core.DatasetInfo) -> tuple[str, str]:
@@ -163,60 +187,6 @@ def _image_and_label_keys(name: str, info: tfds.core.DatasetInfo) -> tuple[str, 
             f"got images {images}, class labels {labels} among its features {list(features)}"
         )
     return images[0], labels[0]
-
-
-def _prepared_builder(name: str, data_dir: str | None) -> tfds.core.DatasetBuilder:
-    try:
-        namespace = tfds.core.naming.parse_builder_name_kwargs(name)[0].namespace
-        if namespace:  # TFDS would fetch the list of community data sets, and hang for minutes where there is no network
-            raise tfds.core.DatasetNotFoundError(name)
-        builder = tfds.builder(name, data_dir=data_dir)
-    except tfds.core.DatasetNotFoundError as error:
-        # Community sets are left out for the same reason.
-        known = ["digits", f"{FOLDER_PREFIX}PATH", *tfds.list_builders(with_community_datasets=False)]
-        near = difflib.get_close_matches(name, known, n=4) or known[:2]
-        raise InputError(
-            f"unknown data set {name!r}; the nearest known are {', '.join(near)} (any name of TensorFlow Datasets will do)"
-        ) from error
-    except (ValueError, AssertionError, RuntimeError) as error:  # TFDS' ways to say: no such version, no such config
-        raise InputError(f"data set {name!r}: {_one_line(error)}") from error
-    if not builder.is_prepared():
-        _prepare(name, builder)
-    return builder
-
-
-def _prepare(name: str, builder: tfds.core.DatasetBuilder) -> None:
-    """Downloads and prepares a data set, after checks that spare the user TFDS' minutes of silent retries."""
-    where = f"data set {name!r} is not prepared in {builder.data_path}"
-    manual = pathlib.Path(builder.data_dir_root) / "downloads" / "manual"
-    if builder.MANUAL_DOWNLOAD_INSTRUCTIONS and not (manual.is_dir() and any(manual.iterdir())):
-        instructions = " ".join(builder.MANUAL_DOWNLOAD_INSTRUCTIONS.split())
-        raise InputError(f"{where} and has to be downloaded by hand into {manual}: {instructions}")
-    hosts = {urllib.parse.urlsplit(url).netloc: url for url in builder.url_infos or () if url.startswith("http")}
-    if hosts and not builder.MANUAL_DOWNLOAD_INSTRUCTIONS and not any(_answers(url) for url in hosts.values()):
-        raise InputError(
-            f"{where} and cannot be downloaded, {' and '.join(hosts)} cannot be reached: "
-            "copy the prepared folder there from a machine with a network, or set data_dir to where it is"
-        )
-    try:
-        builder.download_and_prepare()
-    except Exception as error:  # each data set's own code runs here and fails in its own way
-        raise InputError(f"{where} and TensorFlow Datasets could not prepare it: {_one_line(error)}") from error
-
-
-def _answers(url: str) -> bool:
-    """Whether anything, be it an error, comes back from the server of this address."""
-    try:
-        urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=_CONNECT_SECONDS).close()
-    except urllib.error.HTTPError:
-        return True
-    except OSError:
-        return False
-    return True
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:500] or type(error).__name__
 
 
 def _folder_source(name: str, root: pathlib.Path) -> Source:
@@ -243,17 +213,28 @@ def _folder_source(name: str, root: pathlib.Path) -> Source:
     left_out = tuple(str(path.relative_to(root)) for path in files_below(root) if path not in read_files)
     examples = {split: _shuffled(split, labels, class_names) for split, labels in splits.items()}
 
-    def read(split: str, start: int, stop: int) -> tf.data.Dataset:
-        paths, labels = zip(*examples[split][start:stop], strict=True)
+    @functools.cache
+    def columns(split: str) -> tuple[tf.Tensor, tf.Tensor]:
+        with tf.init_scope(), tf.device("cpu:0"):  # once, and not as constants of each function that uses them
+            paths, labels = zip(*examples[split], strict=True)
+            return tf.constant(paths), tf.constant(labels, tf.int64)
 
-        @tf.autograph.experimental.do_not_convert
-        def load(path, label):
-            return {"image": tf.io.read_file(path), "label": label, "name": path}
+    def read(split: str, numbers: np.ndarray) -> list[bytes]:
+        return [_content(examples[split][number][0]) for number in numbers]
 
-        files = tf.data.Dataset.from_tensor_slices((list(paths), tf.constant(labels, tf.int64)))
-        return files.map(load, num_parallel_calls=8, deterministic=True)
+    def parse(split: str, numbers: tf.Tensor, records: tf.Tensor) -> dict[str, tf.Tensor]:
+        paths, labels = columns(split)
+        return {"image": records, "label": tf.gather(labels, numbers), "name": tf.gather(paths, numbers)}
 
-    return Source(name, tuple(class_names), {split: len(rows) for split, rows in examples.items()}, read, is_folder=True, left_out=left_out)
+    sizes = {split: len(rows) for split, rows in examples.items()}
+    return Source(name, tuple(class_names), sizes, read, parse, is_folder=True, left_out=left_out)
+
+
+def _content(path: str) -> bytes:
+    try:
+        return pathlib.Path(path).read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def _shuffled(split: str, labels: Mapping[str, list[pathlib.Path]], class_names: list[str]) -> list[tuple[str, int]]:

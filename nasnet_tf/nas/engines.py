@@ -17,6 +17,7 @@ from collections.abc import Callable
 
 import pebble
 
+from nasnet_tf.cpus import available_cpus
 from nasnet_tf.errors import InputError
 
 
@@ -84,7 +85,7 @@ class LocalPool:
         self._pool = pebble.ProcessPool(max_workers=num_workers, max_tasks=1, context=self._context)
         self._num_workers, self._deadline = num_workers, deadline_seconds
         # Children share cores and GPU memory instead of fighting for them. What the caller has set for TensorFlow stays.
-        shares = thread_environment((os.cpu_count() or 1) // num_workers) | {"TF_FORCE_GPU_ALLOW_GROWTH": "true"}
+        shares = thread_environment(available_cpus() // num_workers) | {"TF_FORCE_GPU_ALLOW_GROWTH": "true"}
         self._environment = {name: os.environ.get(name, share) for name, share in shares.items()}
         self._running: dict[pebble.ProcessFuture, tuple[int, float]] = {}
 

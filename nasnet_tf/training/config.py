@@ -29,7 +29,7 @@ class TrainingConfig:
       log_every_steps: rows of metrics.jsonl between evaluations; each is a mean over the steps since the last.
       checkpoint_every_seconds: besides the checkpoint at each evaluation.
       max_corrupt_images: so many training images that cannot be decoded are left out, named in the work folder; one more is an error.
-        They are looked for in the first epoch, in which every image comes once. Evaluation leaves out nothing.
+        Whichever epoch they turn up in. Evaluation leaves out nothing.
       steps_per_call: so many steps run on the device without a word to Python, or fewer up to a row of metrics or an evaluation. SIGTERM
         waits for them; results are the same.
       jit_compile: whether XLA compiles the step and the evaluation; None for where there is a GPU.

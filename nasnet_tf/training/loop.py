@@ -203,7 +203,7 @@ class _Training:
         for step, values in enumerate(self._window.read(), start=done - num_new):
             if not math.isfinite(values["loss"]):
                 raise self._diverged(f"the loss is {values['loss']}", step)
-            if values.get("corrupt") and step < self._times.steps_per_epoch:
+            if values.get("corrupt"):
                 self._corrupt_images.note(self._config.batch_size, self._config.seed, step)
         means = self._window.means()
         shown = {name: means[name] for name in self._task.shown} | {

@@ -255,6 +255,17 @@ def test_corrupt_image_is_named(tmp_path):
     with pytest.raises(InputError, match=r"2 such in the training data are more than TrainingConfig.max_corrupt_images = 1: .*/2.png"):
         train(tmp_path / "more", allowed, network=dense, data=dataclasses.replace(data))
     other.write_bytes((source / "train" / "a" / "1.png").read_bytes())
+    # In later epochs too: this one is damaged after the third, out of twelve, of which some are prepared ahead.
+    data = dataclasses.replace(data, cache=False)
+
+    def damage(epoch, evaluation):
+        if epoch == 3:
+            other.write_bytes(b"no image")
+        return True
+
+    with pytest.raises(InputError, match=r"2 such in the training data are more than .*/0.png"):
+        train(tmp_path / "later", dataclasses.replace(allowed, epochs=12), network=dense, data=data, goes_on=damage)
+    other.write_bytes((source / "train" / "a" / "1.png").read_bytes())
     # Evaluation never leaves out anything.
     (source / "test" / "a" / "0.png").write_bytes(b"no image")
     with pytest.raises(InputError, match=r"test/a/0.png cannot be decoded as an image"):

@@ -1,0 +1,134 @@
+"""From numbers of examples to batches of prepared images, as tf.data.
+
+Every worker looks its rows up in the order of examples and reads these alone.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from nasnet_tf.cpus import available_cpus
+from nasnet_tf.errors import InputError
+
+# AutoGraph would rewrite the functions given to tf.data; they need none of it, and it took 9/10 of the time to the first batch.
+as_written = tf.autograph.experimental.do_not_convert
+
+WORKERS = max(2, available_cpus())  # images prepared at a time
+_READS_AT_A_TIME = 4  # of a batch each: more than CPUs where there are few, for reading is waiting
+_EXAMPLES_OF_A_READ = 16  # in evaluation
+_BATCHES_AT_A_TIME = 2  # so that one's last images do not keep the workers of the next waiting
+_PREFETCHED_BATCHES = 4
+
+# Numbers of examples, int64 [n] -> (encoded images string [n], labels int64 [n]); TensorFlow operations.
+Load = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
+
+
+def rows_of(batch_size: int, shard: tuple[int, int]) -> tuple[int, int]:
+    """(number of rows, first row) of each batch that a worker prepares; shard is its (index, count)."""
+    check_integer("batch_size", batch_size, least=1)
+    index, count = shard
+    check_integer("shard count", count, least=1)
+    if type(index) is not int or not 0 <= index < count:
+        raise InputError(f"shard: expected (index, count) with an index of 0..{count - 1}, got {shard!r}")
+    if batch_size % count:
+        raise InputError(f"batch_size: expected a multiple of the {count} workers that share each batch, got {batch_size}")
+    return batch_size // count, index * (batch_size // count)
+
+
+def training_batches(
+    load: Load,
+    prepare: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
+    examples_at: Callable[[np.ndarray], np.ndarray],
+    side: int,
+    batch_size: int,
+    start_step: int,
+    shard: tuple[int, int],
+) -> tf.data.Dataset:
+    """What ImageData.train returns.
+
+    Args:
+      prepare: (encoded image, place in the stream int64 []) -> float32 [side, side, 3].
+      examples_at: places in the stream, int64 [n] -> numbers of examples, int64 [n].
+    """
+    size, first = rows_of(batch_size, shard)
+    check_integer("start_step", start_step, least=0)
+
+    @as_written
+    def read(step):
+        places = step * batch_size + tf.range(first, first + size, dtype=tf.int64)
+        numbers = tf.ensure_shape(tf.numpy_function(examples_at, [places], tf.int64), [size])
+        return places, *load(numbers)
+
+    @as_written
+    def prepare_row(row, place, encoded, label):
+        return row, prepare(encoded, place), tf.cast(label, tf.int32)
+
+    @as_written
+    def place_rows(rows, images, labels):
+        rows, shape = rows[:, None], [size, *images.shape[1:]]
+        # Scattering copies the batch: only where a row is missing.
+        images = tf.cond(tf.shape(images)[0] == size, lambda: images, lambda: tf.scatter_nd(rows, images, shape))
+        return tf.ensure_shape(images, shape), tf.scatter_nd(rows, labels + 1, [size]) - 1
+
+    nothing = tf.data.Dataset.from_tensors((tf.zeros([size, side, side, 3]), tf.fill([size], -1)))
+
+    @as_written
+    def prepare_batch(*columns):
+        rows = tf.data.Dataset.from_tensor_slices((tf.range(size), *columns))
+        # Errors are dropped inside a batch, where the rows tell what is missing: a data set around each image stalled the pipeline.
+        prepared = rows.map(prepare_row, num_parallel_calls=WORKERS, deterministic=True).ignore_errors()
+        return prepared.batch(size).map(place_rows).concatenate(nothing).take(1)
+
+    batches = tf.data.Dataset.counter(start_step).map(read, num_parallel_calls=_READS_AT_A_TIME, deterministic=True)
+    return finish(
+        batches.interleave(prepare_batch, cycle_length=_BATCHES_AT_A_TIME, num_parallel_calls=_BATCHES_AT_A_TIME, deterministic=True)
+    )
+
+
+def evaluation_batches(
+    load: Load,
+    prepare: Callable[[tf.Tensor], tf.Tensor],
+    examples: range,
+    side: int,
+    batch_size: int,
+    shard: tuple[int, int],
+) -> tf.data.Dataset:
+    """What ImageData.evaluation returns.
+
+    Args:
+      prepare: encoded image -> float32 [side, side, 3].
+      examples: their numbers.
+    """
+    size, first = rows_of(batch_size, shard)
+    num_batches = -(-len(examples) // batch_size)
+    places = np.arange(len(examples), dtype=np.int64)
+    mine = places[(places % batch_size >= first) & (places % batch_size < first + size)]
+
+    @as_written
+    def prepare_row(encoded, label):
+        return prepare(encoded), tf.cast(label, tf.int32), tf.constant(1.0)
+
+    filling = tf.data.Dataset.from_tensors((tf.zeros([side, side, 3]), 0, 0.0)).repeat(num_batches * size - len(mine))
+    reads = tf.data.Dataset.from_tensor_slices(examples.start + mine).batch(_EXAMPLES_OF_A_READ)
+    rows = reads.map(as_written(load), num_parallel_calls=_READS_AT_A_TIME, deterministic=True).unbatch()
+    prepared = rows.map(prepare_row, num_parallel_calls=WORKERS, deterministic=True)
+    batches = prepared.concatenate(filling).batch(size, drop_remainder=True)
+    return finish(batches.apply(tf.data.experimental.assert_cardinality(num_batches)))
+
+
+def finish(batches: tf.data.Dataset) -> tf.data.Dataset:
+    """Adds prefetching, and how threads are used."""
+    options = tf.data.Options()
+    # TensorFlow's tuner sleeps between its rounds, twice as long each time, and an iterator cannot be destroyed before it wakes: that
+    # doubled the life of a search's child of 20 seconds.
+    options.autotune.enabled = False
+    # Images are small, and others are prepared at the same time: handing parts of one to other threads costs more than it saves.
+    options.threading.max_intra_op_parallelism = 1
+    return batches.prefetch(_PREFETCHED_BATCHES).with_options(options)
+
+
+def check_integer(what: str, value: int, least: int) -> None:
+    """InputError where value is no integer, or smaller."""
+    if type(value) is not int or value < least:
+        raise InputError(f"{what}: expected an integer of {least} or more, got {value!r}")

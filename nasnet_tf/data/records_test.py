@@ -1,0 +1,127 @@
+import threading
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from nasnet_tf.data import records
+from nasnet_tf.data.order import Order
+from nasnet_tf.data.records import ArrayRecords, TFRecords
+from nasnet_tf.errors import InputError
+
+PAYLOADS = [bytes([number]) * (1000 + number) for number in range(50)]
+
+
+@pytest.fixture(name="files")
+def two_files(tmp_path) -> list[tuple[str, int]]:
+    files = [(str(tmp_path / "a"), 30), (str(tmp_path / "b"), 20)]
+    for (path, count), start in zip(files, (0, 30), strict=True):
+        with tf.io.TFRecordWriter(path) as writer:
+            for payload in PAYLOADS[start : start + count]:
+                writer.write(payload)
+    return files
+
+
+class CountedFile:
+    """A file as `records._open` gives it, that counts what is read."""
+
+    bytes_read = 0
+
+    def __init__(self, path):
+        self._file = open(path, "rb", buffering=0)  # noqa: SIM115
+        self.seek, self.fileno, self.close = self._file.seek, self._file.fileno, self._file.close
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def read(self, size):
+        content = self._file.read(size)
+        CountedFile.bytes_read += len(content)
+        return content
+
+
+def test_records_in_any_order_from_several_threads(files):
+    reader, wrong = TFRecords(files), []
+    numbers = np.random.default_rng(0).permutation(50)
+
+    def check():
+        if reader.read(numbers) != [PAYLOADS[number] for number in numbers]:
+            wrong.append(1)
+
+    threads = [threading.Thread(target=check) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_only_what_is_asked_for_is_read(files, monkeypatch):
+    monkeypatch.setattr(records, "_open", CountedFile)
+    monkeypatch.setattr(CountedFile, "bytes_read", 0)
+    reader = TFRecords(files)
+    assert reader.read(np.array([29, 3])) == [PAYLOADS[29], PAYLOADS[3]]
+    lengths = 30 * 8  # of the first file; the second is not looked at
+    assert CountedFile.bytes_read == lengths + 1029 + 1003
+    reader.read(np.array([29]))
+    assert CountedFile.bytes_read == lengths + 1029 + 1003 + 1029
+
+
+def test_files_of_other_file_systems(files):
+    remote = []
+    for path, count in files:
+        tf.io.gfile.copy(path, f"ram://{path}")
+        remote.append((f"ram://{path}", count))
+    assert TFRecords(remote).read(np.array([49, 0])) == [PAYLOADS[49], PAYLOADS[0]]
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda content: content[:-500], "a: expected .* bytes to hold 30 records, these end after .*: the file is damaged"),
+        (lambda content: content[:5000], "a: expected 30 records, got 5: the file is cut short"),
+        (lambda content: content + b"more", "the file is damaged"),
+        (None, "a cannot be read: No such file"),
+    ],
+)
+def test_damaged_files(files, damage, message):
+    path = files[0][0]
+    if damage:
+        with open(path, "rb+") as file:
+            content = damage(file.read())
+            file.seek(0)
+            file.truncate()
+            file.write(content)
+    else:
+        tf.io.gfile.remove(path)
+    reader = TFRecords(files)
+    with pytest.raises(InputError, match=message):
+        reader.read(np.array([0]))
+    assert reader.read(np.array([30])) == [PAYLOADS[30]]
+
+
+def test_array_records(tmp_path):
+    module = pytest.importorskip("array_record.python.array_record_module")
+    files = [(str(tmp_path / "a"), 30), (str(tmp_path / "b"), 20)]
+    for (path, count), start in zip(files, (0, 30), strict=True):
+        writer = module.ArrayRecordWriter(path, "group_size:1")
+        for payload in PAYLOADS[start : start + count]:
+            writer.write(payload)
+        writer.close()
+    assert ArrayRecords(files).read(np.array([49, 0, 29])) == [PAYLOADS[49], PAYLOADS[0], PAYLOADS[29]]
+
+
+def test_order_is_a_permutation_for_each_epoch_at_any_place():
+    order = Order(100, seed=3)
+    epochs = order(np.arange(300)).reshape(3, 100)
+    assert (np.sort(epochs) == np.arange(100)).all()
+    assert not (epochs[0] == epochs[1]).all()
+    np.testing.assert_array_equal(Order(100, seed=3)(np.array([250, 17])), [epochs[2][50], epochs[0][17]])
+    assert not (Order(100, seed=4)(np.arange(100)) == epochs[0]).all()
+
+
+def test_order_never_changes():
+    assert Order(8, seed=0)(np.arange(16)).tolist() == [6, 3, 5, 0, 7, 2, 1, 4, 3, 1, 0, 4, 5, 6, 7, 2]
