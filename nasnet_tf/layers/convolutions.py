@@ -8,14 +8,23 @@ import tensorflow as tf
 from nasnet_tf.layers.normalization import BatchNorm, LayerStyle
 
 
-def slim_initializer(fan_out: int) -> keras.initializers.Initializer:
-    """Variance scaling of TF-slim: factor 2, fan-out, truncated normal with slim's constant 1.3 for the truncated tails."""
-    return keras.initializers.TruncatedNormal(stddev=math.sqrt(1.3 * 2.0 / fan_out))
+def slim_stddev(shape: tuple[int, ...]) -> float:
+    """Of a kernel's initial weights: variance scaling of TF-slim, factor 2, fan-out, with its constant 1.3 for the truncated tails.
+
+    shape: [height, width, in, out] of a convolution; [height, width, in, 1] of a depthwise one, whose fan-out is height * width; or
+      [in, out].
+    """
+    return math.sqrt(1.3 * 2.0 * shape[-2] / math.prod(shape))
+
+
+def slim_initializer(shape: tuple[int, ...]) -> keras.initializers.Initializer:
+    """The truncated normal distribution of `slim_stddev`."""
+    return keras.initializers.TruncatedNormal(stddev=slim_stddev(shape))
 
 
 def add_kernel(layer: keras.layers.Layer, name: str, shape: tuple[int, ...]):
-    """A kernel [height, width, in, out] of a convolution, or [height, width, in, 1] of a depthwise one, whose fan-out is height * width."""
-    return layer.add_weight(name=name, shape=shape, initializer=slim_initializer(shape[0] * shape[1] * shape[3]))
+    """A kernel as `slim_initializer` takes it."""
+    return layer.add_weight(name=name, shape=shape, initializer=slim_initializer(shape))
 
 
 class ConvBn(keras.layers.Layer):

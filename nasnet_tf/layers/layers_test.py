@@ -103,7 +103,7 @@ def test_every_operation_gives_filters_and_size(operation, stride, bounded):
 
 
 def test_initializer_has_slims_deviation():
-    values = slim_initializer(8)([200_000]).numpy()
+    values = slim_initializer((1, 8))([200_000]).numpy()
     deviation = np.sqrt(1.3 * 2 / 8)
     assert np.abs(values).max() <= 2 * deviation
     assert values.std() == pytest.approx(0.8796 * deviation, rel=0.01)  # of a normal truncated at two deviations

@@ -6,11 +6,9 @@ from google.protobuf import text_format
 
 from nasnet_tf import genotype as genotypes
 from nasnet_tf.genotype import Combine, Operation
-from nasnet_tf.layers.convolutions import ConvBn
-from nasnet_tf.layers.normalization import LayerStyle, MomentNorm
-from nasnet_tf.layers.operations import OPERATIONS
-from nasnet_tf.layers.reductions import FactorizedReduction
+from nasnet_tf.layers.normalization import LayerStyle
 from nasnet_tf.layers.stochastic import DropPath
+from nasnet_tf.models.layout import Site, cell_layout, make_layer
 
 
 @keras.saving.register_keras_serializable(package="nasnet_tf")
@@ -60,54 +58,21 @@ class Cell(keras.layers.Layer):
             self.drop_path = DropPath(drop_path_rate, self.num_paths, drop_path_seed, name=f"{self.name}_drop_path")
 
     def build(self, input_shapes):
-        input_shapes = _as_list_of_shapes(input_shapes)
-        raw_channels = input_shapes[0][-1]
-        read = {side.input for block in self.cell.blocks for side in (block.left, block.right)}
-        read |= {state for output in self.cell.outputs for state in output.states}
-        self.fits = [
-            self._fit(f"input_{index}", shape[-1], halvings, activation=True, always=index < len(self.cell.outputs))
-            if index in read
-            else []
-            for index, (shape, halvings) in enumerate(zip(input_shapes, self.reductions, strict=True))
-        ]
-        channels = [self.filters] * len(input_shapes) + [raw_channels] * (self.num_input_states - len(input_shapes))
+        channels = [shape[-1] for shape in _as_list_of_shapes(input_shapes)]
+        layout = cell_layout(self.cell, self.num_input_states, self.filters, self.is_reduction, self.reductions, channels)
+        self.fits = [[self._built(site) for site in sites] for sites in layout.fits]
         self.branches, self.norms = [], []
-        for index, block in enumerate(self.cell.blocks):
-            pair = []
-            for side, branch in (("left", block.left), ("right", block.right)):
-                stride = 2 if self.is_reduction and branch.input < self.num_input_states else 1
-                layer = OPERATIONS[branch.operation](self.filters, self.style, stride=stride, name=f"block_{index}_{side}")
-                layer.build((None, None, None, channels[branch.input]))
-                pair.append(layer)
-            self.branches.append(pair)
-            channels.append(self.filters * (2 if block.combine == Combine.CONCAT else 1))
-            norm = {Combine.LAYER_NORM_ADD: "layer", Combine.INSTANCE_NORM_ADD: "instance"}.get(block.combine)
-            self.norms.append(MomentNorm(norm, name=f"block_{index}_norm") if norm else None)
-            if norm:
-                self.norms[-1].build((None, None, None, self.filters))
-        # An input state that is itself an output must have the cell's size and filters (slim: _combine_unused_states).
-        self.output_fits = {}
-        for output in self.cell.outputs:
-            for state in output.states:
-                if state < self.num_input_states and str(state) not in self.output_fits:
-                    fit = self._fit(f"output_{state}", channels[state], int(self.is_reduction), activation=False)
-                    self.output_fits[str(state)] = fit
-                    channels[state] = self.filters
-        self.output_channels = [sum(channels[state] for state in output.states) for output in self.cell.outputs]
+        for pair, norm in zip(layout.branches, layout.norms, strict=True):
+            self.branches.append([self._built(site) for site in pair])
+            self.norms.append(self._built(norm) if norm else None)
+        self.output_fits = {str(state): [self._built(site) for site in sites] for state, sites in layout.output_fits.items()}
+        self.output_channels = layout.output_channels
         self.built = True
 
-    def _fit(self, name: str, channels: int, halvings: int, activation: bool, always: bool = False) -> list[keras.layers.Layer]:
-        """The layers that bring a state to this cell's size and filters; none where it fits already."""
-        layers = []
-        for step in range(halvings):
-            suffix = f"_{step}" if step else ""
-            layers.append(FactorizedReduction(self.filters, self.style, activation, name=name + suffix))
-        if not halvings and (always or channels != self.filters):
-            layers.append(ConvBn(self.filters, self.style, activation=activation, name=name))
-        for layer in layers:
-            layer.build((None, None, None, channels))
-            channels = self.filters
-        return layers
+    def _built(self, site: Site) -> keras.layers.Layer:
+        layer = make_layer(site.kind, self.filters, self.style, site.name)
+        layer.build((None, None, None, site.channels))
+        return layer
 
     def call(self, inputs, training=None):
         inputs = [inputs] if tf.is_tensor(inputs) else list(inputs)

@@ -120,4 +120,4 @@ class AuxiliaryHead(keras.layers.Layer):
 
 def classifier(num_classes: int, name: str) -> keras.layers.Dense:
     """A dense layer of float32 logits; [batch, features] -> [batch, num_classes]."""
-    return keras.layers.Dense(num_classes, kernel_initializer=slim_initializer(num_classes), dtype="float32", name=name)
+    return keras.layers.Dense(num_classes, kernel_initializer=slim_initializer((1, num_classes)), dtype="float32", name=name)

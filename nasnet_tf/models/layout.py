@@ -1,0 +1,112 @@
+"""Which layers a cell is made of, as data: what Cell builds its layers from, and SpaceNetwork its plans."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import keras
+
+from nasnet_tf import genotype as genotypes
+from nasnet_tf.genotype import Combine
+from nasnet_tf.layers.convolutions import ConvBn
+from nasnet_tf.layers.normalization import LayerStyle, MomentNorm
+from nasnet_tf.layers.operations import OPERATIONS
+from nasnet_tf.layers.reductions import FactorizedReduction
+
+NORMALIZED = {Combine.LAYER_NORM_ADD: "layer", Combine.INSTANCE_NORM_ADD: "instance"}  # what a sum is normalized over
+
+
+class Kind(NamedTuple):
+    """What stands at a place of a cell.
+
+    Attributes:
+      role: "operation", "fit" (a 1x1 convolution to the cell's filters), "reduction" (a factorized one) or "norm".
+      detail: the operation's number, whether a fit or reduction begins with a ReLU, or what a norm is over.
+      stride: of an operation.
+    """
+
+    role: str
+    detail: int | bool | str
+    stride: int = 1
+
+
+class Site(NamedTuple):
+    """A layer to be: its name, its kind and the channels that it reads."""
+
+    name: str
+    kind: Kind
+    channels: int
+
+
+def make_layer(kind: Kind, filters: int, style: LayerStyle, name: str) -> keras.layers.Layer:
+    """The layer of a kind, not built yet; it gives `filters` channels."""
+    if kind.role == "operation":
+        return OPERATIONS[kind.detail](filters, style, stride=kind.stride, name=name)
+    if kind.role == "norm":
+        return MomentNorm(kind.detail, name=name)
+    if kind.role == "reduction":
+        return FactorizedReduction(filters, style, kind.detail, name=name)
+    return ConvBn(filters, style, activation=kind.detail, name=name)
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """The layers of a cell, in the order in which they are built.
+
+    Attributes:
+      fits: for each given input state, what brings it to the cell's size and filters; nothing where it fits, or where nothing reads it.
+      branches: for each block the left and the right operation.
+      norms: for each block what normalizes its sum, None for most.
+      output_fits: the same as fits, by number, for input states that are outputs.
+      output_channels: of each output.
+    """
+
+    fits: list[list[Site]]
+    branches: list[tuple[Site, Site]]
+    norms: list[Site | None]
+    output_fits: dict[int, list[Site]]
+    output_channels: list[int]
+
+
+def cell_layout(
+    cell: genotypes.Cell, num_input_states: int, filters: int, is_reduction: bool, halvings: Sequence[int], channels: Sequence[int]
+) -> Layout:
+    """The layers of a cell; see Cell for its rules.
+
+    Args:
+      filters: of each operation's result.
+      halvings: of each given input state, as in Cell.
+      channels: of each given input state; those not given are the first as it is.
+    """
+
+    def fit(name: str, channels: int, halvings: int, activation: bool, always: bool = False) -> list[Site]:
+        if halvings:
+            kind = Kind("reduction", activation)
+            return [Site(f"{name}_{step}" if step else name, kind, filters if step else channels) for step in range(halvings)]
+        return [Site(name, Kind("fit", activation), channels)] if always or channels != filters else []
+
+    read = {side.input for block in cell.blocks for side in (block.left, block.right)}
+    read |= {state for output in cell.outputs for state in output.states}
+    fits = [
+        fit(f"input_{index}", width, halved, activation=True, always=index < len(cell.outputs)) if index in read else []
+        for index, (width, halved) in enumerate(zip(channels, halvings, strict=True))
+    ]
+    widths = [filters] * len(channels) + [channels[0]] * (num_input_states - len(channels))
+    branches, norms = [], []
+    for index, block in enumerate(cell.blocks):
+        pair = []
+        for side, branch in (("left", block.left), ("right", block.right)):
+            stride = 2 if is_reduction and branch.input < num_input_states else 1
+            pair.append(Site(f"block_{index}_{side}", Kind("operation", branch.operation, stride), widths[branch.input]))
+        branches.append(tuple(pair))
+        widths.append(filters * (2 if block.combine == Combine.CONCAT else 1))
+        over = NORMALIZED.get(block.combine)
+        norms.append(Site(f"block_{index}_norm", Kind("norm", over), filters) if over else None)
+    # An input state that is itself an output must have the cell's size and filters (slim: _combine_unused_states).
+    output_fits = {}
+    for output in cell.outputs:
+        for state in output.states:
+            if state < num_input_states and state not in output_fits:
+                output_fits[state] = fit(f"output_{state}", widths[state], int(is_reduction), activation=False)
+                widths[state] = filters
+    return Layout(fits, branches, norms, output_fits, [sum(widths[state] for state in output.states) for output in cell.outputs])
