@@ -32,5 +32,6 @@ test: $(STAMP)
 wheel: $(STAMP)
 	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
 
+# What was made here, and nothing else: runs/ is where people keep their work.
 clean:
-	rm -rf $(VENV) build dist runs *.egg-info
+	rm -rf $(VENV) build dist nasnet_tf.egg-info $(RUN)

@@ -21,6 +21,7 @@ from nasnet_tf.nas.evaluator import evaluate_genotype, measure_on_test
 from nasnet_tf.nas.evolution import RegularizedEvolution
 from nasnet_tf.nas.journal import Trial
 from nasnet_tf.nas.limits import Limits
+from nasnet_tf.recipes import did_you_mean
 from nasnet_tf.serving.hub import load_features
 from nasnet_tf.training import distribution, loop, optimizers, schedules
 from nasnet_tf.training.evaluate import Evaluation
@@ -191,7 +192,8 @@ def mistakes(names: Mapping[str, str]) -> Iterator[tuple[str, str]]:
         if owner.rsplit(".", 1)[-1] not in CONFIGURABLES:
             continue  # a macro
         if parameter not in parameters(owner):
-            yield name, f"{name}: {owner} has no such parameter; it has {', '.join(parameters(owner))}"
+            hint = did_you_mean(parameter, parameters(owner)) or f"; it has {', '.join(parameters(owner))}"
+            yield name, f"{name}: {owner} has no such parameter{hint}"
             continue
         hint = typed.annotations(CONFIGURABLES[owner.rsplit(".", 1)[-1]]).get(parameter, Any)
         wrong = typed.mistake(name, _judged(gin.query_parameter(name)), hint, references)

@@ -1,7 +1,5 @@
 """Parameters and multiply-adds, ours beside the paper's: python -m nasnet_tf.costs [--figure=figure5.svg] [mobile "6 @ 768" ...]."""
 
-import pathlib
-
 from absl import flags
 
 from nasnet_tf import cli
@@ -11,6 +9,7 @@ _ROW = "{:<22} {:>5} {:>12} {:>8} {:>7} {:>15} {:>8} {:>7}   {}"
 
 def main(arguments: list[str]) -> None:
     """Builds and counts each network, of the zoo or of a size of your own."""
+    figure = cli.new_output("figure", (".svg", ".png", ".pdf"))
     cli.import_tensorflow()
     from nasnet_tf.models.costs import count_costs
     from nasnet_tf.models.zoo import ZOO, canonical_name
@@ -33,9 +32,9 @@ def main(arguments: list[str]) -> None:
         print(_ROW.format(*columns, _result(paper) if paper else ""), flush=True)
         if paper and paper.top_1:
             points.append((ZOO[key].title, costs.trainable_parameters, costs.mult_adds, paper.top_1))
-    if cli.FLAGS.figure:
-        save_figure(plot_zoo(points), pathlib.Path(cli.FLAGS.figure))
-        print(f"figure: {cli.FLAGS.figure}")
+    if figure:
+        save_figure(plot_zoo(points), figure)
+        print(f"figure: {figure}")
 
 
 def _short(value: float | None) -> str:

@@ -4,17 +4,18 @@ import contextlib
 import signal
 import subprocess
 import sys
-import time
 
+from nasnet_tf.files import replace_file
+from nasnet_tf.testing import TIMEOUT_SECONDS, until
 from nasnet_tf.viz.viz_test import write_journal
 
 
 def wait_until(condition, process):
-    deadline = time.monotonic() + 60
-    while not condition():
+    def holds():
         assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+        return condition()
+
+    until(holds)
 
 
 def test_follows_until_interrupted(tmp_path):
@@ -32,14 +33,14 @@ def test_follows_until_interrupted(tmp_path):
             ([*lines[:4], lines[4][:9]], "The best cells: trial 0"),
         ):
             if content:
-                journal.write_text("".join(content))
+                replace_file(journal, "".join(content))  # at once: it may be being read
             # A page that is not there yet, as at first.
             with contextlib.suppress(FileNotFoundError):
                 page.unlink()
             wait_until(lambda words=words: page.is_file() and words in page.read_text(), process)
             assert 'http-equiv="refresh" content="1"' in page.read_text()
         process.send_signal(signal.SIGINT)
-        stdout, stderr = process.communicate(timeout=60)
+        stdout, stderr = process.communicate(timeout=TIMEOUT_SECONDS)
         assert (process.returncode, stderr) == (0, "")
         assert stdout.splitlines()[-1] == f"report: {page}"
         assert "http-equiv" not in page.read_text()

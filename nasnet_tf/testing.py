@@ -1,12 +1,17 @@
-"""What several tests need: tiny genotypes, fixtures from outside the repository."""
+"""What several tests need: tiny genotypes, fixtures from outside the repository, and other processes, however slow the machine is."""
 
 import os
 import pathlib
+import socket
+import time
+from collections.abc import Callable
 
 from nasnet_tf.genotype import Genotype, parse_genotype
 
 REPOSITORY = pathlib.Path(__file__).parent.parent
 SHARED = pathlib.Path(os.environ.get("NASNET_SHARED", REPOSITORY.parent / "shared"))
+
+TIMEOUT_SECONDS = 240.0  # of what takes seconds: the machine may have much else to do
 
 TINY_TEXT = """
 name: "tiny"
@@ -26,3 +31,33 @@ reduction_cell {
 def tiny_genotype() -> Genotype:
     """Two blocks and one block: the smallest genotype with a bit of everything."""
     return parse_genotype(TINY_TEXT)
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Returns once the condition holds; fails after TIMEOUT_SECONDS."""
+    began = time.monotonic()
+    while not condition():
+        assert time.monotonic() - began < TIMEOUT_SECONDS
+        time.sleep(0.05)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; one that only waits to be collected does not. It may end while it is looked at."""
+    import psutil
+
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def hold_ports(count: int) -> list[socket.socket]:
+    """Sockets with ports that the system gives to nobody else while they are open, and that servers may still listen on."""
+    sockets = []
+    for _ in range(count):
+        one = socket.socket()
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # for Python's servers
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # for gRPC's
+        one.bind(("127.0.0.1", 0))
+        sockets.append(one)
+    return sockets

@@ -93,8 +93,7 @@ def _gives(result: Any, hint: Any) -> bool:
         if isinstance(result, type):
             return any("__call__" in base.__dict__ for base in result.__mro__)
         return typing.get_origin(result) is collections.abc.Callable and _gives(typing.get_args(result)[1], typing.get_args(hint)[1])
-    if not isinstance(result, type):  # a parametrized one
-        return typing.get_origin(result) == (typing.get_origin(hint) or hint)
+    result, hint = (typing.get_origin(kind) or kind for kind in (result, hint))
     return (hint is float and result is int) or _is(result, hint, issubclass)
 
 
@@ -115,15 +114,15 @@ def describe(hint: Any, references: Iterable[Reference] = ()) -> str:
         return "one of " + ", ".join(map(repr, args))
     if hint in _SCALARS:
         return _SCALARS[hint]
-    fitting = [str(reference) for reference in references if conforms(reference, hint)]
-    if fitting:
-        return fitting[0] if len(fitting) == 1 else f"one of {', '.join(fitting)}"
     if origin is tuple and args[-1:] != (Ellipsis,):
         return f"{len(args)} values, ({', '.join(map(describe, args))})"
     if origin in (tuple, list, collections.abc.Sequence):
         return f"a list, each item {describe(args[0])}"
     if origin in (dict, collections.abc.Mapping) or hint in (dict, Mapping):
         return "a dictionary"
+    fitting = [str(reference) for reference in references if conforms(reference, hint)]
+    if fitting:
+        return fitting[0] if len(fitting) == 1 else f"one of {', '.join(fitting)}"
     if origin is collections.abc.Callable:
         return "a function"
     return f"a {hint.__name__}" if isinstance(hint, type) else str(hint)

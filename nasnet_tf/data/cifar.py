@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from nasnet_tf.data.decoding import decode_image
 from nasnet_tf.errors import InputError
+from nasnet_tf.typed import check_fields
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +26,7 @@ class CifarPreprocessing:
     cutout_size: int = 0
 
     def __post_init__(self):
+        check_fields(self)
         for field, least in (("image_size", 1), ("cutout_size", 0)):
             value = getattr(self, field)
             if type(value) is not int or value < least:

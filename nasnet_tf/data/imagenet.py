@@ -9,6 +9,7 @@ import tensorflow as tf
 from nasnet_tf.data.decoding import check_size, decode_image
 from nasnet_tf.data.orientation import displayed, displayed_shape, exif_orientation, stored_box
 from nasnet_tf.errors import InputError
+from nasnet_tf.typed import check_fields
 
 _MIN_OBJECT_COVERED = 0.1  # slim; the object is the whole image
 _MAX_ATTEMPTS = 100  # slim
@@ -35,6 +36,7 @@ class ImageNetPreprocessing:
     distort_color: bool = True
 
     def __post_init__(self):
+        check_fields(self)
         if type(self.image_size) is not int or self.image_size < 1:
             raise InputError(f"ImageNetPreprocessing.image_size: expected an integer of 1 or more, got {self.image_size!r}")
         if not _is_number(self.central_fraction) or not 0 < self.central_fraction <= 1:

@@ -19,6 +19,7 @@ from nasnet_tf.data.preprocessing import Preprocessing, preprocessing_from_confi
 from nasnet_tf.data.sources import Read, Source, open_source
 from nasnet_tf.data.splits import Splits, check_hold_out
 from nasnet_tf.errors import InputError, reason
+from nasnet_tf.typed import check_fields
 
 _told: set[str] = set()  # summaries of folders, each once in a process
 
@@ -50,6 +51,7 @@ class ImageData:
     cache: bool = True
 
     def __post_init__(self):
+        check_fields(self)
         check_hold_out(self.validation_split, self.validation_examples)
 
     def __getstate__(self) -> dict:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from nasnet_tf.errors import InputError
 from nasnet_tf.genotype.genotype_pb2 import Cell, Combine, Genotype, Operation
+from nasnet_tf.typed import check_fields
 
 DECISIONS_PER_BLOCK = 5
 _ALL_OPERATIONS = tuple(name for name, number in Operation.items() if number)
@@ -37,6 +38,7 @@ class SearchSpace:
     outputs: str = "concat_unused"
 
     def __post_init__(self):
+        check_fields(self)
         for field in ("num_blocks", "num_input_states"):
             if not (isinstance(getattr(self, field), int) and getattr(self, field) >= 1):
                 raise InputError(f"SearchSpace.{field}: expected an integer of 1 or more, got {getattr(self, field)!r}")

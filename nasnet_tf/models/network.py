@@ -16,8 +16,10 @@ from nasnet_tf.layers.normalization import LayerStyle
 from nasnet_tf.layers.stochastic import Dropout
 from nasnet_tf.models import heads
 from nasnet_tf.models.cell import Cell
+from nasnet_tf.typed import check_fields
 
 NUM_REDUCTIONS = 2  # between three stacks of normal cells, as in figure 2
+_SMALLEST_IMAGE = {"cifar": 3, "imagenet": 19}  # of which every reduction has two pixels or more to halve
 _IMAGENET_STEM_FILTERS = 32  # slim: int(32 * stem_multiplier)
 
 
@@ -58,6 +60,7 @@ class NetworkConfig:
     synchronized_batch_norm: bool = False
 
     def __post_init__(self):
+        check_fields(self)
         checks = [
             ("cells_per_stack", isinstance(self.cells_per_stack, int) and self.cells_per_stack >= 1, "an integer of 1 or more"),
             ("stem", self.stem in ("cifar", "imagenet"), "'cifar' or 'imagenet'"),
@@ -131,7 +134,7 @@ def build_network(
     validate(genotype)
     expect(isinstance(config, NetworkConfig), "config", "a NetworkConfig", config)
     num_classes, (height, width) = check_classes(num_classes), check_image_size(image_size)
-    smallest = 1 if config.stem == "cifar" else 3
+    smallest = _SMALLEST_IMAGE[config.stem]
     if any(size is not None and size < smallest for size in (height, width)):
         raise InputError(f"image_size: expected {smallest} or more for the {config.stem} stem, got {image_size}")
     filters = first_stack_filters(genotype, config)

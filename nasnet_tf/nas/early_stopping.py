@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from nasnet_tf.errors import InputError
+from nasnet_tf.typed import check_fields
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +47,7 @@ class EarlyStopping:
     first_evaluation: int = 1
 
     def __post_init__(self):
+        check_fields(self)
         if not 0 < self.quantile < 1:
             raise InputError(f"EarlyStopping.quantile: expected a share in (0, 1), got {self.quantile!r}")
         for field, least in (("least_peers", 2), ("first_evaluation", 1)):

@@ -19,6 +19,7 @@ import pebble
 
 from nasnet_tf.cpus import available_cpus
 from nasnet_tf.errors import InputError
+from nasnet_tf.typed import checked
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,6 +79,7 @@ class LocalPool:
       deadline_seconds: after which a child is killed.
     """
 
+    @checked
     def __init__(self, num_workers: int = 2, deadline_seconds: float = 3600.0):
         if num_workers < 1 or deadline_seconds <= 0:
             raise InputError(f"LocalPool: expected one worker or more and a positive deadline, got {num_workers} and {deadline_seconds}")
@@ -96,7 +98,7 @@ class LocalPool:
 
     def submit(self, key: int, function: Callable[..., dict], *args) -> None:
         """Starts function(*args) in a child; both must be picklable. The first function's module is what children are forked with."""
-        self._context.set_forkserver_preload([getattr(function, "func", function).__module__])
+        self._context.set_forkserver_preload(["nasnet_tf.quiet_start", getattr(function, "func", function).__module__])
         future = self._pool.schedule(_run, args=(os.getpid(), self._environment, function, args), timeout=self._deadline)
         self._running[future] = (key, time.monotonic())
 

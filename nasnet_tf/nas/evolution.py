@@ -16,6 +16,7 @@ from nasnet_tf.genotype import SearchSpace
 from nasnet_tf.genotype.search_space import DECISIONS_PER_BLOCK
 from nasnet_tf.nas import states
 from nasnet_tf.nas.strategies import Proposal, check_counts, check_decisions, check_reward, check_seed
+from nasnet_tf.typed import checked
 
 # Which of a block's five decisions each kind of mutation may change.
 # Deviation: AmoebaNet's blocks always add, so the paper mutates hidden states and operations only; here the combine is as likely as either.
@@ -25,6 +26,7 @@ _KINDS = {"hidden state": (0, 1), "operation": (2, 3), "combine": (4,)}
 class RegularizedEvolution:
     """Aging evolution with tournament selection (algorithm 1 of its paper)."""
 
+    @checked
     def __init__(self, space: SearchSpace, seed: int, population: int = 100, tournament: int = 25, identity_probability: float = 0.05):
         """Starts with nobody.
 

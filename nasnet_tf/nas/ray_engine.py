@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 
 from nasnet_tf.errors import InputError
 from nasnet_tf.nas.engines import Outcome, run_child, thread_environment
+from nasnet_tf.typed import checked
 
 _CONNECT_SECONDS = 10.0
 _OBJECT_STORE_BYTES = 100 * 2**20  # of a cluster of our own; near the least Ray takes, for outcomes are small
@@ -50,6 +51,7 @@ class RayTasks:
       InputError: no Ray, no such cluster, another token, or no machine that could take a child.
     """
 
+    @checked
     def __init__(
         self,
         address: str = "local",

@@ -18,6 +18,7 @@ from nasnet_tf.nas.engines import LocalPool, Outcome
 from nasnet_tf.nas.journal import read_trials
 from nasnet_tf.nas.limits import Limits
 from nasnet_tf.nas.strategies import RandomSearch
+from nasnet_tf.testing import TIMEOUT_SECONDS, is_alive, until
 
 SPACE = SearchSpace(num_blocks=2, operations=("IDENTITY", "SEP_CONV_3X3", "MAX_POOL_3X3"))
 
@@ -45,7 +46,7 @@ def misbehave(text: str, bars: None = None, how: str = "") -> dict:
     return {"reward": float("nan")} if how == "nan" else {"infeasible": "diverged"}
 
 
-def search(workdir, evaluate=child, num_trials=6, workers=2, deadline=60.0):
+def search(workdir, evaluate=child, num_trials=6, workers=2, deadline=TIMEOUT_SECONDS):
     engine = functools.partial(LocalPool, workers, deadline)
     return loop.search(workdir, SPACE, RandomSearch(SPACE, seed=4), engine, evaluate, num_trials, {"seed": 4})
 
@@ -81,14 +82,18 @@ def test_hanging_child_is_killed_at_its_deadline():
     try:
         pool.submit(7, misbehave, "", None, "hangs")
         assert pool.free_slots == 0
-        began = time.monotonic()
         outcomes = []
-        while not outcomes and time.monotonic() - began < 60:
-            outcomes = pool.poll(5.0)
+        until(lambda: outcomes.extend(pool.poll(5.0)) or outcomes)
         assert [(outcome.key, outcome.reason) for outcome in outcomes] == [(7, "killed at its deadline of 5 seconds")]
         assert pool.free_slots == 1
-        pool.submit(8, misbehave, "", None, "nan")
-        assert pool.poll(60.0)[0].value is not None
+
+        def ends_well():
+            pool.submit(8, misbehave, "", None, "nan")
+            outcomes[:] = []
+            until(lambda: outcomes.extend(pool.poll(5.0)) or outcomes)
+            return outcomes[0].value is not None
+
+        until(ends_well)
     finally:
         pool.close()
 
@@ -210,30 +215,18 @@ def test_killed_search_goes_on_and_leaves_nothing_running(tmp_path):
     command = [sys.executable, str(script), str(tmp_path / "run"), str(marks)]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     journal = tmp_path / "run" / "journal.jsonl"
-    began = time.monotonic()
-    while time.monotonic() - began < 120 and not (journal.exists() and journal.read_text().count('"finished"') >= 2):
-        time.sleep(0.05)
+    until(lambda: journal.exists() and journal.read_text().count('"finished"') >= 2)
     process.kill()
     process.wait()
     before = {trial.number: trial.reward for trial in read_trials(tmp_path / "run") if trial.status == "finished"}
     assert len(before) >= 2
     pids = {int(line) for path in marks.iterdir() for line in path.read_text().split()}
-    while time.monotonic() - began < 120 and any(is_alive(pid) for pid in pids):
-        time.sleep(0.05)
-    assert not any(is_alive(pid) for pid in pids)
+    until(lambda: not any(is_alive(pid) for pid in pids))
 
-    subprocess.run(command, check=True, timeout=120, stderr=subprocess.DEVNULL)
+    subprocess.run(command, check=True, timeout=TIMEOUT_SECONDS, stderr=subprocess.DEVNULL)
     trials = read_trials(tmp_path / "run")
     assert [trial.status for trial in trials] == ["finished"] * 10
     assert all(trials[number].reward == reward for number, reward in before.items())
     for number in before:  # what had its reward was not run again
         assert len((marks / trials[number].hash).read_text().split()) == 1
     assert journal.read_text().count('"finished"') == 10
-
-
-def is_alive(pid: int) -> bool:
-    """Whether a process runs; one that only waits to be collected does not."""
-    try:
-        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
-        return False

@@ -9,13 +9,14 @@ import dataclasses
 import math
 import random
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from nasnet_tf.errors import InputError
 from nasnet_tf.genotype import SearchSpace
 from nasnet_tf.nas import states
+from nasnet_tf.typed import checked
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Proposal:
     log_probs: tuple[float, ...] = ()
 
 
+@runtime_checkable
 class Strategy(Protocol):
     """A way of searching."""
 
@@ -58,6 +60,7 @@ class Strategy(Protocol):
 class RandomSearch:
     """All decisions uniform and independent: the paper's random search (section 4.4)."""
 
+    @checked
     def __init__(self, space: SearchSpace, seed: int):
         self._identity = {"strategy": "RandomSearch", "space": dataclasses.asdict(space), "seed": seed}
         self._space = space
@@ -82,6 +85,7 @@ class RandomSearch:
 class PPOSearch:
     """The paper's search: an LSTM policy trained by proximal policy optimization (section 3.1, appendix A.2)."""
 
+    @checked
     def __init__(
         self,
         space: SearchSpace,

@@ -244,7 +244,7 @@ def test_refuses_decisions_outside_the_space(make):
     ("bindings", "message"),
     [
         ({"minibatch": 0}, "minibatch: expected an integer of 1 or more, got 0"),
-        ({"epochs": 1.5}, "epochs: expected an integer of 1 or more, got 1.5"),
+        ({"epochs": 1.5}, "epochs: expected an integer, got 1.5"),
         ({"hidden_units": -1}, "hidden_units"),
         ({"baseline_decay": 1.0}, "baseline_decay"),
         ({"seed": -1}, "seed"),

@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from nasnet_tf.data import ImageData
+from nasnet_tf.errors import InputError
 from nasnet_tf.training.config import TrainingConfig
 from nasnet_tf.training.evaluate import Evaluation, Evaluator
 from nasnet_tf.training.losses import classification_loss
@@ -24,6 +25,8 @@ class Classification:
     shown = ("loss", "accuracy")
 
     def __init__(self, data: ImageData, config: TrainingConfig):
+        if data.num_classes < 2:
+            raise InputError(f"{data.source}: expected 2 classes or more to tell apart, got {', '.join(data.class_names) or 'none'} alone")
         self._config = config
 
     def losses(self, model: keras.Model, batch: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:

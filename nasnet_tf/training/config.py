@@ -3,6 +3,7 @@
 import dataclasses
 
 from nasnet_tf.errors import InputError
+from nasnet_tf.typed import check_fields
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +57,7 @@ class TrainingConfig:
     seed: int = 0
 
     def __post_init__(self):
+        check_fields(self)
         checks = [
             ("epochs", self.epochs > 0, "a positive number"),
             ("batch_size", isinstance(self.batch_size, int) and self.batch_size >= 1, "an integer of 1 or more"),

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from nasnet_tf.errors import InputError, reason
 from nasnet_tf.training.rendezvous import meet
+from nasnet_tf.typed import checked
 
 
 class WorkerLost(ConnectionError):
@@ -19,7 +20,8 @@ class WorkerLost(ConnectionError):
 _NAMES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
 
 
-def make_strategy(name: str = "auto", tpu_address: str = "", wait_seconds: int = 600) -> tf.distribute.Strategy:
+@checked
+def make_strategy(name: str = "auto", tpu_address: str = "", wait_seconds: float = 600) -> tf.distribute.Strategy:
     """The strategy of a name.
 
     Args:
@@ -32,6 +34,8 @@ def make_strategy(name: str = "auto", tpu_address: str = "", wait_seconds: int =
     Raises:
       InputError: an unknown name, a TPU that is not there, a TF_CONFIG that is missing or makes no sense, or workers that do not come.
     """
+    if wait_seconds <= 0:
+        raise InputError(f"make_strategy.wait_seconds: expected a positive number, got {wait_seconds}")
     if name not in _NAMES:
         raise InputError(f"make_strategy.name: expected one of {', '.join(_NAMES)}, got {name!r}")
     if name == "tpu":

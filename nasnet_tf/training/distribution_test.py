@@ -4,7 +4,6 @@ import dataclasses
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 
@@ -14,7 +13,7 @@ import pytest
 from nasnet_tf.data import CifarPreprocessing, ImageData
 from nasnet_tf.errors import InputError
 from nasnet_tf.models.network import NetworkConfig, build_network
-from nasnet_tf.testing import tiny_genotype
+from nasnet_tf.testing import TIMEOUT_SECONDS, hold_ports, tiny_genotype
 from nasnet_tf.training import loop
 from nasnet_tf.training.distribution import distribute, is_chief, make_strategy
 from nasnet_tf.training.metrics_log import read_metrics
@@ -60,26 +59,13 @@ def train(strategy, steps, workdir):
     return {weight.path: weight.numpy() for weight in model.weights} | dataclasses.asdict(final)
 
 
-TIMEOUT_SECONDS = 240
-
-
-def free_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
-
-
 class Job:
     """Two processes that train together, ended with the test whatever happens."""
 
     def __init__(self, folder, steps):
         self.folder, self.processes = folder, []
-        cluster = {"worker": [f"127.0.0.1:{port}" for port in free_ports(2)]}
+        self.sockets = hold_ports(2)
+        cluster = {"worker": [f"127.0.0.1:{one.getsockname()[1]}" for one in self.sockets]}
         for index in range(2):
             task = {"cluster": cluster, "task": {"type": "worker", "index": index}}
             environment = os.environ | {"CUDA_VISIBLE_DEVICES": "-1", "TF_NUM_INTRAOP_THREADS": "1", "TF_CONFIG": json.dumps(task)}
@@ -96,6 +82,8 @@ class Job:
             if process.poll() is None:
                 process.kill()
             process.wait()
+        for one in self.sockets:
+            one.close()
 
     def wait(self):
         """Exit codes."""
@@ -107,7 +95,7 @@ class Job:
     def wait_for_row(self):
         """Until the first row of metrics is written."""
         path = self.folder / "run" / "metrics.jsonl"
-        for _ in range(TIMEOUT_SECONDS * 10):
+        for _ in range(int(TIMEOUT_SECONDS) * 10):
             if path.exists() and path.read_text().count("\n") >= 2:
                 return
             assert all(process.poll() is None for process in self.processes), self.log(0)

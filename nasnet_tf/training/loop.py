@@ -17,6 +17,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from nasnet_tf.errors import InputError
 from nasnet_tf.layers.stochastic import DropPath, stochastic_layers
 from nasnet_tf.training import checkpoints, distribution, precision
 from nasnet_tf.training.agreement import Agreement
@@ -79,6 +80,10 @@ def train_and_evaluate(
     precision.check()
     if config.evaluation_split is not None:
         data.num_examples(config.evaluation_split)  # a mistake in it comes up now, not after an epoch
+    if config.batch_size > data.num_train_examples:
+        raise InputError(
+            f"TrainingConfig.batch_size: expected at most the {data.num_train_examples:,} training examples, got {config.batch_size:,}"
+        )
     strategy = strategy or tf.distribute.get_strategy()
     keras.utils.set_random_seed(config.seed)
     with distribution.watching_workers(strategy):

@@ -9,6 +9,9 @@ import functools
 import keras
 import tensorflow as tf
 
+from nasnet_tf.errors import InputError
+from nasnet_tf.typed import checked
+
 
 class _FusedOptimizer(keras.optimizers.Optimizer):
     """A graph takes in once, not once for each variable, what is the same for all; one replica is spared the ways of several."""
@@ -31,7 +34,9 @@ class _FusedOptimizer(keras.optimizers.Optimizer):
 class Momentum(_FusedOptimizer):
     """accumulator = momentum * accumulator + gradient; variable -= learning_rate * accumulator."""
 
+    @checked
     def __init__(self, momentum: float = 0.9, learning_rate: float = 0.01, name: str = "momentum", **kwargs):
+        _check_share("Momentum.momentum", momentum)
         super().__init__(learning_rate=learning_rate, name=name, **kwargs)
         self.momentum = momentum
 
@@ -68,6 +73,7 @@ class RMSProp(_FusedOptimizer):
     mean_square starts at 1, as in TensorFlow 1; Keras starts it at 0.
     """
 
+    @checked
     def __init__(
         self,
         decay: float = 0.9,
@@ -77,6 +83,10 @@ class RMSProp(_FusedOptimizer):
         name: str = "rmsprop",
         **kwargs,
     ):
+        _check_share("RMSProp.decay", decay)
+        _check_share("RMSProp.momentum", momentum)
+        if epsilon <= 0:
+            raise InputError(f"RMSProp.epsilon: expected a positive number, got {epsilon}")
         super().__init__(learning_rate=learning_rate, name=name, **kwargs)
         self.decay, self.momentum, self.epsilon = decay, momentum, epsilon
 
@@ -103,3 +113,8 @@ class RMSProp(_FusedOptimizer):
 
     def get_config(self):
         return {**super().get_config(), "decay": self.decay, "momentum": self.momentum, "epsilon": self.epsilon}
+
+
+def _check_share(name: str, value: float) -> None:
+    if not 0 <= value < 1:
+        raise InputError(f"{name}: expected a share in [0, 1), got {value}")

@@ -8,10 +8,12 @@ import math
 from collections.abc import Callable
 
 from nasnet_tf.errors import InputError
+from nasnet_tf.typed import checked
 
 Schedule = Callable[[float, float, int], float]
 
 
+@checked
 def cosine_decay(initial_rate: float, warmup_epochs: float = 0.0) -> Schedule:
     """Half a cosine from initial_rate to 0 over the whole training (paper A.6), or over what follows a linear warm-up from 0.
 
@@ -28,6 +30,7 @@ def cosine_decay(initial_rate: float, warmup_epochs: float = 0.0) -> Schedule:
     return schedule
 
 
+@checked
 def exponential_decay(
     rate_per_256: float,
     decay_rate: float = 0.97,

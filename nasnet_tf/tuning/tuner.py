@@ -63,6 +63,8 @@ def tune(
         )
     except (ImportError, TypeError, ValueError) as error:  # KerasTuner's: an argument out of range, scikit-learn not installed
         raise InputError(f"tune.oracle: {str(error).splitlines()[0]}") from error
+    if asked.max_trials is not None and not (isinstance(asked.max_trials, int) and asked.max_trials >= 1):
+        raise InputError(f"tune.oracle: expected max_trials of 1 or more, or None, got {asked.max_trials!r}")
     asked.verbose = 0
     # Else set by a keras_tuner.Tuner, which would read the state back.
     asked._set_project_dir(str(workdir), "keras_tuner")
