@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from nasnet_tf import cli, configurables  # noqa: F401  registers what gin may bind
+from nasnet_tf import configurables, recipes  # noqa: F401  the first registers what gin may bind
 from nasnet_tf.data import ImageData, ImageNetPreprocessing
 from nasnet_tf.models.network import NetworkConfig, build_network
 from nasnet_tf.serving import keras_files, pretrained, saved_model
@@ -33,7 +33,7 @@ def trained():
 def recipe():
     """The network of the recipe, small, with 3 classes of its own."""
     gin.clear_config()
-    cli.parse_recipe(cli.find_recipe("finetune.gin"))
+    recipes.parse_recipe(recipes.find_recipe("finetune.gin"))
     gin.parse_config(["NetworkConfig.cells_per_stack = 1", "NetworkConfig.penultimate_filters = 192"])
     config = gin.get_configurable(NetworkConfig)()
     assert config.batch_norm_momentum == 0.99  # a short training must be able to move the statistics
