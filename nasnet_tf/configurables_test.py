@@ -1,6 +1,7 @@
 """Every shipped recipe: all of its bindings are used and its numbers are those of its network; one of each kind trains a step."""
 
 import dataclasses
+import json
 import random
 import re
 
@@ -17,6 +18,8 @@ from nasnet_tf.nas.early_stopping import Bar
 from nasnet_tf.serving.convert_weights import save_weights
 from nasnet_tf.testing import TINY_TEXT, tiny_genotype
 from nasnet_tf.training import loop
+from nasnet_tf.training.checkpoints import load_trained, read_description
+from nasnet_tf.training.timetable import Timetable
 
 SHARED = {"cifar10.gin", "digits.gin", "imagenet.gin"}  # included by others
 RECIPES = [name for name in cli.recipes() if name not in SHARED]
@@ -115,6 +118,26 @@ def test_recipe_is_that_of_its_row_of_the_zoo(recipe, name):
         assert ("with cutout:" in head) == with_cutout
 
 
+@pytest.mark.parametrize(
+    ("recipe", "examples", "held_out"), [("cifar10_nasnet_a.gin", 50_000, 0), ("cifar10_nasnet_a_held_out.gin", 45_000, 5_000)]
+)
+def test_cifar_is_trained_on_as_many_images_as_the_recipe_says(recipe, examples, held_out):
+    parse(recipe)
+    head = cli.recipes()[recipe].read_text().split("\n\n")[0]
+    data, training = make("ImageData"), make("TrainingConfig")
+    assert data.validation_examples == held_out
+    assert (training.evaluation_split is None) == (held_out == 0)
+    steps = Timetable(training, 50_000 - held_out).total
+    assert (steps, f"{examples:,}" in head) == ({50_000: 937_500, 45_000: 843_750}[examples], True)
+
+
+@pytest.mark.parametrize("recipe", [recipe for recipe in NETWORKS if recipe.startswith("imagenet")])
+def test_what_is_reported_of_imagenet_chooses_nothing(recipe):
+    parse(recipe)
+    assert (make("ImageData").test_split, make("ImageData").validation_split) == ("validation", None)
+    assert make("TrainingConfig").evaluation_split is None
+
+
 def test_every_row_of_the_zoo_has_its_recipes():
     expected = [*ZOO, *(name for name, row in ZOO.items() if row.paper.error_with_cutout)]
     assert sorted(NETWORKS.values()) == sorted(expected)
@@ -138,19 +161,19 @@ def test_learning_rate_follows_the_batch_size(recipe, batch_size, rate):
 @pytest.mark.parametrize(
     ("recipes", "training", "optimizer"),
     [
-        (  # paper A.5 and A.6, slim's CIFAR notes
+        (  # paper A.6, slim's CIFAR notes
             [recipe for recipe in NETWORKS if recipe.startswith("cifar10")],
-            loop.TrainingConfig(600, 32, auxiliary_loss_weight=0.4, weight_decay=5e-4, gradient_clip_norm=5.0),
+            loop.TrainingConfig(600, 32, auxiliary_loss_weight=0.4, weight_decay=5e-4, gradient_clip_norm=5.0, evaluation_split=None),
             {"momentum": 0.9},
         ),
         (
             ["imagenet_mobile.gin", "imagenet_nasnet_b_4@1536.gin", "imagenet_nasnet_c_3@960.gin"],
-            loop.TrainingConfig(312, 1600, 0.1, 0.4, weight_decay=4e-5, gradient_clip_norm=10.0, ema_decay=0.9999),
+            loop.TrainingConfig(312, 1600, 0.1, 0.4, weight_decay=4e-5, gradient_clip_norm=10.0, ema_decay=0.9999, evaluation_split=None),
             {"decay": 0.9, "momentum": 0.9, "epsilon": 1.0},
         ),
         (
             ["imagenet_large.gin", "imagenet_nasnet_a_5@1538.gin", "imagenet_nasnet_a_7@1920.gin"],
-            loop.TrainingConfig(312, 1600, 0.1, 0.4, weight_decay=5e-5, gradient_clip_norm=10.0, ema_decay=0.9999),
+            loop.TrainingConfig(312, 1600, 0.1, 0.4, weight_decay=5e-5, gradient_clip_norm=10.0, ema_decay=0.9999, evaluation_split=None),
             {"decay": 0.9, "momentum": 0.9, "epsilon": 1.0},
         ),
     ],
@@ -196,7 +219,6 @@ def test_training_step(recipe, folder, tmp_path):
     changes["NetworkConfig__penultimate_filters"] = 32  # F = 8
     if recipe.startswith("cifar10"):
         changes["ImageData__train_split"], changes["ImageData__validation_split"] = "train", "validation"
-        changes["ImageData__validation_examples"] = 0
     else:
         changes["ImageNetPreprocessing__image_size"] = 32
     if recipe == "finetune.gin":
@@ -204,9 +226,19 @@ def test_training_step(recipe, folder, tmp_path):
         network = NetworkConfig(1, "imagenet", 1.0, penultimate_filters=32)
         save_weights(build_network(str(folder / "tiny.textproto"), network, None, 32), weights)
         changes["train__initial_weights"] = str(weights)
+    if recipe == "imagenet_large.gin":
+        changes["exponential_decay__warmup_epochs"] = 0.0  # or the only step would be at rate 0
+    else:
+        changes["TrainingConfig__evaluation_split"] = "validation"
     parse(recipe, **changes)
     model, evaluation = configurables.train(tmp_path / "run")
-    assert evaluation.examples == 4
+    if recipe == "imagenet_large.gin":
+        assert evaluation is None
+        assert load_trained(tmp_path / "run", read_description(tmp_path / "run")[0], "best") == 1  # the last, as nothing chose
+    else:
+        assert evaluation.examples == 4
+    rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [row["learning_rate"] > 0 for row in rows if row["kind"] == "train"] == [True]
     assert all(bool(tf.reduce_all(tf.math.is_finite(weight))) for weight in model.weights)
     assert (tmp_path / "run" / "checkpoints" / "last-1.index").exists()
 

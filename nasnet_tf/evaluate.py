@@ -43,7 +43,7 @@ def define_flags() -> None:
     """The flags of this door."""
     cli.define_workdir_flag("Of a training.")
     flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "What to evaluate on.")
-    flags.DEFINE_enum("checkpoint", "best", ["best", "last"], "Which weights.")
+    flags.DEFINE_enum("checkpoint", "best", ["best", "last"], "Which weights; best is last where training evaluated nothing.")
     flags.DEFINE_bool("ema", True, "Moving averages of the weights, where the training kept them.")
     flags.DEFINE_integer("batch_size", 100, "Examples at a time; does not change the result.", lower_bound=1)
     flags.DEFINE_string("data_dir", None, "Where TFDS finds the data set, if not where the training did.")

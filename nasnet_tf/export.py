@@ -28,7 +28,7 @@ def define_flags() -> None:
     """The flags of this door."""
     cli.define_workdir_flag("Of a training.")
     flags.DEFINE_string("output", None, "A new folder.", required=True)
-    flags.DEFINE_enum("checkpoint", "best", ["best", "last"], "Which weights.")
+    flags.DEFINE_enum("checkpoint", "best", ["best", "last"], "Which weights; best is last where training evaluated nothing.")
     flags.DEFINE_bool("ema", True, "Moving averages of the weights, where the training kept them.")
 
 

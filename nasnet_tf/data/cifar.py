@@ -17,7 +17,7 @@ class CifarPreprocessing:
       image_size: side of the prepared image in pixels; images of another size are stretched to it.
       upsample: how much larger training images are made, of which a crop of image_size is taken; 40 / 32 in the paper, 1 for no crop.
       flip: mirror half of the training images (not for digits or letters).
-      cutout_size: side in pixels of the square set to 0 in training images; 0 for none, 16 in the paper.
+      cutout_size: side in pixels of the square set to 0 in training images; 0 for none; 16 in cutout's own paper.
     """
 
     image_size: int = 32

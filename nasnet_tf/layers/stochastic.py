@@ -41,7 +41,7 @@ class _Stochastic(keras.layers.Layer):
 
 
 class DropPath(_Stochastic):
-    """Scheduled drop path (paper appendix A.4): whole paths are dropped per example, more and more often as training goes on.
+    """Scheduled drop path (paper appendix A.5): whole paths are dropped per example, more and more often as training goes on.
 
     Attributes:
       rate: probability of dropping at the end of training, in [0, 1).

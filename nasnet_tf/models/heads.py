@@ -1,4 +1,4 @@
-"""What stands before and after the cells: stem convolution, classifier, auxiliary head (paper appendix A.5; TF-slim's nasnet.py)."""
+"""What stands before and after the cells: stem convolution, classifier, auxiliary head (paper appendix A.7; TF-slim's nasnet.py)."""
 
 import keras
 import tensorflow as tf

@@ -254,13 +254,15 @@ def load_trained(
     """Sets the model's weights from a training's checkpoint; returns its step.
 
     Args:
-      which: "best" or "last".
+      which: "best" or "last". Where a training evaluates nothing, nothing chooses: its best is its last.
       use_ema: take the moving averages where the training kept them.
       without: names of layers that keep their weights.
     """
-    steps = _steps(workdir / "checkpoints", which)
+    folder = workdir / "checkpoints"
+    which = which if _steps(folder, which) else "last"
+    steps = _steps(folder, which)
     if not steps:
-        raise InputError(f"{workdir}: holds no {which} checkpoint; expected checkpoints/{which}-<step>.index there")
+        raise InputError(f"{workdir}: holds no checkpoint; expected checkpoints/{which}-<step>.index there")
     path = str(workdir / "checkpoints" / f"{which}-{steps[-1]}")
     try:
         has_averages = any(name.startswith("average/") for name, _ in tf.train.list_variables(path))

@@ -1,4 +1,4 @@
-"""Losses of image classification (paper appendix A.5; slim's conventions)."""
+"""Losses of image classification (paper appendix A.7; slim's conventions)."""
 
 from collections.abc import Iterable
 

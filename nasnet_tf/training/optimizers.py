@@ -64,7 +64,7 @@ class Momentum(_FusedOptimizer):
 
 
 class RMSProp(_FusedOptimizer):
-    """RMSProp of TensorFlow 1, which the paper used (appendix A.6: decay 0.9, epsilon 1.0; momentum 0.9 in slim's trainer).
+    """RMSProp of TensorFlow 1, which the paper used (appendix A.7: decay 0.9, epsilon 1.0; momentum 0.9 in slim's trainer).
 
     mean_square = decay * mean_square + (1 - decay) * gradient^2
     moment = momentum * moment + learning_rate * gradient / sqrt(mean_square + epsilon)

@@ -38,7 +38,7 @@ def exponential_decay(
     staircase: bool = True,
     warmup_epochs: float = 0.0,
 ) -> Schedule:
-    """initial rate * decay_rate ^ (epoch / decay_epochs), the exponent rounded down if staircase (paper A.6, slim).
+    """initial rate * decay_rate ^ (epoch / decay_epochs), the exponent rounded down if staircase (slim's notes).
 
     The warm-up, linear from 0, takes the place of the first epochs and counts into the decay, as in Google's TPU code: with the defaults
     and 3 epochs of it, the rate rises to the initial rate and goes on at 0.97 of it.
