@@ -38,10 +38,17 @@ setup(
         "tensorboard>=2.20,<3",
         "tensorflow>=2.21,<2.22",
         "tensorflow-datasets>=4.9.10,<5",
+        "tensorflow-serving-api>=2.21,<2.22",  # the messages of its warm-up requests
+        "wrapt>=1.14",
     ],
     extras_require={
         "dev": [
+            "ai-edge-litert>=2.1,<3",
+            "fastapi>=0.115",
+            "python-multipart>=0.0.20",
+            "httpx>=0.28",
             "hypothesis>=6.100",
+            "onnxruntime>=1.20",
             "psutil>=6",
             "pycocotools>=2.0.11,<3",
             "pytest>=8",
@@ -49,8 +56,14 @@ setup(
             "pytest-xdist>=3.6",
             "ray>=2.60,<3",
             "ruff==0.17.6",
+            "tf2onnx>=1.17,<2",
+            "uvicorn>=0.34",
         ],
         "detection": ["pycocotools>=2.0.11,<3"],  # COCO's metric
+        "onnx": ["onnxruntime>=1.20", "tf2onnx>=1.17,<2"],
+        "tflite": ["ai-edge-litert>=2.1,<3"],
+        # tools/serve_example.py
+        "serve": ["fastapi>=0.115", "onnxruntime>=1.20", "pillow>=10", "python-multipart>=0.0.20", "uvicorn>=0.34"],
         "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
         "ray": ["ray>=2.60,<3"],  # a search on several machines
     },

@@ -39,6 +39,22 @@ def define_workdir_flag(text: str) -> None:
     flags.DEFINE_string("workdir", None, text, required=True)
 
 
+def define_network_flags() -> None:
+    """--workdir with its --checkpoint and --ema, or --model with its --weights; one of the two is given."""
+    flags.DEFINE_string("workdir", None, "Of a training.")
+    flags.DEFINE_enum("checkpoint", "best", ["best", "last"], "Of a training: which weights; best is last where it evaluated nothing.")
+    flags.DEFINE_bool("ema", True, "Of a training: moving averages of the weights, where it kept them.")
+    flags.DEFINE_string("model", None, "Instead: a name such as mobile, a size such as '6 @ 768', an export, a .keras file.")
+    flags.DEFINE_string("weights", "trained", "For a name or size: a weights file instead of the public ones; none for fresh ones.")
+
+
+def named_model() -> str | None:
+    """--model, None where --workdir is given instead; InputError for both or neither."""
+    if (FLAGS.workdir is None) == (FLAGS.model is None):
+        raise InputError("expected --workdir, of a training, or --model, one of the two")
+    return FLAGS.model
+
+
 def run(main: Callable[[list[str]], None], define_flags: Callable[[], None] = lambda: None, arguments: str | None = None) -> None:
     """Runs a door.
 

@@ -1,4 +1,6 @@
-"""Evaluates a trained network on a whole split: python -m nasnet_tf.evaluate --workdir=runs/cifar --split=test."""
+"""Evaluates a network on a whole split: python -m nasnet_tf.evaluate --workdir=runs/cifar --split=test, or
+--model=mobile --data=imagenet2012 --split=validation.
+"""
 
 import dataclasses
 import json
@@ -6,10 +8,39 @@ import json
 from absl import flags
 
 from nasnet_tf import cli
+from nasnet_tf.errors import InputError
 
 
 def main(arguments: list[str]) -> None:
-    """Evaluates the best or the last weights of a training, with the data it was trained with."""
+    """Evaluates a training with its data, or any network that load_nasnet knows on any data."""
+    if cli.named_model() is not None:
+        return _evaluate_named()
+    if cli.FLAGS.data:
+        raise InputError("--data: goes with --model; --workdir is evaluated with the data that it was trained with")
+    return _evaluate_workdir()
+
+
+def _evaluate_named() -> None:
+    """--model on --data."""
+    if not cli.FLAGS.data:
+        raise InputError("--model: expected --data besides, what to evaluate on: folder:PATH, or a data set such as imagenet2012")
+    cli.import_tensorflow()
+    from nasnet_tf import kinds
+    from nasnet_tf.data import ImageData, preprocessing_from_config
+    from nasnet_tf.serving.relabelling import RelabelledData
+    from nasnet_tf.serving.sources import load_named
+
+    model, description = load_named(cli.FLAGS.model, cli.FLAGS.weights)
+    preprocessing = preprocessing_from_config(description["preprocessing"])
+    data = ImageData(cli.FLAGS.data, preprocessing, data_dir=cli.FLAGS.data_dir, test_split=cli.FLAGS.split)
+    relabelled = RelabelledData(data, description["class_names"])
+    result = kinds.kind_of(cli.FLAGS.model).evaluator(model).on_split(relabelled, "test", cli.FLAGS.batch_size)
+    fresh = ", with fresh, untrained weights" if cli.FLAGS.weights == "none" else ""
+    print(f"{cli.FLAGS.model}{fresh} on {cli.FLAGS.data}, {cli.FLAGS.split}: {result}")
+
+
+def _evaluate_workdir() -> None:
+    """The best or the last weights of a training, with the data it was trained with."""
     workdir, split = cli.trained_workdir(), cli.FLAGS.split
     cli.import_tensorflow()
     from nasnet_tf import kinds
@@ -41,10 +72,9 @@ def main(arguments: list[str]) -> None:
 
 def define_flags() -> None:
     """The flags of this door."""
-    cli.define_workdir_flag("Of a training.")
+    cli.define_network_flags()
+    flags.DEFINE_string("data", None, "With --model: folder:PATH, or a data set such as imagenet2012, whose split --split is then.")
     flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "What to evaluate on.")
-    flags.DEFINE_enum("checkpoint", "best", ["best", "last"], "Which weights; best is last where training evaluated nothing.")
-    flags.DEFINE_bool("ema", True, "Moving averages of the weights, where the training kept them.")
     flags.DEFINE_integer("batch_size", 100, "Examples at a time; does not change the result.", lower_bound=1)
     flags.DEFINE_string("data_dir", None, "Where TFDS finds the data set, if not where the training did.")
 

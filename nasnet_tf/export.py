@@ -1,35 +1,60 @@
-"""Writes a trained network as a SavedModel: python -m nasnet_tf.export --workdir=runs/cifar --output=exports/cifar."""
+"""Writes a network in the formats that products use: python -m nasnet_tf.export --workdir=runs/cifar --output=exports/cifar."""
 
+import itertools
 import pathlib
 
 from absl import flags
 
 from nasnet_tf import cli
 from nasnet_tf.errors import InputError
+from nasnet_tf.files import find_images
+
+_FORMATS = ["saved_model", "serving", "keras", "tflite", "onnx"]
 
 
 def main(arguments: list[str]) -> None:
-    """Exports the best or the last weights of a training."""
-    workdir, output = cli.trained_workdir(), pathlib.Path(cli.FLAGS.output)
+    """Exports the best or the last weights of a training, or any network that load_nasnet knows."""
+    output = pathlib.Path(cli.FLAGS.output)
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise InputError(f"--output: expected a new folder, but {output} exists and is not an empty one")
     cli.check_writable(output, "output")
+    workdir = cli.trained_workdir() if cli.named_model() is None else None
+    images = list(itertools.chain.from_iterable(map(find_images, cli.FLAGS.images)))
     cli.import_tensorflow()
     from nasnet_tf import kinds
+    from nasnet_tf.serving.exporting import evaluations_of, export
+    from nasnet_tf.serving.images import read_views
+    from nasnet_tf.serving.sources import load_named
     from nasnet_tf.training import checkpoints
 
-    model, data_description = checkpoints.read_description(workdir)
-    step = checkpoints.load_trained(workdir, model, cli.FLAGS.checkpoint, cli.FLAGS.ema)
-    kinds.kind_of(workdir).export(model, data_description, output)
-    print(f"exported the {cli.FLAGS.checkpoint} checkpoint, of step {step}: {output}")
+    evaluations = []
+    if workdir is None:
+        called = cli.FLAGS.model + (" with fresh, untrained weights" if cli.FLAGS.weights == "none" else "")
+        model, data_description = load_named(cli.FLAGS.model, cli.FLAGS.weights)
+    else:
+        model, data_description = checkpoints.read_description(workdir)
+        step = checkpoints.load_trained(workdir, model, cli.FLAGS.checkpoint, cli.FLAGS.ema)
+        called = f"the {cli.FLAGS.checkpoint} checkpoint, of step {step}"
+        evaluations = evaluations_of(workdir, step)
+    kind = kinds.kind_of(workdir or cli.FLAGS.model)
+    if kind.export is export:
+        pictures = read_views(images, data_description["preprocessing"]) if images else None
+        options = {"pictures": pictures, "version": cli.FLAGS.version, "evaluations": evaluations, "report": print}
+        export(model, data_description, output, cli.FLAGS.format, **options)
+    elif cli.FLAGS.format != ["saved_model"] or images:
+        raise InputError("--format, --images: are for classifiers; what this is is exported as a SavedModel only")
+    else:
+        kind.export(model, data_description, output)
+    print(f"exported {called}: {output}")
 
 
 def define_flags() -> None:
     """The flags of this door."""
-    cli.define_workdir_flag("Of a training.")
+    cli.define_network_flags()
     flags.DEFINE_string("output", None, "A new folder.", required=True)
-    flags.DEFINE_enum("checkpoint", "best", ["best", "last"], "Which weights; best is last where training evaluated nothing.")
-    flags.DEFINE_bool("ema", True, "Moving averages of the weights, where the training kept them.")
+    flags.DEFINE_multi_enum("format", ["saved_model"], _FORMATS, "May be repeated; see README.")
+    flags.DEFINE_multi_string("images", [], "Pictures to check with and to calibrate int8 with: files, folders, patterns. Else noise.")
+    flags.DEFINE_integer("version", 1, "Of the serving format.", lower_bound=1)
 
 
 if __name__ == "__main__":

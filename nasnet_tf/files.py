@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import glob
 import os
 import pathlib
 import sys
@@ -100,3 +101,19 @@ def make_folder(folder: pathlib.Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for path in missing:
         sync_folder(path.parent)
+
+
+def find_images(argument: str) -> list[pathlib.Path]:
+    """The file of this name, the images in and below this folder, or what the pattern fits."""
+    path = pathlib.Path(argument)
+    if path.is_file():
+        return [path]
+    if path.is_dir():
+        found = image_files(path)
+        if not found:
+            raise InputError(f"{path}: no images in this folder; expected files {', '.join(IMAGE_SUFFIXES)}")
+        return found
+    found = [pathlib.Path(name) for name in sorted(glob.glob(argument, recursive=True)) if pathlib.Path(name).is_file()]
+    if not found:
+        raise InputError(f"{argument}: no such file" if not glob.has_magic(argument) else f"{argument}: no file fits this pattern")
+    return found

@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -13,8 +12,8 @@ from nasnet_tf.data import ImageData
 from nasnet_tf.errors import InputError
 from nasnet_tf.files import user_path
 from nasnet_tf.models.zoo import canonical_name
-from nasnet_tf.serving import saved_model
 from nasnet_tf.serving.classifier import ClassPredictor
+from nasnet_tf.serving.exporting import export
 from nasnet_tf.training import checkpoints
 from nasnet_tf.training.classification import Classification
 from nasnet_tf.training.evaluate import Evaluator
@@ -40,14 +39,14 @@ class Kind:
     data: what a work folder's data.json describes.
     evaluator: of a model, as in nasnet_tf.training.task.
     figures: what `evaluate` draws after an evaluation, by name.
-    export: (model, what data.json says, new folder) writes a SavedModel.
+    export: (model, what data.json says, new folder, formats, ...) writes an export; see nasnet_tf.serving.exporting.
     predictor: (name, work folder or export; weights) -> predictor.
     """
 
     data: Callable[[Mapping], Data]
     evaluator: Callable[[keras.Model], Any]
     figures: Callable[[Any, Data], dict[str, Figure]]
-    export: Callable[[keras.Model, dict, pathlib.Path], None]
+    export: Callable[..., dict]
     predictor: Callable[[str, str], Predictor]
 
 
@@ -58,7 +57,7 @@ def _confusion(evaluator: Evaluator, data: ImageData) -> dict[str, Figure]:
 
 
 KINDS = {
-    Classification.kind: Kind(ImageData.from_description, Evaluator, _confusion, saved_model.export, ClassPredictor),
+    Classification.kind: Kind(ImageData.from_description, Evaluator, _confusion, export, ClassPredictor),
 }
 
 

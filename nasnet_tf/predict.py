@@ -2,7 +2,6 @@
 
 import base64
 import contextlib
-import glob
 import itertools
 import json
 import mimetypes
@@ -13,12 +12,12 @@ from absl import flags
 
 from nasnet_tf import cli
 from nasnet_tf.errors import InputError
-from nasnet_tf.files import IMAGE_SUFFIXES, image_files
+from nasnet_tf.files import find_images
 
 
 def main(arguments: list[str]) -> None:
     """Prints the most probable classes of each file as soon as they are known."""
-    files = list(itertools.chain.from_iterable(map(_files, arguments)))
+    files = list(itertools.chain.from_iterable(map(find_images, arguments)))
     if not files:
         raise InputError("predict: expected image files, folders or patterns, e.g. python -m nasnet_tf.predict photo.jpg --model=mobile")
     output = cli.new_output()
@@ -55,22 +54,6 @@ def _predict(predictor, files: list[pathlib.Path], rows: IO[str] | None) -> list
             if rows:
                 print(json.dumps(row), file=rows, flush=True)
     return undecodable
-
-
-def _files(argument: str) -> list[pathlib.Path]:
-    """The file of this name, the images in and below this folder, or what the pattern fits."""
-    path = pathlib.Path(argument)
-    if path.is_file():
-        return [path]
-    if path.is_dir():
-        found = image_files(path)
-        if not found:
-            raise InputError(f"{path}: no images in this folder; expected files {', '.join(IMAGE_SUFFIXES)}")
-        return found
-    found = [pathlib.Path(name) for name in sorted(glob.glob(argument, recursive=True)) if pathlib.Path(name).is_file()]
-    if not found:
-        raise InputError(f"{argument}: no such file" if not glob.has_magic(argument) else f"{argument}: no file fits this pattern")
-    return found
 
 
 def define_flags() -> None:

@@ -64,9 +64,13 @@ class CifarPreprocessing:
 
     def evaluate(self, encoded: tf.Tensor) -> tf.Tensor:
         """Prepares an image for evaluation: string [] -> float32 [image_size, image_size, 3], resized if need be and whitened."""
+        return self.normalize(self.view(encoded))
+
+    def view(self, encoded: tf.Tensor) -> tf.Tensor:
+        """What `evaluate` sees, before it is normalized: float32 [image_size, image_size, 3] in [0, 1]."""
         image = decode_image(encoded)
         # Antialiasing counts when shrinking only; an image of the right size comes out unchanged.
-        return self.normalize(tf.image.resize(image, [self.image_size, self.image_size], antialias=True) / 255.0)
+        return tf.image.resize(image, [self.image_size, self.image_size], antialias=True) / 255.0
 
     def normalize(self, images: tf.Tensor) -> tf.Tensor:
         """Whitens images: mean 0 and variance 1 over each image, which is what the network takes.

@@ -78,6 +78,10 @@ class ImageNetPreprocessing:
         # saved.
         return _scale(self._resize(tf.image.central_crop(decode_image(encoded), self.central_fraction)))
 
+    def view(self, encoded: tf.Tensor) -> tf.Tensor:
+        """What `evaluate` sees, before it is normalized: float32 [image_size, image_size, 3] in [0, 1]."""
+        return (self.evaluate(encoded) + 1.0) / 2.0
+
     def normalize(self, images: tf.Tensor) -> tf.Tensor:
         """From [0, 1] to the [-1, 1] that the network takes; float32 [..., image_size, image_size, 3] both."""
         return 2.0 * tf.cast(images, tf.float32) - 1.0

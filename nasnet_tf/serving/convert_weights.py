@@ -20,7 +20,7 @@ from nasnet_tf.serving.weight_files import BACKGROUND, EMA_SUFFIX, WeightsFile, 
 from nasnet_tf.serving.weight_names import keras_names, slim_names
 from nasnet_tf.training.variables import UNREADABLE
 
-_HEADS = re.compile(r"final_layer/FC/.*|aux_\d+/aux_logits/.*|predictions/.*")
+_HEADS = re.compile(r"final_layer/FC/.*|aux_\d+/aux_logits/.*|predictions/.*|(auxiliary_)?logits/.*")
 _LISTED = 20  # names of one kind in an error
 
 
@@ -32,7 +32,7 @@ def load_weights(
     Args:
       source: one of
         - a TF-slim checkpoint: its prefix (model.ckpt), one of its files, a folder or a .tar.gz that holds one;
-        - a weights file (.h5, .weights.h5) or whole model (.h5, .keras) of keras.applications' NASNet;
+        - a weights file (.h5, .weights.h5) or whole model (.h5, .keras) of keras.applications' NASNet, or of ours as Keras saves it;
         - such a model itself.
       use_ema: of a slim checkpoint take the moving averages where it holds them; the plain variables otherwise.
       heads: set the classifier (and auxiliary head) too. Of 1001 classes, slim's, a network of 1000 leaves out the background.

@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from nasnet_tf import configurables, recipes  # noqa: F401  the first registers what gin may bind
+from nasnet_tf import cli, configurables  # noqa: F401  registers what gin may bind
 from nasnet_tf.data import ImageData, ImageNetPreprocessing
 from nasnet_tf.models.network import NetworkConfig, build_network
-from nasnet_tf.serving import keras_files, pretrained, saved_model
+from nasnet_tf.serving import keras_files, pretrained
 from nasnet_tf.serving.convert_weights import save_weights
+from nasnet_tf.serving.exporting import export
 from nasnet_tf.serving.hub import load_features
 
 CONFIG = NetworkConfig(1, "imagenet", 1.0, penultimate_filters=192)
@@ -33,7 +34,7 @@ def trained():
 def recipe():
     """The network of the recipe, small, with 3 classes of its own."""
     gin.clear_config()
-    recipes.parse_recipe(recipes.find_recipe("finetune.gin"))
+    cli.parse_recipe(cli.find_recipe("finetune.gin"))
     gin.parse_config(["NetworkConfig.cells_per_stack = 1", "NetworkConfig.penultimate_filters = 192"])
     config = gin.get_configurable(NetworkConfig)()
     assert config.batch_norm_momentum == 0.99  # a short training must be able to move the statistics
@@ -45,7 +46,7 @@ def recipe():
 def test_starts_from(trained, recipe, source, tmp_path, monkeypatch):
     path = tmp_path / source
     if source == "export":
-        saved_model.export(trained, ImageData("digits", ImageNetPreprocessing(image_size=32)).description(), path)
+        export(trained, ImageData("digits", ImageNetPreprocessing(image_size=32)).description(), path)
     elif source == "mobile":  # a legacy file where Keras keeps the public ones
         monkeypatch.setenv("KERAS_HOME", str(tmp_path))
         path, features = tmp_path / "models" / "nasnet_mobile_no_top.h5", build_network("nasnet_a", CONFIG, None, 32)

@@ -14,7 +14,7 @@ from nasnet_tf.models import heads
 from nasnet_tf.models.endpoints import Endpoint, endpoints_of
 from nasnet_tf.models.network import NetworkConfig, build_network, inference_model
 from nasnet_tf.models.zoo import canonical_name
-from nasnet_tf.serving import pretrained, saved_model
+from nasnet_tf.serving import keras_archive, manifest, pretrained, saved_model
 from nasnet_tf.serving.convert_weights import load_weights
 from nasnet_tf.serving.networks import Network, find_network, unknown_network
 from nasnet_tf.serving.variations import calm, rebuilt, with_classifier
@@ -173,16 +173,19 @@ def _trained(name_or_path, weights, num_classes, image_size, dropout, drop_path)
     """The network of an export or work folder."""
     _check_weights(weights)
     folder = user_path(name_or_path)
-    if folder.is_file():
+    is_file = folder.is_file() and folder.suffix == ".keras"
+    if folder.is_file() and not is_file:
         raise InputError(f"{folder}: is a file; expected the folder of an export or a training (a weights file goes with a network's name)")
-    if not folder.is_dir():
+    if not folder.is_dir() and not is_file:
         raise unknown_network(name_or_path)
     if weights is not None and not (isinstance(weights, str) and weights == "trained"):
         raise InputError(f"{folder}: weights: expected 'trained' or None with a path, got {weights!r}")
-    model, _ = checkpoints.read_description(folder)
-    model = inference_model(model)
-    if weights is not None:
-        _load_from_folder(model, folder)
+    if is_file:
+        model = inference_model(keras_archive.read_network(folder, weights is not None))
+    else:
+        model = inference_model(checkpoints.read_description(folder)[0])
+        if weights is not None:
+            _load_from_folder(model, folder)
     if num_classes is not None or dropout is not None:
         model = with_classifier(model, num_classes, dropout)
     if image_size is not None or drop_path is not None or keras.config.dtype_policy() != model.get_layer("cell_0").dtype_policy:
@@ -191,6 +194,16 @@ def _trained(name_or_path, weights, num_classes, image_size, dropout, drop_path)
 
 
 def _load_from_folder(model: keras.Model, folder: pathlib.Path, without: Collection[str] = ()) -> None:
+    if (folder / manifest.NAME).is_file():
+        manifest.verify(folder, saved_model.DESCRIPTIONS)
+        if not saved_model.is_export(folder):
+            archive = folder / "model.keras"
+            if not archive.is_file():
+                raise InputError(f"{folder}: is for inference only; load_nasnet takes exports with --format=saved_model or --format=keras")
+            manifest.verify(folder, [archive.name])
+            load_weights(model, archive, heads=not without)
+            return
+        manifest.verify(folder, ["saved_model.pb", "variables"])
     if saved_model.is_export(folder):
         load_named_weights(saved_model.weights_checkpoint(folder), model, without=without)
     else:

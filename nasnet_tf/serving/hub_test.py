@@ -14,7 +14,7 @@ from nasnet_tf.errors import InputError
 from nasnet_tf.genotype import format_genotype, load_genotype
 from nasnet_tf.layers.stochastic import Dropout
 from nasnet_tf.models.network import NetworkConfig, build_network
-from nasnet_tf.serving import hub, saved_model
+from nasnet_tf.serving import exporting, hub
 from nasnet_tf.serving.classifier import load_classifier
 from nasnet_tf.serving.hub import endpoints_of, load_nasnet
 from nasnet_tf.serving.images import class_names, preprocess
@@ -41,7 +41,7 @@ def export(tmp_path_factory):
     for index, weight in enumerate(model.weights):
         weight.assign(weight + tf.random.stateless_uniform(weight.shape, [index, 1]) / 10)
     path = tmp_path_factory.mktemp("exports") / "tiny"
-    saved_model.export(model, ImageData("digits", CifarPreprocessing(image_size=8, flip=False)).description(), path)
+    exporting.export(model, ImageData("digits", CifarPreprocessing(image_size=8, flip=False)).description(), path)
     return path
 
 

@@ -1,14 +1,17 @@
 """What belongs to using a network: images into its range, its logits into names."""
 
 import os
+import pathlib
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from nasnet_tf.arguments import expect, is_integer
 from nasnet_tf.data import Preprocessing, imagenet_classes, preprocessing_from_config
-from nasnet_tf.errors import InputError
+from nasnet_tf.errors import InputError, reason
 from nasnet_tf.files import user_path
+from nasnet_tf.serving import keras_archive
 from nasnet_tf.serving.networks import find_network, unknown_network
 from nasnet_tf.training import checkpoints
 
@@ -26,15 +29,33 @@ def network_preprocessing(
         preprocessing = preprocessing_from_config({"kind": network.preprocessing, "image_size": max(filter(None, network.image_size))})
         return preprocessing, list(_CIFAR10_CLASSES if network.num_classes == 10 else [name for _, name in imagenet_classes()])
     folder = user_path(name_or_path)
-    if not folder.is_dir():
+    is_file = folder.is_file() and folder.suffix == ".keras"
+    if not folder.is_dir() and not is_file:
         raise unknown_network(name_or_path)
-    description = checkpoints.read_data_description(folder)
+    description = keras_archive.read_data_description(folder) if is_file else checkpoints.read_data_description(folder)
     if (kind := checkpoints.task_kind(description)) != "classification":
         raise InputError(f"{folder}: holds a network for {kind}; expected one for classification")
     try:
         return preprocessing_from_config(description["preprocessing"]), description["class_names"]
     except InputError as error:
         raise InputError(f"{folder / 'data.json'}: {error}") from error
+
+
+def read_views(paths: Sequence[pathlib.Path], preprocessing: Mapping, most: int = 256) -> np.ndarray:
+    """What evaluation sees of image files, float32 [count, image_size, image_size, 3] in [0, 1]: of `most` of them, spread evenly.
+
+    Raises:
+      InputError: a file that cannot be decoded.
+    """
+    view = tf.function(preprocessing_from_config(preprocessing).view, input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
+    chosen = [paths[index * len(paths) // min(most, len(paths))] for index in range(min(most, len(paths)))]
+    views = []
+    for path in chosen:
+        try:
+            views.append(view(path.read_bytes()).numpy())
+        except tf.errors.InvalidArgumentError as error:
+            raise InputError(f"{path}: cannot be decoded as an image: {reason(error)}") from error
+    return np.clip(np.stack(views), 0.0, 1.0)
 
 
 def class_names(network: str | os.PathLike) -> list[str]:

@@ -13,7 +13,7 @@ import nasnet_tf
 from nasnet_tf.data import CifarPreprocessing, ImageData, imagenet_classes
 from nasnet_tf.errors import InputError
 from nasnet_tf.models.network import NetworkConfig, build_network
-from nasnet_tf.serving import saved_model
+from nasnet_tf.serving import exporting
 from nasnet_tf.serving.classifier import Classifier, load_classifier
 from nasnet_tf.serving.hub import load_nasnet
 from nasnet_tf.serving.images import class_names, decode_predictions, preprocess
@@ -27,7 +27,7 @@ GREY = np.full([1, 4, 4, 3], 51, np.uint8)
 def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("exports") / "tiny"
     model = build_network(tiny_genotype(), NetworkConfig(1, "cifar", 2.0, filters=4), 10, 8)
-    saved_model.export(model, ImageData("digits", CifarPreprocessing(image_size=8)).description(), folder)
+    exporting.export(model, ImageData("digits", CifarPreprocessing(image_size=8)).description(), folder)
     return folder
 
 

@@ -1,8 +1,9 @@
-"""The tensors of weights files and whole models of keras.applications, by layer and weight; no Keras model is built to read them.
+"""The tensors of weights files and whole models of Keras, by layer and weight; no Keras model is built to read them.
 
-There are three kinds. Legacy HDF5 files have a group for each layer. Those of Keras 3, and the one inside a .keras file, number the layers
-of each class and the variables of each layer; newer ones give each layer's name besides. Where a file's names say nothing, Keras goes by
-the order of the layers, and so do we; the order is `keras_layers`.
+Of our own networks (`model.save`, `model.save_weights`) the files give each layer's name, and tensors are called by our weights' paths.
+Of keras.applications there are three kinds. Legacy HDF5 files have a group for each layer. Those of Keras 3, and the one inside a .keras
+file, number the layers of each class and the variables of each layer; newer ones give each layer's name besides. Where a file's names say
+nothing, Keras goes by the order of the layers, and so do we; the order is `keras_layers`.
 """
 
 import hashlib
@@ -70,7 +71,9 @@ def open_tensors(path: pathlib.Path, model: keras.Model) -> Tensors:
         if any(item.external or item.is_virtual for item in datasets.values()):
             raise InputError(f"{path}: refers to data in other files, which is not read")
         check_unpacked_size(path, sum(item.size * item.dtype.itemsize for item in datasets.values()), packed_bytes)
-        if "layers" in file or "_layer_checkpoint_dependencies" in file:
+        if "layers/cell" in file:
+            named = _ours(file, datasets, model)
+        elif "layers" in file or "_layer_checkpoint_dependencies" in file:
             named = _numbered(datasets, model)
         elif _md5(path) in PUBLIC_KERAS_FILES:
             named = _in_legacy_order(file, model)
@@ -87,6 +90,28 @@ def open_tensors(path: pathlib.Path, model: keras.Model) -> Tensors:
         raise InputError(f"{path}: is of another network: two of its tensors are called {twice}")
     tensors = dict(named)
     return shapes, lambda name: tensors[name][()]
+
+
+def is_ours(shapes: Mapping[str, tuple[int, ...]]) -> bool:
+    """Whether the tensors that open_tensors found are of a network of ours."""
+    return any(name.startswith("cell_") for name in shapes)
+
+
+def _ours(file: h5py.File, datasets: Mapping[str, h5py.Dataset], model: keras.Model) -> list[tuple[str, h5py.Dataset]]:
+    """layers/<class>_<number>/<attribute>/.../vars/<number>, where each `vars` knows the name of its layer."""
+    of_layer: dict[str, list[str]] = {}
+    for weight in model.weights:
+        of_layer.setdefault(weight.path.rpartition("/")[0], []).append(weight.path)
+    named = []
+    for path, item in datasets.items():
+        if path.startswith("optimizer/"):
+            continue
+        *parents, _, number = path.split("/")
+        groups = [file["/".join(parents[:end])] for end in range(1, len(parents) + 1)]
+        layer = "/".join(_text(group["vars"].attrs["name"]) for group in groups if "vars" in group)
+        weights = of_layer.get(layer, [])
+        named.append((weights[int(number)] if int(number) < len(weights) else f"{layer}/{number}", item))
+    return named
 
 
 def _md5(path: pathlib.Path) -> str:

@@ -14,7 +14,7 @@ import tensorflow as tf
 from nasnet_tf.data import preprocessing_from_config
 from nasnet_tf.errors import InputError
 from nasnet_tf.layers.stochastic import stochastic_layers
-from nasnet_tf.models.network import inference_model
+from nasnet_tf.serving.subject import Subject, answer
 from nasnet_tf.training import checkpoints
 from nasnet_tf.training.variables import named_weights
 
@@ -54,46 +54,32 @@ class ReusableModel(tf.train.Checkpoint):
 
         @tf.function(autograph=False, input_signature=[images_spec])
         def classify(images):
-            return _answer(infer(preprocessing.normalize(images)))
+            return answer(infer(preprocessing.normalize(images)))
 
         @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.string, "encoded")])
         def classify_encoded(encoded):
-            return _answer(
+            return answer(
                 infer(tf.map_fn(preprocessing.evaluate, encoded, fn_output_signature=tf.TensorSpec([height, width, 3], tf.float32)))
             )
 
         self.graph_signatures = {"serving_default": classify, "classify_encoded": classify_encoded}
 
 
-def _answer(logits: tf.Tensor) -> dict[str, tf.Tensor]:
-    return {"logits": logits, "probabilities": tf.nn.softmax(logits)}
-
-
-def export(model: keras.Model, data_description: dict, folder: pathlib.Path) -> None:
+def write(subject: Subject, folder: pathlib.Path) -> None:
     """Writes a SavedModel with the model's weights.
 
     Its signatures:
       serving_default: images float32 [batch, height, width, 3] in [0, 1] -> logits, probabilities float32 [batch, num_classes].
       classify_encoded: encoded string [batch], whole image files of any size -> the same; what evaluation does to an image is done inside.
-
-    Args:
-      data_description: {"class_names": [...], "preprocessing": {...}}, as the training wrote it.
-
-    Raises:
-      InputError: the folder exists and is not empty.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"{folder}: exists and is not an empty folder; an export needs a new one")
-    model = inference_model(model)
-    module = ReusableModel(model, data_description)
-    # Written beside and renamed, so that the name never stands for half an export.
-    temporary = folder.with_name(f"{folder.name}.tmp-{id(module):x}")
-    tf.saved_model.save(module, str(temporary), signatures=module.graph_signatures)
-    for name, content in zip(DESCRIPTIONS, (json.loads(model.to_json()), data_description), strict=True):
-        (temporary / name).write_text(json.dumps(content, indent=1))
-    if folder.exists():
-        folder.rmdir()
-    temporary.rename(folder)
+    module = ReusableModel(subject.model, subject.data_description)
+    tf.saved_model.save(module, str(folder), signatures=module.graph_signatures)
+
+
+def describe(subject: Subject, folder: pathlib.Path) -> None:
+    """Writes model.json and data.json."""
+    for name, content in zip(DESCRIPTIONS, (json.loads(subject.model.to_json()), subject.data_description), strict=True):
+        (folder / name).write_text(json.dumps(content, indent=1))
 
 
 def weights_checkpoint(folder: pathlib.Path) -> str:

@@ -9,6 +9,7 @@ from nasnet_tf.errors import InputError
 from nasnet_tf.models.network import NetworkConfig, build_network
 from nasnet_tf.serving import saved_model
 from nasnet_tf.serving.classifier import load_classifier
+from nasnet_tf.serving.exporting import export
 from nasnet_tf.serving.hub import load_nasnet
 from nasnet_tf.testing import tiny_genotype
 
@@ -27,7 +28,7 @@ def network():
 def folder(network, tmp_path_factory):
     data = ImageData("digits", CifarPreprocessing(image_size=8, flip=False))
     path = tmp_path_factory.mktemp("exports") / "tiny"
-    saved_model.export(network, data.description(), path)
+    export(network, data.description(), path)
     return path
 
 
@@ -63,7 +64,7 @@ def test_export_can_be_fine_tuned(folder):
 
 def test_export_never_overwrites(network, folder):
     with pytest.raises(InputError, match="exists and is not an empty folder"):
-        saved_model.export(network, ImageData("digits", CifarPreprocessing(8)).description(), folder)
+        export(network, ImageData("digits", CifarPreprocessing(8)).description(), folder)
 
 
 def test_folders_that_are_no_export(tmp_path, folder):

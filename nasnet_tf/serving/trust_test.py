@@ -18,6 +18,7 @@ from nasnet_tf.models.network import NetworkConfig, build_network
 from nasnet_tf.serving import saved_model
 from nasnet_tf.serving.classifier import load_classifier
 from nasnet_tf.serving.convert_weights import load_weights
+from nasnet_tf.serving.exporting import export
 from nasnet_tf.serving.hub import load_nasnet
 from nasnet_tf.testing import tiny_genotype
 
@@ -30,7 +31,7 @@ def network():
 @pytest.fixture(scope="module")
 def folder(network, tmp_path_factory):
     path = tmp_path_factory.mktemp("exports") / "tiny"
-    saved_model.export(network, ImageData("digits", CifarPreprocessing(image_size=8)).description(), path)
+    export(network, ImageData("digits", CifarPreprocessing(image_size=8)).description(), path)
     return path
 
 

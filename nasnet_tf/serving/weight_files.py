@@ -16,11 +16,12 @@ import tensorflow as tf
 from nasnet_tf.errors import InputError, reason
 from nasnet_tf.files import check_unpacked_size, user_path
 from nasnet_tf.serving import keras_files
-from nasnet_tf.serving.weight_names import keras_names, slim_names
+from nasnet_tf.serving.weight_names import keras_names, own_names, slim_names
 from nasnet_tf.training.variables import UNREADABLE
 
 EMA_SUFFIX = "/ExponentialMovingAverage"
 BACKGROUND = (1001, 1000)  # slim's ImageNet classes have one more, the background, in front
+_CLASSIFIER_BIASES = ("final_layer/FC/biases", "predictions/bias", "logits/bias")
 _SLIM_SLOT = re.compile(r"(.+)/(RMSProp|Momentum|Adam)(_\d+)?")
 
 
@@ -43,7 +44,7 @@ class WeightsFile:
 
     @property
     def num_classes(self) -> int | None:
-        bias = self.shapes.get("final_layer/FC/biases") or self.shapes.get("predictions/bias")
+        bias = next((self.shapes[name] for name in _CLASSIFIER_BIASES if name in self.shapes), None)
         return bias[0] if bias else None
 
     def has_classifier_for(self, num_classes: int) -> bool:
@@ -59,7 +60,8 @@ def open_weights(source: str | os.PathLike | keras.Model, model: keras.Model, us
     if path.name.endswith((".tar.gz", ".tgz", ".tar")):
         return _archive(path, use_ema)
     if path.suffix in (".h5", ".hdf5", ".keras"):
-        return WeightsFile(str(path), keras_names, *keras_files.open_tensors(path, model))
+        shapes, read = keras_files.open_tensors(path, model)
+        return WeightsFile(str(path), own_names if keras_files.is_ours(shapes) else keras_names, shapes, read)
     prefixes = sorted(path.glob("*.index")) if path.is_dir() else [path.with_name(f"{path.name}.index"), path.with_suffix(".index")]
     prefixes = [prefix for prefix in prefixes if prefix.is_file()]
     if len(prefixes) > 1 and path.is_dir():
@@ -67,7 +69,7 @@ def open_weights(source: str | os.PathLike | keras.Model, model: keras.Model, us
     if not prefixes:
         raise InputError(
             f"{path}: no such weights; expected a TF-slim checkpoint (model.ckpt with model.ckpt.index beside it, its folder or .tar.gz) "
-            "or a .h5 or .keras file of keras.applications"
+            "or a .h5 or .keras file of Keras"
         )
     return _slim_checkpoint(prefixes[0].with_suffix(""), str(path), use_ema)
 

@@ -68,6 +68,11 @@ def slim_names(model: keras.Model) -> dict[str, str]:
     return _names(model, "TF-slim")
 
 
+def own_names(model: keras.Model) -> dict[str, str]:
+    """Those of a file of our own: each weight's path is its name there."""
+    return {weight.path: weight.path for weight in model.weights}
+
+
 def keras_names(model: keras.Model) -> dict[str, str]:
     """The layer and weight of keras.applications, as "layer/weight", for each of our weights but the auxiliary head's, by our path.
 

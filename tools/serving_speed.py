@@ -1,0 +1,112 @@
+"""How fast the formats of an export are, beside keras.applications' NASNetMobile in graph mode, all in one interleaved run.
+
+  python tools/serving_speed.py --export=exports/mobile --reference --images=photos/
+
+For each format: size, time to load, time from there to the first answer, latency at batch 1 (p50, p99), images a second at batch 32, and
+top-1 agreement with the first format on the list. Rounds go through the formats in turn, so that what else the machine does hits all alike.
+"""
+
+import argparse
+import json
+import pathlib
+import statistics
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+Run = Callable[[np.ndarray], np.ndarray]
+
+
+def openers(export: pathlib.Path, reference: bool) -> dict[str, tuple[Callable[[], Run], pathlib.Path | None]]:
+    """Each format that is there: how to open it, and where it is."""
+    from nasnet_tf.serving.exporting import FORMATS
+    from nasnet_tf.serving.sources import load_named
+    from nasnet_tf.serving.subject import Subject
+
+    subject = Subject(*load_named(str(export)))
+    found = {}
+    for name, rows in FORMATS.items():
+        for row in rows:
+            paths = sorted(export.glob(row.path.format(version="*"))) if row.path != "." else [export]
+            if paths and (row.path != "." or (export / "saved_model.pb").is_file()):
+                label = name if len(rows) == 1 else row.path
+                found[label] = (lambda row=row, path=paths[-1]: row.open(path, subject), paths[-1])
+    if reference:
+        found["keras.applications"] = (lambda: _keras_applications(subject.model.input.shape[1]), None)
+    return found
+
+
+def _keras_applications(size: int) -> Run:
+    import keras
+    import tensorflow as tf
+
+    model = keras.applications.NASNetMobile((size, size, 3), weights=None)
+    run = tf.function(lambda images: model(2.0 * images - 1.0, training=False), autograph=False)
+    return lambda images: run(tf.constant(images)).numpy()
+
+
+def size_of(path: pathlib.Path) -> int:
+    """Bytes of a file or folder; of a whole export only its SavedModel."""
+    parts = [path / "saved_model.pb", *(path / "variables").rglob("*")] if path.is_dir() else [path]
+    return sum(part.stat().st_size for part in parts if part.is_file())
+
+
+def measure(formats: dict, images: np.ndarray, rounds: int, batch: int) -> list[dict]:
+    """A row of figures for each format."""
+    rows, runs, times = {}, {}, {name: ([], []) for name in formats}
+    for name, (opener, path) in formats.items():
+        start = time.perf_counter()
+        runs[name] = opener()
+        loaded = time.perf_counter()
+        runs[name](images[:1])
+        answered = time.perf_counter()
+        rows[name] = {"format": name, "mb": size_of(path) / 1e6 if path else None, "load_s": loaded - start, "first_s": answered - loaded}
+    many = np.concatenate([images] * -(-batch // len(images)))[:batch]
+    for number in range(rounds):
+        for name, run in runs.items():
+            for batches, kept in ((images[number % len(images)][None], times[name][0]), (many, times[name][1])):
+                if kept is times[name][1] and number % 4:  # a batch takes as long as many single images
+                    continue
+                start = time.perf_counter()
+                run(batches)
+                if number:  # the first of each size prepares
+                    kept.append(time.perf_counter() - start)
+    expected = None
+    for name, run in runs.items():
+        answers = np.concatenate([run(images[start : start + batch]) for start in range(0, len(images), batch)]).argmax(1)
+        expected = answers if expected is None else expected
+        percentiles = statistics.quantiles(times[name][0], n=100)
+        rows[name] |= {
+            "p50_ms": 1000 * percentiles[49],
+            "p99_ms": 1000 * percentiles[98],
+            f"images_per_second_at_{batch}": batch / statistics.median(times[name][1]),
+            "agreement": None if name == "keras.applications" else float((answers == expected).mean()),
+        }
+    return list(rows.values())
+
+
+def main() -> None:
+    """Prints a JSON row for each format."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--export", type=pathlib.Path, required=True, help="a folder with saved_model or keras among its formats")
+    parser.add_argument("--reference", action="store_true", help="keras.applications' NASNetMobile too, with fresh weights")
+    parser.add_argument("--images", help="file, folder or pattern; noise if not given")
+    parser.add_argument("--rounds", type=int, default=100)
+    parser.add_argument("--batch", type=int, default=32)
+    options = parser.parse_args()
+    from nasnet_tf.files import find_images
+    from nasnet_tf.serving.images import read_views
+    from nasnet_tf.serving.sources import load_named
+
+    model, description = load_named(str(options.export))
+    if options.images:
+        images = read_views(find_images(options.images), description["preprocessing"])
+    else:
+        images = np.random.default_rng(0).random([64, *model.input.shape[1:]], np.float32)
+    for row in measure(openers(options.export, options.reference), images, options.rounds, options.batch):
+        print(json.dumps({key: round(value, 3) if isinstance(value, float) else value for key, value in row.items()}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
