@@ -86,6 +86,9 @@ class ImageData:
     @classmethod
     def from_description(cls, description: Mapping) -> "ImageData":
         """What `description` described; a description may say more than that."""
+        missing = [name for name in ("source", "preprocessing") if name not in description]
+        if missing:
+            raise InputError(f"data.json: damaged; expected {' and '.join(missing)}, got {', '.join(description) or 'nothing'}")
         fields = {field.name: description[field.name] for field in dataclasses.fields(cls) if field.name in description}
         return cls(**fields | {"preprocessing": preprocessing_from_config(description["preprocessing"])})
 

@@ -89,3 +89,11 @@ def test_every_image_below_a_class_is_its(tmp_path):
     assert sorted(names(source, "train")) == sorted(2 * ["1.png", "2.WEBP", "3.jpg", "7.png"])
     assert {int(example["label"]) for example in source.examples("train")} == {0, 1}
     assert source.left_out == ("train/cat/6.txt", "train/dog/6.txt")
+
+
+def test_an_incomplete_description():
+    description = ImageData("digits", CifarPreprocessing(8)).description()
+    assert ImageData.from_description(description) == ImageData("digits", CifarPreprocessing(8))
+    for name in ("source", "preprocessing"):
+        with pytest.raises(InputError, match=f"data.json: damaged; expected {name}, got "):
+            ImageData.from_description({key: value for key, value in description.items() if key != name})

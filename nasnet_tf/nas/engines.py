@@ -5,6 +5,7 @@ retries and the truth about trials are the ledger's.
 """
 
 import concurrent.futures
+import concurrent.futures.process
 import dataclasses
 import gc
 import multiprocessing
@@ -99,7 +100,10 @@ class LocalPool:
     def submit(self, key: int, function: Callable[..., dict], *args) -> None:
         """Starts function(*args) in a child; both must be picklable. The first function's module is what children are forked with."""
         self._context.set_forkserver_preload(["nasnet_tf.quiet_start", getattr(function, "func", function).__module__])
-        future = self._pool.schedule(_run, args=(os.getpid(), self._environment, function, args), timeout=self._deadline)
+        try:
+            future = self._pool.schedule(_run, args=(os.getpid(), self._environment, function, args), timeout=self._deadline)
+        except RuntimeError as error:
+            raise _server_is_gone() from error
         self._running[future] = (key, time.monotonic())
 
     def poll(self, timeout_seconds: float) -> list[Outcome]:
@@ -124,11 +128,17 @@ class LocalPool:
         self._pool.join()
 
 
+def _server_is_gone() -> ChildProcessError:
+    return ChildProcessError("the process that children are forked from is gone: killed, or out of memory; repeat the command to go on")
+
+
 def _outcome(future: pebble.ProcessFuture, key: int, seconds: float, deadline: float) -> Outcome:
     try:
         return Outcome(key, seconds, **future.result())
     except concurrent.futures.TimeoutError:
         return Outcome(key, seconds, reason=f"killed at its deadline of {deadline:g} seconds")
+    except concurrent.futures.process.BrokenProcessPool as error:
+        raise _server_is_gone() from error
     except pebble.ProcessExpired as error:
         return Outcome(key, seconds, reason=f"its process died (exit code {error.exitcode}): killed, or out of memory")
 

@@ -1,5 +1,6 @@
 """Both engines, with children that only pretend to train."""
 
+import concurrent.futures.process
 import importlib.util
 import os
 import pathlib
@@ -298,3 +299,20 @@ def test_own_cluster_listens_on_loopback_and_ends_with_its_driver(cluster):
     until(lambda: not any(is_alive(process.pid) for process in processes if process not in late))
     for process in late:
         process.kill()
+
+
+def test_a_pool_whose_server_was_killed_ends_in_one_line(monkeypatch):
+    pool = LocalPool(1)
+    future = concurrent.futures.Future()
+    future.set_exception(concurrent.futures.process.BrokenProcessPool("All workers expired"))
+    pool._running[future] = (0, 0.0)
+    with pytest.raises(ChildProcessError, match="the process that children are forked from is gone: .* repeat the command to go on"):
+        pool.poll(0.0)
+
+    def broken(*_, **__):
+        raise RuntimeError("Unexpected error within the Pool")
+
+    monkeypatch.setattr(pool._pool, "schedule", broken)
+    with pytest.raises(ChildProcessError, match="repeat the command to go on"):
+        pool.submit(0, print)
+    pool.close()
