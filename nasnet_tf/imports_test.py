@@ -16,7 +16,7 @@ ALLOWED = {
     "training": {"data", "layers"},
     "nas": {"genotype", "models", "data", "training"},
     "serving": {"genotype", "layers", "models", "data", "training"},
-    "viz": {"genotype", "nas", "training"},
+    "viz": {"genotype", "nas", "training", "tuning"},
     "tuning": {"genotype", "models", "nas", "training"},
 }
 # Rebuilding a network takes its classes; see training/checkpoints.py.

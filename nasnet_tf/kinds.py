@@ -18,7 +18,7 @@ from nasnet_tf.training import checkpoints
 from nasnet_tf.training.classification import Classification
 from nasnet_tf.training.evaluate import Evaluator
 from nasnet_tf.training.task import Data
-from nasnet_tf.viz.plots import plot_confusion
+from nasnet_tf.viz.training_plots import plot_confusion
 
 _MOST_CLASSES_DRAWN = 50
 

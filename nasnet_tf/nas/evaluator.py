@@ -75,6 +75,7 @@ def evaluate_genotype(
             "epochs": training.epochs,
             "parameters": costs.trainable_parameters,
             "mult_adds": costs.mult_adds,
+            "num_classes": data.num_classes,
         }
         | {f"network_{key}": value for key, value in dataclasses.asdict(network).items() if key in ("cells_per_stack", "filters")},
     }

@@ -42,6 +42,7 @@ class Trial:
       metrics: what the evaluator reported besides: parameters, mult_adds, ...
       reason: of the last failure.
       attempts: executions that ended.
+      executions: (unix seconds of its end, seconds it took) of each of them that trained something.
       proposed_time, finished_time: unix seconds; the latter of the last outcome, None before the first.
       reused_from: the trial of the same architecture whose reward this one got, if there is one.
     """
@@ -58,6 +59,7 @@ class Trial:
     metrics: dict = dataclasses.field(default_factory=dict)
     reason: str = ""
     attempts: int = 0
+    executions: list[tuple[float, float]] = dataclasses.field(default_factory=list)
     finished_time: float | None = None
     reused_from: int | None = None
 
@@ -235,6 +237,8 @@ def apply_event(trials: list[Trial], event: dict) -> bool:
         trial.status, trial.attempts, trial.finished_time = kind, event["attempt"], event["time"]
         trial.reason, trial.metrics = event.get("reason", ""), event.get("metrics", {})
         trial.reused_from = event.get("reused_from")
+        if event["seconds"] > 0:
+            trial.executions.append((event["time"], event["seconds"]))
         return True
     except KeyError as error:
         raise InputError(f"lacks {error}") from error

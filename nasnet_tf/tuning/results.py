@@ -1,12 +1,15 @@
 """What a tuning found out: its trials, their table, and the best configuration."""
 
 import dataclasses
+import json
 import pathlib
 
+from nasnet_tf.errors import InputError
 from nasnet_tf.files import replace_file
 
 TABLE_NAME = "results.md"
 BEST_NAME = "best.gin"
+TUNED = "trials/*/result.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,19 +36,25 @@ def best_trial(trials: list[Trial]) -> Trial | None:
     return max(finished, key=lambda trial: (trial.accuracy, -trial.number), default=None)
 
 
+def sort_trials(trials: list[Trial]) -> list[Trial]:
+    """The best first, failed ones last."""
+    return sorted(trials, key=lambda trial: (trial.accuracy is None, -(trial.accuracy or 0.0), trial.number))
+
+
 def format_table(trials: list[Trial]) -> str:
     """A Markdown table: trial, tuned bindings, accuracy, status; the best first, failed ones last."""
     names = list(trials[0].changes)
     rows = [["trial", *names, "accuracy", "status"]]
-    for trial in sorted(trials, key=lambda trial: (trial.accuracy is None, -(trial.accuracy or 0.0), trial.number)):
+    for trial in sort_trials(trials):
         accuracy, status = ("", f"failed: {trial.reason}") if trial.accuracy is None else (f"{trial.accuracy:.4f}", "finished")
-        rows.append([str(trial.number), *(_short(trial.changes[name]) for name in names), accuracy, status.replace("|", "\\|")])
+        rows.append([str(trial.number), *(short(trial.changes[name]) for name in names), accuracy, status.replace("|", "\\|")])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     rows.insert(1, ["-" * width for width in widths])
     return "".join(f"| {' | '.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))} |\n" for row in rows)
 
 
-def _short(literal: str) -> str:
+def short(literal: str) -> str:
+    """A number to four places, anything else as it is, safe in a Markdown table."""
     try:
         return f"{float(literal):.4g}"
     except ValueError:
@@ -64,3 +73,24 @@ def write_results(workdir: pathlib.Path, trials: list[Trial]) -> None:
     if best is not None:
         comment = f"# Trial {best.number} of {len(trials)}: accuracy {best.accuracy:.4f} on the validation examples.\n"
         replace_file(workdir / BEST_NAME, comment + format_config(best.bindings))
+
+
+def read_results(workdir: pathlib.Path) -> tuple[list[Trial], int]:
+    """The trials of a work folder that ended, with the bindings in which they differ as their changes, and how many have not ended.
+
+    Raises:
+      InputError: a result that is damaged.
+    """
+    ended, running = [], 0
+    for config in sorted(workdir.glob("trials/*/config.gin")):
+        result = config.with_name("result.json")
+        if not result.is_file():
+            running += 1
+            continue
+        bindings = dict(line.split(" = ", 1) for line in config.read_text().splitlines() if " = " in line)
+        try:
+            ended.append(Trial(int(config.parent.name), {}, bindings, **json.loads(result.read_text())))
+        except (ValueError, TypeError) as error:
+            raise InputError(f'{result}: expected {{"accuracy": ...}} or {{"reason": ...}} ({error})') from error
+    names = [name for name in (ended[0].bindings if ended else []) if len({trial.bindings.get(name) for trial in ended}) > 1]
+    return [dataclasses.replace(trial, changes={name: trial.bindings.get(name, "") for name in names}) for trial in ended], running

@@ -1,5 +1,7 @@
 """Parts of an HTML page that needs nothing beside itself: text and numbers in, markup out."""
 
+import base64
+import dataclasses
 import datetime
 import html
 import re
@@ -13,7 +15,7 @@ _STYLE = """
 :root { color-scheme: light dark; --text: #18181b; --soft: #5f5f68; --page: #fafafa; --card: #ffffff; --line: #e4e4e7; --accent: #2563eb; }
 @media (prefers-color-scheme: dark) {
   :root { --text: #f4f4f5; --soft: #b4b4bd; --page: #18181b; --card: #242427; --line: #3f3f46; --accent: #93c5fd; }
-  figure svg { filter: invert(1) hue-rotate(180deg); }
+  figure svg, figure img { filter: invert(1) hue-rotate(180deg); }
 }
 body { margin: 0 auto; max-width: 1100px; padding: 2rem 1rem; background: var(--page); color: var(--text);
   font: 15px/1.5 system-ui, sans-serif; overflow-wrap: break-word; }
@@ -27,8 +29,11 @@ h3 { font-size: 1rem; margin: 1.4rem 0 .4rem; } p { margin: .4rem 0; }
 .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(28rem, 100%), 1fr)); gap: 1rem; }
 figure { margin: 0; background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: .7rem; overflow-x: auto; }
 figure svg { width: 100%; height: auto; max-height: 40rem; } figcaption { color: var(--soft); font-size: .85rem; }
-figure.drawing svg { min-width: 38rem; }
+figure.drawing svg { max-height: none; }
+figure img { display: block; max-width: 100%; max-height: 50rem; margin: auto; background: #ffffff; }
+figure:target { border-color: var(--accent); }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; } .wide { overflow-x: auto; }
+figure.drawing svg { display: block; margin: auto; } .wide + figure { margin-top: 1rem; }
 th, td { text-align: right; padding: .35rem .6rem; border-bottom: 1px solid var(--line); vertical-align: top; } th { color: var(--soft); }
 th:first-child, td:first-child, td.text, th.text { text-align: left; } td.text { overflow-wrap: anywhere; min-width: 7rem; }
 details { margin: .6rem 0; } summary { cursor: pointer; color: var(--accent); }
@@ -36,9 +41,10 @@ pre { background: var(--card); border: 1px solid var(--line); border-radius: 10p
 .gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(8.5rem, 1fr)); gap: .7rem; }
 .gallery div { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: .6rem; text-align: center;
   font-size: .85rem; }
+.gallery .right { border-color: #16a34a; } .gallery .wrong { border-color: #dc2626; border-width: 2px; }
 .gallery img { width: 100%; aspect-ratio: 1; object-fit: contain; image-rendering: pixelated; }
 """
-# Ages count on while the page stands open; what a reader has unfolded stays so when a live page renews itself.
+# Ages count on while the page stands open; what a reader has unfolded stays so when a live page renews itself; links lead into folds.
 _SCRIPT = """
 function age() {
   for (const time of document.querySelectorAll("time")) {
@@ -55,6 +61,16 @@ for (const fold of folds) {
   fold.open = (history.state || []).includes(fold.id);
   fold.addEventListener("toggle", () => history.replaceState(folds.filter(each => each.open).map(each => each.id), ""));
 }
+function unfold() {
+  const target = document.getElementById(location.hash.slice(1));
+  const fold = target && target.closest("details");
+  if (fold && !fold.open) {
+    fold.open = true;
+    target.scrollIntoView();
+  }
+}
+addEventListener("hashchange", unfold);
+unfold();
 """
 
 
@@ -114,15 +130,52 @@ def numbers(values: dict[str, str]) -> str:
     return f'<div class="numbers">{cards}</div>'
 
 
-def picture(figure: Figure, caption: str, is_drawing: bool = False) -> str:
-    """A figure; drawings keep a readable size on narrow screens, where they can be moved sideways."""
-    kind = ' class="drawing"' if is_drawing else ""
-    return f"<figure{kind}>{figure_to_svg(figure)}<figcaption>{html.escape(caption)}</figcaption></figure>"
+def picture(figure: Figure, caption: str, is_drawing: bool = False, place: str = "") -> str:
+    """A figure, to be linked to at its place; drawings keep a readable size on narrow screens, where they can be moved
+    sideways, and are not blown up on wide ones."""
+    svg, width, marks = figure_to_svg(figure), figure.get_figwidth(), f' id="{anchor(place)}"' if place else ""
+    if is_drawing:
+        marks += ' class="drawing"'
+        svg = svg.replace("<svg ", f'<svg style="min-width: {4.2 * width:.0f}rem; max-width: {7 * width:.0f}rem" ', 1)
+    return f"<figure{marks}>{svg}<figcaption>{html.escape(caption)}</figcaption></figure>"
+
+
+def image(svg: bytes, caption: str) -> str:
+    """A picture from a file, shown as an image: nothing in it can act."""
+    uri = f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}"
+    return f'<figure><img alt="{html.escape(caption)}" src="{uri}"><figcaption>{html.escape(caption)}</figcaption></figure>'
+
+
+def side_by_side(figures: Sequence[str]) -> str:
+    """Markup of figures side by side, as many as there is room for."""
+    return f'<div class="plots">{"".join(figures)}</div>'
 
 
 def pictures(captioned: Sequence[tuple[Figure, str]]) -> str:
-    """Figures side by side, as many as there is room for."""
-    return f'<div class="plots">{"".join(picture(figure, caption) for figure, caption in captioned)}</div>'
+    """Figures side by side."""
+    return side_by_side([picture(figure, caption) for figure, caption in captioned])
+
+
+@dataclasses.dataclass(frozen=True)
+class Card:
+    """A picture with a title and lines of text: an image's data URI or nothing, and whether it is right, where that is known."""
+
+    image: str
+    title: str
+    hint: str
+    lines: Sequence[str]
+    is_right: bool | None = None
+
+
+def cards(each: Sequence[Card]) -> str:
+    """A gallery."""
+    parts = []
+    for card in each:
+        kind = "" if card.is_right is None else ' class="right"' if card.is_right else ' class="wrong"'
+        picture = f'<img alt="" src="{html.escape(card.image)}">' if card.image.startswith("data:image/") else ""
+        lines = "".join(f"<br>{html.escape(line)}" for line in card.lines)
+        parts.append(f'<div{kind} title="{html.escape(card.hint)}">{picture}<b>{html.escape(card.title)}</b>{lines}</div>')
+    return f'<div class="gallery">{"".join(parts)}</div>'
 
 
 def fold(place: str, title: str, content: str) -> str:
@@ -135,12 +188,25 @@ def settings(text: str) -> str:
     return f"<pre>{html.escape(re.sub(r'^# =+$', '', text, flags=re.MULTILINE))}</pre>"
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]], text_columns: tuple[int, ...] = ()) -> str:
+@dataclasses.dataclass(frozen=True)
+class Link:
+    """A cell that leads to a place in the page."""
+
+    text: str
+    place: str
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str | Link]], text_columns: tuple[int, ...] = ()) -> str:
     """Numbers to the right, the first and the text columns to the left."""
 
-    def cells(tag: str, values: Sequence[str]) -> str:
+    def content(value: str | Link) -> str:
+        if isinstance(value, Link):
+            return f'<a href="#{anchor(value.place)}">{html.escape(value.text)}</a>'
+        return html.escape(value)
+
+    def cells(tag: str, values: Sequence[str | Link]) -> str:
         kinds = [' class="text"' if column in text_columns else "" for column in range(len(values))]
-        return "".join(f"<{tag}{kind}>{html.escape(value)}</{tag}>" for kind, value in zip(kinds, values, strict=True))
+        return "".join(f"<{tag}{kind}>{content(value)}</{tag}>" for kind, value in zip(kinds, values, strict=True))
 
     body = "".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
     return f'<div class="wide"><table><thead><tr>{cells("th", head)}</tr></thead><tbody>{body}</tbody></table></div>'

@@ -1,5 +1,6 @@
 """The parts of a report that are about searches."""
 
+import ast
 import dataclasses
 import json
 import pathlib
@@ -8,19 +9,21 @@ from collections.abc import Sequence
 import numpy as np
 
 from nasnet_tf.errors import InputError
-from nasnet_tf.genotype import genotype_hash, load_genotype
+from nasnet_tf.genotype import SearchSpace, genotype_hash, load_genotype
 from nasnet_tf.nas.journal import NAME as JOURNAL
 from nasnet_tf.nas.journal import Trial, architectures, leaderboard, read_identity, read_trials
 from nasnet_tf.nas.retraining import FOLDER as RETRAINING
 from nasnet_tf.nas.retraining import TEST_NAME, WINNER_NAME
+from nasnet_tf.nas.update_log import NAME as UPDATES
 from nasnet_tf.training.progress import format_seconds
 from nasnet_tf.viz import page, plots, statistics
 from nasnet_tf.viz.diagram import draw_genotype
+from nasnet_tf.viz.trainings import read_rows
 
-_RANKS, _DRAWINGS, _REASONS, _REASON_LENGTH = 10, 5, 20, 400
+_RANKS, _CURVES, _REASONS, _REASON_LENGTH = 10, 5, 20, 400
 _CONFIG = "operative_config.gin"
 # All that a section is made of.
-FILES = (JOURNAL, _CONFIG, *(f"{RETRAINING}/{name}" for name in (JOURNAL, WINNER_NAME, TEST_NAME)))
+FILES = (JOURNAL, UPDATES, _CONFIG, *(f"{RETRAINING}/{name}" for name in (JOURNAL, WINNER_NAME, TEST_NAME)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,13 +64,17 @@ def read_search(folder: pathlib.Path) -> Search:
     best = leaderboard(trials)
     if best:
         caption = f"The best cells: trial {best[0].number}, {_accuracy(best[0])}"
-        parts += [page.heading(3, "Best cells"), page.picture(draw_genotype(best[0].genotype), caption, is_drawing=True)]
+        drawing = page.picture(draw_genotype(best[0].genotype), caption, is_drawing=True, place=_place(name, best[0].hash))
+        parts += [page.heading(3, "Best cells"), drawing]
         parts += [page.heading(3, "Leaderboard"), _leaderboard(best[:_RANKS], name)]
-        parts += [page.heading(3, "Over time"), page.pictures(_plots(trials, best))]
+        updates = [row for row in read_rows(folder / UPDATES) if row.get("kind") == "update"]
+        parts += [page.heading(3, "Over time"), page.pictures(_plots(trials, best, updates, _largest_entropy(identity, trials)))]
     else:
         waiting = sum(trial.status == "running" for trial in trials)
-        parts.append(page.paragraph(f"Nothing has been rewarded yet; {waiting} trials are running or to be run."))
-    parts += [_failures(trials), _retrained(folder / RETRAINING, best)]
+        parts.append(
+            page.paragraph("Nothing has been rewarded" + (f" yet; {waiting} trials are running or to be run." if waiting else "."))
+        )
+    parts += [_failures(trials), _retrained(folder / RETRAINING, best, name)]
     settings = "\n".join(f"{key} = {value}" for key, value in identity.items())
     parts.append(page.fold(name, "Settings of the search", page.settings(settings)))
     if (folder / _CONFIG).is_file():
@@ -79,6 +86,11 @@ def read_search(folder: pathlib.Path) -> Search:
 def title(name: str) -> str:
     """Of a search's section."""
     return f"Search: {name}"
+
+
+def _place(name: str, digest: str) -> str:
+    """Where in the page an architecture of a search is drawn."""
+    return f"{name} {digest}"
 
 
 def compare(searches: Sequence[Search]) -> str:
@@ -105,13 +117,15 @@ def _summary(trials: Sequence[Trial]) -> str:
     counts = {status: sum(trial.status == status for trial in trials) for status in ("finished", "running", "failed", "infeasible")}
     reused = sum(trial.reused_from is not None for trial in trials)
     stopped = sum("stopped_epoch" in trial.metrics and trial.reused_from is None for trial in trials)
-    trained = [trial.seconds for trial in trials if trial.seconds > 0]
+    trained = [seconds for trial in trials for _, seconds in trial.executions]
     busy = statistics.busy_seconds(trials)
     best, top_5, top_25 = _tops(architectures(trials))
+    chance = _chance(trials)
     numbers = {
         "best validation accuracy": best,
         "mean of the best 5": top_5,
         f"mean of the best {statistics.TOP}": top_25,
+        **({} if chance is None else {"chance level": f"{chance:.4g}"}),
         "trials rewarded": f"{counts['finished']:,}",
         "of them known before": f"{reused:,}",
         "stopped early": f"{stopped:,}",
@@ -133,32 +147,57 @@ def _tops(rewarded: Sequence[Trial]) -> list[str]:
     return ["-" if mean is None else f"{mean:.4f}" for mean in means]
 
 
-def _plots(trials: Sequence[Trial], best: Sequence[Trial]) -> list:
-    captioned = [
-        (plots.plot_rewards(trials), "Reward over trials; the means are of different architectures"),
-        (plots.plot_accuracy_against_cost(trials), "Reward against cost; larger dots have more parameters"),
-        (plots.plot_operation_frequencies(trials), "Which operations were proposed"),
-        (plots.plot_times(trials), "Time of each child, and how often which"),
-    ]
-    if any(trial.log_probs for trial in trials):
-        captioned.append((plots.plot_entropy(trials), "Entropy of the policy, from the probabilities of its proposals"))
-    if any("curve" in trial.metrics for trial in trials):
-        captioned.append(
-            (plots.plot_learning_curves(trials, best[:_DRAWINGS]), "Accuracy in each evaluation of a child; coloured: the best")
-        )
+def _chance(trials: Sequence[Trial]) -> float | None:
+    """What guessing one of equally frequent classes gives; journals of before do not tell how many there are."""
+    counts = [trial.metrics["num_classes"] for trial in trials if "num_classes" in trial.metrics]
+    return 1 / counts[0] if counts else None
+
+
+def _largest_entropy(identity: dict, trials: Sequence[Trial]) -> float | None:
+    """Of a policy over the search's space, as its settings tell; None where they do not fit the trials."""
+    try:
+        values = {key.removeprefix("SearchSpace."): ast.literal_eval(value) for key, value in identity.items() if "SearchSpace." in key}
+        space = SearchSpace(**values)
+    except (ValueError, SyntaxError, TypeError):
+        return None
+    return statistics.largest_entropy(space) if trials and len(trials[0].decisions) == len(space.sizes) else None
+
+
+def _plots(trials: Sequence[Trial], best: Sequence[Trial], updates: Sequence[dict], largest_entropy: float | None) -> list:
+    captioned = [(plots.plot_rewards(trials, _chance(trials)), "Reward over trials; the means are of different architectures")]
+    if any("mult_adds" in trial.metrics for trial in best):
+        captioned.append((plots.plot_accuracy_against_cost(trials), "Reward against cost; larger dots have more parameters"))
+    captioned.append((plots.plot_operation_frequencies(trials), "Which operations were proposed"))
+    if any(trial.seconds > 0 for trial in trials):
+        captioned.append((plots.plot_times(trials), "Time of each child, and how often which"))
+    if any(len(trial.metrics.get("curve", [])) > 1 for trial in trials):
+        figure = plots.plot_learning_curves(trials, best[:_CURVES])
+        captioned.append((figure, "Accuracy in each evaluation of a child; coloured: the best"))
+    if updates or any(trial.log_probs for trial in trials):
+        figure = plots.plot_entropy(trials, updates, largest_entropy)
+        captioned.append((figure, "Entropy of the policy, from the probabilities of its proposals"))
+    for name in plots.update_names(updates):
+        captioned.append((plots.plot_update(updates, name), f"{name.replace('_', ' ')} at each update of the policy"))
     return captioned
 
 
 def _leaderboard(best: Sequence[Trial], name: str) -> str:
     rows = [
-        [str(rank), str(trial.number), _accuracy(trial), *_costs(trial), f"{trial.seconds:.1f}", trial.hash]
+        [
+            str(rank),
+            str(trial.number),
+            _accuracy(trial),
+            *_costs(trial),
+            f"{trial.seconds:.1f}",
+            page.Link(trial.hash, _place(name, trial.hash)),
+        ]
         for rank, trial in enumerate(best, 1)
     ]
     table = page.table(["rank", "trial", "validation accuracy", "parameters", "multiply-adds", "seconds", "architecture"], rows)
-    drawings = [
-        page.fold(name, f"Cells of rank {rank}, trial {trial.number}", page.picture(draw_genotype(trial.genotype), "", is_drawing=True))
-        for rank, trial in enumerate(best[1:_DRAWINGS], 2)
-    ]
+    drawings = []
+    for rank, trial in enumerate(best[1:], 2):
+        drawing = page.picture(draw_genotype(trial.genotype), _accuracy(trial), is_drawing=True, place=_place(name, trial.hash))
+        drawings.append(page.fold(name, f"Cells of rank {rank}, trial {trial.number}", drawing))
     return table + "".join(drawings)
 
 
@@ -186,7 +225,7 @@ def _failures(trials: Sequence[Trial]) -> str:
     return page.heading(3, "Failures") + page.table(head, rows, text_columns=(2, 4)) + left
 
 
-def _retrained(folder: pathlib.Path, searched: Sequence[Trial]) -> str:
+def _retrained(folder: pathlib.Path, searched: Sequence[Trial], name: str) -> str:
     """What came of training the best of a search again; nothing where none was."""
     if not has_begun(folder):
         return ""
@@ -198,7 +237,9 @@ def _retrained(folder: pathlib.Path, searched: Sequence[Trial]) -> str:
         before = in_search.get(trial.hash)
         pairs += [(before[1].reward, trial.reward)] if before else []
         was = [str(before[0]), str(before[1].number), _accuracy(before[1])] if before else ["-", "-", "-"]
-        rows.append([str(rank), _accuracy(trial), *was, *_costs(trial), trial.hash])
+        is_drawn = before is not None and before[0] <= _RANKS
+        architecture = page.Link(trial.hash, _place(name, trial.hash)) if is_drawn else trial.hash
+        rows.append([str(rank), _accuracy(trial), *was, *_costs(trial), architecture])
     parts = [page.heading(3, "Retrained"), page.paragraph(f"{len(ranking)} of {len(trials)} have been trained again.")]
     test, winner = folder / TEST_NAME, folder / WINNER_NAME
     if test.is_file():

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from nasnet_tf.genotype import SearchSpace
 from nasnet_tf.nas.journal import Trial
 
 TOP = 25  # paper figure 6
@@ -22,7 +23,7 @@ def running_best(rewards: Sequence[float]) -> np.ndarray:
 
 
 def running_top_mean(rewards: Sequence[float], count: int = TOP) -> np.ndarray:
-    """The mean of the `count` highest so far (of all while there are fewer), [len(rewards)]; paper figure 6."""
+    """The mean of the `count` highest so far, [len(rewards)], NaN while there are fewer; paper figure 6."""
     highest: list[float] = []
     means, total = [], 0.0
     for reward in rewards:
@@ -31,7 +32,7 @@ def running_top_mean(rewards: Sequence[float], count: int = TOP) -> np.ndarray:
             heapq.heappush(highest, reward)
         else:
             total -= heapq.heappushpop(highest, reward)
-        means.append(total / len(highest))
+        means.append(total / count if len(highest) == count else np.nan)
     return np.array(means)
 
 
@@ -71,10 +72,14 @@ def failures(trials: Sequence[Trial]) -> list[list[Trial]]:
 
 
 def busy_seconds(trials: Sequence[Trial]) -> float:
-    """Time in which at least one child ran; pauses between two runs of a search do not count."""
-    ended = [trial for trial in trials if trial.finished_time is not None and trial.seconds > 0]
+    """Time in which at least one child ran; pauses between two executions or two runs of a search do not count."""
     total, until = 0.0, 0.0
-    for begin, end in sorted((trial.finished_time - trial.seconds / trial.attempts, trial.finished_time) for trial in ended):
+    for begin, end in sorted((end - seconds, end) for trial in trials for end, seconds in trial.executions):
         total += max(0.0, end - max(begin, until))
         until = max(until, end)
     return total
+
+
+def largest_entropy(space: SearchSpace) -> float:
+    """Entropy of the policy that draws every decision uniformly, in nats."""
+    return float(np.sum(np.log(space.sizes)))

@@ -22,6 +22,7 @@ from nasnet_tf.testing import tiny_genotype
 from nasnet_tf.viz import plots, searches, statistics
 from nasnet_tf.viz.diagram import LABELS, draw_genotype, figure_to_svg, save_figure
 from nasnet_tf.viz.report import Report
+from nasnet_tf.viz.training_plots import plot_confusion
 from nasnet_tf.viz.zoo_plot import OTHERS, plot_zoo
 
 SPACE = SearchSpace(num_blocks=3)
@@ -75,7 +76,7 @@ def test_diagram(genotype):
 
 
 def test_confusion_matrix():
-    figure = plots.plot_confusion(np.array([[5, 0, 1], [0, 0, 0], [2, 0, 7]]), ["cat", "dog", "owl"])
+    figure = plot_confusion(np.array([[5, 0, 1], [0, 0, 0], [2, 0, 7]]), ["cat", "dog", "owl"])
     (axes,) = figure.axes
     assert [(text.get_position(), text.get_text()) for text in axes.texts] == [((0, 0), "5"), ((2, 0), "1"), ((0, 2), "2"), ((2, 2), "7")]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["cat", "dog", "owl"]
@@ -206,29 +207,13 @@ def test_report_of_a_search(searched):
     assert [trial.number for trial in best[:4]] == [1, 4, 7, 10]
     page = Report(searched.parent).write().read_text()
     checker = check(page)
-    assert checker.cells[:7] == ["1", "1", "0.9000", "1,010", "5,000,001", "2.0", best[0].hash]
+    assert checker.cells[:7] == ["1", "1", "0.9000", "1,010", "5,000,001", "2.0", ""]
+    assert f'<a href="#search-{best[0].hash}">{best[0].hash}</a>' in page
+    assert page.count(f'id="search-{best[0].hash}"') == 1
     assert [checker.cells[7 * row + 1] for row in range(10)] == [str(trial.number) for trial in best]
     assert "died &lt;here&gt;" in page
     assert "died <here>" not in page
-    assert checker.tags.count("svg") == 1 + 4 + 4  # best, four more of the leaderboard, four plots
-
-
-def test_report_of_a_training_and_predictions(tmp_path):
-    folder = tmp_path / "train"
-    folder.mkdir()
-    rows = [{"kind": "train", "step": 5, "epoch": 0.5, "loss": 2.0, "accuracy": 0.1}]
-    rows.append({"kind": "evaluation", "step": 10, "epoch": 1.0, "split": "validation", "loss": 1.0, "accuracy": 0.625})
-    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows) + '{"kind": "tr')
-    (folder / "evaluation-test.json").write_text(json.dumps({"split": "test", "accuracy": 0.9812, "examples": 360}))
-    (folder / "config.gin").write_text("a = '<x>'")
-    top = [{"class": "<script>", "probability": 0.75}]
-    rows = [{"file": "a/b.png", "top": top, "image": "data:image/png;base64,AA"}, {"file": "bad.png", "error": "cannot be decoded"}]
-    (tmp_path / "predictions.json").write_text("".join(f"{json.dumps(row)}\n" for row in rows) + '{"file": "half')
-    page = Report(tmp_path).write().read_text()
-    check(page)
-    for text in ("0.9812", "0.6250", "&lt;x&gt;", "&lt;script&gt; 75.0%", "b.png", 'src="data:image/png;base64,AA"'):
-        assert text in page
-    assert page.count("<script>") == 1  # its own
+    assert checker.tags.count("svg") == 1 + 9 + 4  # best, nine more of the leaderboard, four plots
 
 
 def test_report_of_a_search_that_just_began(tmp_path):
@@ -247,7 +232,10 @@ def test_plots_show_the_numbers(searched):
     trials = read_trials(searched)
     axes = plots.plot_rewards(trials).axes[0]
     assert list(axes.lines[0].get_ydata()) == [0.5] + [0.9] * 9
-    assert list(axes.lines[1].get_ydata())[:2] == pytest.approx([0.5, 0.7])
+    assert len(axes.lines) == 1  # there are no 25 to take a mean of
+    axes = plots.plot_rewards([trial(number, 0.5 + 0.01 * number) for number in range(27)], chance=0.25).axes[0]
+    assert axes.lines[1].get_xydata().tolist() == [pytest.approx([number, 0.5 + 0.01 * (number - 12)]) for number in (24, 25, 26)]
+    assert list(axes.lines[2].get_ydata()) == [0.25, 0.25]
     bars = plots.plot_operation_frequencies(trials).axes[0].patches
     assert sum(bar.get_height() for bar in bars) == pytest.approx(len({bar.get_x() for bar in bars}))
     assert format_genotype(trials[0].genotype)
@@ -261,7 +249,7 @@ def trial(number, reward, **values):
 def test_statistics():
     rewards = [0.5, 0.9, 0.1, 0.7]
     assert statistics.running_best(rewards).tolist() == [0.5, 0.9, 0.9, 0.9]
-    assert statistics.running_top_mean(rewards, 2) == pytest.approx([0.5, 0.7, 0.7, 0.8])
+    assert statistics.running_top_mean(rewards, 2) == pytest.approx([np.nan, 0.7, 0.7, 0.8], nan_ok=True)
     assert statistics.running_top_mean([], 2).tolist() == statistics.running_best([]).tolist() == []
     assert (statistics.top_mean(rewards, 2), statistics.top_mean(rewards, 5)) == (pytest.approx(0.8), None)
     numbers, estimates = statistics.entropy_estimates([trial(0, None), trial(5, None, log_probs=(-1.0, -0.5))])
@@ -270,10 +258,12 @@ def test_statistics():
     assert statistics.smoothed(np.array([1.0]), 2).tolist() == []
     failed = [trial(n, None, status="failed", reason=reason) for n, reason in enumerate(("died (9)", "other", "died (10)"))]
     assert [[each.number for each in group] for group in statistics.failures(failed)] == [[0, 2], [1]]
-    # Two at once for 5 of 15 seconds, then a pause, then one of two attempts.
-    spans = [(10.0, 10.0, 1), (15.0, 10.0, 1), (200.0, 20.0, 2)]
-    times = [trial(0, 0.5, finished_time=end, seconds=seconds, attempts=attempts) for end, seconds, attempts in spans]
-    assert statistics.busy_seconds(times) == pytest.approx(25.0)
+    # Two at once for 5 of 15 seconds, then a pause, then two attempts of one trial with a pause between.
+    times = [
+        trial(number, 0.5, executions=spans) for number, spans in enumerate(([(10.0, 10.0)], [(15.0, 10.0)], [(180.0, 8.0), (200.0, 12.0)]))
+    ]
+    assert statistics.busy_seconds(times) == pytest.approx(35.0)
+    assert statistics.largest_entropy(SearchSpace(num_blocks=1)) == pytest.approx(2 * np.log(2 * 2 * 13 * 13 * 2))
 
 
 def test_many_trials_become_images(tmp_path):
@@ -284,16 +274,6 @@ def test_many_trials_become_images(tmp_path):
         assert "<image" in svg
         assert svg.count("<use") < 200
         assert len(svg) < 200_000
-
-
-def test_damaged_files_are_named(tmp_path):
-    for damaged in ("[{\n", "[]\n", '{"file": 3}\n', '{"file": "a", "top": [{}]}\n', '{"file": "a", "top": 7}\n'):
-        (tmp_path / "predictions.json").write_text(damaged)
-        with pytest.raises(InputError, match="predictions.json: damaged; expected"):
-            Report(tmp_path).write()
-    (tmp_path / "predictions.json").write_text("[{\n")
-    with pytest.raises(InputError, match="predictions.json: damaged; expected"):
-        Report(tmp_path).write()
 
 
 def test_a_retraining_belongs_to_its_search(tmp_path):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from nasnet_tf.viz.plots import strip_axes
+from nasnet_tf.viz.axes import strip_axes
 
 # Name, parameters, multiply-adds, top-1 accuracy on ImageNet in percent; paper tables 2 and 3.
 OTHERS = [

@@ -1,0 +1,65 @@
+"""The look that all plots share, and what keeps pages of 20,000 trials small."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+MAX_MARKS = 500  # more become one image, and lines are thinned
+GREY, BLUE, AMBER, PURPLE = "#475569", "#2563eb", "#d97706", "#7c3aed"
+COLORS = (BLUE, AMBER, "#059669", "#db2777", PURPLE, "#57534e")
+
+
+def new_figure(xlabel: str, ylabel: str, counts: bool = True):
+    """A figure and its axes; counts: whether whole numbers stand on the horizontal axis."""
+    figure = Figure(figsize=(5.6, 3.2), layout="constrained")
+    axes = figure.add_subplot()
+    axes.set(xlabel=xlabel, ylabel=ylabel)
+    strip_axes(axes, counts)
+    return figure, axes
+
+
+def strip_axes(axes, counts: bool = False) -> None:
+    """The look of axes; counts: only whole numbers stand on the horizontal one."""
+    axes.grid(color="#e4e4e7", linewidth=0.6)
+    axes.set_axisbelow(True)
+    if counts:
+        axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1))
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+
+
+def scatter(axes, x, y, **style) -> None:
+    """Dots; very many are drawn as one image."""
+    axes.scatter(x, y, edgecolors="none", rasterized=len(x) > MAX_MARKS, **style)
+
+
+def line(axes, x: np.ndarray, y: np.ndarray, **style) -> None:
+    """A line through what is known of y, with a dot where that is one point only; nothing where nothing is known."""
+    known = np.isfinite(y)
+    x, y = x[known], y[known]
+    kept = thinned(len(x), MAX_MARKS)
+    if len(x):
+        axes.plot(x[kept], y[kept], marker="." if len(x) == 1 else "", **style)
+
+
+def level(axes, value: float, label: str) -> None:
+    """A height to compare with."""
+    axes.axhline(value, color="#a1a1aa", linewidth=1.0, linestyle=(0, (4, 3)), label=label, zorder=1)
+
+
+def legend(axes) -> None:
+    """Above the plot, where it covers no data."""
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0.2)
+
+
+def thinned(length: int, limit: int) -> np.ndarray:
+    """At most `limit` places in a list, evenly, with the first and the last."""
+    return np.unique(np.linspace(0, length - 1, min(length, limit)).round().astype(int))
+
+
+def repeated(colors: Sequence[str], count: int) -> list[str]:
+    """So many colours, in turn."""
+    return [colors[index % len(colors)] for index in range(count)]

@@ -1,0 +1,85 @@
+"""Trainings and tunings as plots: data in, a figure out."""
+
+import math
+import numbers
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from nasnet_tf.viz.axes import AMBER, BLUE, GREY, legend, level, line, new_figure, scatter
+
+_NO_VALUES = ("step", "epoch", "examples")
+_RAW = "raw_"  # of the weights themselves, beside their averages
+
+
+def curve_names(rows: Sequence[dict]) -> list[str]:
+    """What can be drawn of rows of metrics.jsonl: the name of each number that was measured, the loss first."""
+    names = dict.fromkeys(name for row in rows for name in row if _is_number(row[name]) and name not in _NO_VALUES)
+    whole = [name for name in names if name.removeprefix(_RAW) == name or name.removeprefix(_RAW) not in names]
+    return sorted(whole, key=lambda name: (name != "loss", "accuracy" not in name))
+
+
+def plot_curve(rows: Sequence[dict], name: str, chance: float | None = None) -> Figure:
+    """One number over epochs, of rows of metrics.jsonl: in training, and in evaluation with averaged and plain weights.
+
+    Args:
+      chance: what guessing would give, where that is known.
+    """
+    figure, axes = new_figure("epoch", name.replace("_", " "))
+    whats = (
+        ("train", name, GREY, "training"),
+        ("evaluation", name, BLUE, "evaluation"),
+        ("evaluation", _RAW + name, AMBER, "without averages"),
+    )
+    for kind, key, color, label in whats:
+        points = [(row["epoch"], row[key]) for row in rows if row["kind"] == kind and _is_number(row.get(key))]
+        if points:
+            line(axes, *np.array(points, float).T, color=color, label=label)
+            if kind == "evaluation" and len(points) < 40:
+                scatter(axes, *zip(*points, strict=True), color=color, s=16)
+    if chance is not None:
+        level(axes, chance, "chance")
+    legend(axes)
+    return figure
+
+
+def plot_tuning(accuracies: Sequence[tuple[int, float]]) -> Figure:
+    """Accuracy of each trial, and the best so far; a pair is (trial, accuracy)."""
+    figure, axes = new_figure("trial", "validation accuracy")
+    numbered = np.array(accuracies, float).reshape(-1, 2)
+    scatter(axes, *numbered.T, s=24, color=GREY, label="trial")
+    line(axes, numbered[:, 0], np.maximum.accumulate(numbered[:, 1]), color=BLUE, drawstyle="steps-post", label="best so far")
+    legend(axes)
+    return figure
+
+
+def plot_tuned(name: str, values: Sequence[float], accuracies: Sequence[float]) -> Figure:
+    """Accuracy against one of the numbers that were tuned."""
+    figure, axes = new_figure(name, "validation accuracy", counts=all(value == int(value) for value in values))
+    scatter(axes, values, accuracies, s=24, color=BLUE)
+    if min(values) > 0 and max(values) > 20 * min(values):
+        axes.set_xscale("log")
+    return figure
+
+
+def plot_confusion(confusion: np.ndarray, class_names: Sequence[str]) -> Figure:
+    """Examples of each class (row) by the class they were taken for (column), int [num_classes, num_classes]; colours show shares."""
+    size = 1.6 + 0.36 * len(class_names)
+    figure = Figure(figsize=(size + 0.8, size), layout="constrained")
+    axes = figure.add_subplot()
+    shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for (row, column), count in np.ndenumerate(confusion):
+        if count:
+            color = "white" if shares[row, column] > 0.5 else "#3f3f46"
+            axes.text(column, row, str(count), ha="center", va="center", fontsize=7, color=color)
+    places = range(len(class_names))
+    axes.set_xticks(places, class_names, rotation=90, fontsize=8)
+    axes.set_yticks(places, class_names, fontsize=8)
+    axes.set(xlabel="taken for", ylabel="class")
+    return figure
+
+
+def _is_number(value) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
