@@ -23,7 +23,7 @@ from nasnet_tf.nas.journal import Trial
 from nasnet_tf.nas.limits import Limits
 from nasnet_tf.recipes import did_you_mean
 from nasnet_tf.serving.hub import load_features
-from nasnet_tf.training import distribution, loop, optimizers, schedules
+from nasnet_tf.training import distribution, loop, optimizers, precision, schedules
 from nasnet_tf.training.evaluate import Evaluation
 from nasnet_tf.tuning import results, tuner
 
@@ -77,11 +77,13 @@ def _train(
     training: loop.TrainingConfig,
     strategy: tf.distribute.Strategy | None = None,
     initial_weights: str | None = None,
+    dtype_policy: str = "float32",
 ) -> Callable[[pathlib.Path], tuple[keras.Model, Evaluation | None]]:
     """The training of a genotype's network, to be called with its work folder; arguments as in nasnet_tf.training.loop.train_and_evaluate.
 
     genotype: the name of a published one, or the path of a textproto.
     initial_weights: to fine-tune, whose features to start from, as nasnet_tf.serving.hub.load_features takes them; None for fresh weights.
+    dtype_policy: in which numbers the network computes, one of nasnet_tf.training.precision.POLICIES; its weights are float32 in all.
     """
 
     cells = load_genotype(genotype)  # a mistake in it comes up now, not once the folder is taken
@@ -92,7 +94,11 @@ def _train(
             load_features(model, initial_weights)
         return model
 
-    return lambda workdir: loop.train_and_evaluate(build, data, optimizer, learning_rate, training, workdir, strategy)
+    @precision.dtype_policy(dtype_policy)
+    def run(workdir: pathlib.Path) -> tuple[keras.Model, Evaluation | None]:
+        return loop.train_and_evaluate(build, data, optimizer, learning_rate, training, workdir, strategy)
+
+    return run
 
 
 bound_training = _register(_train, "train")
@@ -104,11 +110,16 @@ def train(workdir: pathlib.Path) -> tuple[keras.Model, Evaluation | None]:
 
 
 def _evaluate_genotype(
-    network: NetworkConfig, data: data.ImageData, optimizer: Optimizer, learning_rate: schedules.Schedule, training: loop.TrainingConfig
+    network: NetworkConfig,
+    data: data.ImageData,
+    optimizer: Optimizer,
+    learning_rate: schedules.Schedule,
+    training: loop.TrainingConfig,
+    dtype_policy: str = "float32",
 ) -> Callable[[Genotype, list[Bar] | None, pathlib.Path | None], dict]:
     """(genotype, bars, workdir) -> outcome; arguments as in nasnet_tf.nas.evaluator.evaluate_genotype."""
     return lambda genotype, bars=None, workdir=None: evaluate_genotype(
-        genotype, network, data, optimizer, learning_rate, training, bars, workdir
+        genotype, network, data, optimizer, learning_rate, training, bars, workdir, dtype_policy
     )
 
 

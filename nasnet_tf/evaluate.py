@@ -49,7 +49,7 @@ def _evaluate_workdir() -> None:
     from nasnet_tf.viz.diagram import save_figure
 
     kind = kinds.kind_of(workdir)
-    model, data_description = checkpoints.read_description(workdir)
+    model, data_description = checkpoints.read_description(workdir, cli.FLAGS.dtype_policy)
     data = kind.data(data_description)
     if cli.FLAGS.data_dir:
         data = dataclasses.replace(data, data_dir=cli.FLAGS.data_dir)
@@ -77,6 +77,7 @@ def define_flags() -> None:
     flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "What to evaluate on.")
     flags.DEFINE_integer("batch_size", 100, "Examples at a time; does not change the result.", lower_bound=1)
     flags.DEFINE_string("data_dir", None, "Where TFDS finds the data set, if not where the training did.")
+    flags.DEFINE_string("dtype_policy", None, "float32, mixed_bfloat16 or mixed_float16; without it, as in training.")
 
 
 if __name__ == "__main__":

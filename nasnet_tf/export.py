@@ -32,7 +32,7 @@ def main(arguments: list[str]) -> None:
         called = cli.FLAGS.model + (" with fresh, untrained weights" if cli.FLAGS.weights == "none" else "")
         model, data_description = load_named(cli.FLAGS.model, cli.FLAGS.weights)
     else:
-        model, data_description = checkpoints.read_description(workdir)
+        model, data_description = checkpoints.read_description(workdir, cli.FLAGS.dtype_policy)
         step = checkpoints.load_trained(workdir, model, cli.FLAGS.checkpoint, cli.FLAGS.ema)
         called = f"the {cli.FLAGS.checkpoint} checkpoint, of step {step}"
         evaluations = evaluations_of(workdir, step)
@@ -55,6 +55,7 @@ def define_flags() -> None:
     flags.DEFINE_multi_enum("format", ["saved_model"], _FORMATS, "May be repeated; see README.")
     flags.DEFINE_multi_string("images", [], "Pictures to check with and to calibrate int8 with: files, folders, patterns. Else noise.")
     flags.DEFINE_integer("version", 1, "Of the serving format.", lower_bound=1)
+    flags.DEFINE_string("dtype_policy", None, "For a work folder: float32, mixed_bfloat16 or mixed_float16; without it, as in training.")
 
 
 if __name__ == "__main__":

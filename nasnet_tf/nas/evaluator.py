@@ -14,7 +14,7 @@ from nasnet_tf.genotype import Genotype
 from nasnet_tf.models.costs import count_costs
 from nasnet_tf.models.network import NetworkConfig, build_network
 from nasnet_tf.nas.early_stopping import Bar
-from nasnet_tf.training import checkpoints
+from nasnet_tf.training import checkpoints, precision
 from nasnet_tf.training.evaluate import Evaluation, Evaluator
 from nasnet_tf.training.loop import TrainingConfig, TrainingDiverged, train_and_evaluate
 
@@ -28,12 +28,14 @@ def evaluate_genotype(
     training: TrainingConfig,
     bars: Sequence[Bar] | None = None,
     workdir: pathlib.Path | None = None,
+    dtype_policy: str = "float32",
 ) -> dict:
     """Trains a child from scratch and measures it on the held-out validation examples.
 
     Args:
       bars: what it must have reached after each of its evaluations, not to be stopped; None without early stopping.
       workdir: keeps checkpoints and metrics, to go on from if the child is killed; None keeps nothing.
+      dtype_policy: in which numbers it computes, one of nasnet_tf.training.precision.POLICIES.
 
     Returns:
       {"reward": validation accuracy in [0, 1], or what is predicted of it, "metrics": {...}}, the latter with "curve", the accuracies
@@ -58,7 +60,7 @@ def evaluate_genotype(
     def build(num_classes: int, image_size: int) -> keras.Model:
         return build_network(genotype, network, num_classes, image_size)
 
-    with _no_graph_optimizer():
+    with _no_graph_optimizer(), precision.dtype_policy(dtype_policy):
         try:
             model, evaluation = train_and_evaluate(
                 build, data, optimizer, learning_rate, training, workdir, show_progress=False, goes_on=goes_on

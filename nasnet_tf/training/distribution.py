@@ -67,38 +67,46 @@ def _mirrored(devices: tuple[str, ...]) -> tf.distribute.MirroredStrategy:
 
 
 def _workers_and_index() -> tuple[list[str], int]:
+    """The addresses of all processes of TF_CONFIG, a chief's first as TensorFlow counts them, and which of them this one is."""
     text = os.environ.get("TF_CONFIG")
-    expected = 'expected {"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}'
+    expected = (
+        'expected {"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}, '
+        'with or without a "chief": ["host:port"] in the cluster'
+    )
     if not text:
         raise InputError(f"TF_CONFIG is not set; {expected}")
     try:
         config = json.loads(text)
-        workers, index = config["cluster"]["worker"], int(config["task"]["index"])
+        chief, workers = config["cluster"].get("chief", []), config["cluster"].get("worker", [])
+        kind, index = config["task"]["type"], int(config["task"]["index"])
         is_valid = (
-            isinstance(workers, list)
-            and all(0 < int(worker.rsplit(":", 1)[1]) < 65536 for worker in workers)
-            and config["task"]["type"] == "worker"
-            and 0 <= index < len(workers)
+            isinstance(chief, list)
+            and isinstance(workers, list)
+            and set(config["cluster"]) <= {"chief", "worker"}
+            and len(chief) <= 1
+            and all(0 < int(address.rsplit(":", 1)[1]) < 65536 for address in (*chief, *workers))
+            and 0 <= index < len({"chief": chief, "worker": workers}[kind])
         )
     except (json.JSONDecodeError, AttributeError, IndexError, KeyError, TypeError, ValueError):
         is_valid = False
     if not is_valid:
         raise InputError(f"TF_CONFIG: {expected}, got {text}")
-    return workers, index
+    return [*chief, *workers], index if kind == "chief" else len(chief) + index
 
 
 def is_chief() -> bool:
-    """Whether this process writes the work folder: the only one, or worker 0 of TF_CONFIG."""
+    """Whether this process writes the work folder: the only one, the chief of TF_CONFIG, or worker 0 where there is none."""
     try:
-        return int(json.loads(os.environ["TF_CONFIG"])["task"]["index"]) == 0
-    except (KeyError, TypeError, ValueError):
+        return _workers_and_index()[1] == 0
+    except InputError:
         return True
 
 
 def num_workers(strategy: tf.distribute.Strategy) -> int:
     """Processes that train together."""
     resolver = strategy.cluster_resolver
-    return max(1, len(resolver.cluster_spec().as_dict().get("worker", []))) if resolver else 1
+    tasks = resolver.cluster_spec().as_dict() if resolver else {}
+    return max(1, sum(len(tasks.get(kind, [])) for kind in ("chief", "worker")))
 
 
 @contextlib.contextmanager
@@ -128,11 +136,16 @@ def check_same_start(strategy: tf.distribute.Strategy, step: int) -> None:
       InputError: this worker's step is not that of the others.
     """
     if num_workers(strategy) > 1:
-        mean = tf.function(lambda: strategy.reduce(tf.distribute.ReduceOp.MEAN, strategy.run(lambda: tf.constant(float(step))), axis=None))
-        if float(mean()) != step:
+
+        def own():  # a place for each replica: whole numbers, exact however large
+            replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+            return tf.one_hot(replica, strategy.num_replicas_in_sync, tf.constant(step, tf.int64), tf.constant(0, tf.int64))
+
+        steps = tf.function(lambda: strategy.reduce(tf.distribute.ReduceOp.SUM, strategy.run(own), axis=None))().numpy()
+        if any(steps != step):
             raise InputError(
-                f"this worker goes on from step {step}, others from another: expected all workers to see the same work folder, on a disk "
-                "that they share"
+                f"this worker goes on from step {step}, others from another, {sorted(set(steps.tolist()))}: expected all workers to see "
+                "the same work folder, on a disk that they share"
             )
 
 

@@ -14,7 +14,7 @@ from nasnet_tf.data import CifarPreprocessing, ImageData
 from nasnet_tf.errors import InputError
 from nasnet_tf.models.network import NetworkConfig, build_network
 from nasnet_tf.testing import TIMEOUT_SECONDS, hold_ports, tiny_genotype
-from nasnet_tf.training import loop
+from nasnet_tf.training import distribution, loop
 from nasnet_tf.training.distribution import distribute, is_chief, make_strategy
 from nasnet_tf.training.metrics_log import read_metrics
 from nasnet_tf.training.optimizers import Momentum
@@ -176,6 +176,17 @@ def test_strategies_that_make_no_sense(monkeypatch):
             make_strategy("auto")
     monkeypatch.setenv("TF_CONFIG", '{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 1}}')
     assert not is_chief()
+
+
+def test_the_chief_of_tf_config_comes_first(monkeypatch):
+    cluster = {"chief": ["c:1"], "worker": ["a:1", "b:1"]}
+    for kind, index, expected in (("chief", 0, 0), ("worker", 0, 1), ("worker", 1, 2)):
+        monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster, "task": {"type": kind, "index": index}}))
+        assert distribution._workers_and_index() == (["c:1", "a:1", "b:1"], expected)
+        assert is_chief() == (kind == "chief")
+    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster | {"ps": ["d:1"]}, "task": {"type": "worker", "index": 0}}))
+    with pytest.raises(InputError, match="TF_CONFIG: expected"):
+        make_strategy("auto")
 
 
 def test_batches_must_be_shared_out_evenly():

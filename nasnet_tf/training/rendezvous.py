@@ -1,7 +1,6 @@
 """The workers of a training meet before TensorFlow looks for them: it would wait for an hour, deaf to signals, and name nobody."""
 
 import contextlib
-import os
 import socket
 import time
 from collections.abc import Sequence
@@ -34,9 +33,10 @@ def _await_others(workers: Sequence[str], deadline: float) -> list[int]:
     missing = set(range(1, len(workers)))
     with contextlib.ExitStack() as stack:
         try:
-            listener = stack.enter_context(socket.create_server(("", _host_and_port(workers[0])[1])))
+            family, *_, address = socket.getaddrinfo(*_host_and_port(workers[0]), type=socket.SOCK_STREAM)[0]
+            listener = stack.enter_context(socket.create_server(address[:2], family=family))
         except OSError as error:
-            raise InputError(f"worker 0 cannot listen on its port of TF_CONFIG, {workers[0]}: {os.strerror(error.errno)}") from error
+            raise InputError(f"worker 0 cannot listen on its address of TF_CONFIG, {workers[0]}: {error.strerror}") from error
         connections = {}
         while missing:
             listener.settimeout(max(0.001, deadline - time.monotonic()))

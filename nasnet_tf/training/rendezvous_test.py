@@ -39,7 +39,17 @@ def test_those_missing_are_named(workers):
 
 def test_a_port_in_use_is_named(workers):
     with (
-        socket.create_server(("", int(workers[0].split(":")[1]))),
-        pytest.raises(InputError, match=f"cannot listen on its port of TF_CONFIG, {workers[0]}: Address already in use"),
+        socket.create_server(("127.0.0.1", int(workers[0].split(":")[1]))),
+        pytest.raises(InputError, match=f"cannot listen on its address of TF_CONFIG, {workers[0]}: .*[Aa]ddress already in use"),
     ):
         meet(workers, 0, 1)
+
+
+def test_it_listens_where_tf_config_says_and_nowhere_else(workers):
+    port = workers[0].split(":")[1]
+    with pytest.raises(InputError, match="worker 0 cannot listen on its address of TF_CONFIG, 192.0.2.1:"):  # of no machine (RFC 5737)
+        meet([f"192.0.2.1:{port}", workers[1]], 0, 1)
+    with ThreadPoolExecutor() as pool, socket.create_server(("127.0.0.2", int(port))):  # free for others at every other address
+        results = [pool.submit(meet, workers[:2], index, 30) for index in range(2)]
+        for result in results:
+            result.result(timeout=60)

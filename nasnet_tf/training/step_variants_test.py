@@ -1,0 +1,172 @@
+"""Steps taken in other ways come to the same: in parts, several in one call, compiled, in other numbers."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from nasnet_tf.models.network import NetworkConfig, build_network
+from nasnet_tf.testing import tiny_genotype
+from nasnet_tf.training import precision
+from nasnet_tf.training.classification import Classification
+from nasnet_tf.training.config import TrainingConfig
+from nasnet_tf.training.distribution import make_strategy
+from nasnet_tf.training.evaluate import Evaluator
+from nasnet_tf.training.gradients import micro_batches
+from nasnet_tf.training.optimizers import RMSProp
+from nasnet_tf.training.state import TrainingState
+from nasnet_tf.training.step import TrainStep
+from nasnet_tf.training.synchronization import make_synchronize
+
+CONFIG = TrainingConfig(epochs=1, batch_size=8, weight_decay=1e-3, gradient_clip_norm=5.0, ema_decay=0.9)
+RATES, PROGRESS = [0.1, 0.05, 0.02], [0.0, 0.3, 0.6]
+
+
+class SmallNet(keras.layers.Layer):
+    """A convolution without bias and a batch normalization of ours: images -> logits."""
+
+
+def small(batch_norm=True, dtype=None):
+    """A convolution, batch normalization if wanted, and a dense layer."""
+    from nasnet_tf.layers.normalization import BatchNorm, LayerStyle
+
+    keras.utils.set_random_seed(1)
+    images = keras.Input((6, 6, 3))
+    hidden = keras.layers.Conv2D(4, 3, name="conv")(images)
+    if batch_norm:
+        hidden = BatchNorm(LayerStyle(0.8, 1e-3), name="bn")(hidden)
+    hidden = keras.layers.Flatten()(keras.layers.ReLU()(hidden))
+    return keras.Model(images, keras.layers.Dense(3, dtype="float32", name="logits")(hidden))
+
+
+def batches():
+    random = np.random.RandomState(0)
+    images = random.randn(3, 8, 6, 6, 3).astype("float32")
+    labels = random.randint(0, 3, (3, 8)).astype("int32")
+    return tf.data.Dataset.from_tensor_slices((images, labels)).map(
+        lambda x, y: (tf.ensure_shape(x, [8, 6, 6, 3]), tf.ensure_shape(y, [8]))
+    )
+
+
+def train(config=CONFIG, batch_norm=True, strategy=None):
+    """Three steps; the weights, averages and numbers they come to."""
+    strategy = strategy or tf.distribute.get_strategy()
+    with strategy.scope():
+        state = TrainingState.fresh(small(batch_norm), RMSProp(), config.ema_decay)
+    step = TrainStep(state, Classification(None, config), config, strategy)
+    of_replicas = strategy.experimental_distribute_dataset(batches().unbatch().batch(8, drop_remainder=True))
+    iterator = iter(of_replicas)
+    size = config.steps_per_call
+    numbers = [
+        step(iterator, first, RATES[first : first + size], PROGRESS[first : first + size], 0.0).numpy() for first in range(0, 3, size)
+    ]
+    make_synchronize(state.local, strategy)()
+    weights = {weight.path: weight.numpy() for weight in state.model.weights}
+    return weights | {f"average {path}": value.numpy() for path, value in state.average.averages.items()}, np.concatenate(numbers)
+
+
+def assert_same(one, two, tolerance):
+    for name, value in one[0].items():
+        np.testing.assert_allclose(two[0][name], value, rtol=tolerance, atol=tolerance, err_msg=name)
+    np.testing.assert_allclose(two[1], one[1], rtol=tolerance, atol=tolerance)
+
+
+def test_parts_of_a_batch_add_up_to_it():
+    whole = train(batch_norm=False)
+    assert_same(whole, train(dataclasses.replace(CONFIG, replica_batch_size=2), batch_norm=False), 1e-5)
+    mirrored = train(dataclasses.replace(CONFIG, replica_batch_size=2), batch_norm=False, strategy=make_strategy("mirrored"))
+    assert_same(whole, mirrored, 1e-5)
+
+
+def test_parts_have_statistics_as_replicas_have():
+    """Two devices with all of their half at once, and one device that takes the two halves one after the other."""
+    config = dataclasses.replace(CONFIG, replica_batch_size=4)
+    one, two = train(config), train(strategy=make_strategy("mirrored"))
+    assert_same(two, one, 1e-5)
+    whole = train()
+    assert np.abs(whole[0]["bn/moving_variance"] - one[0]["bn/moving_variance"]).max() > 1e-5
+
+
+@pytest.mark.parametrize(
+    ("batch", "replicas", "most", "expected"),
+    [(1600, 1, 32, (32, 50)), (1600, 8, 32, (25, 8)), (1600, 100, 32, (16, 1)), (14, 2, 3, (1, 7)), (8, 1, None, (8, 1))],
+)
+def test_parts_are_even_and_no_larger_than_allowed(batch, replicas, most, expected):
+    assert micro_batches(dataclasses.replace(CONFIG, batch_size=batch, replica_batch_size=most), replicas) == expected
+
+
+def test_several_steps_in_one_call_are_the_same_steps():
+    for strategy in (None, make_strategy("mirrored")):
+        one = train(strategy=strategy)
+        assert_same(one, train(dataclasses.replace(CONFIG, steps_per_call=2), strategy=strategy), 1e-6)
+
+
+def test_the_step_and_the_evaluation_compile():
+    assert_same(train(), train(dataclasses.replace(CONFIG, jit_compile=True)), 1e-4)
+    assert_same(
+        train(strategy=make_strategy("mirrored")),
+        train(dataclasses.replace(CONFIG, jit_compile=True), strategy=make_strategy("mirrored")),
+        1e-4,
+    )
+    model = small()
+    weighted = [(images, labels, tf.ones([8])) for images, labels in batches()]
+    plain, compiled = (dataclasses.astuple(Evaluator(model, jit_compile=jit)(weighted)) for jit in (False, True))
+    assert compiled == pytest.approx(plain, rel=1e-5)
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_half_precision_trains(policy):
+    exact = train()
+    with precision.dtype_policy(policy):
+        weights, numbers = train()
+        assert_same((weights, numbers), train(strategy=None), 0)
+    np.testing.assert_allclose(numbers[:, 0], exact[1][:, 0], rtol=0.05)
+    assert not np.array_equal(numbers, exact[1])
+
+
+def test_overflow_leaves_a_step_out_and_halves_the_scale():
+    for strategy in (tf.distribute.get_strategy(), make_strategy("mirrored")):
+        with precision.dtype_policy("mixed_float16"), strategy.scope():
+            state = TrainingState.fresh(small(), RMSProp(), 0.9)
+        before = state.model.trainable_variables[0].numpy()
+        state.loss_scale.scale.assign(1e30)
+        step = TrainStep(state, Classification(None, CONFIG), CONFIG, strategy)
+        iterator = iter(strategy.experimental_distribute_dataset(batches().unbatch().batch(8, drop_remainder=True)))
+        step(iterator, 0, [0.1], [0.0], 0.0)
+        np.testing.assert_array_equal(state.model.trainable_variables[0].numpy(), before)
+        assert state.loss_scale.scale.numpy() == pytest.approx(5e29)
+        assert state.optimizer.iterations.numpy() == 0
+        state.loss_scale.scale.assign(1024.0)
+        step(iterator, 0, [0.1], [0.0], 0.0)
+        assert not np.array_equal(state.model.trainable_variables[0].numpy(), before)
+        assert state.loss_scale.scale.numpy() == 1024.0
+
+
+def collectives(cells_per_stack, synchronized):
+    """(collective ops of one replica's step, bytes of its gradients, layers of batch normalization)."""
+    strategy = make_strategy("mirrored")
+    network = NetworkConfig(cells_per_stack, "cifar", 2.0, filters=4, synchronized_batch_norm=synchronized)
+    with strategy.scope():
+        state = TrainingState.fresh(build_network(tiny_genotype(), network, 10, 8), RMSProp(), 0.9)
+    step = TrainStep(state, Classification(None, CONFIG), CONFIG, strategy)
+    data = tf.data.Dataset.from_tensors((tf.zeros([8, 8, 3]), 0)).repeat().batch(8, drop_remainder=True)
+    scalars = [tf.TensorSpec([], dtype) for dtype in (tf.float32, tf.float32, tf.int64, tf.float32)]
+    graph = step.one.get_concrete_function(next(iter(strategy.experimental_distribute_dataset(data))), *scalars).graph
+    sizes = [op.inputs[0].shape.num_elements() for op in graph.get_operations() if op.type.startswith("Collective")]
+    assert len(sizes) % 2 == 0
+    layers = sum(weight.path.endswith("moving_mean") for weight in state.model.weights)
+    return sorted(sizes)[::2], sum(variable.shape.num_elements() for variable in state.model.trainable_variables), layers
+
+
+def test_replicas_exchange_their_gradients_once_and_nothing_else():
+    for cells in (1, 2):
+        sizes, parameters, _ = collectives(cells, synchronized=False)
+        assert sizes == [parameters]
+
+
+def test_synchronized_moments_travel_as_one_tensor_a_layer():
+    sizes, parameters, layers = collectives(1, synchronized=True)
+    assert len(sizes) == 1 + 2 * layers  # there, and their gradients back
+    assert sizes[-1] == parameters
