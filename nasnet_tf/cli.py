@@ -17,7 +17,7 @@ from nasnet_tf import claims
 from nasnet_tf.claims import bindings  # noqa: F401
 from nasnet_tf.errors import InputError, reason
 from nasnet_tf.files import replace_file
-from nasnet_tf.quiet import import_tensorflow  # noqa: F401
+from nasnet_tf.quiet import import_tensorflow, without_remarks  # noqa: F401
 from nasnet_tf.recipes import find_recipe, parse_gin, parse_recipe, recipes  # noqa: F401
 
 FLAGS = flags.FLAGS
@@ -73,7 +73,7 @@ def run(main: Callable[[list[str]], None], define_flags: Callable[[], None] = la
     if any(argument in _HELP for argument in given[: given.index("--") if "--" in given else None]):
         print(_help(main, own, arguments))
         return
-    with _failures():
+    with _failures(), without_remarks():
         rest = _parse(own)
         if rest and arguments is None:
             _refuse_argument(rest[0])

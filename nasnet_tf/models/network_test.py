@@ -259,8 +259,9 @@ def test_wrong_config(fields, message):
     ("fields", "classes", "size", "message"),
     [
         ({"stem": "imagenet", "filters": 4}, 3, 32, "4 filters make a cell of 1"),
-        ({"stem": "imagenet", "filters": 8}, 3, 2, "image_size: expected 3 or more for the imagenet stem, got 2"),
-        ({}, 0, 32, "num_classes: expected 1 or more"),
+        ({"stem": "imagenet", "filters": 8}, 3, 2, "image_size: expected 19 or more for the imagenet stem, got 2"),
+        ({}, 3, 2, "image_size: expected 3 or more for the cifar stem, got 2"),
+        ({}, 0, 32, "num_classes: expected an integer of 1 or more"),
     ],
 )
 def test_wrong_network(fields, classes, size, message):
