@@ -1,9 +1,12 @@
-"""Parameters and multiply-adds, ours beside the paper's: python -m nasnet_tf.costs [--figure=figure5.svg] [mobile "6 @ 768" ...]."""
+"""Parameters and multiply-adds, ours beside the paper's: python -m nasnet_tf.costs [--figure=figure5.svg] [mobile "6 @ 768" ...].
+
+With --memory what a training step takes on one replica, estimated."""
 
 from absl import flags
 
 from nasnet_tf import cli
 
+_MEMORY_ROW = "{:<22} {:>5} {:>6} {:>12} {:>12} {:>12}"
 _ROW = "{:<22} {:>5} {:>12} {:>8} {:>7} {:>15} {:>8} {:>7}   {}"
 
 
@@ -17,13 +20,24 @@ def main(arguments: list[str]) -> None:
     from nasnet_tf.viz.diagram import save_figure
     from nasnet_tf.viz.zoo_plot import plot_zoo
 
-    print(_ROW.format("network", "image", "parameters", "paper", "differ", "mult-adds", "paper", "differ", "published result"))
+    if cli.FLAGS.memory:
+        print(_MEMORY_ROW.format("network", "image", "batch", "state", "activations", "together"))
+    else:
+        print(_ROW.format("network", "image", "parameters", "paper", "differ", "mult-adds", "paper", "differ", "published result"))
     points = []
+    if cli.FLAGS.memory:
+        from nasnet_tf.models.memory import estimate_memory
     for name in arguments or ZOO:
         key = canonical_name(name)
         options = {} if key else {"genotype": cli.FLAGS.genotype, "stem": cli.FLAGS.stem, "image_size": cli.FLAGS.image_size}
         model = load_nasnet(name, weights=None, num_classes=cli.FLAGS.num_classes, **options)
         size = model.input.shape[1]
+        if cli.FLAGS.memory:
+            memory = estimate_memory(model, cli.FLAGS.batch_size)
+            columns = [ZOO[key].title if key else name, size, cli.FLAGS.batch_size]
+            columns += [f"{value / 1e9:.2f} GB" for value in (memory.state_bytes, memory.activation_bytes, memory.total_bytes)]
+            print(_MEMORY_ROW.format(*columns), flush=True)
+            continue
         costs = count_costs(model)
         paper = ZOO[key].paper if key else None
         columns = [ZOO[key].title if key else name, size]
@@ -49,6 +63,8 @@ def _result(paper) -> str:
 
 def define_flags() -> None:
     """The flags of this door."""
+    flags.DEFINE_boolean("memory", False, "Estimate the memory of a training step on one replica, without auxiliary head.")
+    flags.DEFINE_integer("batch_size", 32, "With --memory: images that a replica takes at a time.", lower_bound=1)
     flags.DEFINE_string("figure", None, "An .svg or .png for accuracy against costs, as the paper's figure 5.")
     flags.DEFINE_string("genotype", None, "For sizes: the name of a published genotype, or the path of a textproto.")
     flags.DEFINE_enum("stem", None, ["cifar", "imagenet"], "For sizes; if not given, cifar for images of up to 64 pixels.")
