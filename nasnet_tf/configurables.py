@@ -1,8 +1,10 @@
 """What gin files configure. With cli.py and recipes.py the only module that imports gin; everything below works the same without it."""
 
+import functools
 import inspect
 import os
 import pathlib
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -12,6 +14,9 @@ import keras_tuner
 import tensorflow as tf
 
 from nasnet_tf import data, typed
+from nasnet_tf.data.detection import DetectionData
+from nasnet_tf.detection.model import DetectorConfig, build_detector
+from nasnet_tf.detection.task import Detection, DetectionLosses
 from nasnet_tf.errors import InputError
 from nasnet_tf.genotype import Genotype, SearchSpace, genotype_hash, load_genotype, parse_genotype
 from nasnet_tf.models.network import NetworkConfig, build_network
@@ -24,6 +29,7 @@ from nasnet_tf.nas.limits import Limits
 from nasnet_tf.recipes import did_you_mean
 from nasnet_tf.serving.hub import load_features
 from nasnet_tf.training import distribution, loop, optimizers, precision, schedules
+from nasnet_tf.training.classification import Classification
 from nasnet_tf.training.evaluate import Evaluation
 from nasnet_tf.tuning import results, tuner
 
@@ -41,6 +47,9 @@ for _configurable in (
     data.CifarPreprocessing,
     data.ImageNetPreprocessing,
     NetworkConfig,
+    DetectionData,
+    DetectorConfig,
+    DetectionLosses,
     SearchSpace,
     loop.TrainingConfig,
     schedules.cosine_decay,
@@ -71,32 +80,43 @@ Optimizer = Callable[[], keras.optimizers.Optimizer]
 def _train(
     genotype: str,
     network: NetworkConfig,
-    data: data.ImageData,
+    data: data.ImageData | DetectionData,
     optimizer: Optimizer,
     learning_rate: schedules.Schedule,
     training: loop.TrainingConfig,
     strategy: tf.distribute.Strategy | None = None,
     initial_weights: str | None = None,
     dtype_policy: str = "float32",
-) -> Callable[[pathlib.Path], tuple[keras.Model, Evaluation | None]]:
+    detector: DetectorConfig | None = None,
+    detection_losses: DetectionLosses | None = None,
+) -> Callable[[pathlib.Path], tuple[keras.Model, Any]]:
     """The training of a genotype's network, to be called with its work folder; arguments as in nasnet_tf.training.loop.train_and_evaluate.
 
     genotype: the name of a published one, or the path of a textproto.
     initial_weights: to fine-tune, whose features to start from, as nasnet_tf.serving.hub.load_features takes them; None for fresh weights.
     dtype_policy: in which numbers the network computes, one of nasnet_tf.training.precision.POLICIES; its weights are float32 in all.
+    detector: to train a detector on the network, with `data` a DetectionData; None for a classifier.
+    detection_losses: of a detector.
     """
+    if detector is not None and initial_weights is None:
+        print("the detector's network starts from fresh weights, as train.initial_weights is not bound", file=sys.stderr, flush=True)
 
     cells = load_genotype(genotype)  # a mistake in it comes up now, not once the folder is taken
 
     def build(num_classes: int, image_size: int) -> keras.Model:
-        model = build_network(cells, network, num_classes, image_size)
+        if detector is not None:
+            model = build_network(cells, network, None, (None, None))
+        else:
+            model = build_network(cells, network, num_classes, image_size)
         if initial_weights is not None:
             load_features(model, initial_weights)
-        return model
+        return model if detector is None else build_detector(model, detector, num_classes)
+
+    task = Classification if detector is None else functools.partial(Detection, settings=detection_losses)
 
     @precision.dtype_policy(dtype_policy)
-    def run(workdir: pathlib.Path) -> tuple[keras.Model, Evaluation | None]:
-        return loop.train_and_evaluate(build, data, optimizer, learning_rate, training, workdir, strategy)
+    def run(workdir: pathlib.Path) -> tuple[keras.Model, Any]:
+        return loop.train_and_evaluate(build, data, optimizer, learning_rate, training, workdir, strategy, task=task)
 
     return run
 

@@ -14,8 +14,9 @@ ALLOWED = {
     "models": {"genotype", "layers"},
     "data": set(),
     "training": {"data", "layers"},
+    "detection": {"genotype", "layers", "models", "data", "training"},
     "nas": {"genotype", "models", "data", "training"},
-    "serving": {"genotype", "layers", "models", "data", "training"},
+    "serving": {"genotype", "layers", "models", "data", "training", "detection"},
     "viz": {"genotype", "nas", "training", "tuning"},
     "tuning": {"genotype", "models", "nas", "training"},
 }

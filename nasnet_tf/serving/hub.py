@@ -229,7 +229,8 @@ def load_features(model: keras.Model, source: str | os.PathLike) -> None:
         _load_from_folder(model, path, without=("logits", "auxiliary_logits"))
     else:
         load_weights(model, source, heads=False)
-    calm(model.get_layer("logits"))
+    if any(layer.name == "logits" for layer in model.layers):
+        calm(model.get_layer("logits"))
 
 
 def _last_of_each_stride(model: keras.Model) -> list[Endpoint]:

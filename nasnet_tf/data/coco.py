@@ -1,0 +1,134 @@
+"""Folders of pictures with annotations in COCO's JSON (cocodataset.org/#format-data)."""
+
+import json
+import pathlib
+from collections.abc import Mapping
+
+from nasnet_tf.data.objects import Notes, Picture, Pictures, check_pictures, is_number, make_picture
+from nasnet_tf.errors import InputError
+
+PREFIX = "coco:"
+_LAYOUT = "<folder>/annotations/instances_<split>.json with <folder>/<split>/ or <folder>/images/<split>/, or one JSON beside its pictures"
+
+
+def open_coco(name: str, root: pathlib.Path) -> Pictures:
+    """Opens a folder; every oddity has a rule, counted in the notes.
+
+    Raises:
+      InputError: no such folder, no annotations in it, a file that is not COCO's JSON, splits of different categories, no picture there.
+    """
+    if not root.is_dir():
+        raise InputError(f"data set {name!r}: no folder {root}; expected {_LAYOUT}")
+    files = _annotation_files(root)
+    if not files:
+        raise InputError(f"data set {name!r}: no annotations in {root}; expected {_LAYOUT}")
+    categories, splits, notes = None, {}, {}
+    for split, path in files.items():
+        content = _read(path)
+        notes[split] = Notes()
+        mine = _categories(content, path, notes[split])
+        if categories is not None and mine != categories:
+            raise InputError(f"{path}: has other categories than the other splits: {mine}, expected {categories}")
+        categories = mine
+        splits[split] = _pictures(content, path, _folders(root, path, split), list(categories), notes[split])
+    check_pictures(name, splits, list(categories.values()))
+    return Pictures(name, tuple(categories.values()), tuple(categories), splits, notes)
+
+
+def _annotation_files(root: pathlib.Path) -> dict[str, pathlib.Path]:
+    """{split: file}: annotations/instances_<split>.json, or <split>/<any>.json, or any JSON of the folder itself."""
+    files = sorted((root / "annotations").glob("*.json"))
+    files = [path for path in files if path.name.startswith("instances_")] or files
+    if files:
+        return {path.stem.removeprefix("instances_"): path for path in files} if len(files) > 1 else {_only(files[0]): files[0]}
+    inside = {path.parent.name: path for path in sorted(root.glob("*/*.json"))}
+    if inside:
+        return inside
+    files = sorted(root.glob("*.json"))
+    return {path.stem.removeprefix("instances_"): path for path in files} if len(files) > 1 else {_only(path): path for path in files}
+
+
+def _only(path: pathlib.Path) -> str:
+    """The split of a single file: told by its name, else "train"."""
+    return path.stem.removeprefix("instances_") if path.stem.startswith("instances_") else "train"
+
+
+def _read(path: pathlib.Path) -> dict:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as JSON ({error})") from error
+    for field in ("images", "annotations", "categories"):
+        found = content.get(field) if isinstance(content, dict) else None
+        if not (isinstance(found, list) and all(isinstance(row, dict) for row in found)):
+            raise InputError(f"{path}: is not of COCO's form; expected a list of objects as {field!r}")
+    return content
+
+
+def _categories(content: dict, path: pathlib.Path, notes: Notes) -> dict[int, str]:
+    """{id: name}, by ascending id."""
+    found = {}
+    for row in content["categories"]:
+        if not isinstance(row.get("id"), int) or not isinstance(row.get("name"), str):
+            raise InputError(f"{path}: a category has no id or no name: {row}")
+        if row["id"] in found:
+            notes.add("categories with the id of one before: the first counts", f"{row['id']} {row['name']!r}")
+        found.setdefault(row["id"], row["name"])
+    return dict(sorted(found.items()))
+
+
+def _folders(root: pathlib.Path, path: pathlib.Path, split: str) -> list[pathlib.Path]:
+    """Where the pictures of a split may be."""
+    places = [root / "images" / split, root / split, path.parent, path.parent / "images", root / "images", root]
+    return [place for place in dict.fromkeys(places) if place.is_dir()]
+
+
+def _pictures(content: dict, path: pathlib.Path, folders: list[pathlib.Path], category_ids: list[int], notes: Notes) -> list[Picture]:
+    rows: dict[int, list] = {}
+    images: dict[int, tuple[pathlib.Path, tuple[int, int] | None]] = {}
+    missing = set()
+    for image in content["images"]:
+        image_id, file_name = image.get("id"), image.get("file_name")
+        if not isinstance(image_id, int) or isinstance(image_id, bool) or not isinstance(file_name, str):
+            notes.add("pictures without an id or file name: left out", str(file_name or image_id))
+        elif image_id in images or image_id in missing:
+            notes.add("pictures with the id of one before: the first counts", f"{image_id} {file_name}")
+        else:
+            file = next((folder / file_name for folder in folders if (folder / file_name).is_file()), None)
+            if file is None:
+                notes.add("pictures that are not there: left out", file_name)
+                missing.add(image_id)
+            else:
+                size = (image.get("height"), image.get("width"))
+                images[image_id] = file, size if all(is_number(side) and side > 0 for side in size) else None
+    seen = set()
+    for annotation in content["annotations"]:
+        called = f"annotation {annotation.get('id')}"
+        if annotation.get("id") in seen:
+            notes.add("annotations with the id of one before: both count", called)
+        seen.add(annotation.get("id"))
+        image_id = annotation.get("image_id")
+        if image_id in missing:
+            continue
+        if image_id not in images:
+            notes.add("annotations of pictures that are not listed: left out", called)
+        elif annotation.get("category_id") not in category_ids:
+            notes.add("annotations of categories that are not listed: left out", f"{called} of {annotation.get('category_id')}")
+        else:
+            row = _row(annotation, category_ids)
+            if row is None:
+                notes.add("annotations without four finite numbers as a box: left out", called)
+            else:
+                rows.setdefault(image_id, []).append(row)
+    return [make_picture(file, image_id, rows.get(image_id, []), size, notes) for image_id, (file, size) in images.items()]
+
+
+def _row(annotation: Mapping, category_ids: list[int]) -> tuple | None:
+    box = annotation.get("bbox")
+    if not (isinstance(box, list) and len(box) == 4 and all(map(is_number, box))):
+        return None
+    left, top, width, height = box
+    area = annotation.get("area")
+    label = category_ids.index(annotation["category_id"])
+    is_crowd = bool(annotation.get("iscrowd", 0))
+    return (top, left, top + height, left + width), label, is_crowd, area if is_number(area) else width * height

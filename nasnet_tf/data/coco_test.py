@@ -1,0 +1,171 @@
+"""Awkward annotations: each has a rule, is counted, and is named."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from nasnet_tf.data.detection import DetectionData
+from nasnet_tf.data.objects import training_objects
+from nasnet_tf.errors import InputError
+
+
+def picture(path, height=60, width=80):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.zeros([height, width, 3], np.uint8)
+    pixels[10:20, 40:60] = 255
+    path.write_bytes(tf.io.encode_png(pixels).numpy())
+
+
+def box(number, image, category=3, bbox=(40, 10, 20, 10), **more):
+    return {"id": number, "image_id": image, "category_id": category, "bbox": list(bbox), **more}
+
+
+def write(root, images, annotations, categories=((3, "cat"), (7, "dog"))):
+    root.mkdir(exist_ok=True)
+    content = {"images": images, "annotations": annotations, "categories": [{"id": key, "name": name} for key, name in categories]}
+    (root / "all.json").write_text(json.dumps(content))
+
+
+def image(number, name, **more):
+    return {"id": number, "file_name": name, "height": 60, "width": 80, **more}
+
+
+@pytest.fixture
+def awkward(tmp_path):
+    root = tmp_path / "set"
+    for name in ("a.png", "b.png", "sub/c.png"):
+        picture(root / name)
+    images = [image(1, "a.png"), image(2, "b.png"), image(5, "sub/c.png"), image(1, "b.png"), image(9, "gone.png"), {"id": 4}]
+    annotations = [
+        box(1, 1),
+        box(1, 1, 7, (-5, -5, 20, 20)),  # an id for the second time; reaches beyond
+        box(2, 1, 3, (4, 4, 0, 9)),  # empty
+        box(3, 1, 3, (200, 4, 5, 9)),  # outside
+        box(4, 1, 3, (0, 0, 80, 30), iscrowd=1),
+        box(5, 77),
+        box(6, 1, 4),
+        box(7, 1, 3, (1, 2, float("nan"), 4)),
+        {"id": 8, "image_id": 1, "category_id": 3},
+        box(9, 9),
+        box(10, 5, 7, area=123),
+    ]
+    write(root, images, annotations)
+    return root
+
+
+def test_every_oddity_has_a_rule(awkward):
+    data = DetectionData(f"coco:{awkward}", 64)
+    pictures = data.objects("train")
+    assert [each.image_id for each in pictures] == [1, 2, 5]
+    assert (data.class_names, data.category_ids) == (("cat", "dog"), (3, 7))
+    assert pictures[0].labels.tolist() == [0, 1, 0, 0, 0]
+    assert pictures[2].area.tolist() == [123]
+    boxes, labels = training_objects(pictures[0], 60, 80)
+    assert labels.tolist() == [0, 1, -2]
+    np.testing.assert_allclose(boxes * [60, 80, 60, 80], [[10, 40, 20, 60], [0, 0, 15, 15], [0, 0, 30, 80]], atol=1e-4)
+    notes = "\n".join(data.notes())
+    for rule in (
+        "1 x pictures with the id of one before: the first counts: 1 b.png",
+        "1 x pictures that are not there: left out: gone.png",
+        "1 x pictures without an id or file name: left out: 4",
+        "1 x pictures without boxes, trained on as background: b.png",
+        "1 x annotations with the id of one before: both count: annotation 1",
+        "1 x boxes without height or width: not trained on, in evaluation never found: a.png [4, 4, 13, 4]",
+        "1 x boxes outside their picture: not trained on: a.png",
+        "1 x boxes that reach beyond their picture: clipped in training: a.png",
+        "1 x crowds: no objects in training, ignored in evaluation: a.png",
+        "1 x annotations of pictures that are not listed: left out: annotation 5",
+        "1 x annotations of categories that are not listed: left out: annotation 6 of 4",
+        "2 x annotations without four finite numbers as a box: left out: annotation 7, annotation 8",
+    ):
+        assert rule in notes
+
+
+def test_batches_show_the_boxes_where_they_are(awkward):
+    """A white rectangle: inside its box all is white, mirrored or not, and the stream can be entered anywhere."""
+    data = DetectionData(f"coco:{awkward}", 120, max_boxes=4)
+    batches = list(data.train(2, seed=3).take(4))
+    flips = set()
+    for batch in batches:
+        assert batch.images.shape == (2, 120, 120, 3)
+        for pixels, boxes, labels in zip(batch.images.numpy(), batch.boxes.numpy(), batch.labels.numpy(), strict=True):
+            for (top, left, bottom, right), label in zip(boxes.astype(int), labels, strict=True):
+                if label == 0:
+                    assert (pixels[top + 2 : bottom - 2, left + 2 : right - 2] == 1.0).all()
+                    flips.add(left)
+            assert ((labels == -1) == (boxes == 0).all(-1)).all()
+    assert len(flips) == 2
+    later = next(iter(data.train(2, seed=3, start_step=3)))
+    for name in later._fields:
+        np.testing.assert_array_equal(getattr(later, name), getattr(batches[3], name))
+    halves = [next(iter(data.train(2, seed=3, start_step=3, shard=(index, 2)))) for index in range(2)]
+    np.testing.assert_array_equal(np.concatenate([half.images for half in halves]), later.images)
+
+
+def test_undecodable_pictures_are_left_out_of_training_and_named(awkward):
+    (awkward / "b.png").write_bytes(b"no picture")
+    data = DetectionData(f"coco:{awkward}", 64)
+    batch = next(iter(data.train(3, seed=0)))
+    assert sorted(batch.weights.numpy()) == [0, 1, 1]
+    assert data.corrupt_names(3, 0, 0) == [str(awkward / "b.png")]
+    assert "b.png cannot be decoded" in str(data.diagnose("train"))
+
+
+def test_evaluation_has_every_picture_once(awkward):
+    data = DetectionData(f"coco:{awkward}", 64, test_split="train")
+    for shards in (1, 2):
+        parts = [list(data.evaluation("test", 2, (index, shards))) for index in range(shards)]
+        rows = np.concatenate([batch[1] for part in parts for batch in part])
+        assert sorted(rows) == [-1, 0, 1, 2]
+    np.testing.assert_array_equal(parts[0][0][2], [[60, 80]])
+
+
+def test_layouts_and_splits(tmp_path, awkward):
+    data = DetectionData(f"coco:{awkward}", 64, validation_examples=1)
+    assert [data.num_examples(split) for split in ("train", "validation")] == [2, 1]
+    root = tmp_path / "coco"
+    for split in ("train2017", "val2017"):
+        picture(root / split / "a.png")
+        write(root, [image(1, "a.png")], [box(1, 1)])
+        (root / "annotations").mkdir(exist_ok=True)
+        (root / "all.json").rename(root / "annotations" / f"instances_{split}.json")
+    data = DetectionData(f"coco:{root}", 64, "train2017", "val2017")
+    assert data.objects("validation")[0].path == root / "val2017" / "a.png"
+
+
+def test_voc(tmp_path):
+    root = tmp_path / "VOC2007"
+    picture(root / "JPEGImages" / "000001.jpg")
+    (root / "ImageSets" / "Main").mkdir(parents=True)
+    (root / "ImageSets" / "Main" / "train.txt").write_text("000001\n000002\n")
+    (root / "Annotations").mkdir()
+    bounds = "<bndbox><xmin>41</xmin><ymin>11</ymin><xmax>60</xmax><ymax>20</ymax></bndbox>"
+    objects = "".join(
+        f"<object><name>{name}</name><difficult>{hard}</difficult>{bounds}</object>" for name, hard in (("dog", 0), ("cat", 1))
+    )
+    (root / "Annotations" / "000001.xml").write_text(f"<annotation><size><width>80</width><height>60</height></size>{objects}</annotation>")
+    data = DetectionData(f"voc:{root}", 64)
+    (found,) = data.objects("train")
+    assert data.class_names == ("cat", "dog")
+    assert (found.labels.tolist(), found.is_crowd.tolist()) == ([1, 0], [False, True])
+    assert found.boxes[0].tolist() == [10, 40, 20, 60]
+    assert "000002.xml" in data.notes()[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda root: (root / "all.json").write_text("[1"), "cannot be read as JSON"),
+        (lambda root: (root / "all.json").write_text('{"images": []}'), "expected a list of objects as 'annotations'"),
+        (lambda root: (root / "all.json").unlink(), "no annotations in"),
+        (lambda root: [path.unlink() for path in root.rglob("*.png")], "has no picture that is there"),
+    ],
+)
+def test_what_cannot_be_used_is_an_error(awkward, change, message):
+    change(awkward)
+    with pytest.raises(InputError, match=message):
+        DetectionData(f"coco:{awkward}", 64).num_examples("train")
+    with pytest.raises(InputError, match="expected coco:FOLDER or voc:FOLDER, got 'cifar10'"):
+        DetectionData("cifar10", 64).num_examples("train")

@@ -1,0 +1,271 @@
+"""Batches of pictures with boxes for training and evaluation of detectors.
+
+The training stream is a function of (seed, step) alone, as that of ImageData is: epoch e is a permutation by (seed, e), and picture n of
+the stream is mirrored, and its boxes sampled, by (seed, n).
+"""
+
+import dataclasses
+import functools
+import os
+import pathlib
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from nasnet_tf.checks import expect, is_integer
+from nasnet_tf.data import coco, voc
+from nasnet_tf.data.decoding import decode_image
+from nasnet_tf.data.objects import Picture, Pictures, training_objects
+from nasnet_tf.data.sources import Source
+from nasnet_tf.errors import InputError, reason
+
+_as_written = tf.autograph.experimental.do_not_convert
+_WORKERS = max(2, os.cpu_count() or 1)
+_PREFETCHED_BATCHES = 2
+_OPENERS = {coco.PREFIX: coco.open_coco, voc.PREFIX: voc.open_voc}
+
+
+class DetectionBatch(NamedTuple):
+    """Attributes:
+    images: float32 [batch, image_size, image_size, 3], in [-1, 1].
+    boxes: float32 [batch, max_boxes, 4], (ymin, xmin, ymax, xmax) in pixels of the image; zeros after the last.
+    labels: int32 [batch, max_boxes]: a class 0 and up, -1 after the last, -2 for a crowd.
+    weights: float32 [batch]: 0 for a picture that could not be decoded, which is zeros then; else 1.
+    seeds: int64 [batch, 2]: for whatever is drawn at random.
+    """
+
+    images: tf.Tensor
+    boxes: tf.Tensor
+    labels: tf.Tensor
+    weights: tf.Tensor
+    seeds: tf.Tensor
+
+
+@dataclasses.dataclass(frozen=True)
+class DetectionData:
+    """Pictures with boxes, how they are divided, and how they are prepared. Nothing is read before it is asked for.
+
+    Attributes:
+      source: `coco:FOLDER` or `voc:FOLDER`, see nasnet_tf.data.coco and voc.
+      image_size: side in pixels that all pictures are resized to, without regard to their shape, as in the original.
+      train_split, validation_split, validation_examples, test_split: as of ImageData.
+      flip: mirror half of the pictures in training.
+      max_boxes: of a picture in training; those beyond are left out and counted (the original has 100).
+    """
+
+    source: str
+    image_size: int
+    train_split: str = "train"
+    validation_split: str | None = None
+    validation_examples: int = 0
+    test_split: str = "test"
+    flip: bool = True
+    max_boxes: int = 100
+
+    def __post_init__(self):
+        for field, least in (("image_size", 32), ("validation_examples", 0), ("max_boxes", 1)):
+            value = getattr(self, field)
+            expect(is_integer(value, least), f"DetectionData.{field}", f"an integer of {least} or more", value)
+
+    def description(self) -> dict:
+        """A JSON-ready dict that `from_description` turns back into this, with names and ids of the classes besides."""
+        return {**dataclasses.asdict(self), "class_names": list(self.class_names), "category_ids": list(self.category_ids)}
+
+    @classmethod
+    def from_description(cls, description: Mapping) -> "DetectionData":
+        """What `description` described; a description may say more than that."""
+        return cls(**{field.name: description[field.name] for field in dataclasses.fields(cls) if field.name in description})
+
+    @functools.cached_property
+    def _pictures(self) -> Pictures:
+        prefix = next((prefix for prefix in _OPENERS if str(self.source).startswith(prefix)), None)
+        if prefix is None:
+            raise InputError(f"DetectionData.source: expected {' or '.join(f'{p}FOLDER' for p in _OPENERS)}, got {self.source!r}")
+        return _OPENERS[prefix](self.source, pathlib.Path(self.source.removeprefix(prefix)).expanduser())
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The name of each label."""
+        return self._pictures.class_names
+
+    @property
+    def category_ids(self) -> tuple[int, ...]:
+        """The annotation's own id of each label."""
+        return self._pictures.category_ids
+
+    @property
+    def num_classes(self) -> int:
+        """Labels are 0..num_classes - 1."""
+        return len(self.class_names)
+
+    @property
+    def num_train_examples(self) -> int:
+        """Pictures of an epoch, without the hold-out."""
+        return self.num_examples("train")
+
+    def num_examples(self, split: str) -> int:
+        """Number of pictures of "train", "validation" or "test"."""
+        return len(self.objects(split))
+
+    def notes(self) -> list[str]:
+        """What was odd in the annotations that are trained on, and what was done about it."""
+        split = self._division("train")[0]
+        crowded = [picture.name for picture in self.objects("train") if len(picture.labels) > self.max_boxes]
+        lines = [f"{split}: {line}" for line in self._pictures.notes[split].lines()]
+        if crowded:
+            lines.append(
+                f"{split}: {len(crowded)} x pictures of more than {self.max_boxes} boxes, of which the first are trained on: "
+                f"{', '.join(crowded[:3])}"
+            )
+        return lines
+
+    def objects(self, split: str) -> list[Picture]:
+        """The pictures of "train", "validation" or "test" with all that their annotations say."""
+        name, start, stop = self._division(split)
+        return list(self._pictures.splits[name][start:stop])
+
+    def train(self, batch_size: int, seed: int, start_step: int = 0, shard: tuple[int, int] = (0, 1)) -> tf.data.Dataset:
+        """DetectionBatches without end; arguments as of ImageData.train, rows of other workers neither read nor decoded."""
+        pictures = self.objects("train")
+        size, first = batch_size // shard[1], shard[0] * (batch_size // shard[1])
+        paths = [str(picture.path) for picture in pictures]
+        permutation = functools.lru_cache(2)(lambda epoch: np.random.RandomState([seed % 2**32, epoch]).permutation(len(pictures)))
+
+        def look_up(place):
+            epoch, number = divmod(int(place), len(pictures))
+            return np.int64(permutation(epoch)[number])
+
+        def boxes_of(number, height, width):
+            boxes, labels = training_objects(pictures[number], height, width)
+            padding = max(0, self.max_boxes - len(labels))
+            boxes = np.pad(boxes[: self.max_boxes], [[0, padding], [0, 0]])
+            return boxes, np.pad(labels[: self.max_boxes], [0, padding], constant_values=-1)
+
+        @_as_written
+        def prepare(place):
+            number = tf.ensure_shape(tf.numpy_function(look_up, [place], tf.int64), [])
+            image, is_image = _decoded(tf.io.read_file(tf.gather(paths, number)))
+            height, width = tf.unstack(tf.shape(image)[:2])
+            boxes, labels = tf.numpy_function(boxes_of, [number, height, width], [tf.float32, tf.int32])
+            boxes, labels = tf.ensure_shape(boxes, [self.max_boxes, 4]), tf.ensure_shape(labels, [self.max_boxes])
+            labels = tf.where(is_image, labels, -1)
+            seeds = tf.random.split(tf.stack([tf.constant(seed, tf.int64), place]), 2)
+            image = tf.where(is_image, self._resize(image), 0.0)
+            if self.flip:
+                is_flipped = tf.random.stateless_uniform([], seeds[0]) < 0.5
+                image = tf.where(is_flipped, image[:, ::-1], image)
+                top, left, bottom, right = tf.unstack(boxes, axis=1)
+                mirrored = tf.stack([top, 1.0 - right, bottom, 1.0 - left], axis=1)
+                boxes = tf.where(is_flipped & (labels != -1)[:, None], mirrored, boxes)
+            return DetectionBatch(image, boxes * self.image_size, labels, tf.cast(is_image, tf.float32), seeds[1])
+
+        places = tf.data.Dataset.counter(start_step).flat_map(
+            _as_written(lambda step: tf.data.Dataset.range(step * batch_size + first, step * batch_size + first + size))
+        )
+        batches = places.map(prepare, num_parallel_calls=_WORKERS, deterministic=True).batch(size, drop_remainder=True)
+        return _finish(batches)
+
+    def evaluation(self, split: str, batch_size: int, shard: tuple[int, int] = (0, 1)) -> tf.data.Dataset:
+        """Every picture of a split exactly once, in batches of one size; arguments as of ImageData.evaluation.
+
+        Returns:
+          (images float32 [batch_size / count, image_size, image_size, 3] in [-1, 1]; rows int32 [batch_size / count], numbers of pictures
+          in the split, -1 for what fills up the last batch; sizes float32 [batch_size / count, 2], height and width of the picture).
+        """
+        paths = [str(picture.path) for picture in self.objects(split)]
+        size, first = batch_size // shard[1], shard[0] * (batch_size // shard[1])
+        num_batches = -(-len(paths) // batch_size)
+        mine = [
+            row if row < len(paths) else -1
+            for batch in range(num_batches)
+            for row in range(batch * batch_size + first, batch * batch_size + first + size)
+        ]
+
+        @_as_written
+        def prepare(row):
+            image = decode_image(tf.io.read_file(tf.gather(paths, tf.maximum(row, 0))))
+            return self._resize(image), row, tf.cast(tf.shape(image)[:2], tf.float32)
+
+        rows = tf.data.Dataset.from_tensor_slices(np.array(mine, np.int32))
+        return _finish(rows.map(prepare, num_parallel_calls=_WORKERS, deterministic=True).batch(size, drop_remainder=True))
+
+    def corrupt_names(self, batch_size: int, seed: int, step: int) -> list[str]:
+        """The names of the pictures of a whole training batch that cannot be decoded."""
+        pictures, names = self.objects("train"), []
+        for place in range(step * batch_size, (step + 1) * batch_size):
+            epoch, number = divmod(place, len(pictures))
+            picture = pictures[np.random.RandomState([seed % 2**32, epoch]).permutation(len(pictures))[number]]
+            if _mistake(picture):
+                names.append(str(picture.path))
+        return names
+
+    def diagnose(self, split: str) -> InputError | None:
+        """What is wrong with the first picture of a split that cannot be decoded; None if there is none."""
+        for picture in self.objects(split):
+            mistake = _mistake(picture)
+            if mistake:
+                return InputError(f"data set {self.source!r}, {split}: {picture.path} cannot be decoded as an image: {mistake}")
+        return None
+
+    def _resize(self, image: tf.Tensor) -> tf.Tensor:
+        return prepare_picture(image, self.image_size)
+
+    def _division(self, split: str) -> tuple[str, int, int]:
+        """(split of the source, first, one past the last) of "train", "validation" or "test", as ImageData divides."""
+        pictures = self._pictures
+        source = Source(self.source, self.class_names, {name: len(rows) for name, rows in pictures.splits.items()}, *[None] * _UNUSED)
+        if split == "test":
+            return source.bounds(self.test_split)
+        if split not in ("train", "validation"):
+            raise InputError(f"unknown split {split!r}; expected 'train', 'validation' or 'test'")
+        if split == "validation" and self.validation_split is not None:
+            return source.bounds(self.validation_split)
+        name, start, stop = source.bounds(self.train_split)
+        border = stop - (0 if self.validation_split is not None else self.validation_examples)
+        if border <= start or (split == "validation" and border == stop):
+            raise InputError(
+                f"DetectionData.validation_examples: expected 1 to {stop - start - 1} of the pictures of {self.train_split!r}, or a "
+                f"validation_split; got {self.validation_examples}"
+            )
+        return (name, start, border) if split == "train" else (name, border, stop)
+
+
+_UNUSED = len(dataclasses.fields(Source)) - 3  # how a Source reads
+
+
+def prepare_picture(image: tf.Tensor, image_size: int) -> tf.Tensor:
+    """uint8 or float [height, width, 3] in [0, 255] -> float32 [image_size, image_size, 3], in [-1, 1]: what a detector takes."""
+    image = tf.image.resize(tf.cast(image, tf.float32), [image_size, image_size])
+    return tf.ensure_shape(image, [image_size, image_size, 3]) * (2 / 255) - 1.0
+
+
+def _decoded(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """(uint8 [height, width, 3], bool []): the image, or one pixel and False where it cannot be decoded."""
+
+    def decode(content):
+        try:
+            return decode_image(content).numpy(), True
+        except tf.errors.InvalidArgumentError:
+            return np.zeros([1, 1, 3], np.uint8), False
+
+    image, is_image = tf.py_function(decode, [encoded], [tf.uint8, tf.bool])
+    image.set_shape([None, None, 3])
+    is_image.set_shape([])
+    return image, is_image
+
+
+def _mistake(picture: Picture) -> str | None:
+    try:
+        decode_image(picture.path.read_bytes())
+    except (tf.errors.OpError, OSError) as error:
+        return reason(error)
+    return None
+
+
+def _finish(batches: tf.data.Dataset) -> tf.data.Dataset:
+    options = tf.data.Options()
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    options.autotune.enabled = False  # its sleeps delay the end of an iterator
+    return batches.prefetch(_PREFETCHED_BATCHES).with_options(options)

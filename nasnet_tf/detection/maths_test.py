@@ -1,0 +1,160 @@
+"""Every function of the detector on numbers worked out by hand; overlaps against pycocotools."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from pycocotools import mask
+
+from nasnet_tf.detection import anchors, boxes, coding, drawing, losses, matching, pooling, postprocessing, proposals
+from nasnet_tf.detection.evaluation import coco_metric, coco_results, coco_truth
+from nasnet_tf.detection.matching import CROWD, PADDING
+
+
+def floats(*values):
+    return tf.constant(values, tf.float32)
+
+
+def test_overlaps_are_those_of_pycocotools():
+    random = np.random.RandomState(0)
+    corner, side = random.uniform(0, 50, [2, 12, 2]), random.uniform(0.1, 40, [2, 12, 2])
+    both = np.concatenate([corner, corner + side], -1).astype(np.float32)
+    both[0, 0, 2:] = both[0, 0, :2]  # empty
+    as_coco = [np.concatenate([b[:, 1::-1], b[:, 3:1:-1] - b[:, 1::-1]], 1).astype(np.float64) for b in both]
+    expected = mask.iou(as_coco[0], as_coco[1], [0] * 12)
+    np.testing.assert_allclose(boxes.ious(both[:1], both[1:])[0], expected, atol=1e-5)
+    expected = mask.iou(as_coco[0], as_coco[1], [1] * 12)
+    np.testing.assert_allclose(boxes.covered(both[:1], both[1:])[0][1:], expected[1:], atol=1e-5)
+    np.testing.assert_array_equal(boxes.areas(floats([0, 0, 2, 3], [1, 1, 1, 5], [3, 0, 1, 9])), [6, 0, 0])
+    np.testing.assert_array_equal(boxes.clip(floats([-1, 2, 30, 9]), 20.0, 8.0), [[0, 2, 20, 8]])
+
+
+def test_anchors():
+    shapes = anchors.anchor_shapes(256, (0.25, 1), (0.5, 1, 2))
+    np.testing.assert_allclose(shapes[1], [64, 64])
+    np.testing.assert_allclose(shapes[0], [64 * 2**0.5, 64 / 2**0.5], rtol=1e-6)  # twice as high as wide
+    np.testing.assert_allclose(shapes[:, 0] * shapes[:, 1], [64**2] * 3 + [256**2] * 3, rtol=1e-6)
+    found = anchors.make_anchors(tf.constant(2), tf.constant(3), 16, np.array([[10, 20], [4, 4]], np.float32))
+    assert found.shape == (12, 4)
+    np.testing.assert_array_equal(found[0], [-5, -10, 5, 10])
+    np.testing.assert_array_equal(found[3], [-2, 14, 2, 18])  # row 0, column 1, second shape
+    np.testing.assert_array_equal(found[10], [11, 22, 21, 42])  # row 1, column 2
+    np.testing.assert_array_equal(anchors.are_inside(found, 21.0, 42.0), [False] * 8 + [True] * 4)
+
+
+def test_coding():
+    anchor, box = floats([[0, 0, 10, 20]]), floats([[5, 5, 15, 45]])
+    # Centre (10, 25) against (5, 10): 5/10 and 15/20; sides 10 against 10, 40 against 20.
+    np.testing.assert_allclose(coding.encode(box, anchor)[0], [[5.0, 7.5, 0, np.log(2) * 5]], rtol=1e-5)
+    np.testing.assert_allclose(coding.decode(coding.encode(box, anchor), anchor), box, atol=1e-4)
+    huge = coding.decode(floats([0, 0, 1e6, 0]), anchor[0])
+    np.testing.assert_allclose(huge[0, 2] - huge[0, 0], 10 * 1000 / 16, rtol=1e-4)
+
+
+def test_matching():
+    objects = floats([[0, 0, 10, 10], [20, 20, 30, 30], [50, 0, 90, 40], [0, 0, 0, 0]])
+    labels = tf.constant([[2, 0, CROWD, PADDING]])
+    candidates = floats([[0, 0, 10, 8], [0, 0, 10, 4], [22, 22, 40, 40], [60, 10, 70, 20], [0, 90, 9, 99], [0, 0, 10, 10], [0, 0, 0, 0]])
+    valid = tf.constant([[True] * 5 + [False, True]])
+    # IoU .8; .4; 64 / (100 + 324 - 64) = .18; in the crowd; nothing; not valid; empty.
+    plain = matching.match(candidates, valid, objects, labels, 0.7, 0.3)
+    np.testing.assert_array_equal(plain.is_object[0], [1, 0, 0, 0, 0, 0, 0])
+    np.testing.assert_array_equal(plain.is_background[0], [0, 0, 1, 0, 1, 0, 1])
+    forced = matching.match(candidates, valid, objects, labels, 0.7, 0.3, force=True)
+    np.testing.assert_array_equal(forced.is_object[0], [1, 0, 1, 0, 0, 0, 0])
+    assert forced.index[0, :3].numpy().tolist() == [0, 0, 1]
+    nothing = matching.match(candidates, valid, objects, tf.fill([1, 4], PADDING), 0.7, 0.3, force=True)
+    assert not np.any(nothing.is_object)
+
+
+def test_a_forced_anchor_stands_for_its_own_object():
+    """The only anchor near the second object overlaps the first one more."""
+    objects, labels = floats([[0, 0, 10, 10], [0, 4, 10, 24]]), tf.constant([[0, 1]])
+    candidates = floats([[0, 0, 10, 10], [0, 1, 10, 12]])
+    found = matching.match(candidates, tf.constant([[True, True]]), objects, labels, 0.95, 0.3, force=True)
+    np.testing.assert_array_equal(found.is_object[0], [1, 1])
+    assert found.index[0].numpy().tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(("num_objects", "expected"), [(40, (8, 24)), (3, (3, 29))])
+def test_sampling(num_objects, expected):
+    is_object = tf.range(200)[None] < num_objects
+    matches = matching.Matches(is_object, tf.range(200)[None] >= 100, tf.zeros([1, 200], tf.int32))
+    one, again, other = (matching.sample(matches, 32, 0.25, seed).numpy()[0] for seed in ([1, 2], [1, 2], [1, 3]))
+    np.testing.assert_array_equal(one, again)
+    assert (one != other).any()
+    assert (one[:num_objects].sum(), one[100:].sum(), one.sum()) == (*expected, 32)
+    assert sorted(matching.first_of(one[None], 32).numpy()[0]) == np.flatnonzero(one).tolist()
+    few = matching.Matches(is_object, tf.range(200)[None] == 150, tf.zeros([1, 200], tf.int32))
+    assert matching.sample(few, 32, 0.25, [1, 2]).numpy().sum() == expected[0] + 1
+
+
+def test_losses():
+    np.testing.assert_allclose(losses.smooth_l1(floats([0.5, 3, 0, 0]), floats([0, 0, 0, -1])), [0.125 + 2.5 + 0.5])
+    values, sampled = floats([1, 2, 4, 8]), tf.constant([[True, True, True, False]])
+    np.testing.assert_allclose(losses.mean_of_sampled(values, tf.constant([[False, True, True, False]]), sampled), [2.0])
+    np.testing.assert_allclose(losses.mean_of_sampled(values, sampled & False, sampled & False), [0.0])
+
+
+def test_proposals_are_the_best_that_do_not_overlap():
+    candidates = floats([[0, 0, 10, 10], [0, 0, 10, 9], [50, 50, 60, 60], [5, 5, 5, 20], [70, 70, 80, 80]])
+    scores = floats([0.6, 0.9, 0.5, 0.99, 0.1])
+    found, real = proposals.propose(candidates, scores, 4, before_nms=3, nms_iou=0.7)
+    np.testing.assert_array_equal(found[0], [[0, 0, 10, 9], [50, 50, 60, 60], [0, 0, 0, 0], [0, 0, 0, 0]])  # the empty one is none
+    np.testing.assert_array_equal(real[0], [True, True, False, False])
+
+
+def test_crops_of_a_slope_are_its_values_at_the_bins_centres():
+    """A map whose value is 100 * y + x at each pixel's centre, y and x in pixels of the map; 8 pixels of the image for one."""
+    ys, xs = np.meshgrid(np.arange(6) + 0.5, np.arange(9) + 0.5, indexing="ij")
+    features = tf.constant((100 * ys + xs)[None, :, :, None], tf.float32)
+    crops = pooling.roi_align(features, floats([[8, 16, 40, 48], [16, 8, 24, 16]]), floats(8, 8), 2)
+    assert crops.shape == (2, 2, 2, 1)
+    # y from 1 to 5 in two bins: centres 2 and 4; x from 2 to 6: 3 and 5.
+    np.testing.assert_allclose(crops[0, :, :, 0], [[203, 205], [403, 405]], rtol=1e-5)
+    np.testing.assert_allclose(crops[1, :, :, 0], [[225 + 1.25, 225 + 1.75], [275 + 1.25, 275 + 1.75]], rtol=1e-5)
+    edge = pooling.roi_align(features, floats([[0, 0, 48, 72]]), floats(8, 8), 12)  # centres at 1/4: the first is beyond a pixel's centre
+    np.testing.assert_allclose(edge[0, 0, 1, 0], 50 + 0.75 + 0.375, rtol=1e-5)
+
+
+def test_detections():
+    """Two proposals of one thing, one of another; codes of zeros: boxes stay what they were."""
+    found = postprocessing.detections(
+        floats([[0, 0, 10, 10], [0, 0, 10, 9], [10, 20, 30, 40], [0, 0, 0, 0]]),
+        tf.constant([[True, True, True, False]]),
+        tf.math.log(floats([0.1, 0.7, 0.2], [0.1, 0.8, 0.1], [0.45, 0.05, 0.5], [0.0, 0.0, 1.0])),
+        tf.zeros([4, 2, 4]),
+        floats(20, 40),
+        count=4,
+        nms_iou=0.6,
+        least_score=0.15,
+    )
+    assert found["num_detections"].numpy().tolist() == [3]
+    np.testing.assert_allclose(found["detection_scores"], [[0.8, 0.5, 0.2, 0.0]], rtol=1e-5)
+    assert found["detection_classes"].numpy()[0, :3].tolist() == [0, 1, 1]
+    np.testing.assert_allclose(found["detection_boxes"][0, :3], [[0, 0, 0.5, 0.225], [0.5, 0.5, 1, 1], [0, 0, 0.5, 0.25]], atol=1e-6)
+
+
+def test_boxes_are_drawn_where_they_are():
+    drawn = drawing.draw_boxes(-tf.ones([1, 40, 80, 3]), floats([[10, 20, 30, 60], [0, 0, 5, 5]]), tf.constant([[0, -1]])).numpy()
+    lit = np.argwhere(drawn[0].max(-1) > 0)
+    assert np.abs(lit.min(0) - [10, 20]).max() <= 1
+    assert np.abs(lit.max(0) - [30, 60]).max() <= 1
+
+
+def test_metric_by_hand():
+    """Two objects of one class; one found well, then a false one, then the other: precision 1 up to recall .5, 2/3 up to 1."""
+
+    class Image:
+        image_id, name = 7, "a.jpg"
+        boxes, labels = np.array([[0, 0, 50, 50], [100, 100, 150, 150.0]]), np.array([0, 0])
+        is_crowd, area = np.array([False, False]), np.array([2500.0, 2500.0])
+
+    truth = coco_truth([Image], {0: np.array([200, 300])}, {5: "cell", 9: "none"})
+    assert truth["annotations"][1]["bbox"] == [100, 100, 50, 50]
+    results = coco_results(
+        7, np.array([[0, 0, 50, 50], [0, 200, 50, 250], [100, 100, 150, 150.0]]), np.zeros(3, int), np.array([0.9, 0.8, 0.7]), (5, 9)
+    )
+    numbers, precision = coco_metric(truth, results)
+    np.testing.assert_allclose(numbers[0], (51 * 1 + 50 * 2 / 3) / 101, rtol=1e-6)
+    assert precision[0, 50, 0, 0, 2] == pytest.approx(1.0)
+    assert coco_metric(truth, [])[0][0] == 0.0

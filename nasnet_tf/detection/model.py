@@ -1,0 +1,155 @@
+"""A network and a DetectorConfig -> a keras.Model from images to detections, and its two stages for training."""
+
+import dataclasses
+from typing import NamedTuple
+
+import keras
+import tensorflow as tf
+
+from nasnet_tf.checks import check_classes, expect, is_integer
+from nasnet_tf.detection.heads import BoxHead, ProposalHead
+from nasnet_tf.detection.pooling import RoiPooling
+from nasnet_tf.detection.postprocessing import Postprocessing
+from nasnet_tf.detection.proposals import Proposals
+from nasnet_tf.models.endpoints import before_last_reduction, cut, endpoints_of
+
+
+@dataclasses.dataclass(frozen=True)
+class DetectorConfig:
+    """What a detector is beside its network. The defaults are the original's (faster_rcnn_nas_coco.config), but for what is said.
+
+    Attributes:
+      endpoint: where the network is cut; None for before its last reduction cell (stride 16).
+      anchor_base: side of the square anchor of scale 1, in pixels.
+      anchor_scales, anchor_ratios: of its variations; a ratio is width / height.
+      proposal_filters: of the convolution that proposals are made from.
+      num_proposals: how many regions of an image are looked at (the paper: 300 to 500).
+      proposals_before_nms: only so many of the best anchors are compared (Ren et al. 2015; the original compares all).
+      proposal_nms_iou: of two proposals that overlap more the better one stays.
+      crop_size: side of the crops of the newest state, in its pixels.
+      nms_iou: the same for detections of one class.
+      num_detections: of an image at most.
+      least_score: detections of lower probability are left out; COCO's metric wants all.
+    """
+
+    endpoint: str | None = None
+    anchor_base: float = 256.0
+    anchor_scales: tuple[float, ...] = (0.25, 0.5, 1.0, 2.0)
+    anchor_ratios: tuple[float, ...] = (0.5, 1.0, 2.0)
+    proposal_filters: int = 512
+    num_proposals: int = 300
+    proposals_before_nms: int = 6000
+    proposal_nms_iou: float = 0.7
+    crop_size: int = 17
+    nms_iou: float = 0.6
+    num_detections: int = 100
+    least_score: float = 0.0
+
+    def __post_init__(self):
+        for name in ("proposal_filters", "num_proposals", "proposals_before_nms", "crop_size", "num_detections"):
+            expect(is_integer(getattr(self, name), 1), f"DetectorConfig.{name}", "an integer of 1 or more", getattr(self, name))
+        for name in ("proposal_nms_iou", "nms_iou", "least_score"):
+            expect(_is_share(getattr(self, name)), f"DetectorConfig.{name}", "a number in [0, 1]", getattr(self, name))
+        for name in ("anchor_scales", "anchor_ratios"):
+            value = getattr(self, name)
+            is_right = isinstance(value, (tuple, list)) and len(value) > 0 and all(_is_positive(number) for number in value)
+            expect(is_right, f"DetectorConfig.{name}", "one positive number or several", value)
+            object.__setattr__(self, name, tuple(value))
+        expect(_is_positive(self.anchor_base), "DetectorConfig.anchor_base", "a positive number of pixels", self.anchor_base)
+
+
+class FirstStage(NamedTuple):
+    """Attributes:
+    states: what the network made of the images, newest first.
+    objectness, codes: float32 [batch, anchors] logits and [batch, anchors, 4].
+    anchors: float32 [anchors, 4], in pixels.
+    proposals, are_real: float32 [batch, num_proposals, 4] in pixels and bool [batch, num_proposals].
+    """
+
+    states: list
+    objectness: tf.Tensor
+    codes: tf.Tensor
+    anchors: tf.Tensor
+    proposals: tf.Tensor
+    are_real: tf.Tensor
+
+
+def build_detector(network: keras.Model, config: DetectorConfig, num_classes: int) -> keras.Model:
+    """A detector on a network, with whose layers and weights it is built; a classifier is left out.
+
+    Its layers `trunk`, `proposal_head`, `proposals`, `roi_pooling`, `rest`, `box_head` and `postprocessing` are the parts.
+
+    Args:
+      network: of build_network or load_nasnet, for any image size.
+
+    Returns:
+      A model from images float [batch, height, width, 3] of any size, normalized as for the network, to what
+      nasnet_tf.detection.postprocessing.detections returns.
+
+    Raises:
+      InputError: a network without a reduction cell, an unknown endpoint.
+    """
+    num_classes = check_classes(num_classes)
+    expect(num_classes is not None, "num_classes", "an integer of 1 or more", num_classes)
+    pooled = network.get_layer("global_pool").output
+    network = keras.Model(network.input, pooled, name=network.name)
+    endpoints = {endpoint.name: endpoint for endpoint in endpoints_of(network)}
+    name = config.endpoint or before_last_reduction(network).name
+    trunk, rest = cut(network, name)
+    stride = endpoints[name].stride
+    halvings = [(stride // endpoints[state._keras_history.operation.name].stride).bit_length() - 1 for state in trunk.outputs]
+    num_anchors = len(config.anchor_scales) * len(config.anchor_ratios)
+
+    images = keras.Input((None, None, 3), name="images")
+    parts = {
+        "trunk": trunk,
+        "proposal_head": ProposalHead(config.proposal_filters, num_anchors, name="proposal_head"),
+        "proposals": Proposals(
+            stride,
+            config.anchor_base,
+            config.anchor_scales,
+            config.anchor_ratios,
+            config.num_proposals,
+            config.proposals_before_nms,
+            config.proposal_nms_iou,
+            name="proposals",
+        ),
+        "roi_pooling": RoiPooling(config.crop_size, halvings, name="roi_pooling"),
+        "rest": rest,
+        "box_head": BoxHead(num_classes, name="box_head"),
+        "postprocessing": Postprocessing(config.num_detections, config.nms_iou, config.least_score, name="postprocessing"),
+    }
+    states = parts["trunk"](images)
+    first = parts["proposal_head"](_of_newest_size(states, halvings))
+    _, proposals, are_real = parts["proposals"](images, *first)
+    logits, codes = parts["box_head"](parts["rest"](parts["roi_pooling"](images, states, proposals)))
+    return keras.Model(images, parts["postprocessing"](images, proposals, are_real, logits, codes), name="detector")
+
+
+def first_stage(detector: keras.Model, images: tf.Tensor, training: bool) -> FirstStage:
+    """From images, float32 [batch, height, width, 3], to proposals. training: of the network's batch normalization and drop path."""
+    states = detector.get_layer("trunk")(images, training=training)
+    objectness, codes = detector.get_layer("proposal_head")(_of_newest_size(states, detector.get_layer("roi_pooling").halvings))
+    anchors, proposals, are_real = detector.get_layer("proposals")(images, objectness, codes)
+    batch = tf.shape(images)[0]
+    return FirstStage(
+        states, tf.reshape(objectness, [batch, -1]), tf.reshape(codes, [batch, -1, 4]), anchors, tf.stop_gradient(proposals), are_real
+    )
+
+
+def region_features(detector: keras.Model, images: tf.Tensor, states: list, boxes: tf.Tensor, training: bool) -> tf.Tensor:
+    """What the second stage makes of regions, and its heads read: boxes float32 [batch, n, 4] -> float32 [batch * n, channels]."""
+    return detector.get_layer("rest")(detector.get_layer("roi_pooling")(images, states, boxes), training=training)
+
+
+def _of_newest_size(states: list, halvings: list[int]) -> list:
+    """The states that proposals are made from: those of the size of the newest."""
+    return [state for state, times in zip(states, halvings, strict=True) if times == 0]
+
+
+def _is_positive(value) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0
+
+
+def _is_share(value) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1

@@ -1,0 +1,63 @@
+"""Regions of a map as crops of one size: RoIAlign (He et al. 2017, section 3) with one sample a bin."""
+
+import keras
+import tensorflow as tf
+
+
+def roi_align(features: tf.Tensor, boxes: tf.Tensor, stride: tf.Tensor, size: int) -> tf.Tensor:
+    """Crops of size x size bins, of which each is read, bilinearly, at its centre; beyond the edge the map goes on as at the edge.
+
+    Deviation: the original crops from corner to corner of the box (tf.image.crop_and_resize as it is), by half a pixel of the map beside
+    what a box means; this is RoIAlign by the same op.
+
+    Args:
+      features: float32 [batch, rows, columns, channels].
+      boxes: float32 [batch, n, 4], in pixels of the image.
+      stride: float32 [2], pixels of the image for one of the map, (vertically, horizontally).
+
+    Returns:
+      float32 [batch * n, size, size, channels].
+    """
+    padded = tf.pad(features, [[0, 0], [1, 1], [1, 1], [0, 0]], "SYMMETRIC")
+    begin, end = boxes[..., :2] / stride, boxes[..., 2:] / stride
+    half_bin = (end - begin) / (2 * size)
+    # Pixel i of the map has its centre at i + 1/2, pixel 0 of the padded one is pixel -1.
+    first, last = begin + half_bin + 0.5, end - half_bin + 0.5
+    most = tf.cast(tf.shape(padded)[1:3] - 1, tf.float32)
+    normalized = tf.reshape(tf.concat([first, last], -1) / tf.tile(most, [2]), [-1, 4])
+    count = tf.shape(boxes)[1]
+    return tf.image.crop_and_resize(padded, normalized, tf.repeat(tf.range(tf.shape(boxes)[0]), count), [size, size])
+
+
+@keras.saving.register_keras_serializable(package="nasnet_tf")
+class RoiPooling(keras.layers.Layer):
+    """Call with (images, states, boxes); returns a crop of each state.
+
+    images float [batch, height, width, 3], of which the size counts; states, a list of float [batch, rows, columns, channels]; boxes
+    float32 [batch, n, 4] in pixels -> a list of float32 [batch * n, size, size, channels].
+
+    halvings: for each state, how many times larger than the newest it is, as a power of two: so much larger are its crops.
+    """
+
+    def __init__(self, size: int, halvings: list[int], **kwargs):
+        super().__init__(dtype="float32", **kwargs)
+        self.size, self.halvings = size, list(halvings)
+
+    def call(self, images, states, boxes):
+        image = tf.cast(tf.shape(images)[1:3], tf.float32)
+
+        def stride(state):
+            return image / tf.cast(tf.shape(state)[1:3], tf.float32)
+
+        return [
+            roi_align(state, boxes, stride(state), self.size * 2**halvings) for state, halvings in zip(states, self.halvings, strict=True)
+        ]
+
+    def compute_output_spec(self, images, states, boxes):
+        sides = [self.size * 2**halvings for halvings in self.halvings]
+        return [keras.KerasTensor((None, side, side, state.shape[-1]), "float32") for side, state in zip(sides, states, strict=True)]
+
+    def get_config(self):
+        config = super().get_config()
+        config.pop("dtype")
+        return {**config, "size": self.size, "halvings": self.halvings}
