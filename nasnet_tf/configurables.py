@@ -54,6 +54,7 @@ for _configurable in (
     loop.TrainingConfig,
     schedules.cosine_decay,
     schedules.exponential_decay,
+    schedules.step_decay,
     distribution.make_strategy,
     optimizers.Momentum,
     optimizers.RMSProp,

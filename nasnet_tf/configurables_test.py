@@ -21,7 +21,7 @@ from nasnet_tf.training import loop
 from nasnet_tf.training.checkpoints import load_trained, read_description
 from nasnet_tf.training.timetable import Timetable
 
-SHARED = {"cifar10.gin", "digits.gin", "imagenet.gin"}  # included by others
+SHARED = {"cifar10.gin", "digits.gin", "imagenet.gin", "detector.gin", "coco.gin"}  # included by others
 RECIPES = [name for name in cli.recipes() if name not in SHARED]
 
 
@@ -79,7 +79,12 @@ def test_every_binding_is_used(recipe, tmp_path, monkeypatch):
     monkeypatch.setattr(evaluator, "train_and_evaluate", begin_training)
     monkeypatch.setattr(search, "search", begin_search)
     monkeypatch.setattr(configurables, "train_bound", begin_trial)
-    shipped = parse(recipe, **({"ImageData__source": "digits"} if recipe == "finetune.gin" else {}))
+    needed = {
+        "finetune.gin": "ImageData__source",
+        "detect_finetune.gin": "DetectionData__source",
+        "detect_small.gin": "DetectionData__source",
+    }
+    shipped = parse(recipe, **({needed[recipe]: "digits"} if recipe in needed else {}))
     if "search.space" in shipped:
         configurables.run_search(tmp_path, "", {"search": {}, "retrain": {}})
         for scope in (None, configurables.RETRAIN_SCOPE):

@@ -51,7 +51,7 @@ def _evaluate_workdir() -> None:
     kind = kinds.kind_of(workdir)
     model, data_description = checkpoints.read_description(workdir, cli.FLAGS.dtype_policy)
     data = kind.data(data_description)
-    if cli.FLAGS.data_dir:
+    if cli.FLAGS.data_dir and hasattr(data, "data_dir"):
         data = dataclasses.replace(data, data_dir=cli.FLAGS.data_dir)
     step = checkpoints.load_trained(workdir, model, cli.FLAGS.checkpoint, cli.FLAGS.ema)
     evaluator = kind.evaluator(model)
@@ -61,10 +61,16 @@ def _evaluate_workdir() -> None:
     row = {"split": split, **dataclasses.asdict(result), "step": step, "checkpoint": cli.FLAGS.checkpoint, "ema": cli.FLAGS.ema}
     path = workdir / f"evaluation-{choice}.json"
     path.write_text(json.dumps(row, indent=1))
+    for name, content in kind.results(evaluator).items():
+        file = workdir / f"{name}-{choice}.json"
+        file.write_text(json.dumps(content))
+        print(f"{name}: {file}")
     for name, figure in kind.figures(evaluator, data).items():
         picture = workdir / f"{name.replace(' ', '-')}-{choice}.svg"
         save_figure(figure, picture)
         print(f"{name}: {picture}")
+    if kind.table(result):
+        print(kind.table(result))
     print(f"{split}: {result}, {cli.FLAGS.checkpoint} checkpoint of step {step}; {path}")
     if split == "test" and isinstance(data, ImageData) and any(data.share_examples("test", other) for other in ("train", "validation")):
         print("note: examples of this test also trained the network or chose its best checkpoint; it is none of images never seen")

@@ -9,15 +9,21 @@ import keras
 from matplotlib.figure import Figure
 
 from nasnet_tf.data import ImageData
+from nasnet_tf.data.detection import DetectionData
+from nasnet_tf.detection.evaluation import DetectionEvaluation, DetectionEvaluator
+from nasnet_tf.detection.task import Detection
 from nasnet_tf.errors import InputError
 from nasnet_tf.files import user_path
 from nasnet_tf.models.zoo import canonical_name
 from nasnet_tf.serving.classifier import ClassPredictor
+from nasnet_tf.serving.detector import BoxPredictor
 from nasnet_tf.serving.exporting import export
+from nasnet_tf.serving.saved_detector import export_detector
 from nasnet_tf.training import checkpoints
 from nasnet_tf.training.classification import Classification
 from nasnet_tf.training.evaluate import Evaluator
 from nasnet_tf.training.task import Data
+from nasnet_tf.viz.detections import plot_precision
 from nasnet_tf.viz.training_plots import plot_confusion
 
 _MOST_CLASSES_DRAWN = 50
@@ -39,6 +45,8 @@ class Kind:
     data: what a work folder's data.json describes.
     evaluator: of a model, as in nasnet_tf.training.task.
     figures: what `evaluate` draws after an evaluation, by name.
+    table: what `evaluate` prints of a result besides its one line; "" for nothing.
+    results: what `evaluate` writes beside it, JSON-ready, by name.
     export: (model, what data.json says, new folder, formats, ...) writes an export; see nasnet_tf.serving.exporting.
     predictor: (name, work folder or export; weights) -> predictor.
     """
@@ -46,6 +54,8 @@ class Kind:
     data: Callable[[Mapping], Data]
     evaluator: Callable[[keras.Model], Any]
     figures: Callable[[Any, Data], dict[str, Figure]]
+    table: Callable[[Any], str]
+    results: Callable[[Any], dict[str, Any]]
     export: Callable[..., dict]
     predictor: Callable[[str, str], Predictor]
 
@@ -56,8 +66,23 @@ def _confusion(evaluator: Evaluator, data: ImageData) -> dict[str, Figure]:
     return {"confusion": plot_confusion(evaluator.confusion, data.class_names)}
 
 
+def _precision(evaluator: DetectionEvaluator, data: DetectionData) -> dict[str, Figure]:
+    return {"precision": plot_precision(evaluator.precision, data.class_names)}
+
+
 KINDS = {
-    Classification.kind: Kind(ImageData.from_description, Evaluator, _confusion, export, ClassPredictor),
+    Classification.kind: Kind(
+        ImageData.from_description, Evaluator, _confusion, lambda result: "", lambda evaluator: {}, export, ClassPredictor
+    ),
+    Detection.kind: Kind(
+        DetectionData.from_description,
+        DetectionEvaluator,
+        _precision,
+        DetectionEvaluation.table,
+        lambda evaluator: {"detections": evaluator.results},
+        export_detector,
+        BoxPredictor,
+    ),
 }
 
 

@@ -1,13 +1,18 @@
 """Folders of pictures with annotations in COCO's JSON (cocodataset.org/#format-data)."""
 
+import dataclasses
 import json
 import pathlib
 from collections.abc import Mapping
 
+import tensorflow as tf
+
 from nasnet_tf.data.objects import Notes, Picture, Pictures, check_pictures, is_number, make_picture
+from nasnet_tf.data.orientation import exif_orientation
 from nasnet_tf.errors import InputError
 
 PREFIX = "coco:"
+_HEAD_BYTES = 2**12  # of a JPEG file: an Exif segment begins there
 _LAYOUT = "<folder>/annotations/instances_<split>.json with <folder>/<split>/ or <folder>/images/<split>/, or one JSON beside its pictures"
 
 
@@ -120,7 +125,36 @@ def _pictures(content: dict, path: pathlib.Path, folders: list[pathlib.Path], ca
                 notes.add("annotations without four finite numbers as a box: left out", called)
             else:
                 rows.setdefault(image_id, []).append(row)
-    return [make_picture(file, image_id, rows.get(image_id, []), size, notes) for image_id, (file, size) in images.items()]
+    pictures = [make_picture(file, image_id, rows.get(image_id, []), size, notes) for image_id, (file, size) in images.items()]
+    return [_as_displayed(picture, notes) for picture in pictures]
+
+
+def _as_displayed(picture: Picture, notes: Notes) -> Picture:
+    """The same with boxes of the picture as it is seen, which is how it is decoded, where the annotation means it as it is stored.
+
+    Its height and width tell which; where Exif turns it upside down or mirrors it only, it is taken to mean the picture as seen, for that
+    is what those who annotate see.
+    """
+    with picture.path.open("rb") as file:
+        if picture.size is None or b"Exif\0\0" not in file.read(_HEAD_BYTES):
+            return picture
+    content = picture.path.read_bytes()
+    try:
+        orientation = int(exif_orientation(content))
+        stored = tuple(tf.io.extract_jpeg_shape(content).numpy()[:2]) if orientation >= 5 else None
+    except tf.errors.OpError:
+        return picture  # no image: told when it is read
+    if stored != picture.size or stored[0] == stored[1]:
+        return picture
+    notes.add("pictures that Exif turns, annotated as stored: boxes turned with them", picture.name)
+    height, width = stored[::-1]
+    flips_rows, flips_columns = orientation in (7, 8), orientation in (6, 7)
+    boxes = picture.boxes[:, [1, 0, 3, 2]]
+    if flips_rows:
+        boxes[:, [0, 2]] = height - boxes[:, [2, 0]]
+    if flips_columns:
+        boxes[:, [1, 3]] = width - boxes[:, [3, 1]]
+    return dataclasses.replace(picture, boxes=boxes, size=(height, width))
 
 
 def _row(annotation: Mapping, category_ids: list[int]) -> tuple | None:

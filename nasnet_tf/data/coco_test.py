@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import PIL.Image
 import pytest
 import tensorflow as tf
 
@@ -133,6 +134,30 @@ def test_layouts_and_splits(tmp_path, awkward):
         (root / "all.json").rename(root / "annotations" / f"instances_{split}.json")
     data = DetectionData(f"coco:{root}", 64, "train2017", "val2017")
     assert data.objects("validation")[0].path == root / "val2017" / "a.png"
+
+
+@pytest.mark.parametrize("orientation", [3, 5, 6, 7, 8])
+@pytest.mark.parametrize("as_stored", [False, True])
+def test_boxes_of_pictures_that_exif_turns(tmp_path, orientation, as_stored):
+    """A white rectangle near the upper left corner, as it is seen, whatever way it is stored."""
+    seen = np.zeros([60, 80, 3], np.uint8)
+    seen[8:24, 16:56] = 255
+    tags = PIL.Image.Exif()
+    tags[0x112] = orientation
+    # What Exif's turn undoes: the stored picture.
+    stored = seen[::-1, ::-1] if orientation == 3 else seen
+    if orientation >= 5:
+        stored = np.transpose(seen[:: -1 if orientation in (7, 8) else 1, :: -1 if orientation in (6, 7) else 1], [1, 0, 2])
+    (tmp_path / "set").mkdir()
+    PIL.Image.fromarray(stored).save(tmp_path / "set" / "a.jpg", exif=tags.tobytes(), quality=95)
+    rows, columns = (np.flatnonzero((stored if as_stored and orientation >= 5 else seen).any(axis=(axis, 2))) for axis in (1, 0))
+    bbox = [int(columns[0]), int(rows[0]), len(columns), len(rows)]
+    height, width = (stored if as_stored else seen).shape[:2]
+    write(tmp_path / "set", [image(1, "a.jpg") | {"height": height, "width": width}], [box(1, 1, bbox=bbox)])
+    data = DetectionData(f"coco:{tmp_path / 'set'}", 240, flip=False)
+    batch = next(iter(data.train(1, seed=0)))
+    np.testing.assert_allclose(batch.boxes[0, 0], [8 * 4, 16 * 3, 24 * 4, 56 * 3], atol=0.01)
+    assert float(tf.reduce_mean(batch.images[0, 34:94, 50:166])) > 0.95
 
 
 def test_voc(tmp_path):

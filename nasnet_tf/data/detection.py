@@ -14,11 +14,12 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from nasnet_tf.checks import expect, is_integer
+from nasnet_tf.arguments import expect, is_integer
 from nasnet_tf.data import coco, voc
 from nasnet_tf.data.decoding import decode_image
 from nasnet_tf.data.objects import Picture, Pictures, training_objects
 from nasnet_tf.data.sources import Source
+from nasnet_tf.data.splits import Splits, check_hold_out
 from nasnet_tf.errors import InputError, reason
 
 _as_written = tf.autograph.experimental.do_not_convert
@@ -59,15 +60,16 @@ class DetectionData:
     image_size: int
     train_split: str = "train"
     validation_split: str | None = None
-    validation_examples: int = 0
+    validation_examples: int | str = 0
     test_split: str = "test"
     flip: bool = True
     max_boxes: int = 100
 
     def __post_init__(self):
-        for field, least in (("image_size", 32), ("validation_examples", 0), ("max_boxes", 1)):
+        for field, least in (("image_size", 32), ("max_boxes", 1)):
             value = getattr(self, field)
             expect(is_integer(value, least), f"DetectionData.{field}", f"an integer of {least} or more", value)
+        check_hold_out(self.validation_split, self.validation_examples)
 
     def description(self) -> dict:
         """A JSON-ready dict that `from_description` turns back into this, with names and ids of the classes besides."""
@@ -213,26 +215,10 @@ class DetectionData:
         return prepare_picture(image, self.image_size)
 
     def _division(self, split: str) -> tuple[str, int, int]:
-        """(split of the source, first, one past the last) of "train", "validation" or "test", as ImageData divides."""
-        pictures = self._pictures
-        source = Source(self.source, self.class_names, {name: len(rows) for name, rows in pictures.splits.items()}, *[None] * _UNUSED)
-        if split == "test":
-            return source.bounds(self.test_split)
-        if split not in ("train", "validation"):
-            raise InputError(f"unknown split {split!r}; expected 'train', 'validation' or 'test'")
-        if split == "validation" and self.validation_split is not None:
-            return source.bounds(self.validation_split)
-        name, start, stop = source.bounds(self.train_split)
-        border = stop - (0 if self.validation_split is not None else self.validation_examples)
-        if border <= start or (split == "validation" and border == stop):
-            raise InputError(
-                f"DetectionData.validation_examples: expected 1 to {stop - start - 1} of the pictures of {self.train_split!r}, or a "
-                f"validation_split; got {self.validation_examples}"
-            )
-        return (name, start, border) if split == "train" else (name, border, stop)
-
-
-_UNUSED = len(dataclasses.fields(Source)) - 3  # how a Source reads
+        """(split of the source, first, one past the last) of "train", "validation" or "test", as of ImageData."""
+        source = Source(self.source, self.class_names, {name: len(rows) for name, rows in self._pictures.splits.items()}, read=None)
+        splits = Splits(source, self.train_split, self.validation_split, self.validation_examples, self.test_split)
+        return source.bounds(splits.find(split))
 
 
 def prepare_picture(image: tf.Tensor, image_size: int) -> tf.Tensor:

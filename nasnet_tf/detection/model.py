@@ -6,7 +6,7 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
-from nasnet_tf.checks import check_classes, expect, is_integer
+from nasnet_tf.arguments import check_classes, expect, is_integer
 from nasnet_tf.detection.heads import BoxHead, ProposalHead
 from nasnet_tf.detection.pooling import RoiPooling
 from nasnet_tf.detection.postprocessing import Postprocessing

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
-from nasnet_tf.checks import expect, is_integer
+from nasnet_tf.arguments import expect, is_integer
 from nasnet_tf.data.detection import DetectionBatch, DetectionData
 from nasnet_tf.detection import losses as loss_math
 from nasnet_tf.detection.anchors import are_inside

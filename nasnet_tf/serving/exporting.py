@@ -106,7 +106,7 @@ def export(
         raise InputError(f"export format {unknown[0]!r}: expected some of {', '.join(FORMATS)}")
     subject = Subject(inference_model(model), data_description, pictures)
     basis = f"{len(subject.checked_on)} images" + ("" if pictures is not None else " of noise")
-    with _new_folder(pathlib.Path(folder)) as temporary:
+    with new_folder(pathlib.Path(folder)) as temporary:
         saved_model.describe(subject, temporary)
         checks = {}
         for row in (row for name in dict.fromkeys(formats) for row in FORMATS[name]):
@@ -138,7 +138,7 @@ def _write(row: Format, subject: Subject, path: pathlib.Path, called: str, repor
 
 
 @contextlib.contextmanager
-def _new_folder(folder: pathlib.Path) -> Iterator[pathlib.Path]:
+def new_folder(folder: pathlib.Path) -> Iterator[pathlib.Path]:
     """A folder beside, renamed at the end: the name never stands for half an export."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder}: exists and is not an empty folder; an export needs a new one")

@@ -66,6 +66,19 @@ def exponential_decay(
     return schedule
 
 
+def step_decay(initial_rate: float, boundary_epochs: tuple[float, ...], factor: float = 0.1) -> Schedule:
+    """initial_rate, times factor from each boundary on; boundaries ascend, in epochs."""
+    _check("step_decay", "initial_rate", initial_rate, initial_rate > 0, "a positive number")
+    is_ascending = all(epoch > 0 for epoch in boundary_epochs) and list(boundary_epochs) == sorted(set(boundary_epochs))
+    _check("step_decay", "boundary_epochs", boundary_epochs, is_ascending, "positive numbers, each larger than the one before")
+    _check("step_decay", "factor", factor, 0 < factor < 1, "a number between 0 and 1")
+
+    def schedule(epoch: float, total_epochs: float, batch_size: int) -> float:
+        return initial_rate * factor ** sum(epoch >= boundary for boundary in boundary_epochs)
+
+    return schedule
+
+
 def _check(schedule: str, name: str, value, is_valid: bool, expected: str) -> None:
     if not is_valid:
         raise InputError(f"{schedule}.{name}: expected {expected}, got {value!r}")

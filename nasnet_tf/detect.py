@@ -1,0 +1,70 @@
+"""Finds things in pictures: python -m nasnet_tf.detect photo.jpg holiday/ --model=runs/cells --output=found."""
+
+import itertools
+import json
+import pathlib
+
+from absl import flags
+
+from nasnet_tf import cli
+from nasnet_tf.errors import InputError
+from nasnet_tf.files import find_images
+
+
+def main(arguments: list[str]) -> None:
+    """Prints what is in each picture, and writes it with boxes drawn, and as JSON."""
+    files = list(itertools.chain.from_iterable(map(find_images, arguments)))
+    if not files:
+        raise InputError("detect: expected image files, folders or patterns, e.g. python -m nasnet_tf.detect photo.jpg --model=runs/cells")
+    output = pathlib.Path(cli.FLAGS.output) if cli.FLAGS.output else None
+    if output is not None:
+        output.mkdir(parents=True, exist_ok=True)
+    cli.import_tensorflow()
+    from nasnet_tf.data.decoding import decode_image
+    from nasnet_tf.serving.detector import BoxPredictor
+    from nasnet_tf.viz.detections import draw_detections
+
+    predictor = BoxPredictor(cli.FLAGS.model)
+    rows, undecodable, taken = [], [], set()
+    for start in range(0, len(files), cli.FLAGS.batch_size):
+        batch = files[start : start + cli.FLAGS.batch_size]
+        contents = [path.read_bytes() for path in batch]
+        for path, content, answer in zip(batch, contents, predictor(contents, cli.FLAGS.least_score), strict=True):
+            if answer is None:
+                undecodable.append(str(path))
+                rows.append({"file": str(path), "error": "cannot be decoded as an image"})
+                continue
+            text, fields = predictor.describe(answer, len(answer))
+            print(f"{path}: {text}", flush=True)
+            rows.append({"file": str(path), **fields})
+            if output is not None:
+                rows[-1]["picture"] = _free_name(path, taken)
+                figure = draw_detections(decode_image(content).numpy(), [(each.name, each.score, each.box) for each in answer])
+                figure.savefig(output / rows[-1]["picture"])
+    if output is not None:
+        (output / "detections.json").write_text(json.dumps(rows, indent=1))
+        print(f"written: {output}")
+    if undecodable:
+        raise InputError(f"{len(undecodable)} of {len(files)} files cannot be decoded as images: {', '.join(undecodable)}")
+
+
+def _free_name(path: pathlib.Path, taken: set[str]) -> str:
+    """The file's name as a PNG, with a number where another folder's picture has it already."""
+    name, number = f"{path.stem}.png", 1
+    while name in taken:
+        number += 1
+        name = f"{path.stem}-{number}.png"
+    taken.add(name)
+    return name
+
+
+def define_flags() -> None:
+    """The flags of this door."""
+    flags.DEFINE_string("model", None, "The work folder of a training of a detector, or its export.", required=True)
+    flags.DEFINE_string("output", None, "A folder for the pictures with boxes and detections.json.")
+    flags.DEFINE_float("least_score", 0.5, "What is less probable is left out.", lower_bound=0.0, upper_bound=1.0)
+    flags.DEFINE_integer("batch_size", 8, "Pictures at a time.", lower_bound=1)
+
+
+if __name__ == "__main__":
+    cli.run(main, define_flags, "Image files, folders, which are looked through, and patterns such as 'more/*.png'.")

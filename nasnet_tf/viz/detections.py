@@ -1,0 +1,52 @@
+"""Pictures with named boxes (paper figures 10 and 11), and precision over recall."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from nasnet_tf.viz.axes import strip_axes
+
+_DPI = 100
+_COLORS = colormaps["tab10"].colors
+
+
+def draw_detections(picture: np.ndarray, found: Sequence[tuple[str, float, Sequence[float]]]) -> Figure:
+    """The picture in its own size with a frame and a label for each thing; of equal names equal colours.
+
+    Args:
+      picture: uint8 [height, width, 3].
+      found: (name, probability, box (ymin, xmin, ymax, xmax) in pixels), the most probable first.
+    """
+    height, width = picture.shape[:2]
+    figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI)
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.imshow(picture, extent=(0, width, height, 0))
+    names = sorted({name for name, _, _ in found})
+    unit = max(0.6, min(width, height) / 600)
+    for name, score, (top, left, bottom, right) in reversed(found):
+        color = _COLORS[names.index(name) % len(_COLORS)]
+        axes.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor=color, linewidth=2 * unit))
+        box = {"facecolor": color, "edgecolor": "none", "pad": 1.0 * unit, "alpha": 0.8}
+        text = f"{name} {score:.0%}" if score is not None else name
+        axes.text(left, max(top, 9 * unit), text, fontsize=7 * unit, color="white", verticalalignment="bottom", bbox=box, clip_on=True)
+    axes.set(xlim=(0, width), ylim=(height, 0))
+    axes.axis("off")
+    return figure
+
+
+def plot_precision(precision: Mapping[str, np.ndarray], class_names: Sequence[str]) -> Figure:
+    """Precision over recall, one curve a class: each of float [101 recalls, classes], side by side; -1 where a class has no objects."""
+    figure = Figure(figsize=(5 * len(precision), 3.6), layout="constrained")
+    for number, (title, values) in enumerate(precision.items()):
+        axes = figure.add_subplot(1, len(precision), number + 1)
+        for index, name in enumerate(class_names):
+            if (values[:, index] > -1).all():
+                axes.plot(np.linspace(0, 1, len(values)), values[:, index], color=_COLORS[index % len(_COLORS)], label=name)
+        axes.set(xlabel="recall", ylabel="precision", title=title, xlim=(0, 1), ylim=(0, 1.02))
+        strip_axes(axes)
+        if len(class_names) <= len(_COLORS):
+            axes.legend(frameon=False, fontsize=8)
+    return figure
