@@ -6,11 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import keras
+import numpy as np
 from matplotlib.figure import Figure
 
 from nasnet_tf.data import ImageData
+from nasnet_tf.data.decoding import decode_image
 from nasnet_tf.data.detection import DetectionData
+from nasnet_tf.data.objects import Picture
 from nasnet_tf.detection.evaluation import DetectionEvaluation, DetectionEvaluator
+from nasnet_tf.detection.misses import missed, worst
 from nasnet_tf.detection.task import Detection
 from nasnet_tf.errors import InputError
 from nasnet_tf.files import user_path
@@ -23,10 +27,12 @@ from nasnet_tf.training import checkpoints
 from nasnet_tf.training.classification import Classification
 from nasnet_tf.training.evaluate import Evaluator
 from nasnet_tf.training.task import Data
-from nasnet_tf.viz.detections import plot_precision
+from nasnet_tf.viz.detections import draw_gallery, plot_precision
 from nasnet_tf.viz.training_plots import plot_confusion
 
 _MOST_CLASSES_DRAWN = 50
+_PICTURES_DRAWN = 4
+_DRAWN_SCORE = 0.5  # least probability of a detection that is drawn
 
 
 class Predictor(Protocol):
@@ -66,8 +72,24 @@ def _confusion(evaluator: Evaluator, data: ImageData) -> dict[str, Figure]:
     return {"confusion": plot_confusion(evaluator.confusion, data.class_names)}
 
 
-def _precision(evaluator: DetectionEvaluator, data: DetectionData) -> dict[str, Figure]:
-    return {"precision": plot_precision(evaluator.precision, data.class_names)}
+def _detections(evaluator: DetectionEvaluator, data: DetectionData) -> dict[str, Figure]:
+    figures = {"precision": plot_precision(evaluator.precision, data.class_names)}
+    shown = [_shown(picture, *found, data.class_names) for picture, found in evaluator.found[:_PICTURES_DRAWN]]
+    lost = [
+        missed(picture, boxes[scores >= _DRAWN_SCORE], classes[scores >= _DRAWN_SCORE])
+        for picture, (boxes, classes, scores) in evaluator.found
+    ]
+    misses = [
+        _shown(evaluator.found[row][0], *evaluator.found[row][1], data.class_names, lost[row]) for row in worst(lost, _PICTURES_DRAWN)
+    ]
+    return figures | {name: draw_gallery(rows) for name, rows in (("pictures", shown), ("misses", misses)) if rows}
+
+
+def _shown(picture: Picture, boxes, classes, scores, class_names, lost=()) -> tuple:
+    """A picture's pixels and what to draw on it: what was found and, named so, what was missed."""
+    found = [(class_names[c], float(s), box) for box, c, s in zip(boxes, classes, scores, strict=True) if s >= _DRAWN_SCORE]
+    found += [(f"missed: {class_names[picture.labels[row]]}", None, picture.boxes[row]) for row in np.flatnonzero(lost)]
+    return decode_image(picture.path.read_bytes()).numpy(), found
 
 
 KINDS = {
@@ -77,7 +99,7 @@ KINDS = {
     Detection.kind: Kind(
         DetectionData.from_description,
         DetectionEvaluator,
-        _precision,
+        _detections,
         DetectionEvaluation.table,
         lambda evaluator: {"detections": evaluator.results},
         export_detector,

@@ -6,7 +6,6 @@ the stream is mirrored, and its boxes sampled, by (seed, n).
 
 import dataclasses
 import functools
-import os
 import pathlib
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -16,15 +15,14 @@ import tensorflow as tf
 
 from nasnet_tf.arguments import expect, is_integer
 from nasnet_tf.data import coco, voc
+from nasnet_tf.data.batches import WORKERS, as_written, finish, rows_of
 from nasnet_tf.data.decoding import decode_image
 from nasnet_tf.data.objects import Picture, Pictures, training_objects
+from nasnet_tf.data.order import Order
 from nasnet_tf.data.sources import Source
 from nasnet_tf.data.splits import Splits, check_hold_out
 from nasnet_tf.errors import InputError, reason
 
-_as_written = tf.autograph.experimental.do_not_convert
-_WORKERS = max(2, os.cpu_count() or 1)
-_PREFETCHED_BATCHES = 2
 _OPENERS = {coco.PREFIX: coco.open_coco, voc.PREFIX: voc.open_voc}
 
 
@@ -131,13 +129,9 @@ class DetectionData:
     def train(self, batch_size: int, seed: int, start_step: int = 0, shard: tuple[int, int] = (0, 1)) -> tf.data.Dataset:
         """DetectionBatches without end; arguments as of ImageData.train, rows of other workers neither read nor decoded."""
         pictures = self.objects("train")
-        size, first = batch_size // shard[1], shard[0] * (batch_size // shard[1])
+        size, first = rows_of(batch_size, shard)
         paths = [str(picture.path) for picture in pictures]
-        permutation = functools.lru_cache(2)(lambda epoch: np.random.RandomState([seed % 2**32, epoch]).permutation(len(pictures)))
-
-        def look_up(place):
-            epoch, number = divmod(int(place), len(pictures))
-            return np.int64(permutation(epoch)[number])
+        order = Order(len(pictures), seed)
 
         def boxes_of(number, height, width):
             boxes, labels = training_objects(pictures[number], height, width)
@@ -145,9 +139,9 @@ class DetectionData:
             boxes = np.pad(boxes[: self.max_boxes], [[0, padding], [0, 0]])
             return boxes, np.pad(labels[: self.max_boxes], [0, padding], constant_values=-1)
 
-        @_as_written
+        @as_written
         def prepare(place):
-            number = tf.ensure_shape(tf.numpy_function(look_up, [place], tf.int64), [])
+            number = tf.ensure_shape(tf.numpy_function(order, [place[None]], tf.int64), [1])[0]
             image, is_image = _decoded(tf.io.read_file(tf.gather(paths, number)))
             height, width = tf.unstack(tf.shape(image)[:2])
             boxes, labels = tf.numpy_function(boxes_of, [number, height, width], [tf.float32, tf.int32])
@@ -164,10 +158,10 @@ class DetectionData:
             return DetectionBatch(image, boxes * self.image_size, labels, tf.cast(is_image, tf.float32), seeds[1])
 
         places = tf.data.Dataset.counter(start_step).flat_map(
-            _as_written(lambda step: tf.data.Dataset.range(step * batch_size + first, step * batch_size + first + size))
+            as_written(lambda step: tf.data.Dataset.range(step * batch_size + first, step * batch_size + first + size))
         )
-        batches = places.map(prepare, num_parallel_calls=_WORKERS, deterministic=True).batch(size, drop_remainder=True)
-        return _finish(batches)
+        batches = places.map(prepare, num_parallel_calls=WORKERS, deterministic=True).batch(size, drop_remainder=True)
+        return finish(batches)
 
     def evaluation(self, split: str, batch_size: int, shard: tuple[int, int] = (0, 1)) -> tf.data.Dataset:
         """Every picture of a split exactly once, in batches of one size; arguments as of ImageData.evaluation.
@@ -177,7 +171,7 @@ class DetectionData:
           in the split, -1 for what fills up the last batch; sizes float32 [batch_size / count, 2], height and width of the picture).
         """
         paths = [str(picture.path) for picture in self.objects(split)]
-        size, first = batch_size // shard[1], shard[0] * (batch_size // shard[1])
+        size, first = rows_of(batch_size, shard)
         num_batches = -(-len(paths) // batch_size)
         mine = [
             row if row < len(paths) else -1
@@ -185,23 +179,19 @@ class DetectionData:
             for row in range(batch * batch_size + first, batch * batch_size + first + size)
         ]
 
-        @_as_written
+        @as_written
         def prepare(row):
             image = decode_image(tf.io.read_file(tf.gather(paths, tf.maximum(row, 0))))
             return self._resize(image), row, tf.cast(tf.shape(image)[:2], tf.float32)
 
         rows = tf.data.Dataset.from_tensor_slices(np.array(mine, np.int32))
-        return _finish(rows.map(prepare, num_parallel_calls=_WORKERS, deterministic=True).batch(size, drop_remainder=True))
+        return finish(rows.map(prepare, num_parallel_calls=WORKERS, deterministic=True).batch(size, drop_remainder=True))
 
     def corrupt_names(self, batch_size: int, seed: int, step: int) -> list[str]:
         """The names of the pictures of a whole training batch that cannot be decoded."""
-        pictures, names = self.objects("train"), []
-        for place in range(step * batch_size, (step + 1) * batch_size):
-            epoch, number = divmod(place, len(pictures))
-            picture = pictures[np.random.RandomState([seed % 2**32, epoch]).permutation(len(pictures))[number]]
-            if _mistake(picture):
-                names.append(str(picture.path))
-        return names
+        pictures = self.objects("train")
+        numbers = Order(len(pictures), seed)(np.arange(step * batch_size, (step + 1) * batch_size))
+        return [str(pictures[number].path) for number in numbers if _mistake(pictures[number])]
 
     def diagnose(self, split: str) -> InputError | None:
         """What is wrong with the first picture of a split that cannot be decoded; None if there is none."""
@@ -216,7 +206,9 @@ class DetectionData:
 
     def _division(self, split: str) -> tuple[str, int, int]:
         """(split of the source, first, one past the last) of "train", "validation" or "test", as of ImageData."""
-        source = Source(self.source, self.class_names, {name: len(rows) for name, rows in self._pictures.splits.items()}, read=None)
+        source = Source(
+            self.source, self.class_names, {name: len(rows) for name, rows in self._pictures.splits.items()}, read=None, parse=None
+        )
         splits = Splits(source, self.train_split, self.validation_split, self.validation_examples, self.test_split)
         return source.bounds(splits.find(split))
 
@@ -248,10 +240,3 @@ def _mistake(picture: Picture) -> str | None:
     except (tf.errors.OpError, OSError) as error:
         return reason(error)
     return None
-
-
-def _finish(batches: tf.data.Dataset) -> tf.data.Dataset:
-    options = tf.data.Options()
-    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-    options.autotune.enabled = False  # its sleeps delay the end of an iterator
-    return batches.prefetch(_PREFETCHED_BATCHES).with_options(options)

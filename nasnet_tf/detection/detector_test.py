@@ -24,6 +24,8 @@ from nasnet_tf.training.config import TrainingConfig
 from nasnet_tf.training.distribution import make_strategy
 from nasnet_tf.training.loop import train_and_evaluate
 from nasnet_tf.training.optimizers import Momentum
+from nasnet_tf.viz.diagram import save_figure
+from nasnet_tf.viz.report import Report
 
 NETWORK = NetworkConfig(1, "imagenet", 0.25, filters=8, batch_norm_momentum=0.9)
 DETECTOR = DetectorConfig(anchor_base=32.0, anchor_scales=(0.5, 1.0), proposal_filters=8, num_proposals=12, crop_size=4, num_detections=10)
@@ -153,8 +155,13 @@ def test_evaluation_is_pycocotools_run_by_hand(data, trained, tmp_path):
     numbers = [value for name, value in vars(results[0]).items() if name not in ("per_class", "examples")]
     np.testing.assert_allclose(numbers, by_hand.stats)
     assert "AP of red" in results[0].table()
-    (figure,) = kinds.KINDS["detection"].figures(evaluator, data).values()
-    assert len(figure.axes) == 2
+    figures = kinds.KINDS["detection"].figures(evaluator, data)
+    assert list(figures) == ["precision", "pictures", "misses"]
+    for name, figure in figures.items():
+        save_figure(figure, workdir / f"{name}-validation.svg")
+    page = Report(workdir).write().read_text()
+    for text in ("mAP on validation", "proposal box loss"):
+        assert text in page
 
 
 def test_export_is_read_by_tensorflow_alone(data, trained, tmp_path):

@@ -72,13 +72,14 @@ class DetectionEvaluator:
 
     Attributes:
       results: after a call, the detections as COCO's results JSON: [{"image_id", "category_id", "bbox": [x, y, width, height], "score"}].
+      found: after a call, [(picture, (boxes float [n, 4] in its pixels, classes int [n], scores float [n]))] in the order of the split.
       precision: float [101 recalls, classes] at IoU .50 and over all of COCO's IoUs, by name; -1 for classes without objects.
       images: a few images with what was found in them, for TensorBoard.
     """
 
     def __init__(self, model: keras.Model, strategy: tf.distribute.Strategy | None = None):
         self._strategy = strategy or tf.distribute.get_strategy()
-        self.results, self.precision, self.images = [], {}, {}
+        self.results, self.found, self.precision, self.images = [], [], {}, {}
 
         def detect(images, rows, sizes):
             found = model(images, training=False)
@@ -107,6 +108,7 @@ class DetectionEvaluator:
                         found[int(row)] = (boxes[:count] * np.tile(size, 2), classes[:count], scores[:count])
                         sizes[int(row)] = size
         self.results = [result for row in sorted(found) for result in coco_results(truth[row].image_id, *found[row], data.category_ids)]
+        self.found = [(truth[row], found[row]) for row in sorted(found)]
         names = dict(zip(data.category_ids, data.class_names, strict=True))
         return self._measure(coco_truth(truth, sizes, names), names, len(truth))
 

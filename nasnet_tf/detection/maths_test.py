@@ -8,6 +8,7 @@ from pycocotools import mask
 from nasnet_tf.detection import anchors, boxes, coding, drawing, losses, matching, pooling, postprocessing, proposals
 from nasnet_tf.detection.evaluation import coco_metric, coco_results, coco_truth
 from nasnet_tf.detection.matching import CROWD, PADDING
+from nasnet_tf.detection.misses import missed, worst
 
 
 def floats(*values):
@@ -132,6 +133,17 @@ def test_detections():
     np.testing.assert_allclose(found["detection_scores"], [[0.8, 0.5, 0.2, 0.0]], rtol=1e-5)
     assert found["detection_classes"].numpy()[0, :3].tolist() == [0, 1, 1]
     np.testing.assert_allclose(found["detection_boxes"][0, :3], [[0, 0, 0.5, 0.225], [0.5, 0.5, 1, 1], [0, 0, 0.5, 0.25]], atol=1e-6)
+
+
+def test_misses():
+    class Seen:
+        boxes, labels = np.array([[0, 0, 10, 10], [20, 20, 30, 30], [0, 50, 9, 59], [0, 0, 99, 99.0]]), np.array([0, 1, 0, 0])
+        is_crowd = np.array([False, False, False, True])
+
+    found = np.array([[0, 0, 10, 6], [20, 20, 30, 30.0]])
+    assert missed(Seen, found, np.array([0, 0])).tolist() == [False, True, True, False]  # the second is found as another class
+    assert missed(Seen, found[:0], np.array([], int)).tolist() == [True, True, True, False]
+    assert worst([np.array([True]), np.array([False]), np.array([True, True])], 3) == [2, 0]
 
 
 def test_boxes_are_drawn_where_they_are():

@@ -13,7 +13,7 @@ from nasnet_tf.training.evaluate import Evaluator
 from nasnet_tf.training.losses import classification_loss, is_decayed, weight_decay_loss
 from nasnet_tf.training.optimizers import Momentum, RMSProp
 from nasnet_tf.training.progress import ProgressLine, format_seconds
-from nasnet_tf.training.schedules import cosine_decay, exponential_decay
+from nasnet_tf.training.schedules import cosine_decay, exponential_decay, step_decay
 
 
 def test_cosine_decay():
@@ -27,6 +27,13 @@ def test_cosine_decay():
 def test_cosine_decay_begins_after_the_warmup():
     schedule = cosine_decay(0.2, warmup_epochs=2)
     assert [schedule(epoch, 10, 32) for epoch in (0, 0.5, 1, 2, 6, 10)] == pytest.approx([0, 0.05, 0.1, 0.2, 0.1, 0])
+
+
+def test_step_decay():
+    schedule = step_decay(0.0003, (7.5, 10.0))
+    assert [schedule(epoch, 12, 1) for epoch in (0, 7.4, 7.5, 9.9, 10, 12)] == pytest.approx([3e-4, 3e-4, 3e-5, 3e-5, 3e-6, 3e-6])
+    with pytest.raises(InputError, match="step_decay.boundary_epochs"):
+        step_decay(0.1, (3.0, 2.0))
 
 
 def test_exponential_decay():

@@ -11,6 +11,23 @@ from nasnet_tf.viz.axes import strip_axes
 
 _DPI = 100
 _COLORS = colormaps["tab10"].colors
+_MISSED = "#111827"
+
+
+def _draw(axes, picture, found) -> None:
+    height, width = picture.shape[:2]
+    axes.imshow(picture, extent=(0, width, height, 0))
+    names = sorted({name for name, _, _ in found})
+    unit = max(0.6, min(width, height) / 600)
+    for name, score, (top, left, bottom, right) in reversed(found):
+        color = _MISSED if score is None else _COLORS[names.index(name) % len(_COLORS)]
+        style = "dashed" if score is None else "solid"
+        axes.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor=color, linewidth=2 * unit, linestyle=style))
+        box = {"facecolor": color, "edgecolor": "none", "pad": 1.0 * unit, "alpha": 0.8}
+        text = name if score is None else f"{name} {score:.0%}"
+        axes.text(left, max(top, 9 * unit), text, fontsize=7 * unit, color="white", verticalalignment="bottom", bbox=box, clip_on=True)
+    axes.set(xlim=(0, width), ylim=(height, 0))
+    axes.axis("off")
 
 
 def draw_detections(picture: np.ndarray, found: Sequence[tuple[str, float, Sequence[float]]]) -> Figure:
@@ -18,22 +35,23 @@ def draw_detections(picture: np.ndarray, found: Sequence[tuple[str, float, Seque
 
     Args:
       picture: uint8 [height, width, 3].
-      found: (name, probability, box (ymin, xmin, ymax, xmax) in pixels), the most probable first.
+      found: (name, probability, box (ymin, xmin, ymax, xmax) in pixels), the most probable first; probability None for what was missed,
+        which is dashed.
     """
     height, width = picture.shape[:2]
     figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI)
     axes = figure.add_axes((0, 0, 1, 1))
-    axes.imshow(picture, extent=(0, width, height, 0))
-    names = sorted({name for name, _, _ in found})
-    unit = max(0.6, min(width, height) / 600)
-    for name, score, (top, left, bottom, right) in reversed(found):
-        color = _COLORS[names.index(name) % len(_COLORS)]
-        axes.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor=color, linewidth=2 * unit))
-        box = {"facecolor": color, "edgecolor": "none", "pad": 1.0 * unit, "alpha": 0.8}
-        text = f"{name} {score:.0%}" if score is not None else name
-        axes.text(left, max(top, 9 * unit), text, fontsize=7 * unit, color="white", verticalalignment="bottom", bbox=box, clip_on=True)
-    axes.set(xlim=(0, width), ylim=(height, 0))
-    axes.axis("off")
+    _draw(axes, picture, found)
+    return figure
+
+
+def draw_gallery(pictures: Sequence[tuple[np.ndarray, Sequence]]) -> Figure:
+    """Pictures side by side, each with what draw_detections draws on it."""
+    columns = min(2, len(pictures))
+    rows = -(-len(pictures) // columns)
+    figure = Figure(figsize=(5 * columns, 4 * rows), layout="constrained", dpi=_DPI)
+    for number, (picture, found) in enumerate(pictures):
+        _draw(figure.add_subplot(rows, columns, number + 1), picture, found)
     return figure
 
 

@@ -14,6 +14,7 @@ METRICS, PREDICTIONS, _DATA, _CONFIGS = "metrics.jsonl", "predictions.json", "da
 _EVALUATIONS = "evaluation-*.json"
 CORRUPT = "corrupt_images.txt"  # that of training/corruption.py, whose import would bring TensorFlow
 TRAINING_FILES = (METRICS, _EVALUATIONS, "*.svg", CORRUPT, _DATA, *_CONFIGS)
+_OF_DETECTORS = {"mean_average_precision": "mAP", "average_precision_50": "AP50"}
 TUNING_FILES = (TUNED, "trials/*/config.gin", BEST_NAME)
 PREDICTION_FILES = (PREDICTIONS,)
 
@@ -46,6 +47,8 @@ def _training_numbers(folder: pathlib.Path, rows: Sequence[dict], evaluations: S
     for row in evaluations:
         if "accuracy" in row:
             numbers[f"accuracy on {row['split']}, {row['examples']:,} examples"] = f"{row['accuracy']:.4f}"
+    for row in [*[row for row in rows if row["kind"] == "evaluation"][-1:], *evaluations]:
+        numbers |= {f"{text} on {row['split']}": f"{row[name]:.4f}" for name, text in _OF_DETECTORS.items() if name in row}
     watched = [row for row in rows if row["kind"] == "evaluation" and "accuracy" in row]
     if watched:
         best = max(watched, key=lambda row: row["accuracy"])
@@ -72,6 +75,8 @@ def _evaluations(rows: Sequence[dict]) -> str:
 def _cell(value) -> str:
     if value is None:
         return "-"
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_cell(each)}" for name, each in value.items())
     return f"{value:.4f}" if isinstance(value, float) else f"{value:,}" if type(value) is int else str(value)
 
 
