@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 RUN := runs/quickstart
 STAMP := $(VENV)/installed
 
-.PHONY: quickstart test lint wheel clean
+.PHONY: quickstart pictures test lint wheel clean
 
 $(STAMP): setup.py constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -23,6 +23,10 @@ quickstart: $(STAMP)
 	test -d $(RUN)/export || $(BIN)/python -m nasnet_tf.export --workdir=$(RUN)/train --output=$(RUN)/export
 	$(BIN)/python -m nasnet_tf.predict testdata/digits/*.png --model=$(RUN)/export --top=2 --embed_images --output=$(RUN)/predictions.json
 	$(BIN)/python -m nasnet_tf.report --workdir=$(RUN)
+
+# Draws docs/pictures.
+pictures: $(STAMP)
+	$(BIN)/python tools/make_pictures.py
 
 test: $(STAMP)
 	$(BIN)/ruff check .

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from nasnet_tf.viz.axes import strip_axes
@@ -21,7 +22,32 @@ OTHERS = [
     ("SENet", 145.8e6, 42.3e9, 82.7),
 ]
 _GREY, _RED = "#3f3f46", "#dc2626"
-_LINE = 0.42  # percent of accuracy that a line of text is high
+_BOTTOM, _TOP = 69, 84
+_SIZE = (350.0, 285.0)  # of a plot, in points; about
+_FONT_SIZE = 6.5
+# Where a name may stand, in points from its dot, the best first.
+_PLACES = [(6, 0, "left"), (-6, 0, "right"), *((dx, dy, ha) for dy in (8, -8, 16, -16) for dx, ha in ((4, "left"), (-4, "right")))]
+
+
+def _label_places(named: Sequence[tuple], line: np.ndarray, scale: np.ndarray, right: float) -> list[tuple[float, float, str]]:
+    """A place for each name at which it covers no dot, no other name and not the line, or as little of them as can be."""
+    dots = np.array([(x, y) for x, y, _, _ in named]) * scale
+    steps = np.linspace(0, 1, 40)[:, None, None]
+    taken = [*dots, *(line[:-1] + steps * (line[1:] - line[:-1])).reshape(-1, 2)]  # points to keep clear of
+    places = []
+    for (_, _, name, _), dot in zip(named, dots, strict=True):
+        width = 0.6 * _FONT_SIZE * len(name)
+
+        def covered(place: tuple[float, float, str], dot=dot, width=width, taken=tuple(taken)) -> int:
+            middle = dot + (place[0] + (width / 2 if place[2] == "left" else -width / 2), place[1])
+            inside = np.all(np.abs(np.array(taken) - middle) < (width / 2 + 3, 6), axis=1).sum()
+            return inside + 1000 * (abs(middle[0] - right * scale[0] / 2) > right * scale[0] / 2 - width / 2)
+
+        best = min(_PLACES, key=covered)
+        places.append(best)
+        side = 1 if best[2] == "left" else -1
+        taken += [dot + (best[0] + side * along, best[1]) for along in np.arange(0, width, 3)]
+    return places
 
 
 def plot_zoo(networks: Sequence[tuple[str, float, float, float]]) -> Figure:
@@ -39,18 +65,13 @@ def plot_zoo(networks: Sequence[tuple[str, float, float, float]]) -> Figure:
             axes.scatter(costs, accuracies, s=22, color=color, marker=marker, zorder=3, label=title)
         line = sorted((row[column] / unit, row[3]) for row in networks)
         axes.plot(*zip(*line, strict=True), color=_RED, linewidth=0.8, linestyle="--", zorder=2)
-        named = [(row[3], row[column] / unit, row[0], color) for rows, color in ((OTHERS, _GREY), (networks, _RED)) for row in rows]
-        widest = max(x for _, x, _, _ in named)
-        placed = []
-        for y, x, name, color in sorted(named):
-            # A name stands beside its point, on the side where there is room, and above the names that are in its way.
-            is_right = x > widest / 2
-            height = max([y] + [other + _LINE for other, near in placed if abs(near - x) < 0.3 * widest and other > y - _LINE])
-            placed.append((height, x))
-            place = {"ha": "right" if is_right else "left", "va": "center", "textcoords": "offset points", "fontsize": 6.5, "color": color}
-            axes.annotate(name, (x, height), (-6 if is_right else 6, 0), **place)
-        axes.set(xlabel=label, ylabel="top-1 accuracy on ImageNet, percent", ylim=(69, 84))
-        axes.set_xlim(left=0)
+        named = [(row[column] / unit, row[3], row[0], color) for rows, color in ((OTHERS, _GREY), (networks, _RED)) for row in rows]
+        right = 1.06 * max(x for x, _, _, _ in named)
+        scale = np.array([_SIZE[0] / right, _SIZE[1] / (_TOP - _BOTTOM)])  # points of the page for a unit of the axes
+        for (x, y, name, color), (dx, dy, ha) in zip(named, _label_places(named, np.array(line) * scale, scale, right), strict=True):
+            style = {"ha": ha, "va": "center", "textcoords": "offset points", "fontsize": _FONT_SIZE, "color": color}
+            axes.annotate(name, (x, y), (dx, dy), **style)
+        axes.set(xlabel=label, ylabel="top-1 accuracy on ImageNet, percent", xlim=(0, right), ylim=(_BOTTOM, _TOP))
         axes.legend(frameon=False, fontsize=8, loc="lower right")
         strip_axes(axes)
     return figure
