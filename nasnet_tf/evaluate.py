@@ -32,7 +32,7 @@ def _evaluate_named() -> None:
 
     model, description = load_named(cli.FLAGS.model, cli.FLAGS.weights)
     preprocessing = preprocessing_from_config(description["preprocessing"])
-    data = ImageData(cli.FLAGS.data, preprocessing, data_dir=cli.FLAGS.data_dir, test_split=cli.FLAGS.split)
+    data = ImageData(cli.FLAGS.data, preprocessing, data_dir=cli.FLAGS.data_dir, train_split=cli.FLAGS.split, test_split=cli.FLAGS.split)
     relabelled = RelabelledData(data, description["class_names"])
     result = kinds.kind_of(cli.FLAGS.model).evaluator(model).on_split(relabelled, "test", cli.FLAGS.batch_size)
     fresh = ", with fresh, untrained weights" if cli.FLAGS.weights == "none" else ""
