@@ -27,6 +27,8 @@ HARMLESS = (
     "search.max_*",
     "search.engine",
     "search.retrain_top",
+    "search.tolerance",
+    "FaultTolerance.*",
     "LocalPool.*",
     "RayTasks.*",
 )

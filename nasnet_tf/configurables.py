@@ -2,7 +2,6 @@
 
 import functools
 import inspect
-import os
 import pathlib
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -21,9 +20,12 @@ from nasnet_tf.errors import InputError
 from nasnet_tf.genotype import Genotype, SearchSpace, genotype_hash, load_genotype, parse_genotype
 from nasnet_tf.models.network import NetworkConfig, build_network
 from nasnet_tf.nas import engines, ray_engine, retraining, search, strategies
+from nasnet_tf.nas.child_logs import FOLDER as CHILDREN
+from nasnet_tf.nas.child_logs import log_of, logged
 from nasnet_tf.nas.early_stopping import Bar, EarlyStopping
 from nasnet_tf.nas.evaluator import evaluate_genotype, measure_on_test
 from nasnet_tf.nas.evolution import RegularizedEvolution
+from nasnet_tf.nas.faults import FaultTolerance
 from nasnet_tf.nas.journal import Trial
 from nasnet_tf.nas.limits import Limits
 from nasnet_tf.recipes import did_you_mean
@@ -64,6 +66,7 @@ for _configurable in (
     engines.LocalPool,
     ray_engine.RayTasks,
     EarlyStopping,
+    FaultTolerance,
 ):
     _register(_configurable)
 for _optimizer in ("Adam", "AdamW", "Lion", "Nadam", "SGD"):
@@ -158,6 +161,8 @@ def _search(
     early_stopping: EarlyStopping | None = None,
     train_again: bool = False,
     max_trainings: int | None = None,
+    tolerance: FaultTolerance | None = None,
+    deadline_reward: float | None = None,
     retrain_top: int = 0,
 ) -> tuple[list[Trial], tuple[Trial, dict] | None]:
     """Searches, and retrains the best; arguments as in nasnet_tf.nas.search.search and nasnet_tf.nas.retraining.retrain_top.
@@ -175,17 +180,29 @@ def _search(
         with gin.config_scope(RETRAIN_SCOPE):
             bound_evaluation()
     workdir = workdir.absolute()  # children on other machines have other current folders
-    log = workdir / "children.log"
-    limits = Limits(max_trainings)
-    task = ChildTask(config_text, log)
+    rules = {"tolerance": tolerance or FaultTolerance()}
     trials = search.search(
-        workdir, space, strategy(space), engine, task, num_trials, identity["search"], early_stopping, train_again, limits
+        workdir,
+        space,
+        strategy(space),
+        engine,
+        ChildTask(config_text, workdir / CHILDREN),
+        num_trials,
+        identity["search"],
+        early_stopping,
+        train_again,
+        Limits(max_trainings),
+        deadline_reward=deadline_reward,
+        **rules,
     )
     if not retrain_top:
         return trials, None
     with gin.config_scope(RETRAIN_SCOPE):
-        task = ChildTask(config_text, log, RETRAIN_SCOPE, workdir)
-        return trials, retraining.retrain_top(workdir, space, trials, retrain_top, engine, task, measure_on_test, identity["retrain"])
+        folder = retraining.folder_of(workdir, identity["retrain"])
+        task = ChildTask(config_text, folder / CHILDREN, RETRAIN_SCOPE, folder)
+        return trials, retraining.retrain_top(
+            folder, space, trials, retrain_top, engine, task, measure_on_test, identity["retrain"], **rules
+        )
 
 
 run_search = _register(_search, "search", set_by_us=("workdir", "config_text", "identity"))
@@ -259,20 +276,19 @@ class ChildTask:
 
     Args:
       config_text: as cli.parse_gin returns it.
-      log: file that gets what the child and its libraries write to standard error; None to leave it where it goes.
+      logs: folder of a file for each trial, which gets what the child and its libraries write to standard error; None to leave it there.
       scope: of gin, whose bindings count before the others; "" for none.
-      retrain_workdir: of the search, to keep the training in its folder for the architecture; None to keep nothing.
+      retrain_folder: to keep the training in its folder for the architecture; None to keep nothing.
     """
 
-    def __init__(self, config_text: str, log: pathlib.Path | None = None, scope: str = "", retrain_workdir: pathlib.Path | None = None):
-        self._config_text, self._log, self._scope, self._retrain_workdir = config_text, log, scope, retrain_workdir
+    def __init__(self, config_text: str, logs: pathlib.Path | None = None, scope: str = "", retrain_folder: pathlib.Path | None = None):
+        self._config_text, self._logs, self._scope, self._retrain_folder = config_text, logs, scope, retrain_folder
 
     def __call__(self, genotype_text: str, bars: list[Bar] | None = None) -> dict:
-        if self._log is not None:
-            os.dup2(os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644), 2)
-        gin.clear_config()
-        gin.parse_config(self._config_text)
         genotype = parse_genotype(genotype_text)
-        folder = self._retrain_workdir and retraining.trained_folder(self._retrain_workdir, genotype_hash(genotype))
-        with gin.config_scope(self._scope or None):
-            return bound_evaluation()(genotype, bars, folder)
+        with logged(self._logs and log_of(self._logs, genotype.name)):
+            gin.clear_config()
+            gin.parse_config(self._config_text)
+            folder = self._retrain_folder and retraining.trained_folder(self._retrain_folder, genotype_hash(genotype))
+            with gin.config_scope(self._scope or None):
+                return bound_evaluation()(genotype, bars, folder)

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import random
 import re
+from unittest import mock
 
 import gin
 import pytest
@@ -13,7 +14,7 @@ from nasnet_tf import cli, configurables
 from nasnet_tf.genotype import format_genotype, genotype_hash
 from nasnet_tf.models.network import NetworkConfig, build_network
 from nasnet_tf.models.zoo import ZOO, canonical_name
-from nasnet_tf.nas import evaluator, retraining, search
+from nasnet_tf.nas import evaluator, ray_engine, retraining, search
 from nasnet_tf.nas.early_stopping import Bar
 from nasnet_tf.serving.convert_weights import save_weights
 from nasnet_tf.testing import TINY_TEXT, tiny_genotype
@@ -58,6 +59,11 @@ class Enough(Exception):
     """Training would begin now."""
 
 
+def deadline_in_recipe(bindings, scope):
+    names = [f"{scope}/LocalPool.deadline_seconds"] if scope else []
+    return float(next(bindings[name] for name in [*names, "LocalPool.deadline_seconds"] if name in bindings))
+
+
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_binding_is_used(recipe, tmp_path, monkeypatch):
     seen = {}
@@ -71,7 +77,7 @@ def test_every_binding_is_used(recipe, tmp_path, monkeypatch):
         assert learning_rate(5.0, 10.0, 32) > 0
         raise Enough
 
-    def begin_search(workdir, space, strategy, engine, *others):
+    def begin_search(workdir, space, strategy, engine, *others, **rules):
         seen["engine"] = engine
         seen["genotype"] = space.decode(strategy.propose().decisions)
 
@@ -79,6 +85,8 @@ def test_every_binding_is_used(recipe, tmp_path, monkeypatch):
     monkeypatch.setattr(evaluator, "train_and_evaluate", begin_training)
     monkeypatch.setattr(search, "search", begin_search)
     monkeypatch.setattr(configurables, "train_bound", begin_trial)
+    node = {"Alive": True, "NodeID": "a", "Resources": {"CPU": 1.0}}
+    monkeypatch.setattr(ray_engine, "_connect", lambda address: mock.Mock(nodes=lambda: [node]))
     needed = {
         "finetune.gin": "ImageData__source",
         "detect_finetune.gin": "DetectionData__source",
@@ -89,7 +97,10 @@ def test_every_binding_is_used(recipe, tmp_path, monkeypatch):
         configurables.run_search(tmp_path, "", {"search": {}, "retrain": {}})
         for scope in (None, configurables.RETRAIN_SCOPE):
             with gin.config_scope(scope):
-                seen["engine"]().close()
+                local, cluster = make("LocalPool"), make("RayTasks")
+                local.close()
+                # Whichever engine runs: the default would kill the paper's children in the middle.
+                assert local._deadline == cluster._deadline == deadline_in_recipe(shipped, scope)
                 with pytest.raises(Enough):
                     configurables.bound_evaluation()(seen["genotype"])
     else:
@@ -266,7 +277,7 @@ def test_child_task_is_configured_by_text(folder, tmp_path):
     hopeless = configurables.ChildTask(text)(format_genotype(genotype), [Bar(least=1.1, slope=0.0, intercept=0.25)])
     assert hopeless["reward"] == 0.25
     assert (hopeless["metrics"]["stopped_epoch"], hopeless["metrics"]["curve"]) == (1.0, outcome["metrics"]["curve"][:1])
-    retrained = configurables.ChildTask(text, None, configurables.RETRAIN_SCOPE, tmp_path)(format_genotype(genotype))
+    retrained = configurables.ChildTask(text, None, configurables.RETRAIN_SCOPE, tmp_path / "retrain")(format_genotype(genotype))
     assert retrained["metrics"]["parameters"] > outcome["metrics"]["parameters"]
-    kept = retraining.trained_folder(tmp_path, genotype_hash(genotype))
+    kept = retraining.trained_folder(tmp_path / "retrain", genotype_hash(genotype))
     assert evaluator.measure_on_test(kept)["examples"] == 4

@@ -8,6 +8,7 @@ import pathlib
 from absl import flags
 
 from nasnet_tf import claims, cli
+from nasnet_tf.errors import InputError
 
 
 def main(arguments: list[str]) -> None:
@@ -20,8 +21,9 @@ def main(arguments: list[str]) -> None:
     import tensorflow as tf
 
     from nasnet_tf import configurables
+    from nasnet_tf.nas import retraining
     from nasnet_tf.nas.journal import leaderboard
-    from nasnet_tf.nas.retraining import FOLDER, WINNER_NAME
+    from nasnet_tf.nas.retraining import WINNER_NAME
     from nasnet_tf.nas.search import BEST_NAME
 
     tf.config.set_visible_devices([], "GPU")  # they are the children's; TensorFlow would take their memory for a controller on the CPU
@@ -31,14 +33,16 @@ def main(arguments: list[str]) -> None:
     trials, retrained = configurables.run_search(workdir, config_text, identity)
     cli.write_operative_config(workdir)
     print(f"{len(trials)} trials, {sum(trial.status == 'finished' for trial in trials)} rewarded")
-    ranking = leaderboard(trials)
-    if ranking:
-        best = ranking[0]
-        print(f"best: trial {best.number}, validation accuracy {best.reward:.4f}, {workdir / BEST_NAME}")
+    best = next(iter(leaderboard(trials)), None)
+    if best is None:
+        reasons = [trial.reason for trial in trials if trial.reason]
+        raise InputError(f"{workdir}: none of {len(trials)} trials was rewarded; the last reason: {reasons[-1] if reasons else 'none'}")
+    print(f"best: trial {best.number}, validation accuracy {best.reward:.4f}, {workdir / BEST_NAME}")
     if retrained:
         winner, test = retrained
+        folder = retraining.folder_of(workdir, identity["retrain"])
         accuracies = f"validation accuracy {winner.reward:.4f}, test accuracy {test['accuracy']:.4f} on {test['examples']} examples"
-        print(f"winner after retraining: {accuracies}, {workdir / FOLDER / WINNER_NAME}")
+        print(f"winner after retraining: {accuracies}, {folder / WINNER_NAME}")
 
 
 def define_flags() -> None:

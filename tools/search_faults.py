@@ -344,7 +344,7 @@ class Faults:
     def ten_failures_in_a_row(self) -> str:
         """Pauses with the reason; goes on when the reason is gone."""
         broken = self._search(ways={"all": "raises"})
-        broken.finish(error="10 executions in a row failed, the last one, of trial")
+        broken.finish(error="10 of the last 10 executions failed, the last one, of trial")
         failures = len(broken.events("failed"))
         check(failures == 10, f"{failures} failures")
         broken.finish(ways={})

@@ -1,4 +1,5 @@
-"""Where children run. An engine has `submit`, `poll`, `cancel`, `close` and `free_slots`; it knows nothing of architectures.
+"""Where children run. An engine has `submit`, `poll`, `cancel`, `close` and `free_slots`, and, if its outcomes say on which machine they
+were, `set_aside`; it knows nothing of architectures.
 
 LocalPool, here, has the processes of one machine; RayTasks, in ray_engine.py, the machines of a cluster. Deadlines are the engine's;
 retries and the truth about trials are the ledger's.
@@ -6,11 +7,15 @@ retries and the truth about trials are the ledger's.
 
 import concurrent.futures
 import concurrent.futures.process
+import ctypes
 import dataclasses
 import gc
 import multiprocessing
 import os
 import pathlib
+import signal
+import socket
+import sys
 import threading
 import time
 import traceback
@@ -21,6 +26,8 @@ import pebble
 from nasnet_tf.cpus import available_cpus
 from nasnet_tf.errors import InputError
 from nasnet_tf.typed import checked
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +41,8 @@ class Outcome:
       reason: of a failure, one line; None where there is a value.
       user_error: the function raised InputError: trying again will not help.
       lost: of a failure, its machine left: no fault of the child's.
+      over_deadline: of a failure, the child was killed at its deadline.
+      machine: where it was, if that is known.
     """
 
     key: int
@@ -42,6 +51,12 @@ class Outcome:
     reason: str | None = None
     user_error: bool = False
     lost: bool = False
+    over_deadline: bool = False
+    machine: str = ""
+
+
+class EngineLost(RuntimeError):
+    """No child can run any more, and those that ran are gone."""
 
 
 def thread_environment(threads: int) -> dict[str, str]:
@@ -70,7 +85,8 @@ class LocalPool:
 
     Children are forked from a server that has TensorFlow loaded but has never used it: each starts in a quarter of a second instead of
     ten. Threads of a running TensorFlow do not survive a fork, which is why the searching process itself, whose controller uses
-    TensorFlow, is not forked. Children end with the process that made the pool, however it ends.
+    TensorFlow, is not forked. Children end with the process that made the pool, however it ends: the fork server ends with
+    it, and the kernel (on Linux; elsewhere a thread of theirs) ends children with the fork server.
 
     Where there is a GPU, all share the first one; RayTasks gives each child one, or a part of one.
 
@@ -85,7 +101,8 @@ class LocalPool:
         if num_workers < 1 or deadline_seconds <= 0:
             raise InputError(f"LocalPool: expected one worker or more and a positive deadline, got {num_workers} and {deadline_seconds}")
         self._context = multiprocessing.get_context("forkserver")
-        self._pool = pebble.ProcessPool(max_workers=num_workers, max_tasks=1, context=self._context)
+        self._pool = pebble.ProcessPool(max_workers=num_workers, max_tasks=1, context=self._context, initializer=end_with_parent)
+        self._machine = socket.gethostname()
         self._num_workers, self._deadline = num_workers, deadline_seconds
         # Children share cores and GPU memory instead of fighting for them. What the caller has set for TensorFlow stays.
         shares = thread_environment(available_cpus() // num_workers) | {"TF_FORCE_GPU_ALLOW_GROWTH": "true"}
@@ -101,7 +118,7 @@ class LocalPool:
         """Starts function(*args) in a child; both must be picklable. The first function's module is what children are forked with."""
         self._context.set_forkserver_preload(["nasnet_tf.quiet_start", getattr(function, "func", function).__module__])
         try:
-            future = self._pool.schedule(_run, args=(os.getpid(), self._environment, function, args), timeout=self._deadline)
+            future = self._pool.schedule(_run, args=(self._environment, function, args), timeout=self._deadline)
         except RuntimeError as error:
             raise _server_is_gone() from error
         self._running[future] = (key, time.monotonic())
@@ -112,8 +129,13 @@ class LocalPool:
         outcomes = []
         for future in [future for future in self._running if future.done()]:
             key, began = self._running.pop(future)
-            outcomes.append(_outcome(future, key, time.monotonic() - began, self._deadline))
+            fields = _fields(future, self._deadline)
+            outcomes.append(Outcome(key, time.monotonic() - began, machine=self._machine, **fields))
         return outcomes
+
+    def set_aside(self, machine: str) -> bool:
+        """Runs no more children on a machine; False, and nothing, where there is no other."""
+        return False
 
     def cancel(self, key: int) -> None:
         """Kills the child of this key, if it still runs; no outcome is reported for it."""
@@ -132,28 +154,35 @@ def _server_is_gone() -> ChildProcessError:
     return ChildProcessError("the process that children are forked from is gone: killed, or out of memory; repeat the command to go on")
 
 
-def _outcome(future: pebble.ProcessFuture, key: int, seconds: float, deadline: float) -> Outcome:
+def _fields(future: pebble.ProcessFuture, deadline: float) -> dict:
+    """Of an Outcome."""
     try:
-        return Outcome(key, seconds, **future.result())
+        return future.result()
     except concurrent.futures.TimeoutError:
-        return Outcome(key, seconds, reason=f"killed at its deadline of {deadline:g} seconds")
+        return {"reason": f"killed at its deadline of {deadline:g} seconds", "over_deadline": True}
     except concurrent.futures.process.BrokenProcessPool as error:
         raise _server_is_gone() from error
     except pebble.ProcessExpired as error:
-        return Outcome(key, seconds, reason=f"its process died (exit code {error.exitcode}): killed, or out of memory")
+        return {"reason": f"its process died (exit code {error.exitcode}): killed, or out of memory"}
 
 
-def _run(parent: int, environment: dict[str, str], function: Callable[..., dict], args: tuple) -> dict:
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+def _run(environment: dict[str, str], function: Callable[..., dict], args: tuple) -> dict:
     gc.freeze()  # What was loaded before the fork is no garbage: looking through it again and again took a quarter of a trace.
     return run_child(environment, function, args)
 
 
-def _end_with(parent: int) -> None:
-    """Ends this process once the searching one is gone: a killed search must leave nothing running."""
-    while True:
-        try:
-            os.kill(parent, 0)
-        except ProcessLookupError:
-            os._exit(1)
+def end_with_parent() -> None:
+    """From now on this process ends when its parent does, whatever it is doing then: a killed search must leave nothing running."""
+    parent = os.getppid()
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    else:
+        threading.Thread(target=_wait_for_end, args=(parent,), daemon=True).start()
+    if os.getppid() != parent or parent == 1:  # it ended before
+        os._exit(1)
+
+
+def _wait_for_end(parent: int) -> None:
+    while os.getppid() == parent:  # whoever has lost its parent gets another one
         time.sleep(1.0)
+    os._exit(1)

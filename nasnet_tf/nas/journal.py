@@ -8,8 +8,11 @@ of one trial:
   {"event": "finished", "time": ..., "trial": 0, "attempt": 1, "reward": 0.93, "seconds": 12.3, "metrics": {...}}
   {"event": "failed", "time": ..., "trial": 0, "attempt": 1, "seconds": 3.2, "reason": "..."}
   {"event": "infeasible", "time": ..., "trial": 0, "attempt": 1, "seconds": 3.2, "reason": "..."}
+  {"event": "aside", "time": ..., "machine": "...", "reason": "..."}
 
-A trial of an architecture that was rewarded before is finished with "reused_from" and is not trained again.
+A trial of an architecture that was rewarded before is finished with "reused_from" and is not trained again. Outcomes say the "machine",
+where the engine knows it; those of one that left say "lost"; a child killed at its deadline is infeasible, "over_deadline", with the
+"policy_reward" that the strategy got, if any. What failed or was killed on a machine that is put aside counts no more.
 """
 
 import dataclasses
@@ -43,6 +46,10 @@ class Trial:
       reason: of the last failure.
       attempts: executions that ended.
       executions: (unix seconds of its end, seconds it took) of each of them that trained something.
+      failed_on: the machines of those that failed and count, "" where it is not known.
+      losses: executions that ended because their machine left.
+      machine: of the last execution.
+      over_deadline: it was killed at its deadline.
       proposed_time, finished_time: unix seconds; the latter of the last outcome, None before the first.
       reused_from: the trial of the same architecture whose reward this one got, if there is one.
     """
@@ -62,6 +69,10 @@ class Trial:
     executions: list[tuple[float, float]] = dataclasses.field(default_factory=list)
     finished_time: float | None = None
     reused_from: int | None = None
+    failed_on: list[str] = dataclasses.field(default_factory=list)
+    losses: int = 0
+    machine: str = ""
+    over_deadline: bool = False
 
     @functools.cached_property
     def genotype(self) -> Genotype:
@@ -72,6 +83,11 @@ class Trial:
     def is_rewarded_or_infeasible(self) -> bool:
         """Nothing that comes later changes it."""
         return self.status in ("finished", "infeasible")
+
+    @property
+    def is_predicted(self) -> bool:
+        """The reward was not measured: the child was stopped early."""
+        return "stopped_epoch" in self.metrics
 
 
 @dataclasses.dataclass(frozen=True)
@@ -212,6 +228,9 @@ def apply_event(trials: list[Trial], event: dict) -> bool:
     if event["event"] == "search":
         return True
     try:
+        if event["event"] == "aside":
+            _put_aside(trials, event["machine"])
+            return True
         number, kind = event["trial"], event["event"]
         if kind == "proposed":
             trial = Trial(
@@ -224,7 +243,7 @@ def apply_event(trials: list[Trial], event: dict) -> bool:
             trials.append(trial)
             return True
         if kind not in _OUTCOMES:
-            raise InputError(f"unknown event {kind!r}; expected proposed, {', '.join(_OUTCOMES)}")
+            raise InputError(f"unknown event {kind!r}; expected proposed, aside, {', '.join(_OUTCOMES)}")
         if number not in range(len(trials)):
             raise InputError(f"{kind} trial {number}, which has not been proposed")
         trial = trials[number]
@@ -236,7 +255,12 @@ def apply_event(trials: list[Trial], event: dict) -> bool:
         trial.seconds, trial.reward = seconds, reward
         trial.status, trial.attempts, trial.finished_time = kind, event["attempt"], event["time"]
         trial.reason, trial.metrics = event.get("reason", ""), event.get("metrics", {})
-        trial.reused_from = event.get("reused_from")
+        trial.reused_from, trial.machine = event.get("reused_from"), event.get("machine", "")
+        trial.over_deadline = event.get("over_deadline", False)
+        if event.get("lost"):
+            trial.losses += 1
+        elif kind == "failed":
+            trial.failed_on.append(trial.machine)
         if event["seconds"] > 0:
             trial.executions.append((event["time"], event["seconds"]))
         return True
@@ -244,6 +268,13 @@ def apply_event(trials: list[Trial], event: dict) -> bool:
         raise InputError(f"lacks {error}") from error
     except TypeError as error:
         raise InputError(f"has a value of a wrong type ({error})") from error
+
+
+def _put_aside(trials: list[Trial], machine: str) -> None:
+    for trial in trials:
+        trial.failed_on = [other for other in trial.failed_on if other != machine]
+        if trial.status == "infeasible" and trial.over_deadline and trial.machine == machine:
+            trial.status, trial.over_deadline = "failed", False
 
 
 def located(path: pathlib.Path, row: Row, error: InputError) -> InputError:
@@ -279,8 +310,8 @@ def architectures(trials: Iterable[Trial]) -> list[Trial]:
 
 
 def leaderboard(trials: Iterable[Trial]) -> list[Trial]:
-    """The finished architectures by their rewards, the earlier first among equals."""
-    return sorted(architectures(trials), key=lambda trial: (-trial.reward, trial.number))
+    """The finished architectures by their rewards, the earlier first among equals; predicted rewards after all that were measured."""
+    return sorted(architectures(trials), key=lambda trial: (trial.is_predicted, -trial.reward, trial.number))
 
 
 def read_identity(workdir: pathlib.Path) -> dict:

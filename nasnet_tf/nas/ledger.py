@@ -6,19 +6,21 @@ sums round otherwise, what the journal has counts. Snapshots only shorten that.
 """
 
 import collections
-import math
+import dataclasses
 import pathlib
 
 from nasnet_tf import __version__
 from nasnet_tf.errors import InputError
 from nasnet_tf.genotype import SearchSpace, format_genotype, genotype_hash
+from nasnet_tf.nas import results
 from nasnet_tf.nas.engines import Outcome
+from nasnet_tf.nas.faults import FaultTolerance
 from nasnet_tf.nas.journal import NAME, Journal, Trial, apply_event, located
 from nasnet_tf.nas.snapshots import read_snapshots, write_snapshot
 from nasnet_tf.nas.strategies import Proposal
 from nasnet_tf.nas.update_log import UpdateLog
 
-MAX_ATTEMPTS = 3
+DEFAULT_TOLERANCE = FaultTolerance()
 _SNAPSHOT_EVERY_ROWS = 1000
 _NUM_PEERS = 200
 
@@ -32,6 +34,8 @@ class Ledger:
       strategy: propose() and feedback(proposal, reward), in the state its constructor left it in.
       identity: what makes this search this search and no other; JSON.
       train_again: an architecture that is proposed again is trained again, rather than to get the reward it had.
+      tolerance: when a trial that failed is given up.
+      deadline_reward: what the strategy learns of a child that was killed at its deadline; None for nothing.
 
     Attributes:
       workdir: as given.
@@ -39,17 +43,29 @@ class Ledger:
       num_restored: events that were in the journal.
       num_ended: trials that will not run (again).
       num_trained: those of them that were rewarded or infeasible by a training of their own.
-      best: the finished trial of the highest reward, of several that of the lowest number; None before the first.
-      peers: the latest finished trials that were trained themselves, for early stopping.
+      best: the finished trial of the highest reward that was measured, of several that of the lowest number; None before the first.
+      peers: the accuracies after each evaluation of the latest finished trials that were trained themselves, for early stopping.
+      whole: the same of the latest that were not stopped.
+      aside: machines that were put aside since the ledger was opened.
     """
 
-    def __init__(self, workdir: pathlib.Path, space: SearchSpace, strategy, identity: dict, train_again: bool = False):
+    def __init__(
+        self,
+        workdir: pathlib.Path,
+        space: SearchSpace,
+        strategy,
+        identity: dict,
+        train_again: bool = False,
+        tolerance: FaultTolerance = DEFAULT_TOLERANCE,
+        deadline_reward: float | None = None,
+    ):
         self.workdir, self._space, self._strategy = workdir, space, strategy
-        self.train_again = train_again
+        self.train_again, self._tolerance, self._deadline_reward = train_again, tolerance, deadline_reward
         self.trials: list[Trial] = []
         self.num_ended = self.num_trained = 0
         self.best: Trial | None = None
-        self.peers: collections.deque[Trial] = collections.deque(maxlen=_NUM_PEERS)
+        self.aside: list[str] = []
+        self.peers, self.whole = (collections.deque(maxlen=_NUM_PEERS) for _ in range(2))
         self._known: dict[str, Trial] = {}  # by hash, the first trial of each architecture that was rewarded or infeasible
         self._journal = Journal(workdir, identity)
         self.num_restored = self._journal.num_rows - 1
@@ -127,22 +143,42 @@ class Ledger:
             return False
         if event["event"] in ("search", "proposed"):
             return True
+        if event["event"] == "aside":
+            self._count_again()
+            return True
         trial = self.trials[event["trial"]]
-        if trial.status != "failed" or trial.attempts >= MAX_ATTEMPTS:
+        if trial.status != "failed" or self._tolerance.is_given_up(trial):
             self.num_ended += 1
         if trial.is_rewarded_or_infeasible:
             self._known.setdefault(trial.hash, trial)
             self.num_trained += trial.reused_from is None
         if trial.status == "finished":
-            if self.best is None or (trial.reward, -trial.number) > (self.best.reward, -self.best.number):
+            is_better = self.best is None or (trial.reward, -trial.number) > (self.best.reward, -self.best.number)
+            if is_better and not trial.is_predicted:
                 self.best = trial
-            if trial.reused_from is None:
-                self.peers.append(trial)
+            if trial.reused_from is None and (curve := results.curve_of(trial.metrics)):
+                self.peers.append(curve)
+                if not trial.is_predicted:
+                    self.whole.append(curve)
+        learned = trial.reward if trial.status == "finished" else event.get("policy_reward")
+        if learned is not None:
             self._num_rewards += 1
             if is_new:
-                self._strategy.feedback(Proposal(trial.decisions, trial.log_probs), trial.reward)
+                self._strategy.feedback(Proposal(trial.decisions, trial.log_probs), learned)
                 self._updates.write(self._strategy.diagnostics(), self._num_rewards)
         return True
+
+    def _count_again(self) -> None:
+        """After a machine was put aside: some of what had ended has not."""
+        ended = [trial for trial in self.trials if trial.is_rewarded_or_infeasible]
+        self.num_ended = len(ended) + sum(map(self._tolerance.is_given_up, self.trials))
+        self.num_trained = sum(trial.reused_from is None for trial in ended)
+        self._known = {trial.hash: trial for trial in reversed(ended)}
+
+    def put_aside(self, machine: str, reason: str) -> None:
+        """What failed on a machine counts no more."""
+        self._write("aside", machine=machine, reason=reason)
+        self.aside.append(machine)
 
     def _write(self, event: str, **values) -> None:
         self._apply(self._journal.append(event, **values))
@@ -151,7 +187,8 @@ class Ledger:
 
     def unfinished(self) -> list[Trial]:
         """Trials that were running when the search was killed, or failed with attempts left."""
-        return [trial for trial in self.trials if trial.status == "running" or (trial.status == "failed" and trial.attempts < MAX_ATTEMPTS)]
+        open_trials = (trial for trial in self.trials if not trial.is_rewarded_or_infeasible)
+        return [trial for trial in open_trials if not self._tolerance.is_given_up(trial)]
 
     def propose(self) -> Trial:
         """The next trial; it has ended at once where its architecture is known, unless that is to be trained again."""
@@ -175,7 +212,7 @@ class Ledger:
         if twin is None:
             return False
         outcome = {"reason": twin.reason} if twin.status == "infeasible" else {"reward": twin.reward, "metrics": twin.metrics}
-        self._write_outcome(twin.status, trial, seconds=0.0, **outcome, reused_from=twin.number)
+        self._write_outcome(twin.status, outcome, trial, seconds=0.0, reused_from=twin.number)
         return True
 
     def record(self, outcome: Outcome) -> Trial:
@@ -184,22 +221,34 @@ class Ledger:
         if trial.is_rewarded_or_infeasible:
             print(f"trial {trial.number}: another result came late; ignored")
             return trial
-        seconds = round(outcome.seconds, 3)
-        value = outcome.value or {}
-        if outcome.reason is not None:
-            self._write_outcome("failed", trial, seconds=seconds, reason=outcome.reason)
-        elif "infeasible" in value:
-            self._write_outcome("infeasible", trial, seconds=seconds, reason=value["infeasible"])
-        elif not (isinstance(value.get("reward"), float) and math.isfinite(value["reward"])):
-            self._write_outcome("infeasible", trial, seconds=seconds, reason=f"its reward is {value.get('reward')!r}, not a finite number")
-        else:
-            self._write_outcome("finished", trial, seconds=seconds, reward=value["reward"], metrics=_json_ready(value.get("metrics", {})))
+        if outcome.reason is not None and outcome.machine in self.aside:  # what still ran there
+            outcome = dataclasses.replace(outcome, lost=True, over_deadline=False)
+        self._write_outcome(*self._judged(outcome), trial, seconds=round(outcome.seconds, 3), **_place(outcome))
         return trial
 
-    def _write_outcome(self, event: str, trial: Trial, **values) -> None:
-        self._write(event, trial=trial.number, attempt=trial.attempts + 1, **values)
+    def _judged(self, outcome: Outcome) -> tuple[str, dict]:
+        """(event, its values) of an execution that ended."""
+        if outcome.over_deadline:
+            learned = {} if self._deadline_reward is None else {"policy_reward": self._deadline_reward}
+            return "infeasible", {"reason": f"over its deadline ({outcome.reason})", "over_deadline": True, **learned}
+        if outcome.reason is not None:
+            return "failed", {"reason": outcome.reason}
+        try:
+            value = results.checked(outcome.value)
+        except InputError as error:
+            return "failed", {"reason": str(error)}
+        if "infeasible" in value:
+            return "infeasible", {"reason": str(value["infeasible"])}
+        reward = results.finite_number(value["reward"])
+        if reward is None:
+            return "infeasible", {"reason": f"its reward is {value['reward']!r}, not a finite number"}
+        metrics = results.json_ready(value.get("metrics") or {})
+        return "finished", {"reward": reward, "metrics": metrics if isinstance(metrics, dict) else {"metrics": metrics}}
+
+    def _write_outcome(self, event: str, values: dict, trial: Trial, **more) -> None:
+        self._write(event, trial=trial.number, attempt=trial.attempts + 1, **values, **more)
 
 
-def _json_ready(metrics: dict) -> dict:
-    """Metrics with None for NaN and infinities, which JSON does not have: they must not cost a child its reward."""
-    return {name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in metrics.items()}
+def _place(outcome: Outcome) -> dict:
+    """Where an execution was, as far as it is known."""
+    return ({"machine": outcome.machine} if outcome.machine else {}) | ({"lost": True} if outcome.lost else {})

@@ -9,10 +9,10 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from nasnet_tf.errors import InputError
-from nasnet_tf.nas.engines import Outcome, run_child, thread_environment
+from nasnet_tf.nas.engines import EngineLost, Outcome, thread_environment
 from nasnet_tf.typed import checked
 
 _CONNECT_SECONDS = 10.0
@@ -25,6 +25,7 @@ class _Child:
     items: object  # the task's ray.ObjectRefGenerator: an item when it begins and one when it ends
     submitted: float
     deadline: float = math.inf  # known once it has begun
+    node: str = ""  # likewise
 
 
 class RayTasks:
@@ -72,10 +73,12 @@ class RayTasks:
         elif num_gpus < 1:
             self._environment["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
         self._children: list[_Child] = []
+        self._aside: set[str] = set()  # nodes
         self._sigterm_handler = signal.getsignal(signal.SIGTERM)  # Ray sets one of its own, and does not take it back
         self._ray = _connect(address)
         # One process for each execution: TensorFlow does not give back all memory. No retries: they are the ledger's.
-        self._task = self._ray.remote(num_cpus=num_cpus, num_gpus=num_gpus, max_retries=0, max_calls=1)(_child)
+        self._task = self._ray.remote(num_cpus=num_cpus, num_gpus=num_gpus, max_retries=0, max_calls=1)(_task())
+        self._own_node = self._ray.get_runtime_context().get_node_id()
         if self._capacity() == 0:
             machines = [{name: node["Resources"].get(name, 0) for name in self._needs} for node in self._nodes()]
             self.close()
@@ -89,7 +92,13 @@ class RayTasks:
 
     def submit(self, key: int, function: Callable[..., dict], *args) -> None:
         """Starts function(*args) in a child; the function must be importable on the machines of the cluster."""
-        self._children.append(_Child(key, self._task.remote(self._environment, function, args), time.monotonic()))
+        task = self._task
+        healthy, aside = self._healthy_and_aside()
+        if healthy and aside:
+            task = task.options(label_selector={"ray.io/node-id": f"!in({','.join(sorted(aside))})"})
+        # Read in the child, once it has said where it is: a machine without this package must be known by its name.
+        payload = self._ray.cloudpickle.dumps((function, args))
+        self._children.append(_Child(key, task.remote(self._environment, payload), time.monotonic()))
 
     def poll(self, timeout_seconds: float) -> list[Outcome]:
         """Waits until something ended, or for the timeout."""
@@ -104,30 +113,60 @@ class RayTasks:
                     fields = self._next(child)
                 elif child.deadline <= now:
                     self._ray.cancel(child.items, force=True)
-                    fields = {"reason": f"killed at its deadline of {self._deadline:g} seconds"}
+                    fields = {"reason": f"killed at its deadline of {self._deadline:g} seconds", "over_deadline": True}
                 else:
                     continue
                 if fields is not None:
                     self._children.remove(child)
-                    outcomes.append(Outcome(child.key, time.monotonic() - child.submitted, **fields))
+                    machine = self._machines().get(child.node, child.node)
+                    outcomes.append(Outcome(child.key, time.monotonic() - child.submitted, machine=machine, **fields))
             if now >= end:
                 break
         return outcomes
 
+    def set_aside(self, machine: str) -> bool:
+        """Runs no more children on a machine, as outcomes name it; False, and nothing, where there is no other."""
+        node = {name: node for node, name in self._machines().items()}.get(machine)
+        healthy, _ = self._healthy_and_aside()
+        if node is None or not set(healthy) - {node}:
+            return False
+        self._aside.add(node)
+        return True
+
     def _next(self, child: _Child) -> dict | None:
         """What a child that has something to say says: fields of an Outcome, None that it has begun."""
         try:
-            fields = self._ray.get(next(child.items))
+            said = self._ray.get(next(child.items))
         except self._ray.exceptions.RayTaskError as error:  # not of the function, for run_child catches that
             return {"reason": f"its machine could not run it: {str(error).splitlines()[-1]}"}
-        except self._ray.exceptions.NodeDiedError:
-            return {"reason": "its machine left the cluster", "lost": True}
+        except (self._ray.exceptions.NodeDiedError, self._ray.exceptions.LocalRayletDiedError):
+            return self._lost()
         except self._ray.exceptions.RayError as error:
+            if not self._is_there(child.node):
+                return self._lost()
             first_sentence = str(error).splitlines()[0].split(". ")[0]
             return {"reason": f"its process died ({first_sentence}): killed, or out of memory"}
-        if fields is None:
-            child.deadline = time.monotonic() + self._deadline
-        return fields
+        if isinstance(said, dict):
+            return said
+        child.node, child.deadline = said, time.monotonic() + self._deadline
+        return None
+
+    def _lost(self) -> dict:
+        """What there is to say of a child whose machine left; raises EngineLost if it was this one."""
+        if not self._is_there(self._own_node):
+            raise EngineLost("RayTasks: the part of the cluster that runs on this machine has ended")
+        return {"reason": "its machine left the cluster", "lost": True}
+
+    def _is_there(self, node_id: str) -> bool:
+        """Whether a machine answers; the cluster itself needs half a minute to miss one."""
+        address = next(((n["NodeManagerAddress"], n["NodeManagerPort"]) for n in self._ray.nodes() if n["NodeID"] == node_id), None)
+        if address is None:
+            return True  # not known, so not known to be gone
+        try:
+            socket.create_connection(address, _CONNECT_SECONDS).close()
+        except OSError:
+            return False
+        return True
 
     def cancel(self, key: int) -> None:
         """Kills the child of this key, if it still runs; no outcome is reported for it."""
@@ -146,17 +185,43 @@ class RayTasks:
     def _nodes(self) -> list[dict]:
         return [node for node in self._ray.nodes() if node["Alive"]]
 
-    def _capacity(self) -> int:
-        """Children that the machines of the cluster take at a time."""
+    def _machines(self) -> dict[str, str]:
+        """Names for people of all nodes, by their ids; those that have left too."""
+        return {node["NodeID"]: f"{node['NodeManagerAddress']} ({node['NodeID'][:8]})" for node in self._ray.nodes()}
+
+    def _room(self, node: dict) -> int:
+        """Children that a machine takes at a time."""
         needs = {name: amount for name, amount in self._needs.items() if amount > 0}
         # The small number is for quotients like 1 / 0.1, which must not come out below 10.
-        return sum(min(int(node["Resources"].get(name, 0) / amount + 1e-9) for name, amount in needs.items()) for node in self._nodes())
+        return min(int(node["Resources"].get(name, 0) / amount + 1e-9) for name, amount in needs.items())
+
+    def _healthy_and_aside(self) -> tuple[dict[str, int], set[str]]:
+        """Rooms by node of the machines that children may run on, and those that they may not."""
+        rooms = {node["NodeID"]: room for node in self._nodes() if (room := self._room(node))}
+        return {node: room for node, room in rooms.items() if node not in self._aside}, self._aside & rooms.keys()
+
+    def _capacity(self) -> int:
+        """Children that the machines of the cluster take at a time."""
+        return sum(self._healthy_and_aside()[0].values())
 
 
-def _child(environment: dict[str, str], function: Callable[..., dict], args: tuple) -> Iterator[dict | None]:
-    """The task: tells that it has begun, then what came of it."""
-    yield None
-    yield run_child(environment, function, args)
+def _task() -> Callable:
+    """The task: tells on which node it has begun, then what came of it. Made in a function, it travels as a whole: no module is needed."""
+
+    def child(environment, payload):
+        import ray
+
+        yield ray.get_runtime_context().get_node_id()
+        try:
+            from nasnet_tf.nas.engines import run_child
+
+            function, args = ray.cloudpickle.loads(payload)
+        except Exception as error:
+            yield {"reason": f"its machine could not run it: {type(error).__name__}: {error}"}
+        else:
+            yield run_child(environment, function, args)
+
+    return child
 
 
 def _connect(address: str):
@@ -166,6 +231,7 @@ def _connect(address: str):
     # Ray reads all of these when it is imported.
     os.environ.setdefault("RAY_AUTH_MODE", "token")
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ["RAY_DISABLE_FAILURE_SIGNAL_HANDLER"] = "1"  # which would print a stack of C++ for every SIGTERM
     options = {"address": address, "log_to_driver": False, "logging_level": "ERROR"}
     if address == "local":
         options |= {"include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES}

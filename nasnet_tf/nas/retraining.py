@@ -5,10 +5,12 @@ The paper retrains the best 250 of 20,000 (appendix A.3) and reports the winner'
 
 import json
 import pathlib
+import re
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from nasnet_tf import claims
 from nasnet_tf.errors import InputError
 from nasnet_tf.files import replace_file
 from nasnet_tf.genotype import SearchSpace
@@ -50,13 +52,38 @@ class GivenOrder:
         self._next = states.unpacked(self._identity, state)["next"].item()
 
 
-def trained_folder(workdir: pathlib.Path, digest: str) -> pathlib.Path:
-    """Where the architecture of this hash is retrained; workdir is the search's."""
-    return workdir / FOLDER / "trained" / digest
+def folders(workdir: pathlib.Path) -> list[pathlib.Path]:
+    """Of all retrainings of a search that have begun, the first one first: `retrain`, `retrain-2`, ..."""
+    found = [path.parent for path in workdir.glob(f"{FOLDER}*/{journal.NAME}") if _place(path.parent) is not None]
+    return sorted(found, key=_place)
+
+
+def _place(folder: pathlib.Path) -> int | None:
+    match = re.fullmatch(rf"{FOLDER}(?:-(\d+))?", folder.name)
+    return match and int(match[1] or 1)
+
+
+def folder_of(workdir: pathlib.Path, identity: dict) -> pathlib.Path:
+    """Where the best of a search are trained in this way: with other bindings, beside those that are there."""
+    known = folders(workdir)
+    for folder in known:
+        has_begun = any(trial.status == "finished" for trial in journal.read_trials(folder)) or claims.has_saved(folder)
+        if not has_begun or claims.first_difference(journal.read_identity(folder), identity) is None:
+            return folder
+    number = max(map(_place, known), default=0) + 1
+    folder = workdir / (FOLDER if number == 1 else f"{FOLDER}-{number}")
+    if known:
+        print(f"{folder}: begun beside {known[-1].name}, whose bindings were others")
+    return folder
+
+
+def trained_folder(folder: pathlib.Path, digest: str) -> pathlib.Path:
+    """Where the architecture of this hash is retrained."""
+    return folder / "trained" / digest
 
 
 def retrain_top(
-    workdir: pathlib.Path,
+    folder: pathlib.Path,
     space: SearchSpace,
     trials: Sequence[Trial],
     count: int,
@@ -64,20 +91,22 @@ def retrain_top(
     evaluate: Callable[[str, None], dict],
     measure: Callable[[pathlib.Path], dict],
     identity: dict,
+    **rules,
 ) -> tuple[Trial, dict]:
     """Trains the best architectures of a search again, and tests the winner once.
 
     Killed at any moment, it goes on by repeating the call; so it does with a larger count, or after the search has gone on.
 
     Args:
-      workdir: of the search; everything is kept in its folder `retrain`, like a search of its own.
+      folder: `folder_of` a search; keeps everything, like a search of its own.
       space: of the search.
       trials: of the search.
-      count: architectures to train, or all where there are fewer.
+      count: architectures to train, or all where there are fewer; only those whose reward was measured, not predicted.
       engine: () -> engine, as in nasnet_tf.nas.engines.
       evaluate: as for `search`; trains in `trained_folder`.
       measure: that folder -> {"accuracy": float, ...} on the test split; called in a child, for the winner alone.
       identity: as for `search`.
+      rules: more arguments of `search`.
 
     Returns:
       The trial of the highest validation accuracy, and what `measure` said of it.
@@ -85,15 +114,14 @@ def retrain_top(
     Raises:
       InputError: the search has rewarded nothing, or no architecture could be trained.
     """
-    folder = workdir / FOLDER
-    best = journal.leaderboard(trials)[:count]
+    best = [trial for trial in journal.leaderboard(trials) if not trial.is_predicted][:count]
     if not best:
-        raise InputError(f"{workdir}: nothing to retrain, no trial of the search has a reward")
+        raise InputError(f"{folder.parent}: nothing to retrain, no trial of the search has a reward")
     # What was begun comes first: the search may have found better ones since.
     begun = journal.read_trials(folder) if (folder / journal.NAME).is_file() else []
     new = [trial for trial in best if trial.hash not in {other.hash for other in begun}]
     order = [trial.decisions for trial in (*begun, *new)]
-    retrained = journal.leaderboard(search(folder, space, GivenOrder(order), engine, evaluate, len(order), identity))
+    retrained = journal.leaderboard(search(folder, space, GivenOrder(order), engine, evaluate, len(order), identity, **rules))
     if not retrained:
         raise InputError(f"{folder}: none of the {len(order)} architectures could be trained; see the reasons in {folder / journal.NAME}")
     winner = retrained[0]
@@ -101,7 +129,7 @@ def retrain_top(
     replace_file(folder / WINNER_NAME, comment + winner.text)
     result = _read_test(folder / TEST_NAME)
     if result.get("hash") != winner.hash:
-        result = {"trial": winner.number, "hash": winner.hash, **_run_one(engine, measure, trained_folder(workdir, winner.hash))}
+        result = {"trial": winner.number, "hash": winner.hash, **_run_one(engine, measure, trained_folder(folder, winner.hash))}
         replace_file(folder / TEST_NAME, json.dumps(result, indent=1))
     return winner, result
 

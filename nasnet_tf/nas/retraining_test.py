@@ -59,8 +59,9 @@ def searched(tmp_path, num_trials):
     return search(tmp_path, SPACE, RandomSearch(SPACE, seed=4), Here, short, num_trials, {})
 
 
-def retrain(tmp_path, trials, count, evaluate=long, measure=measure):
-    return retraining.retrain_top(tmp_path, SPACE, trials, count, Here, evaluate, measure, {"epochs": 9})
+def retrain(tmp_path, trials, count, evaluate=long, measure=measure, epochs=9):
+    folder = retraining.folder_of(tmp_path, {"epochs": epochs})
+    return retraining.retrain_top(folder, SPACE, trials, count, Here, evaluate, measure, {"epochs": epochs})
 
 
 def test_the_best_are_trained_again_and_the_winner_is_tested_once(tmp_path, capsys):
@@ -121,3 +122,32 @@ def test_an_order_goes_on_where_it_was():
     with pytest.raises(InputError, match="state of GivenOrder: expected bytes that state"):
         after.restore(before.state()[:-1])
     assert after.propose().decisions == (2,)
+
+
+def test_other_bindings_begin_another_retraining_beside_the_first(tmp_path, capsys):
+    trials = searched(tmp_path, 6)
+    winner, _ = retrain(tmp_path, trials, 2)
+    before = (tmp_path / "retrain" / "journal.jsonl").read_bytes()
+    other, _ = retrain(tmp_path, trials, 3, evaluate=short, epochs=20)
+    assert "retrain-2: begun beside retrain, whose bindings were others" in capsys.readouterr().out
+    assert other.hash == genotype_hash(load_genotype(str(tmp_path / "retrain-2" / "winner.textproto")))
+    assert (tmp_path / "retrain" / "journal.jsonl").read_bytes() == before
+    ran = Here.ran
+    assert retrain(tmp_path, trials, 2)[0].hash == winner.hash
+    assert retrain(tmp_path, trials, 3, evaluate=short, epochs=20)[0].hash == other.hash
+    assert Here.ran == ran
+    assert [folder.name for folder in retraining.folders(tmp_path)] == ["retrain", "retrain-2"]
+
+
+def test_predicted_rewards_are_not_retrained(tmp_path):
+    def stopped(text, bars):
+        reward = reward_of(text, 0)
+        return {"reward": reward, "metrics": {"stopped_epoch": 1} if reward > 0.5 else {}}
+
+    trials = search(tmp_path, SPACE, RandomSearch(SPACE, seed=4), Here, stopped, 10, {})
+    measured = [trial.hash for trial in sorted(trials, key=lambda trial: -trial.reward) if trial.reward <= 0.5]
+    assert 2 <= len(measured) < 9
+    retrain(tmp_path, trials, 9)
+    assert [trial.hash for trial in read_trials(tmp_path / "retrain")] == measured
+    best = load_genotype(str(tmp_path / "best.textproto"))
+    assert genotype_hash(best) == measured[0]

@@ -4,6 +4,7 @@ Killed at any moment, it continues by repeating the call: finished children keep
 """
 
 import collections
+import functools
 import pathlib
 from collections.abc import Callable
 
@@ -11,18 +12,15 @@ from nasnet_tf.errors import InputError
 from nasnet_tf.files import replace_file
 from nasnet_tf.genotype import SearchSpace
 from nasnet_tf.nas.early_stopping import EarlyStopping
+from nasnet_tf.nas.engines import EngineLost, Outcome
+from nasnet_tf.nas.faults import FaultTolerance, SearchPaused, Watch
 from nasnet_tf.nas.journal import Trial
-from nasnet_tf.nas.ledger import MAX_ATTEMPTS, Ledger
+from nasnet_tf.nas.ledger import DEFAULT_TOLERANCE, Ledger
 from nasnet_tf.nas.limits import Limits
 from nasnet_tf.training.progress import ProgressLine
 
-MAX_CONSECUTIVE_FAILURES = 10
 BEST_NAME = "best.textproto"
 NO_LIMITS = Limits()
-
-
-class SearchPaused(RuntimeError):
-    """Children keep failing; the journal is whole and repeating the command goes on."""
 
 
 def search(
@@ -36,6 +34,8 @@ def search(
     early_stopping: EarlyStopping | None = None,
     train_again: bool = False,
     limits: Limits = NO_LIMITS,
+    tolerance: FaultTolerance = DEFAULT_TOLERANCE,
+    deadline_reward: float | None = None,
 ) -> list[Trial]:
     """Searches until num_trials architectures have been proposed and have ended, or until a limit is reached.
 
@@ -44,31 +44,36 @@ def search(
       space: what is searched.
       strategy: from nasnet_tf.nas.strategies, over the same space.
       engine: () -> engine, as in nasnet_tf.nas.engines.
-      evaluate: (textproto, bars) -> {"reward": float, "metrics": {...}} or {"infeasible": reason}; picklable, called in a child. The bars
-        are those of early stopping, None without it.
+      evaluate: (textproto, bars) -> {"reward": number, "metrics": {...}} or {"infeasible": reason}; picklable, called in a child. Numbers
+        may be Python's, numpy's or tensors; metrics may hold whatever JSON has a word for. The bars are those of early stopping, None
+        without it.
       num_trials: architectures to try; may be raised later to continue a search that has ended.
       identity: what the journal must have been written with, to be continued.
       early_stopping: when children are stopped; they report the accuracies it needs as the metric "curve". None for never.
       train_again: an architecture that is proposed again is trained again, as in the paper of regularized evolution, rather than to get the
         reward it had.
       limits: what else may end the search.
+      tolerance: when an architecture, a machine, the search is given up.
+      deadline_reward: what the strategy learns of a child that was killed at its deadline, a finite number; None for nothing. It counts as
+        infeasible either way.
 
     Returns:
       All trials.
 
     Raises:
-      InputError: a work folder of another search or in use by another, or a child that found a mistake in the input.
-      SearchPaused: 10 executions in a row failed.
+      InputError: a work folder of another search or in use by another, or children that found a mistake in the input: of two machines, or
+        one where there is but one.
+      SearchPaused: nothing works any more.
     """
     if num_trials < 1:
         raise InputError(f"search.num_trials: expected 1 or more, got {num_trials}")
-    ledger = Ledger(workdir, space, strategy, identity or {}, train_again)
+    ledger = Ledger(workdir, space, strategy, identity or {}, train_again, tolerance, deadline_reward)
     try:
         _report_restored(ledger)
         if ledger.unfinished() or _may_propose(ledger, num_trials, limits, 0):
             pool = engine()
             try:
-                _run(ledger, pool, num_trials, evaluate, early_stopping, limits)
+                _run(ledger, pool, num_trials, evaluate, early_stopping, limits, tolerance)
             finally:
                 pool.close()
         _write_best(ledger)
@@ -82,14 +87,14 @@ def _may_propose(ledger: Ledger, num_trials: int, limits: Limits, open_trainings
     return len(ledger.trials) < num_trials and (limits.max_trainings is None or trainings < limits.max_trainings)
 
 
-def _run(ledger: Ledger, pool, num_trials: int, evaluate, early_stopping: EarlyStopping | None, limits: Limits) -> None:
+def _run(ledger: Ledger, pool, num_trials: int, evaluate, early_stopping: EarlyStopping | None, limits: Limits, tolerance) -> None:
     waiting = collections.deque(ledger.unfinished())
     line = ProgressLine("search", num_trials, "trials", ledger.num_ended)
     running: dict[int, str] = {}  # hashes by number
     twins: list[Trial] = []  # wait for one of the same architecture that runs; each holds a slot, lest a search propose without feedback
-    failures = 0
+    watch = Watch(tolerance, functools.partial(_put_aside, ledger, pool))
     while True:
-        while pool.free_slots > len(twins) and (waiting or _may_propose(ledger, num_trials, limits, len(running))):
+        while not watch.trouble and pool.free_slots > len(twins) and (waiting or _may_propose(ledger, num_trials, limits, len(running))):
             trial = waiting.popleft() if waiting else ledger.propose()
             if trial.is_rewarded_or_infeasible or ledger.settle(trial):
                 continue
@@ -97,20 +102,23 @@ def _run(ledger: Ledger, pool, num_trials: int, evaluate, early_stopping: EarlyS
                 twins.append(trial)
                 continue
             running[trial.number] = trial.hash
-            bars = None if early_stopping is None else early_stopping.bars([peer.metrics.get("curve", []) for peer in ledger.peers])
+            bars = None if early_stopping is None else early_stopping.bars(ledger.peers, ledger.whole)
             pool.submit(trial.number, evaluate, trial.text, bars)
+        if watch.trouble and (not running or not tolerance.drain):
+            raise SearchPaused(watch.trouble)
         if not running:
             return
-        for outcome in pool.poll(timeout_seconds=5.0):
-            running.pop(outcome.key, None)
+        for outcome in _poll(pool):
+            was_running = running.pop(outcome.key, None) is not None
             trial = ledger.record(outcome)
-            if outcome.user_error:
-                raise InputError(f"trial {trial.number}: {trial.reason}")
-            if not outcome.lost:  # one machine that leaves takes all of its children along
-                failures = failures + 1 if trial.status == "failed" else 0
-            if failures >= MAX_CONSECUTIVE_FAILURES:
-                raise SearchPaused(f"{failures} executions in a row failed, the last one, of trial {trial.number}, so: {trial.reason}")
-            if trial.status == "failed" and trial.attempts < MAX_ATTEMPTS:
+            if not was_running:  # a result that came twice
+                continue
+            num_aside = len(ledger.aside)
+            watch.see(outcome, trial)
+            if len(ledger.aside) > num_aside:  # some that had been given up are open again
+                elsewhere = running.keys() | {twin.number for twin in twins}
+                waiting = collections.deque(trial for trial in ledger.unfinished() if trial.number not in elsewhere)
+            elif trial.status == "failed" and not tolerance.is_given_up(trial):
                 waiting.append(trial)
             elif trial is ledger.best:
                 _write_best(ledger)
@@ -118,6 +126,20 @@ def _run(ledger: Ledger, pool, num_trials: int, evaluate, early_stopping: EarlyS
         twins = [trial for trial in twins if trial.hash in running.values()]
         best = ledger.best
         line.update(ledger.num_ended, **({"best": best.reward, "of_trial": best.number} if best else {}), running=len(running))
+
+
+def _put_aside(ledger: Ledger, pool, machine: str, why: str) -> bool:
+    if not pool.set_aside(machine):
+        return False
+    ledger.put_aside(machine, why)
+    return True
+
+
+def _poll(pool) -> list[Outcome]:
+    try:
+        return pool.poll(timeout_seconds=5.0)
+    except EngineLost as error:
+        raise SearchPaused(f"{error}; repeat the command to go on") from error
 
 
 def _report_restored(ledger: Ledger) -> None:

@@ -99,7 +99,7 @@ def test_hanging_child_is_killed_at_its_deadline():
 
 
 def test_ten_failures_in_a_row_pause_the_search(tmp_path):
-    with pytest.raises(loop.SearchPaused, match="10 executions in a row failed, .* no good"):
+    with pytest.raises(loop.SearchPaused, match="10 of the last 10 executions failed, .* no good"):
         search(tmp_path, functools.partial(misbehave, how="raises"), num_trials=9)
     assert sum(trial.attempts for trial in read_trials(tmp_path)) >= 10
 

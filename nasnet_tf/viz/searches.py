@@ -10,9 +10,9 @@ import numpy as np
 
 from nasnet_tf.errors import InputError
 from nasnet_tf.genotype import SearchSpace, genotype_hash, load_genotype
+from nasnet_tf.nas import retraining
 from nasnet_tf.nas.journal import NAME as JOURNAL
 from nasnet_tf.nas.journal import Trial, architectures, leaderboard, read_identity, read_trials
-from nasnet_tf.nas.retraining import FOLDER as RETRAINING
 from nasnet_tf.nas.retraining import TEST_NAME, WINNER_NAME
 from nasnet_tf.nas.update_log import NAME as UPDATES
 from nasnet_tf.training.progress import format_seconds
@@ -23,7 +23,7 @@ from nasnet_tf.viz.trainings import read_rows
 _RANKS, _CURVES, _REASONS, _REASON_LENGTH = 10, 5, 20, 400
 _CONFIG = "operative_config.gin"
 # All that a section is made of.
-FILES = (JOURNAL, UPDATES, _CONFIG, *(f"{RETRAINING}/{name}" for name in (JOURNAL, WINNER_NAME, TEST_NAME)))
+FILES = (JOURNAL, UPDATES, _CONFIG, *(f"{retraining.FOLDER}*/{name}" for name in (JOURNAL, WINNER_NAME, TEST_NAME)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +52,7 @@ def has_begun(folder: pathlib.Path) -> bool:
 
 def is_retraining(folder: pathlib.Path) -> bool:
     """Whether the folder's trials are of the best of the search around it, trained again."""
-    return folder.name == RETRAINING and has_begun(folder.parent)
+    return folder in retraining.folders(folder.parent) and has_begun(folder.parent)
 
 
 def read_search(folder: pathlib.Path) -> Search:
@@ -74,7 +74,7 @@ def read_search(folder: pathlib.Path) -> Search:
         parts.append(
             page.paragraph("Nothing has been rewarded" + (f" yet; {waiting} trials are running or to be run." if waiting else "."))
         )
-    parts += [_failures(trials), _retrained(folder / RETRAINING, best, name)]
+    parts += [_failures(trials), *(_retrained(other, best, name) for other in retraining.folders(folder))]
     settings = "\n".join(f"{key} = {value}" for key, value in identity.items())
     parts.append(page.fold(name, "Settings of the search", page.settings(settings)))
     if (folder / _CONFIG).is_file():
@@ -240,7 +240,10 @@ def _retrained(folder: pathlib.Path, searched: Sequence[Trial], name: str) -> st
         is_drawn = before is not None and before[0] <= _RANKS
         architecture = page.Link(trial.hash, _place(name, trial.hash)) if is_drawn else trial.hash
         rows.append([str(rank), _accuracy(trial), *was, *_costs(trial), architecture])
-    parts = [page.heading(3, "Retrained"), page.paragraph(f"{len(ranking)} of {len(trials)} have been trained again.")]
+    parts = [
+        page.heading(3, folder.name.replace(retraining.FOLDER, "Retrained")),
+        page.paragraph(f"{len(ranking)} of {len(trials)} have been trained again."),
+    ]
     test, winner = folder / TEST_NAME, folder / WINNER_NAME
     if test.is_file():
         try:
