@@ -148,7 +148,10 @@ class RayTasks:
             return {"reason": f"its process died ({first_sentence}): killed, or out of memory"}
         if isinstance(said, dict):
             return said
-        child.node, child.deadline = said, time.monotonic() + self._deadline
+        if said is None:
+            child.deadline = time.monotonic() + self._deadline
+        else:
+            child.node = said
         return None
 
     def _lost(self) -> dict:
@@ -206,7 +209,7 @@ class RayTasks:
 
 
 def _task() -> Callable:
-    """The task: tells on which node it has begun, then what came of it. Made in a function, it travels as a whole: no module is needed."""
+    """The task: tells on which node it is, that it has begun, then what came of it. Made in a function, it travels as a whole: no module is needed."""
 
     def child(environment, payload):
         import ray
@@ -219,6 +222,7 @@ def _task() -> Callable:
         except Exception as error:
             yield {"reason": f"its machine could not run it: {type(error).__name__}: {error}"}
         else:
+            yield None
             yield run_child(environment, function, args)
 
     return child
