@@ -209,7 +209,7 @@ class RayTasks:
 
 
 def _task() -> Callable:
-    """The task: tells on which node it is, that it has begun, then what came of it. Made in a function, it travels as a whole: no module is needed."""
+    """The task: tells on which node it is, that it has begun, then what came of it. Made in a function, it travels as a whole."""
 
     def child(environment, payload):
         import ray
