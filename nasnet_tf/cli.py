@@ -179,6 +179,9 @@ def _message_for_people(error: Exception) -> str | None:
 
 def configuration() -> str:
     """What --gin_file and --gin_param say, checked, as text; see recipes.parse_gin."""
+    workdir = pathlib.Path(FLAGS.workdir)
+    if workdir.exists() and not workdir.is_dir():
+        raise InputError(f"--workdir: expected a folder, but {workdir} is a file")
     return parse_gin(FLAGS.gin_file, FLAGS.gin_param)
 
 
