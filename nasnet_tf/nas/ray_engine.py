@@ -205,7 +205,7 @@ class RayTasks:
 
     def _capacity(self) -> int:
         """Children that the machines of the cluster take at a time."""
-        return sum(self._healthy_and_aside()[0].values())
+        return sum(self._room(node) for node in self._nodes() if node.get("NodeID") not in self._aside)
 
 
 def _task() -> Callable:
