@@ -30,9 +30,10 @@ from nasnet_tf.nas.journal import Trial
 from nasnet_tf.nas.limits import Limits
 from nasnet_tf.recipes import did_you_mean
 from nasnet_tf.serving.hub import load_features
-from nasnet_tf.training import distribution, loop, optimizers, precision, schedules
+from nasnet_tf.training import distribution, loop, optimizers, precision, profiling, schedules
 from nasnet_tf.training.classification import Classification
 from nasnet_tf.training.evaluate import Evaluation
+from nasnet_tf.training.timetable import Timetable
 from nasnet_tf.tuning import results, tuner
 
 CONFIGURABLES: dict[str, Callable] = {}  # by name
@@ -93,6 +94,7 @@ def _train(
     dtype_policy: str = "float32",
     detector: DetectorConfig | None = None,
     detection_losses: DetectionLosses | None = None,
+    profile_steps: tuple[int, int] | None = None,
 ) -> Callable[[pathlib.Path], tuple[keras.Model, Any]]:
     """The training of a genotype's network, to be called with its work folder; arguments as in nasnet_tf.training.loop.train_and_evaluate.
 
@@ -105,6 +107,8 @@ def _train(
     if detector is not None and initial_weights is None:
         print("the detector's network starts from fresh weights, as train.initial_weights is not bound", file=sys.stderr, flush=True)
 
+    if profile_steps is not None:  # before the folder is taken
+        profiling.check(profile_steps, Timetable(training, data.num_train_examples).total)
     cells = load_genotype(genotype)  # a mistake in it comes up now, not once the folder is taken
 
     def build(num_classes: int, image_size: int) -> keras.Model:
@@ -120,12 +124,14 @@ def _train(
 
     @precision.dtype_policy(dtype_policy)
     def run(workdir: pathlib.Path) -> tuple[keras.Model, Any]:
-        return loop.train_and_evaluate(build, data, optimizer, learning_rate, training, workdir, strategy, task=task)
+        return loop.train_and_evaluate(
+            build, data, optimizer, learning_rate, training, workdir, strategy, task=task, profile_steps=profile_steps
+        )
 
     return run
 
 
-bound_training = _register(_train, "train")
+bound_training = _register(_train, "train", set_by_us=("profile_steps",))
 
 
 def train(workdir: pathlib.Path) -> tuple[keras.Model, Evaluation | None]:

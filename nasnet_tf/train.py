@@ -4,9 +4,11 @@ Repeating the command continues a training that was stopped or killed, exactly. 
 """
 
 import os
+import re
 import signal
 
 from nasnet_tf import cli
+from nasnet_tf.errors import InputError
 
 
 def _stop(*_) -> None:
@@ -18,11 +20,12 @@ def _stop(*_) -> None:
 def main(arguments: list[str]) -> None:
     """Trains as a recipe says."""
     signal.signal(signal.SIGTERM, _stop)
+    profile_steps = _profile_steps()
     config_text = cli.configuration()
     from nasnet_tf import configurables
     from nasnet_tf.training.interruption import TrainingInterrupted
 
-    train = configurables.bound_training()
+    train = configurables.bound_training(profile_steps=profile_steps)
     with cli.claimed_workdir(config_text, "training") as workdir:
         try:
             _, evaluation = train(workdir)
@@ -35,10 +38,25 @@ def main(arguments: list[str]) -> None:
     print(f"trained: {workdir}")
 
 
+def _profile_steps() -> tuple[int, int] | None:
+    text = cli.FLAGS.profile_steps
+    if text is None:
+        return None
+    if not re.fullmatch(r"[0-9]+,[0-9]+", text):
+        raise InputError(f"--profile_steps: expected two numbers of steps such as 100,120, got {text!r}")
+    first, last = map(int, text.split(","))
+    return first, last
+
+
 def define_flags() -> None:
     """The flags of this door."""
     cli.define_gin_flags()
     cli.define_workdir_flag("Keeps checkpoints and metrics.")
+    cli.flags.DEFINE_string(
+        "profile_steps",
+        None,
+        "Such as 100,120: a profile for TensorBoard, in the work folder's logs, from when 100 steps are done until 120 are.",
+    )
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from nasnet_tf.errors import InputError
 from nasnet_tf.layers.stochastic import DropPath, stochastic_layers
-from nasnet_tf.training import checkpoints, distribution, precision
+from nasnet_tf.training import checkpoints, distribution, precision, profiling
 from nasnet_tf.training.agreement import Agreement
 from nasnet_tf.training.classification import Classification
 from nasnet_tf.training.config import TrainingConfig
@@ -56,6 +56,7 @@ def train_and_evaluate(
     show_progress: bool = True,
     goes_on: Callable[[float, Any], bool] | None = None,
     task: Callable[[Data, TrainingConfig], Task] = Classification,
+    profile_steps: tuple[int, int] | None = None,
 ) -> tuple[keras.Model, Any]:
     """Trains a network from the weights it is built with, or from its last checkpoint.
 
@@ -66,13 +67,14 @@ def train_and_evaluate(
       strategy: None for TensorFlow's default.
       goes_on: (epochs trained, evaluation) -> False ends the training after this evaluation; None lets it end by itself.
       task: what is trained for, see nasnet_tf.training.task.
+      profile_steps: what to profile, as nasnet_tf.training.profiling takes it; in the work folder's logs, by the chief worker.
 
     Returns:
       The model with its last weights (averaged, if averages are kept), and its evaluation, if any, as the task's evaluator returns it.
 
     Raises:
-      InputError: a dtype policy that does not train, data that cannot be read, a work folder of another training, or
-        workers that do not see the same work folder.
+      InputError: a dtype policy that does not train, data that cannot be read, steps to profile that there are not, a work folder of
+        another training, or workers that do not see the same work folder.
       TrainingDiverged: the last checkpoint has the weights before it.
       WorkerLost: another worker's process is gone.
       TrainingInterrupted: SIGTERM came; the last checkpoint has everything up to the step that was under way.
@@ -87,7 +89,7 @@ def train_and_evaluate(
     strategy = strategy or tf.distribute.get_strategy()
     keras.utils.set_random_seed(config.seed)
     with distribution.watching_workers(strategy):
-        training = _Training(network, data, optimizer, learning_rate, config, workdir, strategy, task(data, config))
+        training = _Training(network, data, optimizer, learning_rate, config, workdir, strategy, task(data, config), profile_steps)
         with contextlib.closing(training):
             training.run(show_progress, goes_on)
             return training.finish()
@@ -96,13 +98,16 @@ def train_and_evaluate(
 class _Training:
     """One training. Its methods are in the order of time: set-up, steps, what falls due between steps, the end."""
 
-    def __init__(self, network, data, optimizer, learning_rate, config, workdir, strategy, task):
+    def __init__(self, network, data, optimizer, learning_rate, config, workdir, strategy, task, profile_steps):
         self._data, self._schedule, self._config, self._strategy, self._task = data, learning_rate, config, strategy, task
         self._times = Timetable(config, data.num_train_examples)
+        if profile_steps is not None:
+            profiling.check(profile_steps, self._times.total)
         self._window = Window([*task.names, "requests"])
         self._agreement = Agreement(strategy)
         self._is_chief = distribution.is_chief()
         self._saved = self._log = self._evaluation = None
+        self._profile = profiling.StepProfile(profile_steps if self._is_chief else None, workdir and workdir / "logs")
         self._start = 0
         with strategy.scope():
             self._model = network(data.num_classes, data.image_size)
@@ -139,9 +144,11 @@ class _Training:
                 steps = range(done, times.end_of_call(done))
                 rates, progress = ([at(step) for step in steps] for at in (self._rate, times.progress))
                 request = self._agreement.request(interruption.requested, self._is_save_due())
-                results = take_steps(batches, done, rates, progress, request)
+                with self._profile.of(steps):
+                    results = take_steps(batches, done, rates, progress, request)
                 self._window.add(results, len(steps))
                 done = steps.stop
+                self._profile.after(done, results)
                 self._between_steps(done, *self._agreement.reach(interruption.requested, self._is_save_due(), results))
                 if times.is_evaluation(done) and goes_on and not goes_on(times.epoch(done), self._evaluation):
                     break
@@ -273,6 +280,7 @@ class _Training:
 
     def close(self) -> None:
         """Also after an error: finishes what is being written."""
+        self._profile.close()
         if self._log:
             self._log.close()
         if self._saved:
