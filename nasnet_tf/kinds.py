@@ -89,7 +89,7 @@ def _shown(picture: Picture, boxes, classes, scores, class_names, lost=()) -> tu
     """A picture's pixels and what to draw on it: what was found and, named so, what was missed."""
     found = [(class_names[c], float(s), box) for box, c, s in zip(boxes, classes, scores, strict=True) if s >= _DRAWN_SCORE]
     found += [(f"missed: {class_names[picture.labels[row]]}", None, picture.boxes[row]) for row in np.flatnonzero(lost)]
-    return decode_image(picture.path.read_bytes()).numpy(), found
+    return decode_image(picture.read()).numpy(), found
 
 
 KINDS = {

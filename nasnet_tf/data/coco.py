@@ -11,7 +11,6 @@ from nasnet_tf.data.objects import Notes, Picture, Pictures, check_pictures, is_
 from nasnet_tf.data.orientation import exif_orientation
 from nasnet_tf.errors import InputError
 
-PREFIX = "coco:"
 _HEAD_BYTES = 2**12  # of a JPEG file: an Exif segment begins there
 _LAYOUT = "<folder>/annotations/instances_<split>.json with <folder>/<split>/ or <folder>/images/<split>/, or one JSON beside its pictures"
 

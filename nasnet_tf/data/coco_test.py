@@ -192,5 +192,5 @@ def test_what_cannot_be_used_is_an_error(awkward, change, message):
     change(awkward)
     with pytest.raises(InputError, match=message):
         DetectionData(f"coco:{awkward}", 64).num_examples("train")
-    with pytest.raises(InputError, match="expected coco:FOLDER or voc:FOLDER, got 'cifar10'"):
+    with pytest.raises(InputError, match="expected coco:FOLDER, voc:FOLDER or tfds:NAME, got 'cifar10'"):
         DetectionData("cifar10", 64).num_examples("train")

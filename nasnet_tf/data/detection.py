@@ -6,7 +6,6 @@ the stream is mirrored, and its boxes sampled, by (seed, n).
 
 import dataclasses
 import functools
-import pathlib
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -14,16 +13,16 @@ import numpy as np
 import tensorflow as tf
 
 from nasnet_tf.arguments import expect, is_integer
-from nasnet_tf.data import coco, voc
+from nasnet_tf.data import box_records, coco, voc
 from nasnet_tf.data.batches import WORKERS, as_written, finish, rows_of
 from nasnet_tf.data.decoding import decode_image
 from nasnet_tf.data.objects import Picture, Pictures, training_objects
 from nasnet_tf.data.order import Order
+from nasnet_tf.data.preparing import prepared_folder
 from nasnet_tf.data.sources import Source
 from nasnet_tf.data.splits import Splits, check_hold_out
 from nasnet_tf.errors import InputError, reason
-
-_OPENERS = {coco.PREFIX: coco.open_coco, voc.PREFIX: voc.open_voc}
+from nasnet_tf.files import user_path
 
 
 class DetectionBatch(NamedTuple):
@@ -47,11 +46,12 @@ class DetectionData:
     """Pictures with boxes, how they are divided, and how they are prepared. Nothing is read before it is asked for.
 
     Attributes:
-      source: `coco:FOLDER` or `voc:FOLDER`, see nasnet_tf.data.coco and voc.
+      source: `coco:FOLDER`, `voc:FOLDER` or `tfds:NAME`, such as tfds:coco/2017; see nasnet_tf.data.coco, voc and box_records.
       image_size: side in pixels that all pictures are resized to, without regard to their shape, as in the original.
       train_split, validation_split, validation_examples, test_split: as of ImageData.
       flip: mirror half of the pictures in training.
       max_boxes: of a picture in training; those beyond are left out and counted (the original has 100).
+      data_dir: where sets of TFDS are, as of ImageData.
     """
 
     source: str
@@ -62,6 +62,7 @@ class DetectionData:
     test_split: str = "test"
     flip: bool = True
     max_boxes: int = 100
+    data_dir: str | None = None
 
     def __post_init__(self):
         for field, least in (("image_size", 32), ("max_boxes", 1)):
@@ -80,10 +81,15 @@ class DetectionData:
 
     @functools.cached_property
     def _pictures(self) -> Pictures:
-        prefix = next((prefix for prefix in _OPENERS if str(self.source).startswith(prefix)), None)
-        if prefix is None:
-            raise InputError(f"DetectionData.source: expected {' or '.join(f'{p}FOLDER' for p in _OPENERS)}, got {self.source!r}")
-        return _OPENERS[prefix](self.source, pathlib.Path(self.source.removeprefix(prefix)).expanduser())
+        kind, _, place = str(self.source).partition(":")
+        openers = {
+            "coco": lambda: coco.open_coco(self.source, user_path(place)),
+            "voc": lambda: voc.open_voc(self.source, user_path(place)),
+            "tfds": lambda: box_records.open_records(place, prepared_folder(self.data_dir)),
+        }
+        if kind not in openers or not place:
+            raise InputError(f"DetectionData.source: expected coco:FOLDER, voc:FOLDER or tfds:NAME, got {self.source!r}")
+        return openers[kind]()
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -107,7 +113,8 @@ class DetectionData:
 
     def num_examples(self, split: str) -> int:
         """Number of pictures of "train", "validation" or "test"."""
-        return len(self.objects(split))
+        _, start, stop = self._division(split)
+        return stop - start
 
     def notes(self) -> list[str]:
         """What was odd in the annotations that are trained on, and what was done about it."""
@@ -130,7 +137,6 @@ class DetectionData:
         """DetectionBatches without end; arguments as of ImageData.train, rows of other workers neither read nor decoded."""
         pictures = self.objects("train")
         size, first = rows_of(batch_size, shard)
-        paths = [str(picture.path) for picture in pictures]
         order = Order(len(pictures), seed)
 
         def boxes_of(number, height, width):
@@ -142,7 +148,7 @@ class DetectionData:
         @as_written
         def prepare(place):
             number = tf.ensure_shape(tf.numpy_function(order, [place[None]], tf.int64), [1])[0]
-            image, is_image = _decoded(tf.io.read_file(tf.gather(paths, number)))
+            image, is_image = _decoded(_content(pictures, number))
             height, width = tf.unstack(tf.shape(image)[:2])
             boxes, labels = tf.numpy_function(boxes_of, [number, height, width], [tf.float32, tf.int32])
             boxes, labels = tf.ensure_shape(boxes, [self.max_boxes, 4]), tf.ensure_shape(labels, [self.max_boxes])
@@ -170,18 +176,18 @@ class DetectionData:
           (images float32 [batch_size / count, image_size, image_size, 3] in [-1, 1]; rows int32 [batch_size / count], numbers of pictures
           in the split, -1 for what fills up the last batch; sizes float32 [batch_size / count, 2], height and width of the picture).
         """
-        paths = [str(picture.path) for picture in self.objects(split)]
+        pictures = self.objects(split)
         size, first = rows_of(batch_size, shard)
-        num_batches = -(-len(paths) // batch_size)
+        num_batches = -(-len(pictures) // batch_size)
         mine = [
-            row if row < len(paths) else -1
+            row if row < len(pictures) else -1
             for batch in range(num_batches)
             for row in range(batch * batch_size + first, batch * batch_size + first + size)
         ]
 
         @as_written
         def prepare(row):
-            image = decode_image(tf.io.read_file(tf.gather(paths, tf.maximum(row, 0))))
+            image = decode_image(_content(pictures, tf.maximum(row, 0)))
             return self._resize(image), row, tf.cast(tf.shape(image)[:2], tf.float32)
 
         rows = tf.data.Dataset.from_tensor_slices(np.array(mine, np.int32))
@@ -219,6 +225,11 @@ def prepare_picture(image: tf.Tensor, image_size: int) -> tf.Tensor:
     return tf.ensure_shape(image, [image_size, image_size, 3]) * (2 / 255) - 1.0
 
 
+def _content(pictures: list[Picture], number: tf.Tensor) -> tf.Tensor:
+    """string []: the encoded image of a picture."""
+    return tf.ensure_shape(tf.numpy_function(lambda number: np.array(pictures[number].read(), object), [number], tf.string), [])
+
+
 def _decoded(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """(uint8 [height, width, 3], bool []): the image, or one pixel and False where it cannot be decoded."""
 
@@ -236,7 +247,7 @@ def _decoded(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 def _mistake(picture: Picture) -> str | None:
     try:
-        decode_image(picture.path.read_bytes())
-    except (tf.errors.OpError, OSError) as error:
+        decode_image(picture.read())
+    except (tf.errors.OpError, InputError) as error:
         return reason(error)
     return None

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -17,12 +17,13 @@ class Picture:
     """One picture and what is on it, as its file says; boxes float64 [n, 4] as (ymin, xmin, ymax, xmax) in pixels of the picture.
 
     Attributes:
-      path: of the image file.
+      path: of the image file; of a picture without one, what to call it.
       image_id: by which results name it.
       labels: int32 [n], 0 and up.
       is_crowd: bool [n], a region of many that are not counted one by one: no object in training, ignored in evaluation.
       area: float64 [n], of the object, in pixels; COCO's is that of its outline.
       size: (height, width) as the annotation says; None if it does not.
+      record: reads the encoded image where it is no file of its own.
     """
 
     path: pathlib.Path
@@ -32,6 +33,18 @@ class Picture:
     is_crowd: np.ndarray
     area: np.ndarray
     size: tuple[int, int] | None = None
+    record: Callable[[], bytes] | None = None
+
+    def read(self) -> bytes:
+        """The encoded image.
+
+        Raises:
+          InputError: it cannot be read.
+        """
+        try:
+            return self.record() if self.record else self.path.read_bytes()
+        except OSError as error:
+            raise InputError(f"{self.path} cannot be read: {error.strerror}") from error
 
     @property
     def name(self) -> str:
@@ -89,7 +102,9 @@ def training_objects(picture: Picture, height: int, width: int) -> tuple[np.ndar
     return (boxes[kept] / size).astype(np.float32), labels[kept].astype(np.int32)
 
 
-def make_picture(path: pathlib.Path, image_id: int, rows: Sequence[tuple], size: tuple[int, int] | None, notes: Notes) -> Picture:
+def make_picture(
+    path: pathlib.Path, image_id: int, rows: Sequence[tuple], size: tuple[int, int] | None, notes: Notes, record=None
+) -> Picture:
     """A picture of rows (box (ymin, xmin, ymax, xmax), label, is_crowd, area), with notes on what training will do with odd ones."""
     boxes = np.array([row[0] for row in rows], np.float64).reshape(-1, 4)
     if not len(rows):
@@ -104,7 +119,7 @@ def make_picture(path: pathlib.Path, image_id: int, rows: Sequence[tuple], size:
         if is_crowd:
             notes.add("crowds: no objects in training, ignored in evaluation", path.name)
     labels, crowds, area = ([row[field] for row in rows] for field in (1, 2, 3))
-    return Picture(path, image_id, boxes, np.array(labels, np.int32), np.array(crowds, bool), np.array(area, np.float64), size)
+    return Picture(path, image_id, boxes, np.array(labels, np.int32), np.array(crowds, bool), np.array(area, np.float64), size, record)
 
 
 def check_pictures(name: str, splits: Mapping[str, Sequence[Picture]], class_names: Sequence[str]) -> None:

@@ -1,17 +1,29 @@
 """Data sets of TensorFlow Datasets (TFDS): found by their names, downloaded and prepared where that is possible."""
 
 import difflib
+import os
 import pathlib
 import urllib.error
 import urllib.parse
 import urllib.request
 
+import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from nasnet_tf.errors import InputError
 
 FOLDER_PREFIX = "folder:"
 _CONNECT_SECONDS = 10
+
+
+def prepared_folder(data_dir: str | None) -> str | None:
+    """The folder that prepared data are in, without ~; InputError if it is not there. None stands for TFDS' own."""
+    if data_dir is None:
+        return None
+    data_dir = os.path.expanduser(data_dir)
+    if not tf.io.gfile.isdir(data_dir):
+        raise InputError(f"data_dir {data_dir!r}: no such folder; expected the one that TensorFlow Datasets prepares its data in")
+    return data_dir
 
 
 def prepared_builder(name: str, data_dir: str | None) -> tfds.core.DatasetBuilder:

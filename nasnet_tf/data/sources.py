@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from nasnet_tf.data.preparing import FOLDER_PREFIX, prepared_builder
+from nasnet_tf.data.preparing import FOLDER_PREFIX, prepared_builder, prepared_folder
 from nasnet_tf.data.records import ArrayRecords, TFRecords
 from nasnet_tf.errors import InputError
 from nasnet_tf.files import IMAGE_SUFFIXES, files_below, image_files, user_path
@@ -123,15 +123,33 @@ def open_source(name: str, data_dir: str | None = None) -> Source:
       InputError: an unknown name, a folder of another layout, data that is neither there nor can be downloaded, or that is not made of
         images and labels.
     """
-    if data_dir is not None:
-        data_dir = os.path.expanduser(data_dir)
-        if not tf.io.gfile.isdir(data_dir):
-            raise InputError(f"data_dir {data_dir!r}: no such folder; expected the one that TensorFlow Datasets prepares its data in")
+    data_dir = prepared_folder(data_dir)
     if name == "digits":
         return _tfds_source(name, tfds.builder_from_directory(_DIGITS))
     if name.startswith(FOLDER_PREFIX):
         return _folder_source(name, user_path(name.removeprefix(FOLDER_PREFIX)))
     return _tfds_source(name, prepared_builder(name, data_dir))
+
+
+def record_reader(name: str, builder: tfds.core.DatasetBuilder) -> Read:
+    """What reads single records of a prepared set, see Source.read.
+
+    Raises:
+      InputError: files of a kind whose records cannot be read in any order.
+    """
+    kind = RECORDS.get(builder.info.file_format)
+    if kind is None:
+        raise InputError(
+            f"data set {name!r}: expected files of records that can be read in any order, {' or '.join(known.value for known in RECORDS)}, "
+            f"got {builder.info.file_format.value}"
+        )
+
+    @functools.cache
+    def records(split: str) -> TFRecords | ArrayRecords:
+        info = builder.info.splits[split]
+        return kind(list(zip(map(os.fspath, info.filepaths), info.shard_lengths, strict=True)))
+
+    return lambda split, numbers: records(split).read(numbers)
 
 
 def _position(text: str | None, size: int, default: int) -> int:
@@ -148,20 +166,7 @@ def _tfds_source(name: str, builder: tfds.core.DatasetBuilder) -> Source:
     name_key = next((key for key in ("file_name", "id") if isinstance(features.get(key), tfds.features.Text)), None)
     keys = [key for key in (image_key, label_key, name_key) if key]
     columns = {key: tf.io.FixedLenFeature([], tf.int64 if key == label_key else tf.string) for key in keys}
-    kind = RECORDS.get(builder.info.file_format)
-    if kind is None:
-        raise InputError(
-            f"data set {name!r}: expected files of records that can be read in any order, {' or '.join(known.value for known in RECORDS)}, "
-            f"got {builder.info.file_format.value}"
-        )
-
-    @functools.cache
-    def records(split: str) -> TFRecords | ArrayRecords:
-        info = builder.info.splits[split]
-        return kind(list(zip(map(os.fspath, info.filepaths), info.shard_lengths, strict=True)))
-
-    def read(split: str, numbers: np.ndarray) -> list[bytes]:
-        return records(split).read(numbers)
+    read = record_reader(name, builder)
 
     def parse(split: str, numbers: tf.Tensor, records: tf.Tensor) -> dict[str, tf.Tensor]:
         example = tf.io.parse_example(records, columns)

@@ -25,18 +25,18 @@ def make_folder(root: pathlib.Path, files: dict[str, int]) -> str:
     return f"folder:{root}"
 
 
-def make_prepared(root: pathlib.Path, features: dict, examples: list[dict], supervised_keys=None) -> None:
-    """Writes a data set `mine` as TFDS would have prepared it, all examples in `train`."""
-    folder = root / "mine" / "1.0.0"
+def make_prepared(root: pathlib.Path, features: dict, examples: list[dict], supervised_keys=None, name="mine", version="1.0.0") -> None:
+    """Writes a data set as TFDS would have prepared it, all examples in `train`; the name may carry a config."""
+    folder, base = root / name / version, name.partition("/")[0]
     folder.mkdir(parents=True)
     features = tfds.features.FeaturesDict(features)
-    with tf.io.TFRecordWriter(str(folder / "mine-train.tfrecord-00000-of-00001")) as writer:
+    with tf.io.TFRecordWriter(str(folder / f"{base}-train.tfrecord-00000-of-00001")) as writer:
         for example in examples:
             writer.write(features.serialize_example(features.encode_example(example)))
-    template = tfds.core.ShardedFileTemplate(folder, dataset_name="mine", filetype_suffix="tfrecord", split="train")
+    template = tfds.core.ShardedFileTemplate(folder, dataset_name=base, filetype_suffix="tfrecord", split="train")
     info = tfds.core.SplitInfo(name="train", shard_lengths=[len(examples)], num_bytes=1, filename_template=template)
     tfds.folder_dataset.write_metadata(
-        data_dir=folder, features=features, split_infos=[info], version="1.0.0", supervised_keys=supervised_keys, check_data=False
+        data_dir=folder, features=features, split_infos=[info], version=version, supervised_keys=supervised_keys, check_data=False
     )
 
 

@@ -6,8 +6,6 @@ import xml.etree.ElementTree
 from nasnet_tf.data.objects import Notes, Picture, Pictures, check_pictures, make_picture
 from nasnet_tf.errors import InputError
 
-PREFIX = "voc:"
-
 
 def open_voc(name: str, root: pathlib.Path) -> Pictures:
     """Opens a folder such as VOCdevkit/VOC2007. Objects marked as difficult are treated as crowds: ignored, as VOC's own metric does.
