@@ -96,6 +96,6 @@ def test_without_locks_nobody_is_taken_for_another(claim, monkeypatch, capsys):
 def test_workers_share_a_folder(claim, tmp_path, monkeypatch):
     """Only the chief locks and writes."""
     claim(OLD)
-    monkeypatch.setenv("TF_CONFIG", '{"task": {"type": "worker", "index": 1}}')
+    monkeypatch.setenv("TF_CONFIG", '{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 1}}')
     with claims.at_work(tmp_path / "run", "training"):
         assert claim("other") == OLD

@@ -174,6 +174,11 @@ def test_learning_rate_follows_the_batch_size(recipe, batch_size, rate):
     assert [schedule(epoch, 312, batch_size) for epoch in (0, 1.5, 3, 24.1)] == pytest.approx([0, rate / 2, rate * 0.97, rate * 0.97**10])
 
 
+IMAGENET = loop.TrainingConfig(  # paper A.7, slim's notes
+    312, 1600, 0.1, 0.4, gradient_clip_norm=10.0, ema_decay=0.9999, evaluation_split=None, replica_batch_size=32
+)
+
+
 @pytest.mark.parametrize(
     ("recipes", "training", "optimizer"),
     [
@@ -184,12 +189,12 @@ def test_learning_rate_follows_the_batch_size(recipe, batch_size, rate):
         ),
         (
             ["imagenet_mobile.gin", "imagenet_nasnet_b_4@1536.gin", "imagenet_nasnet_c_3@960.gin"],
-            loop.TrainingConfig(312, 1600, 0.1, 0.4, weight_decay=4e-5, gradient_clip_norm=10.0, ema_decay=0.9999, evaluation_split=None),
+            dataclasses.replace(IMAGENET, weight_decay=4e-5),
             {"decay": 0.9, "momentum": 0.9, "epsilon": 1.0},
         ),
         (
             ["imagenet_large.gin", "imagenet_nasnet_a_5@1538.gin", "imagenet_nasnet_a_7@1920.gin"],
-            loop.TrainingConfig(312, 1600, 0.1, 0.4, weight_decay=5e-5, gradient_clip_norm=10.0, ema_decay=0.9999, evaluation_split=None),
+            dataclasses.replace(IMAGENET, weight_decay=5e-5),
             {"decay": 0.9, "momentum": 0.9, "epsilon": 1.0},
         ),
     ],

@@ -52,15 +52,15 @@ def test_the_frozen_graph_has_no_batch_norm_and_takes_any_batch():
         ("nasnet_a", NetworkConfig(1, "imagenet", 1.0, filters=8)),
         (tiny_genotype(), NetworkConfig(1, "cifar", 2.0, filters=4)),
     ):
-        model = build_network(genotype, config, 3, 16)
+        model = build_network(genotype, config, 3, 32)
         for index, weight in enumerate(model.weights):
             weight.assign(weight + tf.random.stateless_uniform(weight.shape, [index, 1]) / 50)
         frozen = freeze(model)
-        concrete = tf.function(frozen, input_signature=[tf.TensorSpec([None, 16, 16, 3])]).get_concrete_function()
+        concrete = tf.function(frozen, input_signature=[tf.TensorSpec([None, 32, 32, 3])]).get_concrete_function()
         ops = {node.op for function in concrete.graph.as_graph_def().library.function for node in function.node_def}
         assert not ops & {"FusedBatchNormV3", "ReadVariableOp", "Mul"}
         assert "BiasAdd" in ops
-        images = tf.random.stateless_uniform([7, 16, 16, 3], [1, 2])
+        images = tf.random.stateless_uniform([7, 32, 32, 3], [1, 2])
         expected = model(images, training=False)
         np.testing.assert_allclose(frozen(images)["output"], expected, rtol=1e-4, atol=1e-5)
         assert frozen(images[:0])["output"].shape == (0, 3)
