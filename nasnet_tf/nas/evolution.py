@@ -41,9 +41,9 @@ class RegularizedEvolution:
         """
         check_counts("RegularizedEvolution", population=population, tournament=tournament)
         if tournament > population:
-            raise InputError(f"RegularizedEvolution tournament: expected at most the population, {population}, got {tournament}")
+            raise InputError(f"RegularizedEvolution.tournament: expected at most the population, {population}, got {tournament}")
         if not (isinstance(identity_probability, (int, float)) and 0 <= identity_probability <= 1):
-            raise InputError(f"RegularizedEvolution identity_probability: expected a number in [0, 1], got {identity_probability!r}")
+            raise InputError(f"RegularizedEvolution.identity_probability: expected a number in [0, 1], got {identity_probability!r}")
         check_seed("RegularizedEvolution", seed)
         self._identity = {
             "strategy": "RegularizedEvolution",

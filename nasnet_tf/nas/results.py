@@ -12,10 +12,10 @@ def finite_number(value) -> float | None:
     if value is None or isinstance(value, (str, bytes, bool, dict)):
         return None
     try:
-        array = np.asarray(value)
+        array = _array(value)
         if array.shape != () or array.dtype.kind in "bcmMOSU":
             return None
-        number = float(value)
+        number = float(array)
     except Exception:  # whatever a foreign type raises
         return None
     return number if math.isfinite(number) else None
@@ -32,7 +32,7 @@ def json_ready(value):
     if isinstance(value, int):
         return int(value)
     try:
-        array = np.asarray(value)
+        array = _array(value)
     except Exception:  # whatever a foreign type raises
         return repr(value)
     if array.dtype.kind in "biu":
@@ -40,6 +40,11 @@ def json_ready(value):
     if array.dtype.kind == "f" or (array.dtype.kind == "V" and array.dtype.names is None):
         return _without_nan(array.astype(np.float64).tolist())
     return array.tolist() if array.dtype.kind == "U" else repr(value)
+
+
+def _array(value) -> np.ndarray:
+    """Of a tensor by its own method: for one of bfloat16 without dimensions np.asarray fails."""
+    return np.asarray(value.numpy() if hasattr(value, "numpy") else value)
 
 
 def _without_nan(value):

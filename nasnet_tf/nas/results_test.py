@@ -29,14 +29,18 @@ def recorded(folder, value):
 
 @pytest.mark.parametrize(
     "reward",
-    [2, 2.0, np.float32(2), np.float16(2), np.int64(2), np.uint8(2), np.array(2.0), tf.constant(2.0), tf.constant(2), tf.Variable(2.0)],
+    [
+        *(2, 2.0, np.float32(2), np.float16(2), np.int64(2), np.uint8(2), np.array(2.0), tf.bfloat16.as_numpy_dtype(2)),
+        *(tf.constant(2.0), tf.constant(2), tf.Variable(2.0), tf.constant(2, tf.bfloat16), tf.constant(2, tf.float16)),
+        *(tf.Variable(2, dtype=tf.bfloat16), np.array(2, tf.bfloat16.as_numpy_dtype)),
+    ],
 )
 def test_numbers_of_every_type_are_rewards(tmp_path, reward):
     trial = recorded(tmp_path, {"reward": reward})
     assert (trial.status, trial.reward, type(trial.reward)) == ("finished", 2.0, float)
 
 
-@pytest.mark.parametrize("reward", [None, "2", True, np.nan, np.inf, tf.constant(np.nan), np.array([2.0]), [2.0], {}, np.bool_(True), 1j])
+@pytest.mark.parametrize("reward", [None, "2", True, np.nan, np.inf, tf.constant(np.nan), tf.constant(np.nan, tf.bfloat16), np.array([2.0]), [2.0], {}, np.bool_(True), 1j])
 def test_others_are_not(tmp_path, reward):
     trial = recorded(tmp_path, {"reward": reward})
     assert trial.status == "infeasible"
@@ -56,6 +60,7 @@ def test_metrics_may_hold_anything(tmp_path):
         "curve": np.array([0.5, np.nan], np.float32),
         "counts": np.arange(3),
         "loss": tf.constant(0.25),
+        "halves": tf.constant([0.25, np.nan], tf.bfloat16),
         "nested": {1: (np.int32(4), float("inf"), [np.float64("nan"), "text", None, True])},
         "named": collections.namedtuple("Named", "a")(a=1.5),
         "odd": fractions.Fraction(1, 2),
@@ -66,6 +71,7 @@ def test_metrics_may_hold_anything(tmp_path):
         "curve": [0.5, None],
         "counts": [0, 1, 2],
         "loss": 0.25,
+        "halves": [0.25, None],
         "nested": {"1": [4, None, [None, "text", None, True]]},
         "named": [1.5],
         "odd": "Fraction(1, 2)",

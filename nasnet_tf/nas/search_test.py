@@ -167,16 +167,37 @@ def test_an_architecture_that_is_being_trained_is_not_trained_beside_itself(tmp_
     assert [trial.reward for trial in trials] == [trials[0].reward, trials[1].reward] * 4
 
 
+def test_a_search_does_not_propose_without_end_while_what_it_proposes_runs(tmp_path):
+    """Whatever waits for a twin's reward holds a slot: with three of them, one child and two that wait."""
+    proposed = []
+
+    class Same(RandomSearch):
+        def propose(self):
+            self._random.seed(0)
+            return super().propose()
+
+    class Watched(InOrder):
+        def poll(self, timeout_seconds):
+            proposed.append(len(read_trials(tmp_path)))
+            return super().poll(timeout_seconds)
+
+    trials = loop.search(tmp_path, SPACE, Same(SPACE, seed=0), Watched, child, 50, {})
+    assert proposed == [3]
+    assert [(trial.status, trial.reused_from) for trial in trials] == [("finished", None)] + [("finished", 0)] * 49
+
+
 def test_machines_that_leave_do_not_pause_a_search(tmp_path):
+    """Nine times from under each architecture: failures of its own would make ten in a row, and nine of ten."""
+
     class Leaving(InOrder):
         def poll(self, timeout_seconds):
             (outcome,) = super().poll(timeout_seconds)
-            if sum(key == outcome.key for key, *_ in self.submitted) > 2:
+            if sum(key == outcome.key for key, *_ in self.submitted) > 9:
                 return [outcome]
             return [Outcome(outcome.key, 1.0, reason="its machine left", lost=True)]
 
     trials = loop.search(tmp_path, SPACE, RandomSearch(SPACE, seed=4), Leaving, child, 8, {})
-    assert [(trial.status, trial.attempts) for trial in trials] == [("finished", 3)] * 8
+    assert [(trial.status, trial.attempts) for trial in trials] == [("finished", 10)] * 8
 
 
 def curve_child(text: str, bars: list | None) -> dict:

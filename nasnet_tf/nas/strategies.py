@@ -62,6 +62,7 @@ class RandomSearch:
 
     @checked
     def __init__(self, space: SearchSpace, seed: int):
+        check_seed("RandomSearch", seed)
         self._identity = {"strategy": "RandomSearch", "space": dataclasses.asdict(space), "seed": seed}
         self._space = space
         self._random = random.Random(seed)
@@ -101,23 +102,32 @@ class PPOSearch:
         """Starts from a fresh policy.
 
         The defaults are the paper's, but for `clip` and `epochs`, on which it is silent. The former is the PPO paper's (its section 6.1).
-        That passes 3 times over a minibatch in its Atari runs, which learns from a given number of trials somewhat better here too: one
-        pass needs a quarter to a half more of them. But each further pass adds some 60% to the controller's time.
+        That passes 3 times over a minibatch in its Atari runs; BENCHMARKS.md has what one and three passes come to here. Each further pass
+        adds some 60% to the controller's time.
 
         Args:
           space: the decisions to take.
           seed: of initial weights and of all draws, in [0, 2^31).
-          minibatch: rewards that make one update; taken in the order they arrive.
-          learning_rate: of Adam.
-          entropy_weight: of the bonus for a policy that keeps exploring.
+          minibatch: rewards that make one update, 1 or more; taken in the order they arrive.
+          learning_rate: of Adam, positive.
+          entropy_weight: of the bonus for a policy that keeps exploring, 0 or more.
           baseline_decay: of the moving average of rewards, in [0, 1).
-          clip: range of PPO's probability ratio around 1.
-          epochs: Adam steps on each minibatch.
-          hidden_units: of the LSTM.
+          clip: range of PPO's probability ratio around 1, positive.
+          epochs: Adam steps on each minibatch, 1 or more.
+          hidden_units: of the LSTM, 1 or more.
+
+        Raises:
+          InputError: a number outside its range.
         """
         check_counts("PPOSearch", minibatch=minibatch, epochs=epochs, hidden_units=hidden_units)
-        if not 0 <= baseline_decay < 1:
-            raise InputError(f"PPOSearch baseline_decay: expected a number in [0, 1), got {baseline_decay!r}")
+        for name, value, is_possible, expected in (
+            ("learning_rate", learning_rate, 0 < learning_rate < math.inf, "a positive number"),
+            ("entropy_weight", entropy_weight, 0 <= entropy_weight < math.inf, "a number of 0 or more"),
+            ("baseline_decay", baseline_decay, 0 <= baseline_decay < 1, "a number in [0, 1)"),
+            ("clip", clip, 0 < clip < math.inf, "a positive number"),
+        ):
+            if not is_possible:
+                raise InputError(f"PPOSearch.{name}: expected {expected}, got {value!r}")
         check_seed("PPOSearch", seed)
         from nasnet_tf.nas import controller, ppo  # here, because they import TensorFlow and random search does without
 
@@ -254,13 +264,13 @@ def check_counts(strategy: str, **counts: int) -> None:
     """Raises InputError unless all are integers of 1 or more."""
     for name, count in counts.items():
         if isinstance(count, bool) or not (isinstance(count, int) and count >= 1):
-            raise InputError(f"{strategy} {name}: expected an integer of 1 or more, got {count!r}")
+            raise InputError(f"{strategy}.{name}: expected an integer of 1 or more, got {count!r}")
 
 
 def check_seed(strategy: str, seed: int) -> None:
     """Raises InputError unless it is an integer in [0, 2^31)."""
     if not (isinstance(seed, int) and 0 <= seed < 2**31):
-        raise InputError(f"{strategy} seed: expected an integer in [0, 2^31), got {seed!r}")
+        raise InputError(f"{strategy}.seed: expected an integer in [0, 2^31), got {seed!r}")
 
 
 def check_decisions(strategy: str, space: SearchSpace, decisions: Sequence[int]) -> None:

@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 
+from nasnet_tf import nas
 from nasnet_tf.errors import InputError
 from nasnet_tf.genotype import SearchSpace
 from nasnet_tf.nas.evolution import RegularizedEvolution
@@ -246,13 +247,30 @@ def test_refuses_decisions_outside_the_space(make):
         ({"minibatch": 0}, "minibatch: expected an integer of 1 or more, got 0"),
         ({"epochs": 1.5}, "epochs: expected an integer, got 1.5"),
         ({"hidden_units": -1}, "hidden_units"),
-        ({"baseline_decay": 1.0}, "baseline_decay"),
-        ({"seed": -1}, "seed"),
+        ({"epochs": 0}, "epochs: expected an integer of 1 or more, got 0"),
+        ({"baseline_decay": 1.0}, r"baseline_decay: expected a number in \[0, 1\), got 1.0"),
+        ({"learning_rate": "a"}, "learning_rate: expected a number, got 'a'"),
+        ({"learning_rate": -1}, "learning_rate: expected a positive number, got -1"),
+        ({"learning_rate": math.inf}, "learning_rate: expected a positive number, got inf"),
+        ({"clip": 0.0}, "clip: expected a positive number, got 0.0"),
+        ({"entropy_weight": -1e-5}, "entropy_weight: expected a number of 0 or more, got -1e-05"),
+        ({"entropy_weight": None}, "entropy_weight: expected a number, got None"),
+        ({"seed": -1}, "seed: expected an integer in"),
     ],
 )
-def test_ppo_refuses_impossible_bindings(bindings, message):
-    with pytest.raises(InputError, match=message):
+def test_ppo_refuses_impossible_bindings_before_it_loads_anything(bindings, message, monkeypatch):
+    for module in ("controller", "ppo"):
+        monkeypatch.setitem(sys.modules, f"nasnet_tf.nas.{module}", None)
+        monkeypatch.delattr(nas, module, raising=False)
+    with pytest.raises(InputError, match=rf"^PPOSearch\.{message}") as raised:
         PPOSearch(**{"space": SPACE, "seed": 0, **bindings})
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**31, 1.5, "1", None, True])
+def test_random_search_refuses_impossible_seeds(seed):
+    with pytest.raises(InputError, match=r"^RandomSearch\.seed: expected an integer"):
+        RandomSearch(SPACE, seed)
 
 
 def test_random_search_and_evolution_need_no_tensorflow():
