@@ -40,7 +40,23 @@ def test_numbers_of_every_type_are_rewards(tmp_path, reward):
     assert (trial.status, trial.reward, type(trial.reward)) == ("finished", 2.0, float)
 
 
-@pytest.mark.parametrize("reward", [None, "2", True, np.nan, np.inf, tf.constant(np.nan), tf.constant(np.nan, tf.bfloat16), np.array([2.0]), [2.0], {}, np.bool_(True), 1j])
+@pytest.mark.parametrize(
+    "reward",
+    [
+        None,
+        "2",
+        True,
+        np.nan,
+        np.inf,
+        tf.constant(np.nan),
+        tf.constant(np.nan, tf.bfloat16),
+        np.array([2.0]),
+        [2.0],
+        {},
+        np.bool_(True),
+        1j,
+    ],
+)
 def test_others_are_not(tmp_path, reward):
     trial = recorded(tmp_path, {"reward": reward})
     assert trial.status == "infeasible"

@@ -5,6 +5,7 @@ import dataclasses
 import datetime
 import html
 import re
+import urllib.parse
 from collections.abc import Sequence
 
 from matplotlib.figure import Figure
@@ -186,6 +187,11 @@ def fold(place: str, title: str, content: str) -> str:
 def settings(text: str) -> str:
     """A configuration as it is, but for gin's rulers."""
     return f"<pre>{html.escape(re.sub(r'^# =+$', '', text, flags=re.MULTILINE))}</pre>"
+
+
+def files(paths: Sequence[str]) -> str:
+    """A line of links to files, relative to the page."""
+    return "<p>" + " ".join(f'<a href="{html.escape(urllib.parse.quote(path))}">{html.escape(path)}</a>' for path in paths) + "</p>"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """One page about the searches and trainings of a folder: opens offline, needs nothing beside itself."""
 
 import dataclasses
+import functools
 import pathlib
 import time
 from collections.abc import Callable
@@ -31,6 +32,7 @@ class Report:
         if not workdir.is_dir():
             raise InputError(f"{workdir}: no such folder; expected the work folder of a search or a training, or a folder of such")
         self._workdir = workdir
+        self._search = _Kind(searches.FILES, functools.partial(searches.read_search, root=workdir))
         self._known: dict[tuple, tuple] = {}  # (kind, folder) -> (state of its files, section)
 
     def write(self, refresh_seconds: float | None = None) -> pathlib.Path:
@@ -46,7 +48,7 @@ class Report:
         folders = [self._workdir, *sorted(path for path in self._workdir.iterdir() if path.is_dir())]
         begun = [folder for folder in folders if searches.has_begun(folder)]
         begun = [folder for folder in begun if folder == self._workdir or not searches.is_retraining(folder)]
-        found = [self._section(_SEARCH, folder) for folder in begun]
+        found = [self._section(self._search, folder) for folder in begun]
         sections = [(searches.title(search.name), search.section) for search in found]
         if len(found) > 1:
             sections.insert(0, ("Comparison", searches.compare(found)))
@@ -77,7 +79,6 @@ class Report:
         return section
 
 
-_SEARCH = _Kind(searches.FILES, searches.read_search)
 _TRAINING = _Kind(trainings.TRAINING_FILES, trainings.read_training)
 _TUNING = _Kind(trainings.TUNING_FILES, trainings.read_tuning)
 _PREDICTED = _Kind(trainings.PREDICTION_FILES, trainings.read_predictions)

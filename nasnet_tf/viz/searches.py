@@ -10,7 +10,7 @@ import numpy as np
 
 from nasnet_tf.errors import InputError
 from nasnet_tf.genotype import SearchSpace, genotype_hash, load_genotype
-from nasnet_tf.nas import retraining
+from nasnet_tf.nas import child_logs, retraining
 from nasnet_tf.nas.journal import NAME as JOURNAL
 from nasnet_tf.nas.journal import Trial, architectures, leaderboard, read_identity, read_trials
 from nasnet_tf.nas.retraining import TEST_NAME, WINNER_NAME
@@ -22,7 +22,7 @@ from nasnet_tf.viz.trainings import read_rows
 
 _RANKS, _CURVES, _REASONS, _REASON_LENGTH = 10, 5, 20, 400
 _CONFIG = "operative_config.gin"
-# All that a section is made of.
+# All that a section is made of, but for the logs it leads to: there are new ones when the journal is longer.
 FILES = (JOURNAL, UPDATES, _CONFIG, *(f"{retraining.FOLDER}*/{name}" for name in (JOURNAL, WINNER_NAME, TEST_NAME)))
 
 
@@ -55,8 +55,8 @@ def is_retraining(folder: pathlib.Path) -> bool:
     return folder in retraining.folders(folder.parent) and has_begun(folder.parent)
 
 
-def read_search(folder: pathlib.Path) -> Search:
-    """Reads and draws a search folder that has begun."""
+def read_search(folder: pathlib.Path, root: pathlib.Path) -> Search:
+    """Reads and draws a search folder that has begun, for a page in `root`, which is this folder or around it."""
     trials, identity = read_trials(folder), read_identity(folder)
     strategy = identity.get("search.strategy", "").strip("@()")
     name = f"{folder.resolve().name} ({strategy})" if strategy else folder.resolve().name
@@ -75,6 +75,7 @@ def read_search(folder: pathlib.Path) -> Search:
             page.paragraph("Nothing has been rewarded" + (f" yet; {waiting} trials are running or to be run." if waiting else "."))
         )
     parts += [_failures(trials), *(_retrained(other, best, name) for other in retraining.folders(folder))]
+    parts.append(_logs(folder, root, name))
     settings = "\n".join(f"{key} = {value}" for key, value in identity.items())
     parts.append(page.fold(name, "Settings of the search", page.settings(settings)))
     if (folder / _CONFIG).is_file():
@@ -223,6 +224,13 @@ def _failures(trials: Sequence[Trial]) -> str:
     left = page.paragraph(f"and {len(groups) - _REASONS} reasons more, of fewer trials each") if len(groups) > _REASONS else ""
     head = ["status", "trials", "which", "executions", "reason (the last of its kind)"]
     return page.heading(3, "Failures") + page.table(head, rows, text_columns=(2, 4)) + left
+
+
+def _logs(folder: pathlib.Path, root: pathlib.Path, name: str) -> str:
+    """Links to what children wrote, those of retrainings included; each has a file only if it wrote something."""
+    paths = [path for part in (folder, *retraining.folders(folder)) for path in sorted((part / child_logs.FOLDER).glob("*.log"))]
+    links = page.files([path.relative_to(root).as_posix() for path in paths])
+    return page.fold(name, "What children wrote", links) if paths else ""
 
 
 def _retrained(folder: pathlib.Path, searched: Sequence[Trial], name: str) -> str:

@@ -14,6 +14,7 @@ from matplotlib.patches import FancyBboxPatch, PathPatch, Polygon
 from nasnet_tf.errors import InputError
 from nasnet_tf.genotype import SearchSpace, format_genotype, genotype_hash, load_genotype, published_genotypes
 from nasnet_tf.models.zoo import ZOO
+from nasnet_tf.nas import child_logs
 from nasnet_tf.nas.engines import Outcome
 from nasnet_tf.nas.journal import Trial, leaderboard, read_trials
 from nasnet_tf.nas.ledger import Ledger
@@ -214,6 +215,19 @@ def test_report_of_a_search(searched):
     assert "died &lt;here&gt;" in page
     assert "died <here>" not in page
     assert checker.tags.count("svg") == 1 + 9 + 4  # best, nine more of the leaderboard, four plots
+
+
+def test_report_leads_to_what_children_wrote(searched):
+    """Wherever the page is; only to files that are there."""
+    log = child_logs.log_of(searched / child_logs.FOLDER, "trial_3")
+    assert "What children wrote" not in Report(searched).write().read_text()
+    log.parent.mkdir()
+    log.touch()
+    for root, link in ((searched, "children/trial_00003.log"), (searched.parent, "search/children/trial_00003.log")):
+        page = Report(root).write().read_text()
+        check(page)
+        assert re.findall(r'<a href="([^"]*\.log)">', page) == [link]
+        assert (root / link).is_file()
 
 
 def test_report_of_a_search_that_just_began(tmp_path):
