@@ -28,6 +28,7 @@ from nasnet_tf.errors import InputError, reason
 from nasnet_tf.files import replace_file
 from nasnet_tf.training.config import TrainingConfig
 from nasnet_tf.training.disk import writing
+from nasnet_tf.training.precision import in_policy
 from nasnet_tf.training.shadow import Shadow
 from nasnet_tf.training.state import TrainingState
 from nasnet_tf.training.variables import UNREADABLE, load_named_weights, named_counters, named_weights
@@ -230,8 +231,11 @@ def read_data_description(workdir: pathlib.Path) -> dict:
     return description
 
 
-def read_description(workdir: pathlib.Path) -> tuple[keras.Model, dict]:
+def read_description(workdir: pathlib.Path, dtype_policy: str | None = None) -> tuple[keras.Model, dict]:
     """The network of a work folder or export with fresh weights, and the description of its data.
+
+    Args:
+      dtype_policy: one of precision.POLICIES to build it in; without, as in training.
 
     Raises:
       InputError: not such a folder, or damaged files.
@@ -240,7 +244,10 @@ def read_description(workdir: pathlib.Path) -> tuple[keras.Model, dict]:
     from nasnet_tf.models.description import network_from_json  # noqa: PLC0415
 
     path = workdir / "model.json"
-    model = network_from_json(path.read_text(errors="replace"), str(path))
+    text = path.read_text(errors="replace")
+    model = network_from_json(text, str(path))
+    if dtype_policy is not None:  # what was just built is sound
+        model = network_from_json(json.dumps(in_policy(json.loads(text), dtype_policy)), str(path))
     logits = next((layer for layer in model.layers if layer.name == "logits"), None)
     classes = len(description.get("class_names", []))
     if logits is not None and logits.units != classes:

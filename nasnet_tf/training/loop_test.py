@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from nasnet_tf.data import CifarPreprocessing, ImageData
 from nasnet_tf.errors import InputError
+from nasnet_tf.models.cell import Cell
 from nasnet_tf.models.network import NetworkConfig, build_network
 from nasnet_tf.testing import tiny_genotype
 from nasnet_tf.training import checkpoints, loop
@@ -131,6 +132,9 @@ def test_work_folder_can_be_read_back(tmp_path):
     unaveraged = Evaluator(raw).on_split(DATA, "validation", 16)
     assert (rows[-1]["raw_accuracy"], rows[-1]["raw_loss"]) == pytest.approx((unaveraged.accuracy, unaveraged.loss), rel=1e-5)
 
+    for policy, computes in ((None, "float32"), ("mixed_bfloat16", "bfloat16")):
+        computing, _ = checkpoints.read_description(tmp_path, policy)
+        assert {layer.compute_dtype for layer in computing.layers if isinstance(layer, Cell)} == {computes}
     copy, description = checkpoints.read_description(tmp_path)
     assert checkpoints.load_trained(tmp_path, copy, "last") == 10
     result = Evaluator(copy).on_split(ImageData.from_description(description), "validation", 16)
