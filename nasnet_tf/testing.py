@@ -4,6 +4,7 @@ import os
 import pathlib
 import socket
 import time
+import types
 from collections.abc import Callable
 
 from nasnet_tf.genotype import Genotype, parse_genotype
@@ -61,3 +62,6 @@ def hold_ports(count: int) -> list[socket.socket]:
         one.bind(("127.0.0.1", 0))
         sockets.append(one)
     return sockets
+
+
+SEVERAL_CLASSES = types.SimpleNamespace(num_classes=3)  # all that a task for classification asks of its data before it trains

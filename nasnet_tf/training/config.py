@@ -76,6 +76,7 @@ class TrainingConfig:
                 "an integer of 1 or more, or None",
             ),
             ("steps_per_call", isinstance(self.steps_per_call, int) and self.steps_per_call >= 1, "an integer of 1 or more"),
+            ("seed", 0 <= self.seed < 2**31, "an integer of 0 or more, below 2^31"),
             ("jit_compile", self.jit_compile in (None, True, False), "True, False or None"),
             ("evaluate_every_epochs", self.evaluate_every_epochs > 0, "a positive number"),
         ]

@@ -17,7 +17,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from nasnet_tf.errors import InputError
+from nasnet_tf.errors import InputError, reason
 from nasnet_tf.layers.stochastic import DropPath, stochastic_layers
 from nasnet_tf.training import checkpoints, distribution, precision, profiling
 from nasnet_tf.training.agreement import Agreement
@@ -95,6 +95,17 @@ def train_and_evaluate(
             return training.finish()
 
 
+def _made(optimizer: Callable[[], keras.optimizers.Optimizer]) -> keras.optimizers.Optimizer:
+    """Keras' own optimizers check their numbers when they are made."""
+    try:
+        return optimizer()
+    except InputError:
+        raise
+    except (TypeError, ValueError) as error:
+        name = getattr(optimizer, "__name__", repr(optimizer))
+        raise InputError(f"optimizer {name}: {reason(error)}") from error
+
+
 class _Training:
     """One training. Its methods are in the order of time: set-up, steps, what falls due between steps, the end."""
 
@@ -111,7 +122,7 @@ class _Training:
         self._start = 0
         with strategy.scope():
             self._model = network(data.num_classes, data.image_size)
-            self._state = TrainingState.fresh(self._model, optimizer(), config.ema_decay)
+            self._state = TrainingState.fresh(self._model, _made(optimizer), config.ema_decay)
             if workdir is not None:
                 self._open(workdir)
         self._synchronize = make_synchronize(self._state.local, strategy)

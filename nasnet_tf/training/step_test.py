@@ -2,8 +2,12 @@
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
+from nasnet_tf.errors import InputError
+from nasnet_tf.testing import SEVERAL_CLASSES
+from nasnet_tf.training import loop
 from nasnet_tf.training.classification import Classification
 from nasnet_tf.training.config import TrainingConfig
 from nasnet_tf.training.losses import classification_loss
@@ -35,8 +39,18 @@ def test_decay_and_clipping_are_those_of_single_variables():
 
     config = TrainingConfig(epochs=1, batch_size=8, weight_decay=DECAY, gradient_clip_norm=CLIP)
     state = TrainingState.fresh(model, Momentum(0.9), ema_decay=None)
-    step = TrainStep(state, Classification(None, config), config, tf.distribute.get_strategy())
+    step = TrainStep(state, Classification(SEVERAL_CLASSES, config), config, tf.distribute.get_strategy())
     result = step(iter([(images, labels)]), 0, [RATE], [0.0], 0.0).numpy()[0]
     np.testing.assert_allclose(result[0], loss, rtol=1e-6)
     for variable, value in zip(variables, expected, strict=True):
         np.testing.assert_allclose(variable.numpy(), value, rtol=1e-5, atol=1e-7)
+
+
+def test_numbers_that_make_no_sense():
+    def SGD():  # noqa: N802  as gin names it
+        return keras.optimizers.SGD(momentum=2)
+
+    with pytest.raises(InputError, match="TrainingConfig.seed: expected an integer of 0 or more, below 2.31, got -1"):
+        TrainingConfig(epochs=1, batch_size=8, seed=-1)
+    with pytest.raises(InputError, match="optimizer SGD: .*momentum.* between"):
+        loop._made(SGD)

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from nasnet_tf.models.network import NetworkConfig, build_network
-from nasnet_tf.testing import tiny_genotype
+from nasnet_tf.testing import SEVERAL_CLASSES, tiny_genotype
 from nasnet_tf.training import precision
 from nasnet_tf.training.classification import Classification
 from nasnet_tf.training.config import TrainingConfig
@@ -55,7 +55,7 @@ def train(config=CONFIG, batch_norm=True, strategy=None):
     strategy = strategy or tf.distribute.get_strategy()
     with strategy.scope():
         state = TrainingState.fresh(small(batch_norm), RMSProp(), config.ema_decay)
-    step = TrainStep(state, Classification(None, config), config, strategy)
+    step = TrainStep(state, Classification(SEVERAL_CLASSES, config), config, strategy)
     of_replicas = strategy.experimental_distribute_dataset(batches().unbatch().batch(8, drop_remainder=True))
     iterator = iter(of_replicas)
     size = config.steps_per_call
@@ -132,7 +132,7 @@ def test_overflow_leaves_a_step_out_and_halves_the_scale():
             state = TrainingState.fresh(small(), RMSProp(), 0.9)
         before = state.model.trainable_variables[0].numpy()
         state.loss_scale.scale.assign(1e30)
-        step = TrainStep(state, Classification(None, CONFIG), CONFIG, strategy)
+        step = TrainStep(state, Classification(SEVERAL_CLASSES, CONFIG), CONFIG, strategy)
         iterator = iter(strategy.experimental_distribute_dataset(batches().unbatch().batch(8, drop_remainder=True)))
         step(iterator, 0, [0.1], [0.0], 0.0)
         np.testing.assert_array_equal(state.model.trainable_variables[0].numpy(), before)
@@ -150,7 +150,7 @@ def collectives(cells_per_stack, synchronized):
     network = NetworkConfig(cells_per_stack, "cifar", 2.0, filters=4, synchronized_batch_norm=synchronized)
     with strategy.scope():
         state = TrainingState.fresh(build_network(tiny_genotype(), network, 10, 8), RMSProp(), 0.9)
-    step = TrainStep(state, Classification(None, CONFIG), CONFIG, strategy)
+    step = TrainStep(state, Classification(SEVERAL_CLASSES, CONFIG), CONFIG, strategy)
     data = tf.data.Dataset.from_tensors((tf.zeros([8, 8, 3]), 0)).repeat().batch(8, drop_remainder=True)
     scalars = [tf.TensorSpec([], dtype) for dtype in (tf.float32, tf.float32, tf.int64, tf.float32)]
     graph = step.one.get_concrete_function(next(iter(strategy.experimental_distribute_dataset(data))), *scalars).graph
