@@ -139,7 +139,7 @@ def test_costs_draw_and_convert(tmp_path):
     assert names == {*slim_names(model).values(), "global_step"}
     check_refused(door("convert", "none.h5", "--model=1 @ 192", "--output=x.h5", cwd=tmp_path), "none.h5: no such file")
     check_refused(
-        door("convert", tmp_path, "--model=1 @ 192", "--output=plain", cwd=tmp_path), "--output: plain is a folder; expected a file"
+        door("convert", tmp_path, "--model=1 @ 192", "--output=plain", cwd=tmp_path), "--output: expected a file, but plain is a folder"
     )
 
 

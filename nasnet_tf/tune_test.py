@@ -48,7 +48,7 @@ def test_tunes_and_trains_the_best(tmp_path):
 
 
 def test_a_divergence_keeps_its_kind_through_gin(tmp_path, monkeypatch):
-    def diverge(*_):
+    def diverge(*_, **__):
         raise TrainingDiverged("the loss is nan")
 
     monkeypatch.setattr(loop, "train_and_evaluate", diverge)

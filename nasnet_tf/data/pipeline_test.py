@@ -318,7 +318,7 @@ def test_diagnose_names_labels_out_of_range(folder, monkeypatch):
 @pytest.mark.parametrize(
     ("fields", "use", "message"),
     [
-        ({"validation_examples": -1}, None, "ImageData.validation_examples: expected an integer of 0 or more, got -1"),
+        ({"validation_examples": -1}, None, "ImageData.validation_examples: expected an integer of 0 or more, or a share .*, got -1"),
         ({"validation_examples": 1, "validation_split": "test"}, None, "expected validation_split or validation_examples, not both"),
         ({"validation_examples": 10}, lambda d: d.train(1, 1), "expected fewer than the 10 examples of 'train', got 10"),
         ({"validation_examples": 11}, lambda d: d.num_examples("validation"), "expected fewer than the 10 examples of 'train', got 11"),

@@ -71,9 +71,13 @@ def test_shared_examples(tmp_path):
     assert not ImageData("digits", CifarPreprocessing(8)).share_examples("test", "validation")
 
 
-@pytest.mark.parametrize("value", [-1, 2.5, "10", "100%", "x%", True, None])
-def test_hold_outs_that_are_none(value):
-    with pytest.raises(InputError, match=r"ImageData.validation_examples: expected an integer of 0 or more, or a share such as '10%', got"):
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(value, "an integer of 0 or more, or a share such as '10%'") for value in (-1, "10", "100%", "x%")]
+    + [(value, "an integer or a string") for value in (2.5, True, None)],
+)
+def test_hold_outs_that_are_none(value, expected):
+    with pytest.raises(InputError, match=f"ImageData.validation_examples: expected {expected}, got {value!r}"):
         ImageData("digits", CifarPreprocessing(8), validation_examples=value)
 
 

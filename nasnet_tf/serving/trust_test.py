@@ -15,7 +15,7 @@ from nasnet_tf import files
 from nasnet_tf.data import CifarPreprocessing, ImageData
 from nasnet_tf.errors import InputError
 from nasnet_tf.models.network import NetworkConfig, build_network
-from nasnet_tf.serving import saved_model
+from nasnet_tf.serving import manifest, saved_model
 from nasnet_tf.serving.classifier import load_classifier
 from nasnet_tf.serving.convert_weights import load_weights
 from nasnet_tf.serving.exporting import export
@@ -38,6 +38,7 @@ def folder(network, tmp_path_factory):
 def test_the_graph_of_an_export_is_not_run_unless_trusted(folder, tmp_path):
     evil, secret, stolen = tmp_path / "evil", tmp_path / "secret", tmp_path / "stolen"
     shutil.copytree(folder, evil)
+    (evil / manifest.NAME).unlink()  # as whoever changes a graph would
     secret.write_text("s3cret")
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "encoded")])

@@ -68,7 +68,8 @@ def plot_zoo(networks: Sequence[tuple[str, float, float, float]]) -> Figure:
         named = [(row[column] / unit, row[3], row[0], color) for rows, color in ((OTHERS, _GREY), (networks, _RED)) for row in rows]
         right = 1.06 * max(x for x, _, _, _ in named)
         scale = np.array([_SIZE[0] / right, _SIZE[1] / (_TOP - _BOTTOM)])  # points of the page for a unit of the axes
-        for (x, y, name, color), (dx, dy, ha) in zip(named, _label_places(named, np.array(line) * scale, scale, right), strict=True):
+        places = _label_places(named, np.reshape(line, (-1, 2)) * scale, scale, right)
+        for (x, y, name, color), (dx, dy, ha) in zip(named, places, strict=True):
             style = {"ha": ha, "va": "center", "textcoords": "offset points", "fontsize": _FONT_SIZE, "color": color}
             axes.annotate(name, (x, y), (dx, dy), **style)
         axes.set(xlabel=label, ylabel="top-1 accuracy on ImageNet, percent", xlim=(0, right), ylim=(_BOTTOM, _TOP))
