@@ -17,6 +17,8 @@ def main(arguments: list[str]) -> None:
         return _evaluate_named()
     if cli.FLAGS.data:
         raise InputError("--data: goes with --model; --workdir is evaluated with the data that it was trained with")
+    if cli.FLAGS.output:
+        raise InputError("--output: goes with --model; what --workdir gets is written into it")
     return _evaluate_workdir()
 
 
@@ -24,9 +26,11 @@ def _evaluate_named() -> None:
     """--model on --data."""
     if not cli.FLAGS.data:
         raise InputError("--model: expected --data besides, what to evaluate on: folder:PATH, or a data set such as imagenet2012")
+    output = cli.new_output()
     cli.import_tensorflow()
     from nasnet_tf import kinds
     from nasnet_tf.data import ImageData, preprocessing_from_config
+    from nasnet_tf.serving import evaluations
     from nasnet_tf.serving.relabelling import RelabelledData
     from nasnet_tf.serving.sources import load_named
 
@@ -37,6 +41,10 @@ def _evaluate_named() -> None:
     result = kinds.kind_of(cli.FLAGS.model).evaluator(model).on_split(relabelled, "test", cli.FLAGS.batch_size)
     fresh = ", with fresh, untrained weights" if cli.FLAGS.weights == "none" else ""
     print(f"{cli.FLAGS.model}{fresh} on {cli.FLAGS.data}, {cli.FLAGS.split}: {result}")
+    if output is not None:
+        said = {"model": cli.FLAGS.model, "weights": cli.FLAGS.weights, "data": cli.FLAGS.data, "split": cli.FLAGS.split}
+        evaluations.write(output, model, {**said, **dataclasses.asdict(result)})
+        print(f"written: {output}")
 
 
 def _evaluate_workdir() -> None:
@@ -81,6 +89,7 @@ def define_flags() -> None:
     cli.define_network_flags()
     flags.DEFINE_string("data", None, "With --model: folder:PATH, or a data set such as imagenet2012, whose split --split is then.")
     flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "What to evaluate on.")
+    flags.DEFINE_string("output", None, "With --model: a JSON file for the result; export --evaluation=FILE puts it into its manifest.")
     flags.DEFINE_integer("batch_size", 100, "Examples at a time; does not change the result.", lower_bound=1)
     flags.DEFINE_string("data_dir", None, "Where TFDS finds the data set, if not where the training did.")
     flags.DEFINE_string("dtype_policy", None, "float32, mixed_bfloat16 or mixed_float16; without it, as in training.")

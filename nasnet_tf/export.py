@@ -22,24 +22,29 @@ def main(arguments: list[str]) -> None:
     images = list(itertools.chain.from_iterable(map(find_images, cli.FLAGS.images)))
     cli.import_tensorflow()
     from nasnet_tf import kinds
-    from nasnet_tf.serving.exporting import evaluations_of, export
+    from nasnet_tf.models.network import inference_model
+    from nasnet_tf.serving import evaluations
+    from nasnet_tf.serving.exporting import export
     from nasnet_tf.serving.images import read_views
     from nasnet_tf.serving.sources import load_named
     from nasnet_tf.training import checkpoints
 
-    evaluations = []
     if workdir is None:
         called = cli.FLAGS.model + (" with fresh, untrained weights" if cli.FLAGS.weights == "none" else "")
         model, data_description = load_named(cli.FLAGS.model, cli.FLAGS.weights)
+        figures = evaluations.of_export(cli.FLAGS.model, model)
     else:
         model, data_description = checkpoints.read_description(workdir, cli.FLAGS.dtype_policy)
         step = checkpoints.load_trained(workdir, model, cli.FLAGS.checkpoint, cli.FLAGS.ema)
         called = f"the {cli.FLAGS.checkpoint} checkpoint, of step {step}"
-        evaluations = evaluations_of(workdir, step)
+        figures = evaluations.of_workdir(workdir, step, cli.FLAGS.ema)
     kind = kinds.kind_of(workdir or cli.FLAGS.model)
     if kind.export is export:
+        figures += evaluations.of_files(cli.FLAGS.evaluation, inference_model(model))
         pictures = read_views(images, data_description["preprocessing"]) if images else None
-        options = {"pictures": pictures, "version": cli.FLAGS.version, "evaluations": evaluations, "report": print}
+        if images and len(images) > len(pictures):
+            print(f"--images: {len(pictures)} of {len(images)} pictures are used, spread evenly")
+        options = {"pictures": pictures, "version": cli.FLAGS.version, "evaluations": figures, "report": print}
         export(model, data_description, output, cli.FLAGS.format, **options)
     elif cli.FLAGS.format != ["saved_model"] or images:
         raise InputError("--format, --images: are for classifiers; what this is is exported as a SavedModel only")
@@ -53,7 +58,10 @@ def define_flags() -> None:
     cli.define_network_flags()
     flags.DEFINE_string("output", None, "A new folder.", required=True)
     flags.DEFINE_multi_enum("format", ["saved_model"], _FORMATS, "May be repeated; see README.")
-    flags.DEFINE_multi_string("images", [], "Pictures to check with and to calibrate int8 with: files, folders, patterns. Else noise.")
+    text = "Pictures to check with and to calibrate int8 with: files, folders, patterns; 256 of them at most. Else noise."
+    flags.DEFINE_multi_string("images", [], text)
+    text = "What evaluate --model=... --output=FILE wrote of this network, for the manifest; of a work folder it is found there."
+    flags.DEFINE_multi_string("evaluation", [], text)
     flags.DEFINE_integer("version", 1, "Of the serving format.", lower_bound=1)
     flags.DEFINE_string("dtype_policy", None, "For a work folder: float32, mixed_bfloat16 or mixed_float16; without it, as in training.")
 

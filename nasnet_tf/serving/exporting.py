@@ -14,10 +14,12 @@ manifest.json                all there is to know of the rest, with checksums
 import contextlib
 import dataclasses
 import functools
-import json
 import os
 import pathlib
 import shutil
+import signal
+import sys
+import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 import keras
@@ -139,21 +141,29 @@ def _write(row: Format, subject: Subject, path: pathlib.Path, called: str, repor
 
 @contextlib.contextmanager
 def new_folder(folder: pathlib.Path) -> Iterator[pathlib.Path]:
-    """A folder beside, renamed at the end: the name never stands for half an export."""
+    """A folder beside, renamed at the end: the name never stands for half an export. SIGTERM leaves nothing of it either."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder}: exists and is not an empty folder; an export needs a new one")
     temporary = folder.with_name(f"{folder.name}.tmp-{os.getpid()}")
     try:
-        temporary.mkdir(parents=True)
-        yield temporary
-        if folder.exists():
-            folder.rmdir()
-        temporary.rename(folder)
+        with _ended_by_sigterm():
+            temporary.mkdir(parents=True)
+            yield temporary
+            if folder.exists():
+                folder.rmdir()
+            temporary.rename(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def evaluations_of(workdir: pathlib.Path, step: int) -> list[dict]:
-    """What `evaluate` and the training's own end wrote down of the weights of a step."""
-    rows = [json.loads(path.read_text()) for path in sorted(workdir.glob("evaluation-*.json"))]
-    return [row for row in rows if row.get("step") == step]
+@contextlib.contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """SIGTERM as an exception that passes through every `finally`, where it would have ended the process at once."""
+    is_ours = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    if is_ours:
+        signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        if is_ours:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)

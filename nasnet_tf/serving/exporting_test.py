@@ -1,7 +1,9 @@
 """Every format of an export, in the loader that its users have; manifests; files that were mixed up."""
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -12,7 +14,7 @@ import tensorflow as tf
 
 from nasnet_tf.errors import InputError
 from nasnet_tf.models.network import NetworkConfig, build_network
-from nasnet_tf.serving import exporting, onnx_files, tf_serving
+from nasnet_tf.serving import evaluations, exporting, onnx_files, tf_serving
 from nasnet_tf.serving.classifier import load_classifier
 from nasnet_tf.serving.convert_weights import load_weights
 from nasnet_tf.serving.hub import load_nasnet
@@ -155,3 +157,37 @@ def test_what_differs_from_the_network_is_not_exported(model, tmp_path, monkeypa
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(InputError, match="export format 'pb': expected some of saved_model, serving"):
         exporting.export(model, DESCRIPTION, tmp_path / "bad", ["pb"])
+
+
+def test_sigterm_leaves_nothing(tmp_path):
+    with pytest.raises(SystemExit) as caught, exporting.new_folder(tmp_path / "export") as temporary:  # noqa: PT012
+        (temporary / "half").write_text("")
+        os.kill(os.getpid(), signal.SIGTERM)
+        signal.pause()
+    assert caught.value.code == 128 + signal.SIGTERM
+    assert list(tmp_path.iterdir()) == []
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_figures_that_it_was_evaluated_with(made, model, tmp_path):
+    for name, row in {
+        "test": {"step": 7, "ema": True},
+        "test-raw": {"step": 7, "ema": False},
+        "validation": {"step": 6, "ema": True},
+    }.items():
+        (tmp_path / f"evaluation-{name}.json").write_text(json.dumps({"split": name, "accuracy": 0.5, **row}))
+    rows = [{"kind": kind, "step": step, "accuracy": 0.25} for kind in ("train", "evaluation") for step in (6, 7)]
+    (tmp_path / "metrics.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    figures = evaluations.of_workdir(tmp_path, 7, use_ema=True)
+    assert [(row["split"], row["accuracy"]) for row in figures] == [("test", 0.5), ("the one watched in training", 0.25)]
+    assert [row["split"] for row in evaluations.of_workdir(tmp_path, 7, use_ema=False)] == ["test-raw"]
+    # Of an export and of a file of `evaluate --output`: known by the weights.
+    folder, other = tmp_path / "export", network(2)
+    exporting.export(model, DESCRIPTION, folder, ["keras"], evaluations=figures)
+    assert evaluations.of_export(folder, load_nasnet(folder)) == figures
+    assert evaluations.of_export(folder, other) == evaluations.of_export("mobile", model) == []
+    evaluations.write(tmp_path / "mine.json", model, {"data": "folder:x", "accuracy": 0.75})
+    assert evaluations.of_files([tmp_path / "mine.json"], load_nasnet(made[0]))[0]["accuracy"] == 0.75
+    for file, message in (("mine.json", "mine.json: is of other weights than these"), ("none.json", "none.json: no such file")):
+        with pytest.raises(InputError, match=message):
+            evaluations.of_files([tmp_path / file], other)

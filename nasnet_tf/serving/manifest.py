@@ -4,9 +4,10 @@ import hashlib
 import importlib.metadata
 import json
 import pathlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import keras
+import numpy as np
 
 from nasnet_tf import __version__
 from nasnet_tf.data import imagenet_classes
@@ -21,20 +22,19 @@ NAME = "manifest.json"
 
 
 def describe(model: keras.Model, data_description: Mapping) -> dict:
-    """What there is to say of a network: genotype, configuration, classes, preprocessing, package versions."""
-    cells = [layer for layer in model.layers if isinstance(layer, Cell)]
+    """What there is to say of a classifier or a detector: genotype, configuration, classes, preprocessing, package versions.
+
+    Args:
+      data_description: what data.json says.
+    """
+    layers = list(_all_layers(model))
+    cells = [layer for layer in layers if isinstance(layer, Cell)]
     normal = next(cell for cell in cells if not cell.is_reduction)
     genotype = Genotype(num_input_states=normal.num_input_states, normal_cell=normal.cell)
     genotype.reduction_cell.CopyFrom(next(cell.cell for cell in cells if cell.is_reduction))
     hashes = {genotype_hash(load_genotype(name)): name for name in published_genotypes()}
     genotype.name = hashes.get(genotype_hash(genotype), "")
-    stem = next(layer for layer in model.layers if isinstance(layer, Stem))
-    words = dict(imagenet_classes())
-    names = list(data_description["class_names"])
-    if names == [name for _, name in imagenet_classes()]:
-        classes = [{"name": name, "wordnet_id": identity} for identity, name in imagenet_classes()]
-    else:
-        classes = [{"name": words[name], "wordnet_id": name} if name in words else {"name": name} for name in names]
+    stem = next(layer for layer in layers if isinstance(layer, Stem))
     return {
         "package": {"nasnet_tf": __version__, **{name: importlib.metadata.version(name) for name in ("tensorflow", "keras")}},
         "genotype": {"name": genotype.name, "hash": genotype_hash(genotype), "text": format_genotype(genotype)},
@@ -49,9 +49,46 @@ def describe(model: keras.Model, data_description: Mapping) -> dict:
             "parameters": model.count_params(),
         },
         "task": checkpoints.task_kind(data_description),
-        "classes": classes,
-        "preprocessing": data_description["preprocessing"],
+        "classes": _classes(data_description),
+        "preprocessing": data_description.get("preprocessing") or {"image_size": data_description["image_size"]},
+        "weights_sha256": weights_hash(model),
     }
+
+
+def _all_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
+    """A detector has models among its layers."""
+    for layer in model.layers:
+        yield from _all_layers(layer) if isinstance(layer, keras.Model) else [layer]
+
+
+def _classes(data_description: Mapping) -> list[dict]:
+    """Of each class its name, with its WordNet id where it is one of ImageNet's, and the annotations' own number of a detector's."""
+    words, names = dict(imagenet_classes()), list(data_description["class_names"])
+    if names == list(words.values()):
+        return [{"name": name, "wordnet_id": identity} for identity, name in words.items()]
+    classes = [{"name": words[name], "wordnet_id": name} if name in words else {"name": name} for name in names]
+    for each, number in zip(classes, data_description.get("category_ids", ()), strict=False):
+        each["category_id"] = number
+    return classes
+
+
+def weights_hash(model: keras.Model) -> str:
+    """SHA-256 of all weights, by their paths: whose figures those of an evaluation are."""
+    digest = hashlib.sha256()
+    for weight in sorted(model.weights, key=lambda weight: weight.path):
+        digest.update(weight.path.encode() + np.ascontiguousarray(weight.numpy()).tobytes())
+    return digest.hexdigest()
+
+
+def read(folder: pathlib.Path) -> dict | None:
+    """The manifest of an export; None where there is none; InputError for a damaged one."""
+    path = folder / NAME
+    if not path.is_file():
+        return None
+    manifest = checkpoints.read_json(path)
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
+        raise InputError(f"{path}: is no manifest of an export; expected 'files' with a checksum of each")
+    return manifest
 
 
 def write(folder: pathlib.Path, content: Mapping) -> dict:
@@ -68,13 +105,10 @@ def verify(folder: pathlib.Path, names: Iterable[str]) -> None:
     Raises:
       InputError: a file that is missing, or another than was exported: exports that were mixed up.
     """
-    path = folder / NAME
-    if not path.is_file():
+    manifest = read(folder)
+    if manifest is None:
         return
-    manifest = checkpoints.read_json(path)
-    files = manifest.get("files") if isinstance(manifest, dict) else None
-    if not isinstance(files, dict):
-        raise InputError(f"{path}: is no manifest of an export; expected 'files' with a checksum of each")
+    files = manifest["files"]
     for name in names:
         for listed in (file for file in files if file == name or file.startswith(f"{name}/")):
             if not (folder / listed).is_file():
