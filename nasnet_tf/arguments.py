@@ -22,6 +22,11 @@ def is_rate(value) -> bool:
     return isinstance(value, numbers.Real) and not isinstance(value, bool) and 0 <= value < 1
 
 
+def is_share(value) -> bool:
+    """Whether a value is a number in [0, 1]."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool) and 0 <= value <= 1
+
+
 def check_classes(num_classes) -> int | None:
     """A number of classes, or None for no classifier."""
     expect(num_classes is None or is_integer(num_classes, 1), "num_classes", "an integer of 1 or more, or None", num_classes)

@@ -1,8 +1,11 @@
 """Folders of pictures with annotations in COCO's JSON (cocodataset.org/#format-data)."""
 
 import dataclasses
+import itertools
 import json
 import pathlib
+import re
+import struct
 from collections.abc import Mapping
 
 import tensorflow as tf
@@ -45,9 +48,12 @@ def _annotation_files(root: pathlib.Path) -> dict[str, pathlib.Path]:
     files = [path for path in files if path.name.startswith("instances_")] or files
     if files:
         return {path.stem.removeprefix("instances_"): path for path in files} if len(files) > 1 else {_only(files[0]): files[0]}
-    inside = {path.parent.name: path for path in sorted(root.glob("*/*.json"))}
+    inside = sorted(root.glob("*/*.json"))
     if inside:
-        return inside
+        for path, other in itertools.pairwise(inside):
+            if path.parent == other.parent:
+                raise InputError(f"{path.parent}: expected one file of annotations in a split's folder, got {path.name} and {other.name}")
+        return {path.parent.name: path for path in inside}
     files = sorted(root.glob("*.json"))
     return {path.stem.removeprefix("instances_"): path for path in files} if len(files) > 1 else {_only(path): path for path in files}
 
@@ -59,7 +65,7 @@ def _only(path: pathlib.Path) -> str:
 
 def _read(path: pathlib.Path) -> dict:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_bytes())  # in any of the encodings that JSON may have
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read as JSON ({error})") from error
     for field in ("images", "annotations", "categories"):
@@ -73,12 +79,29 @@ def _categories(content: dict, path: pathlib.Path, notes: Notes) -> dict[int, st
     """{id: name}, by ascending id."""
     found = {}
     for row in content["categories"]:
-        if not isinstance(row.get("id"), int) or not isinstance(row.get("name"), str):
-            raise InputError(f"{path}: a category has no id or no name: {row}")
-        if row["id"] in found:
-            notes.add("categories with the id of one before: the first counts", f"{row['id']} {row['name']!r}")
-        found.setdefault(row["id"], row["name"])
+        number, name = _integer(row.get("id")), row.get("name")
+        if number is None or not isinstance(name, str):
+            raise InputError(f"{path}: expected a category with a whole number as its id and with a name, got {row}")
+        if number in found:
+            notes.add("categories with the id of one before: the first counts", f"{number} {name!r}")
+            continue
+        if name in found.values():
+            notes.add("categories with the name of one before: told apart by their ids", f"{number} {name!r}")
+            name = f"{name} ({number})"
+        found[number] = name
     return dict(sorted(found.items()))
+
+
+def _integer(value) -> int | None:
+    """A whole number, also as a float or as text; None for anything else."""
+    if isinstance(value, str):
+        return int(value) if re.fullmatch(r"-?[0-9]{1,18}", value) else None
+    return int(value) if is_number(value) and value == int(value) else None
+
+
+def _id(value) -> int | str | None:
+    """The id of a picture, which may be text, such as its name. As text, 7 and "7" are the same."""
+    return value if isinstance(value, str) and value else _integer(value)
 
 
 def _folders(root: pathlib.Path, path: pathlib.Path, split: str) -> list[pathlib.Path]:
@@ -88,35 +111,36 @@ def _folders(root: pathlib.Path, path: pathlib.Path, split: str) -> list[pathlib
 
 
 def _pictures(content: dict, path: pathlib.Path, folders: list[pathlib.Path], category_ids: list[int], notes: Notes) -> list[Picture]:
-    rows: dict[int, list] = {}
-    images: dict[int, tuple[pathlib.Path, tuple[int, int] | None]] = {}
+    rows: dict[str, list] = {}
+    images: dict[str, tuple[int | str, pathlib.Path, tuple[int, int] | None]] = {}
     missing = set()
     for image in content["images"]:
-        image_id, file_name = image.get("id"), image.get("file_name")
-        if not isinstance(image_id, int) or isinstance(image_id, bool) or not isinstance(file_name, str):
+        image_id, file_name = _id(image.get("id")), image.get("file_name")
+        if image_id is None or not isinstance(file_name, str):
             notes.add("pictures without an id or file name: left out", str(file_name or image_id))
-        elif image_id in images or image_id in missing:
+        elif str(image_id) in images or str(image_id) in missing:
             notes.add("pictures with the id of one before: the first counts", f"{image_id} {file_name}")
         else:
             file = next((folder / file_name for folder in folders if (folder / file_name).is_file()), None)
             if file is None:
                 notes.add("pictures that are not there: left out", file_name)
-                missing.add(image_id)
+                missing.add(str(image_id))
             else:
                 size = (image.get("height"), image.get("width"))
-                images[image_id] = file, size if all(is_number(side) and side > 0 for side in size) else None
+                size = size if all(is_number(side) and side > 0 for side in size) else None
+                images[str(image_id)] = image_id, file, size
     seen = set()
     for annotation in content["annotations"]:
         called = f"annotation {annotation.get('id')}"
-        if annotation.get("id") in seen:
+        if called in seen and annotation.get("id") is not None:
             notes.add("annotations with the id of one before: both count", called)
-        seen.add(annotation.get("id"))
-        image_id = annotation.get("image_id")
+        seen.add(called)
+        image_id = str(_id(annotation.get("image_id")))
         if image_id in missing:
             continue
         if image_id not in images:
             notes.add("annotations of pictures that are not listed: left out", called)
-        elif annotation.get("category_id") not in category_ids:
+        elif _integer(annotation.get("category_id")) not in category_ids:
             notes.add("annotations of categories that are not listed: left out", f"{called} of {annotation.get('category_id')}")
         else:
             row = _row(annotation, category_ids)
@@ -124,7 +148,7 @@ def _pictures(content: dict, path: pathlib.Path, folders: list[pathlib.Path], ca
                 notes.add("annotations without four finite numbers as a box: left out", called)
             else:
                 rows.setdefault(image_id, []).append(row)
-    pictures = [make_picture(file, image_id, rows.get(image_id, []), size, notes) for image_id, (file, size) in images.items()]
+    pictures = [make_picture(file, image_id, rows.get(key, []), size, notes) for key, (image_id, file, size) in images.items()]
     return [_as_displayed(picture, notes) for picture in pictures]
 
 
@@ -134,9 +158,16 @@ def _as_displayed(picture: Picture, notes: Notes) -> Picture:
     Its height and width tell which; where Exif turns it upside down or mirrors it only, it is taken to mean the picture as seen, for that
     is what those who annotate see.
     """
+    if picture.size is None:
+        return picture
     with picture.path.open("rb") as file:
-        if picture.size is None or b"Exif\0\0" not in file.read(_HEAD_BYTES):
-            return picture
+        head = file.read(_HEAD_BYTES)
+    if b"Exif\0\0" not in head:
+        size = _stored_size(head)
+        if size is not None and size != tuple(picture.size):
+            texts = (f"{height} x {width}" for height, width in (size, picture.size))
+            notes.add("pictures of another size than annotated: boxes count in pixels of the file", f"{picture.name} {' not '.join(texts)}")
+        return picture
     content = picture.path.read_bytes()
     try:
         orientation = int(exif_orientation(content))
@@ -156,12 +187,23 @@ def _as_displayed(picture: Picture, notes: Notes) -> Picture:
     return dataclasses.replace(picture, boxes=boxes, size=(height, width))
 
 
+def _stored_size(head: bytes) -> tuple[int, int] | None:
+    """(height, width), where the first bytes of a PNG or JPEG file tell."""
+    if head.startswith(b"\x89PNG"):
+        width, height = struct.unpack(">II", head[16:24])
+        return height, width
+    try:
+        return tuple(tf.io.extract_jpeg_shape(head).numpy()[:2].tolist())
+    except tf.errors.OpError:
+        return None
+
+
 def _row(annotation: Mapping, category_ids: list[int]) -> tuple | None:
     box = annotation.get("bbox")
     if not (isinstance(box, list) and len(box) == 4 and all(map(is_number, box))):
         return None
     left, top, width, height = box
     area = annotation.get("area")
-    label = category_ids.index(annotation["category_id"])
-    is_crowd = bool(annotation.get("iscrowd", 0))
+    label = category_ids.index(_integer(annotation["category_id"]))
+    is_crowd = annotation.get("iscrowd") in (1, "1")
     return (top, left, top + height, left + width), label, is_crowd, area if is_number(area) else width * height

@@ -51,6 +51,10 @@ def awkward(tmp_path):
         {"id": 8, "image_id": 1, "category_id": 3},
         box(9, 9),
         box(10, 5, 7, area=123),
+        box([11], 1, {"id": 3}),  # what no id may be
+        box(None, [1]),
+        box(None, 2, 3, ("1", 2, 3, 4)),
+        box(13, 2, 3, (0, 0, 10**400, 4)),
     ]
     write(root, images, annotations)
     return root
@@ -66,7 +70,7 @@ def test_every_oddity_has_a_rule(awkward):
     boxes, labels = training_objects(pictures[0], 60, 80)
     assert labels.tolist() == [0, 1, -2]
     np.testing.assert_allclose(boxes * [60, 80, 60, 80], [[10, 40, 20, 60], [0, 0, 15, 15], [0, 0, 30, 80]], atol=1e-4)
-    notes = "\n".join(data.notes())
+    notes = "\n".join(data.notes("train"))
     for rule in (
         "1 x pictures with the id of one before: the first counts: 1 b.png",
         "1 x pictures that are not there: left out: gone.png",
@@ -77,11 +81,34 @@ def test_every_oddity_has_a_rule(awkward):
         "1 x boxes outside their picture: not trained on: a.png",
         "1 x boxes that reach beyond their picture: clipped in training: a.png",
         "1 x crowds: no objects in training, ignored in evaluation: a.png",
-        "1 x annotations of pictures that are not listed: left out: annotation 5",
-        "1 x annotations of categories that are not listed: left out: annotation 6 of 4",
-        "2 x annotations without four finite numbers as a box: left out: annotation 7, annotation 8",
+        "2 x annotations of pictures that are not listed: left out: annotation 5, annotation None",
+        "2 x annotations of categories that are not listed: left out: annotation 6 of 4, annotation [11] of {'id': 3}",
+        "4 x annotations without four finite numbers as a box: left out: annotation 7, annotation 8, annotation None, ...",
     ):
         assert rule in notes
+
+
+def test_ids_may_be_text_and_names_may_repeat(tmp_path):
+    """Written with a byte order mark, as some editors do; 7, 7.0 and "7" are the same id."""
+    root = tmp_path / "set"
+    for name in ("a.png", "b.png", "c.png"):
+        picture(root / name)
+    images = [image("a", "a.png"), image("7", "b.png"), image(8.0, "c.png", height=99)]
+    annotations = [box(1, "a", iscrowd="0"), box(2, 7, "3", iscrowd=1), box(3, "8", 9.0), box(4, 8, 2)]
+    categories = [(9.0, "cat"), ("3", "cat"), (2, "dog"), (2, "cow")]
+    write(root, images, annotations, categories)
+    (root / "all.json").write_text((root / "all.json").read_text(), encoding="utf-8-sig")
+    data = DetectionData(f"coco:{root}", 64)
+    assert dict(zip(data.category_ids, data.class_names, strict=True)) == {2: "dog", 3: "cat (3)", 9: "cat"}
+    found = {each.image_id: (each.labels.tolist(), each.is_crowd.tolist()) for each in data.objects("train")}
+    assert found == {"a": ([1], [False]), "7": ([1], [True]), 8: ([2, 0], [False, False])}
+    assert data.notes("train")[:2] == [
+        "train: 1 x categories with the name of one before: told apart by their ids: 3 'cat'",
+        "train: 1 x categories with the id of one before: the first counts: 2 'cow'",
+    ]
+    assert "train: 1 x pictures of another size than annotated: boxes count in pixels of the file: c.png 60 x 80 not 99 x 80" in data.notes(
+        "train"
+    )
 
 
 def test_batches_show_the_boxes_where_they_are(awkward):
@@ -176,14 +203,18 @@ def test_voc(tmp_path):
     assert data.class_names == ("cat", "dog")
     assert (found.labels.tolist(), found.is_crowd.tolist()) == ([1, 0], [False, True])
     assert found.boxes[0].tolist() == [10, 40, 20, 60]
-    assert "000002.xml" in data.notes()[0]
+    assert "000002.xml" in data.notes("train")[0]
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         (lambda root: (root / "all.json").write_text("[1"), "cannot be read as JSON"),
+        (lambda root: (root / "all.json").write_bytes(b"\xff\xfe\xff"), "cannot be read as JSON"),
         (lambda root: (root / "all.json").write_text('{"images": []}'), "expected a list of objects as 'annotations'"),
+        (lambda root: write(root, [image(1, "a.png")], [], []), "name no categories"),
+        (lambda root: write(root, [image(1, "a.png")], [], [("x", "cat")]), "expected a category with a whole number as its id"),
+        (lambda root: (root / "all.json").rename(root / "sub" / "a.json") and write(root / "sub", [], []), "got a.json and all.json"),
         (lambda root: (root / "all.json").unlink(), "no annotations in"),
         (lambda root: [path.unlink() for path in root.rglob("*.png")], "has no picture that is there"),
     ],
@@ -194,3 +225,21 @@ def test_what_cannot_be_used_is_an_error(awkward, change, message):
         DetectionData(f"coco:{awkward}", 64).num_examples("train")
     with pytest.raises(InputError, match="expected coco:FOLDER, voc:FOLDER or tfds:NAME, got 'cifar10'"):
         DetectionData("cifar10", 64).num_examples("train")
+
+
+def test_mistakes_name_what_was_bound(awkward):
+    for options, message in (
+        ({"validation_examples": 3}, "DetectionData.validation_examples: expected fewer than the 3 examples of 'train', got 3"),
+        ({}, "bind DetectionData.validation_split to a split"),
+        ({"validation_split": "train"}, "DetectionData: validation_split 'train' shares examples"),
+    ):
+        with pytest.raises(InputError, match=message):
+            DetectionData(f"coco:{awkward}", 64, **options).num_examples("validation")
+    for field, value, message in (
+        ("image_size", 31, "an integer of 32 or more, got 31"),
+        ("image_size", 64.5, "an integer, got 64.5"),
+        ("flip", 1, "True or False, got 1"),
+        ("validation_examples", "110%", "a share such as '10%', got '110%'"),
+    ):
+        with pytest.raises(InputError, match=f"DetectionData.{field}: expected .*{message}"):
+            DetectionData(**{"source": "coco:x", "image_size": 64, field: value})

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from nasnet_tf.arguments import expect, is_integer
+from nasnet_tf.arguments import expect
 from nasnet_tf.data import box_records, coco, voc
 from nasnet_tf.data.batches import WORKERS, as_written, finish, rows_of
 from nasnet_tf.data.decoding import decode_image
@@ -23,6 +23,7 @@ from nasnet_tf.data.sources import Source
 from nasnet_tf.data.splits import Splits, check_hold_out
 from nasnet_tf.errors import InputError, reason
 from nasnet_tf.files import user_path
+from nasnet_tf.typed import check_fields
 
 
 class DetectionBatch(NamedTuple):
@@ -65,10 +66,11 @@ class DetectionData:
     data_dir: str | None = None
 
     def __post_init__(self):
+        check_fields(self)
         for field, least in (("image_size", 32), ("max_boxes", 1)):
             value = getattr(self, field)
-            expect(is_integer(value, least), f"DetectionData.{field}", f"an integer of {least} or more", value)
-        check_hold_out(self.validation_split, self.validation_examples)
+            expect(value >= least, f"DetectionData.{field}", f"an integer of {least} or more", value)
+        check_hold_out("DetectionData", self.validation_split, self.validation_examples)
 
     def description(self) -> dict:
         """A JSON-ready dict that `from_description` turns back into this, with names and ids of the classes besides."""
@@ -116,14 +118,14 @@ class DetectionData:
         _, start, stop = self._division(split)
         return stop - start
 
-    def notes(self) -> list[str]:
-        """What was odd in the annotations that are trained on, and what was done about it."""
-        split = self._division("train")[0]
-        crowded = [picture.name for picture in self.objects("train") if len(picture.labels) > self.max_boxes]
-        lines = [f"{split}: {line}" for line in self._pictures.notes[split].lines()]
-        if crowded:
+    def notes(self, split: str) -> list[str]:
+        """What was odd in the annotations of "train", "validation" or "test", and what was done about it; a line for each rule."""
+        name = self._division(split)[0]
+        crowded = [picture.name for picture in self.objects(split) if len(picture.labels) > self.max_boxes]
+        lines = [f"{name}: {line}" for line in self._pictures.notes[name].lines()]
+        if crowded and split == "train":
             lines.append(
-                f"{split}: {len(crowded)} x pictures of more than {self.max_boxes} boxes, of which the first are trained on: "
+                f"{name}: {len(crowded)} x pictures of more than {self.max_boxes} boxes, of which the first are trained on: "
                 f"{', '.join(crowded[:3])}"
             )
         return lines
@@ -215,7 +217,7 @@ class DetectionData:
         source = Source(
             self.source, self.class_names, {name: len(rows) for name, rows in self._pictures.splits.items()}, read=None, parse=None
         )
-        splits = Splits(source, self.train_split, self.validation_split, self.validation_examples, self.test_split)
+        splits = Splits("DetectionData", source, self.train_split, self.validation_split, self.validation_examples, self.test_split)
         return source.bounds(splits.find(split))
 
 

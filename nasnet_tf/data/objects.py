@@ -1,7 +1,6 @@
 """Pictures with boxes: what all kinds of annotation come to, and the rules for what is odd in them, counted and named."""
 
 import dataclasses
-import math
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
 
@@ -10,6 +9,7 @@ import numpy as np
 from nasnet_tf.errors import InputError
 
 _NAMED = 3  # examples of each oddity in its note
+_MOST = 2**62
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Picture:
 
     Attributes:
       path: of the image file; of a picture without one, what to call it.
-      image_id: by which results name it.
+      image_id: by which results name it, as its annotation has it.
       labels: int32 [n], 0 and up.
       is_crowd: bool [n], a region of many that are not counted one by one: no object in training, ignored in evaluation.
       area: float64 [n], of the object, in pixels; COCO's is that of its outline.
@@ -27,7 +27,7 @@ class Picture:
     """
 
     path: pathlib.Path
-    image_id: int
+    image_id: int | str
     boxes: np.ndarray
     labels: np.ndarray
     is_crowd: np.ndarray
@@ -103,7 +103,7 @@ def training_objects(picture: Picture, height: int, width: int) -> tuple[np.ndar
 
 
 def make_picture(
-    path: pathlib.Path, image_id: int, rows: Sequence[tuple], size: tuple[int, int] | None, notes: Notes, record=None
+    path: pathlib.Path, image_id: int | str, rows: Sequence[tuple], size: tuple[int, int] | None, notes: Notes, record=None
 ) -> Picture:
     """A picture of rows (box (ymin, xmin, ymax, xmax), label, is_crowd, area), with notes on what training will do with odd ones."""
     boxes = np.array([row[0] for row in rows], np.float64).reshape(-1, 4)
@@ -132,8 +132,8 @@ def check_pictures(name: str, splits: Mapping[str, Sequence[Picture]], class_nam
 
 
 def is_number(value) -> bool:
-    """Whether a value of an annotation is a finite number."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    """Whether a value of an annotation is a finite number, and none beyond all pictures and ids."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < _MOST
 
 
 def _text(box) -> str:

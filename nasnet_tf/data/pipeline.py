@@ -52,7 +52,7 @@ class ImageData:
 
     def __post_init__(self):
         check_fields(self)
-        check_hold_out(self.validation_split, self.validation_examples)
+        check_hold_out("ImageData", self.validation_split, self.validation_examples)
 
     def __getstate__(self) -> dict:
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # without what was opened
@@ -63,7 +63,7 @@ class ImageData:
 
     @functools.cached_property
     def _splits(self) -> Splits:
-        splits = Splits(self._source, self.train_split, self.validation_split, self.validation_examples, self.test_split)
+        splits = Splits("ImageData", self._source, self.train_split, self.validation_split, self.validation_examples, self.test_split)
         if self._source.is_folder and (summary := splits.summary()) not in _told:
             _told.add(summary)
             print(summary, file=sys.stderr, flush=True)

@@ -15,21 +15,25 @@ _SHARE = re.compile(r"(\d|[1-9]\d)%")
 _NAMED = 3  # of the files that are left out
 
 
-def check_hold_out(validation_split: str | None, validation_examples: int | str) -> None:
+def check_hold_out(owner: str, validation_split: str | None, validation_examples: int | str) -> None:
     """The two ways to say what validates; arguments as for Splits."""
     is_share = isinstance(validation_examples, str) and _SHARE.fullmatch(validation_examples) is not None
     expected = "an integer of 0 or more, or a share such as '10%'"
-    expect(is_share or is_integer(validation_examples, 0), "ImageData.validation_examples", expected, validation_examples)
+    expect(is_share or is_integer(validation_examples, 0), f"{owner}.validation_examples", expected, validation_examples)
     if validation_split is not None and validation_examples:
         raise InputError(
-            f"ImageData: expected validation_split or validation_examples, not both; got {validation_split!r} and {validation_examples}"
+            f"{owner}: expected validation_split or validation_examples, not both; got {validation_split!r} and {validation_examples}"
         )
 
 
 @dataclasses.dataclass(frozen=True)
 class Splits:
-    """The splits of a source as they are used; attributes as of ImageData."""
+    """The splits of a source as they are used; attributes as of ImageData.
 
+    owner: the class that the splits were bound of, for messages.
+    """
+
+    owner: str
     source: Source
     train_split: str
     validation_split: str | None
@@ -52,22 +56,22 @@ class Splits:
             other, other_start, other_stop = self.source.bounds(validates)
             if other == name and other_start < stop and start < other_stop:
                 raise InputError(
-                    f"ImageData: validation_split {validates!r} shares examples with train_split {self.train_split!r}; "
+                    f"{self.owner}: validation_split {validates!r} shares examples with train_split {self.train_split!r}; "
                     "expected slices that do not overlap"
                 )
             return self.train_split if split == "train" else validates
         border = stop - self._held_out()
         if border <= start:
             raise InputError(
-                f"ImageData.validation_examples: expected fewer than the {stop - start} examples of {self.train_split!r}, "
+                f"{self.owner}.validation_examples: expected fewer than the {stop - start} examples of {self.train_split!r}, "
                 f"got {self.validation_examples}"
             )
         if split == "train":
             return f"{name}[{start}:{border}]"
         if border == stop:
             raise InputError(
-                "there is no validation split: bind ImageData.validation_split to a split of the data set, "
-                "or ImageData.validation_examples to the number of training examples to hold out"
+                f"there is no validation split: bind {self.owner}.validation_split to a split of the data set, "
+                f"or {self.owner}.validation_examples to the number of training examples to hold out"
             )
         return f"{name}[{border}:{stop}]"
 

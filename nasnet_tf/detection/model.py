@@ -6,12 +6,13 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
-from nasnet_tf.arguments import check_classes, expect, is_integer
+from nasnet_tf.arguments import check_classes, expect, is_share
 from nasnet_tf.detection.heads import BoxHead, ProposalHead
 from nasnet_tf.detection.pooling import RoiPooling
 from nasnet_tf.detection.postprocessing import Postprocessing
 from nasnet_tf.detection.proposals import Proposals
 from nasnet_tf.models.endpoints import before_last_reduction, cut, endpoints_of
+from nasnet_tf.typed import check_fields
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,14 +47,14 @@ class DetectorConfig:
     least_score: float = 0.0
 
     def __post_init__(self):
+        check_fields(self)
         for name in ("proposal_filters", "num_proposals", "proposals_before_nms", "crop_size", "num_detections"):
-            expect(is_integer(getattr(self, name), 1), f"DetectorConfig.{name}", "an integer of 1 or more", getattr(self, name))
+            expect(getattr(self, name) >= 1, f"DetectorConfig.{name}", "an integer of 1 or more", getattr(self, name))
         for name in ("proposal_nms_iou", "nms_iou", "least_score"):
-            expect(_is_share(getattr(self, name)), f"DetectorConfig.{name}", "a number in [0, 1]", getattr(self, name))
+            expect(is_share(getattr(self, name)), f"DetectorConfig.{name}", "a number in [0, 1]", getattr(self, name))
         for name in ("anchor_scales", "anchor_ratios"):
             value = getattr(self, name)
-            is_right = isinstance(value, (tuple, list)) and len(value) > 0 and all(_is_positive(number) for number in value)
-            expect(is_right, f"DetectorConfig.{name}", "one positive number or several", value)
+            expect(value and all(map(_is_positive, value)), f"DetectorConfig.{name}", "one positive number or several", value)
             object.__setattr__(self, name, tuple(value))
         expect(_is_positive(self.anchor_base), "DetectorConfig.anchor_base", "a positive number of pixels", self.anchor_base)
 
@@ -147,9 +148,5 @@ def _of_newest_size(states: list, halvings: list[int]) -> list:
     return [state for state, times in zip(states, halvings, strict=True) if times == 0]
 
 
-def _is_positive(value) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0
-
-
-def _is_share(value) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1
+def _is_positive(value: float) -> bool:
+    return 0 < value < float("inf")

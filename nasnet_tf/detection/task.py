@@ -8,7 +8,7 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
-from nasnet_tf.arguments import expect, is_integer
+from nasnet_tf.arguments import expect, is_share
 from nasnet_tf.data.detection import DetectionBatch, DetectionData
 from nasnet_tf.detection import losses as loss_math
 from nasnet_tf.detection.anchors import are_inside
@@ -20,6 +20,7 @@ from nasnet_tf.detection.model import first_stage, region_features
 from nasnet_tf.errors import InputError
 from nasnet_tf.training.config import TrainingConfig
 from nasnet_tf.training.distribution import is_chief
+from nasnet_tf.typed import check_fields
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,12 +51,12 @@ class DetectionLosses:
     box_weight: float = 2.0
 
     def __post_init__(self):
+        check_fields(self)
         for name in ("proposal_sample", "region_sample"):
-            expect(is_integer(getattr(self, name), 1), f"DetectionLosses.{name}", "an integer of 1 or more", getattr(self, name))
+            expect(getattr(self, name) >= 1, f"DetectionLosses.{name}", "an integer of 1 or more", getattr(self, name))
         for name in ("proposal_object_share", "object_iou", "background_iou", "region_object_share", "region_iou"):
-            value = getattr(self, name)
-            is_right = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1
-            expect(is_right, f"DetectionLosses.{name}", "a number in [0, 1]", value)
+            expect(is_share(getattr(self, name)), f"DetectionLosses.{name}", "a number in [0, 1]", getattr(self, name))
+        expect(0 <= self.box_weight < float("inf"), "DetectionLosses.box_weight", "a number of 0 or more", self.box_weight)
         if self.background_iou > self.object_iou:
             raise InputError(f"DetectionLosses: expected background_iou <= object_iou, got {self.background_iou} and {self.object_iou}")
 
@@ -99,9 +100,12 @@ class Detection:
         if config.frozen_epochs:
             raise InputError(f"TrainingConfig.frozen_epochs: expected 0 for a detector, got {config.frozen_epochs!r}")
         self._config, self.settings, self._class_names = config, settings or DetectionLosses(), data.class_names
+        notes = [note for split in filter(None, ("train", config.evaluation_split)) for note in data.notes(split)]
         if is_chief():
-            for note in data.notes():
+            for note in dict.fromkeys(notes):
                 print(f"data: {note}", file=sys.stderr, flush=True)
+        if not any((~picture.is_crowd).any() for picture in data.objects("train")):
+            raise InputError(f"data set {data.source!r}: expected objects to train on, got none in its {data.num_train_examples} pictures")
 
     def losses(self, model: keras.Model, batch: DetectionBatch) -> dict[str, tf.Tensor]:
         """Of a model of build_detector."""
