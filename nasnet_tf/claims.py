@@ -32,6 +32,8 @@ HARMLESS = (
     "LocalPool.*",
     "RayTasks.*",
 )
+CONFIG_NAME = "config.gin"
+_LOCK = "lock"
 _SAVED = ("checkpoints/*.index", "trials/*/result.json", "trials/*/checkpoints/*.index", "trained/*/checkpoints/*.index")
 _MARKS = {"search": "journal.jsonl", "training": "checkpoints", "tuning": "trials"}
 
@@ -82,14 +84,24 @@ def check_kind(folder: pathlib.Path, kind: str) -> None:
 
 @contextlib.contextmanager
 def at_work(folder: pathlib.Path, kind: str) -> Iterator[None]:
-    """Nobody else is at work in this folder inside the `with`.
+    """Nobody else is at work in this folder inside the `with`. A mistake before anything else was written there leaves no folder behind.
 
     Raises:
       InputError: somebody is.
     """
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "lock"
+    path = folder / _LOCK
     with path.open("w") as file:
         if not lock(file, path):
             raise InputError(f"{folder}: another {kind} is running in this work folder")
-        yield
+        try:
+            yield
+        except InputError:
+            if missing and {other.name for other in folder.iterdir()} <= {_LOCK, CONFIG_NAME}:
+                for other in folder.iterdir():
+                    other.unlink()
+                with contextlib.suppress(OSError):  # somebody else put something there
+                    for made in missing:
+                        made.rmdir()
+            raise

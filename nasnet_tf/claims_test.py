@@ -1,5 +1,6 @@
 """To whom a work folder belongs: nobody before something was saved there; who is at work in it; what may change."""
 
+import contextlib
 import errno
 import fcntl
 import types
@@ -91,6 +92,22 @@ def test_without_locks_nobody_is_taken_for_another(claim, monkeypatch, capsys):
     monkeypatch.setattr(fcntl, "flock", flock)
     claim(OLD)
     assert "cannot be locked (Operation not supported)" in capsys.readouterr().err
+
+
+def test_a_mistake_leaves_no_folder_behind(tmp_path):
+    def mistake(folder, name=None):
+        with contextlib.suppress(InputError), claims.at_work(folder, "training"):
+            (folder / "config.gin").write_text(OLD)
+            if name:
+                (folder / name).write_text("row")
+            raise InputError("a mistake")
+
+    mistake(tmp_path / "new" / "run")
+    assert not list(tmp_path.iterdir())
+    mistake(tmp_path / "run", "corrupt.txt")  # what may tell why stays
+    assert (tmp_path / "run" / "corrupt.txt").exists()
+    mistake(tmp_path / "run")  # and what was there before
+    assert (tmp_path / "run" / "config.gin").exists()
 
 
 def test_workers_share_a_folder(claim, tmp_path, monkeypatch):

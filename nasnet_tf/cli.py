@@ -16,12 +16,11 @@ from absl import flags, logging
 from nasnet_tf import claims
 from nasnet_tf.claims import bindings  # noqa: F401
 from nasnet_tf.errors import InputError, reason
-from nasnet_tf.files import replace_file
+from nasnet_tf.files import check_place, replace_file
 from nasnet_tf.quiet import import_tensorflow, without_remarks  # noqa: F401
-from nasnet_tf.recipes import find_recipe, parse_gin, parse_recipe, recipes  # noqa: F401
+from nasnet_tf.recipes import find_recipe, parse_gin, parse_recipe, read_recipe, recipes  # noqa: F401
 
 FLAGS = flags.FLAGS
-CONFIG_NAME = "config.gin"
 _HELP = ("-h", "--h", "-help", "--help", "--helpshort", "--helpfull")
 _WIDTH = 100
 
@@ -182,6 +181,7 @@ def configuration() -> str:
     workdir = pathlib.Path(FLAGS.workdir)
     if workdir.exists() and not workdir.is_dir():
         raise InputError(f"--workdir: expected a folder, but {workdir} is a file")
+    check_place(workdir, "--workdir")
     return parse_gin(FLAGS.gin_file, FLAGS.gin_param)
 
 
@@ -199,7 +199,7 @@ def claimed_workdir(config_text: str, kind: str) -> Iterator[pathlib.Path]:
     if not is_chief():
         yield workdir
         return
-    path = workdir / CONFIG_NAME
+    path = workdir / claims.CONFIG_NAME
     claims.check_kind(workdir, kind)
     with claims.at_work(workdir, kind):
         if path.is_file() and claims.has_saved(workdir):
@@ -235,12 +235,8 @@ def new_output(name: str = "output", suffixes: tuple[str, ...] = ()) -> pathlib.
 
 def check_writable(path: pathlib.Path, name: str) -> None:
     """Makes the folders above a path, and raises InputError where nothing can be written in them."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"--{name}: {path} cannot be written: {error.filename}: {error.strerror}") from error
-    if not os.access(path.parent, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
-        raise InputError(f"--{name}: {path} cannot be written: no permission")
+    check_place(path, f"--{name}")
+    path.parent.mkdir(parents=True, exist_ok=True)
 
 
 def write_operative_config(workdir: pathlib.Path) -> None:

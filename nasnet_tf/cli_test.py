@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+import types
 
 import gin
 import pytest
@@ -80,3 +81,32 @@ def test_mistake_in_an_included_file(text, words, flags, tmp_path):
         flags(["mine.gin"])
     for word in words:
         assert word in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("folder", "^folder: is a folder; expected a gin file, or one of the shipped recipes .*imagenet_large.gin"),
+        ("quickstart_serch.gin", "no such file; did you mean quickstart_search.gin"),
+        ("binary.gin", "^binary.gin: expected a gin file, but it is not text"),
+        ("of_binary.gin", "^binary.gin: expected a gin file, but it is not text"),
+        ("of_nothing.gin", "^nothing.gin: no such file"),
+    ],
+)
+def test_files_are_read_before_tensorflow_is_loaded(name, words, flags, tmp_path, monkeypatch):
+    here = tmp_path / "here"
+    (here / "folder").mkdir()
+    (here / "binary.gin").write_bytes(b"\xff\xfe\x00")
+    for included in ("binary", "nothing"):
+        (here / f"of_{included}.gin").write_text(f"include '{included}.gin'\n")
+    monkeypatch.setattr(recipes, "import_tensorflow", lambda: pytest.fail("TensorFlow was loaded"))
+    with pytest.raises(InputError, match=words):
+        flags([name])
+
+
+def test_a_work_folder_below_a_file(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(cli, "FLAGS", types.SimpleNamespace(workdir=str(tmp_path / "file" / "x"), gin_file=["digits.gin"], gin_param=[]))
+    monkeypatch.setattr(cli, "parse_gin", lambda *_: pytest.fail("the recipe was read"))
+    with pytest.raises(InputError, match=r"--workdir: .*file/x cannot be written: expected a folder, but .*file is a file"):
+        cli.configuration()

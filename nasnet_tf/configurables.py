@@ -29,7 +29,7 @@ from nasnet_tf.nas.faults import FaultTolerance
 from nasnet_tf.nas.journal import Trial
 from nasnet_tf.nas.limits import Limits
 from nasnet_tf.recipes import did_you_mean
-from nasnet_tf.serving.hub import load_features
+from nasnet_tf.serving.hub import check_features, load_features
 from nasnet_tf.training import distribution, loop, optimizers, precision, profiling, schedules
 from nasnet_tf.training.classification import Classification
 from nasnet_tf.training.evaluate import Evaluation
@@ -109,7 +109,10 @@ def _train(
 
     if profile_steps is not None:  # before the folder is taken
         profiling.check(profile_steps, Timetable(training, data.num_train_examples).total)
-    cells = load_genotype(genotype)  # a mistake in it comes up now, not once the folder is taken
+    # A mistake in them comes up now, not once the folder is taken.
+    cells = load_genotype(genotype)
+    if initial_weights is not None:
+        check_features(initial_weights)
 
     def build(num_classes: int, image_size: int) -> keras.Model:
         if detector is not None:
@@ -215,13 +218,14 @@ run_search = _register(_search, "search", set_by_us=("workdir", "config_text", "
 
 
 def _tune(
-    workdir: pathlib.Path, bindings: dict[str, str], hyperparameters: dict, oracle: Callable[..., keras_tuner.Oracle], seed: int
-) -> list[results.Trial]:
-    """Tunes what `train` is bound to; arguments as in nasnet_tf.tuning.tuner.tune."""
-    return tuner.tune(workdir, bindings, hyperparameters, oracle, seed, train_bound)
+    bindings: dict[str, str], hyperparameters: dict, oracle: Callable[..., keras_tuner.Oracle], seed: int
+) -> Callable[[pathlib.Path], list[results.Trial]]:
+    """The tuning of what `train` is bound to, to be called with its work folder; arguments as in nasnet_tf.tuning.tuner.make_oracle."""
+    asked = tuner.make_oracle(bindings, hyperparameters, oracle, seed)
+    return lambda workdir: tuner.tune(workdir, bindings, hyperparameters, asked, train_bound)
 
 
-run_tuning = _register(_tune, "tune", set_by_us=("workdir", "bindings"))
+bound_tuning = _register(_tune, "tune", set_by_us=("bindings",))
 
 
 def parameters(name: str) -> list[str]:

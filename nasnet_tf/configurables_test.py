@@ -44,7 +44,7 @@ def _clean_gin():
 
 def parse(recipe, **changes):
     """The recipe's own bindings, before the changes are made: a "name__parameter" for each "name.parameter"."""
-    cli.parse_recipe(cli.find_recipe(recipe))
+    cli.parse_recipe(cli.read_recipe(cli.find_recipe(recipe)))
     shipped = cli.bindings(gin.config_str(max_line_length=10**6))
     gin.parse_config([f"{name.replace('__', '.')} = {value!r}" for name, value in changes.items()])
     return shipped
@@ -106,7 +106,7 @@ def test_every_binding_is_used(recipe, tmp_path, monkeypatch):
     else:
         if "tune.oracle" in shipped:
             with pytest.raises(Enough):
-                configurables.run_tuning(tmp_path, shipped)
+                configurables.bound_tuning(shipped)(tmp_path)
         with pytest.raises(Enough):
             configurables.train(tmp_path)
     assert set(shipped) - set(cli.bindings(gin.operative_config_str(max_line_length=10**6))) == set()

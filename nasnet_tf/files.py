@@ -20,6 +20,24 @@ def user_path(path: str | os.PathLike) -> pathlib.Path:
     return pathlib.Path(os.path.expanduser(path))
 
 
+def what_is_there(path: str | os.PathLike) -> str:
+    """Of a path that is no file: "is a folder" or "no such file"."""
+    return "is a folder" if os.path.isdir(path) else "no such file"
+
+
+def check_place(path: pathlib.Path, name: str) -> None:
+    """That a file or folder could be written at a path; makes nothing.
+
+    Raises:
+      InputError: what should be a folder above it is a file, or may not be written; named by `name` and the path.
+    """
+    there = next(place for place in (path, *path.absolute().parents) if os.path.lexists(place))
+    if there != path and not there.is_dir():
+        raise InputError(f"{name}: {path} cannot be written: expected a folder, but {there} is a file")
+    if not os.access(there, os.W_OK):
+        raise InputError(f"{name}: {path} cannot be written: no permission for {there}")
+
+
 def image_files(folder: pathlib.Path) -> list[pathlib.Path]:
     """The images in a folder and below, in the order of their paths: by their endings, whatever begins with a dot left out."""
     return [path for path in files_below(folder) if path.suffix.lower() in IMAGE_SUFFIXES]

@@ -2,7 +2,21 @@
 
 import pytest
 
+from nasnet_tf import files
+from nasnet_tf.errors import InputError
 from nasnet_tf.files import replace_file
+
+
+def test_where_nothing_can_be_written(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    files.check_place(tmp_path / "a" / "b", "--workdir")
+    files.check_place(tmp_path / "file", "--output")
+    with pytest.raises(InputError, match=r"^--workdir: .*file/x/y cannot be written: expected a folder, but .*file is a file$"):
+        files.check_place(tmp_path / "file" / "x" / "y", "--workdir")
+    monkeypatch.setattr(files.os, "access", lambda *_: False)
+    with pytest.raises(InputError, match=f"^--output: .*b cannot be written: no permission for {tmp_path}$"):
+        files.check_place(tmp_path / "a" / "b", "--output")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_text_and_bytes_replace_what_was_there(tmp_path):

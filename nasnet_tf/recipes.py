@@ -4,10 +4,11 @@ import difflib
 import io
 import pathlib
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from nasnet_tf import claims
 from nasnet_tf.errors import InputError
+from nasnet_tf.files import what_is_there
 from nasnet_tf.quiet import import_tensorflow
 
 _PACKAGE = pathlib.Path(__file__).parent
@@ -36,32 +37,41 @@ def find_recipe(name: str, folder: pathlib.Path = pathlib.Path()) -> pathlib.Pat
     if name in recipes():
         return recipes()[name]
     hint = did_you_mean(name, recipes())
-    raise InputError(f"{path}: no such file{hint}; the shipped recipes are {', '.join(recipes())}")
+    raise InputError(f"{path}: {what_is_there(path)}{hint}; expected a gin file, or one of the shipped recipes {', '.join(recipes())}")
 
 
-def parse_recipe(path: pathlib.Path, included_by: tuple[pathlib.Path, ...] = ()) -> dict[str, str]:
-    """Adds a gin file's bindings to gin's configuration; of two for one parameter the later counts.
+def read_recipe(path: pathlib.Path, included_by: tuple[pathlib.Path, ...] = ()) -> list[tuple[pathlib.Path, str]]:
+    """The text of a gin file in pieces, each with its path; empty lines in front keep the numbers of the lines.
 
-    `include "<name>"` stands for the bindings of that file: one beside the including file, or a shipped recipe. gin's own way would look
+    `include "<name>"` stands for the pieces of that file: one beside the including file, or a shipped recipe. gin's own way would look
     in the current folder first, and log an error for each place where the file is not.
-
-    Returns:
-      {name of a binding: where it is}, for messages.
     """
     if path in included_by:
         raise InputError(f"{path}: includes itself, through {' and '.join(map(str, included_by))}")
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: is not a text file ({error})") from error
-    places, done = {}, 0
+        raise InputError(f"{path}: expected a gin file, but it is not text ({error})") from error
+    pieces, done = [], 0
     for include in [*_INCLUDE.finditer(text), None]:
         end = include.start() if include else len(text)
         lines = text.count("\n", 0, done)
-        places |= _parse("\n" * lines + text[done:end], str(path))
+        pieces.append((path, "\n" * lines + text[done:end]))
         if include:
-            places |= parse_recipe(find_recipe(include["name"], path.parent), (*included_by, path))
+            pieces += read_recipe(find_recipe(include["name"], path.parent), (*included_by, path))
             done = include.end()
+    return pieces
+
+
+def parse_recipe(pieces: Iterable[tuple[pathlib.Path, str]]) -> dict[str, str]:
+    """Adds the bindings of pieces to gin's configuration; of two for one parameter the later counts.
+
+    Returns:
+      {name of a binding: where it is}, for messages.
+    """
+    places = {}
+    for path, text in pieces:
+        places |= _parse(text, str(path))
     return places
 
 
@@ -106,7 +116,7 @@ def parse_gin(files: Sequence[str], params: Sequence[str]) -> str:
     """
     if not files:
         raise InputError(f"--gin_file is missing; give a path, or one of the shipped recipes {', '.join(recipes())}")
-    paths = [find_recipe(name) for name in files]
+    pieces = [piece for name in files for piece in read_recipe(find_recipe(name))]
     for param in params:
         if not _BINDING.match(param):
             raise InputError(f"--gin_param: expected name.parameter=value, got {param!r}")
@@ -115,9 +125,7 @@ def parse_gin(files: Sequence[str], params: Sequence[str]) -> str:
 
     from nasnet_tf import configurables
 
-    places: dict[str, str] = {}
-    for path in paths:
-        places |= parse_recipe(path)
+    places = parse_recipe(pieces)
     for param in params:
         places |= dict.fromkeys(_parse(param, f"--gin_param {param!r}"), f"--gin_param {param!r}")
     gin.finalize()

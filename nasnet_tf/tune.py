@@ -15,8 +15,9 @@ def main(arguments: list[str]) -> None:
     configurables.bound_training()  # what is wrong with the configuration comes up before the folder is taken
     of_tuning = ("tune.", *(f"{oracle.__name__}." for oracle in configurables.ORACLES))
     bindings = {name: value for name, value in cli.bindings(config_text).items() if not name.startswith(of_tuning)}
+    tune = configurables.bound_tuning(bindings)
     with cli.claimed_workdir(config_text, "tuning") as workdir:
-        trials = configurables.run_tuning(workdir, bindings)
+        trials = tune(workdir)
     print(f"\n{format_table(trials)}\ntable: {workdir / TABLE_NAME}")
     best = best_trial(trials)
     if best:

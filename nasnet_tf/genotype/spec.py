@@ -12,7 +12,7 @@ import pathlib
 from google.protobuf import text_format
 
 from nasnet_tf.errors import InputError
-from nasnet_tf.files import user_path
+from nasnet_tf.files import user_path, what_is_there
 from nasnet_tf.genotype.genotype_pb2 import Block, Cell, Combine, Genotype, Operation
 
 _PUBLISHED = pathlib.Path(__file__).parent / "published"
@@ -38,7 +38,8 @@ def load_genotype(name_or_path: str | os.PathLike) -> Genotype:
         path = _PUBLISHED / f"{name_or_path}.textproto"
     if not os.path.isfile(path):  # unlike path.is_file(), does not raise on names that no file can have
         raise InputError(
-            f"genotype {os.fspath(name_or_path)!r}: no such file, and not one of the published names {', '.join(published_genotypes())}"
+            f"genotype {os.fspath(name_or_path)!r}: {what_is_there(path)}; expected the path of a textproto, or one of the published names "
+            f"{', '.join(published_genotypes())}"
         )
     try:
         text = path.read_text(encoding="utf-8")

@@ -7,11 +7,12 @@ import tensorflow as tf
 
 from nasnet_tf import cli, configurables  # noqa: F401  registers what gin may bind
 from nasnet_tf.data import ImageData, ImageNetPreprocessing
+from nasnet_tf.errors import InputError
 from nasnet_tf.models.network import NetworkConfig, build_network
 from nasnet_tf.serving import keras_files, pretrained
 from nasnet_tf.serving.convert_weights import save_weights
 from nasnet_tf.serving.exporting import export
-from nasnet_tf.serving.hub import load_features
+from nasnet_tf.serving.hub import check_features, load_features
 
 CONFIG = NetworkConfig(1, "imagenet", 1.0, penultimate_filters=192)
 
@@ -34,7 +35,7 @@ def trained():
 def recipe():
     """The network of the recipe, small, with 3 classes of its own."""
     gin.clear_config()
-    cli.parse_recipe(cli.find_recipe("finetune.gin"))
+    cli.parse_recipe(cli.read_recipe(cli.find_recipe("finetune.gin")))
     gin.parse_config(["NetworkConfig.cells_per_stack = 1", "NetworkConfig.penultimate_filters = 192"])
     config = gin.get_configurable(NetworkConfig)()
     assert config.batch_norm_momentum == 0.99  # a short training must be able to move the statistics
@@ -62,3 +63,20 @@ def test_starts_from(trained, recipe, source, tmp_path, monkeypatch):
     for weight in recipe.weights:
         if not weight.path.startswith("logits"):
             np.testing.assert_array_equal(weight.numpy(), filled(weight.path, weight.shape), err_msg=weight.path)
+
+
+def test_what_is_no_beginning_is_told_before_anything_is_built(tmp_path, monkeypatch):
+    (tmp_path / "model.ckpt.index").touch()
+    (tmp_path / "mine.h5").touch()
+    (tmp_path / "photo.png").touch()
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path)
+    for source in ("mobile", "NASNet-A (6 @ 4032)", "mine.h5", "model.ckpt", "."):
+        check_features(source)
+    for source, came in (("photo.png", "is a file of another kind"), ("empty", "a folder without weights"), ("./mobile", "no such file")):
+        with pytest.raises(InputError, match=f"{came}; expected a TF-slim checkpoint .* or a .h5 or .keras file"):
+            check_features(source)
+    gin.parse_config(["train.initial_weights = 'photo.png'", "train.genotype = 'nasnet_a'"])
+    with pytest.raises(InputError, match="photo.png: is a file of another kind"):
+        configurables.bound_training(**dict.fromkeys(("network", "data", "optimizer", "learning_rate", "training")))
+    gin.clear_config()

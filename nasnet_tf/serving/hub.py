@@ -18,7 +18,7 @@ from nasnet_tf.serving import keras_archive, manifest, pretrained, saved_model
 from nasnet_tf.serving.convert_weights import load_weights
 from nasnet_tf.serving.networks import Network, find_network, unknown_network
 from nasnet_tf.serving.variations import calm, rebuilt, with_classifier
-from nasnet_tf.serving.weight_files import open_weights
+from nasnet_tf.serving.weight_files import find_weights, open_weights
 from nasnet_tf.training import checkpoints
 from nasnet_tf.training.variables import load_named_weights
 
@@ -210,6 +210,18 @@ def _load_from_folder(model: keras.Model, folder: pathlib.Path, without: Collect
         checkpoints.load_trained(folder, model, without=without)
 
 
+def check_features(source: str | os.PathLike) -> None:
+    """Raises InputError where there is nothing of the kind that load_features takes; reads and downloads nothing."""
+    path = user_path(source)
+    if canonical_name(source) not in pretrained.NETWORKS and not _is_trained(path):
+        find_weights(path)
+
+
+def _is_trained(path: pathlib.Path) -> bool:
+    """Whether something is an export or the work folder of a training."""
+    return saved_model.is_export(path) or (path / "model.json").is_file()
+
+
 def load_features(model: keras.Model, source: str | os.PathLike) -> None:
     """Sets all weights of a network to fine-tune it from there; its classifier starts fresh and small, its auxiliary head as it is.
 
@@ -225,7 +237,7 @@ def load_features(model: keras.Model, source: str | os.PathLike) -> None:
     key = canonical_name(source)
     if key in pretrained.NETWORKS:
         load_weights(model, pretrained.public_weights(key, include_top=False), heads=False)
-    elif saved_model.is_export(path) or (path / "model.json").is_file():
+    elif _is_trained(path):
         _load_from_folder(model, path, without=("logits", "auxiliary_logits"))
     else:
         load_weights(model, source, heads=False)

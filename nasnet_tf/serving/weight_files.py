@@ -19,6 +19,7 @@ from nasnet_tf.serving import keras_files
 from nasnet_tf.serving.weight_names import keras_names, own_names, slim_names
 from nasnet_tf.training.variables import UNREADABLE
 
+_ARCHIVES, _KERAS = (".tar.gz", ".tgz", ".tar"), (".h5", ".hdf5", ".keras")
 EMA_SUFFIX = "/ExponentialMovingAverage"
 BACKGROUND = (1001, 1000)  # slim's ImageNet classes have one more, the background, in front
 _CLASSIFIER_BIASES = ("final_layer/FC/biases", "predictions/bias", "logits/bias")
@@ -57,21 +58,34 @@ def open_weights(source: str | os.PathLike | keras.Model, model: keras.Model, us
     if isinstance(source, keras.Model):
         return _live_keras(source)
     path = user_path(source)
-    if path.name.endswith((".tar.gz", ".tgz", ".tar")):
+    found = find_weights(path)
+    if found.name.endswith(_ARCHIVES):
         return _archive(path, use_ema)
-    if path.suffix in (".h5", ".hdf5", ".keras"):
+    if found.suffix in _KERAS:
         shapes, read = keras_files.open_tensors(path, model)
         return WeightsFile(str(path), own_names if keras_files.is_ours(shapes) else keras_names, shapes, read)
+    return _slim_checkpoint(found.with_suffix(""), str(path), use_ema)
+
+
+def find_weights(path: pathlib.Path) -> pathlib.Path:
+    """The file that open_weights opens, by its name: an archive, a file of Keras, or the .index of a checkpoint. Opens nothing.
+
+    Raises:
+      InputError: there is none.
+    """
+    if path.name.endswith((*_ARCHIVES, *_KERAS)) and path.is_file():
+        return path
     prefixes = sorted(path.glob("*.index")) if path.is_dir() else [path.with_name(f"{path.name}.index"), path.with_suffix(".index")]
     prefixes = [prefix for prefix in prefixes if prefix.is_file()]
     if len(prefixes) > 1 and path.is_dir():
         raise InputError(f"{path}: holds several checkpoints; give one of {', '.join(str(prefix.with_suffix('')) for prefix in prefixes)}")
     if not prefixes:
+        came = "is a file of another kind" if path.is_file() else "a folder without weights" if path.is_dir() else "no such file"
         raise InputError(
-            f"{path}: no such weights; expected a TF-slim checkpoint (model.ckpt with model.ckpt.index beside it, its folder or .tar.gz) "
+            f"{path}: {came}; expected a TF-slim checkpoint (model.ckpt with model.ckpt.index beside it, its folder or .tar.gz) "
             "or a .h5 or .keras file of Keras"
         )
-    return _slim_checkpoint(prefixes[0].with_suffix(""), str(path), use_ema)
+    return prefixes[0]
 
 
 def _slim_checkpoint(prefix: pathlib.Path, place: str, use_ema: bool) -> WeightsFile:

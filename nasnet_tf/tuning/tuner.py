@@ -24,30 +24,20 @@ _RESULT = "result.json"
 _SPLIT = "TrainingConfig.evaluation_split"
 
 
-def tune(
-    workdir: pathlib.Path,
-    bindings: dict[str, str],
-    ranges: Mapping[str, tuple],
-    oracle: Callable[..., keras_tuner.Oracle],
-    seed: int,
-    train: Callable[[pathlib.Path, dict[str, str]], float],
-) -> list[Trial]:
-    """Tunes until the oracle stops.
+def make_oracle(
+    bindings: Mapping[str, str], ranges: Mapping[str, tuple], oracle: Callable[..., keras_tuner.Oracle], seed: int
+) -> keras_tuner.Oracle:
+    """The oracle of a tuning. Writes nothing.
 
     Args:
-      workdir: of this tuning alone; gets results.md, best.gin, a folder trials/<number> for each trial, and what KerasTuner writes.
       bindings: {name: literal}, the configuration of a training.
       ranges: what of it to tune, as make_hyperparameters takes it.
       oracle: makes one, given objective, hyperparameters, seed and max_consecutive_failed_trials. Hyperband's epochs become
         TrainingConfig.epochs; a trial that it promotes starts afresh, since a schedule of learning rates has no good continuation.
       seed: of the oracle, 1 or more.
-      train: (folder, bindings) -> accuracy on the validation examples; continues what was interrupted in that folder.
-
-    Returns:
-      All trials, in their order.
 
     Raises:
-      InputError: a mistake in the ranges, the oracle's arguments or, found by a trial, the bindings.
+      InputError: a mistake in the ranges or the oracle's arguments.
     """
     hyperparameters = make_hyperparameters(ranges, bindings)
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 1:
@@ -65,7 +55,33 @@ def tune(
         raise InputError(f"tune.oracle: {str(error).splitlines()[0]}") from error
     if asked.max_trials is not None and not (isinstance(asked.max_trials, int) and asked.max_trials >= 1):
         raise InputError(f"tune.oracle: expected max_trials of 1 or more, or None, got {asked.max_trials!r}")
+    if EPOCHS in ranges and isinstance(asked, keras_tuner.oracles.HyperbandOracle):
+        raise InputError(f"tune.hyperparameters, {EPOCHS}: cannot be tuned by an oracle that sets the epochs itself")
     asked.verbose = 0
+    return asked
+
+
+def tune(
+    workdir: pathlib.Path,
+    bindings: Mapping[str, str],
+    ranges: Mapping[str, tuple],
+    asked: keras_tuner.Oracle,
+    train: Callable[[pathlib.Path, dict[str, str]], float],
+) -> list[Trial]:
+    """Tunes until the oracle stops.
+
+    Args:
+      workdir: of this tuning alone; gets results.md, best.gin, a folder trials/<number> for each trial, and what KerasTuner writes.
+      bindings, ranges: as for make_oracle.
+      asked: the oracle that it made.
+      train: (folder, bindings) -> accuracy on the validation examples; continues what was interrupted in that folder.
+
+    Returns:
+      All trials, in their order.
+
+    Raises:
+      InputError: a mistake in the bindings that a trial found.
+    """
     # Else set by a keras_tuner.Tuner, which would read the state back.
     asked._set_project_dir(str(workdir), "keras_tuner")
     ended = len(list(workdir.glob("trials/*/result.json")))
@@ -92,8 +108,6 @@ def tune(
 def _changes(values: dict, ranges: Mapping[str, tuple]) -> dict[str, str]:
     changes = {name: as_literal(values[name]) for name in ranges}
     if "tuner/epochs" in values:
-        if EPOCHS in ranges:
-            raise InputError(f"tune.hyperparameters, {EPOCHS}: cannot be tuned by an oracle that sets the epochs itself")
         changes[EPOCHS] = as_literal(values["tuner/epochs"])
     return changes
 

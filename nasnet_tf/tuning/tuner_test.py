@@ -42,8 +42,10 @@ class Training:
 
 
 def tune(workdir, oracle, train, **changes):
-    arguments = {"bindings": BINDINGS, "ranges": RANGES, "seed": 1} | changes
-    return tuner.tune(workdir, oracle=ORACLES[oracle], train=train, **arguments)
+    arguments = {"bindings": BINDINGS, "ranges": RANGES} | changes
+    asked = tuner.make_oracle(oracle=ORACLES[oracle], **{"seed": 1} | arguments)
+    arguments.pop("seed", None)
+    return tuner.tune(workdir, asked=asked, train=train, **arguments)
 
 
 @pytest.mark.parametrize("oracle", ORACLES)
@@ -127,7 +129,8 @@ def test_refused(tmp_path):
     with pytest.raises(InputError, match="TrainingConfig.evaluation_split: expected 'validation'"):
         tune(tmp_path, "random", Training(), bindings=BINDINGS | {"TrainingConfig.evaluation_split": "'test'"})
     with pytest.raises(InputError, match="tune.oracle: factor needs to be"):
-        tuner.tune(tmp_path, BINDINGS, RANGES, functools.partial(keras_tuner.oracles.HyperbandOracle, factor=1), 1, Training())
+        tuner.make_oracle(BINDINGS, RANGES, functools.partial(keras_tuner.oracles.HyperbandOracle, factor=1), 1)
+    assert not list(tmp_path.iterdir())
     tune(tmp_path, "random", Training())
     with pytest.raises(InputError, match="0000/config.gin: is not what this tuning proposes"):
         tune(tmp_path, "random", Training(), seed=2)
