@@ -27,6 +27,7 @@ _PUBLIC = {
     "load_nasnet": "nasnet_tf.serving.hub",
     "load_weights": "nasnet_tf.serving.convert_weights",
     "preprocess": "nasnet_tf.serving.images",
+    "read_search": "nasnet_tf.nas.table",
     "save_weights": "nasnet_tf.serving.convert_weights",
     "to_keras_applications": "nasnet_tf.serving.convert_weights",
 }

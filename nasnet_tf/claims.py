@@ -27,6 +27,8 @@ HARMLESS = (
     "search.max_*",
     "search.engine",
     "search.retrain_top",
+    "search.retrain_front",
+    "search.child_*",
     "search.tolerance",
     "FaultTolerance.*",
     "LocalPool.*",

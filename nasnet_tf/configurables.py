@@ -4,7 +4,7 @@ import functools
 import inspect
 import pathlib
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import gin
@@ -19,7 +19,7 @@ from nasnet_tf.detection.task import Detection, DetectionLosses
 from nasnet_tf.errors import InputError
 from nasnet_tf.genotype import Genotype, SearchSpace, genotype_hash, load_genotype, parse_genotype
 from nasnet_tf.models.network import NetworkConfig, build_network
-from nasnet_tf.nas import engines, ray_engine, retraining, search, strategies
+from nasnet_tf.nas import engines, known, ray_engine, retraining, search, strategies
 from nasnet_tf.nas.child_logs import FOLDER as CHILDREN
 from nasnet_tf.nas.child_logs import log_of, logged
 from nasnet_tf.nas.early_stopping import Bar, EarlyStopping
@@ -27,7 +27,9 @@ from nasnet_tf.nas.evaluator import evaluate_genotype, measure_on_test
 from nasnet_tf.nas.evolution import RegularizedEvolution
 from nasnet_tf.nas.faults import FaultTolerance
 from nasnet_tf.nas.journal import Trial
-from nasnet_tf.nas.limits import Limits
+from nasnet_tf.nas.limits import Limits, Rates
+from nasnet_tf.nas.objectives import CostReward, WithObjective
+from nasnet_tf.nas.predictor import Prescreened
 from nasnet_tf.recipes import did_you_mean
 from nasnet_tf.serving.hub import check_features, load_features
 from nasnet_tf.training import distribution, loop, optimizers, precision, profiling, schedules
@@ -64,7 +66,10 @@ for _configurable in (
     strategies.PPOSearch,
     strategies.RandomSearch,
     RegularizedEvolution,
+    Prescreened,
+    CostReward,
     engines.LocalPool,
+    engines.InProcess,
     ray_engine.RayTasks,
     EarlyStopping,
     FaultTolerance,
@@ -149,10 +154,11 @@ def _evaluate_genotype(
     learning_rate: schedules.Schedule,
     training: loop.TrainingConfig,
     dtype_policy: str = "float32",
+    measure_latency: bool = False,
 ) -> Callable[[Genotype, list[Bar] | None, pathlib.Path | None], dict]:
     """(genotype, bars, workdir) -> outcome; arguments as in nasnet_tf.nas.evaluator.evaluate_genotype."""
     return lambda genotype, bars=None, workdir=None: evaluate_genotype(
-        genotype, network, data, optimizer, learning_rate, training, bars, workdir, dtype_policy
+        genotype, network, data, optimizer, learning_rate, training, bars, workdir, dtype_policy, measure_latency
     )
 
 
@@ -165,19 +171,31 @@ def _search(
     identity: dict,
     space: SearchSpace,
     strategy: Callable[[SearchSpace], strategies.Strategy],
-    engine: Callable[[], engines.LocalPool | ray_engine.RayTasks],
+    engine: Callable[[], engines.LocalPool | engines.InProcess | ray_engine.RayTasks],
     num_trials: int,
     early_stopping: EarlyStopping | None = None,
     train_again: bool = False,
     max_trainings: int | None = None,
+    max_hours: float | None = None,
+    max_child_hours: float | None = None,
+    child_watts: float | None = None,
+    child_hour_price: float | None = None,
     tolerance: FaultTolerance | None = None,
     deadline_reward: float | None = None,
+    objective: CostReward | str | None = None,
+    seeds: Sequence[str] = (),
+    take_over: Sequence[str] = (),
     retrain_top: int = 0,
+    retrain_front: bool = False,
 ) -> tuple[list[Trial], tuple[Trial, dict] | None]:
     """Searches, and retrains the best; arguments as in nasnet_tf.nas.search.search and nasnet_tf.nas.retraining.retrain_top.
 
     strategy: (space) -> strategy; config_text: the gin configuration that children evaluate genotypes with; retrain_top: how many of the
-    best to retrain, with the bindings of the gin scope `retrain` where they differ.
+    best to retrain, with the bindings of the gin scope `retrain` where they differ; retrain_front: of the Pareto front of accuracy and cost
+    instead. Limits are those of nasnet_tf.nas.limits, for the search without its retraining; child_watts and child_hour_price, what a
+    child's hour takes, are for estimates only. objective: what rewards are instead of the accuracy, as in nasnet_tf.nas.objectives or
+    "module:function". seeds: names or paths of genotypes to try first. take_over: work folders of earlier searches, whose rewarded trials
+    count.
 
     Returns:
       All trials of the search, and what retrain_top returns, None for 0.
@@ -189,19 +207,29 @@ def _search(
         with gin.config_scope(RETRAIN_SCOPE):
             bound_evaluation()
     workdir = workdir.absolute()  # children on other machines have other current folders
+    known.check_folders(take_over, workdir)
+    fixed = {key: text for key, text in space.description().items() if key.startswith("fixed ")}
+    identity = {kind: values | fixed for kind, values in identity.items()}  # what is in the files, whose names the bindings have
+    searcher = strategy(space)
+    if seeds:
+        searcher = known.Seeded(searcher, known.seeds_of(space, seeds))
+    task = ChildTask(config_text, workdir / CHILDREN)
     rules = {"tolerance": tolerance or FaultTolerance()}
     trials = search.search(
         workdir,
         space,
-        strategy(space),
+        searcher,
         engine,
-        ChildTask(config_text, workdir / CHILDREN),
+        task if objective is None else WithObjective(task, objective),
         num_trials,
         identity["search"],
         early_stopping,
         train_again,
-        Limits(max_trainings),
+        Limits(max_trainings, max_hours, max_child_hours),
         deadline_reward=deadline_reward,
+        take_over=known.trials_of(take_over, identity["search"]),
+        rates=Rates(child_watts, child_hour_price),
+        scalars=True,
         **rules,
     )
     if not retrain_top:
@@ -210,7 +238,7 @@ def _search(
         folder = retraining.folder_of(workdir, identity["retrain"])
         task = ChildTask(config_text, folder / CHILDREN, RETRAIN_SCOPE, folder)
         return trials, retraining.retrain_top(
-            folder, space, trials, retrain_top, engine, task, measure_on_test, identity["retrain"], **rules
+            folder, space, trials, retrain_top, engine, task, measure_on_test, identity["retrain"], retrain_front, **rules
         )
 
 

@@ -23,6 +23,19 @@ def main(arguments: list[str]) -> None:
     if seconds is not None:
         _follow(report, seconds)
     print(f"report: {report.write()}")
+    if cli.FLAGS.csv:
+        _write_tables(pathlib.Path(cli.FLAGS.workdir))
+
+
+def _write_tables(workdir: pathlib.Path) -> None:
+    from nasnet_tf.nas.journal import NAME as JOURNAL
+    from nasnet_tf.nas.table import read_search
+
+    folders = [workdir, *sorted(path for path in workdir.iterdir() if path.is_dir())]
+    for folder in folders:
+        if (folder / JOURNAL).is_file():
+            read_search(folder).to_csv(folder / "trials.csv")
+            print(f"trials: {folder / 'trials.csv'}")
 
 
 def _follow(report, seconds: float) -> None:
@@ -43,6 +56,7 @@ def define_flags() -> None:
     """The flags of this door."""
     cli.define_workdir_flag("Of a search, of a training, or a folder of such folders.")
     flags.DEFINE_float("follow_seconds", None, "Writes the page again every so many seconds until interrupted.", lower_bound=1.0)
+    flags.DEFINE_bool("csv", False, "Also writes trials.csv into the folder of each search: a row for each trial, with all its metrics.")
 
 
 if __name__ == "__main__":

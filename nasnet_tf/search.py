@@ -23,6 +23,8 @@ def main(arguments: list[str]) -> None:
     from nasnet_tf import configurables
     from nasnet_tf.nas import retraining
     from nasnet_tf.nas.journal import leaderboard
+    from nasnet_tf.nas.limits import Rates
+    from nasnet_tf.nas.pareto import accuracy_of
     from nasnet_tf.nas.retraining import WINNER_NAME
     from nasnet_tf.nas.search import BEST_NAME
 
@@ -32,12 +34,15 @@ def main(arguments: list[str]) -> None:
     identity = {"search": {name: value for name, value in lasting.items() if not name.startswith(scope)}, "retrain": lasting}
     trials, retrained = configurables.run_search(workdir, config_text, identity)
     cli.write_operative_config(workdir)
-    print(f"{len(trials)} trials, {sum(trial.status == 'finished' for trial in trials)} rewarded")
+    spent = Rates.load(workdir).estimate(sum(trial.seconds for trial in trials))
+    counts = f"{len(trials)} trials, {sum(trial.status == 'finished' for trial in trials)} rewarded"
+    print(", ".join([counts, *(f"{name} {value:.4g}" for name, value in spent.items())]))
     best = next(iter(leaderboard(trials)), None)
     if best is None:
         reasons = [trial.reason for trial in trials if trial.reason]
         raise InputError(f"{workdir}: none of {len(trials)} trials was rewarded; the last reason: {reasons[-1] if reasons else 'none'}")
-    print(f"best: trial {best.number}, validation accuracy {best.reward:.4f}, {workdir / BEST_NAME}")
+    rewarded = f"reward {best.reward:.4f}, " if "accuracy" in best.metrics else ""
+    print(f"best: trial {best.number}, {rewarded}validation accuracy {accuracy_of(best):.4f}, {workdir / BEST_NAME}")
     if retrained:
         winner, test = retrained
         folder = retraining.folder_of(workdir, identity["retrain"])

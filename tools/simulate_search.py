@@ -31,6 +31,7 @@ from nasnet_tf.nas.engines import Outcome
 from nasnet_tf.nas.evolution import RegularizedEvolution
 from nasnet_tf.nas.journal import Trial, architectures, read_trials
 from nasnet_tf.nas.limits import Limits
+from nasnet_tf.nas.predictor import features
 from nasnet_tf.nas.search import search
 from nasnet_tf.nas.strategies import PPOSearch, RandomSearch
 from nasnet_tf.viz.diagram import save_figure
@@ -130,7 +131,7 @@ class SurrogateReward:
 
         self._space = space
         trials = [trial for path in paths for trial in architectures(read_trials(path.parent))]
-        features = np.array([self._features(space.encode(trial.genotype)) for trial in trials])
+        features = np.array([features(space, space.encode(trial.genotype)) for trial in trials])
         rewards = np.array([trial.reward for trial in trials])
         model = make_pipeline(StandardScaler(), RidgeCV(np.logspace(-1, 4, 20)))
         unexplained = rewards - cross_val_predict(model, features, rewards, cv=KFold(5, shuffle=True, random_state=0))
@@ -141,25 +142,9 @@ class SurrogateReward:
         self._weights = ridge.coef_ / scale.scale_
         self._intercept = ridge.intercept_ - self._weights @ scale.mean_
 
-    def _features(self, decisions) -> list[float]:
-        """How often each cell has each operation and combine, its depth, and how many of its states are outputs."""
-        space, half, features = self._space, len(decisions) // 2, []
-        for cell in (decisions[:half], decisions[half:]):
-            operations, combines = [0.0] * len(space.operations), [0.0] * len(space.combines)
-            depths, used = [0.0] * space.num_input_states, set()
-            for start in range(0, half, 5):
-                left, right, left_op, right_op, combine = cell[start : start + 5]
-                operations[left_op] += 1
-                operations[right_op] += 1
-                combines[combine] += 1
-                depths.append(1.0 + max(depths[left], depths[right]))
-                used |= {left, right}
-            features += [*operations, *combines, max(depths), float(len(depths) - len(used))]
-        return features
-
     def __call__(self, decisions) -> float:
         """Accuracy in [0, 1]."""
-        return min(1.0, max(0.0, float(self._intercept + self._weights @ self._features(decisions))))
+        return min(1.0, max(0.0, float(self._intercept + self._weights @ features(self._space, decisions))))
 
 
 def child(reward, space: SearchSpace, noise: float, text: str, bars: None) -> dict:

@@ -1,20 +1,23 @@
 """The NASNet search space (paper section 3 and appendix B) as a fixed list of decisions.
 
 Every block takes five decisions, in the paper's order: the left input, the right input, the left operation, the right operation, the
-combine. A genotype is then 5 x num_blocks decisions for the normal cell followed by as many for the reduction cell, and every list of
-decisions within `sizes` is a valid genotype: invalid samples cannot arise.
+combine. A genotype is then 5 x num_blocks decisions for the normal cell followed by as many for the reduction cell, less those of a cell
+that is fixed, and every list of decisions within `sizes` is a valid genotype: invalid samples cannot arise.
 """
 
 import dataclasses
+import functools
 import numbers
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from nasnet_tf.errors import InputError
 from nasnet_tf.genotype.genotype_pb2 import Cell, Combine, Genotype, Operation
+from nasnet_tf.genotype.spec import format_genotype, load_genotype
 from nasnet_tf.typed import check_fields
 
 DECISIONS_PER_BLOCK = 5
+CELLS = ("normal_cell", "reduction_cell")
 _ALL_OPERATIONS = tuple(name for name, number in Operation.items() if number)
 
 
@@ -29,6 +32,8 @@ class SearchSpace:
       combines: names of the combines on offer (plain ADD and CONCAT; -B and -C also the two normalized additions).
       outputs: "concat_unused", one output of all blocks that no later block reads (NASNet-A, -C), or "each_block", every block an
         output of its own (NASNet-B).
+      fixed_normal, fixed_reduction: a genotype, by its name or the path of a textproto, whose cell all have as it is, so that only the
+        other one is searched; None to search both. At most one of the two.
     """
 
     num_blocks: int = 5
@@ -36,6 +41,8 @@ class SearchSpace:
     operations: tuple[str, ...] = _ALL_OPERATIONS
     combines: tuple[str, ...] = ("ADD", "CONCAT")
     outputs: str = "concat_unused"
+    fixed_normal: str | None = None
+    fixed_reduction: str | None = None
 
     def __post_init__(self):
         check_fields(self)
@@ -51,6 +58,39 @@ class SearchSpace:
                 raise InputError(f"SearchSpace.{field}: expected different names out of {', '.join(known)}; got {list(names)}")
         if self.outputs not in ("concat_unused", "each_block"):
             raise InputError(f"SearchSpace.outputs: expected 'concat_unused' or 'each_block', got {self.outputs!r}")
+        if self.fixed_normal is not None and self.fixed_reduction is not None:
+            raise InputError("SearchSpace: expected fixed_normal or fixed_reduction to be None, or nothing is left to search; got both")
+        self.fixed  # noqa: B018 reads the file, and says what is wrong with it
+
+    @functools.cached_property
+    def fixed(self) -> Mapping[str, Cell]:
+        """The cell that is not searched, by its field of a Genotype; empty where both are."""
+        found = {}
+        for field, name in zip(CELLS, (self.fixed_normal, self.fixed_reduction), strict=True):
+            if name is None:
+                continue
+            genotype = load_genotype(name)
+            shape = genotype.num_input_states, len(getattr(genotype, field).outputs)
+            expected = self.num_input_states, self.num_blocks if self.outputs == "each_block" else 1
+            if shape != expected:
+                raise InputError(
+                    "SearchSpace.fixed_{}: expected a cell of {} input states and {} outputs, got {} and {} in {}".format(
+                        field.removesuffix("_cell"), *expected, *shape, name
+                    )
+                )
+            found[field] = getattr(genotype, field)
+        return found
+
+    @property
+    def searched(self) -> tuple[str, ...]:
+        """The fields of a Genotype whose cells the decisions are about, in their order."""
+        return tuple(field for field in CELLS if field not in self.fixed)
+
+    def description(self) -> dict:
+        """What the space is, JSON; a fixed cell by what it is, not by the name of its file."""
+        values = {name: value for name, value in dataclasses.asdict(self).items() if not name.startswith("fixed_")}
+        texts = {f"fixed {field}": format_genotype(Genotype(**{field: cell})) for field, cell in self.fixed.items()}
+        return values | texts
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -59,7 +99,7 @@ class SearchSpace:
         for block in range(self.num_blocks):
             inputs = self.num_input_states + block
             sizes += [inputs, inputs, len(self.operations), len(self.operations), len(self.combines)]
-        return tuple(sizes * 2)
+        return tuple(sizes * len(self.searched))
 
     def sample(self, rng: random.Random) -> tuple[int, ...]:
         """Decisions drawn uniformly and independently: the paper's random search."""
@@ -72,37 +112,49 @@ class SearchSpace:
         for place, (decision, size) in enumerate(zip(decisions, self.sizes, strict=True)):
             if not isinstance(decision, numbers.Integral) or not 0 <= decision < size:
                 raise InputError(f"decision {place}: expected an integer in 0..{size - 1}, got {decision!r}")
-        half = len(decisions) // 2
-        return Genotype(
-            name=name,
-            num_input_states=self.num_input_states,
-            normal_cell=self._decode_cell(decisions[:half]),
-            reduction_cell=self._decode_cell(decisions[half:]),
-        )
+        each = DECISIONS_PER_BLOCK * self.num_blocks
+        cells = {field: self._decode_cell(decisions[place * each :][:each]) for place, field in enumerate(self.searched)}
+        return Genotype(name=name, num_input_states=self.num_input_states, **cells, **self.fixed)
 
     def encode(self, genotype: Genotype) -> tuple[int, ...]:
         """The decisions that `decode` turns into this genotype.
 
         Raises:
-          InputError: the genotype is not in this space: other sizes, operations or combines, or outputs by another rule (NASNet-A as
-            released concatenates more states than the paper's rule).
+          InputError: the genotype is not in this space: other sizes, operations or combines, another cell than the fixed one, or outputs by
+            another rule (NASNet-A as released concatenates more states than the paper's rule).
+        """
+        decisions = self.nearest(genotype)
+        decoded = self.decode(decisions, genotype.name)
+        for field in CELLS:
+            if getattr(decoded, field) != getattr(genotype, field):
+                why = f"its {field} is not the fixed one" if field in self.fixed else f"its outputs do not follow {self.outputs!r}"
+                raise InputError(f"genotype {genotype.name!r} is not in this search space: {why}")
+        return decisions
+
+    def nearest(self, genotype: Genotype) -> tuple[int, ...]:
+        """The decisions of the architecture that has this genotype's blocks in the cells that are searched.
+
+        Its outputs follow the space's rule, and a fixed cell stays what it is, so that it may be another architecture than the genotype.
+
+        Raises:
+          InputError: other sizes, operations or combines than the space's.
         """
         decisions = []
         try:
-            shape = (genotype.num_input_states, len(genotype.normal_cell.blocks), len(genotype.reduction_cell.blocks))
-            expected = (self.num_input_states, self.num_blocks, self.num_blocks)
+            shape = (genotype.num_input_states, *(len(getattr(genotype, field).blocks) for field in self.searched))
+            expected = (self.num_input_states, *(self.num_blocks for _ in self.searched))
             if shape != expected:
-                raise InputError("expected {} input states, {} normal and {} reduction blocks; got {}, {} and {}".format(*expected, *shape))
-            for cell in (genotype.normal_cell, genotype.reduction_cell):
-                for block in cell.blocks:
+                kinds = " and ".join(f"{{}} {field.removesuffix('_cell')}" for field in self.searched)
+                got = " and ".join(map(str, shape[1:]))
+                raise InputError(f"expected {{}} input states, {kinds} blocks; got {shape[0]}, {got}".format(*expected))
+            for field in self.searched:
+                for block in getattr(genotype, field).blocks:
                     decisions += [block.left.input, block.right.input]
                     decisions += [self.operations.index(Operation.Name(side.operation)) for side in (block.left, block.right)]
                     decisions.append(self.combines.index(Combine.Name(block.combine)))
-            decoded = self.decode(decisions, genotype.name)
+            self.decode(decisions)
         except (InputError, ValueError) as error:
             raise InputError(f"genotype {genotype.name!r} is not in this search space: {error}") from error
-        if decoded != genotype:
-            raise InputError(f"genotype {genotype.name!r} is not in this search space: its outputs do not follow {self.outputs!r}")
         return tuple(decisions)
 
     def _decode_cell(self, decisions: Sequence[int]) -> Cell:

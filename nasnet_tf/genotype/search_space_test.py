@@ -1,6 +1,7 @@
 """Tests of the search space: decisions to genotypes and back."""
 
 import math
+import pickle
 import random
 
 import pytest
@@ -118,3 +119,40 @@ def test_impossible_decisions_are_refused(change, message):
 def test_impossible_spaces_are_refused(bindings, message):
     with pytest.raises(InputError, match=message):
         SearchSpace(**bindings)
+
+
+@pytest.mark.parametrize("cell", ["normal", "reduction"])
+def test_a_fixed_cell_is_in_all_and_the_other_one_is_searched(cell):
+    nasnet_a = load_genotype("nasnet_a")
+    space = pickle.loads(pickle.dumps(SearchSpace(**{f"fixed_{cell}": "nasnet_a"})))
+    assert space.sizes == SPACE_A.sizes[:25]
+    decisions = space.sample(random.Random(1))
+    genotype = space.decode(decisions)
+    assert getattr(genotype, f"{cell}_cell") == getattr(nasnet_a, f"{cell}_cell")  # with the outputs that were released
+    half = 25 if cell == "normal" else 0
+    whole = [0] * 50
+    whole[half : half + 25] = decisions
+    (other,) = {"normal", "reduction"} - {cell}
+    assert getattr(genotype, f"{other}_cell") == getattr(SPACE_A.decode(whole), f"{other}_cell")
+    assert space.encode(genotype) == decisions
+    with pytest.raises(InputError, match=f"its {cell}_cell is not the fixed one"):
+        space.encode(SPACE_A.decode(whole))
+    assert space.nearest(SPACE_A.decode(whole)) == decisions
+    assert "outputs" in space.description()[f"fixed {cell}_cell"]
+
+
+def test_a_fixed_cell_that_does_not_fit():
+    with pytest.raises(InputError, match="fixed_normal or fixed_reduction to be None"):
+        SearchSpace(fixed_normal="nasnet_a", fixed_reduction="nasnet_a")
+    with pytest.raises(InputError, match="fixed_normal: expected a cell of 2 input states and 1 outputs, got 4 and 4 in nasnet_b"):
+        SearchSpace(fixed_normal="nasnet_b")
+    with pytest.raises(InputError, match="no such file"):
+        SearchSpace(fixed_reduction="nothing.textproto")
+
+
+def test_the_nearest_architecture_has_the_blocks_and_outputs_by_the_rule():
+    nasnet_a = load_genotype("nasnet_a")
+    near = SPACE_A.decode(SPACE_A.nearest(nasnet_a))
+    assert near.normal_cell.blocks == nasnet_a.normal_cell.blocks
+    assert list(near.normal_cell.outputs[0].states) == [2, 3, 4, 5, 6]
+    assert SPACE_A.description().keys() == {"num_blocks", "num_input_states", "operations", "combines", "outputs"}

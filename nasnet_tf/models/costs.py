@@ -6,6 +6,8 @@ convolutions and matrix products, for one image. Batch normalization, pooling an
 
 import dataclasses
 import math
+import statistics
+import time
 
 import keras
 import tensorflow as tf
@@ -45,6 +47,21 @@ def count_costs(model: keras.Model, image_size: tuple[int, int] | None = None) -
         parameters=sum(math.prod(variable.shape) for variable in model.weights),
         mult_adds=sum(_mult_adds(operation) for operation in graph.get_operations()),
     )
+
+
+def latency_seconds(model: keras.Model, repeats: int = 15) -> float:
+    """Seconds that this machine takes for one image: the median of so many runs of the inference graph, after one to warm up."""
+    network = inference_model(model)
+    run = tf.function(lambda images: network(images, training=False), autograph=False)
+    _, height, width, channels = model.input.shape
+    image = tf.zeros([1, height, width, channels], model.input.dtype)
+    run(image).numpy()
+    seconds = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        run(image).numpy()
+        seconds.append(time.perf_counter() - start)
+    return statistics.median(seconds)
 
 
 def _mult_adds(operation: tf.Operation) -> int:

@@ -1,8 +1,8 @@
 """Where children run. An engine has `submit`, `poll`, `cancel`, `close` and `free_slots`, and, if its outcomes say on which machine they
 were, `set_aside`; it knows nothing of architectures.
 
-LocalPool, here, has the processes of one machine; RayTasks, in ray_engine.py, the machines of a cluster. Deadlines are the engine's;
-retries and the truth about trials are the ledger's.
+LocalPool, here, has the processes of one machine; InProcess none but the searching one; RayTasks, in ray_engine.py, the machines of a
+cluster. Deadlines are the engine's; retries and the truth about trials are the ledger's.
 """
 
 import concurrent.futures
@@ -148,6 +148,47 @@ class LocalPool:
         """Kills all children and waits for them."""
         self._pool.stop()
         self._pool.join()
+
+
+class InProcess:
+    """Children one after the other in the searching process: for evaluators that keep something between them, as one traced network.
+
+    There is no deadline, and a child that kills its process kills the search, which goes on when it is repeated.
+    """
+
+    def __init__(self):
+        self._waiting: tuple[int, Callable[..., dict], tuple] | None = None
+
+    @property
+    def free_slots(self) -> int:
+        """One child at a time."""
+        return int(self._waiting is None)
+
+    def submit(self, key: int, function: Callable[..., dict], *args) -> None:
+        """Runs function(*args) when it is polled for."""
+        self._waiting = key, function, args
+
+    def poll(self, timeout_seconds: float) -> list[Outcome]:
+        """Runs what was submitted; waits for nothing else."""
+        if self._waiting is None:
+            return []
+        (key, function, args), self._waiting = self._waiting, None
+        began = time.monotonic()
+        fields = run_child({}, function, args)
+        return [Outcome(key, time.monotonic() - began, machine=socket.gethostname(), **fields)]
+
+    def set_aside(self, machine: str) -> bool:
+        """False: there is no other machine."""
+        return False
+
+    def cancel(self, key: int) -> None:
+        """Forgets what was submitted under this key."""
+        if self._waiting is not None and self._waiting[0] == key:
+            self._waiting = None
+
+    def close(self) -> None:
+        """Forgets what was submitted."""
+        self._waiting = None
 
 
 def _server_is_gone() -> ChildProcessError:

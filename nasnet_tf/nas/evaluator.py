@@ -11,7 +11,7 @@ import tensorflow as tf
 from nasnet_tf.data import ImageData
 from nasnet_tf.errors import InputError
 from nasnet_tf.genotype import Genotype
-from nasnet_tf.models.costs import count_costs
+from nasnet_tf.models.costs import count_costs, latency_seconds
 from nasnet_tf.models.network import NetworkConfig, build_network
 from nasnet_tf.nas.early_stopping import Bar
 from nasnet_tf.training import checkpoints, precision
@@ -29,6 +29,7 @@ def evaluate_genotype(
     bars: Sequence[Bar] | None = None,
     workdir: pathlib.Path | None = None,
     dtype_policy: str = "float32",
+    measure_latency: bool = False,
 ) -> dict:
     """Trains a child from scratch and measures it on the held-out validation examples.
 
@@ -36,6 +37,7 @@ def evaluate_genotype(
       bars: what it must have reached after each of its evaluations, not to be stopped; None without early stopping.
       workdir: keeps checkpoints and metrics, to go on from if the child is killed; None keeps nothing.
       dtype_policy: in which numbers it computes, one of nasnet_tf.training.precision.POLICIES.
+      measure_latency: the metric "latency_seconds" says how long this machine takes for one image, disturbed by what runs beside.
 
     Returns:
       {"reward": validation accuracy in [0, 1], or what is predicted of it, "metrics": {...}}, the latter with "curve", the accuracies
@@ -68,6 +70,7 @@ def evaluate_genotype(
         except TrainingDiverged as error:
             return {"infeasible": str(error)}
         costs = count_costs(model)
+        latency = {"latency_seconds": latency_seconds(model)} if measure_latency else {}
     return {
         "reward": stopped.pop("predicted", evaluation.accuracy),
         "metrics": {
@@ -78,6 +81,7 @@ def evaluate_genotype(
             "parameters": costs.trainable_parameters,
             "mult_adds": costs.mult_adds,
             "num_classes": data.num_classes,
+            **latency,
         }
         | {f"network_{key}": value for key, value in dataclasses.asdict(network).items() if key in ("cells_per_stack", "filters")},
     }

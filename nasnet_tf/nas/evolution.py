@@ -6,7 +6,6 @@ population when it is answered, and until that is full for the first time propos
 """
 
 import collections
-import dataclasses
 import random
 
 import numpy as np
@@ -47,7 +46,7 @@ class RegularizedEvolution:
         check_seed("RegularizedEvolution", seed)
         self._identity = {
             "strategy": "RegularizedEvolution",
-            "space": dataclasses.asdict(space),
+            "space": space.description(),
             "seed": seed,
             "population": population,
             "tournament": tournament,

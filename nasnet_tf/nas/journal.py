@@ -8,11 +8,14 @@ of one trial:
   {"event": "finished", "time": ..., "trial": 0, "attempt": 1, "reward": 0.93, "seconds": 12.3, "metrics": {...}}
   {"event": "failed", "time": ..., "trial": 0, "attempt": 1, "seconds": 3.2, "reason": "..."}
   {"event": "infeasible", "time": ..., "trial": 0, "attempt": 1, "seconds": 3.2, "reason": "..."}
+  {"event": "taken", "time": ..., "trial": 0, "genotype": ..., "hash": ..., "decisions": ..., "log_probs": ..., "reward": 0.93,
+   "metrics": {...}, "taken_from": work folder of another search}
   {"event": "aside", "time": ..., "machine": "...", "reason": "..."}
 
 A trial of an architecture that was rewarded before is finished with "reused_from" and is not trained again. Outcomes say the "machine",
 where the engine knows it; those of one that left say "lost"; a child killed at its deadline is infeasible, "over_deadline", with the
-"policy_reward" that the strategy got, if any. What failed or was killed on a machine that is put aside counts no more.
+"policy_reward" that the strategy got, if any. What failed or was killed on a machine that is put aside counts no more. Trials that were
+taken over from other searches come first, and cost nothing here.
 """
 
 import dataclasses
@@ -52,6 +55,7 @@ class Trial:
       over_deadline: it was killed at its deadline.
       proposed_time, finished_time: unix seconds; the latter of the last outcome, None before the first.
       reused_from: the trial of the same architecture whose reward this one got, if there is one.
+      taken_from: the work folder of the search that it was taken over from; "" of this search's own.
     """
 
     number: int
@@ -73,6 +77,7 @@ class Trial:
     losses: int = 0
     machine: str = ""
     over_deadline: bool = False
+    taken_from: str = ""
 
     @functools.cached_property
     def genotype(self) -> Genotype:
@@ -232,10 +237,13 @@ def apply_event(trials: list[Trial], event: dict) -> bool:
             _put_aside(trials, event["machine"])
             return True
         number, kind = event["trial"], event["event"]
-        if kind == "proposed":
+        if kind in ("proposed", "taken"):
             trial = Trial(
                 number, event["genotype"], event["hash"], tuple(event["decisions"]), tuple(event["log_probs"]), proposed_time=event["time"]
             )
+            if kind == "taken":
+                trial.status, trial.reward, trial.metrics = "finished", event["reward"], event["metrics"]
+                trial.taken_from, trial.finished_time = event["taken_from"], event["time"]
             if number < len(trials) and trials[number].decisions == trial.decisions and trials[number].log_probs == trial.log_probs:
                 return False
             if number != len(trials):
@@ -243,7 +251,7 @@ def apply_event(trials: list[Trial], event: dict) -> bool:
             trials.append(trial)
             return True
         if kind not in _OUTCOMES:
-            raise InputError(f"unknown event {kind!r}; expected proposed, aside, {', '.join(_OUTCOMES)}")
+            raise InputError(f"unknown event {kind!r}; expected proposed, taken, aside, {', '.join(_OUTCOMES)}")
         if number not in range(len(trials)):
             raise InputError(f"{kind} trial {number}, which has not been proposed")
         trial = trials[number]

@@ -8,6 +8,7 @@ sums round otherwise, what the journal has counts. Snapshots only shorten that.
 import collections
 import dataclasses
 import pathlib
+from collections.abc import Iterable
 
 from nasnet_tf import __version__
 from nasnet_tf.errors import InputError
@@ -17,7 +18,7 @@ from nasnet_tf.nas.engines import Outcome
 from nasnet_tf.nas.faults import FaultTolerance
 from nasnet_tf.nas.journal import NAME, Journal, Trial, apply_event, located
 from nasnet_tf.nas.snapshots import read_snapshots, write_snapshot
-from nasnet_tf.nas.strategies import Proposal
+from nasnet_tf.nas.strategies import Proposal, proposal_of, would_propose
 from nasnet_tf.nas.update_log import UpdateLog
 
 DEFAULT_TOLERANCE = FaultTolerance()
@@ -36,6 +37,7 @@ class Ledger:
       train_again: an architecture that is proposed again is trained again, rather than to get the reward it had.
       tolerance: when a trial that failed is given up.
       deadline_reward: what the strategy learns of a child that was killed at its deadline; None for nothing.
+      scalars: every result goes to TensorBoard's files.
 
     Attributes:
       workdir: as given.
@@ -43,6 +45,8 @@ class Ledger:
       num_restored: events that were in the journal.
       num_ended: trials that will not run (again).
       num_trained: those of them that were rewarded or infeasible by a training of their own.
+      num_taken: those that were taken over from other searches.
+      child_seconds: of all executions.
       best: the finished trial of the highest reward that was measured, of several that of the lowest number; None before the first.
       peers: the accuracies after each evaluation of the latest finished trials that were trained themselves, for early stopping.
       whole: the same of the latest that were not stopped.
@@ -58,11 +62,14 @@ class Ledger:
         train_again: bool = False,
         tolerance: FaultTolerance = DEFAULT_TOLERANCE,
         deadline_reward: float | None = None,
+        scalars: bool = False,
     ):
         self.workdir, self._space, self._strategy = workdir, space, strategy
         self.train_again, self._tolerance, self._deadline_reward = train_again, tolerance, deadline_reward
         self.trials: list[Trial] = []
-        self.num_ended = self.num_trained = 0
+        self.num_ended = self.num_trained = self.num_taken = 0
+        self.child_seconds = 0.0
+        self._scalars = scalars
         self.best: Trial | None = None
         self.aside: list[str] = []
         self.peers, self.whole = (collections.deque(maxlen=_NUM_PEERS) for _ in range(2))
@@ -94,7 +101,7 @@ class Ledger:
                 num_trials = len(self.trials)
                 if not self._apply(row.event, is_new=row.line > known_rows):
                     print(f"{self.workdir / NAME}: line {row.line} repeats what is known; ignored")
-                elif len(self.trials) > num_trials and row.line > known_rows:
+                elif len(self.trials) > num_trials and row.line > known_rows and row.event["event"] == "proposed":
                     self._check_proposal(self.trials[-1])
             except InputError as error:
                 raise located(self.workdir / NAME, row, error) from error
@@ -126,7 +133,7 @@ class Ledger:
             return
         if self._journal.begun_by != __version__:
             why = "the search was begun with another version"
-        elif getattr(self._strategy, "would_propose", lambda proposal: False)(recorded):
+        elif would_propose(self._strategy, recorded):
             why = "it was written on a machine with other arithmetic"
         else:
             raise InputError(
@@ -147,11 +154,14 @@ class Ledger:
             self._count_again()
             return True
         trial = self.trials[event["trial"]]
+        seconds = event.get("seconds", 0.0)
+        self.child_seconds += seconds
+        self.num_taken += event["event"] == "taken"
         if trial.status != "failed" or self._tolerance.is_given_up(trial):
             self.num_ended += 1
         if trial.is_rewarded_or_infeasible:
             self._known.setdefault(trial.hash, trial)
-            self.num_trained += trial.reused_from is None
+            self.num_trained += _is_trained(trial)
         if trial.status == "finished":
             is_better = self.best is None or (trial.reward, -trial.number) > (self.best.reward, -self.best.number)
             if is_better and not trial.is_predicted:
@@ -166,13 +176,16 @@ class Ledger:
             if is_new:
                 self._strategy.feedback(Proposal(trial.decisions, trial.log_probs), learned)
                 self._updates.write(self._strategy.diagnostics(), self._num_rewards)
+                if self._scalars and trial.status == "finished":
+                    best = {} if self.best is None else {"best": self.best.reward}
+                    self._updates.write_trial(trial.number, reward=trial.reward, seconds=seconds, **best)
         return True
 
     def _count_again(self) -> None:
         """After a machine was put aside: some of what had ended has not."""
         ended = [trial for trial in self.trials if trial.is_rewarded_or_infeasible]
         self.num_ended = len(ended) + sum(map(self._tolerance.is_given_up, self.trials))
-        self.num_trained = sum(trial.reused_from is None for trial in ended)
+        self.num_trained = sum(map(_is_trained, ended))
         self._known = {trial.hash: trial for trial in reversed(ended)}
 
     def put_aside(self, machine: str, reason: str) -> None:
@@ -189,6 +202,32 @@ class Ledger:
         """Trials that were running when the search was killed, or failed with attempts left."""
         open_trials = (trial for trial in self.trials if not trial.is_rewarded_or_infeasible)
         return [trial for trial in open_trials if not self._tolerance.is_given_up(trial)]
+
+    def take_over(self, others: Iterable[tuple[str, Trial]]) -> None:
+        """Begins with the rewarded trials of other searches, each (its work folder, trial), each architecture once.
+
+        A search that has trials of its own keeps what it began with.
+
+        Raises:
+          InputError: a trial of another space.
+        """
+        if len(self.trials) > self.num_taken:
+            return
+        for folder, other in others:
+            if other.hash in self._known:
+                continue
+            number, decisions = len(self.trials), self._space.encode(other.genotype)
+            self._write(
+                "taken",
+                trial=number,
+                genotype=format_genotype(self._space.decode(decisions, name=f"trial_{number}")),
+                hash=other.hash,
+                decisions=decisions,
+                log_probs=proposal_of(self._strategy, decisions).log_probs,
+                reward=other.reward,
+                metrics=other.metrics,
+                taken_from=folder,
+            )
 
     def propose(self) -> Trial:
         """The next trial; it has ended at once where its architecture is known, unless that is to be trained again."""
@@ -247,6 +286,11 @@ class Ledger:
 
     def _write_outcome(self, event: str, values: dict, trial: Trial, **more) -> None:
         self._write(event, trial=trial.number, attempt=trial.attempts + 1, **values, **more)
+
+
+def _is_trained(trial: Trial) -> bool:
+    """Whether this search has trained it."""
+    return trial.reused_from is None and not trial.taken_from
 
 
 def _place(outcome: Outcome) -> dict:

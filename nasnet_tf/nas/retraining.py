@@ -14,7 +14,7 @@ from nasnet_tf import claims
 from nasnet_tf.errors import InputError
 from nasnet_tf.files import replace_file
 from nasnet_tf.genotype import SearchSpace
-from nasnet_tf.nas import journal, states
+from nasnet_tf.nas import journal, pareto, states
 from nasnet_tf.nas.journal import Trial
 from nasnet_tf.nas.search import search
 from nasnet_tf.nas.strategies import Proposal
@@ -91,6 +91,7 @@ def retrain_top(
     evaluate: Callable[[str, None], dict],
     measure: Callable[[pathlib.Path], dict],
     identity: dict,
+    front: bool = False,
     **rules,
 ) -> tuple[Trial, dict]:
     """Trains the best architectures of a search again, and tests the winner once.
@@ -106,6 +107,7 @@ def retrain_top(
       evaluate: as for `search`; trains in `trained_folder`.
       measure: that folder -> {"accuracy": float, ...} on the test split; called in a child, for the winner alone.
       identity: as for `search`.
+      front: those of the Pareto front of accuracy and cost, the highest rewards first, instead of the best of all.
       rules: more arguments of `search`.
 
     Returns:
@@ -114,7 +116,8 @@ def retrain_top(
     Raises:
       InputError: the search has rewarded nothing, or no architecture could be trained.
     """
-    best = [trial for trial in journal.leaderboard(trials) if not trial.is_predicted][:count]
+    choice = pareto.pareto_front(trials) if front else trials
+    best = [trial for trial in journal.leaderboard(choice) if not trial.is_predicted][:count]
     if not best:
         raise InputError(f"{folder.parent}: nothing to retrain, no trial of the search has a reward")
     # What was begun comes first: the search may have found better ones since.

@@ -6,7 +6,8 @@ Killed at any moment, it continues by repeating the call: finished children keep
 import collections
 import functools
 import pathlib
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 
 from nasnet_tf.errors import InputError
 from nasnet_tf.files import replace_file
@@ -16,11 +17,11 @@ from nasnet_tf.nas.engines import EngineLost, Outcome
 from nasnet_tf.nas.faults import FaultTolerance, SearchPaused, Watch
 from nasnet_tf.nas.journal import Trial
 from nasnet_tf.nas.ledger import DEFAULT_TOLERANCE, Ledger
-from nasnet_tf.nas.limits import Limits
+from nasnet_tf.nas.limits import Budget, Limits, Rates
 from nasnet_tf.training.progress import ProgressLine
 
 BEST_NAME = "best.textproto"
-NO_LIMITS = Limits()
+NO_LIMITS, NO_RATES = Limits(), Rates()
 
 
 def search(
@@ -36,6 +37,9 @@ def search(
     limits: Limits = NO_LIMITS,
     tolerance: FaultTolerance = DEFAULT_TOLERANCE,
     deadline_reward: float | None = None,
+    take_over: Sequence[tuple[str, Trial]] = (),
+    rates: Rates = NO_RATES,
+    scalars: bool = False,
 ) -> list[Trial]:
     """Searches until num_trials architectures have been proposed and have ended, or until a limit is reached.
 
@@ -47,7 +51,7 @@ def search(
       evaluate: (textproto, bars) -> {"reward": number, "metrics": {...}} or {"infeasible": reason}; picklable, called in a child. Numbers
         may be Python's, numpy's or tensors; metrics may hold whatever JSON has a word for. The bars are those of early stopping, None
         without it.
-      num_trials: architectures to try; may be raised later to continue a search that has ended.
+      num_trials: architectures to try, besides those taken over; may be raised later to continue a search that has ended.
       identity: what the journal must have been written with, to be continued.
       early_stopping: when children are stopped; they report the accuracies it needs as the metric "curve". None for never.
       train_again: an architecture that is proposed again is trained again, as in the paper of regularized evolution, rather than to get the
@@ -56,6 +60,9 @@ def search(
       tolerance: when an architecture, a machine, the search is given up.
       deadline_reward: what the strategy learns of a child that was killed at its deadline, a finite number; None for nothing. It counts as
         infeasible either way.
+      take_over: (work folder, trial) of other searches, as nasnet_tf.nas.known.trials_of finds them, to begin with.
+      rates: what a child's hour takes, for the line of progress and the report.
+      scalars: every result goes to TensorBoard's files, besides the updates of the strategy.
 
     Returns:
       All trials.
@@ -67,13 +74,17 @@ def search(
     """
     if num_trials < 1:
         raise InputError(f"search.num_trials: expected 1 or more, got {num_trials}")
-    ledger = Ledger(workdir, space, strategy, identity or {}, train_again, tolerance, deadline_reward)
+    ledger = Ledger(workdir, space, strategy, identity or {}, train_again, tolerance, deadline_reward, scalars)
     try:
+        rates.save(workdir)
         _report_restored(ledger)
-        if ledger.unfinished() or _may_propose(ledger, num_trials, limits, 0):
+        ledger.take_over(take_over)
+        budget = Budget(limits, ledger.trials)
+        is_over = budget.is_spent(ledger.child_seconds, ())
+        if not is_over and (ledger.unfinished() or _may_propose(ledger, num_trials, limits, 0)):
             pool = engine()
             try:
-                _run(ledger, pool, num_trials, evaluate, early_stopping, limits, tolerance)
+                _run(ledger, pool, num_trials, evaluate, early_stopping, limits, tolerance, budget, rates)
             finally:
                 pool.close()
         _write_best(ledger)
@@ -84,24 +95,31 @@ def search(
 
 def _may_propose(ledger: Ledger, num_trials: int, limits: Limits, open_trainings: int) -> bool:
     trainings = ledger.num_trained + open_trainings
-    return len(ledger.trials) < num_trials and (limits.max_trainings is None or trainings < limits.max_trainings)
+    return len(ledger.trials) - ledger.num_taken < num_trials and (limits.max_trainings is None or trainings < limits.max_trainings)
 
 
-def _run(ledger: Ledger, pool, num_trials: int, evaluate, early_stopping: EarlyStopping | None, limits: Limits, tolerance) -> None:
+def _run(ledger: Ledger, pool, num_trials: int, evaluate, early_stopping, limits: Limits, tolerance, budget: Budget, rates: Rates) -> None:
     waiting = collections.deque(ledger.unfinished())
-    line = ProgressLine("search", num_trials, "trials", ledger.num_ended)
+    line = ProgressLine("search", num_trials + ledger.num_taken, "trials", ledger.num_ended)
     running: dict[int, str] = {}  # hashes by number
+    started: dict[int, float] = {}  # when, likewise
     twins: list[Trial] = []  # wait for one of the same architecture that runs; each holds a slot, lest a search propose without feedback
     watch = Watch(tolerance, functools.partial(_put_aside, ledger, pool))
+
+    def may_start() -> bool:
+        if watch.trouble or budget.is_spent(ledger.child_seconds, started.values()):
+            return False
+        return bool(waiting) or _may_propose(ledger, num_trials, limits, len(running))
+
     while True:
-        while not watch.trouble and pool.free_slots > len(twins) and (waiting or _may_propose(ledger, num_trials, limits, len(running))):
+        while pool.free_slots > len(twins) and may_start():
             trial = waiting.popleft() if waiting else ledger.propose()
             if trial.is_rewarded_or_infeasible or ledger.settle(trial):
                 continue
             if trial.hash in running.values() and not ledger.train_again:
                 twins.append(trial)
                 continue
-            running[trial.number] = trial.hash
+            running[trial.number], started[trial.number] = trial.hash, time.monotonic()
             bars = None if early_stopping is None else early_stopping.bars(ledger.peers, ledger.whole)
             pool.submit(trial.number, evaluate, trial.text, bars)
         if watch.trouble and (not running or not tolerance.drain):
@@ -110,6 +128,7 @@ def _run(ledger: Ledger, pool, num_trials: int, evaluate, early_stopping: EarlyS
             return
         for outcome in _poll(pool):
             was_running = running.pop(outcome.key, None) is not None
+            started.pop(outcome.key, None)
             trial = ledger.record(outcome)
             if not was_running:  # a result that came twice
                 continue
@@ -125,7 +144,8 @@ def _run(ledger: Ledger, pool, num_trials: int, evaluate, early_stopping: EarlyS
         waiting.extend(trial for trial in twins if trial.hash not in running.values())
         twins = [trial for trial in twins if trial.hash in running.values()]
         best = ledger.best
-        line.update(ledger.num_ended, **({"best": best.reward, "of_trial": best.number} if best else {}), running=len(running))
+        known = {"best": best.reward, "of_trial": best.number} if best else {}
+        line.update(ledger.num_ended, **known, running=len(running), **rates.estimate(ledger.child_seconds))
 
 
 def _put_aside(ledger: Ledger, pool, machine: str, why: str) -> bool:

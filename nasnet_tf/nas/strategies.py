@@ -57,13 +57,35 @@ class Strategy(Protocol):
         """
 
 
+def proposal_of(strategy: Strategy, decisions: Sequence[int]) -> Proposal:
+    """An architecture that is tried whatever the strategy thinks, as a proposal that it can learn from.
+
+    Strategies that need more than the decisions have a method of this name for it.
+    """
+    own = getattr(strategy, "proposal_of", None)
+    return Proposal(tuple(decisions)) if own is None else own(decisions)
+
+
+def would_propose(strategy: Strategy, proposal: Proposal) -> bool:
+    """Whether a strategy could have made this proposal the last time on a machine with other arithmetic; False if it does not know."""
+    own = getattr(strategy, "would_propose", None)
+    return own is not None and own(proposal)
+
+
+def is_near(one: Proposal, other: Proposal) -> bool:
+    """Whether two proposals differ by no more than arithmetic."""
+    if one.decisions != other.decisions or len(one.log_probs) != len(other.log_probs):
+        return False
+    return bool(np.all(np.abs(np.subtract(one.log_probs, other.log_probs)) < _ROUNDING))
+
+
 class RandomSearch:
     """All decisions uniform and independent: the paper's random search (section 4.4)."""
 
     @checked
     def __init__(self, space: SearchSpace, seed: int):
         check_seed("RandomSearch", seed)
-        self._identity = {"strategy": "RandomSearch", "space": dataclasses.asdict(space), "seed": seed}
+        self._identity = {"strategy": "RandomSearch", "space": space.description(), "seed": seed}
         self._space = space
         self._random = random.Random(seed)
 
@@ -133,7 +155,7 @@ class PPOSearch:
 
         self._identity = {
             "strategy": "PPOSearch",
-            "space": dataclasses.asdict(space),
+            "space": space.description(),
             "seed": seed,
             "minibatch": minibatch,
             "learning_rate": learning_rate,
@@ -177,6 +199,11 @@ class PPOSearch:
         log_probs, shortfall = (values.numpy() for values in self._controller.redraw(seed, self._minibatch, place, proposal.decisions))
         apart = np.abs(log_probs - np.array(proposal.log_probs))
         return bool(np.all(apart < _ROUNDING) and np.all(shortfall < _ROUNDING))
+
+    def proposal_of(self, decisions: Sequence[int]) -> Proposal:
+        """The decisions with the probabilities that the policy of now gives them."""
+        log_probs, _ = self._controller.log_probs_and_entropy(np.array([decisions], np.int32))
+        return Proposal(tuple(decisions), tuple(shortest_decimals(log_probs.numpy())[0].tolist()))
 
     def feedback(self, proposal: Proposal, reward: float) -> None:
         """Learns a reward; every `minibatch` of them change the policy.

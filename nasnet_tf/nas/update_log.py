@@ -1,4 +1,5 @@
-"""What every update of a strategy said, over time: rows of metrics.jsonl in the search's folder, and TensorBoard scalars.
+"""What every update of a strategy said, over time: rows of metrics.jsonl in the search's folder, and TensorBoard scalars; the latter also
+of every trial, `trial/reward`, `trial/best` and `trial/seconds` over the trials' numbers.
 
   {"kind": "update", "step": 7, "trials": 140, "baseline": 0.91, "loss": ..., "entropy": ..., "clip_fraction": ..., "kl": ...}
 
@@ -40,12 +41,19 @@ class UpdateLog:
         self._last_step = step
         self._file.write(json.dumps({"kind": "update", "step": step, "trials": trials, **values}).encode() + b"\n")
         self._file.flush()
+        self._write_scalars("update", values, step)
+
+    def write_trial(self, number: int, **values: float) -> None:
+        """Scalars of a trial that was rewarded."""
+        self._write_scalars("trial", values, number)
+
+    def _write_scalars(self, group: str, values: dict[str, float], step: int) -> None:
         import tensorflow as tf  # here, for random search and evolution do without
 
         self._writer = self._writer or tf.summary.create_file_writer(str(self._workdir / FOLDER))
         with self._writer.as_default():
             for name, value in values.items():
-                tf.summary.scalar(f"update/{name}", value, step=step)
+                tf.summary.scalar(f"{group}/{name}", value, step=step)
         self._writer.flush()
 
     def close(self) -> None:

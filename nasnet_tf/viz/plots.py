@@ -8,6 +8,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from nasnet_tf.genotype import Operation
+from nasnet_tf.nas import pareto
 from nasnet_tf.nas.journal import Trial, architectures
 from nasnet_tf.viz import statistics
 from nasnet_tf.viz.axes import (
@@ -78,13 +79,20 @@ def plot_comparison(searches: Sequence[tuple[str, Sequence[Trial]]]) -> Figure:
 
 
 def plot_accuracy_against_cost(trials: Sequence[Trial]) -> Figure:
-    """Reward against multiply-adds; larger dots have more parameters (paper figure 5)."""
+    """Accuracy against multiply-adds, or against what the objective counts; larger dots have more parameters (paper figure 5).
+
+    The line is the Pareto front.
+    """
     known = [trial for trial in architectures(trials) if "mult_adds" in trial.metrics and "parameters" in trial.metrics]
-    figure, axes = new_figure("multiply-adds of a child, millions", "validation accuracy", counts=False)
+    has_costs = any("cost" in trial.metrics for trial in known)
+    unit = 1.0 if has_costs else 1e6
+    figure, axes = new_figure("cost of a child" if has_costs else "multiply-adds of a child, millions", "validation accuracy", counts=False)
     largest = max([trial.metrics["parameters"] for trial in known], default=1)
-    costs, rewards = [trial.metrics["mult_adds"] / 1e6 for trial in known], [trial.reward for trial in known]
+    costs, accuracies = _costs_and_accuracies(known, unit)
     sizes = [16 + 60 * trial.metrics["parameters"] / largest for trial in known]
-    scatter(axes, costs, rewards, s=sizes, color=BLUE, alpha=0.5 if len(known) <= MAX_MARKS else 0.15)
+    scatter(axes, costs, accuracies, s=sizes, color=BLUE, alpha=0.5 if len(known) <= MAX_MARKS else 0.15)
+    line(axes, *_costs_and_accuracies(pareto.pareto_front(known), unit), color=AMBER, label="no other one beats these in both")
+    legend(axes)
     return figure
 
 
@@ -176,6 +184,11 @@ def plot_retraining(pairs: Sequence[tuple[float, float]]) -> Figure:
     figure, axes = new_figure("reward in the search", "validation accuracy, retrained")
     scatter(axes, [pair[0] for pair in pairs], [pair[1] for pair in pairs], s=24, color=BLUE)
     return figure
+
+
+def _costs_and_accuracies(trials: Sequence[Trial], unit: float) -> tuple[np.ndarray, np.ndarray]:
+    costs, accuracies = ([each(trial) for trial in trials] for each in (pareto.cost_of, pareto.accuracy_of))
+    return np.array(costs, float) / unit, np.array(accuracies, float)
 
 
 def _progress(trials: Sequence[Trial], count: int = statistics.TOP) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

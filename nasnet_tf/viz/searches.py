@@ -13,6 +13,8 @@ from nasnet_tf.genotype import SearchSpace, genotype_hash, load_genotype
 from nasnet_tf.nas import child_logs, retraining
 from nasnet_tf.nas.journal import NAME as JOURNAL
 from nasnet_tf.nas.journal import Trial, architectures, leaderboard, read_identity, read_trials
+from nasnet_tf.nas.limits import RATES_NAME, Rates, busy_seconds
+from nasnet_tf.nas.pareto import accuracy_of, cost_of, pareto_front
 from nasnet_tf.nas.retraining import TEST_NAME, WINNER_NAME
 from nasnet_tf.nas.update_log import NAME as UPDATES
 from nasnet_tf.training.progress import format_seconds
@@ -20,10 +22,10 @@ from nasnet_tf.viz import page, plots, statistics
 from nasnet_tf.viz.diagram import draw_genotype
 from nasnet_tf.viz.trainings import read_rows
 
-_RANKS, _CURVES, _REASONS, _REASON_LENGTH = 10, 5, 20, 400
+_RANKS, _CURVES, _REASONS, _REASON_LENGTH, _MOST_ON_FRONT = 10, 5, 20, 400, 15
 _CONFIG = "operative_config.gin"
 # All that a section is made of, but for the logs it leads to: there are new ones when the journal is longer.
-FILES = (JOURNAL, UPDATES, _CONFIG, *(f"{retraining.FOLDER}*/{name}" for name in (JOURNAL, WINNER_NAME, TEST_NAME)))
+FILES = (JOURNAL, UPDATES, _CONFIG, RATES_NAME, *(f"{retraining.FOLDER}*/{name}" for name in (JOURNAL, WINNER_NAME, TEST_NAME)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,13 +62,13 @@ def read_search(folder: pathlib.Path, root: pathlib.Path) -> Search:
     trials, identity = read_trials(folder), read_identity(folder)
     strategy = identity.get("search.strategy", "").strip("@()")
     name = f"{folder.resolve().name} ({strategy})" if strategy else folder.resolve().name
-    parts = [page.heading(2, title(name)), _summary(trials)]
+    parts = [page.heading(2, title(name)), _summary(trials, Rates.load(folder))]
     best = leaderboard(trials)
     if best:
         caption = f"The best cells: trial {best[0].number}, {_accuracy(best[0])}"
         drawing = page.picture(draw_genotype(best[0].genotype), caption, is_drawing=True, place=_place(name, best[0].hash))
         parts += [page.heading(3, "Best cells"), drawing]
-        parts += [page.heading(3, "Leaderboard"), _leaderboard(best[:_RANKS], name)]
+        parts += [page.heading(3, "Leaderboard"), _leaderboard(best[:_RANKS], name), _front(trials, best[:_RANKS], name)]
         updates = [row for row in read_rows(folder / UPDATES) if row.get("kind") == "update"]
         parts += [page.heading(3, "Over time"), page.pictures(_plots(trials, best, updates, _largest_entropy(identity, trials)))]
     else:
@@ -114,21 +116,24 @@ def compare(searches: Sequence[Search]) -> str:
     return "".join(parts)
 
 
-def _summary(trials: Sequence[Trial]) -> str:
+def _summary(trials: Sequence[Trial], rates: Rates) -> str:
     counts = {status: sum(trial.status == status for trial in trials) for status in ("finished", "running", "failed", "infeasible")}
     reused = sum(trial.reused_from is not None for trial in trials)
+    taken = sum(trial.taken_from != "" for trial in trials)
     stopped = sum("stopped_epoch" in trial.metrics and trial.reused_from is None for trial in trials)
     trained = [seconds for trial in trials for _, seconds in trial.executions]
-    busy = statistics.busy_seconds(trials)
+    busy = busy_seconds(trials)
+    spent = rates.estimate(sum(trained))
     best, top_5, top_25 = _tops(architectures(trials))
     chance = _chance(trials)
     numbers = {
-        "best validation accuracy": best,
+        f"best {'reward' if any('accuracy' in trial.metrics for trial in trials) else 'validation accuracy'}": best,
         "mean of the best 5": top_5,
         f"mean of the best {statistics.TOP}": top_25,
         **({} if chance is None else {"chance level": f"{chance:.4g}"}),
         "trials rewarded": f"{counts['finished']:,}",
         "of them known before": f"{reused:,}",
+        **({"taken over from other searches": f"{taken:,}"} if taken else {}),
         "stopped early": f"{stopped:,}",
         "running or to be run": f"{counts['running']:,}",
         "failed": f"{counts['failed']:,}",
@@ -137,6 +142,9 @@ def _summary(trials: Sequence[Trial]) -> str:
         "children at once, mean": f"{sum(trained) / busy:.1f}" if trained else "-",
         "time of the search": format_seconds(busy),
         "time of all children": format_seconds(sum(trained)),
+        "child-hours": f"{spent['child_hours']:.2f}",
+        **({"energy, estimated": f"{spent['kwh']:.2f} kWh"} if "kwh" in spent else {}),
+        **({"price, estimated": f"{spent['price']:.2f}"} if "price" in spent else {}),
     }
     ended = [trial.finished_time for trial in trials if trial.finished_time is not None]
     return page.numbers(numbers) + (page.moment("newest result", max(ended)) if ended else "")
@@ -167,7 +175,7 @@ def _largest_entropy(identity: dict, trials: Sequence[Trial]) -> float | None:
 def _plots(trials: Sequence[Trial], best: Sequence[Trial], updates: Sequence[dict], largest_entropy: float | None) -> list:
     captioned = [(plots.plot_rewards(trials, _chance(trials)), "Reward over trials; the means are of different architectures")]
     if any("mult_adds" in trial.metrics for trial in best):
-        captioned.append((plots.plot_accuracy_against_cost(trials), "Reward against cost; larger dots have more parameters"))
+        captioned.append((plots.plot_accuracy_against_cost(trials), "Accuracy against cost; larger dots have more parameters"))
     captioned.append((plots.plot_operation_frequencies(trials), "Which operations were proposed"))
     if any(trial.seconds > 0 for trial in trials):
         captioned.append((plots.plot_times(trials), "Time of each child, and how often which"))
@@ -202,9 +210,33 @@ def _leaderboard(best: Sequence[Trial], name: str) -> str:
     return table + "".join(drawings)
 
 
+def _front(trials: Sequence[Trial], shown: Sequence[Trial], name: str) -> str:
+    """The Pareto front, with the cells that the leaderboard does not show; nothing where no costs are known."""
+    front = pareto_front(trials)
+    if not front:
+        return ""
+    cost = "cost" if any("cost" in trial.metrics for trial in front) else "multiply-adds"
+    drawn = {trial.hash for trial in shown}
+    rows, drawings = [], []
+    for trial in front[-_MOST_ON_FRONT:]:
+        numbers = [f"{cost_of(trial):,.6g}", f"{accuracy_of(trial):.4f}", f"{trial.reward:.4f}"]
+        rows.append([str(trial.number), *numbers, page.Link(trial.hash, _place(name, trial.hash))])
+        if trial.hash not in drawn:
+            drawing = page.picture(draw_genotype(trial.genotype), numbers[1], is_drawing=True, place=_place(name, trial.hash))
+            drawings.append(page.fold(name, f"Cells on the front, trial {trial.number}", drawing))
+    left = len(front) - len(rows)
+    parts = [
+        page.heading(3, "Accuracy for its cost"),
+        page.paragraph("Architectures that no other one beats in both" + (f"; {left} cheaper ones are left out." if left else ".")),
+        page.table(["trial", cost, "validation accuracy", "reward", "architecture"], rows),
+    ]
+    return "".join(parts + drawings)
+
+
 def _accuracy(trial: Trial) -> str:
     stopped = trial.metrics.get("stopped_epoch")
-    return f"{trial.reward:.4f}" + (f" (predicted, stopped after epoch {stopped:g})" if stopped is not None else "")
+    of_reward = f" (accuracy {trial.metrics['accuracy']:.4f})" if "accuracy" in trial.metrics else ""
+    return f"{trial.reward:.4f}{of_reward}" + (f" (predicted, stopped after epoch {stopped:g})" if stopped is not None else "")
 
 
 def _costs(trial: Trial) -> list[str]:

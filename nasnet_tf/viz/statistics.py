@@ -71,15 +71,6 @@ def failures(trials: Sequence[Trial]) -> list[list[Trial]]:
     return sorted(groups.values(), key=len, reverse=True)
 
 
-def busy_seconds(trials: Sequence[Trial]) -> float:
-    """Time in which at least one child ran; pauses between two executions or two runs of a search do not count."""
-    total, until = 0.0, 0.0
-    for begin, end in sorted((end - seconds, end) for trial in trials for end, seconds in trial.executions):
-        total += max(0.0, end - max(begin, until))
-        until = max(until, end)
-    return total
-
-
 def largest_entropy(space: SearchSpace) -> float:
     """Entropy of the policy that draws every decision uniformly, in nats."""
     return float(np.sum(np.log(space.sizes)))

@@ -1,0 +1,72 @@
+"""Hours and money."""
+
+import time
+
+import pytest
+
+from nasnet_tf.errors import InputError
+from nasnet_tf.genotype import SearchSpace
+from nasnet_tf.nas.engines import InProcess, Outcome
+from nasnet_tf.nas.journal import Trial
+from nasnet_tf.nas.limits import Budget, Limits, Rates
+from nasnet_tf.nas.search import search
+from nasnet_tf.nas.strategies import RandomSearch
+
+SPACE = SearchSpace(num_blocks=2)
+
+
+class SlowEngine(InProcess):
+    """Each child takes half an hour, they say."""
+
+    def poll(self, timeout_seconds):
+        return [Outcome(outcome.key, 1800.0, outcome.value) for outcome in super().poll(timeout_seconds)]
+
+
+def child(text: str, bars: None) -> dict:
+    return {"reward": 0.5}
+
+
+def run(workdir, limits, num_trials=10, **rules):
+    return search(workdir, SPACE, RandomSearch(SPACE, 1), SlowEngine, child, num_trials, limits=limits, **rules)
+
+
+def test_a_search_ends_with_its_child_hours_and_goes_on_when_there_are_more(tmp_path):
+    assert len(run(tmp_path, Limits(max_child_hours=1.2))) == 3  # the third began at 1.0 hours
+    assert len(run(tmp_path, Limits(max_child_hours=1.5))) == 3
+    assert len(run(tmp_path, Limits(max_child_hours=2.0))) == 4
+    assert len(run(tmp_path, Limits())) == 10
+
+
+def test_hours_are_those_in_which_children_ran_pauses_left_out(monkeypatch):
+    trial = Trial(0, "", "", (), (), 0.0, executions=[(10_000.0, 1800.0), (9_000.0, 1000.0), (90_000.0, 600.0)])
+    clock = [5.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    budget = Budget(Limits(max_hours=1.0), [trial])
+    before = 10_000 - 8_000 + 600
+    clock[0] += 3600 - before - 1
+    assert not budget.is_spent(0.0, ())
+    clock[0] += 2
+    assert budget.is_spent(0.0, ())
+
+
+def test_children_that_run_count_with_what_they_have_taken(monkeypatch):
+    monkeypatch.setattr(time, "monotonic", lambda: 3000.0)
+    budget = Budget(Limits(max_child_hours=1.0), [])
+    assert not budget.is_spent(1000.0, [1000.0])
+    assert budget.is_spent(1000.0, [1000.0, 2300.0])
+
+
+def test_rates_say_what_it_came_to(tmp_path):
+    rates = Rates(watts=50.0, price=0.4)
+    assert rates.estimate(9000.0) == pytest.approx({"child_hours": 2.5, "kwh": 0.125, "price": 1.0})
+    run(tmp_path, Limits(), num_trials=1, rates=rates)
+    assert Rates.load(tmp_path) == rates
+    run(tmp_path, Limits(), num_trials=1)
+    assert Rates.load(tmp_path) == Rates()
+    assert Rates().estimate(3600.0) == {"child_hours": 1.0}
+
+
+@pytest.mark.parametrize(("make", "values"), [(Limits, {"max_hours": 0}), (Limits, {"max_child_hours": True}), (Rates, {"price": "2"})])
+def test_what_is_no_limit(make, values):
+    with pytest.raises(InputError, match="expected a positive number or None"):
+        make(**values)
