@@ -67,7 +67,8 @@ def latency_seconds(model: keras.Model, repeats: int = 15) -> float:
 def _mult_adds(operation: tf.Operation) -> int:
     """Output elements times the products that each is the sum of."""
     if operation.type in ("Conv2D", "DepthwiseConv2dNative"):
-        kernel = operation.inputs[1].shape
+        kernel = operation.inputs[1]
+        kernel = (kernel.op.inputs[0] if kernel.op.type == "Pad" else kernel).shape  # the zeros around it count nothing
         outputs = operation.outputs[0]
         # A dilated convolution runs on a batch of shifted, padded copies of its image; only what is kept of them counts.
         consumers = outputs.consumers()

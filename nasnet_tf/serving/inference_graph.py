@@ -103,10 +103,16 @@ def _kernels_before(nodes: Mapping, readers: Mapping[str, int], source: str, cha
     if node.op == "ConcatV2" and _constant(nodes, node.input[-1]) in (-1, 3):
         parts = [_kernels_before(nodes, readers, part, channels) for part in node.input[:-1]]
         return None if any(part is None for part in parts) else sum(parts, [])
-    if node.op != "Conv2D" or _constant(nodes, node.input[1]) is None:
+    if node.op != "Conv2D" or _kernel(nodes, node).op != "Const":
         return None
-    kernel = _node(nodes, node.input[1])
+    kernel = _kernel(nodes, node)
     return [kernel] if readers[kernel.name] == 1 else None
+
+
+def _kernel(nodes: Mapping, convolution):
+    """The node of its kernel, without the zeros around it."""
+    kernel = _node(nodes, convolution.input[1])
+    return _node(nodes, kernel.input[0]) if kernel.op == "Pad" else kernel
 
 
 def _op(kind: str, name: str, inputs: list[str]) -> tf.compat.v1.NodeDef:
