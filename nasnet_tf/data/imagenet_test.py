@@ -111,7 +111,7 @@ def test_brightness_and_saturation_are_changed_in_either_order():
             lambda image, seed=saturation_seed: tf.image.stateless_random_saturation(image, 0.5, 1.5, seed),
         ]
         expected = [tf.clip_by_value(last(first(image)), 0, 1) for first, last in (changes, changes[::-1])]
-        changed = _distort_color(255 * image, seed(number)) / 255
+        changed = (_distort_color(255 * image, seed(number)) + 1) / 2
         matches = {order for order in range(2) if np.allclose(changed, expected[order], atol=1e-5)}
         assert matches
         seen |= matches if len(matches) == 1 else set()
