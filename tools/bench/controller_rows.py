@@ -1,0 +1,33 @@
+"""What the controller costs: proposing a minibatch of architectures of the paper's space and learning from it, on one core."""
+
+import os
+
+from nasnet_tf.genotype import SearchSpace
+from nasnet_tf.nas.strategies import PPOSearch
+from tools.bench.timing import Options, Row, alone, in_turns
+
+_MINIBATCH = 20
+_WARM_UP = 3
+
+
+def measure(options: Options) -> list[Row]:
+    """With the numbers of PPOSearch, one pass over a minibatch."""
+    samples = alone(minibatches, options.rounds if options.quick else 10 * options.rounds)
+    both = [[a + b for a, b in zip(*pair, strict=True)] for pair in zip(*samples.values(), strict=True)]
+    rows = [Row("propose 20 architectures and learn them", "ms", {"ours": both}, "10 ms")]
+    return rows + [Row(f"of it: {what}", "ms", {"ours": found}) for what, found in samples.items()]
+
+
+def minibatches(rounds: int):
+    if hasattr(os, "sched_setaffinity") and "PYTEST_CURRENT_TEST" not in os.environ:  # later tests may use all cores
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    strategy, proposals = PPOSearch(SearchSpace(), seed=0, minibatch=_MINIBATCH), []
+
+    def propose():
+        proposals[:] = [strategy.propose() for _ in range(_MINIBATCH)]
+
+    def learn():
+        for proposal in proposals:
+            strategy.feedback(proposal, sum(proposal.decisions) / len(proposal.decisions))
+
+    return in_turns({"proposing": propose, "learning": learn}, rounds, _WARM_UP)

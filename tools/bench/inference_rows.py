@@ -1,0 +1,36 @@
+"""Inference of the mobile network in TensorFlow, as a model in a graph and as the frozen graph of its exports, beside Keras' in a graph."""
+
+import numpy as np
+import tensorflow as tf
+
+from nasnet_tf.serving.inference_graph import freeze
+from tools.bench.networks import find_case
+from tools.bench.timing import Options, Row, alone, in_turns
+
+
+def measure(options: Options) -> list[Row]:
+    """All in one process, in turns."""
+    rows = []
+    for batch_size in (32, 1):
+        samples = alone(runs, batch_size, options.rounds, options.quick)
+        peer = list(samples)[-1]
+        for what in ("as a Keras model", "frozen"):
+            pair = {"ours": samples[what], peer: samples[peer]}
+            rows.append(Row(f"inference, mobile, batch {batch_size}, {what}", "images/s", pair, "1.5", batch_size))
+    return rows
+
+
+def runs(batch_size: int, rounds: int, quick: bool):
+    case = find_case("mobile", quick)
+    images, _ = case.batch(batch_size)
+    ours, theirs = case.ours(), case.theirs()
+    frozen = freeze(ours)
+    assert np.allclose(frozen(images)["output"], ours(images, training=False), rtol=1e-3, atol=1e-3)
+    calls = {"as a Keras model": graph(ours, images), "frozen": lambda: frozen(images)["output"].numpy(), case.peer: graph(theirs, images)}
+    many = rounds if quick else rounds * max(1, 8 // batch_size)  # single images are soon done
+    return in_turns(calls, many, warm_up=2)
+
+
+def graph(model, images: tf.Tensor):
+    run = tf.function(lambda images: model(images, training=False), autograph=False, jit_compile=False)
+    return lambda: run(images).numpy()

@@ -1,0 +1,57 @@
+"""Preparing ImageNet's images at 224 pixels, beside decoding the same files and nothing else."""
+
+import tensorflow as tf
+
+from nasnet_tf.data import ImageData, batches
+from tools.bench import pictures
+from tools.bench.timing import Options, Row, alone, timed
+
+_BATCH_SIZE = 32
+_BATCHES = 30  # in a round; more than are prefetched
+_WARM_UP_BATCHES = 2
+_IMAGES = 500
+
+
+def measure(options: Options) -> list[Row]:
+    """In one process, in turns, reading included."""
+    samples = alone(streams, options.rounds, options.quick, options.data_dir, options.workdir)
+    amount = _BATCH_SIZE * (1 if options.quick else _BATCHES)
+    goals = {"evaluation": "0.8", "training": "0.6"}
+    pairs = {kind: {"ours": samples[kind], "decoding": samples["decoding"]} for kind in goals}
+    return [Row(f"input, {kind}, 224 pixels", "images/s", pairs[kind], goal, amount) for kind, goal in goals.items()]
+
+
+def streams(rounds: int, quick: bool, data_dir: str | None, workdir: str):
+    data = pictures.image_data(data_dir, workdir, 64 if quick else _IMAGES, 32 if quick else 224)
+    kinds = {
+        "decoding": lambda: decoding(data),
+        "training": lambda: data.train(_BATCH_SIZE, 0),
+        "evaluation": lambda: data.evaluation("train", _BATCH_SIZE).repeat(),
+    }
+    samples = {kind: [] for kind in kinds}
+    for _ in range(rounds):
+        for kind, make in kinds.items():
+            # A fresh iterator each time: one that waits would go on preparing images while the others are measured.
+            stream = iter(make())
+            take(stream, _WARM_UP_BATCHES)
+            samples[kind].append(timed(lambda stream=stream: take(stream, 1 if quick else _BATCHES)))
+            del stream
+    return samples
+
+
+def take(stream, count: int) -> None:
+    for _ in range(count):
+        next(stream)
+
+
+def decoding(data: ImageData) -> tf.data.Dataset:
+    """Batches, without end, of a pixel of each training image, decoded with as many calls at a time as the pipeline has."""
+    encoded = [example["image"] for example in data._source.examples(data._slice("train")).take(_IMAGES)]
+
+    @tf.autograph.experimental.do_not_convert
+    def decode(content):
+        # A pixel, for the decoding not to be optimized away.
+        return tf.io.decode_image(content, channels=3, expand_animations=False)[0, 0]
+
+    images = tf.data.Dataset.from_tensor_slices(encoded).repeat()
+    return batches.finish(images.map(decode, num_parallel_calls=batches.WORKERS, deterministic=True).batch(_BATCH_SIZE))

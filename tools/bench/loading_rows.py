@@ -1,0 +1,31 @@
+"""load_nasnet with a file of weights, beside keras.applications with the same file."""
+
+import keras
+
+from nasnet_tf import load_nasnet
+from tools.bench.timing import Options, Row, alone, alone_in_turns, timed
+
+_THEIRS = {"mobile": "NASNetMobile", "large": "NASNetLarge"}
+
+
+def measure(options: Options) -> list[Row]:
+    """In alternating processes; imports are not counted."""
+    rows = []
+    for name in ("mobile",) if options.quick else _THEIRS:
+        path = f"{options.workdir}/{name}.weights.h5"
+        alone(write, name, path)
+        samples = alone_in_turns({"ours": ours, "keras.applications": theirs}, options.rounds, name, path)
+        rows.append(Row(f'load_nasnet("{name}", file)', "s", samples, "1"))
+    return rows
+
+
+def write(name: str, path: str):
+    getattr(keras.applications, _THEIRS[name])(weights=None).save_weights(path)
+
+
+def ours(name: str, path: str):
+    return timed(lambda: load_nasnet(name, path))
+
+
+def theirs(name: str, path: str):
+    return timed(lambda: getattr(keras.applications, _THEIRS[name])(weights=path))

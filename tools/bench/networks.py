@@ -1,0 +1,126 @@
+"""What is trained and run: ours and the same in Keras' layers, with training steps of the same arithmetic."""
+
+import dataclasses
+import itertools
+import types
+from collections.abc import Callable
+
+import keras
+import tensorflow as tf
+
+from nasnet_tf.genotype import Genotype, load_genotype, parse_genotype
+from nasnet_tf.models.network import NetworkConfig, build_network
+from nasnet_tf.training.classification import Classification
+from nasnet_tf.training.config import TrainingConfig
+from nasnet_tf.training.optimizers import Momentum, RMSProp
+from nasnet_tf.training.state import TrainingState
+from nasnet_tf.training.step import TrainStep
+from tools.bench.keras_network import keras_network
+
+RATE = 0.01
+MOMENTUM, DECAY, EPSILON = 0.9, 0.9, 1.0  # of both optimizers, and of RMSProp
+CLIP_NORM = 5.0
+WEIGHT_DECAY = 4e-5
+AVERAGE = 0.9999
+_NOBODY = "itself"  # the peer where the code is tried
+
+_TINY = """
+name: "tiny"
+num_input_states: 2
+normal_cell {
+  blocks { left { input: 0 operation: SEP_CONV_3X3 } right { input: 1 operation: IDENTITY } combine: ADD }
+  outputs { states: [2] }
+}
+reduction_cell {
+  blocks { left { input: 0 operation: AVG_POOL_3X3 } right { input: 0 operation: MAX_POOL_3X3 } combine: ADD }
+  outputs { states: [2] }
+}
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """Attributes:
+    peer: what it is measured beside.
+    rmsprop: RMSProp and averages of the weights; momentum alone otherwise.
+    """
+
+    genotype: Genotype
+    config: NetworkConfig
+    image_size: int
+    classes: int
+    peer: str
+    rmsprop: bool
+
+    def ours(self) -> keras.Model:
+        if self.peer == _NOBODY:
+            return self._tiny()
+        return build_network(self.genotype, self.config, self.classes, self.image_size)
+
+    def theirs(self) -> keras.Model:
+        """Logits, as ours."""
+        if self.peer == "keras.applications":
+            return keras.applications.NASNetMobile(weights=None, classifier_activation=None)
+        if self.peer == _NOBODY:
+            return self._tiny()
+        return keras_network(self.genotype, self.config, self.classes, self.image_size)
+
+    def _tiny(self) -> keras.Model:
+        """Soon traced."""
+        layers = keras.layers
+        images = keras.Input((self.image_size, self.image_size, 3))
+        hidden = layers.BatchNormalization()(layers.Conv2D(4, 3)(images))
+        return keras.Model(images, layers.Dense(self.classes)(layers.GlobalAveragePooling2D()(hidden)))
+
+    def batch(self, size: int) -> tuple[tf.Tensor, tf.Tensor]:
+        images = tf.random.stateless_uniform([size, self.image_size, self.image_size, 3], [0, 1], -1.0, 1.0)
+        return images, tf.random.stateless_uniform([size], [0, 2], 0, self.classes, tf.int32)
+
+    def our_step(self, batch: tuple[tf.Tensor, tf.Tensor]) -> Callable[[], object]:
+        """A fresh network's training step, as a training takes it; nothing is traced yet."""
+        average = AVERAGE if self.rmsprop else None
+        config = TrainingConfig(1, len(batch[1]), weight_decay=WEIGHT_DECAY, gradient_clip_norm=CLIP_NORM, ema_decay=average)
+        optimizer = RMSProp(DECAY, MOMENTUM, EPSILON) if self.rmsprop else Momentum(MOMENTUM)
+        state = TrainingState.fresh(self.ours(), optimizer, config.ema_decay)
+        task = Classification(types.SimpleNamespace(num_classes=self.classes), config)
+        step = TrainStep(state, task, config, tf.distribute.get_strategy())
+        batches = itertools.repeat(batch)
+        return lambda: step(batches, 0, [RATE], [0.5], 0.0).numpy()
+
+    def their_step(self, batch: tuple[tf.Tensor, tf.Tensor]) -> Callable[[], object]:
+        """The same in a graph with Keras' layers and optimizer."""
+        return keras_step(self.theirs(), self.rmsprop, batch)
+
+
+def keras_step(model: keras.Model, rmsprop: bool, batch: tuple[tf.Tensor, tf.Tensor]) -> Callable[[], object]:
+    """A training step of a Keras model on one batch, traced at its first call."""
+    optimizer = (
+        keras.optimizers.RMSprop(RATE, DECAY, MOMENTUM, EPSILON, global_clipnorm=CLIP_NORM, use_ema=True, ema_momentum=AVERAGE)
+        if rmsprop
+        else keras.optimizers.SGD(RATE, MOMENTUM, global_clipnorm=CLIP_NORM)
+    )
+    variables = model.trainable_variables
+    optimizer.build(variables)
+    decayed = [variable for variable in variables if len(variable.shape) > 1]
+
+    @tf.function(autograph=False, jit_compile=False)
+    def step(images, labels):
+        with tf.GradientTape() as tape:
+            losses = keras.losses.sparse_categorical_crossentropy(labels, model(images, training=True), from_logits=True)
+            loss = tf.reduce_mean(losses) + WEIGHT_DECAY * tf.add_n([tf.nn.l2_loss(variable.value) for variable in decayed])
+        optimizer.apply(tape.gradient(loss, variables), variables)
+        return loss
+
+    return lambda: step(*batch).numpy()
+
+
+def find_case(name: str, quick: bool) -> Case:
+    """name: "mobile", as in the paper, or "child", of a search on CIFAR (N = 2, F = 32)."""
+    if quick:
+        config = NetworkConfig(1, "cifar", 1.0, filters=4)
+        return Case(parse_genotype(_TINY), config, 8, 10, _NOBODY, name == "mobile")
+    if name == "mobile":
+        config = NetworkConfig(4, "imagenet", 1.0, penultimate_filters=1056)
+        return Case(load_genotype("nasnet_a"), config, 224, 1000, "keras.applications", True)
+    config = NetworkConfig(2, "cifar", 3.0, filters=32, batch_norm_momentum=0.9, batch_norm_epsilon=1e-5)
+    return Case(load_genotype("nasnet_a"), config, 32, 10, "Keras' layers", False)

@@ -1,0 +1,39 @@
+"""For how long a checkpoint halts training, the network being the paper's large one with RMSProp and averages."""
+
+import pathlib
+
+from nasnet_tf.models.network import build_network
+from nasnet_tf.models.zoo import ZOO
+from nasnet_tf.training.checkpoints import Checkpoints
+from nasnet_tf.training.optimizers import RMSProp
+from nasnet_tf.training.state import TrainingState
+from tools.bench.networks import find_case
+from tools.bench.timing import Options, Row, alone, timed
+
+
+def measure(options: Options) -> list[Row]:
+    """In one process: the pause, beside a whole write; the first of all makes copies of everything."""
+    samples = alone(pauses, options.rounds, options.quick, options.workdir)
+    pair = {"ours": samples["pause"], "waiting until it is written": samples["whole"]}
+    return [Row("checkpoint of large: pause", "s", pair, "0.1 s"), Row("the first of a process: pause", "s", {"ours": samples["first"]})]
+
+
+def pauses(rounds: int, quick: bool, workdir: str):
+    if quick:
+        model = find_case("mobile", quick).ours()
+    else:
+        large = ZOO["large"]
+        model = build_network(large.genotype, large.config, large.num_classes, large.image_size)
+    state = TrainingState.fresh(model, RMSProp(), 0.9999)
+    saved = Checkpoints(pathlib.Path(workdir), state, [0.0])
+    samples = {"first": [timed(lambda: saved.save(1, [0.0]))], "pause": [], "whole": []}
+    saved.wait()
+    for number in range(rounds):
+        for variable in (*model.variables, *state.optimizer.variables):
+            variable.assign(variable)  # as training does, in memory of its own
+        pause = timed(lambda step=number + 2: saved.save(step, [0.0]))
+        rest = timed(saved.wait)
+        samples["pause"].append(pause)
+        samples["whole"].append([a + b for a, b in zip(pause, rest, strict=True)])
+    saved.close()
+    return samples

@@ -1,0 +1,49 @@
+"""What a command costs before it does anything, and `predict` with an export up to its answer."""
+
+import os
+import subprocess
+import sys
+import time
+
+from nasnet_tf.data import ImageNetPreprocessing
+from nasnet_tf.models.network import build_network
+from nasnet_tf.serving.exporting import export as write_export
+from tools.bench.networks import find_case
+from tools.bench.timing import ROOT, Options, Row, alone
+
+
+def measure(options: Options) -> list[Row]:
+    """Whole processes."""
+    export = f"{options.workdir}/export"
+    alone(write, export, options.quick)
+    commands = {
+        "python -c 'import nasnet_tf'": (["-c", "import nasnet_tf"], "0.1 s"),
+        "python -m nasnet_tf.train --help": (["-m", "nasnet_tf.train", "--help"], "0.25 s"),
+        "predict with an export of mobile, one picture": (["-m", "nasnet_tf.predict", _picture(), f"--model={export}"], "8 s"),
+    }
+    samples = {what: [] for what in commands}
+    for _ in range(options.rounds):
+        for what, (arguments, _) in commands.items():
+            samples[what].append(_process(arguments))
+    return [Row(what, "s", {"ours": samples[what]}, goal) for what, (_, goal) in commands.items()]
+
+
+def _picture() -> str:
+    return str(next((ROOT / "testdata" / "digits").glob("*.png")))
+
+
+def _process(arguments: list[str]):
+    start, before = time.perf_counter(), os.times()
+    subprocess.run([sys.executable, *arguments], cwd=ROOT, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    after = os.times()
+    cpu = after.children_user + after.children_system - before.children_user - before.children_system
+    return [time.perf_counter() - start, cpu]
+
+
+def write(folder: str, quick: bool):
+    case = find_case("mobile", quick)
+    description = {
+        "class_names": [f"class {number}" for number in range(case.classes)],
+        "preprocessing": ImageNetPreprocessing(case.image_size).config(),
+    }
+    write_export(build_network(case.genotype, case.config, case.classes, case.image_size), description, folder, ["saved_model"])

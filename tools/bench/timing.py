@@ -1,0 +1,113 @@
+"""What is measured, by the clock and in processor time, ours and a peer's in turns; ratios with their spread over the rounds."""
+
+import dataclasses
+import json
+import pathlib
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+# Of one round: seconds (by the clock, of processor time), or gigabytes of memory alone. Less is better.
+Sample = list[float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Attributes:
+    rounds: how many times everything is measured.
+    quick: tiny sizes, to try the code; the figures mean nothing.
+    data_dir: where TensorFlow Datasets has ImageNet; None for pictures that are made here.
+    workdir: for files that are needed on the way.
+    """
+
+    rounds: int
+    quick: bool
+    data_dir: str | None
+    workdir: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """Attributes:
+    what: in words.
+    unit: "s", "ms" or "GB" of a sample; or something per second, of which a sample has `amount`.
+    samples: {who: samples of the rounds}; "ours" first, then the peer, if there is one.
+    goal: of the ratio, or in the unit.
+    """
+
+    what: str
+    unit: str
+    samples: Mapping[str, list[Sample]]
+    goal: str = ""
+    amount: float = 1.0
+
+    def value(self, who: str, clock: int = 0) -> float:
+        """The median over the rounds, in the unit; clock 1 is that of processor time."""
+        cost = statistics.median(sample[clock] for sample in self.samples[who])
+        return self.amount / cost if self.unit.endswith("/s") else cost * {"s": 1, "ms": 1000, "GB": 1}[self.unit]
+
+    def ratios(self, clock: int = 0) -> list[float]:
+        """Median, least and most over the rounds of the peer's cost by ours: how many times better we are. Empty without a peer."""
+        if len(self.samples) < 2:
+            return []
+        ours, theirs = self.samples.values()
+        found = [b[clock] / a[clock] for a, b in zip(ours, theirs, strict=True)]
+        return [statistics.median(found), min(found), max(found)]
+
+    def record(self) -> dict:
+        """JSON-ready."""
+        clocks = range(len(next(iter(self.samples.values()))[0]))
+        values = {who: [self.value(who, clock) for clock in clocks] for who in self.samples}
+        fields = dataclasses.asdict(self)
+        return fields | {"values": values, "ratios": [self.ratios(clock) for clock in clocks]}
+
+
+def table(rows: list[Row]) -> str:
+    """In Markdown. Behind a stroke: of processor time."""
+    lines = ["| what | ours | peer | ratio | least, most | goal |", "|---|---|---|---|---|---|"]
+    for row in rows:
+        clocks = range(len(next(iter(row.samples.values()))[0]))
+        ours, *peer = (f"{' / '.join(f'{row.value(who, clock):.3g}' for clock in clocks)} {row.unit}" for who in row.samples)
+        peer = f"{list(row.samples)[1]}: {peer[0]}" if peer else ""
+        ratios = [row.ratios(clock) for clock in clocks]
+        middle = " / ".join(f"{found[0]:.2f}" for found in ratios if found)
+        spread = " / ".join(f"{found[1]:.2f}, {found[2]:.2f}" for found in ratios if found)
+        lines.append(f"| {row.what} | {ours} | {peer} | {middle} | {spread} | {row.goal} |")
+    return "\n".join(lines)
+
+
+def timed(call: Callable[[], object]) -> Sample:
+    """Of one call."""
+    start, cpu_start = time.perf_counter(), time.process_time()
+    call()
+    return [time.perf_counter() - start, time.process_time() - cpu_start]
+
+
+def in_turns(calls: Mapping[str, Callable[[], object]], rounds: int, warm_up: int = 1) -> dict[str, list[Sample]]:
+    """Each in every round, so that whatever else the machine does hits all alike."""
+    samples = {who: [] for who in calls}
+    for number in range(warm_up + rounds):
+        for who, call in calls.items():
+            sample = timed(call)
+            if number >= warm_up:
+                samples[who].append(sample)
+    return samples
+
+
+def alone(function: Callable, *arguments):
+    """What a function of a module of this package returns, in a process of its own; arguments and result are JSON-ready."""
+    command = [sys.executable, "-m", "tools.bench.alone", function.__module__, function.__name__, json.dumps(arguments)]
+    return json.loads(subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()[-1])
+
+
+def alone_in_turns(functions: Mapping[str, Callable], rounds: int, *arguments) -> dict[str, list]:
+    """The results of each function in a process of its own for every round."""
+    results = {who: [] for who in functions}
+    for _ in range(rounds):
+        for who, function in functions.items():
+            results[who].append(alone(function, *arguments))
+    return results
