@@ -31,6 +31,7 @@ pictures: $(STAMP)
 test: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	$(BIN)/python -m pytest -q --numprocesses=2 --dist=worksteal
 
 wheel: $(STAMP)

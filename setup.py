@@ -4,8 +4,59 @@ import pathlib
 import re
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 HERE = pathlib.Path(__file__).parent
+
+# What each extra brings; nasnet_tf/extras.py tells who misses a package which extra has it.
+TRAIN = [
+    "gin-config>=0.5,<0.6",
+    "importlib_resources>=6",  # tensorflow-datasets 4.9.10 imports it without saying so
+    "tensorboard>=2.20,<3",
+    "tensorflow-datasets>=4.9.10,<5",
+]
+PICTURES = ["matplotlib>=3.9"]
+EXTRAS = {
+    "train": TRAIN,
+    "search": [
+        *TRAIN,
+        *PICTURES,  # of its report
+        "keras-tuner>=1.4.8,<2",
+        "pebble>=5.1,<6",
+        "scikit-learn>=1.5",  # KerasTuner's Bayesian optimization, which does not say so
+    ],
+    "pictures": PICTURES,
+    "detection": [*TRAIN, *PICTURES, "pycocotools>=2.0.11,<3"],  # COCO's metric
+    "onnx": ["onnxruntime>=1.20", "tf2onnx>=1.17,<2"],
+    "tflite": ["ai-edge-litert>=2.1,<3"],
+    "serving": ["tensorflow-serving-api>=2.21,<2.22"],  # the messages of its warm-up requests
+    "ray": ["ray>=2.60,<3"],  # a search on several machines
+}
+EXTRAS["all"] = sorted({package for packages in EXTRAS.values() for package in packages})
+# tools/serve_example.py, which is not part of the package
+EXTRAS["serve"] = ["fastapi>=0.115", "onnxruntime>=1.20", "pillow>=10", "python-multipart>=0.0.20", "uvicorn>=0.34"]
+EXTRAS["dev"] = [
+    *EXTRAS["all"],
+    *EXTRAS["serve"],
+    "httpx>=0.28",
+    "hypothesis>=6.100",
+    "mypy>=2.4,<3",
+    "psutil>=6",
+    "pytest>=8",
+    "pytest-timeout>=2.3",
+    "pytest-xdist>=3.6",
+    "ruff==0.17.6",
+]
+EXTRAS["gpu"] = ["tensorflow[and-cuda]>=2.21,<2.22"]
+
+
+class BuildWithoutTests(build_py):
+    """Tests stand beside what they test, and are not installed."""
+
+    def find_package_modules(self, package, package_dir):
+        modules = super().find_package_modules(package, package_dir)
+        return [each for each in modules if not each[1].endswith("_test") and each[:2] != ("nasnet_tf", "testing")]
+
 
 setup(
     name="nasnet_tf",
@@ -14,57 +65,26 @@ setup(
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
-    python_requires=">=3.11",
+    python_requires=">=3.11,<3.14",  # for which TensorFlow 2.21 has wheels
+    cmdclass={"build_py": BuildWithoutTests},
+    entry_points={"console_scripts": ["nasnet=nasnet_tf.__main__:main"]},
     # The recipes live in the top-level folder gin/ and are installed inside the package: a top-level package `gin` would hide gin-config.
     packages=[*find_packages(include=["nasnet_tf", "nasnet_tf.*"]), "nasnet_tf.recipes"],
     package_dir={"nasnet_tf.recipes": "gin"},
     package_data={
+        "nasnet_tf": ["py.typed"],
         "nasnet_tf.recipes": ["*.gin"],
         "nasnet_tf.genotype": ["*.proto", "published/*.textproto"],
         "nasnet_tf.data": ["digits/**/*", "imagenet_classes.txt"],
     },
     install_requires=[
         "absl-py>=2.1",
-        "gin-config>=0.5,<0.6",
         "h5py>=3.11",
-        "importlib_resources>=6",  # tensorflow-datasets 4.9.10 imports it without saying so
         "keras>=3.15,<4",
-        "keras-tuner>=1.4.8,<2",
-        "matplotlib>=3.9",
         "numpy>=2",
-        "pebble>=5.1,<6",
         "protobuf>=6.31.1,<8",  # genotype_pb2.py is generated code of 6.31.1
-        "scikit-learn>=1.5",  # KerasTuner's Bayesian optimization, which does not say so
-        "tensorboard>=2.20,<3",
         "tensorflow>=2.21,<2.22",
-        "tensorflow-datasets>=4.9.10,<5",
-        "tensorflow-serving-api>=2.21,<2.22",  # the messages of its warm-up requests
         "wrapt>=1.14",
     ],
-    extras_require={
-        "dev": [
-            "ai-edge-litert>=2.1,<3",
-            "fastapi>=0.115",
-            "python-multipart>=0.0.20",
-            "httpx>=0.28",
-            "hypothesis>=6.100",
-            "onnxruntime>=1.20",
-            "psutil>=6",
-            "pycocotools>=2.0.11,<3",
-            "pytest>=8",
-            "pytest-timeout>=2.3",
-            "pytest-xdist>=3.6",
-            "ray>=2.60,<3",
-            "ruff==0.17.6",
-            "tf2onnx>=1.17,<2",
-            "uvicorn>=0.34",
-        ],
-        "detection": ["pycocotools>=2.0.11,<3"],  # COCO's metric
-        "onnx": ["onnxruntime>=1.20", "tf2onnx>=1.17,<2"],
-        "tflite": ["ai-edge-litert>=2.1,<3"],
-        # tools/serve_example.py
-        "serve": ["fastapi>=0.115", "onnxruntime>=1.20", "pillow>=10", "python-multipart>=0.0.20", "uvicorn>=0.34"],
-        "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
-        "ray": ["ray>=2.60,<3"],  # a search on several machines
-    },
+    extras_require=EXTRAS,
 )

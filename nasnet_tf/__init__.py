@@ -4,8 +4,31 @@ Importing this package imports neither TensorFlow nor gin; the names below are l
 """
 
 import importlib
+from typing import TYPE_CHECKING, Any
 
 import wrapt
+
+if TYPE_CHECKING:  # what type checkers and editors see of the names below
+    from nasnet_tf.detection.model import DetectorConfig as DetectorConfig
+    from nasnet_tf.detection.model import build_detector as build_detector
+    from nasnet_tf.errors import InputError as InputError
+    from nasnet_tf.genotype import load_genotype as load_genotype
+    from nasnet_tf.models.costs import count_costs as count_costs
+    from nasnet_tf.models.endpoints import cut as cut
+    from nasnet_tf.models.endpoints import endpoints_of as endpoints_of
+    from nasnet_tf.models.network import NetworkConfig as NetworkConfig
+    from nasnet_tf.models.network import build_network as build_network
+    from nasnet_tf.serving.classifier import load_classifier as load_classifier
+    from nasnet_tf.serving.convert_weights import load_weights as load_weights
+    from nasnet_tf.serving.convert_weights import save_weights as save_weights
+    from nasnet_tf.serving.convert_weights import to_keras_applications as to_keras_applications
+    from nasnet_tf.serving.detector import load_detector as load_detector
+    from nasnet_tf.serving.exporting import export as export
+    from nasnet_tf.serving.hub import load_nasnet as load_nasnet
+    from nasnet_tf.serving.images import class_names as class_names
+    from nasnet_tf.serving.images import decode_predictions as decode_predictions
+    from nasnet_tf.serving.images import preprocess as preprocess
+    from nasnet_tf.serving.networks import list_models as list_models
 
 __version__ = "0.2.0"
 _PUBLIC = {
@@ -39,7 +62,7 @@ _LAYERS = {
     "GlobalPool": "nasnet_tf.models.heads",
     "Stem": "nasnet_tf.models.heads",
 }
-__all__ = sorted(_PUBLIC)
+__all__ = sorted(_PUBLIC)  # type checkers read the imports above, and say nothing of this
 
 
 class _LayerOnDemand:
@@ -48,23 +71,25 @@ class _LayerOnDemand:
     def __init__(self, name: str):
         self._name = name
 
-    def from_config(self, config: dict):
+    def from_config(self, config: dict) -> Any:
         """What the class's own from_config returns."""
         return getattr(importlib.import_module(_LAYERS[self._name]), self._name).from_config(config)
 
 
 @wrapt.when_imported("keras")
-def _register_layers(keras):
+def _register_layers(keras: Any) -> None:
     """So that Keras opens our .keras files once this package is imported, before it or after."""
     for name in _LAYERS:
         keras.saving.get_custom_objects().setdefault(f"nasnet_tf>{name}", _LayerOnDemand(name))
 
 
-def __getattr__(name: str):
-    if name not in _PUBLIC:
-        raise AttributeError(f"module 'nasnet_tf' has no attribute {name!r}; public names are {', '.join(__all__)}")
-    return getattr(importlib.import_module(_PUBLIC[name]), name)
+if not TYPE_CHECKING:  # to a checker, any name would be known
+
+    def __getattr__(name: str):
+        if name not in _PUBLIC:
+            raise AttributeError(f"module 'nasnet_tf' has no attribute {name!r}; public names are {', '.join(__all__)}")
+        return getattr(importlib.import_module(_PUBLIC[name]), name)
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return __all__

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 
 from absl import flags, logging
 
-from nasnet_tf import claims
+from nasnet_tf import claims, explain, extras
 from nasnet_tf.claims import bindings  # noqa: F401
 from nasnet_tf.errors import InputError, reason
 from nasnet_tf.files import check_place, replace_file
@@ -73,6 +73,9 @@ def run(main: Callable[[list[str]], None], define_flags: Callable[[], None] = la
         print(_help(main, own, arguments))
         return
     with _failures(), without_remarks():
+        if "gin_file" in own and (asked := explain.asked(given)) is not None:
+            print(explain.explain(asked))
+            return
         rest = _parse(own)
         if rest and arguments is None:
             _refuse_argument(rest[0])
@@ -137,6 +140,10 @@ def _help(main: Callable, own: list[str], arguments: str | None) -> str:
         told = re.sub(r"^<.*?>: |;\s+repeat this option to specify a list of values$", "", flag.help)  # absl's additions
         lines.append(f"  {shown}")
         lines += textwrap.wrap(f"{told}{note}", _WIDTH, initial_indent="      ", subsequent_indent="      ")
+    if "gin_file" in own:
+        lines += ["  --explain=NAME", "      What a recipe may bind of NAME, with its meaning; any of these:"]
+        names = ", ".join(explain.BINDABLE)
+        lines += textwrap.wrap(names, _WIDTH, initial_indent="      ", subsequent_indent="      ", break_on_hyphens=False)
     return "\n".join([*lines, "  -h, --help", "      Shows this."])
 
 
@@ -169,6 +176,8 @@ def _message_for_people(error: Exception) -> str | None:
     text = _text(error)
     if isinstance(error, InputError) or type(error).__name__ in ("SearchPaused", "TrainingDiverged"):
         return text
+    if isinstance(error, ModuleNotFoundError) and (asked := extras.missing(error)):
+        return str(asked)
     if isinstance(error, TypeError) and "No values supplied by Gin" in str(error):
         return f"the configuration lacks a binding: {' '.join(str(error).split())}"
     if type(error).__name__ == "ResourceExhaustedError":

@@ -9,7 +9,6 @@ from typing import Any
 
 import gin
 import keras
-import keras_tuner
 import tensorflow as tf
 
 from nasnet_tf import data, typed
@@ -17,6 +16,7 @@ from nasnet_tf.data.detection import DetectionData
 from nasnet_tf.detection.model import DetectorConfig, build_detector
 from nasnet_tf.detection.task import Detection, DetectionLosses
 from nasnet_tf.errors import InputError
+from nasnet_tf.extras import OnDemand, is_installed
 from nasnet_tf.genotype import Genotype, SearchSpace, genotype_hash, load_genotype, parse_genotype
 from nasnet_tf.models.network import NetworkConfig, build_network
 from nasnet_tf.nas import engines, known, ray_engine, retraining, search, strategies
@@ -39,11 +39,12 @@ from nasnet_tf.training.timetable import Timetable
 from nasnet_tf.tuning import results, tuner
 
 CONFIGURABLES: dict[str, Callable] = {}  # by name
+SET_BY_US: dict[str, tuple[str, ...]] = {}  # parameters that are not to be bound
 
 
 def _register(target: Callable, name: str | None = None, module: str = "nasnet_tf", set_by_us: tuple[str, ...] = ()) -> Callable:
     name = name or target.__name__
-    CONFIGURABLES[name] = target
+    CONFIGURABLES[name], SET_BY_US[name] = target, set_by_us
     return gin.external_configurable(target, name, module=module, denylist=list(set_by_us) or None)
 
 
@@ -77,9 +78,9 @@ for _configurable in (
     _register(_configurable)
 for _optimizer in ("Adam", "AdamW", "Lion", "Nadam", "SGD"):
     _register(getattr(keras.optimizers, _optimizer), module="keras.optimizers")
-ORACLES = tuple(
-    getattr(keras_tuner.oracles, f"{name}Oracle") for name in ("BayesianOptimization", "GridSearch", "Hyperband", "RandomSearch")
-)
+keras_tuner = OnDemand("keras_tuner")
+_ORACLES = [f"{name}Oracle" for name in ("BayesianOptimization", "GridSearch", "Hyperband", "RandomSearch")]
+ORACLES = tuple(getattr(keras_tuner.oracles, name) for name in _ORACLES) if is_installed("keras_tuner") else ()
 _SET_BY_TUNE = ("objective", "hyperparameters", "seed", "max_consecutive_failed_trials")
 for _oracle in ORACLES:
     _register(_oracle, module="keras_tuner.oracles", set_by_us=_SET_BY_TUNE)
@@ -246,7 +247,7 @@ run_search = _register(_search, "search", set_by_us=("workdir", "config_text", "
 
 
 def _tune(
-    bindings: dict[str, str], hyperparameters: dict, oracle: Callable[..., keras_tuner.Oracle], seed: int
+    bindings: dict[str, str], hyperparameters: dict, oracle: Callable[..., "keras_tuner.Oracle"], seed: int
 ) -> Callable[[pathlib.Path], list[results.Trial]]:
     """The tuning of what `train` is bound to, to be called with its work folder; arguments as in nasnet_tf.tuning.tuner.make_oracle."""
     asked = tuner.make_oracle(bindings, hyperparameters, oracle, seed)

@@ -17,8 +17,6 @@ def main(arguments: list[str]) -> None:
     from nasnet_tf.models.costs import count_costs
     from nasnet_tf.models.zoo import ZOO, canonical_name
     from nasnet_tf.serving.hub import load_nasnet
-    from nasnet_tf.viz.diagram import save_figure
-    from nasnet_tf.viz.zoo_plot import plot_zoo
 
     if cli.FLAGS.memory:
         print(_MEMORY_ROW.format("network", "image", "batch", "state", "activations", "together"))
@@ -47,6 +45,9 @@ def main(arguments: list[str]) -> None:
         if paper and paper.top_1:
             points.append((ZOO[key].title, costs.trainable_parameters, costs.mult_adds, paper.top_1))
     if figure:
+        from nasnet_tf.viz.diagram import save_figure
+        from nasnet_tf.viz.zoo_plot import plot_zoo
+
         save_figure(plot_zoo(points), figure)
         print(f"figure: {figure}")
 

@@ -7,7 +7,7 @@ import json
 
 from absl import flags
 
-from nasnet_tf import cli
+from nasnet_tf import cli, extras
 from nasnet_tf.errors import InputError
 
 
@@ -54,7 +54,6 @@ def _evaluate_workdir() -> None:
     from nasnet_tf import kinds
     from nasnet_tf.data import ImageData
     from nasnet_tf.training import checkpoints
-    from nasnet_tf.viz.diagram import save_figure
 
     kind = kinds.kind_of(workdir)
     model, data_description = checkpoints.read_description(workdir, cli.FLAGS.dtype_policy)
@@ -73,10 +72,15 @@ def _evaluate_workdir() -> None:
         file = workdir / f"{name}-{choice}.json"
         file.write_text(json.dumps(content))
         print(f"{name}: {file}")
-    for name, figure in kind.figures(evaluator, data).items():
-        picture = workdir / f"{name.replace(' ', '-')}-{choice}.svg"
-        save_figure(figure, picture)
-        print(f"{name}: {picture}")
+    if extras.is_installed("matplotlib"):
+        from nasnet_tf.viz.diagram import save_figure
+
+        for name, figure in kind.figures(evaluator, data).items():
+            picture = workdir / f"{name.replace(' ', '-')}-{choice}.svg"
+            save_figure(figure, picture)
+            print(f"{name}: {picture}")
+    else:
+        print("no pictures were drawn: matplotlib is not installed; it comes with: pip install 'nasnet_tf[pictures]'")
     if kind.table(result):
         print(kind.table(result))
     print(f"{split}: {result}, {cli.FLAGS.checkpoint} checkpoint of step {step}; {path}")

@@ -1,13 +1,14 @@
 """What the doors evaluate, export and predict with, by the kind of task that a work folder or export is of."""
 
+from __future__ import annotations
+
 import dataclasses
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import keras
 import numpy as np
-from matplotlib.figure import Figure
 
 from nasnet_tf.data import ImageData
 from nasnet_tf.data.decoding import decode_image
@@ -27,8 +28,9 @@ from nasnet_tf.training import checkpoints
 from nasnet_tf.training.classification import Classification
 from nasnet_tf.training.evaluate import Evaluator
 from nasnet_tf.training.task import Data
-from nasnet_tf.viz.detections import draw_gallery, plot_precision
-from nasnet_tf.viz.training_plots import plot_confusion
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _MOST_CLASSES_DRAWN = 50
 _PICTURES_DRAWN = 4
@@ -69,10 +71,14 @@ class Kind:
 def _confusion(evaluator: Evaluator, data: ImageData) -> dict[str, Figure]:
     if data.num_classes > _MOST_CLASSES_DRAWN:
         return {}
+    from nasnet_tf.viz.training_plots import plot_confusion
+
     return {"confusion": plot_confusion(evaluator.confusion, data.class_names)}
 
 
 def _detections(evaluator: DetectionEvaluator, data: DetectionData) -> dict[str, Figure]:
+    from nasnet_tf.viz.detections import draw_gallery, plot_precision
+
     figures = {"precision": plot_precision(evaluator.precision, data.class_names)}
     shown = [_shown(picture, *found, data.class_names) for picture, found in evaluator.found[:_PICTURES_DRAWN]]
     lost = [

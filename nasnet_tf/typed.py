@@ -41,7 +41,7 @@ def annotations(target: Callable) -> dict[str, Any]:
     guessed = {name: kind for name, kind in defaults.items() if kind in (int, float, str, bool)}
     try:
         return guessed | typing.get_type_hints(function)
-    except (NameError, TypeError):
+    except (NameError, TypeError, InputError):  # InputError: of a package that is not installed
         return guessed
 
 

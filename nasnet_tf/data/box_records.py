@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_datasets as tfds
 
 from nasnet_tf.data.decoding import decode_image
 from nasnet_tf.data.objects import Notes, Picture, Pictures, make_picture
@@ -14,6 +13,9 @@ from nasnet_tf.data.orientation import displayed_shape, exif_orientation
 from nasnet_tf.data.preparing import prepared_builder
 from nasnet_tf.data.sources import record_reader
 from nasnet_tf.errors import InputError
+from nasnet_tf.extras import OnDemand
+
+tfds = OnDemand("tensorflow_datasets")
 
 # COCO's own ids of its 80 classes go to 90 with these left out (cocodataset.org); TFDS keeps the classes' order but not their ids.
 _COCO_GAPS = {12, 26, 29, 30, 45, 66, 68, 69, 71, 83}

@@ -8,9 +8,11 @@ import urllib.parse
 import urllib.request
 
 import tensorflow as tf
-import tensorflow_datasets as tfds
 
 from nasnet_tf.errors import InputError
+from nasnet_tf.extras import OnDemand
+
+tfds = OnDemand("tensorflow_datasets")
 
 FOLDER_PREFIX = "folder:"
 _CONNECT_SECONDS = 10
@@ -26,7 +28,7 @@ def prepared_folder(data_dir: str | None) -> str | None:
     return data_dir
 
 
-def prepared_builder(name: str, data_dir: str | None) -> tfds.core.DatasetBuilder:
+def prepared_builder(name: str, data_dir: str | None) -> "tfds.core.DatasetBuilder":
     """The builder of a name, whose data are prepared; arguments and errors as of `open_source`."""
     try:
         namespace = tfds.core.naming.parse_builder_name_kwargs(name)[0].namespace
@@ -47,7 +49,7 @@ def prepared_builder(name: str, data_dir: str | None) -> tfds.core.DatasetBuilde
     return builder
 
 
-def _prepare(name: str, builder: tfds.core.DatasetBuilder) -> None:
+def _prepare(name: str, builder: "tfds.core.DatasetBuilder") -> None:
     """Downloads and prepares a data set, after checks that spare the user TFDS' minutes of silent retries."""
     where = f"data set {name!r} is not prepared in {builder.data_path}"
     manual = pathlib.Path(builder.data_dir_root) / "downloads" / "manual"

@@ -17,12 +17,14 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_datasets as tfds
 
 from nasnet_tf.data.preparing import FOLDER_PREFIX, prepared_builder, prepared_folder
 from nasnet_tf.data.records import ArrayRecords, TFRecords
 from nasnet_tf.errors import InputError
+from nasnet_tf.extras import OnDemand
 from nasnet_tf.files import IMAGE_SUFFIXES, files_below, image_files, user_path
+
+tfds = OnDemand("tensorflow_datasets")
 
 _LAYOUT = "<split>/<label>/*.jpg, with a split `train` and, if you like, `validation` and `test`"
 _SPELLINGS = {"val": "validation", "valid": "validation"}  # folders that others call so
@@ -30,7 +32,7 @@ _DIGITS = pathlib.Path(__file__).parent / "digits"
 _POSITION = r"-?(?:\d+|(?:100|\d{1,2})%)"
 _SPLIT = re.compile(rf"(?P<name>[^\[\]]+)(\[(?P<start>{_POSITION})?:(?P<stop>{_POSITION})?\])?")
 _EXAMPLES_AT_A_TIME = 32
-RECORDS = {tfds.core.FileFormat.TFRECORD: TFRecords, tfds.core.FileFormat.ARRAY_RECORD: ArrayRecords}
+RECORDS = {"tfrecord": TFRecords, "array_record": ArrayRecords}  # by the values of tfds.core.FileFormat
 
 
 Read = Callable[[str, np.ndarray], list[bytes]]
@@ -131,16 +133,16 @@ def open_source(name: str, data_dir: str | None = None) -> Source:
     return _tfds_source(name, prepared_builder(name, data_dir))
 
 
-def record_reader(name: str, builder: tfds.core.DatasetBuilder) -> Read:
+def record_reader(name: str, builder: "tfds.core.DatasetBuilder") -> Read:
     """What reads single records of a prepared set, see Source.read.
 
     Raises:
       InputError: files of a kind whose records cannot be read in any order.
     """
-    kind = RECORDS.get(builder.info.file_format)
+    kind = RECORDS.get(builder.info.file_format.value)
     if kind is None:
         raise InputError(
-            f"data set {name!r}: expected files of records that can be read in any order, {' or '.join(known.value for known in RECORDS)}, "
+            f"data set {name!r}: expected files of records that can be read in any order, {' or '.join(RECORDS)}, "
             f"got {builder.info.file_format.value}"
         )
 
@@ -160,7 +162,7 @@ def _position(text: str | None, size: int, default: int) -> int:
     return position + size if text.startswith("-") else position
 
 
-def _tfds_source(name: str, builder: tfds.core.DatasetBuilder) -> Source:
+def _tfds_source(name: str, builder: "tfds.core.DatasetBuilder") -> Source:
     image_key, label_key = _image_and_label_keys(name, builder.info)
     features = dict(builder.info.features.items())
     name_key = next((key for key in ("file_name", "id") if isinstance(features.get(key), tfds.features.Text)), None)
@@ -177,7 +179,7 @@ def _tfds_source(name: str, builder: tfds.core.DatasetBuilder) -> Source:
     return Source(name, tuple(features[label_key].names), sizes, read, parse)
 
 
-def _image_and_label_keys(name: str, info: tfds.core.DatasetInfo) -> tuple[str, str]:
+def _image_and_label_keys(name: str, info: "tfds.core.DatasetInfo") -> tuple[str, str]:
     """The (image, label) that the data set itself declares, else the only image and the only label that it has."""
     # Sorted, as those of a prepared set come in another order in each process.
     features = dict(sorted(info.features.items())) if isinstance(info.features, tfds.features.FeaturesDict) else {}

@@ -5,6 +5,7 @@ import os
 import re
 
 from nasnet_tf.errors import InputError
+from nasnet_tf.genotype import Genotype
 from nasnet_tf.models.network import NetworkConfig
 
 
@@ -33,6 +34,7 @@ class Variant:
 
     Attributes:
       title: as the paper writes it.
+      genotype: the name of a published one; of a size of your own, the message.
       config: sizes and options; training turns the auxiliary head on.
       image_size: side in pixels.
       preprocessing: "cifar" or "imagenet", a key of nasnet_tf.data.PREPROCESSING.
@@ -42,7 +44,7 @@ class Variant:
     """
 
     title: str
-    genotype: str
+    genotype: str | Genotype
     config: NetworkConfig
     num_classes: int
     image_size: int
@@ -161,7 +163,7 @@ def is_path(name_or_path: str | os.PathLike) -> bool:
 
 def canonical_name(name_or_path: str | os.PathLike) -> str | None:
     """The key of ZOO that a name means: the key itself, or the title however it is spelled ("NASNet-A (6 @ 4032)"); None for others."""
-    return None if is_path(name_or_path) else _NAMES.get(_plain(name_or_path))
+    return None if is_path(name_or_path) else _NAMES.get(_plain(os.fspath(name_or_path)))
 
 
 def find_variant(name: str) -> Variant:

@@ -21,11 +21,12 @@ import time
 import traceback
 from collections.abc import Callable
 
-import pebble
-
 from nasnet_tf.cpus import available_cpus
 from nasnet_tf.errors import InputError
+from nasnet_tf.extras import OnDemand
 from nasnet_tf.typed import checked
+
+pebble = OnDemand("pebble")
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
@@ -195,7 +196,7 @@ def _server_is_gone() -> ChildProcessError:
     return ChildProcessError("the process that children are forked from is gone: killed, or out of memory; repeat the command to go on")
 
 
-def _fields(future: pebble.ProcessFuture, deadline: float) -> dict:
+def _fields(future: "pebble.ProcessFuture", deadline: float) -> dict:
     """Of an Outcome."""
     try:
         return future.result()

@@ -267,7 +267,7 @@ def _pyramid(model: keras.Model, names: Sequence[str]) -> keras.Model:
 
 
 def _freeze(model: keras.Model, freeze: bool | str) -> None:
-    if freeze is not True:
+    if isinstance(freeze, str):
         _check_endpoint(model, freeze)
     for layer in model.layers:
         if layer.name != "logits":

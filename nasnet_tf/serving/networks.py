@@ -52,7 +52,8 @@ def find_network(
     expect(isinstance(name_or_path, (str, os.PathLike)), "network", "a name, a size such as '6 @ 768', or a path", name_or_path)
     if is_path(name_or_path):
         return None
-    key, size = canonical_name(name_or_path), _SIZE.fullmatch(name_or_path)
+    name = os.fspath(name_or_path)
+    key, size = canonical_name(name), _SIZE.fullmatch(name)
     if key is None and size is None:
         return None
     if key is not None and (genotype is not None or stem is not None):
@@ -72,7 +73,7 @@ def find_network(
         plain = dataclasses.replace(row.config, cells_per_stack=cells_per_stack, penultimate_filters=penultimate_filters)
         row = dataclasses.replace(row, config=plain, genotype=genotype)
     if config is not None:
-        _check_config(name_or_path, row, config, stem)
+        _check_config(name, row, config, stem)
         row = dataclasses.replace(row, config=config)
     row_config = dataclasses.replace(row.config, **{field: value for field, value in changes.items() if value is not None})
     default_size = (row.image_size, row.image_size)
@@ -88,7 +89,7 @@ def unknown_network(name_or_path: str | os.PathLike) -> InputError:
     """The error for what is neither a network nor a folder."""
     if is_path(name_or_path):
         return InputError(f"{os.fspath(name_or_path)}: no such folder; expected an export or the work folder of a training")
-    near = difflib.get_close_matches(name_or_path.lower(), ZOO, n=1)
+    near = difflib.get_close_matches(os.fspath(name_or_path).lower(), ZOO, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
     return InputError(
         f"network {name_or_path!r}: {hint}no such folder, and not one of the names {', '.join(ZOO)}, nor a size such as '6 @ 768'"

@@ -5,9 +5,11 @@ from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
-from tensorflow_serving.apis import prediction_log_pb2
 
+from nasnet_tf.extras import OnDemand
 from nasnet_tf.serving.subject import Subject, answer
+
+prediction_log_pb2 = OnDemand("tensorflow_serving.apis.prediction_log_pb2")
 
 _WARM_UP = pathlib.Path("assets.extra/tf_serving_warmup_requests")  # where TensorFlow Serving looks for it
 _WARM_UP_BATCHES = (1, 8)

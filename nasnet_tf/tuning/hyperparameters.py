@@ -5,9 +5,10 @@ import json
 import math
 from collections.abc import Mapping
 
-import keras_tuner
-
 from nasnet_tf.errors import InputError
+from nasnet_tf.extras import OnDemand
+
+keras_tuner = OnDemand("keras_tuner")
 
 SAMPLINGS = ("linear", "log", "reverse_log")
 _EXPECTED = (
@@ -16,7 +17,7 @@ _EXPECTED = (
 )
 
 
-def make_hyperparameters(ranges: Mapping[str, tuple], bindings: Mapping[str, str]) -> keras_tuner.HyperParameters:
+def make_hyperparameters(ranges: Mapping[str, tuple], bindings: Mapping[str, str]) -> "keras_tuner.HyperParameters":
     """KerasTuner's form of ranges such as {"cosine_decay.initial_rate": ("float", 1e-3, 1e-1, "log")}.
 
     Args:
@@ -45,7 +46,7 @@ def make_hyperparameters(ranges: Mapping[str, tuple], bindings: Mapping[str, str
     return result
 
 
-def _add_number(result: keras_tuner.HyperParameters, name: str, kind: str, low, high, sampling) -> None:
+def _add_number(result: "keras_tuner.HyperParameters", name: str, kind: str, low, high, sampling) -> None:
     if sampling not in SAMPLINGS:
         raise InputError(f"tune.hyperparameters, {name}: expected a sampling out of {', '.join(SAMPLINGS)}, got {sampling!r}")
     types = (int,) if kind == "int" else (int, float)
@@ -60,7 +61,7 @@ def _add_number(result: keras_tuner.HyperParameters, name: str, kind: str, low, 
     add(name, low, high, sampling=sampling)
 
 
-def _add_choice(result: keras_tuner.HyperParameters, name: str, values: list) -> None:
+def _add_choice(result: "keras_tuner.HyperParameters", name: str, values: list) -> None:
     literals = [repr(value) for value in values]
     if not literals or len(set(literals)) < len(literals):
         raise InputError(f"tune.hyperparameters, {name}: expected different values to choose from, got {values!r}")

@@ -10,14 +10,15 @@ import json
 import pathlib
 from collections.abc import Callable, Mapping
 
-import keras_tuner
-
 from nasnet_tf import claims
 from nasnet_tf.errors import InputError
+from nasnet_tf.extras import OnDemand
 from nasnet_tf.files import replace_file
 from nasnet_tf.training.loop import TrainingDiverged
 from nasnet_tf.tuning.hyperparameters import as_literal, make_hyperparameters
 from nasnet_tf.tuning.results import Trial, format_config, write_results
+
+keras_tuner = OnDemand("keras_tuner")
 
 EPOCHS = "TrainingConfig.epochs"
 _RESULT = "result.json"
@@ -25,8 +26,8 @@ _SPLIT = "TrainingConfig.evaluation_split"
 
 
 def make_oracle(
-    bindings: Mapping[str, str], ranges: Mapping[str, tuple], oracle: Callable[..., keras_tuner.Oracle], seed: int
-) -> keras_tuner.Oracle:
+    bindings: Mapping[str, str], ranges: Mapping[str, tuple], oracle: Callable[..., "keras_tuner.Oracle"], seed: int
+) -> "keras_tuner.Oracle":
     """The oracle of a tuning. Writes nothing.
 
     Args:
@@ -65,7 +66,7 @@ def tune(
     workdir: pathlib.Path,
     bindings: Mapping[str, str],
     ranges: Mapping[str, tuple],
-    asked: keras_tuner.Oracle,
+    asked: "keras_tuner.Oracle",
     train: Callable[[pathlib.Path, dict[str, str]], float],
 ) -> list[Trial]:
     """Tunes until the oracle stops.

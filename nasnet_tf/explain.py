@@ -1,0 +1,122 @@
+"""What a recipe may bind, told at a door: --explain=TrainingConfig."""
+
+import inspect
+import re
+import textwrap
+import typing
+from collections.abc import Sequence
+from typing import Any
+
+from nasnet_tf.errors import InputError
+from nasnet_tf.quiet import import_tensorflow
+
+# All that can be bound, in the order of a reader's interest; here too, for --help not to load TensorFlow. A test compares both.
+BINDABLE = (
+    "train",
+    "search",
+    "tune",
+    "evaluate_genotype",
+    "NetworkConfig",
+    "TrainingConfig",
+    "ImageData",
+    "CifarPreprocessing",
+    "ImageNetPreprocessing",
+    "cosine_decay",
+    "exponential_decay",
+    "step_decay",
+    "Momentum",
+    "RMSProp",
+    "Adam",
+    "AdamW",
+    "Lion",
+    "Nadam",
+    "SGD",
+    "make_strategy",
+    "SearchSpace",
+    "PPOSearch",
+    "RandomSearch",
+    "RegularizedEvolution",
+    "LocalPool",
+    "RayTasks",
+    "EarlyStopping",
+    "FaultTolerance",
+    "DetectionData",
+    "DetectorConfig",
+    "DetectionLosses",
+    "BayesianOptimizationOracle",
+    "GridSearchOracle",
+    "HyperbandOracle",
+    "RandomSearchOracle",
+)
+_WIDTH = 100
+
+
+def asked(arguments: Sequence[str]) -> str | None:
+    """The name that --explain=NAME or --explain NAME asks for; None where it is not given."""
+    for place, argument in enumerate(arguments):
+        match = re.fullmatch(r"--?explain(?:=(.*))?", argument)
+        if match:
+            return match[1] if match[1] is not None else "".join(arguments[place + 1 : place + 2])
+    return None
+
+
+def explain(name: str) -> str:
+    """Each parameter of a configurable: its type, its default and what its docstring says.
+
+    Raises:
+      InputError: an unknown name.
+    """
+    import_tensorflow()
+    from nasnet_tf import typed
+    from nasnet_tf.configurables import CONFIGURABLES, SET_BY_US, parameters
+    from nasnet_tf.recipes import did_you_mean
+
+    if name not in CONFIGURABLES:
+        raise InputError(f"--explain: nothing is called {name!r}{did_you_mean(name, CONFIGURABLES)}; there are {', '.join(BINDABLE)}")
+    target = CONFIGURABLES[name]
+    document = inspect.getdoc(target) or ""
+    if isinstance(target, type) and target.__init__.__doc__ not in (None, object.__init__.__doc__):
+        document += f"\n{inspect.getdoc(target.__init__)}"
+    summary = document.split("\n\n")[0].replace("\n", " ")
+    hints, defaults, told = typed.annotations(target), _defaults(target), _told(document)
+    lines = [f"{name}: {summary}", ""]
+    for parameter in parameters(name):
+        if parameter in SET_BY_US.get(name, ()):
+            continue
+        kind = f": {_type(hints[parameter])}" if parameter in hints else ""
+        default = f" = {defaults[parameter]!r}" if parameter in defaults else " (required)"
+        lines.append(f"  {name}.{parameter}{kind}{default}")
+        if parameter in told:
+            lines += textwrap.wrap(told[parameter], _WIDTH, initial_indent="      ", subsequent_indent="      ")
+    return "\n".join(lines)
+
+
+def _defaults(target: Any) -> dict[str, Any]:
+    functions = [kind.__init__ for kind in target.__mro__ if "__init__" in kind.__dict__] if isinstance(target, type) else [target]
+    found: dict[str, Any] = {}
+    for function in reversed(functions):
+        for parameter in inspect.signature(function).parameters.values():
+            if parameter.default is not parameter.empty:
+                found[parameter.name] = parameter.default
+    return found
+
+
+def _told(document: str) -> dict[str, str]:
+    """{parameter: what a docstring says of it}, of lines such as `name: text`, which may go on further to the right."""
+    found: dict[str, str] = {}
+    name, column = "", 0
+    for line in document.splitlines():
+        match = re.match(r"(\s*)`?(\w+)`?: (.*)", line)
+        indent = len(line) - len(line.lstrip())
+        if match and not (name and indent > column):
+            name, column = match[2], indent
+            found[name] = match[3]
+        elif name and line.strip() and indent > column:
+            found[name] += f" {line.strip()}"
+        else:
+            name = ""
+    return found
+
+
+def _type(hint: Any) -> str:
+    return hint.__name__ if isinstance(hint, type) and not typing.get_args(hint) else re.sub(r"\b(?:\w+\.)+(?=\w)", "", str(hint))

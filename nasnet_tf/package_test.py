@@ -1,0 +1,126 @@
+"""The package as it is installed and read by tools: its doors, its extras, its public names."""
+
+import ast
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+
+import nasnet_tf
+from nasnet_tf import __main__ as command
+from nasnet_tf import explain, extras
+from nasnet_tf.configurables import CONFIGURABLES
+from nasnet_tf.errors import InputError
+from nasnet_tf.testing import REPOSITORY
+
+PACKAGE = REPOSITORY / "nasnet_tf"
+# As if an extra were not installed: its packages are not found.
+WITHOUT = """
+import importlib.abc, sys
+
+class Missing(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name in {names!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Missing())
+"""
+
+
+def python(script, *arguments, cwd=None):
+    command = [sys.executable, "-c", script, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=cwd, check=False)
+
+
+def test_checkers_see_what_the_package_gives():
+    tree = ast.parse((PACKAGE / "__init__.py").read_text())
+    block = next(node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
+    seen = {alias.name: node.module for node in block.body for alias in node.names if alias.asname == alias.name}
+    assert seen == nasnet_tf._PUBLIC
+    assert sorted(seen) == nasnet_tf.__all__
+    assert (PACKAGE / "py.typed").is_file()
+
+
+def test_doors_are_those_that_run_as_doors(capsys, monkeypatch):
+    doors = {path.stem for path in PACKAGE.glob("*.py") if re.search(r"^    cli\.run\(", path.read_text(), re.MULTILINE)}
+    assert set(command.DOORS) == doors
+    monkeypatch.setattr(sys, "argv", ["nasnet"])
+    command.main()
+    shown = capsys.readouterr().out
+    assert nasnet_tf.__version__ in shown
+    assert "search    Searches for cells" in shown
+    monkeypatch.setattr(sys, "argv", ["nasnet", "--version"])
+    command.main()
+    assert capsys.readouterr().out.strip() == nasnet_tf.__version__
+    monkeypatch.setattr(sys, "argv", ["nasnet", "trane"])
+    with pytest.raises(SystemExit):
+        command.main()
+    assert "no command 'trane'; did you mean train?" in capsys.readouterr().err
+
+
+def test_a_subcommand_is_the_door(tmp_path):
+    result = subprocess.run([sys.executable, "-m", "nasnet_tf", "draw", "nasnet_b", f"--output={tmp_path}/b.svg"], check=False)
+    assert result.returncode == 0
+    assert (tmp_path / "b.svg").is_file()
+
+
+def test_help_names_what_can_be_bound_and_explain_tells_it():
+    assert set(explain.BINDABLE) == set(CONFIGURABLES)
+    result = subprocess.run([sys.executable, "-m", "nasnet_tf.train", "--help"], capture_output=True, text=True, check=False)
+    assert result.returncode == 0
+    assert result.stdout.index("--gin_file") < result.stdout.index("--explain=NAME")
+    assert "TrainingConfig" in result.stdout
+    assert explain.asked(["--workdir=x", "--explain", "SGD"]) == explain.asked(["--explain=SGD"]) == "SGD"
+    assert explain.asked(["--workdir=x"]) is None
+    shown = explain.explain("TrainingConfig")
+    assert re.search(r"TrainingConfig\.epochs: int .*\n +\w+", shown)
+    for name in ("train", "search", "PPOSearch", "SGD", "exponential_decay", "RayTasks", "HyperbandOracle"):
+        assert f"  {name}." in explain.explain(name)
+    assert "search.workdir" not in explain.explain("search")  # not to be bound
+    with pytest.raises(InputError, match="did you mean TrainingConfig"):
+        explain.explain("TrainingConfg")
+
+
+def test_each_parameter_of_ours_is_told():
+    silent = []
+    for name, target in CONFIGURABLES.items():
+        if target.__module__.startswith("nasnet_tf."):
+            rows = explain.explain(name).splitlines()[2:]
+            after = dict(zip(rows, [*rows[1:], ""], strict=True))
+            silent += [row.split(":")[0].strip() for row in rows if row.startswith("  " + name) and not after[row].startswith("      ")]
+    assert silent == []
+
+
+def test_every_extra_has_what_the_package_asks_it_for():
+    setup = (REPOSITORY / "setup.py").read_text()
+    start = setup.index("TRAIN = ")
+    values: dict = {}
+    exec(setup[start : setup.index("class BuildWithoutTests")], values)
+    for package, extra in extras.PACKAGES.values():
+        assert any(each.startswith(package) for each in values["EXTRAS"][extra]), package
+
+
+def test_a_network_is_used_without_extras_and_a_missing_one_is_named(tmp_path):
+    script = WITHOUT.format(names=sorted(extras.PACKAGES))
+    using = "import numpy as np; import nasnet_tf; model = nasnet_tf.load_nasnet('1 @ 48', None); "
+    using += "print(model.predict(np.zeros([1, 32, 32, 3]), verbose=0).shape); nasnet_tf.load_classifier, nasnet_tf.export"
+    result = python(script + using)
+    assert result.stdout.strip() == "(1, 10)", result.stderr
+    asked = {"train": ("gin-config", "train"), "draw": ("matplotlib", "pictures")}
+    for door, (package, extra) in asked.items():
+        arguments = {"train": ["--gin_file=digits.gin", "--workdir=x"], "draw": ["nasnet_a", "--output=a.svg"]}[door]
+        run = f"{script}\nimport runpy, sys\nsys.argv[0] = 'x'\nrunpy.run_module('nasnet_tf.{door}', run_name='__main__', alter_sys=True)"
+        result = python(run, *arguments, cwd=tmp_path)
+        assert result.returncode == 1
+        line = f"error: the package {package} is not installed; it comes with: pip install 'nasnet_tf[{extra}]'"
+        assert result.stderr.strip() == line
+
+
+def test_tests_are_not_installed(tmp_path):
+    command = [sys.executable, "setup.py", "-q", "build_py", f"--build-lib={tmp_path}"]
+    subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True)
+    names = {str(path.relative_to(tmp_path)) for path in pathlib.Path(tmp_path).rglob("*")}
+    assert not {name for name in names if name.endswith(("_test.py", "testing.py"))}
+    assert {"nasnet_tf/py.typed", "nasnet_tf/recipes/digits.gin", "nasnet_tf/genotype/published/nasnet_a.textproto"} <= names

@@ -1,0 +1,24 @@
+"""Calls of the public names for the type checker, never run: each wrong one is marked, and mypy says so if a mark is not needed."""
+
+import nasnet_tf
+
+
+def right() -> None:
+    """What a person writes."""
+    model = nasnet_tf.load_nasnet("mobile", num_classes=7, image_size=(240, 320), freeze="cell_7")
+    nasnet_tf.count_costs(model).mult_adds.bit_length()
+    nasnet_tf.load_classifier("mobile")("photo.jpg", top=3)
+    nasnet_tf.NetworkConfig(stem="imagenet", stem_multiplier=1.0, cells_per_stack=4, penultimate_filters=1056)
+    small = nasnet_tf.NetworkConfig(stem="cifar", stem_multiplier=3.0, cells_per_stack=1, filters=8)
+    nasnet_tf.build_network(nasnet_tf.load_genotype("nasnet_a"), small, 10, 32)
+
+
+def wrong() -> None:
+    """What a checker finds before it runs."""
+    nasnet_tf.load_nasnet(7)  # type: ignore[arg-type]
+    nasnet_tf.load_nasnet("mobile", num_clases=7)  # type: ignore[call-arg]
+    nasnet_tf.load_nasnet("mobile", None, "nasnet_a")  # type: ignore[call-arg]
+    nasnet_tf.NetworkConfig(stem="cifar", stem_multiplier=1.0, cells_per_stack="four", filters=8)  # type: ignore[arg-type]
+    nasnet_tf.load_nasnett("mobile")  # type: ignore[attr-defined]
+    nasnet_tf.export("mobile", {}, 3)  # type: ignore[arg-type]
+    nasnet_tf.class_names("digits").upper()  # type: ignore[attr-defined]
