@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 
 from absl import flags, logging
 
-from nasnet_tf import claims, explain, extras
+from nasnet_tf import claims, everyday, explain, extras
 from nasnet_tf.claims import bindings  # noqa: F401
 from nasnet_tf.errors import InputError, reason
 from nasnet_tf.files import check_place, replace_file
@@ -186,12 +186,12 @@ def _message_for_people(error: Exception) -> str | None:
 
 
 def configuration() -> str:
-    """What --gin_file and --gin_param say, checked, as text; see recipes.parse_gin."""
+    """What --gin_file, the everyday flags and --gin_param say, checked, as text; see recipes.parse_gin."""
     workdir = pathlib.Path(FLAGS.workdir)
     if workdir.exists() and not workdir.is_dir():
         raise InputError(f"--workdir: expected a folder, but {workdir} is a file")
     check_place(workdir, "--workdir")
-    return parse_gin(FLAGS.gin_file, FLAGS.gin_param)
+    return parse_gin(FLAGS.gin_file, [*everyday.params(), *FLAGS.gin_param])
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ from nasnet_tf import data, typed
 from nasnet_tf.data.detection import DetectionData
 from nasnet_tf.detection.model import DetectorConfig, build_detector
 from nasnet_tf.detection.task import Detection, DetectionLosses
+from nasnet_tf.dry_run import BoundTraining
 from nasnet_tf.errors import InputError
 from nasnet_tf.extras import OnDemand, is_installed
 from nasnet_tf.genotype import Genotype, SearchSpace, genotype_hash, load_genotype, parse_genotype
@@ -101,10 +102,13 @@ def _train(
     detector: DetectorConfig | None = None,
     detection_losses: DetectionLosses | None = None,
     profile_steps: tuple[int, int] | None = None,
-) -> Callable[[pathlib.Path], tuple[keras.Model, Any]]:
+) -> BoundTraining:
     """The training of a genotype's network, to be called with its work folder; arguments as in nasnet_tf.training.loop.train_and_evaluate.
 
     genotype: the name of a published one, or the path of a textproto.
+    data: what to train on.
+    learning_rate: a schedule, such as @cosine_decay().
+    training: how.
     initial_weights: to fine-tune, whose features to start from, as nasnet_tf.serving.hub.load_features takes them; None for fresh weights.
     dtype_policy: in which numbers the network computes, one of nasnet_tf.training.precision.POLICIES; its weights are float32 in all.
     detector: to train a detector on the network, with `data` a DetectionData; None for a classifier.
@@ -137,7 +141,7 @@ def _train(
             build, data, optimizer, learning_rate, training, workdir, strategy, task=task, profile_steps=profile_steps
         )
 
-    return run
+    return BoundTraining(build, data, training, run)
 
 
 bound_training = _register(_train, "train", set_by_us=("profile_steps",))
@@ -157,7 +161,10 @@ def _evaluate_genotype(
     dtype_policy: str = "float32",
     measure_latency: bool = False,
 ) -> Callable[[Genotype, list[Bar] | None, pathlib.Path | None], dict]:
-    """(genotype, bars, workdir) -> outcome; arguments as in nasnet_tf.nas.evaluator.evaluate_genotype."""
+    """(genotype, bars, workdir) -> outcome; arguments as in nasnet_tf.nas.evaluator.evaluate_genotype.
+
+    network, data, optimizer, learning_rate, training: of a child, as of `train`.
+    """
     return lambda genotype, bars=None, workdir=None: evaluate_genotype(
         genotype, network, data, optimizer, learning_rate, training, bars, workdir, dtype_policy, measure_latency
     )
@@ -191,12 +198,16 @@ def _search(
 ) -> tuple[list[Trial], tuple[Trial, dict] | None]:
     """Searches, and retrains the best; arguments as in nasnet_tf.nas.search.search and nasnet_tf.nas.retraining.retrain_top.
 
-    strategy: (space) -> strategy; config_text: the gin configuration that children evaluate genotypes with; retrain_top: how many of the
-    best to retrain, with the bindings of the gin scope `retrain` where they differ; retrain_front: of the Pareto front of accuracy and cost
-    instead. Limits are those of nasnet_tf.nas.limits, for the search without its retraining; child_watts and child_hour_price, what a
-    child's hour takes, are for estimates only. objective: what rewards are instead of the accuracy, as in nasnet_tf.nas.objectives or
-    "module:function". seeds: names or paths of genotypes to try first. take_over: work folders of earlier searches, whose rewarded trials
-    count.
+    strategy: (space) -> strategy, such as @PPOSearch.
+    config_text: the gin configuration that children evaluate genotypes with.
+    retrain_top: how many of the best to retrain, with the bindings of the gin scope `retrain` where they differ.
+    retrain_front: of the Pareto front of accuracy and cost instead.
+    objective: what rewards are instead of the accuracy, as in nasnet_tf.nas.objectives or "module:function".
+    seeds: names or paths of genotypes to try first.
+    take_over: work folders of earlier searches, whose rewarded trials count.
+    child_watts, child_hour_price: what a child's hour takes, for estimates only.
+
+    The limits are those of the search without its retraining, and nasnet_tf.nas.limits.Limits.
 
     Returns:
       All trials of the search, and what retrain_top returns, None for 0.
@@ -249,7 +260,10 @@ run_search = _register(_search, "search", set_by_us=("workdir", "config_text", "
 def _tune(
     bindings: dict[str, str], hyperparameters: dict, oracle: Callable[..., "keras_tuner.Oracle"], seed: int
 ) -> Callable[[pathlib.Path], list[results.Trial]]:
-    """The tuning of what `train` is bound to, to be called with its work folder; arguments as in nasnet_tf.tuning.tuner.make_oracle."""
+    """The tuning of what `train` is bound to, to be called with its work folder; arguments as in nasnet_tf.tuning.tuner.make_oracle.
+
+    hyperparameters: {binding: range}, what to tune; see nasnet_tf.tuning.hyperparameters.make_hyperparameters.
+    """
     asked = tuner.make_oracle(bindings, hyperparameters, oracle, seed)
     return lambda workdir: tuner.tune(workdir, bindings, hyperparameters, asked, train_bound)
 

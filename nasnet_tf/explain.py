@@ -1,5 +1,6 @@
 """What a recipe may bind, told at a door: --explain=TrainingConfig."""
 
+import importlib
 import inspect
 import re
 import textwrap
@@ -74,12 +75,10 @@ def explain(name: str) -> str:
     if name not in CONFIGURABLES:
         raise InputError(f"--explain: nothing is called {name!r}{did_you_mean(name, CONFIGURABLES)}; there are {', '.join(BINDABLE)}")
     target = CONFIGURABLES[name]
-    document = inspect.getdoc(target) or ""
-    if isinstance(target, type) and target.__init__.__doc__ not in (None, object.__init__.__doc__):
-        document += f"\n{inspect.getdoc(target.__init__)}"
-    summary = document.split("\n\n")[0].replace("\n", " ")
+    document = _documents(target)
+    prose = re.split(r"\n(?:Args|Attributes|Returns|Raises|Example|Usage).*:\n", document)[0].strip()
     hints, defaults, told = typed.annotations(target), _defaults(target), _told(document)
-    lines = [f"{name}: {summary}", ""]
+    lines = [name, *(f"  {line}".rstrip() for line in prose.splitlines()), ""]
     for parameter in parameters(name):
         if parameter in SET_BY_US.get(name, ()):
             continue
@@ -89,6 +88,16 @@ def explain(name: str) -> str:
         if parameter in told:
             lines += textwrap.wrap(told[parameter], _WIDTH, initial_indent="      ", subsequent_indent="      ")
     return "\n".join(lines)
+
+
+def _documents(target: Any) -> str:
+    """The docstring of a function or class, then those of its __init__, of its bases, and of what it refers to for its arguments."""
+    kinds = [kind for kind in target.__mro__ if kind is not object] if isinstance(target, type) else [target]
+    written = [part.__doc__ for kind in kinds for part in (kind, vars(kind).get("__init__")) if part is not None]
+    found = [inspect.cleandoc(document) for document in written if document]
+    for module, name in re.findall(r"(?:as in|and) (nasnet_tf[\w.]+)\.(\w+)", found[0]):
+        found.append(inspect.getdoc(getattr(importlib.import_module(module), name)) or "")
+    return "\n\n".join(found)
 
 
 def _defaults(target: Any) -> dict[str, Any]:
@@ -104,17 +113,18 @@ def _defaults(target: Any) -> dict[str, Any]:
 def _told(document: str) -> dict[str, str]:
     """{parameter: what a docstring says of it}, of lines such as `name: text`, which may go on further to the right."""
     found: dict[str, str] = {}
-    name, column = "", 0
+    names: list[str] = []
+    column = 0
     for line in document.splitlines():
-        match = re.match(r"(\s*)`?(\w+)`?: (.*)", line)
+        match = re.match(r"\s*(\w+(?:, \w+)*): (.*)", line)
         indent = len(line) - len(line.lstrip())
-        if match and not (name and indent > column):
-            name, column = match[2], indent
-            found[name] = match[3]
-        elif name and line.strip() and indent > column:
-            found[name] += f" {line.strip()}"
+        if match and not (names and indent > column):
+            names, column = match[1].split(", "), indent
+            found |= dict.fromkeys(names, match[2])
+        elif names and line.strip() and indent > column:
+            found |= {name: f"{found[name]} {line.strip()}" for name in names}
         else:
-            name = ""
+            names = []
     return found
 
 

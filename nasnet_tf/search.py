@@ -7,7 +7,7 @@ import pathlib
 
 from absl import flags
 
-from nasnet_tf import claims, cli
+from nasnet_tf import claims, cli, everyday
 from nasnet_tf.errors import InputError
 
 
@@ -53,6 +53,7 @@ def main(arguments: list[str]) -> None:
 def define_flags() -> None:
     """The flags of this door."""
     cli.define_gin_flags()
+    everyday.define_flags()
     cli.define_workdir_flag("Keeps the journal of the search and its best cells.")
     flags.DEFINE_integer(
         "retrain_top", None, "How many of the best cells to retrain; before the binding search.retrain_top.", lower_bound=0

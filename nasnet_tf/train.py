@@ -4,10 +4,11 @@ Repeating the command continues a training that was stopped or killed, exactly. 
 """
 
 import os
+import pathlib
 import re
 import signal
 
-from nasnet_tf import cli
+from nasnet_tf import cli, everyday
 from nasnet_tf.errors import InputError
 
 
@@ -26,6 +27,9 @@ def main(arguments: list[str]) -> None:
     from nasnet_tf.training.interruption import TrainingInterrupted
 
     train = configurables.bound_training(profile_steps=profile_steps)
+    if cli.FLAGS.dry_run:
+        print(train.plan(pathlib.Path(cli.FLAGS.workdir)))
+        return
     with cli.claimed_workdir(config_text, "training") as workdir:
         try:
             _, evaluation = train(workdir)
@@ -51,7 +55,9 @@ def _profile_steps() -> tuple[int, int] | None:
 def define_flags() -> None:
     """The flags of this door."""
     cli.define_gin_flags()
+    everyday.define_flags()
     cli.define_workdir_flag("Keeps checkpoints and metrics.")
+    cli.flags.DEFINE_boolean("dry_run", False, "Build, count, read one batch, say what would happen, and write nothing.")
     cli.flags.DEFINE_string(
         "profile_steps",
         None,
