@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # what type checkers and editors see of the names below
     from nasnet_tf.models.endpoints import endpoints_of as endpoints_of
     from nasnet_tf.models.network import NetworkConfig as NetworkConfig
     from nasnet_tf.models.network import build_network as build_network
+    from nasnet_tf.nas.table import read_search as read_search
     from nasnet_tf.serving.classifier import load_classifier as load_classifier
     from nasnet_tf.serving.convert_weights import load_weights as load_weights
     from nasnet_tf.serving.convert_weights import save_weights as save_weights
