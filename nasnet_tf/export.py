@@ -57,7 +57,7 @@ def define_flags() -> None:
     """The flags of this door."""
     cli.define_network_flags()
     flags.DEFINE_string("output", None, "A new folder.", required=True)
-    flags.DEFINE_multi_enum("format", ["saved_model"], _FORMATS, "May be repeated; see README.")
+    flags.DEFINE_multi_enum("format", ["saved_model"], _FORMATS, "May be repeated; docs/export_and_serve.md tells of each.")
     text = "Pictures to check with and to calibrate int8 with: files, folders, patterns; 256 of them at most. Else noise."
     flags.DEFINE_multi_string("images", [], text)
     text = "What evaluate --model=... --output=FILE wrote of this network, for the manifest; of a work folder it is found there."

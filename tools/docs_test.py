@@ -1,0 +1,251 @@
+"""What README and docs say, tried: every link, every command's door, flags, recipe and bindings, every snippet, every diff.
+
+Nothing is trained here: commands are parsed and their recipes read, snippets run on tiny stand-ins for what they download.
+"""
+
+import contextlib
+import functools
+import importlib
+import io
+import os
+import pathlib
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+
+import gin
+import pytest
+from absl import flags
+
+from nasnet_tf import everyday, explain
+from nasnet_tf.__main__ import DOORS
+from nasnet_tf.errors import InputError
+from nasnet_tf.genotype import parse_genotype
+from nasnet_tf.recipes import parse_gin
+from nasnet_tf.testing import REPOSITORY
+
+PAGES = [
+    REPOSITORY / "README.md",
+    *sorted((REPOSITORY / "docs").glob("*.md")),
+    *(REPOSITORY / f"{name}.md" for name in ("BUILD", "CONTRIBUTING")),
+]
+BLOCK = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+OTHER_PROGRAMS = {"cp", "docker", "git", "mypy", "ray", "export", "tensorboard"}
+TARGETS = set(re.findall(r"^(\w+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE))
+LONGEST_README = 180
+
+
+def blocks(language):
+    """(page, what stands behind the language, text) of each block; shell commands have no language."""
+    for page in PAGES:
+        for head, text in BLOCK.findall(page.read_text()):
+            kind, _, label = head.partition(" ")
+            if kind == language:
+                yield page.name, label, text
+
+
+def commands():
+    for page, _, text in blocks(""):
+        for line in text.replace("\\\n", " ").splitlines():
+            words = shlex.split(line, comments=True)
+            if words:
+                yield pytest.param(words, id=f"{page}: {line.strip()[:60]}")
+
+
+def anchors(page):
+    titles = re.findall(r"^#+ (.*)$", BLOCK.sub("", page.read_text()), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def test_readme_is_short_and_links_lead_somewhere():
+    assert len(PAGES[0].read_text().splitlines()) < LONGEST_README
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)\s]+)\)", BLOCK.sub("", page.read_text())):
+            if not target.startswith("https://"):
+                name, _, anchor = target.partition("#")
+                path = (page.parent / name) if name else page
+                assert path.exists(), f"{page.name}: {target}"
+                assert not anchor or anchor in anchors(path), f"{page.name}: {target}"
+
+
+def test_every_page_is_found_from_readme():
+    text = PAGES[0].read_text()
+    assert [page.name for page in PAGES[1:] if f"({page.relative_to(REPOSITORY)})" not in text] == []
+
+
+@contextlib.contextmanager
+def door(name):
+    """The flags of a door, of itself alone."""
+    module = importlib.import_module(f"nasnet_tf.{name}")
+    others = set(flags.FLAGS)
+    module.define_flags()
+    own = set(flags.FLAGS) - others
+    try:
+        yield
+    finally:
+        for flag in own:
+            delattr(flags.FLAGS, flag)
+        flags.FLAGS.unparse_flags()
+
+
+@pytest.mark.parametrize("words", list(commands()))
+def test_command(words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    while re.fullmatch(r"[A-Z_]+=.*", words[0]):
+        words = words[1:]
+    if words[0] == "make":
+        assert set(words[1:]) <= TARGETS
+    elif words[0] == "pip" or words[0].endswith("/pip"):
+        for extras in re.findall(r"\[(.*?)\]", " ".join(words)):
+            assert set(extras.split(",")) <= known_extras()
+    elif words[:3] == ["python", "-m", "nasnet_tf"] or words[0] == "nasnet":
+        check_door(words[words.index("nasnet") + 1 :] if words[0] == "nasnet" else words[3:])
+    elif words[:2] == ["python", "-m"] and words[2].startswith("nasnet_tf."):
+        check_door([words[2].removeprefix("nasnet_tf."), *words[3:]])
+    elif words[:2] == ["python", "-m"]:
+        assert words[2] in ("pytest", "venv") or importlib.util.find_spec(words[2])
+    elif words[0] == "python":
+        check_tool(words[1], words[2:])
+    elif words[0].startswith("tools/"):
+        assert os.access(REPOSITORY / words[0], os.X_OK)
+    else:
+        assert words[0] in OTHER_PROGRAMS or "protoc" in words[0], words
+
+
+@functools.cache
+def known_extras():
+    setup = (REPOSITORY / "setup.py").read_text()
+    values: dict = {}
+    exec(setup[setup.index("TRAIN = ") : setup.index("class BuildWithoutTests")], values)
+    return set(values["EXTRAS"])
+
+
+def check_tool(path, rest):
+    source = (REPOSITORY / path).read_text()
+    for flag in rest:
+        if flag.startswith("--"):
+            assert flag.partition("=")[0] in re.findall(r'"(--\w+)"', source), flag
+
+
+def check_door(words):
+    if not words or words[0].startswith("-"):
+        return
+    name, rest = words[0], [word for word in words[1:] if word != "..."]
+    assert name in DOORS
+    if "--help" in rest:
+        return
+    if (asked := explain.asked(rest)) is not None:
+        assert asked in explain.BINDABLE
+        return
+    with door(name):
+        flags.FLAGS([name, *rest])
+        if name in ("train", "search", "tune"):
+            files = [file for file in flags.FLAGS.gin_file if not file.startswith("runs/")]
+            gin.clear_config()
+            if files:
+                parse_gin(files, [*everyday.params(), *flags.FLAGS.gin_param])
+            gin.clear_config()
+
+
+def test_a_wrong_command_is_found(tmp_path):
+    for wrong in (["trane"], ["train", "--gin_fil=x"], ["train", "--gin_file=no.gin", "--workdir=x"]):
+        with pytest.raises((AssertionError, flags.Error, InputError)):
+            check_door(wrong)
+    with pytest.raises(InputError):
+        check_door(["train", "--gin_file=digits.gin", "--workdir=x", "--gin_param=TrainingConfig.epoch=1"])
+
+
+def test_recipes_and_cells_in_the_pages():
+    for _, _, text in blocks("gin"):
+        gin.clear_config()
+        gin.parse_config(text, skip_unknown=False)
+    gin.clear_config()
+    for _, _, text in blocks("textproto"):
+        parse_genotype(text)
+
+
+@pytest.fixture(scope="module")
+def stand_ins(tmp_path_factory):
+    """A folder with what snippets name; `mobile` is tiny there, and its public weights are fresh ones."""
+    import dataclasses
+
+    import numpy as np
+    import tensorflow as tf
+
+    from nasnet_tf.models.network import build_network
+    from nasnet_tf.models.zoo import ZOO
+    from nasnet_tf.serving import pretrained
+    from nasnet_tf.serving.convert_weights import save_weights
+
+    folder = tmp_path_factory.mktemp("docs")
+    shutil.copytree(REPOSITORY / "testdata", folder / "testdata")
+    shutil.copy(REPOSITORY / "nasnet_tf" / "genotype" / "published" / "nasnet_c.textproto", folder / "best.textproto")
+    photo = tf.io.encode_jpeg(np.random.default_rng(0).integers(0, 255, [40, 40, 3]).astype(np.uint8)).numpy()
+    (folder / "photo.jpg").write_bytes(photo)
+    with pytest.MonkeyPatch.context() as patch:
+        row = ZOO["mobile"]
+        tiny = dataclasses.replace(row.config, cells_per_stack=1, penultimate_filters=192)
+        patch.setitem(ZOO, "mobile", dataclasses.replace(row, config=tiny, image_size=32))
+        weights = folder / "public" / "model.ckpt"
+        weights.parent.mkdir()
+        save_weights(build_network("nasnet_a", tiny, 1000, 32), weights)
+        shutil.copytree(weights.parent, folder / "nasnet-a_mobile")
+        patch.setattr(pretrained, "public_weights", lambda key, include_top: weights)
+        patch.chdir(folder)
+        yield folder
+
+
+@pytest.mark.parametrize("page", [page.name for page in PAGES if page.name not in ("extend.md", "detect.md")])
+def test_snippets_run(page, stand_ins):
+    import numpy as np
+    import tensorflow as tf
+
+    images = tf.random.normal([2, 32, 32, 3])
+    names = {"photos": np.zeros([2, 32, 32, 3], np.uint8), "batches": tf.data.Dataset.from_tensors((images, tf.constant([0, 1])))}
+    for where, label, text in blocks("python"):
+        if where == page and label != "client":
+            with contextlib.redirect_stdout(io.StringIO()):
+                exec(compile(text, page, "exec"), names)
+        elif where == page:
+            compile(text, page, "exec")  # of a server that is not there
+
+
+def test_what_is_added_works(tmp_path):
+    """The diffs of docs/extend.md, all applied to a copy of the package, and what follows each of them."""
+    shutil.copytree(REPOSITORY / "nasnet_tf", tmp_path / "nasnet_tf", ignore=shutil.ignore_patterns("__pycache__", "*_test.py"))
+    shutil.copytree(REPOSITORY / "gin", tmp_path / "gin")
+    shutil.copytree(REPOSITORY / "testdata", tmp_path / "testdata")
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    diffs = [text for page, _, text in blocks("diff") if page == "extend.md"]
+    assert len(diffs) == 4
+    for diff in diffs:
+        subprocess.run(["git", "apply", "-"], input=diff, text=True, cwd=tmp_path, check=True)
+    regenerate(tmp_path / "nasnet_tf" / "genotype")
+    snippets = [text for page, _, text in blocks("python") if page == "extend.md"]
+    assert len(snippets) == 4
+    script = "\n".join(snippets) + "\nfrom nasnet_tf import explain; from nasnet_tf.configurables import CONFIGURABLES\n"
+    script += "assert set(explain.BINDABLE) == set(CONFIGURABLES)\n"
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    result = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+
+
+def regenerate(folder: pathlib.Path):
+    """What protoc does after an operation was added: the enum of the generated code gets the values of the schema."""
+    from google.protobuf import descriptor_pb2
+
+    from nasnet_tf.genotype import genotype_pb2
+
+    schema = (folder / "genotype.proto").read_text()
+    body = re.search(r"enum Operation \{(.*?)^\}", schema, re.DOTALL | re.MULTILINE)[1]
+    file = descriptor_pb2.FileDescriptorProto.FromString(genotype_pb2.DESCRIPTOR.serialized_pb)
+    enum = next(each for each in file.enum_type if each.name == "Operation")
+    known = {value.number for value in enum.value}
+    for name, number in re.findall(r"^\s+(\w+) = (\d+);", body, re.MULTILINE):
+        if int(number) not in known:
+            enum.value.add(name=name, number=int(number))
+    path = folder / "genotype_pb2.py"
+    code = re.sub(r"AddSerializedFile\(b'.*'\)", lambda _: f"AddSerializedFile({file.SerializeToString()!r})", path.read_text())
+    path.write_text(code)
