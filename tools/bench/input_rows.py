@@ -15,26 +15,27 @@ _IMAGES = 500
 def measure(options: Options) -> list[Row]:
     """In one process, in turns, reading included."""
     samples = alone(streams, options.rounds, options.quick, options.data_dir, options.workdir)
-    amount = _BATCH_SIZE * (1 if options.quick else _BATCHES)
+    amount = 4 if options.quick else _BATCH_SIZE * _BATCHES
     goals = {"evaluation": "0.8", "training": "0.6"}
     pairs = {kind: {"ours": samples[kind], "decoding": samples["decoding"]} for kind in goals}
     return [Row(f"input, {kind}, 224 pixels", "images/s", pairs[kind], goal, amount) for kind, goal in goals.items()]
 
 
 def streams(rounds: int, quick: bool, data_dir: str | None, workdir: str):
-    data = pictures.image_data(data_dir, workdir, 64 if quick else _IMAGES, 32 if quick else 224)
+    data = pictures.image_data(data_dir, workdir, 8 if quick else _IMAGES, 32 if quick else 224)
+    size, warm_up, count = (4, 1, 1) if quick else (_BATCH_SIZE, _WARM_UP_BATCHES, _BATCHES)
     kinds = {
-        "decoding": lambda: decoding(data),
-        "training": lambda: data.train(_BATCH_SIZE, 0),
-        "evaluation": lambda: data.evaluation("train", _BATCH_SIZE).repeat(),
+        "decoding": lambda: decoding(data, size),
+        "training": lambda: data.train(size, 0),
+        "evaluation": lambda: data.evaluation("train", size).repeat(),
     }
     samples = {kind: [] for kind in kinds}
     for _ in range(rounds):
         for kind, make in kinds.items():
             # A fresh iterator each time: one that waits would go on preparing images while the others are measured.
             stream = iter(make())
-            take(stream, _WARM_UP_BATCHES)
-            samples[kind].append(timed(lambda stream=stream: take(stream, 1 if quick else _BATCHES)))
+            take(stream, warm_up)
+            samples[kind].append(timed(lambda stream=stream: take(stream, count)))
             del stream
     return samples
 
@@ -44,7 +45,7 @@ def take(stream, count: int) -> None:
         next(stream)
 
 
-def decoding(data: ImageData) -> tf.data.Dataset:
+def decoding(data: ImageData, batch_size: int) -> tf.data.Dataset:
     """Batches, without end, of a pixel of each training image, decoded with as many calls at a time as the pipeline has."""
     encoded = [example["image"] for example in data._source.examples(data._slice("train")).take(_IMAGES)]
 
@@ -54,4 +55,4 @@ def decoding(data: ImageData) -> tf.data.Dataset:
         return tf.io.decode_image(content, channels=3, expand_animations=False)[0, 0]
 
     images = tf.data.Dataset.from_tensor_slices(encoded).repeat()
-    return batches.finish(images.map(decode, num_parallel_calls=batches.WORKERS, deterministic=True).batch(_BATCH_SIZE))
+    return batches.finish(images.map(decode, num_parallel_calls=batches.WORKERS, deterministic=True).batch(batch_size))

@@ -18,8 +18,8 @@ def measure(options: Options) -> list[Row]:
     amounts = {
         "matrix product, float32": ("GFLOP/s", 2e-9 * side**3),
         "matrix product, bfloat16": ("GFLOP/s", 2e-9 * side**3),
-        "copy of memory, bytes read and written": ("GB/s", 2e-9 * _COPIED),
-        "decoding JPEG": ("images/s", _PICTURES),
+        "copy of memory, bytes read and written": ("GB/s", 2e-9 * (_SIDE if options.quick else _COPIED)),
+        "decoding JPEG": ("images/s", 4 if options.quick else _PICTURES),
     }
     return [Row(what, unit, {"ours": samples[what]}, "", amount) for what, (unit, amount) in amounts.items()]
 
@@ -28,8 +28,9 @@ def limits(rounds: int, quick: bool, data_dir: str | None):
     side = _QUICK_SIDE if quick else _SIDE
     product = tf.function(lambda a, b: tf.matmul(a, b)[0, 0], autograph=False)
     matrices = {dtype: [tf.cast(tf.random.stateless_normal([side, side], [0, 1]), dtype)] * 2 for dtype in ("float32", "bfloat16")}
-    block, other = np.ones(_COPIED, np.uint8), np.empty(_COPIED, np.uint8)
-    encoded = tf.constant(pictures.encoded(data_dir, _PICTURES))
+    block = np.ones(_SIDE if quick else _COPIED, np.uint8)
+    other = np.empty_like(block)
+    encoded = tf.constant(pictures.encoded(data_dir, 4 if quick else _PICTURES))
     decode = tf.function(
         lambda: tf.map_fn(lambda content: tf.io.decode_jpeg(content, channels=3)[0, 0, 0], encoded, tf.uint8), autograph=False
     )
