@@ -4,6 +4,7 @@
 
 import dataclasses
 import json
+import sys
 
 from absl import flags
 
@@ -62,6 +63,8 @@ def _evaluate_workdir() -> None:
         data = dataclasses.replace(data, data_dir=cli.FLAGS.data_dir)
     step = checkpoints.load_trained(workdir, model, cli.FLAGS.checkpoint, cli.FLAGS.ema)
     evaluator = kind.evaluator(model)
+    for note in kind.notes(data, split):
+        print(f"data: {note}", file=sys.stderr, flush=True)
     result = evaluator.on_split(data, split, cli.FLAGS.batch_size)
     # Another choice than the usual has another name, for none to take another's place.
     choice = f"{split}{'' if cli.FLAGS.checkpoint == 'best' else '-last'}{'' if cli.FLAGS.ema else '-raw'}"

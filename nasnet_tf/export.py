@@ -46,10 +46,10 @@ def main(arguments: list[str]) -> None:
             print(f"--images: {len(pictures)} of {len(images)} pictures are used, spread evenly")
         options = {"pictures": pictures, "version": cli.FLAGS.version, "evaluations": figures, "report": print}
         export(model, data_description, output, cli.FLAGS.format, **options)
-    elif cli.FLAGS.format != ["saved_model"] or images:
-        raise InputError("--format, --images: are for classifiers; what this is is exported as a SavedModel only")
+    elif cli.FLAGS.format != ["saved_model"] or images or cli.FLAGS.evaluation:
+        raise InputError("--format, --images, --evaluation: are for classifiers; what this is is exported as a SavedModel only")
     else:
-        kind.export(model, data_description, output)
+        kind.export(model, data_description, output, evaluations=figures, report=print)
     print(f"exported {called}: {output}")
 
 

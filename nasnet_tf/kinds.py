@@ -52,15 +52,17 @@ class Kind:
     """Attributes:
     data: what a work folder's data.json describes.
     evaluator: of a model, as in nasnet_tf.training.task.
+    notes: what `evaluate` tells of the examples of a split, (data, split) -> lines; of classifiers' data, the data does by itself.
     figures: what `evaluate` draws after an evaluation, by name.
     table: what `evaluate` prints of a result besides its one line; "" for nothing.
     results: what `evaluate` writes beside it, JSON-ready, by name.
-    export: (model, what data.json says, new folder, formats, ...) writes an export; see nasnet_tf.serving.exporting.
+    export: (model, what data.json says, new folder, ...) writes an export; see nasnet_tf.serving.exporting.
     predictor: (name, work folder or export; weights) -> predictor.
     """
 
     data: Callable[[Mapping], Data]
     evaluator: Callable[[keras.Model], Any]
+    notes: Callable[[Any, str], Sequence[str]]
     figures: Callable[[Any, Data], dict[str, Figure]]
     table: Callable[[Any], str]
     results: Callable[[Any], dict[str, Any]]
@@ -100,11 +102,19 @@ def _shown(picture: Picture, boxes, classes, scores, class_names, lost=()) -> tu
 
 KINDS = {
     Classification.kind: Kind(
-        ImageData.from_description, Evaluator, _confusion, lambda result: "", lambda evaluator: {}, export, ClassPredictor
+        ImageData.from_description,
+        Evaluator,
+        lambda data, split: (),
+        _confusion,
+        lambda result: "",
+        lambda evaluator: {},
+        export,
+        ClassPredictor,
     ),
     Detection.kind: Kind(
         DetectionData.from_description,
         DetectionEvaluator,
+        DetectionData.notes,
         _detections,
         DetectionEvaluation.table,
         lambda evaluator: {"detections": evaluator.results},

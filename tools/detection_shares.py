@@ -1,21 +1,22 @@
-"""Where the time of a detector goes: trunk, proposals and second stage of NASNet-A (4 @ 1056) for one picture, in seconds of CPU.
+"""Where the time of a detector goes: trunk, proposals and second stage for one picture, in seconds of CPU.
 
     python tools/detection_shares.py 600 800
+    python tools/detection_shares.py 800 --network=large --proposals=50   # 300 take six times the memory
 
-With fresh weights, COCO's 90 classes and 300 proposals; each part is traced, run once, then measured once.
+With fresh weights and COCO's 90 classes; each part is traced, run once, then measured once.
 """
 
+import argparse
+import dataclasses
 import resource
-import sys
 import time
 
 import tensorflow as tf
 
 from nasnet_tf.detection.model import DetectorConfig, build_detector, first_stage, region_features
-from nasnet_tf.genotype import load_genotype
-from nasnet_tf.models.network import NetworkConfig, build_network
+from nasnet_tf.models.network import build_network
+from nasnet_tf.models.zoo import ZOO
 
-NETWORK = NetworkConfig(4, "imagenet", 1.0, penultimate_filters=1056, prev_skips_reduction=False)
 CLASSES = 90
 
 
@@ -28,10 +29,10 @@ def seconds_of(function, *arguments) -> float:
     return time.process_time() - begin
 
 
-def shares(size: int) -> dict[str, float]:
-    """Seconds of CPU of each part for one picture of size x size pixels."""
-    network = build_network(load_genotype("nasnet_a"), NETWORK, None, (None, None))
-    detector = build_detector(network, DetectorConfig(), CLASSES)
+def shares(name: str, proposals: int, size: int) -> dict[str, float]:
+    """Seconds of CPU of each part of a detector on a network of the zoo, for one picture of size x size pixels."""
+    network = build_network("nasnet_a", dataclasses.replace(ZOO[name].config, auxiliary_head=False), None, (None, None))
+    detector = build_detector(network, DetectorConfig(num_proposals=proposals), CLASSES)
     images = tf.random.stateless_uniform([1, size, size, 3], [0, 1], -1.0, 1.0)
     trunk = seconds_of(lambda images: detector.get_layer("trunk")(images, training=False), images)
     both = seconds_of(lambda images: first_stage(detector, images, False).proposals, images)
@@ -44,8 +45,14 @@ def shares(size: int) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    for side in map(int, sys.argv[1:]):
-        found = shares(side)
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("sides", nargs="+", type=int)
+    parser.add_argument("--network", choices=["mobile", "large"], default="mobile")
+    parser.add_argument("--proposals", type=int, default=300)
+    arguments = parser.parse_args()
+    for side in arguments.sides:
+        found = shares(arguments.network, arguments.proposals, side)
         total = sum(found.values())
         parts = ", ".join(f"{name} {value:.2f} s ({value / total:.0%})" for name, value in found.items())
-        print(f"{side} px: {parts}; {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB at most", flush=True)
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        print(f"{arguments.network}, {side} px, {arguments.proposals} proposals: {parts}; {memory:.2f} GiB at most", flush=True)

@@ -1,7 +1,8 @@
-"""The whole detector in a tiny network: training, resuming, two devices, evaluation, export, use."""
+"""The whole detector in a tiny network that learns: training, resuming, two devices, and the doors evaluate, export and detect."""
 
 import dataclasses
 import json
+import shutil
 
 import keras
 import numpy as np
@@ -12,32 +13,33 @@ from pycocotools.cocoeval import COCOeval
 
 from nasnet_tf import kinds
 from nasnet_tf.data.detection import DetectionData
-from nasnet_tf.detection.evaluation import DetectionEvaluator
+from nasnet_tf.detection.evaluation import NUMBERS, DetectionEvaluator
 from nasnet_tf.detection.model import DetectorConfig, build_detector
 from nasnet_tf.detection.task import Detection, DetectionLosses
 from nasnet_tf.errors import InputError
 from nasnet_tf.models.description import network_from_json
 from nasnet_tf.models.network import NetworkConfig, build_network
 from nasnet_tf.serving.detector import load_detector
-from nasnet_tf.testing import tiny_genotype
+from nasnet_tf.serving.hub import load_features, load_nasnet
+from nasnet_tf.testing import run_door, tiny_genotype
 from nasnet_tf.training.config import TrainingConfig
 from nasnet_tf.training.distribution import make_strategy
 from nasnet_tf.training.loop import train_and_evaluate
 from nasnet_tf.training.optimizers import Momentum
-from nasnet_tf.viz.diagram import save_figure
 from nasnet_tf.viz.report import Report
 
 NETWORK = NetworkConfig(1, "imagenet", 0.25, filters=8, batch_norm_momentum=0.9)
 DETECTOR = DetectorConfig(anchor_base=32.0, anchor_scales=(0.5, 1.0), proposal_filters=8, num_proposals=12, crop_size=4, num_detections=10)
-CONFIG = TrainingConfig(epochs=1, batch_size=4, log_every_steps=1, seed=1)
+STEPS = 24  # all four pictures are in each
+CONFIG = TrainingConfig(epochs=STEPS, batch_size=4, log_every_steps=1, evaluate_every_epochs=STEPS / 2, seed=1)
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """Eight training and three validation pictures of white and red rectangles; ids with a gap."""
+    """Four training and three validation pictures of white and red rectangles; ids with a gap, a crowd, a box without width."""
     root, random = tmp_path_factory.mktemp("shapes"), np.random.RandomState(0)
     (root / "annotations").mkdir()
-    for split, count in (("train", 8), ("val", 3)):
+    for split, count in (("train", 4), ("val", 3)):
         (root / split).mkdir()
         images, annotations = [], []
         for number in range(count):
@@ -45,12 +47,13 @@ def data(tmp_path_factory):
             for label, color in ((2, (255, 255, 255)), (9, (255, 0, 0))):
                 top, left = random.randint(0, 40, 2)
                 pixels[top : top + 24, left : left + 30] = color
-                row = {"id": len(annotations), "image_id": 10 + number, "category_id": label, "bbox": [int(left), int(top), 30, 24]}
-                annotations.append(row | {"area": 720, "iscrowd": 0})
+                annotations.append({"image_id": 10 + number, "category_id": label, "bbox": [int(left), int(top), 30, 24], "iscrowd": 0})
             (root / split / f"{number}.png").write_bytes(tf.io.encode_png(pixels).numpy())
             images.append({"id": 10 + number, "file_name": f"{number}.png", "height": 70, "width": 90})
-        for row in annotations:
-            row["id"] += 1
+        for box, is_crowd in (([5, 5, 0, 9], 0), ([60, 50, 30, 20], 1)):
+            annotations.append({"image_id": 11, "category_id": 9, "bbox": box, "iscrowd": is_crowd})
+        for number, row in enumerate(annotations, start=1):
+            row |= {"id": number, "area": row["bbox"][2] * row["bbox"][3]}
         content = {"images": images, "annotations": annotations, "categories": [{"id": 2, "name": "white"}, {"id": 9, "name": "red"}]}
         (root / "annotations" / f"instances_{split}.json").write_text(json.dumps(content))
     return DetectionData(f"coco:{root}", 64, validation_split="val", test_split="val", max_boxes=5)
@@ -64,17 +67,34 @@ def task(data, config):
     return Detection(data, config, DetectionLosses(True, 32, region_sample=8, add_objects=True))
 
 
-def train(data, workdir, config=CONFIG, strategy=None, **options):
+def train(data, workdir):
     rate = lambda *_: 0.01  # noqa: E731
-    return train_and_evaluate(detector, data, lambda: Momentum(0.9), rate, config, workdir, strategy, False, task=task, **options)
+    return train_and_evaluate(detector, data, keras.optimizers.Adam, rate, CONFIG, workdir, show_progress=False, task=task)
 
 
 @pytest.fixture(scope="module")
 def trained(data, tmp_path_factory):
-    """A work folder of four steps with an evaluation in the middle, and the model."""
+    """A work folder with an evaluation in the middle, and the model."""
     workdir = tmp_path_factory.mktemp("trained")
-    model, _ = train(data, workdir, dataclasses.replace(CONFIG, epochs=2))
-    return workdir, model
+    return workdir, train(data, workdir)[0]
+
+
+@pytest.fixture(scope="module")
+def exported(trained, tmp_path_factory):
+    """What the door writes."""
+    folder = tmp_path_factory.mktemp("exports") / "shapes"
+    run_door("export", f"--workdir={trained[0]}", f"--output={folder}", "--checkpoint=last")
+    return folder
+
+
+def by_pycocotools(data, split, results):
+    """The twelve numbers of a file of results against the annotations as they are, without anything of ours."""
+    truth = COCO(f"{data.source.removeprefix('coco:')}/annotations/instances_{split}.json")
+    evaluation = COCOeval(truth, truth.loadRes(str(results)), "bbox")
+    evaluation.evaluate()
+    evaluation.accumulate()
+    evaluation.summarize()
+    return evaluation.stats
 
 
 def test_model_takes_any_size_and_survives_its_description():
@@ -86,21 +106,25 @@ def test_model_takes_any_size_and_survives_its_description():
         weight.assign(values[weight.path])
     for size in ((64, 64), (49, 83)):
         images = tf.random.stateless_uniform([2, *size, 3], [1, 2], -1.0, 1.0)
-        for name, value in model(images).items():
+        for (name, value), other in zip(model(images).items(), copy(images).values(), strict=True):
             assert value.shape[:1] == (2,)
-            np.testing.assert_array_equal(copy(images)[name], value)
+            np.testing.assert_array_equal(other, value, name)
 
 
 def test_resumed_training_is_the_uninterrupted_one(data, trained, tmp_path):
-    config = dataclasses.replace(CONFIG, epochs=2)
-    train(data, tmp_path, config, goes_on=lambda epochs, evaluation: False)  # ends after the first evaluation
-    model, _ = train(data, tmp_path, config)
+    """As if it had been killed after the evaluation in the middle."""
+    workdir = tmp_path / "killed"
+    shutil.copytree(trained[0], workdir)
+    for path in [*workdir.glob(f"checkpoints/*-{STEPS}.*")]:
+        path.unlink()
+    assert list(workdir.glob(f"checkpoints/last-{STEPS // 2}.index"))
+    model, _ = train(data, workdir)
     for weight, expected in zip(model.weights, trained[1].weights, strict=True):
         np.testing.assert_array_equal(weight.numpy(), expected.numpy(), weight.path)
-    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
-    assert [row["step"] for row in rows if row["kind"] == "train"] == [1, 2, 3, 4]
+    rows = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows if row["kind"] == "train"] == [*range(1, STEPS + 1)]
     assert {"proposal_loss", "proposal_box_loss", "class_loss", "box_loss"} <= set(rows[0])
-    assert {"white", "red"} == set(next(row for row in rows if row["kind"] == "evaluation")["per_class"])
+    assert [row["step"] for row in rows if row["kind"] == "evaluation"] == [STEPS // 2, STEPS]
 
 
 def test_frozen_batch_norm_learns_gains_and_keeps_statistics(data):
@@ -118,78 +142,110 @@ def test_frozen_batch_norm_learns_gains_and_keeps_statistics(data):
 
 
 def test_two_devices_share_the_batch(data):
-    """Losses are over the global batch: of two replicas the sum is what one has, but for what each draws at random."""
+    """Losses are over the global batch: the step of two replicas is that of one, but for what each draws at random."""
     settings = DetectionLosses(proposal_sample=1000, proposal_object_share=1.0, region_sample=17, region_object_share=1.0, add_objects=True)
-    strategy = make_strategy("mirrored")
-    results = []
-    for place in (tf.distribute.get_strategy(), strategy):
-        with place.scope():
-            keras.utils.set_random_seed(0)
-            _, evaluation = train_and_evaluate(
-                detector,
-                data,
-                lambda: Momentum(0.0),
-                lambda *_: 0.01,
-                dataclasses.replace(CONFIG, epochs=0.5),
-                None,
-                place,
-                False,
-                task=lambda data, config: Detection(data, config, settings),
-            )
-        results.append((_.get_layer("box_head").weights[0].numpy(), evaluation.examples))
-    assert results[0][1] == results[1][1] == 3
-    np.testing.assert_allclose(results[0][0], results[1][0], atol=1e-5)
+    config = dataclasses.replace(CONFIG, epochs=1)
+    keras.utils.set_random_seed(config.seed)
+    model, batch = detector(), next(iter(data.train(4, config.seed)))
+    with tf.GradientTape() as tape:
+        loss = Detection(data, config, settings).losses(model, batch)["loss"]
+    for weight, gradient in zip(model.trainable_weights, tape.gradient(loss, model.trainable_weights), strict=True):
+        weight.assign_sub(0.01 * gradient)
+    mirrored, evaluation = train_and_evaluate(
+        detector,
+        data,
+        lambda: Momentum(0.0),
+        lambda *_: 0.01,
+        config,
+        strategy=make_strategy("mirrored"),
+        show_progress=False,
+        task=lambda data, config: Detection(data, config, settings),
+    )
+    assert evaluation.examples == 3
+    for weight, expected in zip(mirrored.trainable_weights, model.trainable_weights, strict=True):
+        np.testing.assert_allclose(weight.numpy(), expected.numpy(), atol=1e-5, err_msg=weight.path)
 
 
-def test_evaluation_is_pycocotools_run_by_hand(data, trained, tmp_path):
+def test_evaluate_prints_what_pycocotools_makes_of_its_results(data, trained, capsys):
     workdir, model = trained
-    evaluator = DetectionEvaluator(model)
-    results = [evaluator.on_split(data, "validation", batch_size) for batch_size in (2, 3)]
-    assert results[0] == results[1]
-    (tmp_path / "results.json").write_text(json.dumps(evaluator.results))
-    truth = COCO(data.source.removeprefix("coco:") + "/annotations/instances_val.json")
-    by_hand = COCOeval(truth, truth.loadRes(str(tmp_path / "results.json")), "bbox")
-    by_hand.evaluate()
-    by_hand.accumulate()
-    by_hand.summarize()
-    numbers = [value for name, value in vars(results[0]).items() if name not in ("per_class", "examples")]
-    np.testing.assert_allclose(numbers, by_hand.stats)
-    assert "AP of red" in results[0].table()
-    figures = kinds.KINDS["detection"].figures(evaluator, data)
-    assert list(figures) == ["precision", "pictures", "misses"]
-    for name, figure in figures.items():
-        save_figure(figure, workdir / f"{name}-validation.svg")
+    run_door("evaluate", f"--workdir={workdir}", "--split=train", "--checkpoint=last", "--batch_size=3")
+    printed = capsys.readouterr()
+    assert "data: train: 1 x boxes without height or width" in printed.err
+    assert "data: train: 1 x crowds" in printed.err
+    numbers = by_pycocotools(data, "train", workdir / "detections-train-last.json")
+    assert numbers[1] > 0.3  # it has learned something
+    for text, number in zip(NUMBERS.values(), numbers, strict=True):
+        line = next(line for line in printed.out.splitlines() if line.startswith(f"{text} "))
+        assert line.split()[-1] == ("-" if number < 0 else f"{number:.4f}")
+    written = json.loads((workdir / "evaluation-train-last.json").read_text())
+    np.testing.assert_allclose([written[name] for name in NUMBERS], numbers)
+    assert set(written["per_class"]) == {"white", "red"}
+    np.testing.assert_allclose(np.mean([*written["per_class"].values()]), numbers[0])
+    for name in ("precision", "pictures", "misses"):
+        assert (workdir / f"{name}-train-last.svg").read_text().startswith("<?xml")
+    evaluator = DetectionEvaluator(model)  # the size of batches changes nothing
+    assert dataclasses.asdict(evaluator.on_split(data, "train", 4)) == {name: written[name] for name in (*NUMBERS, "per_class", "examples")}
     page = Report(workdir).write().read_text()
     for text in ("mAP on validation", "proposal box loss"):
         assert text in page
 
 
-def test_export_is_read_by_tensorflow_alone(data, trained, tmp_path):
-    workdir, _ = trained
-    folder = tmp_path / "export"
-    ours = load_detector(workdir)
-    kinds.kind_of(workdir).export(ours.model, json.loads((workdir / "data.json").read_text()), folder)
+def test_export_is_read_by_tensorflow_alone(data, trained, exported):
     picture = data.objects("test")[0].path
     pixels = tf.io.decode_png(picture.read_bytes())
-    loaded = tf.saved_model.load(str(folder))
+    loaded = tf.saved_model.load(str(exported))
     found = loaded.signatures["serving_default"](input_tensor=pixels[None])
     encoded = loaded.signatures["detect_encoded"](encoded=tf.constant([picture.read_bytes()] * 2))
+    ours = load_detector(exported)
+    for weight, expected in zip(ours.model.weights, trained[1].weights, strict=True):
+        np.testing.assert_array_equal(weight.numpy(), expected.numpy())
     expected = ours(pixels.numpy(), least_score=0.0)
     count = int(found["num_detections"][0])
     assert count == len(expected) > 0
     np.testing.assert_allclose(found["detection_boxes"][0, :count] * [70, 90, 70, 90], [each.box for each in expected], atol=1e-2)
     assert found["detection_classes"][0, :count].numpy().tolist() == [each.category_id for each in expected]
     np.testing.assert_allclose(encoded["detection_scores"][1], found["detection_scores"][0], atol=1e-4)
-    again = load_detector(folder)(picture, least_score=0.0)
-    np.testing.assert_allclose([each.score for each in again], [each.score for each in expected], atol=1e-5)
+
+
+def test_export_has_a_manifest_that_is_checked(exported, tmp_path):
+    manifest = json.loads((exported / "manifest.json").read_text())
+    assert manifest["task"] == "detection"
+    assert manifest["classes"] == [{"name": "white", "category_id": 2}, {"name": "red", "category_id": 9}]
+    assert manifest["configuration"]["cells_per_stack"] == 1
+    assert manifest["checks"]["."]["largest_difference"] < 1e-3
+    assert manifest["evaluations"][-1]["split"] == "validation"
+    assert manifest["evaluations"][-1]["step"] == STEPS
+    damaged = tmp_path / "damaged"
+    shutil.copytree(exported, damaged)
+    (damaged / "data.json").write_text((damaged / "data.json").read_text().replace("white", "black"))
+    with pytest.raises(InputError, match=r"data.json: is not the file of this export"):
+        load_detector(damaged)
+    (damaged / "manifest.json").unlink()
+    (damaged / "data.json").write_text((exported / "data.json").read_text().replace('"white"', '"white", "black"'))
+    with pytest.raises(InputError, match="data.json names 3 classes, the detector of model.json has 2"):
+        load_detector(damaged)
+
+
+def test_detect_draws_and_writes_what_is_found(data, exported, tmp_path, capsys):
+    paths = [picture.path for picture in data.objects("test")]
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"no picture")
+    options = [f"--model={exported}", f"--output={tmp_path / 'found'}", "--batch_size=2", "--least_score=0"]
+    with pytest.raises(InputError, match=r"1 of 4 files cannot be decoded as images: .*bad.png"):
+        run_door("detect", bad, paths[0].parent, *options)
+    expected = load_detector(exported)(paths, least_score=0.0)
+    rows = json.loads((tmp_path / "found" / "detections.json").read_text())
+    assert [row["file"] for row in rows] == [str(path) for path in (bad, *paths)]
+    for row, answer in zip(rows[1:], expected, strict=True):
+        assert [each["class"] for each in row["found"]] == [each.name for each in answer]
+        np.testing.assert_allclose([each["box"] for each in row["found"]], [each.box for each in answer], atol=0.01)
+        assert tf.io.decode_png((tmp_path / "found" / row["picture"]).read_bytes()).shape[-1] in (3, 4)
+    assert capsys.readouterr().out.count("red") >= 3
 
 
 def test_use(data, trained):
     found = load_detector(trained[0])
     paths = [picture.path for picture in data.objects("test")]
-    answers = found(paths, least_score=0.0)
-    assert len(answers) == 3
-    assert {each.name for each in answers[0]} <= {"white", "red"}
     assert found([]) == []
     predictor = kinds.kind_of(trained[0]).predictor(trained[0], "trained")
     nothing, something = predictor([b"no picture", paths[0].read_bytes()], 0.0)
@@ -201,6 +257,16 @@ def test_use(data, trained):
         found(b"no picture")
     with pytest.raises(InputError, match="no trained detectors are public"):
         load_detector("mobile")
+    with pytest.raises(InputError, match="holds a network for detection; expected one for classification"):
+        load_nasnet(trained[0])
+
+
+def test_a_backbone_starts_from_a_detector_too(trained):
+    network = build_network(tiny_genotype(), NETWORK, None, (None, None))
+    load_features(network, trained[0])
+    expected = {weight.path: weight.numpy() for weight in trained[1].weights}
+    for weight in network.weights:
+        np.testing.assert_array_equal(weight.numpy(), expected[weight.path])
 
 
 class WithQuality(Detection):

@@ -17,6 +17,7 @@ _OF_KERAS = {
     "Dense",
     "DTypePolicy",
     "Functional",
+    "GlorotUniform",  # of a Dense layer as it comes: a head of one's own
     "InputLayer",
     "TruncatedNormal",
     "Zeros",

@@ -1,6 +1,7 @@
 """Networks cut in two: the halves together are the whole, whatever the size."""
 
 import dataclasses
+import random
 
 import keras
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from nasnet_tf.errors import InputError
+from nasnet_tf.genotype import SearchSpace
 from nasnet_tf.models.endpoints import before_last_reduction, cut, endpoints_of
 from nasnet_tf.models.network import NetworkConfig, build_network
 from nasnet_tf.models.zoo import ZOO
@@ -16,7 +18,13 @@ from nasnet_tf.testing import tiny_genotype
 CONFIG = NetworkConfig(1, "imagenet", 0.25, filters=8, prev_skips_reduction=True, auxiliary_head=True, drop_path_rate=0.2)
 
 
-@pytest.mark.parametrize(("genotype", "size"), [("nasnet_a", (49, 67)), ("nasnet_b", (33, 50)), ("nasnet_c", (66, 40))])
+SPACE = SearchSpace(num_blocks=3)
+SEARCHED = SPACE.decode(SPACE.sample(random.Random(1)), "searched")
+
+
+@pytest.mark.parametrize(
+    ("genotype", "size"), [("nasnet_a", (49, 67)), ("nasnet_b", (33, 50)), ("nasnet_c", (66, 40)), (SEARCHED, (51, 37))]
+)
 def test_trunk_and_rest_are_the_whole_bit_for_bit(genotype, size):
     sized = build_network(genotype, CONFIG, 3, 64)
     whole = keras.Model(sized.input, sized.output["logits"])

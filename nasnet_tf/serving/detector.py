@@ -10,13 +10,13 @@ import numpy as np
 import tensorflow as tf
 
 import nasnet_tf.detection.model  # noqa: F401  registers the detector's layers with Keras
-from nasnet_tf.arguments import expect, is_integer
+from nasnet_tf.arguments import expect, is_integer, is_share
 from nasnet_tf.data.decoding import decode_image
 from nasnet_tf.data.detection import prepare_picture
 from nasnet_tf.errors import InputError
 from nasnet_tf.files import user_path
 from nasnet_tf.models.zoo import canonical_name
-from nasnet_tf.serving import saved_model
+from nasnet_tf.serving import manifest, saved_model
 from nasnet_tf.training import checkpoints
 from nasnet_tf.training.variables import load_named_weights
 
@@ -59,8 +59,7 @@ class Detector:
         Raises:
           InputError: a file that is not there, or that cannot be decoded.
         """
-        is_right = isinstance(least_score, (int, float)) and not isinstance(least_score, bool) and 0 <= least_score <= 1
-        expect(is_right, "least_score", "a number in [0, 1]", least_score)
+        expect(is_share(least_score), "least_score", "a number in [0, 1]", least_score)
         is_one = isinstance(images, (str, os.PathLike, bytes)) or (isinstance(images, np.ndarray) and images.ndim == 3)
         pictures = [_pixels(image) for image in ([images] if is_one else images)]
         if not pictures:
@@ -97,7 +96,8 @@ def load_detector(path: str | os.PathLike, image_size: int | None = None) -> Det
       image_size: side that pictures are resized to, in pixels; if not given, that of the training.
 
     Raises:
-      InputError: a folder that is no detector's; a name: no trained weights of detectors are public.
+      InputError: a folder that is no detector's, or damaged; an export whose files are not those of its manifest; a name: no trained
+        weights of detectors are public.
     """
     expect(image_size is None or is_integer(image_size, 32), "image_size", "an integer of 32 or more", image_size)
     folder = user_path(path)
@@ -112,7 +112,11 @@ def load_detector(path: str | os.PathLike, image_size: int | None = None) -> Det
     if missing:
         raise InputError(f"{folder / 'data.json'}: damaged; it lacks {', '.join(missing)}")
     model, _ = checkpoints.read_description(folder)
+    classes, known = len(description["class_names"]), model.get_layer("box_head").num_classes
+    if classes != known or classes != len(description["category_ids"]):
+        raise InputError(f"{folder}: data.json names {classes} classes, the detector of model.json has {known}; damaged or mixed up")
     if saved_model.is_export(folder):
+        manifest.verify(folder, [*saved_model.DESCRIPTIONS, "saved_model.pb", "variables"])
         load_named_weights(saved_model.weights_checkpoint(folder), model)
     else:
         checkpoints.load_trained(folder, model)

@@ -183,6 +183,8 @@ def _trained(name_or_path, weights, num_classes, image_size, dropout, drop_path)
     if is_file:
         model = inference_model(keras_archive.read_network(folder, weights is not None))
     else:
+        if (kind := checkpoints.task_kind(checkpoints.read_data_description(folder))) != "classification":
+            raise InputError(f"{folder}: holds a network for {kind}; expected one for classification (load_detector takes detectors)")
         model = inference_model(checkpoints.read_description(folder)[0])
         if weights is not None:
             _load_from_folder(model, folder)
