@@ -33,7 +33,7 @@ class Shadow:
             return self._copies[id(original)]
         variable = original.value if isinstance(original, keras.Variable) else original
         if isinstance(variable, tf.Variable):
-            copy = tf.Variable(variable.numpy(), trainable=False)
+            copy = tf.Variable(tf.convert_to_tensor(variable), trainable=False)
             self._pairs.append((variable, copy))
         else:
             copy = tf.__internal__.tracking.AutoTrackable()
