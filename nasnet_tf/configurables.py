@@ -4,6 +4,7 @@ import functools
 import inspect
 import pathlib
 import sys
+import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -16,7 +17,6 @@ from nasnet_tf.data.detection import DetectionData
 from nasnet_tf.detection.model import DetectorConfig, build_detector
 from nasnet_tf.detection.task import Detection, DetectionLosses
 from nasnet_tf.dry_run import BoundTraining
-from nasnet_tf.errors import InputError
 from nasnet_tf.extras import OnDemand, is_installed
 from nasnet_tf.genotype import Genotype, SearchSpace, genotype_hash, load_genotype, parse_genotype
 from nasnet_tf.models.network import NetworkConfig, build_network
@@ -31,6 +31,7 @@ from nasnet_tf.nas.journal import Trial
 from nasnet_tf.nas.limits import Limits, Rates
 from nasnet_tf.nas.objectives import CostReward, WithObjective
 from nasnet_tf.nas.predictor import Prescreened
+from nasnet_tf.ranges import Count, Natural, NotNegative, Positive, Share, at_least
 from nasnet_tf.recipes import did_you_mean
 from nasnet_tf.serving.hub import check_features, load_features
 from nasnet_tf.training import distribution, loop, optimizers, precision, profiling, schedules
@@ -41,11 +42,20 @@ from nasnet_tf.tuning import results, tuner
 
 CONFIGURABLES: dict[str, Callable] = {}  # by name
 SET_BY_US: dict[str, tuple[str, ...]] = {}  # parameters that are not to be bound
+HINTS: dict[str, dict[str, Any]] = {}  # by name, the types of parameters
 
 
-def _register(target: Callable, name: str | None = None, module: str = "nasnet_tf", set_by_us: tuple[str, ...] = ()) -> Callable:
+def _register(
+    target: Callable,
+    name: str | None = None,
+    module: str = "nasnet_tf",
+    set_by_us: tuple[str, ...] = (),
+    hints: Mapping[str, Any] = types.MappingProxyType({}),
+) -> Callable:
+    """hints: of parameters, before its own."""
     name = name or target.__name__
     CONFIGURABLES[name], SET_BY_US[name] = target, set_by_us
+    HINTS[name] = typed.annotations(target) | hints
     return gin.external_configurable(target, name, module=module, denylist=list(set_by_us) or None)
 
 
@@ -77,14 +87,19 @@ for _configurable in (
     FaultTolerance,
 ):
     _register(_configurable)
+# What Keras and KerasTuner find out later or never.
+_OF_OPTIMIZERS = dict.fromkeys(("momentum", "beta_1", "beta_2", "ema_momentum"), Share)
+_OF_OPTIMIZERS |= dict.fromkeys(("clipnorm", "clipvalue", "global_clipnorm", "loss_scale_factor"), Positive | None)
+_OF_OPTIMIZERS |= {"learning_rate": Positive, "epsilon": Positive, "weight_decay": NotNegative | None}
+_OF_ORACLES = {"max_trials": Count | None, "max_epochs": Count, "factor": at_least(2), "hyperband_iterations": Count}
 for _optimizer in ("Adam", "AdamW", "Lion", "Nadam", "SGD"):
-    _register(getattr(keras.optimizers, _optimizer), module="keras.optimizers")
+    _register(getattr(keras.optimizers, _optimizer), module="keras.optimizers", hints=_OF_OPTIMIZERS)
 keras_tuner = OnDemand("keras_tuner")
 _ORACLES = [f"{name}Oracle" for name in ("BayesianOptimization", "GridSearch", "Hyperband", "RandomSearch")]
 ORACLES = tuple(getattr(keras_tuner.oracles, name) for name in _ORACLES) if is_installed("keras_tuner") else ()
 _SET_BY_TUNE = ("objective", "hyperparameters", "seed", "max_consecutive_failed_trials")
 for _oracle in ORACLES:
-    _register(_oracle, module="keras_tuner.oracles", set_by_us=_SET_BY_TUNE)
+    _register(_oracle, module="keras_tuner.oracles", set_by_us=_SET_BY_TUNE, hints=_OF_ORACLES)
 RETRAIN_SCOPE = "retrain"
 Optimizer = Callable[[], keras.optimizers.Optimizer]
 
@@ -180,20 +195,20 @@ def _search(
     space: SearchSpace,
     strategy: Callable[[SearchSpace], strategies.Strategy],
     engine: Callable[[], engines.LocalPool | engines.InProcess | ray_engine.RayTasks],
-    num_trials: int,
+    num_trials: Count,
     early_stopping: EarlyStopping | None = None,
     train_again: bool = False,
-    max_trainings: int | None = None,
-    max_hours: float | None = None,
-    max_child_hours: float | None = None,
-    child_watts: float | None = None,
-    child_hour_price: float | None = None,
+    max_trainings: Count | None = None,
+    max_hours: Positive | None = None,
+    max_child_hours: Positive | None = None,
+    child_watts: Positive | None = None,
+    child_hour_price: Positive | None = None,
     tolerance: FaultTolerance | None = None,
     deadline_reward: float | None = None,
     objective: CostReward | str | None = None,
     seeds: Sequence[str] = (),
     take_over: Sequence[str] = (),
-    retrain_top: int = 0,
+    retrain_top: Natural = 0,
     retrain_front: bool = False,
 ) -> tuple[list[Trial], tuple[Trial, dict] | None]:
     """Searches, and retrains the best; arguments as in nasnet_tf.nas.search.search and nasnet_tf.nas.retraining.retrain_top.
@@ -212,8 +227,6 @@ def _search(
     Returns:
       All trials of the search, and what retrain_top returns, None for 0.
     """
-    if not (isinstance(retrain_top, int) and retrain_top >= 0):
-        raise InputError(f"search.retrain_top: expected an integer of 0 or more, got {retrain_top!r}")
     bound_evaluation()  # what is wrong with the children comes up before any of them, or the folder, is begun
     if retrain_top:
         with gin.config_scope(RETRAIN_SCOPE):
@@ -297,7 +310,7 @@ def mistakes(names: Mapping[str, str]) -> Iterator[tuple[str, str]]:
             hint = did_you_mean(parameter, parameters(owner)) or f"; it has {', '.join(parameters(owner))}"
             yield name, f"{name}: {owner} has no such parameter{hint}"
             continue
-        hint = typed.annotations(CONFIGURABLES[owner.rsplit(".", 1)[-1]]).get(parameter, Any)
+        hint = HINTS[owner.rsplit(".", 1)[-1]].get(parameter, Any)
         wrong = typed.mistake(name, _judged(gin.query_parameter(name)), hint, references)
         if wrong:
             yield name, wrong

@@ -4,10 +4,12 @@ import importlib
 import inspect
 import re
 import textwrap
+import types
 import typing
 from collections.abc import Sequence
 from typing import Any
 
+from nasnet_tf import typed
 from nasnet_tf.errors import InputError
 from nasnet_tf.quiet import import_tensorflow
 
@@ -71,8 +73,7 @@ def explain(name: str) -> str:
       InputError: an unknown name.
     """
     import_tensorflow()
-    from nasnet_tf import typed
-    from nasnet_tf.configurables import CONFIGURABLES, SET_BY_US, parameters
+    from nasnet_tf.configurables import CONFIGURABLES, HINTS, SET_BY_US, parameters
     from nasnet_tf.recipes import did_you_mean
 
     if name not in CONFIGURABLES:
@@ -80,7 +81,7 @@ def explain(name: str) -> str:
     target = CONFIGURABLES[name]
     document = _documents(target)
     prose = re.split(r"\n(?:Args|Attributes|Returns|Raises|Example|Usage).*:\n", document)[0].strip()
-    hints, defaults, told = typed.annotations(target), _defaults(target), _told(document)
+    hints, defaults, told = HINTS[name], _defaults(target), _told(document)
     lines = [name, *(f"  {line}".rstrip() for line in prose.splitlines()), ""]
     for parameter in parameters(name):
         if parameter in SET_BY_US.get(name, ()):
@@ -132,4 +133,10 @@ def _told(document: str) -> dict[str, str]:
 
 
 def _type(hint: Any) -> str:
+    if typing.get_origin(hint) is typing.Annotated:
+        return typed.describe(hint)
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return " | ".join(map(_type, typing.get_args(hint)))
+    if hint is type(None):
+        return "None"
     return hint.__name__ if isinstance(hint, type) and not typing.get_args(hint) else re.sub(r"\b(?:\w+\.)+(?=\w)", "", str(hint))

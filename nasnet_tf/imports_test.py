@@ -7,7 +7,7 @@ import sys
 
 PACKAGE = pathlib.Path(__file__).parent
 # room: the rooms it may import from, besides itself and what all may import.
-FOR_ALL = ("__version__", "arguments", "claims", "cpus", "errors", "extras", "files", "testing", "typed")
+FOR_ALL = ("__version__", "arguments", "claims", "cpus", "errors", "extras", "files", "ranges", "testing", "typed")
 ALLOWED = {
     "genotype": set(),
     "layers": {"genotype"},

@@ -76,7 +76,7 @@ def test_help_names_what_can_be_bound_and_explain_tells_it():
     assert explain.asked(["--workdir=x", "--explain", "SGD"]) == explain.asked(["--explain=SGD"]) == "SGD"
     assert explain.asked(["--workdir=x"]) is None
     shown = explain.explain("TrainingConfig")
-    assert re.search(r"TrainingConfig\.epochs: float .*\n +\w+", shown)
+    assert re.search(r"TrainingConfig\.epochs: a positive number .*\n +\w+", shown)
     for name in ("train", "search", "PPOSearch", "SGD", "exponential_decay", "RayTasks", "HyperbandOracle"):
         assert f"  {name}." in explain.explain(name)
     assert "search.workdir" not in explain.explain("search")  # not to be bound

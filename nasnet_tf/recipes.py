@@ -133,6 +133,9 @@ def parse_gin(files: Sequence[str], params: Sequence[str]) -> str:
     lines = gin.config_str(max_line_length=10**6).splitlines()
     config_text = "".join(f"{line}\n" for line in lines if line and not line.startswith("#"))
     bound = claims.bindings(config_text)
+    for name, place in places.items():
+        if re.sub(r"[\w.]*?(\w+\.\w+)$", r"\1", name) not in bound:  # gin leaves out what it could not read back
+            raise InputError(f"{place}: {name}: expected a finite number or another literal, got {gin.query_parameter(name)!r}")
     scopes = {
         configurables.RETRAIN_SCOPE,
         *(scope for value in bound.values() for scope in _SCOPES.findall(value) for scope in scope.split("/")),

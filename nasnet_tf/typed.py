@@ -1,4 +1,4 @@
-"""One check of types, driven by annotations: for dataclasses, for functions, and for gin bindings before anything is called."""
+"""One check of types and ranges, driven by annotations: for dataclasses, for functions, and for gin bindings before anything is called."""
 
 import collections.abc
 import dataclasses
@@ -40,7 +40,7 @@ def annotations(target: Callable) -> dict[str, Any]:
     defaults = {name: type(parameter.default) for name, parameter in inspect.signature(function).parameters.items()}
     guessed = {name: kind for name, kind in defaults.items() if kind in (int, float, str, bool)}
     try:
-        return guessed | typing.get_type_hints(function)
+        return guessed | typing.get_type_hints(function, include_extras=True)
     except (NameError, TypeError, InputError):  # InputError: of a package that is not installed
         return guessed
 
@@ -50,6 +50,8 @@ def conforms(value: Any, hint: Any) -> bool:
     if hint is None:
         hint = type(None)
     origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin is typing.Annotated:
+        return conforms(value, args[0]) and (isinstance(value, Reference) or args[1].holds(value))
     if origin in (typing.Union, types.UnionType):
         return any(conforms(value, choice) for choice in args)
     if isinstance(value, Reference):
@@ -60,7 +62,7 @@ def conforms(value: Any, hint: Any) -> bool:
         return isinstance(value, bool)
     if hint in _NUMBERS:
         kind = numbers.Integral if hint is int else numbers.Real
-        return isinstance(value, kind) and not isinstance(value, bool) and not math.isnan(value)
+        return isinstance(value, kind) and not isinstance(value, bool) and math.isfinite(value)
     if origin is collections.abc.Callable:
         return callable(value)
     if origin is tuple and args[-1:] != (Ellipsis,):
@@ -83,6 +85,7 @@ def _reference_conforms(reference: Reference, hint: Any) -> bool:
 
 def _gives(result: Any, hint: Any) -> bool:
     """Whether something of the type `result` is of the type `hint`."""
+    result, hint = (kind.__origin__ if typing.get_origin(kind) is typing.Annotated else kind for kind in (result, hint))
     if Any in (result, hint):
         return True
     for kind, judge in ((result, all), (hint, any)):
@@ -91,7 +94,8 @@ def _gives(result: Any, hint: Any) -> bool:
             return judge(_gives(choice, hint) if kind is result else _gives(result, choice) for choice in choices)
     if typing.get_origin(hint) is collections.abc.Callable:
         if isinstance(result, type):
-            return any("__call__" in base.__dict__ for base in result.__mro__)
+            is_callable = any("__call__" in base.__dict__ for base in result.__mro__)
+            return is_callable and _gives(annotations(result.__call__).get("return", Any), typing.get_args(hint)[1])
         return typing.get_origin(result) is collections.abc.Callable and _gives(typing.get_args(result)[1], typing.get_args(hint)[1])
     result, hint = (typing.get_origin(kind) or kind for kind in (result, hint))
     return (hint is float and result is int) or _is(result, hint, issubclass)
@@ -107,9 +111,12 @@ def _is(value: Any, hint: Any, judge: Callable) -> bool:
 def describe(hint: Any, references: Iterable[Reference] = ()) -> str:
     """What to expect of a type; of classes and functions, the references that give it."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin is typing.Annotated:
+        return args[1].text
     if origin in (typing.Union, types.UnionType):
         others = [choice for choice in args if choice is not type(None)]
-        return " or ".join(dict.fromkeys([*(describe(choice, references) for choice in others), *(["None"] * (len(others) < len(args)))]))
+        texts = dict.fromkeys([*(describe(choice, references) for choice in others), *(["None"] * (len(others) < len(args)))])
+        return (", or " if any(" or " in text for text in texts) else " or ").join(texts)
     if origin is typing.Literal:
         return "one of " + ", ".join(map(repr, args))
     if hint in _SCALARS:
@@ -136,11 +143,17 @@ def mistake(name: str, value: Any, hint: Any, references: Iterable[Reference] = 
     return f"{name}: expected {describe(hint, references)}, got {got if len(got) <= 200 else got[:200] + '...'}"
 
 
+def check_value(name: str, value: Any, hint: Any) -> None:
+    """Raises InputError where a value is not of its type."""
+    if wrong := mistake(name, value, hint):
+        raise InputError(wrong)
+
+
 def check(owner: str, values: Mapping[str, Any], hints: Mapping[str, Any]) -> None:
     """Raises InputError for the first value that is not of its type."""
     for name, value in values.items():
-        if name in hints and (wrong := mistake(f"{owner}.{name}", value, hints[name])):
-            raise InputError(wrong)
+        if name in hints:
+            check_value(f"{owner}.{name}", value, hints[name])
 
 
 def check_fields(instance: Any) -> None:

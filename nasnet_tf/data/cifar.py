@@ -1,11 +1,12 @@
 """Preparing small images: the CIFAR-10 recipe of paper appendix A.1, and cutout for the rows of Table 1 that have it."""
 
 import dataclasses
+from typing import Annotated
 
 import tensorflow as tf
 
 from nasnet_tf.data.decoding import decode_image
-from nasnet_tf.errors import InputError
+from nasnet_tf.ranges import Count, Natural, Within
 from nasnet_tf.typed import check_fields
 
 
@@ -20,21 +21,13 @@ class CifarPreprocessing:
       cutout_size: side in pixels of the square set to 0 in training images; 0 for none; 16 in cutout's own paper.
     """
 
-    image_size: int = 32
-    upsample: float = 1.25
+    image_size: Count = 32
+    upsample: Annotated[float, Within("a factor of 1 or more", lambda factor: factor >= 1)] = 1.25
     flip: bool = True
-    cutout_size: int = 0
+    cutout_size: Natural = 0
 
     def __post_init__(self):
         check_fields(self)
-        for field, least in (("image_size", 1), ("cutout_size", 0)):
-            value = getattr(self, field)
-            if type(value) is not int or value < least:
-                raise InputError(f"CifarPreprocessing.{field}: expected an integer of {least} or more, got {value!r}")
-        if not self.upsample >= 1:
-            raise InputError(f"CifarPreprocessing.upsample: expected a factor of 1 or more, got {self.upsample!r}")
-        if type(self.flip) is not bool:
-            raise InputError(f"CifarPreprocessing.flip: expected True or False, got {self.flip!r}")
 
     def config(self) -> dict:
         """A JSON-ready dict that `preprocessing_from_config` turns back into this."""

@@ -141,9 +141,9 @@ def test_formats(mode, kind):
     ("fields", "message"),
     [
         ({"image_size": 0}, "image_size: expected an integer of 1 or more, got 0"),
-        ({"image_size": 32.0}, "image_size: expected an integer, got 32.0"),
+        ({"image_size": 32.0}, "image_size: expected an integer of 1 or more, got 32.0"),
         ({"cutout_size": -1}, "cutout_size: expected an integer of 0 or more, got -1"),
-        ({"cutout_size": True}, "cutout_size: expected an integer, got True"),
+        ({"cutout_size": True}, "cutout_size: expected an integer of 0 or more, got True"),
         ({"flip": 1}, "flip: expected True or False, got 1"),
     ],
 )

@@ -237,7 +237,7 @@ def test_mistakes_name_what_was_bound(awkward):
             DetectionData(f"coco:{awkward}", 64, **options).num_examples("validation")
     for field, value, message in (
         ("image_size", 31, "an integer of 32 or more, got 31"),
-        ("image_size", 64.5, "an integer, got 64.5"),
+        ("image_size", 64.5, "an integer of 32 or more, got 64.5"),
         ("flip", 1, "True or False, got 1"),
         ("validation_examples", "110%", "a share such as '10%', got '110%'"),
     ):

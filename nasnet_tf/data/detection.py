@@ -12,7 +12,6 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from nasnet_tf.arguments import expect
 from nasnet_tf.data import box_records, coco, voc
 from nasnet_tf.data.batches import WORKERS, as_written, finish, rows_of
 from nasnet_tf.data.decoding import decode_image
@@ -23,6 +22,7 @@ from nasnet_tf.data.sources import Source
 from nasnet_tf.data.splits import Splits, check_hold_out
 from nasnet_tf.errors import InputError, reason
 from nasnet_tf.files import user_path
+from nasnet_tf.ranges import Count, at_least
 from nasnet_tf.typed import check_fields
 
 
@@ -56,20 +56,17 @@ class DetectionData:
     """
 
     source: str
-    image_size: int
+    image_size: at_least(32)
     train_split: str = "train"
     validation_split: str | None = None
     validation_examples: int | str = 0
     test_split: str = "test"
     flip: bool = True
-    max_boxes: int = 100
+    max_boxes: Count = 100
     data_dir: str | None = None
 
     def __post_init__(self):
         check_fields(self)
-        for field, least in (("image_size", 32), ("max_boxes", 1)):
-            value = getattr(self, field)
-            expect(value >= least, f"DetectionData.{field}", f"an integer of {least} or more", value)
         check_hold_out("DetectionData", self.validation_split, self.validation_examples)
 
     def description(self) -> dict:

@@ -2,13 +2,15 @@
 
 import dataclasses
 import functools
+import math
 import pathlib
+from typing import Annotated, Any
 
 import tensorflow as tf
 
 from nasnet_tf.data.decoding import check_size, decode_image
 from nasnet_tf.data.orientation import displayed, displayed_shape, exif_orientation, stored_box
-from nasnet_tf.errors import InputError
+from nasnet_tf.ranges import Count, PositivePart, Within
 from nasnet_tf.typed import check_fields
 
 _MIN_OBJECT_COVERED = 0.1  # slim; the object is the whole image
@@ -16,6 +18,12 @@ _MAX_ATTEMPTS = 100  # slim
 _BRIGHTNESS_DELTA = 32 / 255  # slim
 _SATURATION_RANGE = (0.5, 1.5)  # slim
 _TO_UNIT = 2 / 255
+
+
+def _range_up_to(most: float) -> Any:
+    """The type of a range of positive numbers, as (least, most)."""
+    limit = "" if most == math.inf else f" <= {most}"
+    return Annotated[tuple[float, float], Within(f"two numbers, 0 < least <= most{limit}", lambda pair: 0 < pair[0] <= pair[1] <= most)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,26 +38,16 @@ class ImageNetPreprocessing:
       distort_color: change brightness and saturation of training images.
     """
 
-    image_size: int = 224
-    central_fraction: float = 0.875
-    area_range: tuple[float, float] = (0.05, 1.0)
-    aspect_ratio_range: tuple[float, float] = (0.75, 1.33)
+    image_size: Count = 224
+    central_fraction: PositivePart = 0.875
+    area_range: _range_up_to(1) = (0.05, 1.0)
+    aspect_ratio_range: _range_up_to(math.inf) = (0.75, 1.33)
     distort_color: bool = True
 
     def __post_init__(self):
         check_fields(self)
-        if type(self.image_size) is not int or self.image_size < 1:
-            raise InputError(f"ImageNetPreprocessing.image_size: expected an integer of 1 or more, got {self.image_size!r}")
-        if not _is_number(self.central_fraction) or not 0 < self.central_fraction <= 1:
-            raise InputError(f"ImageNetPreprocessing.central_fraction: expected a number in (0, 1], got {self.central_fraction!r}")
-        for field, most in (("area_range", 1), ("aspect_ratio_range", float("inf"))):
-            value = getattr(self, field)
-            is_pair = isinstance(value, (tuple, list)) and len(value) == 2 and all(map(_is_number, value))
-            if not is_pair or not 0 < value[0] <= value[1] <= most:
-                raise InputError(f"ImageNetPreprocessing.{field}: expected two numbers, 0 < least <= most <= {most}, got {value!r}")
-            object.__setattr__(self, field, tuple(value))
-        if type(self.distort_color) is not bool:
-            raise InputError(f"ImageNetPreprocessing.distort_color: expected True or False, got {self.distort_color!r}")
+        for field in ("area_range", "aspect_ratio_range"):
+            object.__setattr__(self, field, tuple(getattr(self, field)))
 
     def config(self) -> dict:
         """A JSON-ready dict that `preprocessing_from_config` turns back into this."""
@@ -156,7 +154,3 @@ def _distort_color(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
 def _scale(image: tf.Tensor) -> tf.Tensor:
     """From [0, 255] to [-1, 1]."""
     return image * _TO_UNIT - 1.0
-
-
-def _is_number(value) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)

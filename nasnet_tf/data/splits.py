@@ -7,9 +7,11 @@ at by evaluation only.
 import dataclasses
 import re
 
-from nasnet_tf.arguments import expect, is_integer
+from nasnet_tf.arguments import expect
 from nasnet_tf.data.sources import Source
 from nasnet_tf.errors import InputError
+from nasnet_tf.ranges import Natural
+from nasnet_tf.typed import conforms
 
 _SHARE = re.compile(r"(\d|[1-9]\d)%")
 _NAMED = 3  # of the files that are left out
@@ -19,7 +21,7 @@ def check_hold_out(owner: str, validation_split: str | None, validation_examples
     """The two ways to say what validates; arguments as for Splits."""
     is_share = isinstance(validation_examples, str) and _SHARE.fullmatch(validation_examples) is not None
     expected = "an integer of 0 or more, or a share such as '10%'"
-    expect(is_share or is_integer(validation_examples, 0), f"{owner}.validation_examples", expected, validation_examples)
+    expect(is_share or conforms(validation_examples, Natural), f"{owner}.validation_examples", expected, validation_examples)
     if validation_split is not None and validation_examples:
         raise InputError(
             f"{owner}: expected validation_split or validation_examples, not both; got {validation_split!r} and {validation_examples}"

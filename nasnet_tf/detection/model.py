@@ -1,18 +1,21 @@
 """A network and a DetectorConfig -> a keras.Model from images to detections, and its two stages for training."""
 
 import dataclasses
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import keras
 import tensorflow as tf
 
-from nasnet_tf.arguments import check_classes, expect, is_share
+from nasnet_tf.arguments import check_classes, expect
 from nasnet_tf.detection.heads import BoxHead, ProposalHead
 from nasnet_tf.detection.pooling import RoiPooling
 from nasnet_tf.detection.postprocessing import Postprocessing
 from nasnet_tf.detection.proposals import Proposals
 from nasnet_tf.models.endpoints import before_last_reduction, cut, endpoints_of
+from nasnet_tf.ranges import Count, Part, Positive, Within
 from nasnet_tf.typed import check_fields
+
+PositiveNumbers = Annotated[tuple[Positive, ...], Within("one positive number or several", bool)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,29 +37,22 @@ class DetectorConfig:
     """
 
     endpoint: str | None = None
-    anchor_base: float = 256.0
-    anchor_scales: tuple[float, ...] = (0.25, 0.5, 1.0, 2.0)
-    anchor_ratios: tuple[float, ...] = (0.5, 1.0, 2.0)
-    proposal_filters: int = 512
-    num_proposals: int = 300
-    proposals_before_nms: int = 6000
-    proposal_nms_iou: float = 0.7
-    crop_size: int = 17
-    nms_iou: float = 0.6
-    num_detections: int = 100
-    least_score: float = 0.0
+    anchor_base: Positive = 256.0
+    anchor_scales: PositiveNumbers = (0.25, 0.5, 1.0, 2.0)
+    anchor_ratios: PositiveNumbers = (0.5, 1.0, 2.0)
+    proposal_filters: Count = 512
+    num_proposals: Count = 300
+    proposals_before_nms: Count = 6000
+    proposal_nms_iou: Part = 0.7
+    crop_size: Count = 17
+    nms_iou: Part = 0.6
+    num_detections: Count = 100
+    least_score: Part = 0.0
 
     def __post_init__(self):
         check_fields(self)
-        for name in ("proposal_filters", "num_proposals", "proposals_before_nms", "crop_size", "num_detections"):
-            expect(getattr(self, name) >= 1, f"DetectorConfig.{name}", "an integer of 1 or more", getattr(self, name))
-        for name in ("proposal_nms_iou", "nms_iou", "least_score"):
-            expect(is_share(getattr(self, name)), f"DetectorConfig.{name}", "a number in [0, 1]", getattr(self, name))
         for name in ("anchor_scales", "anchor_ratios"):
-            value = getattr(self, name)
-            expect(value and all(map(_is_positive, value)), f"DetectorConfig.{name}", "one positive number or several", value)
-            object.__setattr__(self, name, tuple(value))
-        expect(_is_positive(self.anchor_base), "DetectorConfig.anchor_base", "a positive number of pixels", self.anchor_base)
+            object.__setattr__(self, name, tuple(getattr(self, name)))
 
 
 class FirstStage(NamedTuple):
@@ -146,7 +142,3 @@ def region_features(detector: keras.Model, images: tf.Tensor, states: list, boxe
 def _of_newest_size(states: list, halvings: list[int]) -> list:
     """The states that proposals are made from: those of the size of the newest."""
     return [state for state, times in zip(states, halvings, strict=True) if times == 0]
-
-
-def _is_positive(value: float) -> bool:
-    return 0 < value < float("inf")

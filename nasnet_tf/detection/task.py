@@ -8,7 +8,6 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
-from nasnet_tf.arguments import expect, is_share
 from nasnet_tf.data.detection import DetectionBatch, DetectionData
 from nasnet_tf.detection import losses as loss_math
 from nasnet_tf.detection.anchors import are_inside
@@ -18,6 +17,7 @@ from nasnet_tf.detection.evaluation import DetectionEvaluation, DetectionEvaluat
 from nasnet_tf.detection.matching import first_of, match, sample
 from nasnet_tf.detection.model import first_stage, region_features
 from nasnet_tf.errors import InputError
+from nasnet_tf.ranges import Count, NotNegative, Part
 from nasnet_tf.training.config import TrainingConfig
 from nasnet_tf.training.distribution import is_chief
 from nasnet_tf.typed import check_fields
@@ -40,23 +40,18 @@ class DetectionLosses:
     """
 
     train_batch_norm: bool = False
-    proposal_sample: int = 256
-    proposal_object_share: float = 0.5
-    object_iou: float = 0.7
-    background_iou: float = 0.3
-    region_sample: int = 64
-    region_object_share: float = 0.25
-    region_iou: float = 0.5
+    proposal_sample: Count = 256
+    proposal_object_share: Part = 0.5
+    object_iou: Part = 0.7
+    background_iou: Part = 0.3
+    region_sample: Count = 64
+    region_object_share: Part = 0.25
+    region_iou: Part = 0.5
     add_objects: bool = False
-    box_weight: float = 2.0
+    box_weight: NotNegative = 2.0
 
     def __post_init__(self):
         check_fields(self)
-        for name in ("proposal_sample", "region_sample"):
-            expect(getattr(self, name) >= 1, f"DetectionLosses.{name}", "an integer of 1 or more", getattr(self, name))
-        for name in ("proposal_object_share", "object_iou", "background_iou", "region_object_share", "region_iou"):
-            expect(is_share(getattr(self, name)), f"DetectionLosses.{name}", "a number in [0, 1]", getattr(self, name))
-        expect(0 <= self.box_weight < float("inf"), "DetectionLosses.box_weight", "a number of 0 or more", self.box_weight)
         if self.background_iou > self.object_iou:
             raise InputError(f"DetectionLosses: expected background_iou <= object_iou, got {self.background_iou} and {self.object_iou}")
 

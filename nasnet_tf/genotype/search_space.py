@@ -10,10 +10,12 @@ import functools
 import numbers
 import random
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from nasnet_tf.errors import InputError
 from nasnet_tf.genotype.genotype_pb2 import Cell, Combine, Genotype, Operation
 from nasnet_tf.genotype.spec import format_genotype, load_genotype
+from nasnet_tf.ranges import Count
 from nasnet_tf.typed import check_fields
 
 DECISIONS_PER_BLOCK = 5
@@ -36,19 +38,16 @@ class SearchSpace:
         other one is searched; None to search both. At most one of the two.
     """
 
-    num_blocks: int = 5
-    num_input_states: int = 2
+    num_blocks: Count = 5
+    num_input_states: Count = 2
     operations: tuple[str, ...] = _ALL_OPERATIONS
     combines: tuple[str, ...] = ("ADD", "CONCAT")
-    outputs: str = "concat_unused"
+    outputs: Literal["concat_unused", "each_block"] = "concat_unused"
     fixed_normal: str | None = None
     fixed_reduction: str | None = None
 
     def __post_init__(self):
         check_fields(self)
-        for field in ("num_blocks", "num_input_states"):
-            if not (isinstance(getattr(self, field), int) and getattr(self, field) >= 1):
-                raise InputError(f"SearchSpace.{field}: expected an integer of 1 or more, got {getattr(self, field)!r}")
         for field, enum in (("operations", Operation), ("combines", Combine)):
             names = getattr(self, field)
             object.__setattr__(self, field, tuple(names))
@@ -56,8 +55,6 @@ class SearchSpace:
             unknown = [name for name in names if name not in known]
             if unknown or not names or len(set(names)) < len(names):
                 raise InputError(f"SearchSpace.{field}: expected different names out of {', '.join(known)}; got {list(names)}")
-        if self.outputs not in ("concat_unused", "each_block"):
-            raise InputError(f"SearchSpace.outputs: expected 'concat_unused' or 'each_block', got {self.outputs!r}")
         if self.fixed_normal is not None and self.fixed_reduction is not None:
             raise InputError("SearchSpace: expected fixed_normal or fixed_reduction to be None, or nothing is left to search; got both")
         self.fixed  # noqa: B018 reads the file, and says what is wrong with it

@@ -113,7 +113,7 @@ def test_impossible_decisions_are_refused(change, message):
         ({"operations": ("SEP_CONV_9X9",)}, "operations: expected different names out of IDENTITY, .*got.*SEP_CONV_9X9"),
         ({"operations": ()}, "operations: expected"),
         ({"combines": ("ADD", "ADD")}, "combines: expected different names"),
-        ({"outputs": "all"}, "outputs: expected 'concat_unused' or 'each_block', got 'all'"),
+        ({"outputs": "all"}, "outputs: expected one of 'concat_unused', 'each_block', got 'all'"),
     ],
 )
 def test_impossible_spaces_are_refused(bindings, message):

@@ -6,6 +6,7 @@ Layer names are the endpoints: `stem`, `cell_stem_0`, `cell_stem_1` (ImageNet st
 
 import dataclasses
 import os
+from typing import Literal
 
 import keras
 
@@ -16,6 +17,7 @@ from nasnet_tf.layers.normalization import LayerStyle
 from nasnet_tf.layers.stochastic import Dropout
 from nasnet_tf.models import heads
 from nasnet_tf.models.cell import Cell
+from nasnet_tf.ranges import Count, Positive, Share
 from nasnet_tf.typed import check_fields
 
 NUM_REDUCTIONS = 2  # between three stacks of normal cells, as in figure 2
@@ -45,36 +47,22 @@ class NetworkConfig:
       synchronized_batch_norm: see LayerStyle.
     """
 
-    cells_per_stack: int
-    stem: str
-    stem_multiplier: float
-    filters: int | None = None
-    penultimate_filters: int | None = None
+    cells_per_stack: Count
+    stem: Literal["cifar", "imagenet"]
+    stem_multiplier: Positive
+    filters: Count | None = None
+    penultimate_filters: Count | None = None
     prev_skips_reduction: bool = False
     auxiliary_head: bool = False
-    dropout_rate: float = 0.0
-    drop_path_rate: float = 0.0
+    dropout_rate: Share = 0.0
+    drop_path_rate: Share = 0.0
     bounded_activation: bool = False
-    batch_norm_momentum: float = 0.9997
-    batch_norm_epsilon: float = 1e-3
+    batch_norm_momentum: Share = 0.9997
+    batch_norm_epsilon: Positive = 1e-3
     synchronized_batch_norm: bool = False
 
     def __post_init__(self):
         check_fields(self)
-        checks = [
-            ("cells_per_stack", isinstance(self.cells_per_stack, int) and self.cells_per_stack >= 1, "an integer of 1 or more"),
-            ("stem", self.stem in ("cifar", "imagenet"), "'cifar' or 'imagenet'"),
-            ("stem_multiplier", self.stem_multiplier > 0, "a positive number"),
-            ("filters", self.filters is None or self.filters >= 1, "1 or more"),
-            ("penultimate_filters", self.penultimate_filters is None or self.penultimate_filters >= 1, "1 or more"),
-            ("dropout_rate", 0 <= self.dropout_rate < 1, "a probability of dropping in [0, 1)"),
-            ("drop_path_rate", 0 <= self.drop_path_rate < 1, "a probability of dropping in [0, 1)"),
-            ("batch_norm_momentum", 0 <= self.batch_norm_momentum < 1, "a share in [0, 1)"),
-            ("batch_norm_epsilon", self.batch_norm_epsilon > 0, "a positive number"),
-        ]
-        for name, is_valid, expected in checks:
-            if not is_valid:
-                raise InputError(f"NetworkConfig.{name}: expected {expected}, got {getattr(self, name)!r}")
         if (self.filters is None) == (self.penultimate_filters is None):
             raise InputError(
                 f"NetworkConfig: give filters or penultimate_filters, one of the two; got {self.filters} and {self.penultimate_filters}"

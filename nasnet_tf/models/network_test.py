@@ -245,9 +245,9 @@ def test_auxiliary_head_goes_and_the_logits_stay():
     ("fields", "message"),
     [
         ({"cells_per_stack": 0}, "cells_per_stack: expected an integer of 1 or more, got 0"),
-        ({"stem": "mnist"}, "stem: expected 'cifar' or 'imagenet', got 'mnist'"),
+        ({"stem": "mnist"}, "stem: expected one of 'cifar', 'imagenet', got 'mnist'"),
         ({"penultimate_filters": 24}, "give filters or penultimate_filters, one of the two"),
-        ({"drop_path_rate": 1.0}, "drop_path_rate: expected a probability of dropping"),
+        ({"drop_path_rate": 1.0}, "drop_path_rate: expected a share in"),
     ],
 )
 def test_wrong_config(fields, message):

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nasnet_tf.errors import InputError
+from nasnet_tf.ranges import Count, PositiveShare, at_least
 from nasnet_tf.typed import check_fields
 
 
@@ -46,17 +46,12 @@ class EarlyStopping:
       first_evaluation: the first rung, 1 or more.
     """
 
-    quantile: float = 0.25
-    least_peers: int = 20
-    first_evaluation: int = 1
+    quantile: PositiveShare = 0.25
+    least_peers: at_least(2) = 20
+    first_evaluation: Count = 1
 
     def __post_init__(self):
         check_fields(self)
-        if not 0 < self.quantile < 1:
-            raise InputError(f"EarlyStopping.quantile: expected a share in (0, 1), got {self.quantile!r}")
-        for field, least in (("least_peers", 2), ("first_evaluation", 1)):
-            if type(getattr(self, field)) is not int or getattr(self, field) < least:
-                raise InputError(f"EarlyStopping.{field}: expected an integer of {least} or more, got {getattr(self, field)!r}")
 
     def bars(self, curves: Sequence[Sequence[float]], whole: Sequence[Sequence[float]] | None = None) -> list[Bar]:
         """What a child must reach, one bar for each evaluation but the last, 0 off the rungs; none while there are too few peers.

@@ -24,6 +24,7 @@ from collections.abc import Callable
 from nasnet_tf.cpus import available_cpus
 from nasnet_tf.errors import InputError
 from nasnet_tf.extras import OnDemand
+from nasnet_tf.ranges import Count, Positive
 from nasnet_tf.typed import checked
 
 pebble = OnDemand("pebble")
@@ -98,9 +99,7 @@ class LocalPool:
     """
 
     @checked
-    def __init__(self, num_workers: int = 2, deadline_seconds: float = 3600.0):
-        if num_workers < 1 or deadline_seconds <= 0:
-            raise InputError(f"LocalPool: expected one worker or more and a positive deadline, got {num_workers} and {deadline_seconds}")
+    def __init__(self, num_workers: Count = 2, deadline_seconds: Positive = 3600.0):
         self._context = multiprocessing.get_context("forkserver")
         self._pool = pebble.ProcessPool(max_workers=num_workers, max_tasks=1, context=self._context, initializer=end_with_parent)
         self._machine = socket.gethostname()

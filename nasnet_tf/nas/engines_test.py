@@ -250,9 +250,9 @@ def test_cluster_that_cannot_take_a_child(cluster):
         ({"address": "ray://somewhere:1"}, "expected 'local' or '<host>:<port>', got 'ray://somewhere:1'"),
         ({"address": "127.0.0.1:1"}, "no cluster at 127.0.0.1:1: .*refused"),
         ({"num_cpus": 0}, "expected a child to take CPUs or GPUs"),
-        ({"num_gpus": -1}, "expected a child to take CPUs or GPUs"),
-        ({"num_workers": 0}, "expected one worker or more"),
-        ({"deadline_seconds": 0}, "a positive deadline"),
+        ({"num_gpus": -1}, "RayTasks.num_gpus: expected a number of 0 or more, got -1"),
+        ({"num_workers": 0}, "RayTasks.num_workers: expected an integer of 1 or more, or None, got 0"),
+        ({"deadline_seconds": 0}, "RayTasks.deadline_seconds: expected a positive number, got 0"),
     ],
 )
 def test_mistakes_are_told_at_once(monkeypatch, arguments, message):

@@ -14,7 +14,8 @@ from nasnet_tf.errors import InputError
 from nasnet_tf.genotype import SearchSpace
 from nasnet_tf.genotype.search_space import DECISIONS_PER_BLOCK
 from nasnet_tf.nas import states
-from nasnet_tf.nas.strategies import Proposal, check_counts, check_decisions, check_reward, check_seed
+from nasnet_tf.nas.strategies import Proposal, check_decisions, check_reward
+from nasnet_tf.ranges import Count, Part, Seed
 from nasnet_tf.typed import checked
 
 # Which of a block's five decisions each kind of mutation may change.
@@ -26,7 +27,7 @@ class RegularizedEvolution:
     """Aging evolution with tournament selection (algorithm 1 of its paper)."""
 
     @checked
-    def __init__(self, space: SearchSpace, seed: int, population: int = 100, tournament: int = 25, identity_probability: float = 0.05):
+    def __init__(self, space: SearchSpace, seed: Seed, population: Count = 100, tournament: Count = 25, identity_probability: Part = 0.05):
         """Starts with nobody.
 
         The defaults are the paper's.
@@ -38,12 +39,8 @@ class RegularizedEvolution:
           tournament: how many of them, drawn with replacement, compete to be the parent (S in the paper), at least 1.
           identity_probability: of a child equal to its parent, in [0, 1].
         """
-        check_counts("RegularizedEvolution", population=population, tournament=tournament)
         if tournament > population:
             raise InputError(f"RegularizedEvolution.tournament: expected at most the population, {population}, got {tournament}")
-        if not (isinstance(identity_probability, (int, float)) and 0 <= identity_probability <= 1):
-            raise InputError(f"RegularizedEvolution.identity_probability: expected a number in [0, 1], got {identity_probability!r}")
-        check_seed("RegularizedEvolution", seed)
         self._identity = {
             "strategy": "RegularizedEvolution",
             "space": space.description(),

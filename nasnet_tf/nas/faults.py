@@ -11,6 +11,8 @@ import dataclasses
 from nasnet_tf.errors import InputError
 from nasnet_tf.nas.engines import Outcome
 from nasnet_tf.nas.journal import Trial
+from nasnet_tf.ranges import Count, PositivePart, at_least
+from nasnet_tf.typed import check_fields
 
 _MOST_ASIDE = 3  # put aside one after the other without a success between them: it is not the machines
 
@@ -31,21 +33,14 @@ class FaultTolerance:
       drain: before a pause, children that still run may end; they are killed otherwise.
     """
 
-    max_attempts: int = 3
-    max_losses: int = 10
-    executions: int = 10
-    share: float = 0.9
+    max_attempts: Count = 3
+    max_losses: Count = 10
+    executions: at_least(2) = 10
+    share: PositivePart = 0.9
     drain: bool = True
 
     def __post_init__(self):
-        for field, least in (("max_attempts", 1), ("max_losses", 1), ("executions", 2)):
-            value = getattr(self, field)
-            if type(value) is not int or value < least:
-                raise InputError(f"FaultTolerance.{field}: expected an integer of {least} or more, got {value!r}")
-        if isinstance(self.share, bool) or not isinstance(self.share, (int, float)) or not 0 < self.share <= 1:
-            raise InputError(f"FaultTolerance.share: expected a share in (0, 1], got {self.share!r}")
-        if not isinstance(self.drain, bool):
-            raise InputError(f"FaultTolerance.drain: expected True or False, got {self.drain!r}")
+        check_fields(self)
 
     def is_given_up(self, trial: Trial) -> bool:
         """Whether a trial that failed is not tried again."""

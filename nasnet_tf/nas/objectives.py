@@ -12,6 +12,7 @@ from typing import Any
 from nasnet_tf.errors import InputError
 from nasnet_tf.genotype import Genotype, parse_genotype
 from nasnet_tf.nas import results
+from nasnet_tf.ranges import Positive
 from nasnet_tf.typed import check_fields
 
 Objective = Callable[[Genotype, float, Mapping[str, Any]], Any]
@@ -29,14 +30,12 @@ class CostReward:
       weight: negative to prefer cheap ones; -0.07 gives twice the cost for 5% more accuracy.
     """
 
-    target: float
+    target: Positive
     cost: str = "mult_adds"
     weight: float = -0.07
 
     def __post_init__(self):
         check_fields(self)
-        if not self.target > 0:
-            raise InputError(f"CostReward.target: expected a positive number, got {self.target!r}")
         if ":" in self.cost:
             load_function(self.cost, "CostReward.cost")  # a mistake in it comes up now
 

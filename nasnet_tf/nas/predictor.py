@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from nasnet_tf.errors import InputError
 from nasnet_tf.genotype import SearchSpace
 from nasnet_tf.genotype.search_space import DECISIONS_PER_BLOCK
 from nasnet_tf.nas import states
-from nasnet_tf.nas.strategies import Proposal, Strategy, check_counts, check_decisions, check_reward, check_seed, is_near, proposal_of
+from nasnet_tf.nas.strategies import Proposal, Strategy, check_decisions, check_reward, is_near, proposal_of
+from nasnet_tf.ranges import Count, Part, Seed
 from nasnet_tf.typed import checked
 
 _RIDGE = 10.0  # of the squared weights beside a sum of squares over trials; 171 trials of testdata choose 1 to 100 by cross-validation
@@ -67,10 +67,10 @@ class Prescreened:
         self,
         space: SearchSpace,
         strategy: Callable[[SearchSpace], Strategy],
-        seed: int,
-        candidates: int = 10,
-        random_share: float = 0.2,
-        least_rewards: int = 20,
+        seed: Seed,
+        candidates: Count = 10,
+        random_share: Part = 0.2,
+        least_rewards: Count = 20,
     ):
         """Starts without a surrogate.
 
@@ -82,10 +82,6 @@ class Prescreened:
           random_share: of the proposals are made unseen, lest the surrogate only sees what it likes; in [0, 1].
           least_rewards: so many before the surrogate chooses, 1 or more; up to there all are made unseen.
         """
-        check_counts("Prescreened", candidates=candidates, least_rewards=least_rewards)
-        check_seed("Prescreened", seed)
-        if not 0 <= random_share <= 1:
-            raise InputError(f"Prescreened.random_share: expected a share in [0, 1], got {random_share!r}")
         numbers = {"seed": seed, "candidates": candidates, "random_share": random_share, "least_rewards": least_rewards}
         self._identity = {"strategy": "Prescreened", "space": space.description(), **numbers}
         self._space, self._strategy, self._random = space, strategy(space), random.Random(seed)

@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from nasnet_tf.errors import InputError
 from nasnet_tf.nas.engines import EngineLost, Outcome, thread_environment
+from nasnet_tf.ranges import Count, NotNegative, Positive
 from nasnet_tf.typed import checked
 
 _CONNECT_SECONDS = 10.0
@@ -56,15 +57,13 @@ class RayTasks:
     def __init__(
         self,
         address: str = "local",
-        num_cpus: float = 1.0,
-        num_gpus: float = 0.0,
-        num_workers: int | None = None,
-        deadline_seconds: float = 3600.0,
+        num_cpus: NotNegative = 1.0,
+        num_gpus: NotNegative = 0.0,
+        num_workers: Count | None = None,
+        deadline_seconds: Positive = 3600.0,
     ):
-        if min(num_cpus, num_gpus) < 0 or num_cpus + num_gpus == 0:
+        if num_cpus + num_gpus == 0:
             raise InputError(f"RayTasks: expected a child to take CPUs or GPUs, got num_cpus = {num_cpus} and num_gpus = {num_gpus}")
-        if deadline_seconds <= 0 or (num_workers is not None and num_workers < 1):
-            raise InputError(f"RayTasks: expected one worker or more and a positive deadline, got {num_workers} and {deadline_seconds}")
         self._needs = {"CPU": num_cpus, "GPU": num_gpus}
         self._num_workers, self._deadline = num_workers, deadline_seconds
         self._environment = thread_environment(int(num_cpus))

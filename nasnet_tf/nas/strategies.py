@@ -16,6 +16,7 @@ import numpy as np
 from nasnet_tf.errors import InputError
 from nasnet_tf.genotype import SearchSpace
 from nasnet_tf.nas import states
+from nasnet_tf.ranges import Count, NotNegative, Positive, Seed, Share
 from nasnet_tf.typed import checked
 
 
@@ -83,8 +84,7 @@ class RandomSearch:
     """All decisions uniform and independent: the paper's random search (section 4.4)."""
 
     @checked
-    def __init__(self, space: SearchSpace, seed: int):
-        check_seed("RandomSearch", seed)
+    def __init__(self, space: SearchSpace, seed: Seed):
         self._identity = {"strategy": "RandomSearch", "space": space.description(), "seed": seed}
         self._space = space
         self._random = random.Random(seed)
@@ -112,14 +112,14 @@ class PPOSearch:
     def __init__(
         self,
         space: SearchSpace,
-        seed: int,
-        minibatch: int = 20,
-        learning_rate: float = 0.00035,
-        entropy_weight: float = 1e-5,
-        baseline_decay: float = 0.95,
-        clip: float = 0.2,
-        epochs: int = 1,
-        hidden_units: int = 100,
+        seed: Seed,
+        minibatch: Count = 20,
+        learning_rate: Positive = 0.00035,
+        entropy_weight: NotNegative = 1e-5,
+        baseline_decay: Share = 0.95,
+        clip: Positive = 0.2,
+        epochs: Count = 1,
+        hidden_units: Count = 100,
     ):
         """Starts from a fresh policy.
 
@@ -141,16 +141,6 @@ class PPOSearch:
         Raises:
           InputError: a number outside its range.
         """
-        check_counts("PPOSearch", minibatch=minibatch, epochs=epochs, hidden_units=hidden_units)
-        for name, value, is_possible, expected in (
-            ("learning_rate", learning_rate, 0 < learning_rate < math.inf, "a positive number"),
-            ("entropy_weight", entropy_weight, 0 <= entropy_weight < math.inf, "a number of 0 or more"),
-            ("baseline_decay", baseline_decay, 0 <= baseline_decay < 1, "a number in [0, 1)"),
-            ("clip", clip, 0 < clip < math.inf, "a positive number"),
-        ):
-            if not is_possible:
-                raise InputError(f"PPOSearch.{name}: expected {expected}, got {value!r}")
-        check_seed("PPOSearch", seed)
         from nasnet_tf.nas import controller, ppo  # here, because they import TensorFlow and random search does without
 
         self._identity = {
@@ -285,19 +275,6 @@ def check_reward(reward: float) -> None:
     """Raises InputError unless it is a finite number."""
     if isinstance(reward, bool) or not isinstance(reward, (int, float)) or not math.isfinite(reward):
         raise InputError(f"reward: expected a finite number, got {reward!r}")
-
-
-def check_counts(strategy: str, **counts: int) -> None:
-    """Raises InputError unless all are integers of 1 or more."""
-    for name, count in counts.items():
-        if isinstance(count, bool) or not (isinstance(count, int) and count >= 1):
-            raise InputError(f"{strategy}.{name}: expected an integer of 1 or more, got {count!r}")
-
-
-def check_seed(strategy: str, seed: int) -> None:
-    """Raises InputError unless it is an integer in [0, 2^31)."""
-    if not (isinstance(seed, int) and 0 <= seed < 2**31):
-        raise InputError(f"{strategy}.seed: expected an integer in [0, 2^31), got {seed!r}")
 
 
 def check_decisions(strategy: str, space: SearchSpace, decisions: Sequence[int]) -> None:

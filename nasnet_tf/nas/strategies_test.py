@@ -245,17 +245,17 @@ def test_refuses_decisions_outside_the_space(make):
     ("bindings", "message"),
     [
         ({"minibatch": 0}, "minibatch: expected an integer of 1 or more, got 0"),
-        ({"epochs": 1.5}, "epochs: expected an integer, got 1.5"),
+        ({"epochs": 1.5}, "epochs: expected an integer of 1 or more, got 1.5"),
         ({"hidden_units": -1}, "hidden_units"),
         ({"epochs": 0}, "epochs: expected an integer of 1 or more, got 0"),
-        ({"baseline_decay": 1.0}, r"baseline_decay: expected a number in \[0, 1\), got 1.0"),
-        ({"learning_rate": "a"}, "learning_rate: expected a number, got 'a'"),
+        ({"baseline_decay": 1.0}, r"baseline_decay: expected a share in \[0, 1\), got 1.0"),
+        ({"learning_rate": "a"}, "learning_rate: expected a positive number, got 'a'"),
         ({"learning_rate": -1}, "learning_rate: expected a positive number, got -1"),
         ({"learning_rate": math.inf}, "learning_rate: expected a positive number, got inf"),
         ({"clip": 0.0}, "clip: expected a positive number, got 0.0"),
         ({"entropy_weight": -1e-5}, "entropy_weight: expected a number of 0 or more, got -1e-05"),
-        ({"entropy_weight": None}, "entropy_weight: expected a number, got None"),
-        ({"seed": -1}, "seed: expected an integer in"),
+        ({"entropy_weight": None}, "entropy_weight: expected a number of 0 or more, got None"),
+        ({"seed": -1}, "seed: expected an integer of 0 or more, below"),
     ],
 )
 def test_ppo_refuses_impossible_bindings_before_it_loads_anything(bindings, message, monkeypatch):

@@ -9,14 +9,16 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from nasnet_tf.arguments import expect, is_integer
+from nasnet_tf.arguments import expect
 from nasnet_tf.data import imagenet_classes
 from nasnet_tf.errors import InputError
 from nasnet_tf.files import user_path
 from nasnet_tf.models.zoo import canonical_name
+from nasnet_tf.ranges import Count
 from nasnet_tf.serving import saved_model
 from nasnet_tf.serving.hub import load_nasnet
 from nasnet_tf.serving.images import network_preprocessing
+from nasnet_tf.typed import check_value
 
 Image = str | os.PathLike | bytes | np.ndarray
 
@@ -52,7 +54,7 @@ class Classifier:
         Raises:
           InputError: a file that is not there, or that cannot be decoded.
         """
-        expect(is_integer(top, 1), "top", "an integer of 1 or more", top)
+        check_value("top", top, Count)
         is_one = isinstance(images, (str, os.PathLike, bytes)) or (isinstance(images, np.ndarray) and images.ndim == 3)
         batch = [images] if is_one else list(images)
         answers = self.probabilities([_content(image) for image in batch]) if batch else []

@@ -10,15 +10,17 @@ import numpy as np
 import tensorflow as tf
 
 import nasnet_tf.detection.model  # noqa: F401  registers the detector's layers with Keras
-from nasnet_tf.arguments import expect, is_integer, is_share
+from nasnet_tf.arguments import expect
 from nasnet_tf.data.decoding import decode_image
 from nasnet_tf.data.detection import prepare_picture
 from nasnet_tf.errors import InputError
 from nasnet_tf.files import user_path
 from nasnet_tf.models.zoo import canonical_name
+from nasnet_tf.ranges import Part, at_least
 from nasnet_tf.serving import manifest, saved_model
 from nasnet_tf.training import checkpoints
 from nasnet_tf.training.variables import load_named_weights
+from nasnet_tf.typed import check_value
 
 Image = str | os.PathLike | bytes | np.ndarray
 
@@ -59,7 +61,7 @@ class Detector:
         Raises:
           InputError: a file that is not there, or that cannot be decoded.
         """
-        expect(is_share(least_score), "least_score", "a number in [0, 1]", least_score)
+        check_value("least_score", least_score, Part)
         is_one = isinstance(images, (str, os.PathLike, bytes)) or (isinstance(images, np.ndarray) and images.ndim == 3)
         pictures = [_pixels(image) for image in ([images] if is_one else images)]
         if not pictures:
@@ -99,7 +101,7 @@ def load_detector(path: str | os.PathLike, image_size: int | None = None) -> Det
       InputError: a folder that is no detector's, or damaged; an export whose files are not those of its manifest; a name: no trained
         weights of detectors are public.
     """
-    expect(image_size is None or is_integer(image_size, 32), "image_size", "an integer of 32 or more", image_size)
+    check_value("image_size", image_size, at_least(32) | None)
     folder = user_path(path)
     if not folder.is_dir():
         what = "no trained detectors are public; expected" if canonical_name(path) else "no such folder; expected"

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 import keras
 
-from nasnet_tf.arguments import check_classes, check_image_size, expect, is_rate
+from nasnet_tf.arguments import check_classes, check_image_size, expect
 from nasnet_tf.errors import InputError
 from nasnet_tf.files import user_path
 from nasnet_tf.genotype import Genotype
@@ -14,6 +14,7 @@ from nasnet_tf.models import heads
 from nasnet_tf.models.endpoints import Endpoint, endpoints_of
 from nasnet_tf.models.network import NetworkConfig, build_network, inference_model
 from nasnet_tf.models.zoo import canonical_name
+from nasnet_tf.ranges import Share
 from nasnet_tf.serving import keras_archive, manifest, pretrained, saved_model
 from nasnet_tf.serving.convert_weights import load_weights
 from nasnet_tf.serving.networks import Network, find_network, unknown_network
@@ -21,6 +22,7 @@ from nasnet_tf.serving.variations import calm, rebuilt, with_classifier
 from nasnet_tf.serving.weight_files import find_weights, open_weights
 from nasnet_tf.training import checkpoints
 from nasnet_tf.training.variables import load_named_weights
+from nasnet_tf.typed import check_value
 
 ImageSize = int | tuple[int | None, int | None]
 
@@ -135,7 +137,7 @@ def _check(genotype, stem, config, include_top, pooling, features_only, endpoint
     for name, value in (("include_top", include_top), ("features_only", features_only)):
         expect(isinstance(value, bool), name, "True or False", value)
     for name, value in (("dropout", dropout), ("drop_path", drop_path)):
-        expect(value is None or is_rate(value), name, "a probability of dropping in [0, 1), or None", value)
+        check_value(name, value, Share | None)
     are_names = isinstance(endpoints, Sequence) and not isinstance(endpoints, str) and all(isinstance(name, str) for name in endpoints)
     expect(endpoints is None or are_names, "endpoints", "a list of names, or None", endpoints)
     expect(isinstance(freeze, (bool, str)), "freeze", "True, False or the name of an endpoint", freeze)

@@ -148,9 +148,9 @@ def test_a_separator_makes_a_path(tmp_path, monkeypatch, export):
         ({"image_size": (224,)}, r"image_size: expected .*, got \(224,\)"),
         ({"image_size": "224"}, "image_size: expected .*, got '224'"),
         ({"image_size": (-1, 5)}, r"image_size: expected .*, got \(-1, 5\)"),
-        ({"dropout": "0.5"}, "dropout: expected a probability .*, got '0.5'"),
-        ({"dropout": float("nan")}, "dropout: expected a probability .*, got nan"),
-        ({"drop_path": 1}, "drop_path: expected a probability .*, got 1"),
+        ({"dropout": "0.5"}, "dropout: expected a share .*, got '0.5'"),
+        ({"dropout": float("nan")}, "dropout: expected a share .*, got nan"),
+        ({"drop_path": 1}, "drop_path: expected a share .*, got 1"),
         ({"genotype": 5}, "genotype: expected a message"),
         ({"config": {"filters": 4}}, "config: expected a NetworkConfig"),
         ({"prev_skips_reduction": 1}, "prev_skips_reduction: expected True, False or None, got 1"),
@@ -243,7 +243,7 @@ def test_rates():
     model = load_nasnet(SMALL, None, image_size=32, dropout=0.25, drop_path=0.5)
     assert model.get_layer("dropout").rate == 0.25
     assert [model.get_layer(name).drop_path_rate for name in ("cell_0", "cell_2")] == [0.1, 0.5]
-    with pytest.raises(InputError, match=r"dropout: expected a probability of dropping in \[0, 1\), or None, got 1.5"):
+    with pytest.raises(InputError, match=r"dropout: expected a share in \[0, 1\) or None, got 1.5"):
         load_nasnet(SMALL, None, dropout=1.5)
 
 
@@ -308,5 +308,5 @@ def test_load_features(export, tmp_path):
     assert 0 < np.abs(values(model)["logits/kernel"]).max() <= 0.02  # small: large first gradients would spoil the features
     with pytest.raises(InputError, match="is of another network"):
         hub.load_features(build_network(tiny_genotype(), NetworkConfig(1, "cifar", 2.0, filters=6), 3, 16), export)
-    with pytest.raises(InputError, match="no such weights"):
+    with pytest.raises(InputError, match="no such file; expected a TF-slim checkpoint"):
         hub.load_features(model, tmp_path / "none")

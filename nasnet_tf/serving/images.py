@@ -7,13 +7,15 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
-from nasnet_tf.arguments import expect, is_integer
+from nasnet_tf.arguments import expect
 from nasnet_tf.data import Preprocessing, imagenet_classes, preprocessing_from_config
 from nasnet_tf.errors import InputError, reason
 from nasnet_tf.files import user_path
+from nasnet_tf.ranges import Count
 from nasnet_tf.serving import keras_archive
 from nasnet_tf.serving.networks import find_network, unknown_network
 from nasnet_tf.training import checkpoints
+from nasnet_tf.typed import check_value
 
 _CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 _ROUNDING = 1e-5  # of numbers in [0, 1]
@@ -128,7 +130,7 @@ def decode_predictions(predictions, top: int = 5) -> list[list[tuple[str, str, f
     Raises:
       InputError: another shape, or values that are not finite.
     """
-    expect(is_integer(top, 1), "decode_predictions: top", "an integer of 1 or more", top)
+    check_value("decode_predictions: top", top, Count)
     try:
         values = np.asarray(predictions, np.float32)
     except (TypeError, ValueError) as error:

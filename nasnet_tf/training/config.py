@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from nasnet_tf.errors import InputError
+from nasnet_tf.ranges import Count, Natural, NotNegative, Positive, Seed, Share
 from nasnet_tf.typed import check_fields
 
 
@@ -37,49 +37,24 @@ class TrainingConfig:
       seed: of weights, order, augmentation and masks.
     """
 
-    epochs: float
-    batch_size: int
-    label_smoothing: float = 0.0
-    auxiliary_loss_weight: float = 0.4
-    weight_decay: float = 0.0
-    gradient_clip_norm: float | None = None
-    ema_decay: float | None = None
-    frozen_epochs: float = 0.0
+    epochs: Positive
+    batch_size: Count
+    label_smoothing: Share = 0.0
+    auxiliary_loss_weight: NotNegative = 0.4
+    weight_decay: NotNegative = 0.0
+    gradient_clip_norm: Positive | None = None
+    ema_decay: Share | None = None
+    frozen_epochs: NotNegative = 0.0
     schedule_drop_path: bool = True
     evaluation_split: str | None = "validation"
-    evaluate_every_epochs: float = 1.0
-    log_every_steps: int = 50
-    checkpoint_every_seconds: float = 300.0
-    max_corrupt_images: int = 0
-    replica_batch_size: int | None = None
-    steps_per_call: int = 1
+    evaluate_every_epochs: Positive = 1.0
+    log_every_steps: Count = 50
+    checkpoint_every_seconds: NotNegative = 300.0
+    max_corrupt_images: Natural = 0
+    replica_batch_size: Count | None = None
+    steps_per_call: Count = 1
     jit_compile: bool | None = None
-    seed: int = 0
+    seed: Seed = 0
 
     def __post_init__(self):
         check_fields(self)
-        checks = [
-            ("epochs", self.epochs > 0, "a positive number"),
-            ("batch_size", isinstance(self.batch_size, int) and self.batch_size >= 1, "an integer of 1 or more"),
-            ("label_smoothing", 0 <= self.label_smoothing < 1, "a share in [0, 1)"),
-            ("weight_decay", self.weight_decay >= 0, "0 or more"),
-            ("gradient_clip_norm", self.gradient_clip_norm is None or self.gradient_clip_norm > 0, "a positive number or None"),
-            ("ema_decay", self.ema_decay is None or 0 <= self.ema_decay < 1, "a share in [0, 1) or None"),
-            ("frozen_epochs", self.frozen_epochs >= 0, "0 or more"),
-            ("auxiliary_loss_weight", self.auxiliary_loss_weight >= 0, "0 or more"),
-            ("log_every_steps", isinstance(self.log_every_steps, int) and self.log_every_steps >= 1, "an integer of 1 or more"),
-            ("checkpoint_every_seconds", self.checkpoint_every_seconds >= 0, "0 or more"),
-            ("max_corrupt_images", self.max_corrupt_images >= 0, "0 or more"),
-            (
-                "replica_batch_size",
-                self.replica_batch_size is None or (isinstance(self.replica_batch_size, int) and self.replica_batch_size >= 1),
-                "an integer of 1 or more, or None",
-            ),
-            ("steps_per_call", isinstance(self.steps_per_call, int) and self.steps_per_call >= 1, "an integer of 1 or more"),
-            ("seed", 0 <= self.seed < 2**31, "an integer of 0 or more, below 2^31"),
-            ("jit_compile", self.jit_compile in (None, True, False), "True, False or None"),
-            ("evaluate_every_epochs", self.evaluate_every_epochs > 0, "a positive number"),
-        ]
-        for name, is_valid, expected in checks:
-            if not is_valid:
-                raise InputError(f"TrainingConfig.{name}: expected {expected}, got {getattr(self, name)!r}")

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 import tensorflow as tf
 
 from nasnet_tf.errors import InputError, reason
+from nasnet_tf.ranges import Positive
 from nasnet_tf.training.rendezvous import meet
 from nasnet_tf.typed import checked
 
@@ -21,7 +22,7 @@ _NAMES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
 
 
 @checked
-def make_strategy(name: str = "auto", tpu_address: str = "", wait_seconds: float = 600) -> tf.distribute.Strategy:
+def make_strategy(name: str = "auto", tpu_address: str = "", wait_seconds: Positive = 600) -> tf.distribute.Strategy:
     """The strategy of a name.
 
     Args:
@@ -34,8 +35,6 @@ def make_strategy(name: str = "auto", tpu_address: str = "", wait_seconds: float
     Raises:
       InputError: an unknown name, a TPU that is not there, a TF_CONFIG that is missing or makes no sense, or workers that do not come.
     """
-    if wait_seconds <= 0:
-        raise InputError(f"make_strategy.wait_seconds: expected a positive number, got {wait_seconds}")
     if name not in _NAMES:
         raise InputError(f"make_strategy.name: expected one of {', '.join(_NAMES)}, got {name!r}")
     if name == "tpu":

@@ -60,11 +60,11 @@ def test_linear_scaling():
     ("make", "message"),
     [
         (lambda: cosine_decay(0), "cosine_decay.initial_rate: expected a positive number, got 0"),
-        (lambda: cosine_decay(1, warmup_epochs=-1), "cosine_decay.warmup_epochs: expected 0 or more, got -1"),
+        (lambda: cosine_decay(1, warmup_epochs=-1), "cosine_decay.warmup_epochs: expected a number of 0 or more, got -1"),
         (lambda: exponential_decay(-1), "exponential_decay.rate_per_256: expected a positive number, got -1"),
-        (lambda: exponential_decay(1, decay_rate=1.1), r"decay_rate: expected a factor in \(0, 1\], got 1.1"),
+        (lambda: exponential_decay(1, decay_rate=1.1), r"decay_rate: expected a share in \(0, 1\], got 1.1"),
         (lambda: exponential_decay(1, decay_epochs=0), "decay_epochs: expected a positive number, got 0"),
-        (lambda: exponential_decay(1, warmup_epochs=-1), "exponential_decay.warmup_epochs: expected 0 or more, got -1"),
+        (lambda: exponential_decay(1, warmup_epochs=-1), "exponential_decay.warmup_epochs: expected a number of 0 or more, got -1"),
     ],
 )
 def test_wrong_schedules(make, message):

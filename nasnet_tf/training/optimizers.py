@@ -9,7 +9,7 @@ import functools
 import keras
 import tensorflow as tf
 
-from nasnet_tf.errors import InputError
+from nasnet_tf.ranges import Positive, Share
 from nasnet_tf.typed import checked
 
 
@@ -35,8 +35,7 @@ class Momentum(_FusedOptimizer):
     """accumulator = momentum * accumulator + gradient; variable -= learning_rate * accumulator."""
 
     @checked
-    def __init__(self, momentum: float = 0.9, learning_rate: float = 0.01, name: str = "momentum", **kwargs):
-        _check_share("Momentum.momentum", momentum)
+    def __init__(self, momentum: Share = 0.9, learning_rate: Positive = 0.01, name: str = "momentum", **kwargs):
         super().__init__(learning_rate=learning_rate, name=name, **kwargs)
         self.momentum = momentum
 
@@ -76,17 +75,13 @@ class RMSProp(_FusedOptimizer):
     @checked
     def __init__(
         self,
-        decay: float = 0.9,
-        momentum: float = 0.9,
-        epsilon: float = 1.0,
-        learning_rate: float = 0.01,
+        decay: Share = 0.9,
+        momentum: Share = 0.9,
+        epsilon: Positive = 1.0,
+        learning_rate: Positive = 0.01,
         name: str = "rmsprop",
         **kwargs,
     ):
-        _check_share("RMSProp.decay", decay)
-        _check_share("RMSProp.momentum", momentum)
-        if epsilon <= 0:
-            raise InputError(f"RMSProp.epsilon: expected a positive number, got {epsilon}")
         super().__init__(learning_rate=learning_rate, name=name, **kwargs)
         self.decay, self.momentum, self.epsilon = decay, momentum, epsilon
 
@@ -113,8 +108,3 @@ class RMSProp(_FusedOptimizer):
 
     def get_config(self):
         return {**super().get_config(), "decay": self.decay, "momentum": self.momentum, "epsilon": self.epsilon}
-
-
-def _check_share(name: str, value: float) -> None:
-    if not 0 <= value < 1:
-        raise InputError(f"{name}: expected a share in [0, 1), got {value}")

@@ -6,21 +6,24 @@ of all replicas together; the functions here make one from its constants. The tr
 
 import math
 from collections.abc import Callable
+from typing import Annotated
 
-from nasnet_tf.errors import InputError
+from nasnet_tf.ranges import NotNegative, Positive, PositivePart, PositiveShare, Within
 from nasnet_tf.typed import checked
 
 Schedule = Callable[[float, float, int], float]
+Boundaries = Annotated[
+    tuple[Positive, ...],
+    Within("positive numbers, each larger than the one before", lambda epochs: list(epochs) == sorted(set(epochs))),
+]
 
 
 @checked
-def cosine_decay(initial_rate: float, warmup_epochs: float = 0.0) -> Schedule:
+def cosine_decay(initial_rate: Positive, warmup_epochs: NotNegative = 0.0) -> Schedule:
     """Half a cosine from initial_rate to 0 over the whole training (paper A.6), or over what follows a linear warm-up from 0.
 
     The warm-up does not count into the cosine, which begins at initial_rate after it.
     """
-    _check("cosine_decay", "initial_rate", initial_rate, initial_rate > 0, "a positive number")
-    _check("cosine_decay", "warmup_epochs", warmup_epochs, warmup_epochs >= 0, "0 or more")
 
     def schedule(epoch: float, total_epochs: float, batch_size: int) -> float:
         if epoch < warmup_epochs:
@@ -32,11 +35,11 @@ def cosine_decay(initial_rate: float, warmup_epochs: float = 0.0) -> Schedule:
 
 @checked
 def exponential_decay(
-    rate_per_256: float,
-    decay_rate: float = 0.97,
-    decay_epochs: float = 2.4,
+    rate_per_256: Positive,
+    decay_rate: PositivePart = 0.97,
+    decay_epochs: Positive = 2.4,
     staircase: bool = True,
-    warmup_epochs: float = 0.0,
+    warmup_epochs: NotNegative = 0.0,
 ) -> Schedule:
     """initial rate * decay_rate ^ (epoch / decay_epochs), the exponent rounded down if staircase (slim's notes).
 
@@ -48,13 +51,6 @@ def exponential_decay(
       decay_rate: a factor in (0, 1].
       decay_epochs: between two applications of that factor.
     """
-    for name, value, is_valid, expected in (
-        ("rate_per_256", rate_per_256, rate_per_256 > 0, "a positive number"),
-        ("decay_rate", decay_rate, 0 < decay_rate <= 1, "a factor in (0, 1]"),
-        ("decay_epochs", decay_epochs, decay_epochs > 0, "a positive number"),
-        ("warmup_epochs", warmup_epochs, warmup_epochs >= 0, "0 or more"),
-    ):
-        _check("exponential_decay", name, value, is_valid, expected)
 
     def schedule(epoch: float, total_epochs: float, batch_size: int) -> float:
         initial_rate = rate_per_256 * batch_size / 256
@@ -66,19 +62,11 @@ def exponential_decay(
     return schedule
 
 
-def step_decay(initial_rate: float, boundary_epochs: tuple[float, ...], factor: float = 0.1) -> Schedule:
+@checked
+def step_decay(initial_rate: Positive, boundary_epochs: Boundaries, factor: PositiveShare = 0.1) -> Schedule:
     """initial_rate, times factor from each boundary on; boundaries ascend, in epochs."""
-    _check("step_decay", "initial_rate", initial_rate, initial_rate > 0, "a positive number")
-    is_ascending = all(epoch > 0 for epoch in boundary_epochs) and list(boundary_epochs) == sorted(set(boundary_epochs))
-    _check("step_decay", "boundary_epochs", boundary_epochs, is_ascending, "positive numbers, each larger than the one before")
-    _check("step_decay", "factor", factor, 0 < factor < 1, "a number between 0 and 1")
 
     def schedule(epoch: float, total_epochs: float, batch_size: int) -> float:
         return initial_rate * factor ** sum(epoch >= boundary for boundary in boundary_epochs)
 
     return schedule
-
-
-def _check(schedule: str, name: str, value, is_valid: bool, expected: str) -> None:
-    if not is_valid:
-        raise InputError(f"{schedule}.{name}: expected {expected}, got {value!r}")
