@@ -2,6 +2,7 @@ import random
 import subprocess
 import sys
 
+import broken_search
 import search_faults
 
 from nasnet_tf.testing import REPOSITORY
@@ -9,7 +10,7 @@ from nasnet_tf.testing import REPOSITORY
 
 class Failing(search_faults.Faults):
     def row_that_fails(self):
-        search_faults.check(False, "so it is")
+        broken_search.check(False, "so it is")
 
 
 def test_a_row_that_fails_is_told(capsys):

@@ -1,0 +1,233 @@
+"""Searches in other processes, on one machine or a Ray cluster of two, whose children only pretend to train; for search_faults.py."""
+
+import collections
+import contextlib
+import functools
+import hashlib
+import json
+import os
+import pathlib
+import re
+import resource
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+import psutil
+
+from nasnet_tf.genotype import SearchSpace, genotype_hash, parse_genotype
+from nasnet_tf.nas import ledger, search
+from nasnet_tf.nas.engines import LocalPool, Outcome
+from nasnet_tf.nas.journal import NAME, Trial, read_trials
+from nasnet_tf.nas.ray_engine import RayTasks
+from nasnet_tf.nas.strategies import PPOSearch, RandomSearch
+
+SPACE = SearchSpace(num_blocks=3)
+TIMEOUT = 300.0
+
+
+def child(text: str, bars: None, folder: str, ways: dict[str, str], pause: float) -> dict:
+    """Pretends to train. Leaves a mark of each execution; `ways` says, by trial or "all", how it ends if not well, "once" or always."""
+    number = re.search(r'"trial_(\d+)"', text)[1]
+    marks = pathlib.Path(folder, "marks")
+    marks.mkdir(exist_ok=True)
+    with open(marks / number, "a") as file:
+        file.write(f"{os.getpid()} {time.time()}\n")
+    way = ways.get(number, ways.get("all", ""))
+    if way.startswith("once ") and len((marks / number).read_text().splitlines()) > 1:
+        way = ""
+    time.sleep(pause)
+    match way.removeprefix("once "):
+        case "is killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "raises":
+            raise RuntimeError("no good")
+        case "memory":
+            resource.setrlimit(resource.RLIMIT_AS, (2**34, 2**34))
+            bytearray(2**35)
+        case "hangs":  # and never gives another thread of its process a turn
+            re.match(r"(a+)+$", "a" * 60 + "b")
+        case "nan" | "inf":
+            return {"reward": float(way)}
+    return {"reward": reward_of(genotype_hash(parse_genotype(text)))}
+
+
+def reward_of(digest: str) -> float:
+    """What a child of this architecture earns."""
+    return int(digest[:4], 16) / 2**16
+
+
+class Repeating:
+    """An engine that reports every outcome a second time, later."""
+
+    def __init__(self, engine):
+        self._engine, self._again = engine, []
+
+    def __getattr__(self, name: str):
+        return getattr(self._engine, name)
+
+    def poll(self, timeout_seconds: float) -> list[Outcome]:
+        late, self._again = self._again, self._engine.poll(timeout_seconds)
+        return self._again + late
+
+
+class AtOnce:
+    """An engine whose children have ended before they are asked for."""
+
+    def __init__(self):
+        self._outcomes = []
+
+    @property
+    def free_slots(self) -> int:
+        return 1 - len(self._outcomes)
+
+    def submit(self, key: int, function: Callable[..., dict], *args) -> None:
+        self._outcomes = [Outcome(key, 0.0, value={"reward": (key * 7919 % 10007) / 10007})]
+
+    def poll(self, timeout_seconds: float) -> list[Outcome]:
+        ended, self._outcomes = self._outcomes, []
+        return ended
+
+    def close(self) -> None:
+        pass
+
+
+def drive(spec: dict) -> None:
+    """Searches, and prints a digest of the strategy's state at the end. Makes a file `begun` before."""
+    if spec["snapshot_every_rows"]:
+        ledger._SNAPSHOT_EVERY_ROWS = spec["snapshot_every_rows"]
+    workers, deadline, address = spec["workers"], spec["deadline"], spec["address"]
+
+    def engine():
+        pool = LocalPool(workers, deadline) if address is None else RayTasks(address, num_workers=workers, deadline_seconds=deadline)
+        return Repeating(pool) if spec["repeat"] else pool
+
+    strategy = PPOSearch(SPACE, 1, minibatch=5, learning_rate=0.1) if spec["ppo"] else RandomSearch(SPACE, 1)
+    evaluate = functools.partial(child, folder=spec["folder"], ways=spec["ways"], pause=spec["pause"])
+    pathlib.Path(spec["folder"], "begun").touch()
+    search.search(pathlib.Path(spec["folder"]), SPACE, strategy, engine, evaluate, spec["trials"], {"spec": "faults"})
+    print(f"state {hashlib.sha256(strategy.state()).hexdigest()}", flush=True)
+
+
+def serve() -> None:
+    """A Ray cluster of two machines of one CPU, which prints its address; standard input says "remove" and "add" of the second."""
+    from ray.cluster_utils import Cluster
+
+    machine = {"node_ip_address": "127.0.0.1", "num_cpus": 1, "object_store_memory": 100 * 2**20}
+    cluster = Cluster(initialize_head=True, head_node_args={**machine, "include_dashboard": False})
+    second = cluster.add_node(**machine)
+    print(cluster.address, flush=True)
+    for line in sys.stdin:
+        if line.strip() == "remove":
+            cluster.remove_node(second, allow_graceful=False)
+        else:
+            second = cluster.add_node(**machine)
+        print("done", flush=True)
+    cluster.shutdown()
+
+
+class Search:
+    """A search in a process of its own, in a folder; run it again to continue it."""
+
+    def __init__(self, address: str | None, folder: pathlib.Path, **spec):
+        defaults = {"trials": 6, "workers": 2, "deadline": TIMEOUT, "pause": 0.0, "ways": {}, "ppo": False, "repeat": False}
+        self.folder, self.processes = folder, []
+        self.spec = {**defaults, "snapshot_every_rows": 0, "folder": str(folder), "address": address, **spec}
+
+    def start(self, **changes) -> subprocess.Popen:
+        """The process, once it is about to search."""
+        command = [sys.executable, "-c", "import json, sys, broken_search; broken_search.drive(json.loads(sys.argv[1]))"]
+        command.append(json.dumps(self.spec | changes))
+        begun = self.folder / "begun"
+        begun.unlink(missing_ok=True)
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+        self.processes.append(process)
+        until(lambda: begun.exists() or process.poll() is not None)
+        return process
+
+    def finish(self, process: subprocess.Popen | None = None, error: str | None = None, **changes) -> str:
+        """Waits for the end; returns what was printed. error: expected on standard error, which otherwise must not end the search."""
+        output, errors = (process or self.start(**changes)).communicate(timeout=TIMEOUT)
+        last = (errors.strip().splitlines() or ["nothing"])[-1]
+        code = (process or self.processes[-1]).returncode
+        check((code != 0) == (error is not None), f"exit code {code}: {last}")
+        check(error is None or error in last, f"the error is: {last}")
+        return output
+
+    @property
+    def trials(self) -> list[Trial]:
+        """As the journal has them."""
+        return read_trials(self.folder)
+
+    def events(self, kind: str) -> list[dict]:
+        """Of this kind in the journal, those that took over another trial's result left out."""
+        lines = (self.folder / NAME).read_text().splitlines()
+        return [event for event in map(json.loads, lines) if event["event"] == kind and "reused_from" not in event]
+
+    def executions(self) -> dict[int, list[tuple[int, float]]]:
+        """(process, beginning in unix seconds) of every execution of every trial that was executed."""
+        marks = self.folder / "marks"
+        files = marks.iterdir() if marks.exists() else []
+        lines = {int(path.name): [line.split() for line in path.read_text().splitlines()] for path in files}
+        return {number: [(int(pid), float(began)) for pid, began in rows] for number, rows in lines.items()}
+
+    def wait_for_executions(self, count: int) -> None:
+        """Until so many have begun."""
+        until(lambda: sum(map(len, self.executions().values())) >= count)
+
+    def check_rewards(self, statuses: str = "") -> None:
+        """Every trial ended, with exactly the reward of its architecture, exactly once. statuses: of each, by its first letter."""
+        trials = self.trials
+        wanted = statuses or "f" * self.spec["trials"]
+        letters = "".join({"finished": "f", "failed": "x", "infeasible": "i"}.get(trial.status, "?") for trial in trials)
+        check(letters == wanted, f"trials ended as {letters}, expected {wanted}")
+        finished = [trial for trial in trials if trial.status == "finished"]
+        check(all(trial.reward == reward_of(trial.hash) for trial in finished), "a reward is not that of its architecture")
+        check(all(trial.reward is None for trial in trials if trial.status != "finished"), "a reward of a trial that has none")
+        counts = collections.Counter(event["trial"] for event in self.events("finished"))
+        check(all(count == 1 for count in counts.values()), f"rewarded more than once: {counts}")
+
+    def check_nothing_runs(self) -> None:
+        """Soon no child runs any more."""
+        until(lambda: not any(is_alive(pid) for rows in self.executions().values() for pid, _ in rows))
+
+    def end(self) -> None:
+        """Leaves no process."""
+        for process in self.processes:
+            if process.poll() is None:
+                process.kill()
+            process.communicate()
+        self.check_nothing_runs()
+
+
+def check(true: object, message: str) -> None:
+    if not true:
+        raise AssertionError(message)
+
+
+def until(true: Callable[[], object], seconds: float = TIMEOUT) -> None:
+    began = time.monotonic()
+    while not true():
+        check(time.monotonic() - began < seconds, f"did not happen in {seconds:g} seconds")
+        time.sleep(0.02)
+
+
+def is_alive(pid: int) -> bool:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+@contextlib.contextmanager
+def started_cluster() -> Iterator[tuple[subprocess.Popen, str]]:
+    """The process of a cluster, and its address; with this process' environment as its searches need it."""
+    os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32), "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+    command = [sys.executable, "-c", "import broken_search; broken_search.serve()"]
+    cluster = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        yield cluster, cluster.stdout.readline().strip()
+    finally:
+        cluster.communicate(timeout=TIMEOUT)
