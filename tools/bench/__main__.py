@@ -14,12 +14,14 @@ import os
 import pathlib
 import sys
 import tempfile
+from collections.abc import Iterator
 
-from tools.bench.timing import Options, Row, table
+from tools.bench.timing import HEADER, Options, Row
 
 GROUPS = {
     "machine": "the machine's limits: matrix products, copying, decoding JPEG",
-    "training": "training steps, the first one, their memory",
+    "training": "training steps",
+    "first_step": "the first training step and the memory that training takes",
     "inference": "inference in TensorFlow",
     "child": "a child of a search up to its first step",
     "controller": "proposing and learning architectures",
@@ -32,14 +34,14 @@ GROUPS = {
 _TFDS = "data/tensorflow_datasets"  # within NASNET_SHARED
 
 
-def run(groups: list[str], options: Options) -> list[Row]:
-    """Measures, and prints each group's table as soon as it is there."""
-    rows = []
+def run(groups: list[str], options: Options) -> Iterator[Row]:
+    """Measures, and prints each row as soon as it is there."""
     for group in groups:
-        found = importlib.import_module(f"tools.bench.{group}_rows").measure(options)
-        rows += found
-        print(f"{group}: {GROUPS[group]}\n\n{table(found)}\n", flush=True)
-    return rows
+        print(f"{group}: {GROUPS[group]}\n\n{HEADER}", flush=True)
+        for row in importlib.import_module(f"tools.bench.{group}_rows").measure(options):
+            print(row.line(), flush=True)
+            yield row
+        print()
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -57,10 +59,12 @@ def main(argv: list[str] | None = None) -> None:
     data_dir = args.data_dir or (str(shared) if "NASNET_SHARED" in os.environ and shared.is_dir() else None)
     if data_dir is None and {"input", "machine"} & set(args.rows):
         print("no data_dir: photographs of ImageNet are replaced by pictures made here", file=sys.stderr)
+    records = []
     with tempfile.TemporaryDirectory() as workdir:
-        rows = run(args.rows, Options(args.rounds, args.quick, data_dir, workdir))
-    if args.output:
-        args.output.write_text(json.dumps([row.record() for row in rows], indent=1) + "\n", encoding="utf-8")
+        for row in run(args.rows, Options(args.rounds, args.quick, data_dir, workdir)):
+            records.append(row.record())
+            if args.output:  # after each, for a measurement of an hour may be interrupted
+                args.output.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """Inference of the mobile network in TensorFlow, as a model in a graph and as the frozen graph of its exports, beside Keras' in a graph."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import tensorflow as tf
 
@@ -8,16 +10,14 @@ from tools.bench.networks import find_case
 from tools.bench.timing import Options, Row, alone, in_turns
 
 
-def measure(options: Options) -> list[Row]:
+def measure(options: Options) -> Iterator[Row]:
     """All in one process, in turns."""
-    rows = []
     for batch_size in (32, 1):
         samples = alone(runs, batch_size, options.rounds, options.quick)
         peer = list(samples)[-1]
         for what in ("as a Keras model", "frozen"):
             pair = {"ours": samples[what], peer: samples[peer]}
-            rows.append(Row(f"inference, mobile, batch {batch_size}, {what}", "images/s", pair, "1.5", batch_size))
-    return rows
+            yield Row(f"inference, mobile, batch {batch_size}, {what}", "images/s", pair, "1.5", batch_size)
 
 
 def runs(batch_size: int, rounds: int, quick: bool):

@@ -1,5 +1,7 @@
 """load_nasnet with a file of weights, beside keras.applications with the same file."""
 
+from collections.abc import Iterator
+
 import keras
 
 from nasnet_tf import load_nasnet
@@ -8,15 +10,13 @@ from tools.bench.timing import Options, Row, alone, alone_in_turns, timed
 _THEIRS = {"mobile": "NASNetMobile", "large": "NASNetLarge"}
 
 
-def measure(options: Options) -> list[Row]:
+def measure(options: Options) -> Iterator[Row]:
     """In alternating processes; imports are not counted."""
-    rows = []
     for name in ("mobile",) if options.quick else _THEIRS:
         path = f"{options.workdir}/{name}.weights.h5"
         alone(write, name, path)
         samples = alone_in_turns({"ours": ours, "keras.applications": theirs}, options.rounds, name, path)
-        rows.append(Row(f'load_nasnet("{name}", file)', "s", samples, "1"))
-    return rows
+        yield Row(f'load_nasnet("{name}", file)', "s", samples, "1")
 
 
 def write(name: str, path: str):

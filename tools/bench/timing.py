@@ -11,6 +11,9 @@ from collections.abc import Callable, Mapping
 
 ROOT = pathlib.Path(__file__).parents[2]
 
+# A table in Markdown. Behind a stroke: of processor time.
+HEADER = "| what | ours | peer | ratio | least, most | goal |\n|---|---|---|---|---|---|"
+
 # Of one round: seconds (by the clock, of processor time), or gigabytes of memory alone. Less is better.
 Sample = list[float]
 
@@ -58,26 +61,22 @@ class Row:
         found = [b[clock] / a[clock] for a, b in zip(ours, theirs, strict=True)]
         return [statistics.median(found), min(found), max(found)]
 
+    def line(self) -> str:
+        """Of the table under HEADER."""
+        clocks = range(len(next(iter(self.samples.values()))[0]))
+        costs = [f"{' / '.join(f'{self.value(who, clock):.3g}' for clock in clocks)} {self.unit}" for who in self.samples]
+        peer = f"{list(self.samples)[1]}: {costs[1]}" if len(costs) > 1 else ""
+        ratios = [found for clock in clocks if (found := self.ratios(clock))]
+        middle = " / ".join(f"{median:.2f}" for median, _, _ in ratios)
+        spread = " / ".join(f"{least:.2f}, {most:.2f}" for _, least, most in ratios)
+        return f"| {self.what} | {costs[0]} | {peer} | {middle} | {spread} | {self.goal} |"
+
     def record(self) -> dict:
         """JSON-ready."""
         clocks = range(len(next(iter(self.samples.values()))[0]))
         values = {who: [self.value(who, clock) for clock in clocks] for who in self.samples}
         fields = dataclasses.asdict(self)
         return fields | {"values": values, "ratios": [self.ratios(clock) for clock in clocks]}
-
-
-def table(rows: list[Row]) -> str:
-    """In Markdown. Behind a stroke: of processor time."""
-    lines = ["| what | ours | peer | ratio | least, most | goal |", "|---|---|---|---|---|---|"]
-    for row in rows:
-        clocks = range(len(next(iter(row.samples.values()))[0]))
-        ours, *peer = (f"{' / '.join(f'{row.value(who, clock):.3g}' for clock in clocks)} {row.unit}" for who in row.samples)
-        peer = f"{list(row.samples)[1]}: {peer[0]}" if peer else ""
-        ratios = [row.ratios(clock) for clock in clocks]
-        middle = " / ".join(f"{found[0]:.2f}" for found in ratios if found)
-        spread = " / ".join(f"{found[1]:.2f}, {found[2]:.2f}" for found in ratios if found)
-        lines.append(f"| {row.what} | {ours} | {peer} | {middle} | {spread} | {row.goal} |")
-    return "\n".join(lines)
 
 
 def timed(call: Callable[[], object]) -> Sample:
