@@ -37,13 +37,27 @@ HARMLESS = (
 CONFIG_NAME = "config.gin"
 _LOCK = "lock"
 _SAVED = ("checkpoints/*.index", "trials/*/result.json", "trials/*/checkpoints/*.index", "trained/*/checkpoints/*.index")
-_MARKS = {"search": "journal.jsonl", "training": "checkpoints", "tuning": "trials"}
+_MARKS = {
+    "journal.jsonl": "a search",
+    "checkpoints": "a training",
+    "trials": "a tuning",
+    "manifest.json": "an export",
+    "saved_model.pb": "an export",
+}
 
 
 def bindings(config_text: str) -> dict[str, str]:
     """{"name.parameter": "value"} of a configuration's text with one binding a line, as recipes.parse_gin returns it."""
     lines = [line for line in config_text.splitlines() if line and not line.startswith("#")]
     return dict(line.split(" = ", 1) for line in lines)
+
+
+def read_bindings(path: pathlib.Path) -> dict[str, str]:
+    """The same of a file; InputError where it is damaged."""
+    try:
+        return bindings(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path}: damaged; expected the bindings that this folder was begun with, one a line") from error
 
 
 def is_harmless(name: str) -> bool:
@@ -79,9 +93,9 @@ def has_saved(folder: pathlib.Path) -> bool:
 
 def check_kind(folder: pathlib.Path, kind: str) -> None:
     """Raises InputError where the folder holds something else than a "search", "training" or "tuning"."""
-    for other, mark in _MARKS.items():
-        if other != kind and (folder / mark).exists():
-            raise InputError(f"{folder}: expected a folder for a {kind}, but it holds a {other} ({mark}); take another --workdir")
+    for mark, other in _MARKS.items():
+        if other != f"a {kind}" and (folder / mark).exists():
+            raise InputError(f"{folder}: expected a folder for a {kind}, but it holds {other} ({mark}); take another --workdir")
 
 
 @contextlib.contextmanager

@@ -62,6 +62,24 @@ def test_a_tuning_is_kept_by_its_trials(claim, tmp_path):
         claim(OLD, "training")
 
 
+@pytest.mark.parametrize(("mark", "what"), [("manifest.json", "an export"), ("saved_model.pb", "an export"), ("journal.jsonl", "a search")])
+def test_what_a_folder_holds_is_not_written_over(claim, tmp_path, mark, what):
+    save(tmp_path / "run", mark)
+    with pytest.raises(InputError, match=rf"expected a folder for a training, but it holds {what} \({mark}\)"):
+        claim(OLD)
+    assert [path.name for path in (tmp_path / "run").iterdir()] == [mark]
+
+
+@pytest.mark.parametrize("damaged", [b"hello\n", b"\xff = 3\n"])
+def test_a_damaged_configuration_is_told(claim, tmp_path, damaged):
+    claim(OLD)
+    save(tmp_path / "run")
+    (tmp_path / "run" / "config.gin").write_bytes(damaged)
+    with pytest.raises(InputError, match="config.gin: damaged; expected the bindings that this folder was begun with"):
+        claim(OLD)
+    assert (tmp_path / "run" / "config.gin").read_bytes() == damaged
+
+
 @pytest.mark.parametrize(
     ("name", "expected"),
     [

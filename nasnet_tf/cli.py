@@ -212,7 +212,7 @@ def claimed_workdir(config_text: str, kind: str) -> Iterator[pathlib.Path]:
     claims.check_kind(workdir, kind)
     with claims.at_work(workdir, kind):
         if path.is_file() and claims.has_saved(workdir):
-            difference = claims.first_difference(bindings(path.read_text()), bindings(config_text))
+            difference = claims.first_difference(claims.read_bindings(path), bindings(config_text))
             if difference:
                 raise claims.refusal(workdir, difference)
         replace_file(path, config_text)
@@ -242,10 +242,24 @@ def new_output(name: str = "output", suffixes: tuple[str, ...] = ()) -> pathlib.
     return path
 
 
+def new_folder(name: str = "output") -> pathlib.Path | None:
+    """The folder that a flag names, None where it is not given; InputError, before any work, if it is a file or cannot be made."""
+    if FLAGS[name].value is None:
+        return None
+    path = pathlib.Path(FLAGS[name].value)
+    if path.exists() and not path.is_dir():
+        raise InputError(f"--{name}: expected a folder, but {path} is a file")
+    check_place(path, f"--{name}")
+    return path
+
+
 def check_writable(path: pathlib.Path, name: str) -> None:
     """Makes the folders above a path, and raises InputError where nothing can be written in them."""
     check_place(path, f"--{name}")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--{name}: {path} cannot be written: {error.filename}: {error.strerror}") from error
 
 
 def write_operative_config(workdir: pathlib.Path) -> None:

@@ -7,8 +7,9 @@ import types
 import gin
 import pytest
 
-from nasnet_tf import cli, configurables, recipes  # noqa: F401  registers what may be configured
+from nasnet_tf import cli, configurables, convert, recipes  # noqa: F401  registers what may be configured
 from nasnet_tf.errors import InputError
+from nasnet_tf.serving import hub
 from nasnet_tf.testing import REPOSITORY
 
 
@@ -110,3 +111,28 @@ def test_a_work_folder_below_a_file(tmp_path, monkeypatch):
     monkeypatch.setattr(cli, "parse_gin", lambda *_: pytest.fail("the recipe was read"))
     with pytest.raises(InputError, match=r"--workdir: .*file/x cannot be written: expected a folder, but .*file is a file"):
         cli.configuration()
+
+
+def test_a_folder_for_output_is_looked_at_and_not_made(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+
+    def folder(path):
+        monkeypatch.setattr(cli, "FLAGS", {"output": types.SimpleNamespace(value=path and str(tmp_path / path))})
+        return cli.new_folder()
+
+    assert folder(None) is None
+    assert folder("new") == tmp_path / "new"
+    assert not (tmp_path / "new").exists()
+    with pytest.raises(InputError, match="--output: expected a folder, but .*file is a file"):
+        folder("file")
+    with pytest.raises(InputError, match="--output: .*file/x cannot be written: expected a folder"):
+        folder("file/x")
+
+
+def test_weights_are_looked_for_before_a_network_is_built(tmp_path, monkeypatch):
+    monkeypatch.setattr(hub, "load_nasnet", lambda *_, **__: pytest.fail("a network was built"))
+    flags = types.SimpleNamespace(num_classes=None, include_top=True, model="mobile", ema=True)
+    monkeypatch.setattr(cli, "FLAGS", flags)
+    monkeypatch.setattr(cli, "new_output", lambda: tmp_path / "x.h5")
+    with pytest.raises(InputError, match="none.h5: no such file; expected a TF-slim checkpoint"):
+        convert.main(["none.h5"])

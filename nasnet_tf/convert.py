@@ -4,6 +4,7 @@ from absl import flags
 
 from nasnet_tf import cli
 from nasnet_tf.errors import InputError
+from nasnet_tf.files import user_path
 
 
 def main(arguments: list[str]) -> None:
@@ -14,7 +15,9 @@ def main(arguments: list[str]) -> None:
     cli.import_tensorflow()
     from nasnet_tf.serving.convert_weights import load_weights, save_weights
     from nasnet_tf.serving.hub import load_nasnet
+    from nasnet_tf.serving.weight_files import find_weights
 
+    find_weights(user_path(arguments[0]))  # before the network is built
     options = {"num_classes": cli.FLAGS.num_classes, "include_top": cli.FLAGS.include_top}
     model = load_nasnet(cli.FLAGS.model, weights=None, pooling=None if cli.FLAGS.include_top else "avg", **options)
     load_weights(model, arguments[0], use_ema=cli.FLAGS.ema)

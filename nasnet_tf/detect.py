@@ -16,15 +16,15 @@ def main(arguments: list[str]) -> None:
     files = list(itertools.chain.from_iterable(map(find_images, arguments)))
     if not files:
         raise InputError("detect: expected image files, folders or patterns, e.g. python -m nasnet_tf.detect photo.jpg --model=runs/cells")
-    output = pathlib.Path(cli.FLAGS.output) if cli.FLAGS.output else None
-    if output is not None:
-        output.mkdir(parents=True, exist_ok=True)
+    output = cli.new_folder()
     cli.import_tensorflow()
     from nasnet_tf.data.decoding import decode_image
     from nasnet_tf.serving.detector import BoxPredictor
     from nasnet_tf.viz.detections import draw_detections
 
     predictor = BoxPredictor(cli.FLAGS.model)
+    if output is not None:
+        output.mkdir(parents=True, exist_ok=True)
     rows, undecodable, taken = [], [], set()
     for start in range(0, len(files), cli.FLAGS.batch_size):
         batch = files[start : start + cli.FLAGS.batch_size]

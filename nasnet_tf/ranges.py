@@ -23,6 +23,11 @@ def at_least(least: int) -> Any:
     return Annotated[int, Within(f"an integer of {least} or more", lambda value: value >= least)]
 
 
+def up_to(most: int) -> Any:
+    """The type of whole numbers from 1 to this one."""
+    return Annotated[int, Within(f"an integer from 1 to {most:,}", lambda value: 1 <= value <= most)]
+
+
 Count = at_least(1)
 Natural = at_least(0)
 Seed = Annotated[int, Within("an integer of 0 or more, below 2^31", lambda value: 0 <= value < 2**31)]

@@ -23,8 +23,8 @@ def _clean_gin():
 @pytest.mark.parametrize(
     ("param", "words"),
     [
-        ("NetworkConfig.filters = 2.5", "NetworkConfig.filters: expected an integer of 1 or more, or None, got 2.5"),
-        ("NetworkConfig.filters = True", "NetworkConfig.filters: expected an integer of 1 or more, or None, got True"),
+        ("NetworkConfig.filters = 2.5", "NetworkConfig.filters: expected an integer from 1 to 100,000 or None, got 2.5"),
+        ("NetworkConfig.filters = True", "NetworkConfig.filters: expected an integer from 1 to 100,000 or None, got True"),
         ("NetworkConfig.auxiliary_head = 1", "NetworkConfig.auxiliary_head: expected True or False, got 1"),
         ("TrainingConfig.epochs = '3'", "TrainingConfig.epochs: expected a positive number, got '3'"),
         ("TrainingConfig.epochs = None", "TrainingConfig.epochs: expected a positive number, got None"),
@@ -59,6 +59,7 @@ def _clean_gin():
             "ImageNetPreprocessing.area_range = (0.5, 0.1)",
             "ImageNetPreprocessing.area_range: expected two numbers, 0 < least <= most <= 1, got",
         ),
+        ("NetworkConfig.filters = 100000000000", "NetworkConfig.filters: expected an integer from 1 to 100,000 or None, got 100000000000"),
         ("SGD.momentum = 2", r"SGD.momentum: expected a share in \[0, 1\), got 2"),
         ("Adam.clipnorm = -1.0", "Adam.clipnorm: expected a positive number or None, got -1.0"),
         ("retrain/AdamW.beta_1 = 1", r"retrain/AdamW.beta_1: expected a share in \[0, 1\), got 1"),
@@ -76,7 +77,7 @@ def _clean_gin():
         ("NetworkConfg.filters = 3", "No configurable matching 'NetworkConfg'; did you mean NetworkConfig"),
         ("train.network = @NetworkConfg()", "did you mean NetworkConfig"),
         ("NetworkConfig.filter = 3", "--gin_param 'NetworkConfig.filter = 3'.* did you mean filters"),
-        ("width = 'x'\nNetworkConfig.filters = %width", "NetworkConfig.filters: expected an integer of 1 or more, or None, got 'x'"),
+        ("width = 'x'\nNetworkConfig.filters = %width", "NetworkConfig.filters: expected an integer from 1 to 100,000 or None, got 'x'"),
         ("NetworkConfig.filters", "expected name.parameter=value"),
         ("NetworkConfig.filters = ", "--gin_param 'NetworkConfig.filters = '"),
     ],

@@ -32,7 +32,7 @@ def test_config_by_hand():
             {"kind": "cifar", "central_fraction": 1},
             "'cifar': unknown central_fraction; expected some of image_size, upsample, flip, cutout_size",
         ),
-        ({"kind": "cifar", "image_size": "32"}, "image_size: expected an integer, got '32'"),
+        ({"kind": "cifar", "image_size": "32"}, "image_size: expected an integer of 1 or more, got '32'"),
     ],
 )
 def test_bad_configs(config, message):

@@ -17,10 +17,11 @@ from nasnet_tf.layers.normalization import LayerStyle
 from nasnet_tf.layers.stochastic import Dropout
 from nasnet_tf.models import heads
 from nasnet_tf.models.cell import Cell
-from nasnet_tf.ranges import Count, Positive, Share
+from nasnet_tf.ranges import Positive, Share, up_to
 from nasnet_tf.typed import check_fields
 
 NUM_REDUCTIONS = 2  # between three stacks of normal cells, as in figure 2
+Filters = up_to(100_000)  # as for cells: far beyond use, so that a slip of the pen fills no memory
 _SMALLEST_IMAGE = {"cifar": 3, "imagenet": 19}  # of which every reduction has two pixels or more to halve
 _IMAGENET_STEM_FILTERS = 32  # slim: int(32 * stem_multiplier)
 
@@ -47,11 +48,11 @@ class NetworkConfig:
       synchronized_batch_norm: see LayerStyle.
     """
 
-    cells_per_stack: Count
+    cells_per_stack: up_to(1000)
     stem: Literal["cifar", "imagenet"]
     stem_multiplier: Positive
-    filters: Count | None = None
-    penultimate_filters: Count | None = None
+    filters: Filters | None = None
+    penultimate_filters: Filters | None = None
     prev_skips_reduction: bool = False
     auxiliary_head: bool = False
     dropout_rate: Share = 0.0

@@ -244,7 +244,7 @@ def test_auxiliary_head_goes_and_the_logits_stay():
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"cells_per_stack": 0}, "cells_per_stack: expected an integer of 1 or more, got 0"),
+        ({"cells_per_stack": 0}, "cells_per_stack: expected an integer from 1 to 1,000, got 0"),
         ({"stem": "mnist"}, "stem: expected one of 'cifar', 'imagenet', got 'mnist'"),
         ({"penultimate_filters": 24}, "give filters or penultimate_filters, one of the two"),
         ({"drop_path_rate": 1.0}, "drop_path_rate: expected a share in"),

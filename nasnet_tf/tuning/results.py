@@ -75,6 +75,14 @@ def write_results(workdir: pathlib.Path, trials: list[Trial]) -> None:
         replace_file(workdir / BEST_NAME, comment + format_config(best.bindings))
 
 
+def read_trial(result: pathlib.Path, number: int, changes: dict[str, str], bindings: dict[str, str]) -> Trial:
+    """A trial with what came of it, of its file; InputError where that is damaged."""
+    try:
+        return Trial(number, changes, bindings, **json.loads(result.read_text()))
+    except (ValueError, TypeError) as error:
+        raise InputError(f'{result}: damaged; expected {{"accuracy": ...}} or {{"reason": ...}} ({error})') from error
+
+
 def read_results(workdir: pathlib.Path) -> tuple[list[Trial], int]:
     """The trials of a work folder that ended, with the bindings in which they differ as their changes, and how many have not ended.
 
@@ -88,9 +96,6 @@ def read_results(workdir: pathlib.Path) -> tuple[list[Trial], int]:
             running += 1
             continue
         bindings = dict(line.split(" = ", 1) for line in config.read_text().splitlines() if " = " in line)
-        try:
-            ended.append(Trial(int(config.parent.name), {}, bindings, **json.loads(result.read_text())))
-        except (ValueError, TypeError) as error:
-            raise InputError(f'{result}: expected {{"accuracy": ...}} or {{"reason": ...}} ({error})') from error
+        ended.append(read_trial(result, int(config.parent.name), {}, bindings))
     names = [name for name in (ended[0].bindings if ended else []) if len({trial.bindings.get(name) for trial in ended}) > 1]
     return [dataclasses.replace(trial, changes={name: trial.bindings.get(name, "") for name in names}) for trial in ended], running

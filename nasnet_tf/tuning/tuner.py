@@ -16,7 +16,7 @@ from nasnet_tf.extras import OnDemand
 from nasnet_tf.files import replace_file
 from nasnet_tf.training.loop import TrainingDiverged
 from nasnet_tf.tuning.hyperparameters import as_literal, make_hyperparameters
-from nasnet_tf.tuning.results import Trial, format_config, write_results
+from nasnet_tf.tuning.results import Trial, format_config, read_trial, write_results
 
 keras_tuner = OnDemand("keras_tuner")
 
@@ -128,13 +128,13 @@ def _run(workdir: pathlib.Path, trial: Trial, train: Callable[[pathlib.Path, dic
             outcome = {"reason": str(error).splitlines()[0]}  # gin appends where it was calling
             print(f"trial {trial.number}: failed: {outcome['reason']}", flush=True)
         replace_file(result, json.dumps(outcome))
-    return Trial(trial.number, trial.changes, trial.bindings, **json.loads(result.read_text()))
+    return read_trial(result, trial.number, trial.changes, trial.bindings)
 
 
 def _claim(folder: pathlib.Path, bindings: dict[str, str]) -> None:
     path = folder / "config.gin"
     if path.is_file() and ((folder / _RESULT).is_file() or claims.has_saved(folder)):
-        difference = claims.first_difference(claims.bindings(path.read_text()), bindings)
+        difference = claims.first_difference(claims.read_bindings(path), bindings)
         if difference:
             raise InputError(
                 f"{path}: is not what this tuning proposes ({difference}): it was written by another version or on a machine with other "

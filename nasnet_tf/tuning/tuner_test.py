@@ -136,6 +136,14 @@ def test_refused(tmp_path):
         tune(tmp_path, "random", Training(), seed=2)
 
 
+@pytest.mark.parametrize("damaged", ["{", "[]", '{"acc": 1}'])
+def test_a_damaged_result_is_told(tmp_path, damaged):
+    tune(tmp_path, "random", Training())
+    (tmp_path / "trials" / "0002" / "result.json").write_text(damaged)
+    with pytest.raises(InputError, match='0002/result.json: damaged; expected {"accuracy": ...} or {"reason": ...}'):
+        tune(tmp_path, "random", Training())
+
+
 KILLED = """
 import os, pathlib, signal, sys
 from nasnet_tf.tuning import tuner_test
