@@ -1,8 +1,15 @@
-"""Draws the pictures of docs/pictures: what is searched, how paths are dropped, what real searches came to, and what networks cost."""
+"""Draws the pictures of docs/pictures: what is searched, how paths are dropped, what real searches and trainings of a detector came to, and
+what networks cost.
+"""
 
 import argparse
+import itertools
+import json
 import pathlib
+from collections.abc import Mapping, Sequence
 
+import numpy as np
+from matplotlib import image
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
@@ -10,13 +17,15 @@ from nasnet_tf.genotype import SearchSpace, load_genotype
 from nasnet_tf.models.network import NetworkConfig
 from nasnet_tf.models.zoo import ZOO
 from nasnet_tf.nas.journal import read_trials
-from nasnet_tf.viz.axes import strip_axes
+from nasnet_tf.viz.axes import AMBER, BLUE, legend, line, new_figure, scatter, strip_axes
+from nasnet_tf.viz.detections import draw_gallery
 from nasnet_tf.viz.diagram import LABELS, draw_genotype, save_figure
 from nasnet_tf.viz.plots import plot_comparison
 from nasnet_tf.viz.zoo_plot import plot_zoo
 
 _REPOSITORY = pathlib.Path(__file__).parents[1]
 _SEARCHES = _REPOSITORY / "testdata" / "cifar10_search"  # real ones, see testdata/README.md
+_DETECTOR = _REPOSITORY / "testdata" / "bccd"  # likewise
 _COLUMNS = ("first hidden state", "second hidden state", "operation on the first", "operation on the second", "how to combine")
 
 
@@ -59,6 +68,26 @@ def plot_drop_path(config: NetworkConfig) -> Figure:
     return figure
 
 
+def plot_precisions(trainings: Mapping[str, Sequence[dict]]) -> Figure:
+    """Average precision of detectors on pictures held out, over the steps of their trainings, of rows of metrics.jsonl."""
+    figure, axes = new_figure("step", "held-out average precision")
+    for style, (name, rows) in zip(itertools.cycle(("-", "--", ":")), trainings.items(), strict=False):
+        for key, label, color in (("average_precision_50", "AP50", AMBER), ("mean_average_precision", "mAP", BLUE)):
+            points = [(row["step"], row[key]) for row in rows]
+            line(axes, *np.array(points, float).T, color=color, linestyle=style, label=f"{label}, {name}")
+            scatter(axes, *zip(*points, strict=True), color=color, s=12)
+    axes.set(ylim=(0, 1))
+    legend(axes)
+    return figure
+
+
+def draw_found(folder: pathlib.Path) -> Figure:
+    """Pictures with what the door `detect` found on them."""
+    rows = json.loads((folder / "detections.json").read_text())
+    found = [[(each["class"], each["probability"], each["box"]) for each in row["found"]] for row in rows]
+    return draw_gallery([(image.imread(folder / pathlib.Path(row["file"]).name), each) for row, each in zip(rows, found, strict=True)])
+
+
 def make_pictures(folder: pathlib.Path) -> None:
     """Writes all of them."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -73,9 +102,16 @@ def make_pictures(folder: pathlib.Path) -> None:
         "rewards_cifar10_search": plot_comparison(searches),
         "accuracy_against_cost": plot_zoo(networks),
     }
+    trainings = {
+        path.stem.replace("_", " "): [json.loads(row) for row in path.read_text().splitlines()]
+        for path in sorted(_DETECTOR.glob("*.jsonl"))
+    }
+    pictures["precision_bccd"] = plot_precisions(trainings)
     for name, figure in pictures.items():
         save_figure(figure, folder / f"{name}.svg")
         print(folder / f"{name}.svg")
+    draw_found(_DETECTOR).savefig(folder / "detections_bccd.jpg", dpi=80)  # as JPEG, since it shows photographs
+    print(folder / "detections_bccd.jpg")
 
 
 if __name__ == "__main__":
