@@ -27,10 +27,14 @@ from nasnet_tf.nas.early_stopping import Bar, EarlyStopping
 from nasnet_tf.nas.evaluator import evaluate_genotype, measure_on_test
 from nasnet_tf.nas.evolution import RegularizedEvolution
 from nasnet_tf.nas.faults import FaultTolerance
+from nasnet_tf.nas.halving import Stage, SuccessiveHalving
 from nasnet_tf.nas.journal import Trial
 from nasnet_tf.nas.limits import Limits, Rates
 from nasnet_tf.nas.objectives import CostReward, WithObjective
 from nasnet_tf.nas.predictor import Prescreened
+from nasnet_tf.nas.shared_weights import SharedWeights
+from nasnet_tf.nas.space_training import SpaceChildren
+from nasnet_tf.nas.zero_cost import ZeroCost
 from nasnet_tf.ranges import Count, Natural, NotNegative, Positive, Share, at_least
 from nasnet_tf.recipes import did_you_mean
 from nasnet_tf.serving.hub import check_features, load_features
@@ -84,6 +88,10 @@ for _configurable in (
     engines.InProcess,
     ray_engine.RayTasks,
     EarlyStopping,
+    SuccessiveHalving,
+    SharedWeights,
+    SpaceChildren,
+    ZeroCost,
     FaultTolerance,
 ):
     _register(_configurable)
@@ -175,7 +183,7 @@ def _evaluate_genotype(
     training: loop.TrainingConfig,
     dtype_policy: str = "float32",
     measure_latency: bool = False,
-) -> Callable[[Genotype, list[Bar] | None, pathlib.Path | None], dict]:
+) -> Callable[[Genotype, list[Bar] | Stage | None, pathlib.Path | None], dict]:
     """(genotype, bars, workdir) -> outcome; arguments as in nasnet_tf.nas.evaluator.evaluate_genotype.
 
     network, data, optimizer, learning_rate, training: of a child, as of `train`.
@@ -197,6 +205,8 @@ def _search(
     engine: Callable[[], engines.LocalPool | engines.InProcess | ray_engine.RayTasks],
     num_trials: Count,
     early_stopping: EarlyStopping | None = None,
+    halving: SuccessiveHalving | None = None,
+    evaluator: SharedWeights | SpaceChildren | ZeroCost | None = None,
     train_again: bool = False,
     max_trainings: Count | None = None,
     max_hours: Positive | None = None,
@@ -220,6 +230,8 @@ def _search(
     objective: what rewards are instead of the accuracy, as in nasnet_tf.nas.objectives or "module:function".
     seeds: names or paths of genotypes to try first.
     take_over: work folders of earlier searches, whose rewarded trials count.
+    evaluator: scores architectures in the searching process, in the place of children that evaluate_genotype trains.
+    halving: short trainings first, of which the best go on.
     child_watts, child_hour_price: what a child's hour takes, for estimates only.
 
     The limits are those of the search without its retraining, and nasnet_tf.nas.limits.Limits.
@@ -238,13 +250,19 @@ def _search(
     searcher = strategy(space)
     if seeds:
         searcher = known.Seeded(searcher, known.seeds_of(space, seeds))
-    task = ChildTask(config_text, workdir / CHILDREN)
+    task, search_engine, spent = ChildTask(config_text, workdir / CHILDREN), engine, ("", 0.0)
+    if evaluator is not None:
+        if early_stopping is not None or halving is not None:
+            raise InputError("search.evaluator: expected neither search.early_stopping nor search.halving beside it")
+        task, search_engine = evaluator, engines.InProcess
+    if isinstance(evaluator, SharedWeights):
+        spent = ("shared weights", evaluator.train(workdir))
     rules = {"tolerance": tolerance or FaultTolerance()}
     trials = search.search(
         workdir,
         space,
         searcher,
-        engine,
+        search_engine,
         task if objective is None else WithObjective(task, objective),
         num_trials,
         identity["search"],
@@ -255,6 +273,8 @@ def _search(
         take_over=known.trials_of(take_over, identity["search"]),
         rates=Rates(child_watts, child_hour_price),
         scalars=True,
+        halving=halving,
+        spent=spent,
         **rules,
     )
     if not retrain_top:
@@ -350,7 +370,7 @@ class ChildTask:
     def __init__(self, config_text: str, logs: pathlib.Path | None = None, scope: str = "", retrain_folder: pathlib.Path | None = None):
         self._config_text, self._logs, self._scope, self._retrain_folder = config_text, logs, scope, retrain_folder
 
-    def __call__(self, genotype_text: str, bars: list[Bar] | None = None) -> dict:
+    def __call__(self, genotype_text: str, bars: list[Bar] | Stage | None = None) -> dict:
         genotype = parse_genotype(genotype_text)
         with logged(self._logs and log_of(self._logs, genotype.name)):
             gin.clear_config()

@@ -25,6 +25,9 @@ class Plan:
       concatenates: int32 [cells, blocks], 1 where a block concatenates, 0 where it adds.
       outputs: int32 [cells, states], the states that the cell's output is made of, filled up with the number of an empty one.
       weights, statistics: what the vectors are made of.
+      places: of each place its branch and all that it has, weights first.
+      rows: of each place that reads a cell's output, to which of that cell's states its channels belong, int [channels]: state s has the
+        numbers from s * widest on, where `widest` is the most channels that a state of that cell may have. None for other places.
     """
 
     branches: np.ndarray
@@ -35,6 +38,8 @@ class Plan:
     outputs: np.ndarray
     weights: Sequence[Weight]
     statistics: Sequence[Weight]
+    places: Sequence[tuple[int, Sequence[Weight]]]
+    rows: Sequence[np.ndarray | None]
 
     @property
     def arrays(self) -> tuple[np.ndarray, ...]:

@@ -94,6 +94,8 @@ class SpaceNetwork:
                 "got {}, {}, {}, {} and {}".format(*expected, *shape)
             )
         places: list[Site | None] = []
+        reads: list[np.ndarray | None] = [None]  # the stem's
+        channels_of = [np.arange(self._stem.filters)]
         filters, widths = [], [self._stem.filters]
         inputs, concatenates, outputs = [], [], []
         for layer, sources in zip(self._cells, self._sources, strict=True):
@@ -101,22 +103,36 @@ class SpaceNetwork:
             channels = [widths[source] for source in sources]
             layout = cell_layout(cell, self._space.num_input_states, layer.filters, layer.is_reduction, layer.reductions, channels)
             before = len(places)
-            for halvings, fit in zip(layer.reductions, layout.fits, strict=True):
+            for halvings, fit, source in zip(layer.reductions, layout.fits, sources, strict=True):
                 places += fit + [None] * (max(1, halvings) - len(fit))
+                reads += [channels_of[source]] + [None] * (max(1, halvings) - 1)
             for pair, norm in zip(layout.branches, layout.norms, strict=True):
                 places += [*pair, norm]
             for state in range(self._space.num_input_states):
                 places += layout.output_fits.get(state) or [None]
             filters += [layer.filters] * (len(places) - before)
+            reads += [None] * (1 + len(places) - len(reads))
             widths.append(layout.output_channels[0])
+            channels_of.append(self._channels(cell, layer.filters))
             inputs.append([(block.left.input, block.right.input) for block in cell.blocks])
             concatenates.append([block.combine == Combine.CONCAT for block in cell.blocks])
             first, last = self._num_states - 1 - self._space.num_input_states, self._num_states - 1
             states = [first + state if state < self._space.num_input_states else state for state in cell.outputs[0].states]
             outputs.append(states + [last] * (last - self._space.num_input_states - len(states)))
-        return self._packed(places, filters, widths[-1], np.int32(inputs), np.int32(concatenates), np.int32(outputs))
+        return self._packed(
+            places, filters, widths[-1], np.int32(inputs), np.int32(concatenates), np.int32(outputs), [*reads, channels_of[-1]]
+        )
 
-    def _packed(self, places, filters, features, inputs, concatenates, outputs) -> Plan:
+    def _channels(self, cell, filters: int) -> np.ndarray:
+        """Of a cell's output, by the states that it is made of; see Plan.rows."""
+        parts = []
+        for state in cell.outputs[0].states:
+            block = state - self._space.num_input_states
+            width = filters * (2 if block >= 0 and cell.blocks[block].combine == Combine.CONCAT else 1)
+            parts.append(state * 2 * filters + np.arange(width))
+        return np.concatenate(parts)
+
+    def _packed(self, places, filters, features, inputs, concatenates, outputs, rows) -> Plan:
         found = [_PASS], [_named(self._stem)]
         for site, width in zip(places, filters, strict=True):
             named = [] if site is None else _weights(site.kind, site.channels, width, self._style)
@@ -133,7 +149,19 @@ class SpaceNetwork:
                 shapes[place, row, : len(shape)] = shape
                 sizes[place, int(_is_statistic(name))] += math.prod(shape)
         kinds = [[weight for weights in named for weight in weights if _is_statistic(weight[0]) == moving] for moving in (False, True)]
-        return Plan(np.int32(branches), sizes, shapes, inputs, concatenates, outputs, *kinds)
+        return Plan(np.int32(branches), sizes, shapes, inputs, concatenates, outputs, *kinds, list(zip(branches, named, strict=True)), rows)
+
+    @property
+    def widest(self) -> list[int]:
+        """Of each place, the most channels that it may read; those of a place that reads a cell's output are counted as in Plan.rows."""
+        states = self._space.num_input_states + self._space.num_blocks
+        outputs = [self._stem.filters] + [states * 2 * cell.filters for cell in self._cells]
+        found = [3]
+        for cell, sources in zip(self._cells, self._sources, strict=True):
+            for halvings, source in zip(cell.reductions, sources, strict=True):
+                found += [outputs[source]] + [2 * cell.filters] * (max(1, halvings) - 1)
+            found += [2 * cell.filters] * (3 * self._space.num_blocks + self._space.num_input_states)
+        return [*found, outputs[-1]]
 
     def _branch(self, kind: Kind, named: Sequence[Weight]) -> int:
         try:
@@ -244,10 +272,13 @@ def _switch(branch: tf.Tensor, functions: Sequence[Callable]):
     """tf.switch_case that runs its one branch as a function of its own.
 
     tf.switch_case itself would put all branches into the graph, with switches before and merges behind them: tens of thousands of ops,
-    which take minutes to set up. The public function has no argument for that.
+    which take minutes to set up. The public function has no argument for that, so this is its private half, which TensorFlow may move;
+    where it is gone the public one gives the same, later.
     """
-    from tensorflow.python.ops import cond_v2  # noqa: PLC0415
-
+    try:
+        from tensorflow.python.ops import cond_v2  # noqa: PLC0415
+    except ImportError:
+        return tf.switch_case(branch, dict(enumerate(functions)))
     return cond_v2.indexed_case(branch, functions, "switch", lower_using_switch_merge=False)
 
 

@@ -14,9 +14,11 @@ from nasnet_tf.genotype import Genotype
 from nasnet_tf.models.costs import count_costs, latency_seconds
 from nasnet_tf.models.network import NetworkConfig, build_network
 from nasnet_tf.nas.early_stopping import Bar
+from nasnet_tf.nas.halving import Stage
 from nasnet_tf.training import checkpoints, precision
 from nasnet_tf.training.evaluate import Evaluation, Evaluator
 from nasnet_tf.training.loop import TrainingConfig, TrainingDiverged, train_and_evaluate
+from nasnet_tf.training.metrics_log import read_metrics
 
 
 def evaluate_genotype(
@@ -26,7 +28,7 @@ def evaluate_genotype(
     optimizer,
     learning_rate,
     training: TrainingConfig,
-    bars: Sequence[Bar] | None = None,
+    bars: Sequence[Bar] | Stage | None = None,
     workdir: pathlib.Path | None = None,
     dtype_policy: str = "float32",
     measure_latency: bool = False,
@@ -34,7 +36,8 @@ def evaluate_genotype(
     """Trains a child from scratch and measures it on the held-out validation examples.
 
     Args:
-      bars: what it must have reached after each of its evaluations, not to be stopped; None without early stopping.
+      bars: what it must have reached after each of its evaluations, not to be stopped; None without early stopping. A Stage of successive
+        halving says how far to train it, and where its checkpoints are.
       workdir: keeps checkpoints and metrics, to go on from if the child is killed; None keeps nothing.
       dtype_policy: in which numbers it computes, one of nasnet_tf.training.precision.POLICIES.
       measure_latency: the metric "latency_seconds" says how long this machine takes for one image, disturbed by what runs beside.
@@ -44,6 +47,7 @@ def evaluate_genotype(
       after all evaluations, and of a child that was stopped "stopped_epoch"; or {"infeasible": reason} where the loss did not stay finite.
     """
 
+    stage, bars = (bars, None) if isinstance(bars, Stage) else (None, bars)
     if bars is not None and training.evaluate_every_epochs >= training.epochs:
         raise InputError(
             "early stopping needs evaluations on the way: expected TrainingConfig.evaluate_every_epochs below the "
@@ -65,10 +69,21 @@ def evaluate_genotype(
     with _no_graph_optimizer(), precision.dtype_policy(dtype_policy):
         try:
             model, evaluation = train_and_evaluate(
-                build, data, optimizer, learning_rate, training, workdir, show_progress=False, goes_on=goes_on
+                build,
+                data,
+                optimizer,
+                learning_rate,
+                training,
+                workdir if stage is None else stage.folder,
+                show_progress=False,
+                goes_on=goes_on,
+                until_epochs=None if stage is None else training.epochs * stage.share,
             )
         except TrainingDiverged as error:
             return {"infeasible": str(error)}
+        if stage is not None:  # with the evaluations of the rungs before
+            rows = read_metrics(stage.folder)
+            curve = [round(row["accuracy"], 6) for row in rows if row["kind"] == "evaluation"]
         costs = count_costs(model)
         latency = {"latency_seconds": latency_seconds(model)} if measure_latency else {}
     return {
@@ -77,7 +92,7 @@ def evaluate_genotype(
             "loss": evaluation.loss,
             "curve": curve,
             **stopped,
-            "epochs": training.epochs,
+            "epochs": training.epochs if stage is None else training.epochs * stage.share,
             "parameters": costs.trainable_parameters,
             "mult_adds": costs.mult_adds,
             "num_classes": data.num_classes,

@@ -73,7 +73,7 @@ class Watch:
         Raises:
           InputError: a second machine found a mistake in the input, or one that is the only one.
         """
-        if trial.status == "finished":
+        if trial.status == "finished" and outcome.reason is None:
             self._rewarded, self._accuser, self.trouble = True, None, ""
             self._aside_in_a_row = self._infeasible_in_a_row = 0
             self._last_executions(outcome.machine).append(False)

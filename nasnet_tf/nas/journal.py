@@ -10,12 +10,14 @@ of one trial:
   {"event": "infeasible", "time": ..., "trial": 0, "attempt": 1, "seconds": 3.2, "reason": "..."}
   {"event": "taken", "time": ..., "trial": 0, "genotype": ..., "hash": ..., "decisions": ..., "log_probs": ..., "reward": 0.93,
    "metrics": {...}, "taken_from": work folder of another search}
+  {"event": "spent", "time": ..., "seconds": 1234.5, "what": "shared weights"}
   {"event": "aside", "time": ..., "machine": "...", "reason": "..."}
 
 A trial of an architecture that was rewarded before is finished with "reused_from" and is not trained again. Outcomes say the "machine",
 where the engine knows it; those of one that left say "lost"; a child killed at its deadline is infeasible, "over_deadline", with the
 "policy_reward" that the strategy got, if any. What failed or was killed on a machine that is put aside counts no more. Trials that were
-taken over from other searches come first, and cost nothing here.
+taken over from other searches come first, and cost nothing here. With successive halving outcomes say which "rung" they are of: a trial
+that has finished one may finish the next, or fail to and stay what it was.
 """
 
 import dataclasses
@@ -55,6 +57,8 @@ class Trial:
       over_deadline: it was killed at its deadline.
       proposed_time, finished_time: unix seconds; the latter of the last outcome, None before the first.
       reused_from: the trial of the same architecture whose reward this one got, if there is one.
+      rung_rewards: of successive halving, the reward at each rung that it has reached.
+      failed_rungs: executions that should have brought it to the next one.
       taken_from: the work folder of the search that it was taken over from; "" of this search's own.
     """
 
@@ -78,6 +82,8 @@ class Trial:
     machine: str = ""
     over_deadline: bool = False
     taken_from: str = ""
+    rung_rewards: list[float] = dataclasses.field(default_factory=list)
+    failed_rungs: int = 0
 
     @functools.cached_property
     def genotype(self) -> Genotype:
@@ -236,6 +242,8 @@ def apply_event(trials: list[Trial], event: dict) -> bool:
         if event["event"] == "aside":
             _put_aside(trials, event["machine"])
             return True
+        if event["event"] == "spent":
+            return event["seconds"] >= 0
         number, kind = event["trial"], event["event"]
         if kind in ("proposed", "taken"):
             trial = Trial(
@@ -251,20 +259,28 @@ def apply_event(trials: list[Trial], event: dict) -> bool:
             trials.append(trial)
             return True
         if kind not in _OUTCOMES:
-            raise InputError(f"unknown event {kind!r}; expected proposed, taken, aside, {', '.join(_OUTCOMES)}")
+            raise InputError(f"unknown event {kind!r}; expected proposed, taken, spent, aside, {', '.join(_OUTCOMES)}")
         if number not in range(len(trials)):
             raise InputError(f"{kind} trial {number}, which has not been proposed")
         trial = trials[number]
-        if trial.is_rewarded_or_infeasible or event["attempt"] <= trial.attempts:
+        goes_on = trial.status == "finished" and event.get("rung", 0) == len(trial.rung_rewards) > 0
+        if (trial.is_rewarded_or_infeasible and not goes_on) or event["attempt"] <= trial.attempts:
             return False
         if event["attempt"] != trial.attempts + 1:
             raise InputError(f"attempt {event['attempt']} of trial {number}, expected {trial.attempts + 1}")
+        if goes_on and kind != "finished":  # it stays what it was
+            trial.seconds, trial.attempts = trial.seconds + event["seconds"], event["attempt"]
+            trial.reason, trial.failed_rungs = event["reason"], trial.failed_rungs + 1
+            trial.executions.append((event["time"], event["seconds"]))
+            return True
         seconds, reward = trial.seconds + event["seconds"], event["reward"] if kind == "finished" else None
         trial.seconds, trial.reward = seconds, reward
         trial.status, trial.attempts, trial.finished_time = kind, event["attempt"], event["time"]
         trial.reason, trial.metrics = event.get("reason", ""), event.get("metrics", {})
         trial.reused_from, trial.machine = event.get("reused_from"), event.get("machine", "")
         trial.over_deadline = event.get("over_deadline", False)
+        if kind == "finished" and "rung" in event:
+            trial.rung_rewards.append(reward)
         if event.get("lost"):
             trial.losses += 1
         elif kind == "failed":
@@ -318,8 +334,11 @@ def architectures(trials: Iterable[Trial]) -> list[Trial]:
 
 
 def leaderboard(trials: Iterable[Trial]) -> list[Trial]:
-    """The finished architectures by their rewards, the earlier first among equals; predicted rewards after all that were measured."""
-    return sorted(architectures(trials), key=lambda trial: (trial.is_predicted, -trial.reward, trial.number))
+    """The finished architectures by their rewards, the earlier first among equals.
+
+    Predicted rewards come after all that were measured; of successive halving, those at lower rungs after those at higher ones.
+    """
+    return sorted(architectures(trials), key=lambda trial: (trial.is_predicted, -len(trial.rung_rewards), -trial.reward, trial.number))
 
 
 def read_identity(workdir: pathlib.Path) -> dict:

@@ -16,7 +16,7 @@ from nasnet_tf.genotype import SearchSpace, format_genotype, genotype_hash
 from nasnet_tf.nas import results
 from nasnet_tf.nas.engines import Outcome
 from nasnet_tf.nas.faults import FaultTolerance
-from nasnet_tf.nas.journal import NAME, Journal, Trial, apply_event, located
+from nasnet_tf.nas.journal import NAME, Journal, Trial, apply_event, leaderboard, located
 from nasnet_tf.nas.snapshots import read_snapshots, write_snapshot
 from nasnet_tf.nas.strategies import Proposal, proposal_of, would_propose
 from nasnet_tf.nas.update_log import UpdateLog
@@ -70,6 +70,7 @@ class Ledger:
         self.num_ended = self.num_trained = self.num_taken = 0
         self.child_seconds = 0.0
         self._scalars = scalars
+        self._rungs: dict[int, int] = {}  # that executions are to bring trials to
         self.best: Trial | None = None
         self.aside: list[str] = []
         self.peers, self.whole = (collections.deque(maxlen=_NUM_PEERS) for _ in range(2))
@@ -150,6 +151,9 @@ class Ledger:
             return False
         if event["event"] in ("search", "proposed"):
             return True
+        if event["event"] == "spent":
+            self.child_seconds += event["seconds"]
+            return True
         if event["event"] == "aside":
             self._count_again()
             return True
@@ -157,13 +161,16 @@ class Ledger:
         seconds = event.get("seconds", 0.0)
         self.child_seconds += seconds
         self.num_taken += event["event"] == "taken"
+        if event.get("rung", 0) > 0:
+            self.best = next((trial for trial in leaderboard(self.trials) if not trial.is_predicted), None)
+            return True
         if trial.status != "failed" or self._tolerance.is_given_up(trial):
             self.num_ended += 1
         if trial.is_rewarded_or_infeasible:
             self._known.setdefault(trial.hash, trial)
             self.num_trained += _is_trained(trial)
         if trial.status == "finished":
-            is_better = self.best is None or (trial.reward, -trial.number) > (self.best.reward, -self.best.number)
+            is_better = self.best is None or _merit(trial) > _merit(self.best)
             if is_better and not trial.is_predicted:
                 self.best = trial
             if trial.reused_from is None and (curve := results.curve_of(trial.metrics)):
@@ -250,20 +257,32 @@ class Ledger:
         twin = None if self.train_again else self._known.get(trial.hash)
         if twin is None:
             return False
-        outcome = {"reason": twin.reason} if twin.status == "infeasible" else {"reward": twin.reward, "metrics": twin.metrics}
+        reward = twin.rung_rewards[0] if twin.rung_rewards else twin.reward  # what the strategy learns of all
+        outcome = {"reason": twin.reason} if twin.status == "infeasible" else {"reward": reward, "metrics": twin.metrics}
         self._write_outcome(twin.status, outcome, trial, seconds=0.0, reused_from=twin.number)
         return True
 
     def record(self, outcome: Outcome) -> Trial:
         """Writes down how an execution ended, and rewards the strategy if it ended well; a second outcome of a trial is ignored."""
         trial = self.trials[outcome.key]
-        if trial.is_rewarded_or_infeasible:
+        rung = self._rungs.pop(trial.number, None)
+        if trial.is_rewarded_or_infeasible and not rung:
             print(f"trial {trial.number}: another result came late; ignored")
             return trial
         if outcome.reason is not None and outcome.machine in self.aside:  # what still ran there
             outcome = dataclasses.replace(outcome, lost=True, over_deadline=False)
-        self._write_outcome(*self._judged(outcome), trial, seconds=round(outcome.seconds, 3), **_place(outcome))
+        more = _place(outcome) | ({} if rung is None else {"rung": rung})
+        self._write_outcome(*self._judged(outcome), trial, seconds=round(outcome.seconds, 3), **more)
         return trial
+
+    def begin(self, trial: Trial, rung: int) -> None:
+        """The next execution of a trial is to bring it to a rung of successive halving."""
+        self._rungs[trial.number] = rung
+
+    def spend(self, what: str, seconds: float) -> None:
+        """What was spent before any trial; once for a search."""
+        if seconds and not any(row.event["event"] == "spent" for row in self._journal.rows()):
+            self._write("spent", what=what, seconds=round(seconds, 3))
 
     def _judged(self, outcome: Outcome) -> tuple[str, dict]:
         """(event, its values) of an execution that ended."""
@@ -286,6 +305,11 @@ class Ledger:
 
     def _write_outcome(self, event: str, values: dict, trial: Trial, **more) -> None:
         self._write(event, trial=trial.number, attempt=trial.attempts + 1, **values, **more)
+
+
+def _merit(trial: Trial) -> tuple:
+    """The larger, the better; as in `leaderboard`."""
+    return len(trial.rung_rewards), trial.reward, -trial.number
 
 
 def _is_trained(trial: Trial) -> bool:

@@ -15,6 +15,7 @@ from nasnet_tf.genotype import SearchSpace
 from nasnet_tf.nas.early_stopping import EarlyStopping
 from nasnet_tf.nas.engines import EngineLost, Outcome
 from nasnet_tf.nas.faults import FaultTolerance, SearchPaused, Watch
+from nasnet_tf.nas.halving import SuccessiveHalving
 from nasnet_tf.nas.journal import Trial
 from nasnet_tf.nas.ledger import DEFAULT_TOLERANCE, Ledger
 from nasnet_tf.nas.limits import Budget, Limits, Rates
@@ -40,6 +41,8 @@ def search(
     take_over: Sequence[tuple[str, Trial]] = (),
     rates: Rates = NO_RATES,
     scalars: bool = False,
+    halving: SuccessiveHalving | None = None,
+    spent: tuple[str, float] = ("", 0.0),
 ) -> list[Trial]:
     """Searches until num_trials architectures have been proposed and have ended, or until a limit is reached.
 
@@ -50,7 +53,7 @@ def search(
       engine: () -> engine, as in nasnet_tf.nas.engines.
       evaluate: (textproto, bars) -> {"reward": number, "metrics": {...}} or {"infeasible": reason}; picklable, called in a child. Numbers
         may be Python's, numpy's or tensors; metrics may hold whatever JSON has a word for. The bars are those of early stopping, None
-        without it.
+        without it; with successive halving they are a nasnet_tf.nas.halving.Stage.
       num_trials: architectures to try, besides those taken over; may be raised later to continue a search that has ended.
       identity: what the journal must have been written with, to be continued.
       early_stopping: when children are stopped; they report the accuracies it needs as the metric "curve". None for never.
@@ -63,6 +66,8 @@ def search(
       take_over: (work folder, trial) of other searches, as nasnet_tf.nas.known.trials_of finds them, to begin with.
       rates: what a child's hour takes, for the line of progress and the report.
       scalars: every result goes to TensorBoard's files, besides the updates of the strategy.
+      halving: children begin with short trainings, and the best go on; None to train all to their end.
+      spent: (on what, seconds) that were spent before, as on shared weights; counts as children's time.
 
     Returns:
       All trials.
@@ -74,17 +79,21 @@ def search(
     """
     if num_trials < 1:
         raise InputError(f"search.num_trials: expected 1 or more, got {num_trials}")
+    if halving is not None and (early_stopping is not None or train_again):
+        raise InputError("search.halving: expected neither search.early_stopping nor search.train_again beside it")
     ledger = Ledger(workdir, space, strategy, identity or {}, train_again, tolerance, deadline_reward, scalars)
     try:
         rates.save(workdir)
         _report_restored(ledger)
         ledger.take_over(take_over)
+        ledger.spend(*spent)
         budget = Budget(limits, ledger.trials)
         is_over = budget.is_spent(ledger.child_seconds, ())
-        if not is_over and (ledger.unfinished() or _may_propose(ledger, num_trials, limits, 0)):
+        has_more = halving is not None and halving.promotable(ledger.trials, ()) is not None
+        if not is_over and (has_more or ledger.unfinished() or _may_propose(ledger, num_trials, limits, 0)):
             pool = engine()
             try:
-                _run(ledger, pool, num_trials, evaluate, early_stopping, limits, tolerance, budget, rates)
+                _run(ledger, pool, num_trials, evaluate, early_stopping, limits, tolerance, budget, rates, halving)
             finally:
                 pool.close()
         _write_best(ledger)
@@ -98,7 +107,9 @@ def _may_propose(ledger: Ledger, num_trials: int, limits: Limits, open_trainings
     return len(ledger.trials) - ledger.num_taken < num_trials and (limits.max_trainings is None or trainings < limits.max_trainings)
 
 
-def _run(ledger: Ledger, pool, num_trials: int, evaluate, early_stopping, limits: Limits, tolerance, budget: Budget, rates: Rates) -> None:
+def _run(
+    ledger: Ledger, pool, num_trials: int, evaluate, early_stopping, limits: Limits, tolerance, budget: Budget, rates: Rates, halving
+) -> None:
     waiting = collections.deque(ledger.unfinished())
     line = ProgressLine("search", num_trials + ledger.num_taken, "trials", ledger.num_ended)
     running: dict[int, str] = {}  # hashes by number
@@ -106,22 +117,30 @@ def _run(ledger: Ledger, pool, num_trials: int, evaluate, early_stopping, limits
     twins: list[Trial] = []  # wait for one of the same architecture that runs; each holds a slot, lest a search propose without feedback
     watch = Watch(tolerance, functools.partial(_put_aside, ledger, pool))
 
-    def may_start() -> bool:
-        if watch.trouble or budget.is_spent(ledger.child_seconds, started.values()):
-            return False
-        return bool(waiting) or _may_propose(ledger, num_trials, limits, len(running))
+    def start(trial: Trial, rung: int) -> None:
+        running[trial.number], started[trial.number] = trial.hash, time.monotonic()
+        if halving is None:
+            how = None if early_stopping is None else early_stopping.bars(ledger.peers, ledger.whole)
+        else:
+            ledger.begin(trial, rung)
+            how = halving.stage(trial, rung, ledger.workdir)
+        pool.submit(trial.number, evaluate, trial.text, how)
 
     while True:
-        while pool.free_slots > len(twins) and may_start():
+        while pool.free_slots > len(twins) and not watch.trouble and not budget.is_spent(ledger.child_seconds, started.values()):
+            promoted = None if halving is None or waiting else halving.promotable(ledger.trials, running)
+            if promoted is not None:
+                start(promoted, len(promoted.rung_rewards))
+                continue
+            if not waiting and not _may_propose(ledger, num_trials, limits, len(running)):
+                break
             trial = waiting.popleft() if waiting else ledger.propose()
             if trial.is_rewarded_or_infeasible or ledger.settle(trial):
                 continue
             if trial.hash in running.values() and not ledger.train_again:
                 twins.append(trial)
                 continue
-            running[trial.number], started[trial.number] = trial.hash, time.monotonic()
-            bars = None if early_stopping is None else early_stopping.bars(ledger.peers, ledger.whole)
-            pool.submit(trial.number, evaluate, trial.text, bars)
+            start(trial, 0)
         if watch.trouble and (not running or not tolerance.drain):
             raise SearchPaused(watch.trouble)
         if not running:
@@ -132,6 +151,8 @@ def _run(ledger: Ledger, pool, num_trials: int, evaluate, early_stopping, limits
             trial = ledger.record(outcome)
             if not was_running:  # a result that came twice
                 continue
+            if halving is not None:
+                halving.clean(trial, ledger.workdir)
             num_aside = len(ledger.aside)
             watch.see(outcome, trial)
             if len(ledger.aside) > num_aside:  # some that had been given up are open again

@@ -57,6 +57,7 @@ def train_and_evaluate(
     goes_on: Callable[[float, Any], bool] | None = None,
     task: Callable[[Data, TrainingConfig], Task] = Classification,
     profile_steps: tuple[int, int] | None = None,
+    until_epochs: float | None = None,
 ) -> tuple[keras.Model, Any]:
     """Trains a network from the weights it is built with, or from its last checkpoint.
 
@@ -67,6 +68,8 @@ def train_and_evaluate(
       strategy: None for TensorFlow's default.
       goes_on: (epochs trained, evaluation) -> False ends the training after this evaluation; None lets it end by itself.
       task: what is trained for, see nasnet_tf.training.task.
+      until_epochs: to end after so many of the epochs, with an evaluation and a checkpoint, from which the same call with a larger number
+        goes on as if it had not ended; None for the whole training.
       profile_steps: what to profile, as nasnet_tf.training.profiling takes it; in the work folder's logs, by the chief worker.
 
     Returns:
@@ -89,7 +92,9 @@ def train_and_evaluate(
     strategy = strategy or tf.distribute.get_strategy()
     keras.utils.set_random_seed(config.seed)
     with distribution.watching_workers(strategy):
-        training = _Training(network, data, optimizer, learning_rate, config, workdir, strategy, task(data, config), profile_steps)
+        training = _Training(
+            network, data, optimizer, learning_rate, config, workdir, strategy, task(data, config), profile_steps, until_epochs
+        )
         with contextlib.closing(training):
             training.run(show_progress, goes_on)
             return training.finish()
@@ -109,9 +114,9 @@ def _made(optimizer: Callable[[], keras.optimizers.Optimizer]) -> keras.optimize
 class _Training:
     """One training. Its methods are in the order of time: set-up, steps, what falls due between steps, the end."""
 
-    def __init__(self, network, data, optimizer, learning_rate, config, workdir, strategy, task, profile_steps):
+    def __init__(self, network, data, optimizer, learning_rate, config, workdir, strategy, task, profile_steps, until_epochs):
         self._data, self._schedule, self._config, self._strategy, self._task = data, learning_rate, config, strategy, task
-        self._times = Timetable(config, data.num_train_examples)
+        self._times = Timetable(config, data.num_train_examples, until_epochs)
         if profile_steps is not None:
             profiling.check(profile_steps, self._times.total)
         self._window = Window([*task.names, "requests"])
@@ -148,7 +153,7 @@ class _Training:
         with naming_bad_data(self._data, "train"), Interruption() as interruption, Freezing(self._model, times.frozen) as freezing:
             batches = self._batches()
             self._reported = self._measured = self._saved_at = time.monotonic()
-            while done < times.total:
+            while done < times.end:
                 if done in (self._start, times.frozen):
                     freezing.set(done)
                     take_steps = TrainStep(self._state, self._task, self._config, self._strategy)
@@ -172,7 +177,7 @@ class _Training:
             return self._data.train(config.batch_size, config.seed, start, shard)
 
         batches = iter(distribution.distribute(self._strategy, config.batch_size, make))
-        if not self._log or start == self._times.total:
+        if not self._log or start >= self._times.end:
             return batches
         if config.steps_per_call > 1:  # the device takes its batches itself
             self._log_samples(next(iter(make((0, distribution.num_workers(self._strategy))))))
@@ -194,7 +199,7 @@ class _Training:
 
     def _between_steps(self, done: int, is_stop: bool, is_save_due: bool) -> None:
         """What falls due after so many steps: reading what they said of themselves, a row of metrics, evaluation, checkpoints, the end."""
-        is_evaluation, is_log, is_end = self._times.is_evaluation(done), self._times.is_log(done), done == self._times.total
+        is_evaluation, is_log, is_end = self._times.is_evaluation(done), self._times.is_log(done), done == self._times.end
         is_save = self._saved is not None and (is_evaluation or is_stop or is_end or is_save_due)
         is_report = done == self._start + 1 or time.monotonic() - self._reported > _REPORT_SECONDS
         if not (is_log or is_save or is_stop or is_report):

@@ -1,0 +1,175 @@
+"""How well cheap scores of architectures rank them as longer trainings do: Spearman's and Kendall's correlation, and what each score costs.
+
+  python tools/rank_correlation.py --workdir=runs/correlation --trainings=60
+
+Random architectures are trained `--epochs` passes over `--examples` images of CIFAR-10, and scored: by fewer passes (a child's training of
+its own), by shared weights, by NASWOT, SynFlow and their parameters. Every training and every score is a trial of a search's journal, in
+`real`, `few`, `shared` and `zero_cost`, so that it is resumed by repeating the command, and the table can be made again from them, with
+--only_table. --max_minutes ends a part of the work, to go on with later.
+"""
+
+import argparse
+import functools
+import pathlib
+import time
+
+import numpy as np
+from scipy.stats import kendalltau, spearmanr
+
+from nasnet_tf.genotype import SearchSpace
+from nasnet_tf.nas.journal import NAME, Trial, read_trials
+from nasnet_tf.nas.limits import Limits
+from nasnet_tf.nas.search import search
+from nasnet_tf.nas.strategies import RandomSearch
+
+SPACE = SearchSpace()
+PARTS = ("real", "few", "shared", "zero_cost")
+BOOTSTRAPS = 2000
+CHANGEABLE = ("workdir", "parts", "trainings", "data_dir", "max_minutes", "only_table")
+
+
+def configuration(args: argparse.Namespace, epochs: float):
+    """(network, data, training, learning_rate) of a training of so many epochs."""
+    from nasnet_tf.data import CifarPreprocessing, ImageData
+    from nasnet_tf.models.network import NetworkConfig
+    from nasnet_tf.training.config import TrainingConfig
+    from nasnet_tf.training.schedules import cosine_decay
+
+    network = NetworkConfig(1, "cifar", 3.0, filters=args.filters, batch_norm_momentum=0.9, batch_norm_epsilon=1e-5)
+    preprocessing = CifarPreprocessing(args.image_size, upsample=1.0)
+    examples = args.examples + args.validation_examples
+    data = ImageData(args.source, preprocessing, args.data_dir, f"train[:{examples}]", validation_examples=args.validation_examples)
+    config = TrainingConfig(epochs, args.batch_size, weight_decay=5e-4, gradient_clip_norm=5.0, evaluate_every_epochs=epochs)
+    return network, data, config, cosine_decay(args.initial_rate)
+
+
+def evaluator(part: str, args: argparse.Namespace):
+    """What scores the architectures of a part; shared weights are trained by this call."""
+    from nasnet_tf.nas.shared_weights import SharedWeights
+    from nasnet_tf.nas.space_training import SpaceChildren
+    from nasnet_tf.nas.zero_cost import ZeroCost
+
+    if part == "zero_cost":
+        return ZeroCost(*configuration(args, 1)[:2])
+    if part == "shared":
+        shared = SharedWeights(SPACE, *configuration(args, args.shared_epochs), score_batches=args.score_batches)
+        seconds = shared.train(args.workdir / part)
+        print(f"shared weights: trained in {seconds:.0f} seconds", flush=True)
+        return shared
+    return SpaceChildren(SPACE, *configuration(args, args.epochs if part == "real" else args.few_epochs))
+
+
+def play(part: str, args: argparse.Namespace, until: float) -> bool:
+    """Trains or scores what is left of a part; returns whether nothing is."""
+    from nasnet_tf.nas.engines import InProcess
+
+    folder = args.workdir / part
+    known = [trial.number for trial in read_trials(folder) if trial.status != "running"] if (folder / NAME).is_file() else []
+    if len(known) >= args.trainings:
+        return True
+    evaluate = evaluator(part, args)
+    spent = sum(trial.seconds for trial in read_trials(folder)) if known else 0.0
+    left = max(1.0, until - time.monotonic())
+    identity = {name: str(value) for name, value in sorted(vars(args).items()) if name not in CHANGEABLE} | {"part": part}
+    limits = Limits(max_child_hours=(spent + left) / 3600)
+    trials = search(folder, SPACE, RandomSearch(SPACE, args.seed), InProcess, evaluate, args.trainings, identity, limits=limits)
+    return len(trials) >= args.trainings and all(trial.status != "running" for trial in trials)
+
+
+def scores(workdir: pathlib.Path) -> dict[str, dict[str, tuple[float, float]]]:
+    """{score: {architecture: (its value, seconds)}} of all parts that there are."""
+    found = {}
+
+    def take(name: str, part: str, value, seconds=lambda trial: trial.seconds):
+        path = workdir / part
+        trials = read_trials(path) if (path / NAME).is_file() else []
+        rewarded = [trial for trial in trials if trial.status == "finished"]
+        if rewarded:
+            found[name] = {trial.hash: (value(trial), seconds(trial)) for trial in rewarded}
+
+    take("real", "real", reward_of)
+    take("few epochs", "few", reward_of)
+    take("shared weights", "shared", reward_of)
+    for proxy in ("naswot", "synflow"):
+        take(proxy, "zero_cost", lambda trial, name=proxy: trial.metrics[name], functools.partial(seconds_of_proxy, proxy))
+    take("parameters", "zero_cost", lambda trial: trial.metrics["parameters"], lambda trial: trial.metrics["build_seconds"])
+    take("mult_adds", "zero_cost", lambda trial: trial.metrics["mult_adds"], lambda trial: trial.metrics["build_seconds"])
+    return found
+
+
+def reward_of(trial: Trial) -> float:
+    """Its reward."""
+    return trial.reward
+
+
+def seconds_of_proxy(name: str, trial: Trial) -> float:
+    """What a proxy took, with the building of the network."""
+    return trial.metrics["build_seconds"] + trial.metrics[f"{name}_seconds"]
+
+
+def correlations(real: dict, score: dict, seed: int = 0) -> tuple[int, float, float, float, float, float]:
+    """(architectures, Spearman's, its 95% interval by bootstrap, Kendall's tau, median seconds of the score)."""
+    both = sorted(real.keys() & score.keys())
+    truth, guess = (np.array([values[each][0] for each in both]) for values in (real, score))
+    rho, tau = spearmanr(truth, guess).statistic, kendalltau(truth, guess).statistic
+    rng = np.random.default_rng(seed)
+    samples = []
+    for _ in range(BOOTSTRAPS):
+        chosen = rng.integers(len(both), size=len(both))
+        if len(set(truth[chosen])) > 1 and len(set(guess[chosen])) > 1:
+            samples.append(spearmanr(truth[chosen], guess[chosen]).statistic)
+    low, high = np.percentile(samples, [2.5, 97.5]) if samples else (np.nan, np.nan)
+    return len(both), rho, low, high, tau, float(np.median([score[each][1] for each in both]))
+
+
+def table(workdir: pathlib.Path) -> str:
+    """Markdown."""
+    found = scores(workdir)
+    real = found.pop("real", {})
+    if len(real) < 3:
+        return f"{len(real)} real trainings: too few to correlate"
+    accuracies = np.array([value for value, _ in real.values()])
+    seconds = np.median([each for _, each in real.values()])
+    spread = f"{accuracies.mean():.4f} on average, standard deviation {accuracies.std(ddof=1):.4f}"
+    names = ["score", "architectures", "Spearman", "95%", "Kendall", "seconds each, median"]
+    lines = [f"{len(real)} real trainings, {spread}, median {seconds:.0f} s", ""]
+    lines += [f"| {' | '.join(row)} |" for row in (names, ["---"] * len(names))]
+    for name, score in found.items():
+        if len(real.keys() & score.keys()) >= 3:
+            count, rho, low, high, tau, each = correlations(real, score)
+            lines.append(f"| {name} | {count} | {rho:.2f} | {low:.2f} to {high:.2f} | {tau:.2f} | {each:.2f} |")
+    return "\n".join(lines)
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--workdir", type=pathlib.Path, required=True)
+    parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=PARTS)
+    parser.add_argument("--trainings", type=int, default=60, help="architectures")
+    parser.add_argument("--seed", type=int, default=0, help="of the architectures")
+    parser.add_argument("--source", default="cifar10")
+    parser.add_argument("--data_dir")
+    parser.add_argument("--image_size", type=int, default=16)
+    parser.add_argument("--filters", type=int, default=8)
+    parser.add_argument("--batch_size", type=int, default=64)
+    parser.add_argument("--examples", type=int, default=10_000, help="to train on")
+    parser.add_argument("--validation_examples", type=int, default=5_000)
+    parser.add_argument("--initial_rate", type=float, default=0.05)
+    parser.add_argument("--epochs", type=float, default=3, help="of a real training")
+    parser.add_argument("--few_epochs", type=float, default=1)
+    parser.add_argument("--shared_epochs", type=float, default=10)
+    parser.add_argument("--score_batches", type=int)
+    parser.add_argument("--max_minutes", type=float, default=1e6)
+    parser.add_argument("--only_table", action="store_true")
+    args = parser.parse_args(argv)
+    until = time.monotonic() + 60 * args.max_minutes
+    if not args.only_table:
+        for part in args.parts:
+            if not play(part, args, until) or time.monotonic() > until:
+                print(f"{part}: to be gone on with, by the same command")
+                break
+    print(table(args.workdir))
+
+
+if __name__ == "__main__":
+    main()
