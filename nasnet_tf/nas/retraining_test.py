@@ -105,6 +105,20 @@ def test_an_interrupted_retraining_goes_on_after_the_search_has_gone_on(tmp_path
     assert Here.ran == 1 + len(best - begun) + 1  # the interrupted one, the new ones, the test
 
 
+def test_the_front_can_be_trained_again_in_the_place_of_the_best(tmp_path):
+    def priced(text, bars):
+        reward = reward_of(text, 0)
+        return {"reward": reward, "metrics": {"mult_adds": 1 if reward < 0.5 else 2 if reward < 0.7 else 3}}
+
+    trials = search(tmp_path, SPACE, RandomSearch(SPACE, seed=4), Here, priced, 12, {})
+    by_cost = {cost: [trial for trial in trials if trial.metrics["mult_adds"] == cost] for cost in (1, 2, 3)}
+    front = [max(group, key=lambda trial: trial.reward).hash for group in by_cost.values() if group]
+    assert len(front) >= 2
+    folder = retraining.folder_of(tmp_path, {})
+    retraining.retrain_top(folder, SPACE, trials, 9, Here, long, measure, {}, front=True)
+    assert [trial.hash for trial in read_trials(folder)] == front[::-1]
+
+
 def test_nothing_to_retrain_is_said(tmp_path):
     with pytest.raises(InputError, match="nothing to retrain, no trial of the search has a reward"):
         retrain(tmp_path, [], 3)

@@ -18,7 +18,8 @@ from nasnet_tf.nas import child_logs
 from nasnet_tf.nas.engines import Outcome
 from nasnet_tf.nas.journal import Trial, leaderboard, read_trials
 from nasnet_tf.nas.ledger import Ledger
-from nasnet_tf.nas.limits import busy_seconds
+from nasnet_tf.nas.limits import Rates, busy_seconds
+from nasnet_tf.nas.pareto import pareto_front
 from nasnet_tf.nas.strategies import RandomSearch
 from nasnet_tf.testing import tiny_genotype
 from nasnet_tf.viz import plots, searches, statistics
@@ -289,6 +290,24 @@ def test_many_trials_become_images(tmp_path):
         assert "<image" in svg
         assert svg.count("<use") < 200
         assert len(svg) < 200_000
+
+
+def test_the_report_shows_the_front_and_what_was_spent(tmp_path):
+    folder = tmp_path / "search"
+    write_journal(folder, 40, "@RandomSearch()")
+    Rates(watts=50.0, price=2.0).save(folder)
+    trials = read_trials(folder)
+    front = pareto_front(trials)
+    words = [cell.strip() for cell in check(Report(tmp_path).write().read_text()).cells]
+    for trial in front[-15:]:
+        assert [str(trial.number), f"{trial.metrics['mult_adds']:,.6g}"] in [words[place : place + 2] for place in range(len(words))]
+    text = (tmp_path / "report.html").read_text()
+    hours = sum(trial.seconds for trial in trials) / 3600
+    assert f"<b>{hours:.2f}</b><span>child-hours</span>" in text
+    assert f"<b>{hours * 0.05:.2f} kWh</b>" in text
+    assert f"<b>{hours * 2:.2f}</b><span>price, estimated</span>" in text
+    drawn = plots.plot_accuracy_against_cost(trials).axes[0].lines[0].get_xydata()
+    assert drawn.tolist() == [pytest.approx((trial.metrics["mult_adds"] / 1e6, trial.reward)) for trial in front]
 
 
 def test_a_retraining_belongs_to_its_search(tmp_path):

@@ -1,0 +1,83 @@
+"""The comparison, with children that only pretend to train."""
+
+import json
+
+import compare_searches as tool
+import pytest
+
+from nasnet_tf.genotype import genotype_hash, parse_genotype
+from nasnet_tf.nas.engines import InProcess, Outcome
+from nasnet_tf.nas.journal import NAME, read_trials
+
+
+class Engine(InProcess):
+    """Each child takes six minutes, they say."""
+
+    ran = 0
+
+    def __init__(self, *numbers):
+        super().__init__()
+
+    def poll(self, timeout_seconds):
+        Engine.ran += 1
+        return [Outcome(outcome.key, 360.0, outcome.value) for outcome in super().poll(timeout_seconds)]
+
+
+class Child:
+    def __init__(self, args, is_long, seed, folder=None, is_published=False):
+        self._is_long, self._is_published = is_long, is_published
+
+    def __call__(self, text, bars=None):
+        worth = int(genotype_hash(parse_genotype(text))[:4], 16) / 2**17
+        return {"reward": 0.25 if self._is_published else worth + 0.4 * self._is_long, "metrics": {}}
+
+
+@pytest.fixture(autouse=True)
+def pretend(monkeypatch):
+    monkeypatch.setattr(tool, "LocalPool", Engine)
+    monkeypatch.setattr(tool, "Child", Child)
+    monkeypatch.setattr(tool, "measured", lambda folder: {"accuracy": 0.5 + 0.001 * int(folder.name.removeprefix("trial_"))})
+
+
+def test_all_get_the_same_hours_and_their_winners_the_same_training(tmp_path, capsys):
+    command = [f"--workdir={tmp_path}", "--core_hours=0.8", "--seeds=2", "--methods", "random", "evolution"]
+    rows = tool.main(command)
+    assert [row["method"] for row in rows] == ["nasnet_a", "random", "evolution"] * 2
+    assert [row["child_hours"] for row in rows[1:3]] == [pytest.approx(0.8)] * 2
+    trials = read_trials(tmp_path / "random" / "0")
+    assert len(trials) == 8
+    long = read_trials(tmp_path / "random" / "0" / "long")
+    best = sorted(trials, key=lambda trial: -trial.reward)[:3]
+    assert [trial.hash for trial in long] == [trial.hash for trial in best]
+    assert rows[1]["validation"] == max(trial.reward for trial in long) == pytest.approx(best[0].reward + 0.4)
+    assert rows[0]["validation"] == 0.25
+    assert rows[1]["test"] == 0.5  # of the first of the longer trainings
+    assert rows[1]["curve"][-1] == [pytest.approx(0.1 * (trials.index(best[0]) + 1)), best[0].reward]
+    said = capsys.readouterr().out
+    assert "| random | 2 | 0.80 ± 0.00 | 8, 8 |" in said
+    assert "evolution minus random: " in said
+    assert json.loads((tmp_path / "summary.json").read_text())[0]["method"] == "nasnet_a"
+    assert (tmp_path / "curves.svg").is_file()
+    ran = Engine.ran
+    assert len(tool.main(command)) == 6
+    assert Engine.ran == ran
+
+
+def test_it_goes_on_where_it_was_stopped(tmp_path):
+    command = [f"--workdir={tmp_path}", "--core_hours=0.5", "--seeds=1", "--methods", "random"]
+    assert tool.main([*command, "--max_minutes=0"]) == []
+    path = tmp_path / "random" / "0" / NAME
+    rows = tool.main(command)
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[:5]))  # as if it had been killed
+    for test in tmp_path.glob("random/0/long"):
+        for file in test.iterdir():
+            file.unlink()
+        test.rmdir()
+    assert [row["validation"] for row in tool.main(command)] == [row["validation"] for row in rows]
+
+
+def test_the_verdict_counts_standard_errors():
+    rows = [{"method": name, "test": test} for name, tests in (("a", (0.5, 0.52)), ("b", (0.4, 0.42))) for test in tests]
+    assert tool.verdict(rows, "a", "b") == "a minus b: +0.1000, +7.1 standard errors"
+    assert "too few" in tool.verdict(rows[:3], "a", "b")
