@@ -31,7 +31,7 @@ from nasnet_tf.nas.engines import Outcome
 from nasnet_tf.nas.evolution import RegularizedEvolution
 from nasnet_tf.nas.journal import Trial, architectures, read_trials
 from nasnet_tf.nas.limits import Limits
-from nasnet_tf.nas.predictor import features
+from nasnet_tf.nas.predictor import Prescreened, features
 from nasnet_tf.nas.search import search
 from nasnet_tf.nas.strategies import PPOSearch, RandomSearch
 from nasnet_tf.viz.diagram import save_figure
@@ -42,6 +42,11 @@ STRATEGIES = {
     "random": RandomSearch,
     "evolution": RegularizedEvolution,
     "evolution_again": RegularizedEvolution,
+    "small_evolution": functools.partial(RegularizedEvolution, population=20, tournament=5),  # for some hundred trainings
+    "screened_random": lambda space, seed: Prescreened(space, functools.partial(RandomSearch, seed=seed), seed),
+    "screened_evolution": lambda space, seed: Prescreened(
+        space, functools.partial(RegularizedEvolution, seed=seed, population=20, tournament=5), seed
+    ),
 }
 TRAIN_AGAIN = {"evolution_again"}  # what is proposed again is trained again
 PROPOSALS_A_TRAINING = 20  # at most: a strategy that only repeats itself must not go on for ever
@@ -273,7 +278,7 @@ def main() -> None:
     parser.add_argument("--trainings", type=int, default=20_000)
     parser.add_argument("--workers", type=int, default=450)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--strategies", nargs="+", default=list(STRATEGIES), choices=list(STRATEGIES))
+    parser.add_argument("--strategies", nargs="+", default=list(STRATEGIES)[:5], choices=list(STRATEGIES))
     parser.add_argument("--surrogate", nargs="+", type=pathlib.Path, default=[], help="journals of searches over the default space")
     parser.add_argument("--reward_seed", type=int, default=0, help="of the synthetic reward, where no surrogate is given")
     parser.add_argument("--noise", type=float, help="standard deviation of a child's accuracy; by default as the reward says")

@@ -208,7 +208,7 @@ class SpaceNetwork:
             states.append(output)
             place += count
         logits, _ = _run_layer(self._classifier, self._pool(states[-1]), weights[-1], moving[-1], shapes[-1], training=training)
-        return logits, tf.concat(moving, 0)
+        return tf.ensure_shape(logits, [None, self._num_classes]), tf.concat(moving, 0)
 
     def _count_places(self, cell: Cell) -> int:
         return sum(max(1, halvings) for halvings in cell.reductions) + 3 * self._space.num_blocks + self._space.num_input_states

@@ -11,6 +11,7 @@ import io
 import pathlib
 import random
 import time
+import zipfile
 
 import numpy as np
 import tensorflow as tf
@@ -194,9 +195,9 @@ class SharedWeights:
         try:
             with np.load(path, allow_pickle=False) as archive:
                 arrays = dict(archive)
-        except (ValueError, OSError) as error:
+            self._step, self.seconds = arrays.pop("step").item(), arrays.pop("seconds").item()
+        except (ValueError, OSError, KeyError, zipfile.BadZipFile) as error:
             raise InputError(f"{path}: damaged ({error}); remove it to train the shared weights anew") from error
-        self._step, self.seconds = arrays.pop("step").item(), arrays.pop("seconds").item()
         self._store.restore(arrays)
 
     def __call__(self, genotype_text: str, bars: None = None) -> dict:

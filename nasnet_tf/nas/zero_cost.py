@@ -49,7 +49,8 @@ class ZeroCost:
         start = time.monotonic()
         model = build_network(parse_genotype(genotype_text), self._network, self._data.num_classes, self._data.image_size)
         metrics = {"build_seconds": time.monotonic() - start}
-        for name, score in (("naswot", lambda: naswot(model, self._images)), ("synflow", lambda: synflow(model))):
+        # The second one changes moving statistics, which the first one reads.
+        for name, score in (("synflow", lambda: synflow(model)), ("naswot", lambda: naswot(model, self._images))):
             start = time.monotonic()
             metrics[name] = score()
             metrics[f"{name}_seconds"] = time.monotonic() - start
@@ -61,25 +62,17 @@ class ZeroCost:
 
 def naswot(model: keras.Model, images: np.ndarray) -> float:
     """log |det K|, where K[i, j] counts the ReLUs that images i and j switch alike, of the whole network in training mode."""
-    relus = []
 
-    def run(images):
+    @tf.function(autograph=False)
+    def relus(images):
         model(images, training=True)
-        return images
+        return [operation.outputs[0] for operation in tf.compat.v1.get_default_graph().get_operations() if operation.type == "Relu"]
 
-    graph = tf.compat.v1.wrap_function(run, [tf.TensorSpec(images.shape)])
-    relus = [operation.outputs[0] for operation in _operations(graph.graph) if operation.type == "Relu"]
-    if not relus:
-        return float("nan")
     kernel = np.zeros([len(images)] * 2)
-    for outputs in graph.prune(graph.inputs[0], relus)(tf.constant(images)):
+    for outputs in relus(tf.constant(images)):
         codes = tf.cast(tf.reshape(outputs > 0, [len(images), -1]), tf.float32)
         kernel += (codes @ tf.transpose(codes) + (1 - codes) @ tf.transpose(1 - codes)).numpy()
     return float(np.linalg.slogdet(kernel + _SMALLEST * np.eye(len(images)))[1])
-
-
-def _operations(graph: tf.Graph) -> list[tf.Operation]:
-    return graph.get_operations()
 
 
 def synflow(model: keras.Model) -> float:
