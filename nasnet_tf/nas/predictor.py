@@ -12,8 +12,8 @@ from nasnet_tf.nas.strategies import Proposal, Strategy, check_decisions, check_
 from nasnet_tf.ranges import Count, Part, Seed
 from nasnet_tf.typed import checked
 
-# Of the squared weights beside a sum of squares over trials. By five folds of the 170 trials of testdata/cifar10_search, 10 explains 32% of the
-# variance of trials not seen, 1 explains 30%, 30 to 100 explain 35%.
+# Of the squared weights beside a sum of squares over trials. By five folds of the 170 trials of testdata/cifar10_search, 10 explains 32% of
+# the variance of trials not seen, 1 explains 30%, 30 to 100 explain 35%.
 _RIDGE = 10.0
 _DIGITS = 6  # that predictions are compared to: those after them depend on the machine
 
