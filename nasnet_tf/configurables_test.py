@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import pickle
 import random
 import re
 from unittest import mock
@@ -11,11 +12,13 @@ import pytest
 import tensorflow as tf
 
 from nasnet_tf import cli, configurables
-from nasnet_tf.genotype import format_genotype, genotype_hash
+from nasnet_tf.errors import InputError
+from nasnet_tf.genotype import format_genotype, genotype_hash, load_genotype
 from nasnet_tf.models.network import NetworkConfig, build_network
 from nasnet_tf.models.zoo import ZOO, canonical_name
-from nasnet_tf.nas import evaluator, ray_engine, retraining, search
+from nasnet_tf.nas import engines, evaluator, ray_engine, retraining, search
 from nasnet_tf.nas.early_stopping import Bar
+from nasnet_tf.nas.limits import Limits, Rates
 from nasnet_tf.serving.convert_weights import save_weights
 from nasnet_tf.testing import TINY_TEXT, tiny_genotype
 from nasnet_tf.training import loop
@@ -286,3 +289,60 @@ def test_child_task_is_configured_by_text(folder, tmp_path):
     assert retrained["metrics"]["parameters"] > outcome["metrics"]["parameters"]
     kept = retraining.trained_folder(tmp_path / "retrain", genotype_hash(genotype))
     assert evaluator.measure_on_test(kept)["examples"] == 4
+
+
+def test_what_a_search_begins_with_costs_and_may_spend_is_bound(tmp_path, monkeypatch):
+    seen = {}
+
+    def begin_search(workdir, space, strategy, engine, evaluate, num_trials, identity, early, again, limits, **rules):
+        seen.update(rules, space=space, strategy=strategy, evaluate=evaluate, limits=limits, identity=identity, engine=engine)
+        return []
+
+    monkeypatch.setattr(search, "search", begin_search)
+    lines = [
+        "search.strategy = @Prescreened",
+        "Prescreened.strategy = @RegularizedEvolution",
+        "Prescreened.seed = 3",
+        "RegularizedEvolution.seed = 0",
+        "search.seeds = ['nasnet_a']",
+        "search.objective = @CostReward()",
+        "CostReward.target = 3e6",
+        "search.max_hours = 8",
+        "search.max_child_hours = 12.5",
+        "search.child_watts = 65.0",
+        "search.halving = @SuccessiveHalving()",
+        "SearchSpace.fixed_reduction = 'nasnet_a'",
+    ]
+    parse("quickstart_search.gin")
+    gin.parse_config(lines)
+    assert list(configurables.mistakes([line.split(" = ")[0] for line in lines])) == []
+    configurables.run_search(tmp_path, "", {"search": {}, "retrain": {}})
+    assert seen["limits"] == Limits(None, 8, 12.5)
+    assert (seen["rates"], seen["halving"].eta) == (Rates(65.0), 3)
+    assert len(seen["strategy"].propose().decisions) == 25
+    genotype = seen["space"].decode(seen["strategy"].propose().decisions)
+    assert genotype.reduction_cell == load_genotype("nasnet_a").reduction_cell
+    assert "fixed reduction_cell" in seen["identity"]
+    assert pickle.loads(pickle.dumps(seen["evaluate"]))._objective.target == 3e6
+    gin.parse_config("search.take_over = ['" + str(tmp_path) + "']")
+    with pytest.raises(InputError, match=r"search.take_over: expected work folders of other searches"):
+        configurables.run_search(tmp_path, "", {"search": {}, "retrain": {}})
+
+
+def test_scores_of_the_searching_process_are_bound(tmp_path, monkeypatch):
+    seen = {}
+    monkeypatch.setattr(search, "search", lambda *args, **rules: seen.update(engine=args[3], evaluate=args[4], spent=rules["spent"]) or [])
+    monkeypatch.setattr(configurables.SharedWeights, "train", lambda self, workdir: 12.5)
+    lines = ["search.evaluator = @SharedWeights()", "SharedWeights.space = @SearchSpace()", "SharedWeights.network = @NetworkConfig()"]
+    lines += ["SharedWeights.data = @ImageData()", "SharedWeights.training = @shared/TrainingConfig()", "shared/TrainingConfig.epochs = 30"]
+    lines += ["SharedWeights.learning_rate = @cosine_decay()"]
+    parse("quickstart_search.gin")
+    gin.parse_config(lines)
+    assert list(configurables.mistakes([line.split(" = ")[0] for line in lines])) == []
+    configurables.run_search(tmp_path, "", {"search": {}, "retrain": {}})
+    assert seen["engine"] is engines.InProcess
+    assert isinstance(seen["evaluate"], configurables.SharedWeights)
+    assert seen["spent"] == ("shared weights", 12.5)
+    gin.parse_config("search.halving = @SuccessiveHalving()")
+    with pytest.raises(InputError, match="search.evaluator: expected neither"):
+        configurables.run_search(tmp_path, "", {"search": {}, "retrain": {}})
