@@ -1,0 +1,71 @@
+"""The correlations of made-up scores, from journals that were killed and gone on with."""
+
+import numpy as np
+import pytest
+import rank_correlation as tool
+from scipy.stats import kendalltau, spearmanr
+
+from nasnet_tf.genotype import genotype_hash, parse_genotype
+from nasnet_tf.nas.journal import NAME, read_trials
+
+
+def number(text: str, digits: slice) -> float:
+    return int(genotype_hash(parse_genotype(text))[digits], 16) / 2**16
+
+
+def scored(part: str, args):
+    """The truth; the same with something else in it; the opposite; nothing to do with it."""
+
+    def evaluate(text, bars):
+        truth, other = number(text, slice(4)), number(text, slice(4, 8))
+        metrics = {"naswot": -truth, "synflow": other, "parameters": 5, "mult_adds": 7, "build_seconds": 1.0}
+        metrics |= {"naswot_seconds": 0.5, "synflow_seconds": 0.25}
+        return {"reward": truth + {"real": 0.0, "few": 0.3, "shared": 2.0, "zero_cost": 0.0}[part] * other, "metrics": metrics}
+
+    return evaluate
+
+
+@pytest.fixture(autouse=True)
+def pretend(monkeypatch):
+    monkeypatch.setattr(tool, "evaluator", scored)
+
+
+def test_the_table_is_that_of_the_journals(tmp_path, capsys):
+    command = [f"--workdir={tmp_path}", "--trainings=20"]
+    tool.main(command)
+    said = capsys.readouterr().out
+    trials = {part: {trial.hash: trial for trial in read_trials(tmp_path / part)} for part in tool.PARTS}
+    truth = [trial.reward for trial in trials["real"].values()]
+    few = [trials["few"][digest].reward for digest in trials["real"]]
+    rows = {line.split(" | ")[0].removeprefix("| "): line.strip("|").split(" | ") for line in said.splitlines() if line.startswith("| ")}
+    assert rows["few epochs"][1:3] == ["20", f"{spearmanr(truth, few).statistic:.2f}"]
+    assert rows["few epochs"][4] == f"{kendalltau(truth, few).statistic:.2f}"
+    assert rows["naswot"][2:] == ["-1.00", "-1.00 to -1.00", "-1.00", "1.50 "]
+    assert float(rows["shared weights"][2]) < float(rows["few epochs"][2])
+    assert "20 real trainings" in said
+    tool.main([*command, "--only_table"])
+    assert capsys.readouterr().out in said
+
+
+def test_more_are_trained_by_repeating_the_command(tmp_path, capsys):
+    command = [f"--workdir={tmp_path}", "--parts", "real", "few"]
+    tool.main([*command, "--trainings=4"])
+    path = tmp_path / "few" / NAME
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:4]))  # killed
+    tool.main([*command, "--trainings=6"])
+    few, real = (read_trials(tmp_path / part) for part in ("few", "real"))
+    assert [trial.hash for trial in few] == [trial.hash for trial in real]
+    assert len(few) == 6
+    tool.main([*command, "--trainings=9", "--max_minutes=0"])
+    assert "real: to be gone on with" in capsys.readouterr().out
+
+
+def test_an_interval_is_wide_where_there_are_few():
+    rng = np.random.default_rng(1)
+    real = {str(each): (rng.normal(), 1.0) for each in range(40)}
+    score = {each: (value + rng.normal(), 2.0) for each, (value, _) in real.items()}
+    count, rho, low, high, _, seconds = tool.correlations(real, score)
+    assert (count, seconds) == (40, 2.0)
+    assert low < rho < high
+    few = dict(list(score.items())[:8])
+    assert tool.correlations(real, few)[3] - tool.correlations(real, few)[2] > high - low
