@@ -31,7 +31,7 @@ from nasnet_tf.typed import checked
 
 FOLDER, NAME = "shared", "weights.npz"
 _SAVE_SECONDS = 120.0
-_Key = tuple[int, int, int]  # place, branch, which of its weights
+_Key = tuple[int, ...]  # place, branch, which of its weights, its whole shape
 
 
 class WeightStore:
@@ -62,7 +62,8 @@ class WeightStore:
                 if axis is not None:
                     width = self._widest[place] if reads_input else max(channels, self._widest[place]) if rows is None else channels
                     whole = (*shape[:axis], width, *shape[axis + 1 :])
-                key = (place, branch, number)
+                # Some layers are as wide inside as what they read: these have weights for each width.
+                key = (place, branch, number, *whole)
                 if key not in self._arrays:
                     self._arrays[key] = self._fresh(key, name, whole)
                 index = [slice(size) for size in shape]

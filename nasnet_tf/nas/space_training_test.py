@@ -75,7 +75,7 @@ def test_a_child_is_what_the_training_loop_makes_of_the_same_weights(training, c
             images, labels, training.rate(step), velocity, plan.is_decayed, weights, statistics, *plan.arrays
         )
     for found, expected in zip((weights, statistics), weights_of(model), strict=True):
-        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=2e-5)
+        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=2e-4)  # other orders of sums, over four steps
 
 
 def test_architectures_share_the_weights_of_what_they_have_in_common(training):
