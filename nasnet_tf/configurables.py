@@ -17,6 +17,7 @@ from nasnet_tf.data.detection import DetectionData
 from nasnet_tf.detection.model import DetectorConfig, build_detector
 from nasnet_tf.detection.task import Detection, DetectionLosses
 from nasnet_tf.dry_run import BoundTraining
+from nasnet_tf.errors import InputError
 from nasnet_tf.extras import OnDemand, is_installed
 from nasnet_tf.genotype import Genotype, SearchSpace, genotype_hash, load_genotype, parse_genotype
 from nasnet_tf.models.network import NetworkConfig, build_network
