@@ -62,6 +62,13 @@ class Plan:
         return _of_each(self.statistics, lambda name, _: name == "moving_variance")
 
 
+def fresh_weight(name: str, shape: tuple[int, ...], seed: Sequence[int]) -> np.ndarray:
+    """float32, a single weight by its name, distributed as in build_network; two integers are the seed."""
+    if name.endswith("kernel"):
+        return tf.random.stateless_truncated_normal(shape, seed, stddev=slim_stddev(shape)).numpy()
+    return np.full(shape, float(name == "gamma"), np.float32)
+
+
 def _of_each(weights: Sequence[Weight], number: Callable[[str, tuple[int, ...]], float]) -> np.ndarray:
     """number(name, shape) of each weight, for each of its elements."""
     sizes = [int(np.prod(shape)) for _, shape in weights]

@@ -14,15 +14,13 @@ import time
 import zipfile
 
 import numpy as np
-import tensorflow as tf
 
 from nasnet_tf.data import ImageData
 from nasnet_tf.errors import InputError
 from nasnet_tf.files import make_folder, replace_file
 from nasnet_tf.genotype import SearchSpace, parse_genotype
-from nasnet_tf.layers.convolutions import slim_stddev
 from nasnet_tf.models.network import NetworkConfig
-from nasnet_tf.models.plan import Plan
+from nasnet_tf.models.plan import Plan, fresh_weight
 from nasnet_tf.nas.space_training import SpaceTraining
 from nasnet_tf.training.config import TrainingConfig
 from nasnet_tf.training.progress import ProgressLine
@@ -73,11 +71,7 @@ class WeightStore:
 
     def _fresh(self, key: _Key, name: str, shape: tuple[int, ...]) -> np.ndarray:
         values = np.zeros((2, *shape), np.float32)
-        if name.endswith("kernel"):
-            seed = [self._seed, (key[0] * 1000 + key[1]) * 100 + key[2]]
-            values[0] = tf.random.stateless_truncated_normal(shape, seed, stddev=slim_stddev(shape)).numpy()
-        elif name == "gamma":
-            values[0] = 1.0
+        values[0] = fresh_weight(name, shape, [self._seed, (key[0] * 1000 + key[1]) * 100 + key[2]])
         return values
 
     def gather(self, plan: Plan) -> tuple[np.ndarray, np.ndarray]:
