@@ -194,7 +194,9 @@ def stand_ins(tmp_path_factory):
         shutil.copytree(weights.parent, folder / "nasnet-a_mobile")
         patch.setattr(pretrained, "public_weights", lambda key, include_top: weights)
         patch.chdir(folder)
+        tf.config.run_functions_eagerly(True)  # graphs of snippets that run once cost more than they save
         yield folder
+        tf.config.run_functions_eagerly(False)
 
 
 @pytest.mark.parametrize("page", [page.name for page in PAGES if page.name not in ("extend.md", "detect.md")])
