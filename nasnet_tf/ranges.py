@@ -18,18 +18,23 @@ class Within:
     holds: Callable[[Any], bool]
 
 
+def _from(least: int) -> Within:
+    return Within(f"an integer of {least} or more", lambda value: value >= least)
+
+
 def at_least(least: int) -> Any:
     """The type of whole numbers from this one on."""
-    return Annotated[int, Within(f"an integer of {least} or more", lambda value: value >= least)]
+    return Annotated[int, _from(least)]
 
 
-def up_to(most: int) -> Any:
-    """The type of whole numbers from 1 to this one."""
-    return Annotated[int, Within(f"an integer from 1 to {most:,}", lambda value: 1 <= value <= most)]
+def up_to(most: int) -> Within:
+    """Of whole numbers, those from 1 to this one."""
+    return Within(f"an integer from 1 to {most:,}", lambda value: 1 <= value <= most)
 
 
-Count = at_least(1)
-Natural = at_least(0)
+# Written out, as type checkers do not call functions.
+Count = Annotated[int, _from(1)]
+Natural = Annotated[int, _from(0)]
 Seed = Annotated[int, Within("an integer of 0 or more, below 2^31", lambda value: 0 <= value < 2**31)]
 Positive = Annotated[float, Within("a positive number", lambda value: value > 0)]
 NotNegative = Annotated[float, Within("a number of 0 or more", lambda value: value >= 0)]

@@ -6,7 +6,8 @@ Layer names are the endpoints: `stem`, `cell_stem_0`, `cell_stem_1` (ImageNet st
 
 import dataclasses
 import os
-from typing import Literal
+import sys
+from typing import Annotated, Literal
 
 import keras
 
@@ -21,8 +22,12 @@ from nasnet_tf.ranges import Positive, Share, up_to
 from nasnet_tf.typed import check_fields
 
 NUM_REDUCTIONS = 2  # between three stacks of normal cells, as in figure 2
-Filters = up_to(100_000)  # as for cells: far beyond use, so that a slip of the pen fills no memory
+Filters = Annotated[int, up_to(100_000)]  # as for cells: far beyond use, so that a slip of the pen fills no memory
+# By how many normal cells the stacks that are opened by a reduction are shorter.
+Stacking = Literal["released", "strided_normal"]
+STACKINGS = {"released": 0, "strided_normal": 1}
 _SMALLEST_IMAGE = {"cifar": 3, "imagenet": 19}  # of which every reduction has two pixels or more to halve
+_told: set[tuple[int, int]] = set()
 _IMAGENET_STEM_FILTERS = 32  # slim: int(32 * stem_multiplier)
 
 
@@ -36,6 +41,9 @@ class NetworkConfig:
       stem_multiplier: width of the stem convolution, times `filters` for "cifar", times 32 for "imagenet".
       filters: of the operations in the first stack (F); doubled by each of the two reductions. Give this or penultimate_filters.
       penultimate_filters: channels of the last cell's output (P). The nearest F is taken where P is not a multiple.
+      stacking: "released", as in the released code: reduction cells between three stacks of N normal cells; or "strided_normal": the normal
+        cell at stride 2 stands in the place of every reduction cell, those of the stem too, and N counts it where it opens a stack, so that
+        the stacks have N, N - 1 and N - 1 others. Then two rows of the paper's table 2 have the published counts, see nasnet_tf.models.zoo.
       prev_skips_reduction: a normal cell right after a reduction takes as its h_{i-1} the state two before the reduction, not the one
         the reduction itself read. Slim's skip_reduction_layer_input; True for NASNet-A large.
       auxiliary_head: a second output at 2/3 of the depth, for training.
@@ -48,7 +56,7 @@ class NetworkConfig:
       synchronized_batch_norm: see LayerStyle.
     """
 
-    cells_per_stack: up_to(1000)
+    cells_per_stack: Annotated[int, up_to(1000)]
     stem: Literal["cifar", "imagenet"]
     stem_multiplier: Positive
     filters: Filters | None = None
@@ -61,6 +69,7 @@ class NetworkConfig:
     batch_norm_momentum: Share = 0.9997
     batch_norm_epsilon: Positive = 1e-3
     synchronized_batch_norm: bool = False
+    stacking: Stacking = "released"
 
     def __post_init__(self):
         check_fields(self)
@@ -77,7 +86,22 @@ class NetworkConfig:
     @property
     def num_cells(self) -> int:
         """Normal and reduction cells, those of the stem included."""
-        return 3 * self.cells_per_stack + NUM_REDUCTIONS + (2 if self.stem == "imagenet" else 0)
+        return sum(self.stacks) + NUM_REDUCTIONS + (2 if self.stem == "imagenet" else 0)
+
+    @property
+    def stacks(self) -> tuple[int, ...]:
+        """Normal cells of stride 1 in each stack."""
+        return (self.cells_per_stack, *[self.cells_per_stack - STACKINGS[self.stacking]] * NUM_REDUCTIONS)
+
+
+def _tell_width(genotype: Genotype, config: NetworkConfig, filters: int) -> None:
+    """Where P is no multiple, what is built, once in a process."""
+    said = config.penultimate_filters
+    per_filter = _penultimate_per_filter(genotype)
+    if said is not None and filters * per_filter != said and (said, per_filter) not in _told:
+        _told.add((said, per_filter))
+        built = f"F = {filters} filters in the first stack are built, P = {filters * per_filter}"
+        print(f"NetworkConfig: P = {said} is no multiple of {per_filter}: {built}", file=sys.stderr, flush=True)
 
 
 def first_stack_filters(genotype: Genotype, config: NetworkConfig) -> int:
@@ -87,13 +111,19 @@ def first_stack_filters(genotype: Genotype, config: NetworkConfig) -> int:
     """
     if config.filters is not None:
         return config.filters
+    assert config.penultimate_filters is not None
+    return max(1, round(config.penultimate_filters / _penultimate_per_filter(genotype)))
+
+
+def _penultimate_per_filter(genotype: Genotype) -> int:
+    """P / F: the states that the classifier reads, a concatenating block counting twice, and the doublings of filters."""
     states = 0 if len(genotype.normal_cell.outputs) == 1 else genotype.num_input_states
     for output in genotype.normal_cell.outputs:
         for state in output.states:
             block = state - genotype.num_input_states
             concatenates = block >= 0 and genotype.normal_cell.blocks[block].combine == 2  # CONCAT
             states += 2 if concatenates else 1
-    return max(1, round(config.penultimate_filters / (states * 2**NUM_REDUCTIONS)))
+    return states * 2**NUM_REDUCTIONS
 
 
 def build_network(
@@ -127,6 +157,7 @@ def build_network(
     if any(size is not None and size < smallest for size in (height, width)):
         raise InputError(f"image_size: expected {smallest} or more for the {config.stem} stem, got {image_size}")
     filters = first_stack_filters(genotype, config)
+    _tell_width(genotype, config, filters)
     narrowest = filters if config.stem == "cifar" else filters // 4
     if narrowest < 2:  # a factorized reduction splits them in two
         raise InputError(f"NetworkConfig: {filters} filters make a cell of {narrowest} with the {config.stem} stem; expected 2 or more")
@@ -139,15 +170,17 @@ def build_network(
         for index in range(2):
             trunk.add(f"cell_stem_{index}", filters * 2**index / 4, is_reduction=True)
     auxiliary_input = None
-    for stack in range(NUM_REDUCTIONS + 1):
+    number = 0
+    for stack, length in enumerate(config.stacks):
         if stack > 0:
             if stack == NUM_REDUCTIONS:
                 auxiliary_input = trunk.newest
             trunk.add(f"reduction_cell_{stack - 1}", filters * 2**stack, is_reduction=True)
-        for index in range(config.cells_per_stack):
+        for index in range(length):
             after_reduction = stack > 0 and index == 0
             skip = config.prev_skips_reduction and after_reduction
-            trunk.add(f"cell_{stack * config.cells_per_stack + index}", filters * 2**stack, is_reduction=False, skip_newest_before=skip)
+            trunk.add(f"cell_{number}", filters * 2**stack, is_reduction=False, skip_newest_before=skip)
+            number += 1
 
     features = heads.GlobalPool(config.style, name="global_pool")(trunk.classified)
     if config.dropout_rate and num_classes is not None:
@@ -202,7 +235,7 @@ class _Trunk:
         halvings = states[0][1]
         self._num_built += 1
         cell = Cell(
-            genotype.reduction_cell if is_reduction else genotype.normal_cell,
+            genotype.reduction_cell if is_reduction and config.stacking == "released" else genotype.normal_cell,
             genotype.num_input_states,
             max(1, int(filters)),
             is_reduction,

@@ -1,5 +1,6 @@
 """Networks: sizes that are known, genotypes that are not, and what must be refused."""
 
+import dataclasses
 import random
 
 import keras
@@ -9,6 +10,7 @@ import tensorflow as tf
 
 from nasnet_tf.errors import InputError
 from nasnet_tf.genotype import Combine, Operation, SearchSpace, genotype_hash, load_genotype, published_genotypes
+from nasnet_tf.models.cell import Cell
 from nasnet_tf.models.costs import count_costs
 from nasnet_tf.models.network import NetworkConfig, build_network, first_stack_filters, inference_model
 from nasnet_tf.models.zoo import ZOO
@@ -34,7 +36,7 @@ def test_counts_by_hand(name):
 @pytest.mark.parametrize(
     ("name", "parameters", "mult_adds"),
     [("mobile", 0.005, 0.005), ("large", 0.005, 0.005), ("cifar", 0.02, None)]
-    + [("nasnet_b_4@1536", 0.05, 0.1), ("nasnet_c_3@960", 0.06, 0.01), ("nasnet_a_5@1538", 0.13, 0.09), ("nasnet_a_7@1920", 0.09, 0.07)]
+    + [("nasnet_b_4@1536", 0.05, 0.1), ("nasnet_c_3@960", 0.06, 0.01), ("nasnet_a_5@1538", 0.005, 0.005), ("nasnet_a_7@1920", 0.005, 0.005)]
     + [("nasnet_b_4@1152", 0.21, None), ("nasnet_c_4@640", 0.19, None), ("nasnet_a_7@2304", 0.19, None)],
 )
 def test_distance_from_the_published_counts(name, parameters, mult_adds):
@@ -59,7 +61,8 @@ class count_by_hand:  # noqa: N801  reads as the number that it equals
         states = [(channels, size)]
         cells = [(filters // 4, True), (filters // 2, True)] if config.stem == "imagenet" else []
         for stack in range(3):
-            cells += [(filters * 2**stack, True)] * (stack > 0) + [(filters * 2**stack, False)] * config.cells_per_stack
+            shorter = config.stacking == "strided_normal" and stack > 0
+            cells += [(filters * 2**stack, True)] * (stack > 0) + [(filters * 2**stack, False)] * (config.cells_per_stack - shorter)
         for width, is_reduction in cells:
             read = states[: self.genotype.num_input_states]
             states = self.cell(read, width, is_reduction) + states
@@ -84,7 +87,9 @@ class count_by_hand:  # noqa: N801  reads as the number that it equals
         self.mult_adds += kernel**2 * channels * size * size
 
     def cell(self, read, filters, is_reduction):
-        num_inputs, cell = self.genotype.num_input_states, self.genotype.reduction_cell if is_reduction else self.genotype.normal_cell
+        num_inputs, cell = self.genotype.num_input_states, self.genotype.normal_cell
+        if is_reduction and self.variant.config.stacking == "released":
+            cell = self.genotype.reduction_cell
         size = read[0][1]
         after = -(-size // 2) if is_reduction else size
         used = {side.input for block in cell.blocks for side in (block.left, block.right)}
@@ -267,3 +272,24 @@ def test_wrong_config(fields, message):
 def test_wrong_network(fields, classes, size, message):
     with pytest.raises(InputError, match=message):
         build_network(tiny_genotype(), NetworkConfig(1, **SMALL | fields), classes, size)
+
+
+def test_a_width_that_is_no_multiple_is_told_once(capsys):
+    config = NetworkConfig(1, "cifar", stem_multiplier=1.0, penultimate_filters=103)
+    for _ in range(2):
+        build_network("nasnet_a", config, None, 8)
+    assert capsys.readouterr().err == "NetworkConfig: P = 103 is no multiple of 24: F = 4 filters in the first stack are built, P = 96\n"
+    build_network("nasnet_a", dataclasses.replace(config, penultimate_filters=96), None, 8)
+    assert capsys.readouterr().err == ""
+
+
+def test_strided_normal_cells_stand_for_reductions():
+    config = NetworkConfig(2, "cifar", stem_multiplier=1.0, filters=4, stacking="strided_normal")
+    model = build_network("nasnet_a", config, 10, 16)
+    cells = [layer for layer in model.layers if isinstance(layer, Cell)]
+    assert [layer.name for layer in cells] == ["cell_0", "cell_1", "reduction_cell_0", "cell_2", "reduction_cell_1", "cell_3"]
+    assert len({layer.cell.SerializeToString() for layer in cells}) == 1
+    assert config.num_cells == len(cells)
+    assert cells[-1].drop_path_rate == 0
+    with pytest.raises(InputError, match="NetworkConfig.stacking: expected one of 'released', 'strided_normal', got 'strided'"):
+        dataclasses.replace(config, stacking="strided")

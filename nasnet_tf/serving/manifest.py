@@ -2,9 +2,10 @@
 
 import hashlib
 import importlib.metadata
+import itertools
 import json
 import pathlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import keras
 import numpy as np
@@ -41,7 +42,7 @@ def describe(model: keras.Model, data_description: Mapping) -> dict:
         "configuration": {
             "stem": stem.kind,
             "stem_filters": stem.filters,
-            "cells_per_stack": sum(not cell.is_reduction for cell in cells) // 3,
+            "cells_per_stack": _first_stack(cells),
             "filters": normal.filters,
             "drop_path_rate": cells[-1].drop_path_rate,
             **vars(normal.style),
@@ -53,6 +54,12 @@ def describe(model: keras.Model, data_description: Mapping) -> dict:
         "preprocessing": data_description.get("preprocessing") or {"image_size": data_description["image_size"]},
         "weights_sha256": weights_hash(model),
     }
+
+
+def _first_stack(cells: Sequence[Cell]) -> int:
+    """Normal cells before the first reduction that is not of the stem."""
+    after_stem = itertools.dropwhile(lambda cell: cell.is_reduction, cells)
+    return sum(1 for _ in itertools.takewhile(lambda cell: not cell.is_reduction, after_stem))
 
 
 def _all_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
