@@ -7,7 +7,7 @@ begins anew.
 import contextlib
 import fnmatch
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from nasnet_tf.errors import InputError
 from nasnet_tf.files import lock
@@ -70,11 +70,20 @@ def lasting(values: Mapping, owner: str | None = None) -> dict:
     return {name: value for name, value in values.items() if not is_harmless(f"{owner}.{name}" if owner else name)}
 
 
-def first_difference(old: Mapping, new: Mapping) -> str | None:
-    """The first binding that differs and may not, as "name was A, is B"; None where there is none."""
+def first_difference(old: Mapping, new: Mapping, default: Callable[[str], str] = lambda name: "None") -> str | None:
+    """The first binding that differs and may not, as "name was A, is B"; None where there is none.
+
+    Args:
+      default: the value that a name has where it is not bound, so that folders from before there was such a parameter go on. In a scope
+        it would be the value outside of it: such a name is bound in both or in neither.
+    """
     old, new = lasting(old), lasting(new)
+
+    def meant(values: Mapping, name: str):
+        return values.get(name, None if "/" in name else default(name))
+
     for name in [*old, *(name for name in new if name not in old)]:
-        if old.get(name) != new.get(name):
+        if meant(old, name) != meant(new, name):
             return f"{name} was {old.get(name, 'not bound')}, is {new.get(name, 'not bound')}"
     return None
 

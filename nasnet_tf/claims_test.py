@@ -53,6 +53,21 @@ def test_a_saved_training_keeps_its_configuration(claim, tmp_path, saved):
     assert claim(harmless) == harmless
 
 
+def test_what_is_not_bound_is_the_default(claim, tmp_path):
+    """Folders from before there was a parameter go on, and so do those whose recipe said what goes without saying."""
+    claim(OLD)
+    save(tmp_path / "run")
+    new = f"{OLD}TrainingConfig.replica_batch_size = None\nTrainingConfig.ema_decay = None\ntrain.dtype_policy = 'float32'\n"
+    assert claim(new) == new
+    assert claim(OLD) == OLD
+    with pytest.raises(InputError, match="TrainingConfig.replica_batch_size was not bound, is 32"):
+        claim(f"{OLD}TrainingConfig.replica_batch_size = 32\n")
+    with pytest.raises(InputError, match="TrainingConfig.label_smoothing was not bound, is None"):
+        claim(f"{OLD}TrainingConfig.label_smoothing = None\n")
+    with pytest.raises(InputError, match="other/TrainingConfig.ema_decay was not bound, is None"):
+        claim(f"{OLD}other/TrainingConfig.ema_decay = None\n")  # it was what it is outside of the scope
+
+
 def test_a_tuning_is_kept_by_its_trials(claim, tmp_path):
     claim(OLD, "tuning")
     save(tmp_path / "run", "trials/0000/result.json")

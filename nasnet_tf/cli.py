@@ -212,7 +212,9 @@ def claimed_workdir(config_text: str, kind: str) -> Iterator[pathlib.Path]:
     claims.check_kind(workdir, kind)
     with claims.at_work(workdir, kind):
         if path.is_file() and claims.has_saved(workdir):
-            difference = claims.first_difference(claims.read_bindings(path), bindings(config_text))
+            from nasnet_tf.configurables import default
+
+            difference = claims.first_difference(claims.read_bindings(path), bindings(config_text), default)
             if difference:
                 raise claims.refusal(workdir, difference)
         replace_file(path, config_text)

@@ -320,6 +320,14 @@ def parameters(name: str) -> list[str]:
     return list(found)
 
 
+def default(name: str) -> str | None:
+    """What "name.parameter" is where nothing binds it, as gin writes it; None where something must."""
+    owner, _, parameter = name.rpartition(".")
+    target = CONFIGURABLES.get(owner.rsplit(".", 1)[-1])
+    known = inspect.signature(target).parameters.get(parameter) if target else None
+    return None if known is None or known.default is known.empty else repr(known.default)
+
+
 def mistakes(names: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """(name, what is wrong) of each binding of gin's configuration whose value is of another type than its parameter. Calls nothing."""
     references = [typed.Reference(name, target, evaluated) for name, target in CONFIGURABLES.items() for evaluated in (False, True)]
