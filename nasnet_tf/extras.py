@@ -10,6 +10,7 @@ from nasnet_tf.errors import InputError
 PACKAGES = {
     "ai_edge_litert": ("ai-edge-litert", "tflite"),
     "gin": ("gin-config", "train"),
+    "google_crc32c": ("google-crc32c", "train"),
     "importlib_resources": ("importlib_resources", "train"),
     "keras_tuner": ("keras-tuner", "search"),
     "matplotlib": ("matplotlib", "pictures"),

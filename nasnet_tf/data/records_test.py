@@ -64,10 +64,10 @@ def test_only_what_is_asked_for_is_read(files, monkeypatch):
     monkeypatch.setattr(CountedFile, "bytes_read", 0)
     reader = TFRecords(files)
     assert reader.read(np.array([29, 3])) == [PAYLOADS[29], PAYLOADS[3]]
-    lengths = 30 * 8  # of the first file; the second is not looked at
-    assert CountedFile.bytes_read == lengths + 1029 + 1003
+    lengths = 30 * 12  # of the first file; the second is not looked at
+    assert CountedFile.bytes_read == lengths + 1029 + 1003 + 2 * 4
     reader.read(np.array([29]))
-    assert CountedFile.bytes_read == lengths + 1029 + 1003 + 1029
+    assert CountedFile.bytes_read == lengths + 1029 + 1003 + 1029 + 3 * 4
 
 
 def test_files_of_other_file_systems(files):
@@ -101,6 +101,29 @@ def test_damaged_files(files, damage, message):
     with pytest.raises(InputError, match=message):
         reader.read(np.array([0]))
     assert reader.read(np.array([30])) == [PAYLOADS[30]]
+
+
+@pytest.mark.parametrize(
+    ("place", "number", "message"),
+    [
+        (1016 + 12 + 7, 1, "a: record 1, at byte 1,016, is damaged: its checksum is not that of its content"),  # in the payload
+        (1016 + 12 + 1001, 1, "a: record 1, at byte 1,016, is damaged"),  # in its checksum
+        (1016, 0, "a: record 1, at byte 1,016, is damaged"),  # in its length: no record can be found then
+    ],
+)
+def test_a_changed_bit_is_found(files, place, number, message):
+    path = files[0][0]
+    with open(path, "rb+") as file:
+        file.seek(place)
+        (byte,) = file.read(1)
+        file.seek(place)
+        file.write(bytes([byte ^ 1]))
+    reader = TFRecords(files)
+    with pytest.raises(InputError, match=message):
+        reader.read(np.array([number]))
+    assert reader.read(np.array([30])) == [PAYLOADS[30]]
+    if number:
+        assert reader.read(np.array([0, 2])) == [PAYLOADS[0], PAYLOADS[2]]
 
 
 def test_array_records(tmp_path):
