@@ -30,10 +30,28 @@ reduction_cell {
 }
 """
 
+SMALLEST_TEXT = """
+name: "smallest"
+num_input_states: 2
+normal_cell {
+  blocks { left { input: 0 operation: CONV_1X1 } right { input: 1 operation: IDENTITY } combine: ADD }
+  outputs { states: [2] }
+}
+reduction_cell {
+  blocks { left { input: 0 operation: AVG_POOL_3X3 } right { input: 1 operation: MAX_POOL_3X3 } combine: ADD }
+  outputs { states: [2] }
+}
+"""
+
 
 def tiny_genotype() -> Genotype:
     """Two blocks and one block: the smallest genotype with a bit of everything."""
     return parse_genotype(TINY_TEXT)
+
+
+def smallest_genotype() -> Genotype:
+    """One block a cell, a convolution among them: for what takes any network of cells, and is to be traced quickly."""
+    return parse_genotype(SMALLEST_TEXT)
 
 
 def until(condition: Callable[[], object]) -> None:

@@ -14,4 +14,8 @@ def compiled(function: Callable, jit_compile: bool | None) -> Callable:
     """
     if jit_compile is None:
         jit_compile = bool(tf.config.list_logical_devices("GPU"))
-    return tf.function(function, autograph=False, jit_compile=True) if jit_compile else function
+    if not jit_compile:
+        return function
+    on_one = tf.function(function, autograph=False, jit_compile=True)
+    # A strategy that is given what XLA compiles would have it compile all replicas as one, which cannot be where they are of one CPU.
+    return lambda *arguments: on_one(*arguments)

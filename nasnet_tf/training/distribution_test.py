@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,31 +14,45 @@ import pytest
 from nasnet_tf.data import CifarPreprocessing, ImageData
 from nasnet_tf.errors import InputError
 from nasnet_tf.models.network import NetworkConfig, build_network
-from nasnet_tf.testing import TIMEOUT_SECONDS, hold_ports, tiny_genotype
+from nasnet_tf.testing import TIMEOUT_SECONDS, hold_ports, smallest_genotype
 from nasnet_tf.training import distribution, loop
 from nasnet_tf.training.distribution import distribute, is_chief, make_strategy
 from nasnet_tf.training.metrics_log import read_metrics
 from nasnet_tf.training.optimizers import Momentum
 from nasnet_tf.training.schedules import cosine_decay
 
-# A low rate: rounding must not grow, as it does within ten steps at 0.05, and within thirteen at 0.005.
+STEPS, RATE, SEED = 20, 0.005, 0
 SCRIPT = """
-import pathlib, sys
-import numpy as np
+import os, pathlib, sys, threading
+threading.Thread(target=lambda: sys.stdin.read() or os._exit(1), daemon=True).start()  # not to outlive a test that is killed
 from nasnet_tf.training.distribution import make_strategy
 strategy = make_strategy("multi_worker")
 from nasnet_tf import cli
-from nasnet_tf.training.distribution_test import train
+from nasnet_tf.training.distribution_test import terminate_before, train
 
 def main(arguments):
-    steps, workdir, weights = arguments
-    np.savez(weights, **train(strategy, int(steps), pathlib.Path(workdir)))
+    steps, workdir, terminated = arguments
+    if terminated != "None":
+        terminate_before(int(terminated))
+    train(strategy, int(steps), pathlib.Path(workdir))
 
-cli.run(main, arguments="steps, work folder, file for the weights")
+cli.run(main, arguments="steps, work folder, step at which SIGTERM comes")
 """
 
 
-def train(strategy, steps, workdir):
+def terminate_before(step):
+    """SIGTERM comes to this process before it takes this step."""
+
+    class Terminated(loop.TrainStep):
+        def __call__(self, batches, first, *arguments):
+            if first == step:
+                signal.raise_signal(signal.SIGTERM)
+            return super().__call__(batches, first, *arguments)
+
+    loop.TrainStep = Terminated
+
+
+def train(strategy, steps, workdir, goes_on=None):
     """Trains a small network, a row of metrics a step; returns its weights and evaluation by name."""
     data = ImageData("digits", CifarPreprocessing(image_size=8, flip=False), train_split="train[:101]", validation_examples=21)
     network = NetworkConfig(1, "cifar", 2.0, filters=4, auxiliary_head=True, batch_norm_momentum=0.8, synchronized_batch_norm=True)
@@ -48,30 +63,39 @@ def train(strategy, steps, workdir):
         gradient_clip_norm=5.0,
         ema_decay=0.9,
         log_every_steps=1,
-        evaluate_every_epochs=2,
-        checkpoint_every_seconds=300.0 if steps == 20 else 0.0,
+        evaluate_every_epochs=1,
+        checkpoint_every_seconds=300.0 if steps == STEPS else 0.0,
+        seed=SEED,
     )
 
     def build(num_classes, image_size):
-        return build_network(tiny_genotype(), network, num_classes, image_size)
+        return build_network(smallest_genotype(), network, num_classes, image_size)
 
-    model, final = loop.train_and_evaluate(build, data, Momentum, cosine_decay(0.002), config, workdir, strategy, show_progress=False)
+    model, final = loop.train_and_evaluate(build, data, Momentum, cosine_decay(RATE), config, workdir, strategy, False, goes_on)
     return {weight.path: weight.numpy() for weight in model.weights} | dataclasses.asdict(final)
 
 
 class Job:
-    """Two processes that train together, ended with the test whatever happens."""
+    """Two processes that train together, ended with the test whatever happens.
 
-    def __init__(self, folder, steps):
+    Args:
+      kinds: what TF_CONFIG calls the two of them.
+      terminated: the step at which SIGTERM comes to the second.
+    """
+
+    def __init__(self, folder, steps, kinds=("worker", "worker"), terminated=None):
         self.folder, self.processes = folder, []
         self.sockets = hold_ports(2)
-        cluster = {"worker": [f"127.0.0.1:{one.getsockname()[1]}" for one in self.sockets]}
-        for index in range(2):
-            task = {"cluster": cluster, "task": {"type": "worker", "index": index}}
-            environment = os.environ | {"CUDA_VISIBLE_DEVICES": "-1", "TF_NUM_INTRAOP_THREADS": "1", "TF_CONFIG": json.dumps(task)}
-            command = [sys.executable, "-c", SCRIPT, str(steps), str(folder / "run"), str(folder / f"weights_{index}.npz")]
+        cluster, tasks = {}, []
+        for kind, one in zip(kinds, self.sockets, strict=True):
+            tasks.append({"type": kind, "index": len(cluster.setdefault(kind, []))})
+            cluster[kind].append(f"127.0.0.1:{one.getsockname()[1]}")
+        for index, (task, end) in enumerate(zip(tasks, (None, terminated), strict=True)):
+            config = json.dumps({"cluster": cluster, "task": task})
+            environment = os.environ | {"CUDA_VISIBLE_DEVICES": "-1", "TF_NUM_INTRAOP_THREADS": "1", "TF_CONFIG": config}
+            command = [sys.executable, "-c", SCRIPT, str(steps), str(folder / "run"), str(end)]
             log = (folder / f"log_{index}.txt").open("w")
-            self.processes.append(subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT))
+            self.processes.append(subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT))
             log.close()
 
     def __enter__(self):
@@ -105,11 +129,6 @@ class Job:
         raise AssertionError(f"no {what} within {TIMEOUT_SECONDS} seconds: {self.log(0)}")
 
 
-def has_row(folder):
-    path = folder / "metrics.jsonl"
-    return path.exists() and path.read_text().count("\n") >= 2
-
-
 def has_checkpoint(folder):
     return any((folder / "checkpoints").glob("last-*.index"))
 
@@ -124,39 +143,47 @@ def assert_same(one, two):
 def alone(tmp_path_factory):
     """(folder, weights and evaluation) of one device."""
     folder = tmp_path_factory.mktemp("alone")
-    result = train(make_strategy("one_device"), 20, folder / "run")
+    result = train(make_strategy("one_device"), STEPS, folder / "run")
     assert result["examples"] == 21
-    assert len(losses(folder)) == 20
+    assert len(losses(folder)) == STEPS
     return folder, result
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory):
+    """The folder of a training that two devices have begun, up to the first evaluation."""
+    folder = tmp_path_factory.mktemp("begun")
+    train(make_strategy("mirrored"), STEPS, folder / "run", goes_on=lambda epoch, evaluation: False)
+    assert 0 < len(losses(folder)) <= STEPS / 3
+    return folder
 
 
 def losses(folder):
     return [row["loss"] for row in read_metrics(folder / "run") if row["kind"] == "train"]
 
 
-def test_two_devices_do_what_one_does(alone, tmp_path):
-    folder, result = alone
-    assert_same(result, train(make_strategy("mirrored"), 20, tmp_path / "run"))
-    np.testing.assert_allclose(losses(tmp_path), losses(folder), rtol=1e-4)
+def assert_goes_on_alone(folder, alone):
+    """One device goes on there, and in the end there is what there would be if it had been alone from the start."""
+    assert_same(alone[1], train(make_strategy("one_device"), STEPS, folder / "run"))
+    np.testing.assert_allclose(losses(folder), losses(alone[0]), rtol=1e-4)
+
+
+def test_two_devices_do_what_one_does_and_one_goes_on(alone, begun, tmp_path):
+    np.testing.assert_allclose(losses(begun), losses(alone[0])[: len(losses(begun))], rtol=1e-5)
+    shutil.copytree(begun, tmp_path, dirs_exist_ok=True)
+    assert_goes_on_alone(tmp_path, alone)
 
 
 @pytest.mark.several_processes
-def test_two_processes_do_what_one_does_and_stop_when_asked(alone, tmp_path):
-    """SIGTERM to one of the two stops both, saved and with exit code 0; the same command goes on to the same end."""
-    with Job(tmp_path, 20) as job:
-        job.wait_for("metrics", has_row)
-        job.processes[1].send_signal(signal.SIGTERM)
+def test_two_processes_go_on_stop_when_asked_and_one_goes_on(alone, begun, tmp_path):
+    """A chief and a worker. SIGTERM to one of the two stops both, saved and with exit code 0."""
+    shutil.copytree(begun, tmp_path, dirs_exist_ok=True)
+    with Job(tmp_path, STEPS, kinds=("chief", "worker"), terminated=11) as job:
         assert job.wait() == [0, 0], job.log(0) + job.log(1)
-        assert "stopped as asked, at step" in job.log(0)
-        assert "stopped as asked, at step" in job.log(1)
-    assert len(losses(tmp_path)) < 20
-    with Job(tmp_path, 20) as job:
-        assert job.wait() == [0, 0], job.log(0) + job.log(1)
-    folder, result = alone
-    for index in range(2):
-        with np.load(tmp_path / f"weights_{index}.npz") as file:
-            assert_same(result, dict(file))
-    np.testing.assert_allclose(losses(tmp_path), losses(folder), rtol=1e-4)
+        for index in range(2):
+            assert "stopped as asked, at step 14 of 20" in job.log(index)
+    assert len(losses(tmp_path)) == 14
+    assert_goes_on_alone(tmp_path, alone)
 
 
 @pytest.mark.several_processes

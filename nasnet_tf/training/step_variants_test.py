@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from nasnet_tf.layers.normalization import BatchNorm, LayerStyle
+from nasnet_tf.layers.stochastic import Dropout, DropPath
 from nasnet_tf.models.network import NetworkConfig, build_network
-from nasnet_tf.testing import SEVERAL_CLASSES, tiny_genotype
+from nasnet_tf.testing import SEVERAL_CLASSES, smallest_genotype
 from nasnet_tf.training import precision
 from nasnet_tf.training.classification import Classification
 from nasnet_tf.training.config import TrainingConfig
@@ -24,21 +26,39 @@ CONFIG = TrainingConfig(epochs=1, batch_size=8, weight_decay=1e-3, gradient_clip
 RATES, PROGRESS = [0.1, 0.05, 0.02], [0.0, 0.3, 0.6]
 
 
-class SmallNet(keras.layers.Layer):
-    """A convolution without bias and a batch normalization of ours: images -> logits."""
+class Dropped(keras.layers.Layer):
+    """Drop path of a single path."""
+
+    def build(self, input_shape):
+        self.drop_path = DropPath(0.5, num_paths=1, seed=4)
+        self.built = True
+
+    def call(self, inputs, training=None):
+        return inputs * tf.cast(self.drop_path.sample(tf.shape(inputs)[0])[0], inputs.dtype) if training else inputs
 
 
-def small(batch_norm=True, dtype=None):
-    """A convolution, batch normalization if wanted, and a dense layer."""
-    from nasnet_tf.layers.normalization import BatchNorm, LayerStyle
-
+def small(batch_norm=True, stochastic=False):
+    """A convolution, batch normalization, drop path and dropout if wanted, and a dense layer."""
     keras.utils.set_random_seed(1)
     images = keras.Input((6, 6, 3))
     hidden = keras.layers.Conv2D(4, 3, name="conv")(images)
     if batch_norm:
         hidden = BatchNorm(LayerStyle(0.8, 1e-3), name="bn")(hidden)
+    if stochastic:
+        hidden = Dropped()(hidden)
     hidden = keras.layers.Flatten()(keras.layers.ReLU()(hidden))
+    if stochastic:
+        hidden = Dropout(0.3, seed=5)(hidden)
     return keras.Model(images, keras.layers.Dense(3, dtype="float32", name="logits")(hidden))
+
+
+def tower(layers, synchronized):
+    """So many convolutions with batch normalization."""
+    images = hidden = keras.Input((8, 8, 3))
+    for _ in range(layers):
+        hidden = keras.layers.Conv2D(2, 3, padding="same")(hidden)
+        hidden = BatchNorm(LayerStyle(0.8, 1e-3, synchronized_batch_norm=synchronized))(hidden)
+    return keras.Model(images, keras.layers.Dense(3)(keras.layers.Flatten()(hidden)))
 
 
 def batches():
@@ -50,11 +70,11 @@ def batches():
     )
 
 
-def train(config=CONFIG, batch_norm=True, strategy=None):
+def train(config=CONFIG, batch_norm=True, strategy=None, stochastic=False):
     """Three steps; the weights, averages and numbers they come to."""
     strategy = strategy or tf.distribute.get_strategy()
     with strategy.scope():
-        state = TrainingState.fresh(small(batch_norm), RMSProp(), config.ema_decay)
+        state = TrainingState.fresh(small(batch_norm, stochastic), RMSProp(), config.ema_decay)
     step = TrainStep(state, Classification(SEVERAL_CLASSES, config), config, strategy)
     of_replicas = strategy.experimental_distribute_dataset(batches().unbatch().batch(8, drop_remainder=True))
     iterator = iter(of_replicas)
@@ -80,13 +100,74 @@ def test_parts_of_a_batch_add_up_to_it():
     assert_same(whole, mirrored, 1e-5)
 
 
-def test_parts_have_statistics_as_replicas_have():
-    """Two devices with all of their half at once, and one device that takes the two halves one after the other."""
+def test_parts_have_statistics_and_masks_as_replicas_have(monkeypatch):
+    """Two devices with all of their half at once, and one device that takes the two halves one after the other.
+
+    RMSProp, averages, drop path, dropout and batch normalization of each replica together. The masks are numbered the same for once.
+    """
+
+    def uniform(self, shape):
+        context = tf.distribute.get_replica_context()
+        number = self.counter * context.num_replicas_in_sync + context.replica_id_in_sync_group
+        self.counter.assign_add(1)
+        return tf.random.stateless_uniform(shape, [self.seed, number])
+
+    monkeypatch.setattr(Dropout, "_uniform", uniform)
+    monkeypatch.setattr(DropPath, "_uniform", uniform)
     config = dataclasses.replace(CONFIG, replica_batch_size=4)
-    one, two = train(config), train(strategy=make_strategy("mirrored"))
+    one, two = train(config, stochastic=True), train(strategy=make_strategy("mirrored"), stochastic=True)
     assert_same(two, one, 1e-5)
-    whole = train()
+    whole, unmasked = train(stochastic=True), train(config)
     assert np.abs(whole[0]["bn/moving_variance"] - one[0]["bn/moving_variance"]).max() > 1e-5
+    assert np.abs(unmasked[1] - one[1]).max() > 1e-2
+
+
+def test_replicas_draw_masks_of_their_own():
+    strategy = make_strategy("mirrored")
+    with strategy.scope():
+        dropout, drop_path = Dropout(0.5, seed=1), DropPath(0.5, num_paths=4, seed=2)
+
+    def draw():
+        return dropout(tf.ones([4, 8]), training=True), drop_path.sample(tf.constant(8))
+
+    for masks in tf.function(lambda: strategy.run(draw), autograph=False)():
+        one, two = strategy.experimental_local_results(masks)
+        assert not np.array_equal(one, two)
+
+
+def test_synchronized_moments_are_exact_far_from_zero():
+    """A mean of 10,000 with a deviation of 1, of which a sum of squares would leave nothing; and the gradients of the whole batch."""
+    strategy = make_strategy("mirrored")
+    random = np.random.RandomState(0)
+    values, weights = (random.randn(8, 2, 2, 3).astype(np.float32) for _ in range(2))
+    values += 10_000 * np.arange(1, 4, dtype=np.float32)
+    with strategy.scope():
+        layer = BatchNorm(LayerStyle(0.8, 1e-3, synchronized_batch_norm=True))
+        layer.build(values.shape)
+
+    def run(values, weights):
+        with tf.GradientTape() as tape:
+            tape.watch(values)
+            outputs = layer(values, training=True)
+            loss = tf.reduce_sum(tf.square(outputs) * weights)
+        return outputs, tape.gradient(loss, values)
+
+    def half(array):
+        return strategy.experimental_distribute_values_from_function(
+            lambda context: tf.constant(array[4 * context.replica_id_in_sync_group :][:4])
+        )
+
+    parts = tf.function(lambda *args: strategy.run(run, args), autograph=False)(half(values), half(weights))
+    ours = [np.concatenate(strategy.experimental_local_results(part)) for part in parts]
+    exact = tf.constant(values, tf.float64)
+    with tf.GradientTape() as tape:
+        tape.watch(exact)
+        mean, variance = tf.nn.moments(exact, [0, 1, 2])
+        expected = (exact - mean) / tf.sqrt(variance + 1e-3)
+        loss = tf.reduce_sum(tf.square(expected) * weights)
+    np.testing.assert_allclose(ours[0], expected, atol=5e-3)  # as near as values of 30,000 are in float32
+    np.testing.assert_allclose(ours[1], tape.gradient(loss, exact), atol=2e-2)
+    np.testing.assert_allclose(layer.moving_variance, 0.8 + 0.2 * variance * 32 / 31, rtol=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -114,6 +195,12 @@ def test_the_step_and_the_evaluation_compile():
     weighted = [(images, labels, tf.ones([8])) for images, labels in batches()]
     plain, compiled = (dataclasses.astuple(Evaluator(model, jit_compile=jit)(weighted)) for jit in (False, True))
     assert compiled == pytest.approx(plain, rel=1e-5)
+    strategy = make_strategy("mirrored")
+    with strategy.scope():
+        model = small()
+    parts = batches().map(lambda images, labels: (images, labels, tf.ones([8]))).rebatch(4)
+    on_two = Evaluator(model, strategy, jit_compile=True)(strategy.distribute_datasets_from_function(lambda context: parts))
+    assert dataclasses.astuple(on_two) == pytest.approx(plain, rel=1e-5)
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
@@ -144,12 +231,11 @@ def test_overflow_leaves_a_step_out_and_halves_the_scale():
         assert state.loss_scale.scale.numpy() == 1024.0
 
 
-def collectives(cells_per_stack, synchronized):
-    """(collective ops of one replica's step, bytes of its gradients, layers of batch normalization)."""
+def collectives(build):
+    """(numbers that travel in each collective of one replica's step, ascending, numbers of its gradients, layers of batch normalization)"""
     strategy = make_strategy("mirrored")
-    network = NetworkConfig(cells_per_stack, "cifar", 2.0, filters=4, synchronized_batch_norm=synchronized)
     with strategy.scope():
-        state = TrainingState.fresh(build_network(tiny_genotype(), network, 10, 8), RMSProp(), 0.9)
+        state = TrainingState.fresh(build(), RMSProp(), 0.9)
     step = TrainStep(state, Classification(SEVERAL_CLASSES, CONFIG), CONFIG, strategy)
     data = tf.data.Dataset.from_tensors((tf.zeros([8, 8, 3]), 0)).repeat().batch(8, drop_remainder=True)
     scalars = [tf.TensorSpec([], dtype) for dtype in (tf.float32, tf.float32, tf.int64, tf.float32)]
@@ -161,12 +247,16 @@ def collectives(cells_per_stack, synchronized):
 
 
 def test_replicas_exchange_their_gradients_once_and_nothing_else():
-    for cells in (1, 2):
-        sizes, parameters, _ = collectives(cells, synchronized=False)
+    for layers in (1, 3):
+        sizes, parameters, _ = collectives(lambda layers=layers: tower(layers, synchronized=False))
         assert sizes == [parameters]
 
 
 def test_synchronized_moments_travel_as_one_tensor_a_layer():
-    sizes, parameters, layers = collectives(1, synchronized=True)
-    assert len(sizes) == 1 + 2 * layers  # there, and their gradients back
-    assert sizes[-1] == parameters
+    """Of a network of cells, too; there from both replicas, and their gradients back."""
+    network = NetworkConfig(1, "cifar", 2.0, filters=4, synchronized_batch_norm=True)
+    for build in (lambda: tower(3, synchronized=True), lambda: build_network(smallest_genotype(), network, 10, 8)):
+        sizes, parameters, layers = collectives(build)
+        assert len(sizes) == 1 + 2 * layers
+        assert sizes[-1] == parameters
+    assert layers > 5
