@@ -1,9 +1,6 @@
 """The training loop on the digits: exact resume, best and last checkpoints, refusals, divergence."""
 
 import dataclasses
-import json
-import pathlib
-import resource
 import signal
 
 import keras
@@ -15,9 +12,8 @@ from nasnet_tf.data import CifarPreprocessing, ImageData
 from nasnet_tf.errors import InputError
 from nasnet_tf.models.cell import Cell
 from nasnet_tf.models.network import NetworkConfig, build_network
-from nasnet_tf.testing import tiny_genotype
+from nasnet_tf.testing import smallest_genotype
 from nasnet_tf.training import checkpoints, loop
-from nasnet_tf.training.disk import writing
 from nasnet_tf.training.distribution import make_strategy
 from nasnet_tf.training.evaluate import Evaluator
 from nasnet_tf.training.interruption import TrainingInterrupted
@@ -27,13 +23,21 @@ from nasnet_tf.training.schedules import cosine_decay
 
 DATA = ImageData("digits", CifarPreprocessing(image_size=8, flip=False), train_split="train[:96]", validation_examples=16)
 CONFIG = loop.TrainingConfig(
-    epochs=2, batch_size=16, label_smoothing=0.1, weight_decay=1e-3, gradient_clip_norm=5.0, ema_decay=0.9, evaluate_every_epochs=1, seed=3
+    epochs=2,
+    batch_size=16,
+    label_smoothing=0.1,
+    weight_decay=1e-3,
+    gradient_clip_norm=5.0,
+    ema_decay=0.9,
+    evaluate_every_epochs=1,
+    log_every_steps=4,
+    seed=3,
 )
 NETWORK = NetworkConfig(1, "cifar", 2.0, filters=4, auxiliary_head=True, drop_path_rate=0.3, dropout_rate=0.2, batch_norm_momentum=0.8)
 
 
 def build(num_classes, image_size):
-    return build_network(tiny_genotype(), NETWORK, num_classes, image_size)
+    return build_network(smallest_genotype(), NETWORK, num_classes, image_size)
 
 
 def dense(num_classes, image_size):
@@ -55,31 +59,58 @@ def stop(*_):
     raise Stop
 
 
-def test_sigterm_saves_and_the_curve_goes_on_bit_for_bit(tmp_path, monkeypatch):
-    """Stopped in the middle of what a row of metrics is a mean of; drop path, dropout, averages and augmentation go on too."""
-    config = dataclasses.replace(CONFIG, log_every_steps=4)
-    model, _ = train(tmp_path / "whole", config)
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """(work folder, model, evaluation) of a whole training; to be looked at only."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    return folder, *train(folder)
+
+
+def terminated_at(step):
+    """A TrainStep during whose call SIGTERM comes, before which so many steps were taken."""
 
     class Terminated(loop.TrainStep):
         def __call__(self, batches, first, *arguments):
-            if first == 2:
+            if first == step:
                 signal.raise_signal(signal.SIGTERM)
             return super().__call__(batches, first, *arguments)
 
+    return Terminated
+
+
+def assert_same_weights(model, other):
+    for weight, same in zip(model.weights, other.weights, strict=True):
+        np.testing.assert_array_equal(weight.numpy(), same.numpy(), err_msg=weight.path)
+
+
+def rows_without_speed(folder):
+    return [{key: value for key, value in row.items() if key != "images_per_second"} for row in read_metrics(folder)]
+
+
+def test_sigterm_saves_and_the_curve_goes_on_bit_for_bit(whole, tmp_path, monkeypatch):
+    """Stopped in the middle of what a row of metrics is a mean of; drop path, dropout, averages and augmentation go on too."""
+    folder, model, _ = whole
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "TrainStep", Terminated)
+        patch.setattr(loop, "TrainStep", terminated_at(2))
         with pytest.raises(TrainingInterrupted, match="stopped as asked, at step 3 of 10; repeat the command to go on"):
-            train(tmp_path / "cut", config)
+            train(tmp_path)
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
-    resumed, _ = train(tmp_path / "cut", config)
-    for weight, other in zip(model.weights, resumed.weights, strict=True):
-        np.testing.assert_array_equal(weight.numpy(), other.numpy(), err_msg=weight.path)
-    whole, cut = (
-        [{key: value for key, value in row.items() if key != "images_per_second"} for row in read_metrics(tmp_path / name)]
-        for name in ("whole", "cut")
-    )
-    assert whole == cut
-    assert [row["step"] for row in whole if row["kind"] == "train"] == [4, 5, 8, 10]
+    resumed, _ = train(tmp_path)
+    assert_same_weights(model, resumed)
+    assert rows_without_speed(tmp_path) == rows_without_speed(folder)
+    assert [row["step"] for row in read_metrics(folder) if row["kind"] == "train"] == [4, 5, 8, 10]
+
+
+def test_sigterm_during_a_call_of_several_steps(tmp_path, monkeypatch):
+    model, _ = train(tmp_path / "one", network=dense)
+    config = dataclasses.replace(CONFIG, steps_per_call=3)
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "TrainStep", terminated_at(5))
+        with pytest.raises(TrainingInterrupted, match="stopped as asked, at step 8 of 10"):
+            train(tmp_path / "three", config, network=dense)
+    resumed, _ = train(tmp_path / "three", config, network=dense)
+    assert_same_weights(model, resumed)
+    assert rows_without_speed(tmp_path / "three") == rows_without_speed(tmp_path / "one")
 
 
 def test_frozen_epochs_train_the_heads_only_then_all(tmp_path, monkeypatch):
@@ -115,90 +146,69 @@ def test_frozen_epochs_train_the_heads_only_then_all(tmp_path, monkeypatch):
         with pytest.raises(Stop):
             train(tmp_path / "cut", config)
     resumed, _ = train(tmp_path / "cut", config)
-    for weight, other in zip(model.weights, resumed.weights, strict=True):
-        np.testing.assert_array_equal(weight.numpy(), other.numpy(), err_msg=weight.path)
+    assert_same_weights(model, resumed)
 
 
-def test_work_folder_can_be_read_back(tmp_path):
-    model, final = train(tmp_path)
-    assert {path.name for path in (tmp_path / "checkpoints").glob("*.index")} >= {"last-5.index", "last-10.index"}
-    assert len(list((tmp_path / "checkpoints").glob("best-*.index"))) == 1
-    rows = read_metrics(tmp_path)
+def test_work_folder_can_be_read_back(whole):
+    folder, model, final = whole
+    assert {path.name for path in (folder / "checkpoints").glob("*.index")} >= {"last-5.index", "last-10.index"}
+    assert len(list((folder / "checkpoints").glob("best-*.index"))) == 1
+    rows = read_metrics(folder)
     assert [row["step"] for row in rows if row["kind"] == "evaluation"] == [5, 10]
     assert rows[-1]["accuracy"] == final.accuracy
     assert {"loss", "accuracy", "learning_rate", "images_per_second", "regularization"} <= set(rows[0])
-    raw, _ = checkpoints.read_description(tmp_path)
-    checkpoints.load_trained(tmp_path, raw, "last", use_ema=False)
+    raw, _ = checkpoints.read_description(folder)
+    checkpoints.load_trained(folder, raw, "last", use_ema=False)
     unaveraged = Evaluator(raw).on_split(DATA, "validation", 16)
     assert (rows[-1]["raw_accuracy"], rows[-1]["raw_loss"]) == pytest.approx((unaveraged.accuracy, unaveraged.loss), rel=1e-5)
 
     for policy, computes in ((None, "float32"), ("mixed_bfloat16", "bfloat16")):
-        computing, _ = checkpoints.read_description(tmp_path, policy)
+        computing, _ = checkpoints.read_description(folder, policy)
         assert {layer.compute_dtype for layer in computing.layers if isinstance(layer, Cell)} == {computes}
-    copy, description = checkpoints.read_description(tmp_path)
-    assert checkpoints.load_trained(tmp_path, copy, "last") == 10
+    copy, description = checkpoints.read_description(folder)
+    assert checkpoints.load_trained(folder, copy, "last") == 10
     result = Evaluator(copy).on_split(ImageData.from_description(description), "validation", 16)
     assert dataclasses.astuple(result) == pytest.approx(dataclasses.astuple(final), rel=1e-5)
     averaged = {weight.path: weight.numpy() for weight in copy.weights}
     assert any(not np.array_equal(averaged[weight.path], weight.numpy()) for weight in raw.weights)
 
-    again, same = train(tmp_path)  # nothing left to do: the same model, evaluated again
+    again, same = train(folder)  # nothing left to do: the same model, evaluated again
     assert dataclasses.astuple(same) == pytest.approx(dataclasses.astuple(final), rel=1e-5)
-    assert read_metrics(tmp_path) == rows
+    assert read_metrics(folder) == rows
     np.testing.assert_array_equal(again.weights[0].numpy(), model.weights[0].numpy())
 
 
-def test_another_network_is_refused_and_the_folder_stays_whole(tmp_path):
-    train(tmp_path)
-    before = (tmp_path / "metrics.jsonl").read_text()
+def test_another_network_is_refused_and_the_folder_stays_whole(whole):
+    folder, *_ = whole
+    before = (folder / "metrics.jsonl").read_text()
     wider = dataclasses.replace(NETWORK, filters=6)
     with pytest.raises(InputError, match=r"holds a training of another network or data: model.json, .*filters: was 8, is 12"):
-        train(tmp_path, network=lambda classes, size: build_network(tiny_genotype(), wider, classes, size))
+        train(folder, network=lambda classes, size: build_network(smallest_genotype(), wider, classes, size))
     with pytest.raises(InputError, match=r"data.json, train_split: was \"train\[:96\]\", is \"train\[:80\]\""):
-        train(tmp_path, data=dataclasses.replace(DATA, train_split="train[:80]"))
-    assert (tmp_path / "metrics.jsonl").read_text() == before
+        train(folder, data=dataclasses.replace(DATA, train_split="train[:80]"))
+    assert (folder / "metrics.jsonl").read_text() == before
 
 
-def test_damaged_checkpoints(tmp_path):
-    train(tmp_path, network=dense)
-    newest = tmp_path / "checkpoints" / "last-10.data-00000-of-00001"
-    newest.write_bytes(newest.read_bytes()[:1000])
-    model = dense(10, 8)
-    with pytest.raises(InputError, match="last-10: cannot be read"):
-        checkpoints.load_trained(tmp_path, model, "last")
-    half_written = tmp_path / "checkpoints" / "last-7_temp"  # what a kill leaves
-    half_written.mkdir()
-    train(tmp_path, network=dense)  # goes on from the one before
-    assert not half_written.exists()
-    assert checkpoints.load_trained(tmp_path, model, "last") == 10
-    for path in (tmp_path / "checkpoints").glob("last-*.index"):
-        path.write_bytes(b"no checkpoint")
-    with pytest.raises(InputError, match="none of the checkpoints there can be read"):
-        train(tmp_path, network=dense)
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"batch_size": 8}, "batch_size: was 16, is 8"),
+        ({"epochs": 3}, "epochs: was 2, is 3"),
+        ({"replica_batch_size": 4}, "replica_batch_size: was null, is 4"),
+    ],
+)
+def test_another_training_is_refused_from_python_too(whole, change, message):
+    folder, *_ = whole
+    before = (folder / "training.json").read_text()
+    with pytest.raises(InputError, match=f"holds a training of another configuration: training.json, {message}; take another, or remove"):
+        train(folder, dataclasses.replace(CONFIG, **change))
+    assert (folder / "training.json").read_text() == before
 
 
-def test_full_disk_costs_no_checkpoint(tmp_path):
-    with pytest.raises(Stop):
-        train(tmp_path, network=dense, goes_on=stop)
-    before = {path.name: path.read_bytes() for path in (tmp_path / "checkpoints").glob("*-5.*")}
-    assert before
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (15_000, hard))  # what a write to a full disk comes to
-    try:
-        with pytest.raises(OSError, match=r"of step 10.* cannot be written .*; what was written before stays"):
-            train(tmp_path, network=dense)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert all((tmp_path / "checkpoints" / name).read_bytes() == content for name, content in before.items())
-    train(tmp_path, network=dense)
-    assert (tmp_path / "checkpoints" / "last-10.index").is_file()
-
-
-@pytest.mark.skipif(not pathlib.Path("/dev/full").exists(), reason="no device that is always full")
-def test_full_disk_under_a_plain_file_is_named():
-    expected = r"the rows cannot be written \(.*No space left on device\); what was written before stays"
-    with pytest.raises(OSError, match=expected), writing("rows"), open("/dev/full", "w") as file:
-        file.write("row")
+def test_another_seed_is_refused(tmp_path):
+    train(tmp_path, dataclasses.replace(CONFIG, epochs=0.2), network=dense)
+    with pytest.raises(InputError, match="holds a training of another configuration: training.json, seed: was 3, is 4; take another"):
+        train(tmp_path, dataclasses.replace(CONFIG, epochs=0.2, seed=4), network=dense)
 
 
 def test_divergence_names_step_and_rate_and_keeps_what_was(tmp_path):
@@ -293,9 +303,3 @@ def test_wrong_config(field, value, message):
 def test_evaluation_split_is_looked_for_at_once():
     with pytest.raises(InputError, match="unknown split 'tst'"):
         train(None, dataclasses.replace(CONFIG, evaluation_split="tst"), network=None)
-
-
-def test_first_difference():
-    assert checkpoints.first_difference({"a": [1, {"b": 2}]}, json.loads('{"a": [1, {"b": 2}]}')) is None
-    assert checkpoints.first_difference({"a": [1, {"b": 2}]}, {"a": [1, {"b": 3}]}) == "a[1].b: was 2, is 3"
-    assert checkpoints.first_difference({"a": 1}, {"a": 1, "c": 5}) == "c: was null, is 5"

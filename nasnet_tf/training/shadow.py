@@ -1,7 +1,5 @@
 """A copy of everything that a checkpoint holds, to be written while training goes on."""
 
-from collections.abc import Iterator
-
 import keras
 import tensorflow as tf
 
@@ -19,7 +17,7 @@ class Shadow:
         self._pairs: list[tuple[tf.Variable, tf.Variable]] = []
         self._copies: dict[int, tf.Variable] = {}
         with tf.device("CPU:0"):
-            children = {name: self._copy_of(child) for name, child in _children(original) if name != "save_counter"}
+            children = {name: self._copy_of(child) for name, child in _children_of(original).items() if name != "save_counter"}
         self.checkpoint = tf.train.Checkpoint(**children)
 
     def update(self) -> None:
@@ -36,13 +34,12 @@ class Shadow:
             copy = tf.Variable(tf.convert_to_tensor(variable), trainable=False)
             self._pairs.append((variable, copy))
         else:
-            copy = tf.__internal__.tracking.AutoTrackable()
+            copy = tf.Module()
         self._copies[id(original)] = copy
-        if not isinstance(copy, tf.Variable):
-            for name, child in _children(original):
-                copy._track_trackable(self._copy_of(child), name)
+        if isinstance(copy, tf.Module):
+            for name, child in _children_of(original).items():
+                setattr(copy, name, self._copy_of(child))
         return copy
 
 
-def _children(trackable) -> Iterator[tuple[str, object]]:
-    return iter(trackable._trackable_children().items())
+_children_of = tf.train.TrackableView.children  # by the names that checkpoints know them by

@@ -1,0 +1,111 @@
+"""Checkpoints on the disk: best and last, kills while they are written, damage, a full disk."""
+
+import json
+import os
+import pathlib
+import resource
+
+import pytest
+import tensorflow as tf
+
+from nasnet_tf.errors import InputError
+from nasnet_tf.training import checkpoints
+from nasnet_tf.training.classification import Classification
+from nasnet_tf.training.disk import writing
+from nasnet_tf.training.loop_test import Stop, assert_same_weights, dense, rows_without_speed, stop, train
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """(work folder, model) of a whole training; to be looked at only."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    model, _ = train(folder, network=dense)
+    return folder, model
+
+
+def test_the_best_checkpoint_is_a_link(whole):
+    best, *more = (whole[0] / "checkpoints").glob("best-*.data*")
+    assert not more
+    assert best.samefile(best.with_name(best.name.replace("best", "last")))
+
+
+@pytest.mark.parametrize("killed", ["while it writes", "between the best and the last"])
+def test_a_kill_of_the_background_writer_loses_nothing(whole, tmp_path, monkeypatch, killed):
+    """What is on the disk then, for the thread does not come to its end."""
+    folder, model = whole
+
+    def half(self, path):
+        if path.endswith("-10"):
+            pathlib.Path(f"{path}_temp").mkdir()
+            stop()
+        write(self, path)
+
+    def half_linked(old, new):
+        if old.name == "best-10.index":
+            stop()
+        link(old, new)
+
+    write, link = tf.train.Checkpoint.write, os.link
+    with monkeypatch.context() as patch:
+        if killed == "while it writes":
+            patch.setattr(tf.train.Checkpoint, "write", half)
+        else:
+            patch.setattr(os, "link", half_linked)
+        patch.setattr(Classification, "score", lambda *_: 0.0)  # of equals the later is the best
+        with pytest.raises(Stop):
+            train(tmp_path, network=dense)
+    left = {path.stem for path in (tmp_path / "checkpoints").glob("*.index")}
+    assert "last-5" in left
+    assert "last-10" not in left
+    resumed, _ = train(tmp_path, network=dense)
+    assert_same_weights(model, resumed)
+    assert rows_without_speed(tmp_path) == rows_without_speed(folder)
+    assert not list((tmp_path / "checkpoints").glob("*_temp"))
+
+
+def test_damaged_checkpoints(tmp_path):
+    train(tmp_path, network=dense)
+    newest = tmp_path / "checkpoints" / "last-10.data-00000-of-00001"
+    newest.write_bytes(newest.read_bytes()[:1000])
+    model = dense(10, 8)
+    with pytest.raises(InputError, match="last-10: cannot be read"):
+        checkpoints.load_trained(tmp_path, model, "last")
+    half_written = tmp_path / "checkpoints" / "last-7_temp"  # what a kill leaves
+    half_written.mkdir()
+    train(tmp_path, network=dense)  # goes on from the one before
+    assert not half_written.exists()
+    assert checkpoints.load_trained(tmp_path, model, "last") == 10
+    for path in (tmp_path / "checkpoints").glob("last-*.index"):
+        path.write_bytes(b"no checkpoint")
+    with pytest.raises(InputError, match="none of the checkpoints there can be read"):
+        train(tmp_path, network=dense)
+
+
+def test_full_disk_costs_no_checkpoint(tmp_path):
+    with pytest.raises(Stop):
+        train(tmp_path, network=dense, goes_on=stop)
+    before = {path.name: path.read_bytes() for path in (tmp_path / "checkpoints").glob("*-5.*")}
+    assert before
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (15_000, hard))  # what a write to a full disk comes to
+    try:
+        with pytest.raises(OSError, match=r"of step 10.* cannot be written .*; what was written before stays"):
+            train(tmp_path, network=dense)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert all((tmp_path / "checkpoints" / name).read_bytes() == content for name, content in before.items())
+    train(tmp_path, network=dense)
+    assert (tmp_path / "checkpoints" / "last-10.index").is_file()
+
+
+@pytest.mark.skipif(not pathlib.Path("/dev/full").exists(), reason="no device that is always full")
+def test_full_disk_under_a_plain_file_is_named():
+    expected = r"the rows cannot be written \(.*No space left on device\); what was written before stays"
+    with pytest.raises(OSError, match=expected), writing("rows"), open("/dev/full", "w") as file:
+        file.write("row")
+
+
+def test_first_difference():
+    assert checkpoints.first_difference({"a": [1, {"b": 2}]}, json.loads('{"a": [1, {"b": 2}]}')) is None
+    assert checkpoints.first_difference({"a": [1, {"b": 2}]}, {"a": [1, {"b": 3}]}) == "a[1].b: was 2, is 3"
+    assert checkpoints.first_difference({"a": 1}, {"a": 1, "c": 5}) == "c: was null, is 5"
