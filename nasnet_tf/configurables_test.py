@@ -238,7 +238,7 @@ def folder(tmp_path_factory):
 
 
 @pytest.mark.parametrize("recipe", ["cifar10_nasnet_a_cutout.gin", "imagenet_large.gin", "finetune.gin"])
-def test_training_step(recipe, folder, tmp_path):
+def test_training_step(recipe, folder, tmp_path, monkeypatch):
     changes = SMALL | {"ImageData__source": f"folder:{folder}", "train__genotype": str(folder / "tiny.textproto")}
     changes["NetworkConfig__penultimate_filters"] = 32  # F = 8
     if recipe.startswith("cifar10"):
@@ -255,7 +255,17 @@ def test_training_step(recipe, folder, tmp_path):
     else:
         changes["TrainingConfig__evaluation_split"] = "validation"
     parse(recipe, **changes)
+    fresh = {}
+
+    class Noted(configurables.loop.TrainStep):
+        def __init__(self, state, *arguments):
+            fresh.update({weight.path: weight.numpy() for weight in state.model.weights})
+            super().__init__(state, *arguments)
+
+    monkeypatch.setattr(configurables.loop, "TrainStep", Noted)
     model, evaluation = configurables.train(tmp_path / "run")
+    (logits,) = (weight for weight in model.weights if weight.path == "logits/kernel")
+    assert not (logits.numpy() == fresh["logits/kernel"]).any()
     if recipe == "imagenet_large.gin":
         assert evaluation is None
         assert load_trained(tmp_path / "run", read_description(tmp_path / "run")[0], "best") == 1  # the last, as nothing chose
