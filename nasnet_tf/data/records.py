@@ -10,7 +10,7 @@ import tensorflow as tf
 from nasnet_tf.errors import InputError
 from nasnet_tf.extras import OnDemand
 
-_crc32c = OnDemand("google_crc32c")
+google_crc32c = OnDemand("google_crc32c")
 
 # A record is its length (8 bytes), a checksum of that (4), the payload, and a checksum of that (4).
 _LENGTH, _CHECKSUM = struct.Struct("<Q"), struct.Struct("<I")
@@ -97,7 +97,7 @@ def _find_borders(path: str, count: int) -> np.ndarray:
 
 def _check(path: str, number: int, place: int, content: bytes, checksum: bytes) -> None:
     """Raises InputError where a part of the record that begins at a place is not what was written."""
-    crc = _crc32c.value(content)
+    crc = google_crc32c.value(content)
     if _CHECKSUM.unpack(checksum)[0] != ((crc >> 15 | crc << 17) + 0xA282EAD8) % 2**32:  # TFRecord's way to write a CRC-32C
         raise InputError(f"{path}: record {number}, at byte {place:,}, is damaged: its checksum is not that of its content")
 
