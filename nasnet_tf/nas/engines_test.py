@@ -301,6 +301,36 @@ def test_own_cluster_listens_on_loopback_and_ends_with_its_driver(cluster):
         process.kill()
 
 
+ORPHAN = """
+import os, re, sys
+from nasnet_tf.nas.engines import end_with_parent
+begun, begin = os.pipe()
+pid = os.fork()
+if pid == 0:
+    end_with_parent()
+    os.write(begin, b"x")
+    re.match(r"(a+)+$", "a" * 60 + "b")  # without ever giving another thread of its process a turn
+os.read(begun, 1)
+print(pid, flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a thread watches, which gets no turn then")
+def test_a_child_that_computes_ends_with_a_parent_that_nobody_collects():
+    parent = subprocess.Popen([sys.executable, "-c", ORPHAN], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    pid = int(parent.stdout.readline())
+    try:
+        assert is_alive(pid)
+        parent.kill()
+        until(lambda: not is_alive(pid))
+        assert psutil.Process(parent.pid).status() == psutil.STATUS_ZOMBIE
+    finally:
+        if is_alive(pid):
+            os.kill(pid, signal.SIGKILL)
+        parent.communicate()
+
+
 def test_a_pool_whose_server_was_killed_ends_in_one_line(monkeypatch):
     pool = LocalPool(1)
     future = concurrent.futures.Future()

@@ -232,6 +232,19 @@ def test_report_leads_to_what_children_wrote(searched):
         assert (root / link).is_file()
 
 
+def test_report_leads_to_what_each_retraining_wrote(searched):
+    expected = []
+    for name in ("retrain", "retrain-2"):
+        Ledger(searched / name, SPACE, RandomSearch(SPACE, seed=1), {}).close()
+        log = child_logs.log_of(searched / name / child_logs.FOLDER, "trial_0")
+        log.parent.mkdir()
+        log.touch()
+        expected.append(f"{name}/children/trial_00000.log")
+    page = Report(searched).write().read_text()
+    assert re.findall(r'<a href="([^"]*\.log)">', page) == expected
+    assert all((searched / link).is_file() for link in expected)
+
+
 def test_report_of_a_search_that_just_began(tmp_path):
     Ledger(tmp_path, SPACE, RandomSearch(SPACE, seed=1), {}).close()
     check(Report(tmp_path).write().read_text())
