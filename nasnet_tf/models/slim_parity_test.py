@@ -1,4 +1,4 @@
-"""Our network against the original implementation's outputs on the same weights (fixtures from outside the repository)."""
+"""Our network against the original implementation's outputs on the same weights (fixtures from outside the repository but for one)."""
 
 import json
 
@@ -10,17 +10,18 @@ import tensorflow as tf
 from nasnet_tf.models.network import NetworkConfig, build_network
 from nasnet_tf.serving.convert_weights import load_weights
 from nasnet_tf.serving.weight_names import slim_names
-from nasnet_tf.testing import SHARED
+from nasnet_tf.testing import REPOSITORY, SHARED
 from nasnet_tf.training.losses import classification_loss, weight_decay_loss
 
 FIXTURES = SHARED / "fixtures" / "slim"
-pytestmark = pytest.mark.skipif(not FIXTURES.is_dir(), reason="no fixtures of the original implementation")
+needs_fixtures = pytest.mark.skipif(not FIXTURES.is_dir(), reason="no fixtures of the original implementation")
+SHIPPED = REPOSITORY / "testdata"
 # Batch-norm statistics and L2 factor of slim's argument scopes.
 DEFAULTS = {"cifar": (0.9, 1e-5, 5e-4), "imagenet": (0.9997, 1e-3, 5e-5)}
 
 
-def network(preset, auxiliary_head):
-    meta = json.loads((FIXTURES / preset / "meta.json").read_text())
+def network(preset, auxiliary_head, fixtures=FIXTURES):
+    meta = json.loads((fixtures / preset / "meta.json").read_text())
     config, stem = meta["config"], "cifar" if meta["image_size"] == 32 else "imagenet"
     momentum, epsilon, weight_decay = DEFAULTS[stem]
     model = build_network(
@@ -42,14 +43,23 @@ def network(preset, auxiliary_head):
     return model, weight_decay
 
 
-def load(preset, name):
-    return np.load(FIXTURES / preset / name)
+def load(preset, name, fixtures=FIXTURES):
+    return np.load(fixtures / preset / name)
 
 
 def assert_close(actual, expected, relative):
     assert np.abs(actual - expected).max() <= relative * np.abs(expected).max()
 
 
+def test_inference_equals_slim_anywhere():
+    """By what ships with the repository: the first of the presets below, without its auxiliary head and its averages."""
+    preset = "slim_cifar_small"
+    model, _ = network(preset, auxiliary_head=False, fixtures=SHIPPED)
+    load_weights(model, str(SHIPPED / preset / "model.ckpt"))
+    assert_close(model(load(preset, "input.npy", SHIPPED)).numpy(), load(preset, "logits_raw.npy", SHIPPED), 1e-5)
+
+
+@needs_fixtures
 @pytest.mark.parametrize("preset", ["cifar_small", "large_small"])
 def test_inference_equals_slim(preset):
     model, _ = network(preset, auxiliary_head=False)
@@ -67,6 +77,7 @@ def test_inference_equals_slim(preset):
         assert_close(value.numpy(), endpoints[name], 1e-5)
 
 
+@needs_fixtures
 @pytest.mark.parametrize("preset", ["cifar_small", "large_small"])
 def test_one_training_pass_equals_slim(preset):
     model, weight_decay = network(preset, auxiliary_head=True)

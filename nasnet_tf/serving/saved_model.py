@@ -16,8 +16,10 @@ from nasnet_tf.errors import InputError
 from nasnet_tf.layers.stochastic import stochastic_layers
 from nasnet_tf.serving.subject import Subject, answer
 from nasnet_tf.training import checkpoints
+from nasnet_tf.training.losses import weight_decay_loss
 from nasnet_tf.training.variables import named_weights
 
+_WEIGHT_DECAY = {"cifar": 5e-4, "imagenet": 4e-5}  # of sum(kernel^2) / 2: slim, cifar and mobile
 DESCRIPTIONS = ("model.json", "data.json")
 
 
@@ -33,7 +35,13 @@ class ReusableModel(tf.train.Checkpoint):
         self.variables = list(self.weights.values())
         self.trainable_variables = [variable.value for variable in model.trainable_variables]
         self.random_state = [variable for layer in stochastic_layers(model) for variable in layer.state]
-        self.regularization_losses = []
+
+        # TF-Hub's way to add losses; the factor is slim's, as a training's own is not known here.
+        @tf.function(autograph=False, input_signature=[])
+        def weight_decay():
+            return _WEIGHT_DECAY[model.get_layer("stem").kind] * weight_decay_loss(model.trainable_variables)
+
+        self.regularization_losses = [weight_decay]
 
         # Traced once for training and once for use; everything below calls one of the two.
         @tf.function(autograph=False, input_signature=[images_spec])

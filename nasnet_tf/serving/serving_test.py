@@ -58,6 +58,12 @@ def test_export_can_be_fine_tuned(folder):
         loss = tf.reduce_sum(loaded(tf.ones([2, 8, 8, 3]) * [[[[0.1, 0.5, 0.9]]]], training=True) ** 2)
     gradients = tape.gradient(loss, loaded.trainable_variables)
     assert sum(gradient is not None for gradient in gradients) == len(loaded.trainable_variables)
+    with tf.GradientTape() as tape:
+        (decay,) = loaded.regularization_losses
+        penalty = decay()
+    kernels = [variable for variable in loaded.trainable_variables if variable.shape.rank > 1]
+    assert float(penalty) == pytest.approx(5e-4 * sum(float(tf.reduce_sum(kernel**2)) / 2 for kernel in kernels), rel=1e-5)
+    np.testing.assert_allclose(tape.gradient(penalty, kernels)[0], 5e-4 * kernels[0], rtol=1e-5)
     changed = sum(not np.array_equal(old, variable.numpy()) for old, variable in zip(before, loaded.variables, strict=True))
     assert changed > 0  # moving statistics
 
