@@ -50,6 +50,8 @@ def test_the_whole_way(tmp_path):
     result = door("search", "--gin_file=quickstart_search.gin", "--workdir=search", *params(*TINY, *space), cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert "2 trials, 2 rewarded" in result.stdout
+    remarks = [line for line in result.stderr.splitlines() if not line.startswith(("search: ", "training: "))]
+    assert remarks == []  # of TensorFlow, which the children load once more
     bindings = [*TINY, "train.genotype='search/best.textproto'"]
     train = ("train", "--gin_file=quickstart_train.gin", "--workdir=train", *params(*bindings))
     result = door(*train, cwd=tmp_path)

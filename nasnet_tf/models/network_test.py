@@ -266,6 +266,7 @@ def test_wrong_config(fields, message):
         ({"stem": "imagenet", "filters": 4}, 3, 32, "4 filters make a cell of 1"),
         ({"stem": "imagenet", "filters": 8}, 3, 2, "image_size: expected 19 or more for the imagenet stem, got 2"),
         ({}, 3, 2, "image_size: expected 3 or more for the cifar stem, got 2"),
+        ({}, 3, 1, "image_size: expected 3 or more for the cifar stem, got 1"),
         ({}, 0, 32, "num_classes: expected an integer of 1 or more"),
     ],
 )

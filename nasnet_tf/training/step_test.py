@@ -1,5 +1,7 @@
 """One step against the same worked out variable by variable."""
 
+import types
+
 import keras
 import numpy as np
 import pytest
@@ -50,6 +52,8 @@ def test_numbers_that_make_no_sense():
     def SGD():  # noqa: N802  as gin names it
         return keras.optimizers.SGD(momentum=2)
 
+    with pytest.raises(InputError, match="folder:x: expected 2 classes or more to tell apart, got cat alone"):
+        Classification(types.SimpleNamespace(source="folder:x", num_classes=1, class_names=("cat",)), TrainingConfig(1, 8))
     with pytest.raises(InputError, match="TrainingConfig.seed: expected an integer of 0 or more, below 2.31, got -1"):
         TrainingConfig(epochs=1, batch_size=8, seed=-1)
     with pytest.raises(InputError, match="optimizer SGD: .*momentum.* between"):
