@@ -65,4 +65,11 @@ def test_infers(tool, monkeypatch):
 
 def test_both_networks_are_measured(tool):
     assert [case.name for case in tool.cases(is_small=False)] == ["mobile", "large"]
-    assert [case.config.filters for case in tool.cases(is_small=True)] == [8, 8]  # fewer leave the ImageNet stem's first cell none
+    assert [case.config.filters for case in tool.cases(is_small=True)] == [8]  # fewer leave the ImageNet stem's first cell none
+
+
+def test_on_a_cpu_xla_takes_float32_alone(tool, monkeypatch):
+    for kind in ("training_speed", "inference_speed"):
+        monkeypatch.setattr(tool, kind, lambda *_: 1.0)
+    rows = tool.speeds(tool.cases(is_small=True), ("float32", "mixed_bfloat16"), None, on_cpu=True)
+    assert [row[2:4] for row in rows] == [("float32", "off")] * 2 + [("float32", "on")] * 2 + [("mixed_bfloat16", "off")] * 2
