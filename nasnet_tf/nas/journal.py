@@ -222,6 +222,8 @@ def _rows(path: pathlib.Path) -> Iterator[Row]:
                 raise InputError(
                     f"{path}: line {number}: expected the event 'search' in the first line and nowhere else, got {event['event']!r}"
                 )
+            if number == 1 and not isinstance(event.get("identity"), dict):
+                raise InputError(f"{path}: line 1: expected what the search is, as an object 'identity', got {event.get('identity')!r}")
             digest.update(line)
             yield Row(number, event, digest.hexdigest())
             line, number = following, number + 1
@@ -274,6 +276,8 @@ def apply_event(trials: list[Trial], event: dict) -> bool:
             trial.executions.append((event["time"], event["seconds"]))
             return True
         seconds, reward = trial.seconds + event["seconds"], event["reward"] if kind == "finished" else None
+        if kind == "finished" and not isinstance(reward, (int, float)):
+            raise InputError(f"reward of trial {number}: expected a number, got {reward!r}")
         trial.seconds, trial.reward = seconds, reward
         trial.status, trial.attempts, trial.finished_time = kind, event["attempt"], event["time"]
         trial.reason, trial.metrics = event.get("reason", ""), event.get("metrics", {})

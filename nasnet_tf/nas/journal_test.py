@@ -417,3 +417,18 @@ def test_what_acts_on_a_line_finds_it_on_disk(tmp_path, monkeypatch):
         journal.append("failed", trial=event)
         assert synced == [str(folder / NAME)]
     journal.close()
+
+
+@pytest.mark.parametrize(
+    ("first", "reward", "message"),
+    [
+        ({"event": "search"}, 0.5, "line 1: expected what the search is, as an object 'identity', got None"),
+        ({"event": "search", "identity": {}}, "a", "line 3: reward of trial 0: expected a number, got 'a'"),
+    ],
+)
+def test_a_journal_that_says_odd_things(tmp_path, first, reward, message):
+    proposed = {"event": "proposed", "time": 1.0, "trial": 0, "genotype": "", "hash": "a", "decisions": [0], "log_probs": []}
+    finished = {"event": "finished", "time": 2.0, "trial": 0, "attempt": 1, "reward": reward, "seconds": 1.0, "metrics": {}}
+    (tmp_path / NAME).write_text("".join(json.dumps(row) + "\n" for row in (first, proposed, finished)))
+    with pytest.raises(InputError, match=message):
+        read_trials(tmp_path)
