@@ -2,20 +2,24 @@
 
   python tools/serving_speed.py --export=exports/mobile --reference --images=photos/
 
-For each format: size, time to load, time from there to the first answer, latency at batch 1 (p50, p99), images a second at batch 32, and
-top-1 agreement with the first format on the list. Rounds go through the formats in turn, so that what else the machine does hits all alike.
+For each format: size, time to load, time from there to the first answer, latency at batch 1 (p50, p99), images a second at batch 32, time
+on the CPU for an image in both, which says more on a busy machine, and top-1 agreement with the first format on the list. Rounds go through
+the formats in turn, so that what else the machine does hits all alike. The reference is measured as an ONNX file of its own too.
 """
 
 import argparse
 import json
 import pathlib
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
 
 import numpy as np
 
 Run = Callable[[np.ndarray], np.ndarray]
+_ROUNDS_PER_BATCH = 4  # a batch takes as long as many single images
+_PAUSE_SECONDS = 0.01  # ONNX Runtime's threads go on asking for work for a while after an answer
 
 
 def openers(export: pathlib.Path, reference: bool) -> dict[str, tuple[Callable[[], Run], pathlib.Path | None]]:
@@ -33,17 +37,43 @@ def openers(export: pathlib.Path, reference: bool) -> dict[str, tuple[Callable[[
                 label = name if len(rows) == 1 else row.path
                 found[label] = (lambda row=row, path=paths[-1]: row.open(path, subject), paths[-1])
     if reference:
-        found["keras.applications"] = (lambda: _keras_applications(subject.model.input.shape[1]), None)
+        size = subject.model.input.shape[1]
+        found["keras.applications"] = (lambda: _keras_applications(size), None)
+        found["keras.applications, onnx"] = (lambda: _keras_applications_in_onnx(size), None)
     return found
 
 
-def _keras_applications(size: int) -> Run:
+def _keras_graph(size: int):
     import keras
     import tensorflow as tf
 
     model = keras.applications.NASNetMobile((size, size, 3), weights=None)
-    run = tf.function(lambda images: model(2.0 * images - 1.0, training=False), autograph=False)
-    return lambda images: run(tf.constant(images)).numpy()
+    spec = tf.TensorSpec([None, size, size, 3], tf.float32, "images")
+
+    @tf.function(autograph=False, input_signature=[spec])
+    def infer(images):
+        return {"probabilities": tf.identity(model(2.0 * images - 1.0, training=False), "probabilities")}
+
+    return infer, spec
+
+
+def _keras_applications(size: int) -> Run:
+    import tensorflow as tf
+
+    infer, _ = _keras_graph(size)
+    return lambda images: infer(tf.constant(images))["probabilities"].numpy()
+
+
+def _keras_applications_in_onnx(size: int) -> Run:
+    import tf2onnx.convert
+
+    from nasnet_tf.serving import onnx_files
+
+    infer, spec = _keras_graph(size)
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "keras.onnx"
+        tf2onnx.convert.from_function(infer, input_signature=[spec], opset=18, output_path=str(path))
+        return onnx_files.open_probabilities(path)
 
 
 def size_of(path: pathlib.Path) -> int:
@@ -54,7 +84,7 @@ def size_of(path: pathlib.Path) -> int:
 
 def measure(formats: dict, images: np.ndarray, rounds: int, batch: int) -> list[dict]:
     """A row of figures for each format."""
-    rows, runs, times = {}, {}, {name: ([], []) for name in formats}
+    rows, runs, times, cpu_times = {}, {}, {name: ([], []) for name in formats}, {name: ([], []) for name in formats}
     for name, (opener, path) in formats.items():
         start = time.perf_counter()
         runs[name] = opener()
@@ -65,13 +95,15 @@ def measure(formats: dict, images: np.ndarray, rounds: int, batch: int) -> list[
     many = np.concatenate([images] * -(-batch // len(images)))[:batch]
     for number in range(rounds):
         for name, run in runs.items():
-            for batches, kept in ((images[number % len(images)][None], times[name][0]), (many, times[name][1])):
-                if kept is times[name][1] and number % 4:  # a batch takes as long as many single images
+            for which, asked in enumerate((images[number % len(images)][None], many)):
+                if which and number % _ROUNDS_PER_BATCH:
                     continue
-                start = time.perf_counter()
-                run(batches)
+                time.sleep(_PAUSE_SECONDS)
+                start, cpu_start = time.perf_counter(), time.process_time()
+                run(asked)
                 if number:  # the first of each size prepares
-                    kept.append(time.perf_counter() - start)
+                    times[name][which].append(time.perf_counter() - start)
+                    cpu_times[name][which].append(time.process_time() - cpu_start)
     expected = None
     for name, run in runs.items():
         answers = np.concatenate([run(images[start : start + batch]) for start in range(0, len(images), batch)]).argmax(1)
@@ -81,7 +113,9 @@ def measure(formats: dict, images: np.ndarray, rounds: int, batch: int) -> list[
             "p50_ms": 1000 * percentiles[49],
             "p99_ms": 1000 * percentiles[98],
             f"images_per_second_at_{batch}": batch / statistics.median(times[name][1]),
-            "agreement": None if name == "keras.applications" else float((answers == expected).mean()),
+            "cpu_ms": 1000 * statistics.median(cpu_times[name][0]),
+            f"cpu_ms_at_{batch}": 1000 * statistics.median(cpu_times[name][1]) / batch,
+            "agreement": None if name.startswith("keras.applications") else float((answers == expected).mean()),
         }
     return list(rows.values())
 
@@ -90,7 +124,7 @@ def main() -> None:
     """Prints a JSON row for each format."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--export", type=pathlib.Path, required=True, help="a folder with saved_model or keras among its formats")
-    parser.add_argument("--reference", action="store_true", help="keras.applications' NASNetMobile too, with fresh weights")
+    parser.add_argument("--reference", action="store_true", help="keras.applications' NASNetMobile too, as a graph and as ONNX")
     parser.add_argument("--images", help="file, folder or pattern; noise if not given")
     parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--batch", type=int, default=32)

@@ -40,15 +40,17 @@ class Format:
       write: (subject, path).
       open: (path, subject) -> function from images float32 [batch, height, width, 3] in [0, 1] to probabilities, run by the loader that its
         users have.
-      most_difference: of a probability that is let pass.
-      is_integer: calibrated with pictures, and left out without them, or if it differs more than that; others are refused then.
+      most_difference: of a probability that is let pass. BENCHMARKS.md has what real networks differ by: a third of it or less.
+      is_lossy: where one that differs more, or on too many of the given pictures in its first class, is left out; others are refused then.
+      is_calibrated: with pictures, and left out without them.
     """
 
     path: str
     write: Callable[[Subject, pathlib.Path], None]
     open: Callable[[pathlib.Path, Subject], Callable[[np.ndarray], np.ndarray]]
     most_difference: float = 1e-4
-    is_integer: bool = False
+    is_lossy: bool = False
+    is_calibrated: bool = False
 
 
 def _by_precision(module, folder: str, suffix: str, tolerances: Mapping[str, float]) -> tuple[Format, ...]:
@@ -58,6 +60,7 @@ def _by_precision(module, folder: str, suffix: str, tolerances: Mapping[str, flo
             functools.partial(module.write, precision=precision),
             lambda path, subject: module.open_probabilities(path),
             tolerance,
+            precision != "float32",
             precision == "int8",
         )
         for precision, tolerance in tolerances.items()
@@ -68,10 +71,10 @@ FORMATS: Mapping[str, tuple[Format, ...]] = {
     "saved_model": (Format(".", saved_model.write, lambda path, subject: tf_serving.open_probabilities(path)),),
     "serving": (Format("serving/{version}", tf_serving.write, lambda path, subject: tf_serving.open_probabilities(path)),),
     "keras": (Format("model.keras", keras_archive.write, keras_archive.open_probabilities),),
-    "tflite": _by_precision(litert, "tflite", "tflite", {"float32": 1e-4, "float16": 0.02, "dynamic_int8": 0.2, "int8": 0.5}),
-    "onnx": _by_precision(onnx_files, "onnx", "onnx", {"float32": 1e-4, "int8": 0.5}),
+    "tflite": _by_precision(litert, "tflite", "tflite", {"float32": 1e-4, "float16": 0.02, "dynamic_int8": 0.1, "int8": 0.25}),
+    "onnx": _by_precision(onnx_files, "onnx", "onnx", {"float32": 1e-4, "int8": 0.25}),
 }
-_LEAST_AGREEMENT = 0.9  # top-1, of an int8 file on the given pictures
+_LEAST_AGREEMENT = 0.98  # top-1, of a lossy file on the given pictures
 
 
 def export(
@@ -112,7 +115,7 @@ def export(
         saved_model.describe(subject, temporary)
         checks = {}
         for row in (row for name in dict.fromkeys(formats) for row in FORMATS[name]):
-            if row.is_integer and pictures is None:
+            if row.is_calibrated and pictures is None:
                 report(f"{row.path}: left out: int8 is calibrated with pictures, and none were given")
                 continue
             path = row.path.format(version=version)
@@ -128,11 +131,12 @@ def _write(row: Format, subject: Subject, path: pathlib.Path, called: str, repor
     difference = float(np.abs(actual - subject.expected).max())
     agreement = float((actual.argmax(1) == subject.expected.argmax(1)).mean())
     line = f"{called}: largest difference of probabilities {difference:.2g}, top-1 agreement {agreement:.1%}"
-    if difference <= row.most_difference and (not row.is_integer or agreement >= _LEAST_AGREEMENT):  # of NaN neither holds
+    must_agree = row.is_lossy and subject.pictures is not None
+    if difference <= row.most_difference and (not must_agree or agreement >= _LEAST_AGREEMENT):  # of NaN neither holds
         report(line)
         return {"largest_difference": difference, "top_1_agreement": agreement}
-    limit = f"expected at most {row.most_difference}" + (f" and {_LEAST_AGREEMENT:.0%}" if row.is_integer else "")
-    if not row.is_integer:
+    limit = f"expected at most {row.most_difference}" + (f" and at least {_LEAST_AGREEMENT:.0%}" if must_agree else "")
+    if not row.is_lossy:
         raise InputError(f"{line}; {limit}: not exported")
     report(f"{line}; {limit}: left out")
     path.unlink()

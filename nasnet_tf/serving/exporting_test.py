@@ -60,7 +60,7 @@ def test_the_frozen_graph_has_no_batch_norm_and_takes_any_batch():
         frozen = freeze(model)
         concrete = tf.function(frozen, input_signature=[tf.TensorSpec([None, 32, 32, 3])]).get_concrete_function()
         ops = {node.op for function in concrete.graph.as_graph_def().library.function for node in function.node_def}
-        assert not ops & {"FusedBatchNormV3", "ReadVariableOp", "Mul"}
+        assert not ops & {"FusedBatchNormV3", "ReadVariableOp", "Mul", "StridedSlice"}
         assert "BiasAdd" in ops
         images = tf.random.stateless_uniform([7, 32, 32, 3], [1, 2])
         expected = model(images, training=False)
@@ -100,15 +100,23 @@ def test_tensorflow_serving_gets_three_signatures_and_warm_up(made, model, pictu
     assert loaded.signatures["classify_encoded"](encoded=tf.constant([], tf.string))["probabilities"].shape == (0, 3)
 
 
-@pytest.mark.parametrize("order", ["import nasnet_tf, keras", "import keras, nasnet_tf"])
-def test_keras_opens_its_file_with_nothing_but_the_package_imported(made, model, pictures, order):
-    script = f"""{order}; import numpy as np
-model = keras.models.load_model({str(made[0] / "model.keras")!r})
-print(repr(model(np.full([1, 8, 8, 3], 0.25, "float32")).numpy().tolist()))"""
+def test_keras_opens_its_file_with_nothing_but_the_package_imported(made, model):
+    """Imported before Keras, and, in the second round, after it."""
+    script = f"""
+import sys, nasnet_tf, keras, numpy as np
+for _ in range(2):
+    opened = keras.models.load_model({str(made[0] / "model.keras")!r})
+    print(opened(np.full([1, 8, 8, 3], 0.25, "float32")).numpy().tolist())
+    keras.saving.get_custom_objects().clear()
+    for name in [name for name in sys.modules if name.startswith("nasnet_tf")]:
+        del sys.modules[name]
+    import nasnet_tf"""
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     expected = model(np.full([1, 8, 8, 3], 0.25, "float32"), training=False)
-    np.testing.assert_allclose(json.loads(result.stdout), expected, rtol=1e-4, atol=1e-5)
+    first, second = map(json.loads, result.stdout.splitlines())
+    np.testing.assert_allclose(first, expected, rtol=1e-4, atol=1e-5)
+    assert second == first
 
 
 def test_load_nasnet_takes_keras_files_and_folders_with_one(made, model, pictures, tmp_path):

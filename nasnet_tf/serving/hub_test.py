@@ -9,12 +9,11 @@ import pytest
 import tensorflow as tf
 
 import nasnet_tf
-from nasnet_tf.data import CifarPreprocessing, ImageData
 from nasnet_tf.errors import InputError
 from nasnet_tf.genotype import format_genotype, load_genotype
 from nasnet_tf.layers.stochastic import Dropout
 from nasnet_tf.models.network import NetworkConfig, build_network
-from nasnet_tf.serving import exporting, hub
+from nasnet_tf.serving import hub
 from nasnet_tf.serving.classifier import load_classifier
 from nasnet_tf.serving.hub import endpoints_of, load_nasnet
 from nasnet_tf.serving.images import class_names, preprocess
@@ -31,18 +30,6 @@ def images(height, width=None):
 
 def values(model):
     return {weight.path: weight.numpy() for weight in model.weights}
-
-
-@pytest.fixture(scope="module")
-def export(tmp_path_factory):
-    """An export of a network with 10 classes on 8 x 8 digits."""
-    config = NetworkConfig(1, "cifar", 2.0, filters=4, auxiliary_head=True, drop_path_rate=0.3, dropout_rate=0.2, batch_norm_momentum=0.8)
-    model = build_network(tiny_genotype(), config, 10, 8)
-    for index, weight in enumerate(model.weights):
-        weight.assign(weight + tf.random.stateless_uniform(weight.shape, [index, 1]) / 10)
-    path = tmp_path_factory.mktemp("exports") / "tiny"
-    exporting.export(model, ImageData("digits", CifarPreprocessing(image_size=8, flip=False)).description(), path)
-    return path
 
 
 def test_names():
@@ -116,7 +103,7 @@ def test_a_whole_configuration():
         load_nasnet("1 @ 96", None, config=config, stem="imagenet")
 
 
-def test_a_separator_makes_a_path(tmp_path, monkeypatch, export):
+def test_a_separator_makes_a_path(tmp_path, monkeypatch, tiny_export):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     for path in ("./mobile", "mobile/", "/mobile", "~/large", pathlib.Path("mobile"), "~nobody", "..\\mobile"):
@@ -125,7 +112,7 @@ def test_a_separator_makes_a_path(tmp_path, monkeypatch, export):
                 use(path)
         with pytest.raises(InputError, match="no such"):
             hub.load_features(build_network("nasnet_a", NetworkConfig(1, "cifar", 1.0, filters=4), 3, 8), path)
-    shutil.copytree(export, "mobile")
+    shutil.copytree(tiny_export, "mobile")
     for path in ("./mobile", "mobile/", pathlib.Path("mobile"), "~/mobile"):
         assert class_names(path) == [str(digit) for digit in range(10)]
     assert load_nasnet("./mobile").output.shape == (None, 10)
@@ -270,43 +257,46 @@ def test_mixed_precision(policy, genotype):
     assert all(gradient is not None for gradient in tape.gradient(loss, model.trainable_variables))
 
 
-def test_options_of_a_path(export):
-    model = load_nasnet(export)
+def test_options_of_a_path(tiny_export):
+    model = load_nasnet(tiny_export)
     assert (model.input.shape, model.output.shape) == ((None, 8, 8, 3), (None, 10))
-    seven = load_nasnet(export, num_classes=7, dropout=0.4, drop_path=0.25, image_size=(12, 16), freeze=True)
+    seven = load_nasnet(tiny_export, num_classes=7, dropout=0.4, drop_path=0.25, image_size=(12, 16), freeze=True)
     assert seven(images(12, 16)).shape == (2, 7)
     assert [weight.path for weight in seven.trainable_weights] == ["logits/kernel", "logits/bias"]
     assert next(layer.rate for layer in seven.layers if isinstance(layer, Dropout)) == 0.4
     assert seven.get_layer("cell_2").drop_path_rate == 0.25
     old, new = values(model), values(seven)
     assert all(np.array_equal(new[path], old[path]) for path in old if not path.startswith("logits"))
-    same = load_nasnet(export, num_classes=10, image_size=8)
+    same = load_nasnet(tiny_export, num_classes=10, image_size=8)
     np.testing.assert_array_equal(same(images(8)), model(images(8)))
-    assert set(load_nasnet(export, features_only=True).output) == {"cell_0", "cell_1", "cell_2"}
-    assert load_nasnet(export, include_top=False, pooling="max")(images(8)).shape == (2, model.get_layer("global_pool").output.shape[1])
-    fresh = values(load_nasnet(export, weights=None))
+    assert set(load_nasnet(tiny_export, features_only=True).output) == {"cell_0", "cell_1", "cell_2"}
+    assert load_nasnet(tiny_export, include_top=False, pooling="max")(images(8)).shape == (
+        2,
+        model.get_layer("global_pool").output.shape[1],
+    )
+    fresh = values(load_nasnet(tiny_export, weights=None))
     assert not np.array_equal(fresh["logits/kernel"], old["logits/kernel"])
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
-        mixed = load_nasnet(export)
+        mixed = load_nasnet(tiny_export)
     finally:
         keras.config.set_dtype_policy("float32")
     assert mixed.get_layer("cell_0").output.dtype == "bfloat16"
     assert np.abs(mixed(images(8)) - model(images(8))).max() < 0.1 * np.abs(model(images(8))).max()
     with pytest.raises(InputError, match="weights: expected 'trained' or None with a path"):
-        load_nasnet(export, weights="other.h5")
+        load_nasnet(tiny_export, weights="other.h5")
     with pytest.raises(InputError, match="dropout: expected a probability"):
-        load_nasnet(export, dropout=1)
+        load_nasnet(tiny_export, dropout=1)
 
 
-def test_load_features(export, tmp_path):
+def test_load_features(tiny_export, tmp_path):
     config = NetworkConfig(1, "cifar", 2.0, filters=4, batch_norm_momentum=0.8)
     model = build_network(tiny_genotype(), config, 3, 16)
-    hub.load_features(model, export)
-    expected = values(load_nasnet(export))
+    hub.load_features(model, tiny_export)
+    expected = values(load_nasnet(tiny_export))
     assert all(np.array_equal(value, expected[path]) for path, value in values(model).items() if not path.startswith("logits"))
     assert 0 < np.abs(values(model)["logits/kernel"]).max() <= 0.02  # small: large first gradients would spoil the features
     with pytest.raises(InputError, match="is of another network"):
-        hub.load_features(build_network(tiny_genotype(), NetworkConfig(1, "cifar", 2.0, filters=6), 3, 16), export)
+        hub.load_features(build_network(tiny_genotype(), NetworkConfig(1, "cifar", 2.0, filters=6), 3, 16), tiny_export)
     with pytest.raises(InputError, match="no such file; expected a TF-slim checkpoint"):
         hub.load_features(model, tmp_path / "none")

@@ -10,30 +10,19 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 import nasnet_tf
-from nasnet_tf.data import CifarPreprocessing, ImageData, imagenet_classes
+from nasnet_tf.data import CifarPreprocessing, imagenet_classes
 from nasnet_tf.errors import InputError
-from nasnet_tf.models.network import NetworkConfig, build_network
-from nasnet_tf.serving import exporting
 from nasnet_tf.serving.classifier import Classifier, load_classifier
 from nasnet_tf.serving.hub import load_nasnet
 from nasnet_tf.serving.images import class_names, decode_predictions, preprocess
-from nasnet_tf.testing import tiny_genotype
 from nasnet_tf.training import checkpoints
 
 GREY = np.full([1, 4, 4, 3], 51, np.uint8)
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("exports") / "tiny"
-    model = build_network(tiny_genotype(), NetworkConfig(1, "cifar", 2.0, filters=4), 10, 8)
-    exporting.export(model, ImageData("digits", CifarPreprocessing(image_size=8)).description(), folder)
-    return folder
-
-
 @pytest.fixture
-def export(made, tmp_path):
-    return pathlib.Path(shutil.copytree(made, tmp_path / "export"))
+def export(tiny_export, tmp_path):
+    return pathlib.Path(shutil.copytree(tiny_export, tmp_path / "export"))
 
 
 def test_preprocess_states_its_range():

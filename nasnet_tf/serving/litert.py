@@ -1,7 +1,6 @@
 """TFLite files, for LiteRT: phones and small machines."""
 
 import pathlib
-import tempfile
 from collections.abc import Callable
 
 import numpy as np
@@ -20,21 +19,17 @@ def write(subject: Subject, path: pathlib.Path, precision: str) -> None:
       precision: "float32"; "float16" and "dynamic_int8", which store weights so and take images float32 in [0, 1] as it does; or "int8",
         all of whose arithmetic is, and which takes uint8 images in 0..255.
     """
-    module = tf.Module()
-    module.serve = tf.function(subject.answer, autograph=False, input_signature=[subject.images_spec])
-    with tempfile.TemporaryDirectory() as folder:
-        tf.saved_model.save(module, folder, signatures={"serving_default": module.serve})
-        converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=["serving_default"])
-        if precision != "float32":
-            converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        if precision == "float16":
-            converter.target_spec.supported_types = [tf.float16]
-        if precision == "int8":
-            images = subject.pictures[:CALIBRATION_IMAGES]
-            converter.representative_dataset = lambda: ({"images": image[None]} for image in images)
-            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8, tf.lite.OpsSet.TFLITE_BUILTINS]
-            converter.inference_input_type = tf.uint8
-        path.write_bytes(converter.convert())
+    converter = tf.lite.TFLiteConverter.from_saved_model(subject.frozen.name, signature_keys=["serving_default"])
+    if precision != "float32":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if precision == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    if precision == "int8":
+        images = subject.pictures[:CALIBRATION_IMAGES]
+        converter.representative_dataset = lambda: ({"images": image[None]} for image in images)
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8, tf.lite.OpsSet.TFLITE_BUILTINS]
+        converter.inference_input_type = tf.uint8
+    path.write_bytes(converter.convert())
 
 
 def open_probabilities(path: pathlib.Path) -> Callable[[np.ndarray], np.ndarray]:

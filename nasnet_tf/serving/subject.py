@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import tempfile
 from collections.abc import Callable
 
 import keras
@@ -60,6 +61,14 @@ class Subject:
         """The frozen network: prepared images to "logits" and "feature_vector", what the classifier reads."""
         features = self.model.get_layer("global_pool").output
         return freeze(keras.Model(self.model.input, {"logits": self.model.output, "feature_vector": features}))
+
+    @functools.cached_property
+    def frozen(self) -> tempfile.TemporaryDirectory:
+        """The frozen network as a SavedModel, for converters, for as long as the subject lives: images in [0, 1] -> see `answer`."""
+        module, folder = tf.Module(), tempfile.TemporaryDirectory()
+        module.serve = tf.function(self.answer, autograph=False, input_signature=[self.images_spec])
+        tf.saved_model.save(module, folder.name, signatures={"serving_default": module.serve})
+        return folder
 
     def answer(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         """The frozen network: images in [0, 1] to "logits" and "probabilities"."""

@@ -12,32 +12,16 @@ import pytest
 import tensorflow as tf
 
 from nasnet_tf import files
-from nasnet_tf.data import CifarPreprocessing, ImageData
 from nasnet_tf.errors import InputError
-from nasnet_tf.models.network import NetworkConfig, build_network
 from nasnet_tf.serving import manifest, saved_model
 from nasnet_tf.serving.classifier import load_classifier
 from nasnet_tf.serving.convert_weights import load_weights
-from nasnet_tf.serving.exporting import export
 from nasnet_tf.serving.hub import load_nasnet
-from nasnet_tf.testing import tiny_genotype
 
 
-@pytest.fixture(scope="module")
-def network():
-    return build_network(tiny_genotype(), NetworkConfig(1, "cifar", 2.0, filters=4), 10, 8)
-
-
-@pytest.fixture(scope="module")
-def folder(network, tmp_path_factory):
-    path = tmp_path_factory.mktemp("exports") / "tiny"
-    export(network, ImageData("digits", CifarPreprocessing(image_size=8)).description(), path)
-    return path
-
-
-def test_the_graph_of_an_export_is_not_run_unless_trusted(folder, tmp_path):
+def test_the_graph_of_an_export_is_not_run_unless_trusted(tiny_export, tmp_path):
     evil, secret, stolen = tmp_path / "evil", tmp_path / "secret", tmp_path / "stolen"
-    shutil.copytree(folder, evil)
+    shutil.copytree(tiny_export, evil)
     (evil / manifest.NAME).unlink()  # as whoever changes a graph would
     secret.write_text("s3cret")
 
@@ -49,7 +33,7 @@ def test_the_graph_of_an_export_is_not_run_unless_trusted(folder, tmp_path):
     tf.saved_model.save(tf.Module(), str(tmp_path / "graph"), signatures={"classify_encoded": classify_encoded})
     shutil.copy(tmp_path / "graph" / "saved_model.pb", evil)
     picture = tf.io.encode_png(tf.zeros([8, 8, 3], tf.uint8)).numpy()
-    expected = load_classifier(folder).probabilities([picture])[0]
+    expected = load_classifier(tiny_export).probabilities([picture])[0]
     np.testing.assert_allclose(load_classifier(evil).probabilities([picture])[0], expected)
     load_nasnet(evil)
     assert not stolen.exists()
@@ -63,9 +47,9 @@ def test_the_graph_of_an_export_is_not_run_unless_trusted(folder, tmp_path):
     ("class_name", "module", "registered"),
     [("Lambda", "keras.layers", None), ("TextVectorization", "keras.layers", None), ("Any", "os", "evil>Any"), ("__lambda__", None, None)],
 )
-def test_a_description_with_other_classes_is_not_built(folder, tmp_path, class_name, module, registered):
+def test_a_description_with_other_classes_is_not_built(tiny_export, tmp_path, class_name, module, registered):
     for name in saved_model.DESCRIPTIONS:
-        shutil.copy(folder / name, tmp_path)
+        shutil.copy(tiny_export / name, tmp_path)
     description = json.loads((tmp_path / "model.json").read_text())
     layer = {"class_name": class_name, "module": module, "registered_name": registered, "config": {"name": "x"}, "inbound_nodes": []}
     description["config"]["layers"].append(layer)
@@ -75,14 +59,14 @@ def test_a_description_with_other_classes_is_not_built(folder, tmp_path, class_n
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"class_name": "Functional", "config": 3}', "\xff", '{"class_name": "Dense"}', "[]"])
-def test_what_is_no_description_is_one_line(folder, tmp_path, text):
-    shutil.copy(folder / "data.json", tmp_path)
+def test_what_is_no_description_is_one_line(tiny_export, tmp_path, text):
+    shutil.copy(tiny_export / "data.json", tmp_path)
     (tmp_path / "model.json").write_text(text, encoding="latin-1")
     with pytest.raises(InputError, match="model.json: cannot be read as the description of a network"):
         load_nasnet(tmp_path)
 
 
-def test_bombs(network, tmp_path, monkeypatch):
+def test_bombs(tiny_network, tmp_path, monkeypatch):
     monkeypatch.setattr(files, "_ALWAYS_ALLOWED", 100_000)
     member = tarfile.TarInfo("model.ckpt.data-00000-of-00001")
     member.size = 10_000_000
@@ -94,12 +78,12 @@ def test_bombs(network, tmp_path, monkeypatch):
         archive.writestr("model.weights.h5", bytes(10_000_000))
     for name in ("bomb.tar.gz", "bomb.weights.h5", "bomb.keras"):
         with pytest.raises(InputError, match=rf"{name}: unpacks to [\d,]+ bytes or more from [\d,]+; expected at most [\d,]+, which is 20"):
-            load_weights(network, tmp_path / name)
+            load_weights(tiny_network, tmp_path / name)
 
 
-def test_data_in_other_files(network, tmp_path):
+def test_data_in_other_files(tiny_network, tmp_path):
     (tmp_path / "secret").write_bytes(bytes(400))
     with h5py.File(tmp_path / "thief.weights.h5", "w") as file:
         file.create_dataset("layers/conv2d/vars/0", (100,), "f4", external=[(str(tmp_path / "secret"), 0, 400)])
     with pytest.raises(InputError, match="refers to data in other files, which is not read"):
-        load_weights(network, tmp_path / "thief.weights.h5")
+        load_weights(tiny_network, tmp_path / "thief.weights.h5")
