@@ -1,5 +1,4 @@
-"""A network as one frozen graph for inference: constants for variables, batch normalization folded into the convolutions before it,
-no slices with strides.
+"""A network as one frozen graph for inference: constants for variables, batch normalization folded into the convolutions before it.
 
 What a product runs: smaller than the network that can be trained, quicker to load, and on the CPU faster, for nothing is read from
 variables and TensorFlow fuses what is constant.
@@ -34,7 +33,7 @@ def freeze(model: keras.Model) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
         outputs = outputs if isinstance(outputs, dict) else {"output": outputs}
         return [tf.identity(outputs[name], name=f"result_{index}") for index, name in enumerate(names)]
 
-    graph_def = shift_by_kernel(fold_batch_norms(infer.get_concrete_function().graph.as_graph_def()))
+    graph_def = fold_batch_norms(infer.get_concrete_function().graph.as_graph_def())
     fetches = [f"result_{index}:0" for index in range(len(names))]
     wrapped = tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(graph_def, name=""), [])
     function = wrapped.prune("images:0", fetches)
@@ -50,6 +49,8 @@ def fold_batch_norms(graph_def: tf.compat.v1.GraphDef) -> tf.compat.v1.GraphDef:
     folded.CopyFrom(graph_def)
     nodes = {node.name: node for node in folded.node}
     readers: dict[str, int] = {}
+    for node in folded.node:
+        _fold_pad(nodes, node)
     for node in folded.node:
         for source in node.input:
             readers[_name(source)] = readers.get(_name(source), 0) + 1
@@ -77,29 +78,11 @@ def fold_batch_norms(graph_def: tf.compat.v1.GraphDef) -> tf.compat.v1.GraphDef:
     return folded
 
 
-def shift_by_kernel(graph_def: tf.compat.v1.GraphDef) -> tf.compat.v1.GraphDef:
-    """A 1x1 convolution of every second pixel, from the second on, as a 2x2 one of stride 2 with zeros in its kernel.
-
-    That is the odd path of factorized reduction, where a size is known. Slices with strides are slow wherever graphs are run.
-    """
-    shifted = tf.compat.v1.GraphDef()
-    shifted.CopyFrom(graph_def)
-    nodes = {node.name: node for node in shifted.node}
-    for node in [node for node in shifted.node if node.op == "Conv2D"]:
-        pad = _node(nodes, node.input[0])
-        pixels = _node(nodes, pad.input[0]) if pad.op == "Pad" else pad
-        kernel = _constant(nodes, node.input[1])
-        if kernel is None or pixels.op != "StridedSlice" or pad.op != "Pad" or _constant(nodes, pad.input[1]) is None:
-            continue
-        begin, strides = (_constant(nodes, pixels.input[index]) for index in (1, 3))
-        if begin is None or list(begin) != [0, 1, 1] or list(strides) != [1, 2, 2]:
-            continue
-        # "SAME" fills an odd size up with a row of zeros at the end, as the pad does.
-        kernel = np.pad(kernel, [(1, 0), (1, 0), (0, 0), (0, 0)])
-        node.input[:] = [pixels.input[0], _add_constant(shifted, f"{node.name}/shifted", kernel)]
-        node.attr["strides"].list.i[:] = [1, 2, 2, 1]
-        node.attr["padding"].s = b"SAME"
-    return shifted
+def _fold_pad(nodes: Mapping, node: tf.compat.v1.NodeDef) -> None:
+    """Makes a padded constant, as a kernel of factorized reduction is, a constant."""
+    value, amounts = (_constant(nodes, source) for source in node.input) if node.op == "Pad" else (None, None)
+    if value is not None and amounts is not None:
+        node.CopyFrom(_constant_node(node.name, np.pad(value, amounts)))
 
 
 def _name(source: str) -> str:
@@ -153,8 +136,12 @@ def _add_op(graph_def: tf.compat.v1.GraphDef, kind: str, name: str, inputs: list
 
 
 def _add_constant(graph_def: tf.compat.v1.GraphDef, name: str, value: np.ndarray) -> str:
+    graph_def.node.append(_constant_node(name, value))
+    return name
+
+
+def _constant_node(name: str, value: np.ndarray) -> tf.compat.v1.NodeDef:
     node = tf.compat.v1.NodeDef(op="Const", name=name)
     node.attr["dtype"].type = tf.float32.as_datatype_enum
     node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(value.astype(np.float32)))
-    graph_def.node.append(node)
-    return name
+    return node
