@@ -1,5 +1,6 @@
 """Weights in every direction, bit for bit, and files that are not what they should be."""
 
+import functools
 import shutil
 import sys
 import tarfile
@@ -24,9 +25,20 @@ SIZE = 45  # odd, so that padding matters
 IMAGES = tf.random.stateless_uniform([2, SIZE, SIZE, 3], [1, 2], -1, 1)
 
 
-def network(num_classes=1000, filters=8, **options):
+def fresh(num_classes=1000, filters=8, **options):
     config = NetworkConfig(1, "imagenet", 1.0, filters=filters, **options)
     return build_network("nasnet_a", config, num_classes, SIZE)
+
+
+_built = functools.cache(fresh)
+
+
+def network(*arguments, **options):
+    """Built once: the same network each time, with nothing but zeros."""
+    model = _built(*arguments, **options)
+    for weight in model.weights:
+        weight.assign(tf.zeros_like(weight))
+    return model
 
 
 def keras_network(include_top=True, classes=1000, skip=False, blocks=1):
@@ -67,7 +79,7 @@ def assert_close(actual, expected, relative=1e-5):
 
 @pytest.fixture(scope="module")
 def ours():
-    return randomize(network())
+    return randomize(fresh())
 
 
 @pytest.fixture(scope="module")
@@ -125,9 +137,10 @@ def test_slim_averages_are_preferred(ours, tmp_path):
             tensors[name.replace("/FC/", "/fully_connected/")] = tensors.pop(name)
 
     both = rewrite(tmp_path / "model.ckpt", tmp_path / "both.ckpt", change)
-    averaged, raw = network(), network()
+    averaged = network()
     load_weights(averaged, both)
     assert same_weights(averaged, ours)
+    raw = network()
     load_weights(raw, both, use_ema=False)
     for weight, other in zip(raw.weights, ours.weights, strict=True):
         np.testing.assert_array_equal(weight.numpy(), other.numpy() + 1)
@@ -137,7 +150,7 @@ def test_slim_averages_are_preferred(ours, tmp_path):
 
 
 def test_slim_background_is_dropped_or_kept(tmp_path):
-    full = randomize(network(1001))
+    full = randomize(fresh(1001))
     save_weights(full, tmp_path / "model.ckpt")
     kept, dropped = network(1001), network(1000)
     for model in (kept, dropped):
@@ -149,7 +162,7 @@ def test_slim_background_is_dropped_or_kept(tmp_path):
 
 
 def test_auxiliary_head_may_be_left_out_but_not_made_up(tmp_path, ours, checkpoint):
-    with_head = randomize(network(auxiliary_head=True))
+    with_head = randomize(fresh(auxiliary_head=True))
     save_weights(with_head, tmp_path / "model.ckpt")
     plain, copy = network(), network(auxiliary_head=True)
     load_weights(plain, tmp_path / "model.ckpt")
@@ -172,7 +185,7 @@ def test_keras_files_there_and_back(theirs, tmp_path, suffix, include_top):
         with h5py.File(path, "a") as file:
             file.move("layers", "_layer_checkpoint_dependencies")
             file.visititems(lambda name, item: item.attrs.pop("name", None))
-        older = network()
+        older = fresh()
         load_weights(older, path)
         assert same_weights(older, model)
     save_weights(model, tmp_path / f"ours{suffix}")
@@ -227,7 +240,7 @@ def zero_padded(pool, height, width):
 
 def test_keras_applications_pads_with_zeros(theirs):
     """Equal weights, other logits; equal logits once its padding is imitated. That ours is slim's: models/slim_parity_test.py."""
-    model = network()
+    model = fresh()  # whose layers are changed
     load_weights(model, theirs)
     expected = keras.Model(theirs.input, theirs.layers[-2].output)(IMAGES)  # pooled features: their classifier has no logits
     expected = expected @ theirs.layers[-1].kernel + theirs.layers[-1].bias

@@ -22,6 +22,7 @@ from nasnet_tf.testing import tiny_genotype
 
 SMALL = "1 @ 256"
 IMAGENET = {"weights": None, "stem": "imagenet"}
+TINY = {"weights": None, "genotype": tiny_genotype(), "image_size": 32}  # where it is not the cells that matter
 
 
 def images(height, width=None):
@@ -194,7 +195,7 @@ def test_features_as_a_pyramid(genotype, last):
 
 
 def test_named_endpoints():
-    whole = load_nasnet(SMALL, image_size=32, weights=None)
+    whole = load_nasnet(SMALL, **TINY)
     assert [(endpoint.name, endpoint.stride) for endpoint in endpoints_of(whole)] == [
         ("stem", 1),
         ("cell_0", 1),
@@ -203,18 +204,18 @@ def test_named_endpoints():
         ("reduction_cell_1", 4),
         ("cell_2", 4),
     ]
-    model = load_nasnet(SMALL, image_size=32, weights=None, endpoints=["reduction_cell_1", "cell_0"])
+    model = load_nasnet(SMALL, **TINY, endpoints=["reduction_cell_1", "cell_0"])
     assert set(model.output) == {"reduction_cell_1", "cell_0"}
     assert not any(weight.path.startswith(("cell_2", "logits")) for weight in model.weights)
     with pytest.raises(InputError, match="endpoint 'cell_9': expected one of stem, cell_0, reduction_cell_0"):
-        load_nasnet(SMALL, image_size=32, weights=None, endpoints=["cell_9"])
+        load_nasnet(SMALL, **TINY, endpoints=["cell_9"])
     with pytest.raises(InputError, match="num_classes has no meaning"):
         load_nasnet(SMALL, None, features_only=True, num_classes=3)
 
 
 @pytest.mark.parametrize("freeze", [True, "cell_1"])
 def test_gradients_flow_wherever_it_is_not_frozen(freeze):
-    model = load_nasnet(SMALL, None, image_size=32, num_classes=3, dropout=0.2, drop_path=0.1, freeze=freeze)
+    model = load_nasnet(SMALL, **TINY, num_classes=3, dropout=0.2, drop_path=0.1, freeze=freeze)
     before = values(model)
     with tf.GradientTape() as tape:
         loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits([0, 2], model(images(32), training=True)))
@@ -227,7 +228,7 @@ def test_gradients_flow_wherever_it_is_not_frozen(freeze):
 
 
 def test_rates():
-    model = load_nasnet(SMALL, None, image_size=32, dropout=0.25, drop_path=0.5)
+    model = load_nasnet(SMALL, **TINY, dropout=0.25, drop_path=0.5)
     assert model.get_layer("dropout").rate == 0.25
     assert [model.get_layer(name).drop_path_rate for name in ("cell_0", "cell_2")] == [0.1, 0.5]
     with pytest.raises(InputError, match=r"dropout: expected a share in \[0, 1\) or None, got 1.5"):
