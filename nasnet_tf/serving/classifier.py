@@ -140,7 +140,9 @@ def load_classifier(
     if trust_graph:
         return Classifier(class_names, preprocessing.config(), saved_model.load_encoded_signature(folder))
     model = load_nasnet(name_or_path, weights)
-    size = preprocessing.image_size
+    size, sides = preprocessing.image_size, model.input.shape[1:3]
+    if any(side not in (None, size) for side in sides):
+        raise InputError(f"{folder}: data.json says image_size {size}, the network has {sides[0]} x {sides[1]}; damaged or mixed up")
 
     @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.string)])
     def probabilities(encoded):

@@ -91,6 +91,13 @@ def damage(folder, name, change):
     (folder / name).write_text(json.dumps(change(content)))
 
 
+def test_another_image_size_than_the_network_has(export):
+    (export / "manifest.json").unlink()
+    damage(export, "data.json", lambda data: data | {"preprocessing": data["preprocessing"] | {"image_size": 100_000}})
+    with pytest.raises(InputError, match="data.json says image_size 100000, the network has 8 x 8; damaged or mixed up"):
+        load_classifier(export)
+
+
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [
