@@ -81,6 +81,17 @@ def test_all_formats_are_there_and_checked(made):
     assert "normal_cell" in manifest["genotype"]["text"]
 
 
+def test_onnx_files_take_any_batch(made, pictures):
+    session = onnx_files.open_session(made[0] / "onnx" / "float32.onnx")
+    assert {each.name: each.shape for each in (*session.get_inputs(), *session.get_outputs())} == {
+        "images": ["batch", 8, 8, 3],
+        "logits": ["batch", 3],
+        "probabilities": ["batch", 3],
+    }
+    for size in (0, 7):
+        assert session.run(["logits"], {"images": pictures[:size]})[0].shape == (size, 3)
+
+
 def test_tensorflow_serving_gets_three_signatures_and_warm_up(made, model, pictures):
     folder = made[0] / "serving" / "3"
     loaded = tf.saved_model.load(str(folder))

@@ -25,9 +25,10 @@ def write(subject: Subject, path: pathlib.Path, precision: str) -> None:
     def infer(images):
         return {name: tf.identity(value, name) for name, value in subject.answer(images).items()}
 
-    with tempfile.TemporaryDirectory() as folder:
-        tf2onnx.convert.from_function(infer, input_signature=[subject.images_spec], opset=_OPSET, output_path=f"{folder}/model.onnx")
-        path.write_bytes(pathlib.Path(folder, "model.onnx").read_bytes())
+    model, _ = tf2onnx.convert.from_function(infer, input_signature=[subject.images_spec], opset=_OPSET)
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "batch"
+    path.write_bytes(model.SerializeToString())
     return None
 
 
@@ -61,10 +62,15 @@ def _write_int8(subject: Subject, path: pathlib.Path) -> None:
         )
 
 
+def open_session(path: pathlib.Path):
+    """A file in ONNX Runtime."""
+    _, onnxruntime = _packages()
+    return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+
+
 def open_probabilities(path: pathlib.Path) -> Callable[[np.ndarray], np.ndarray]:
     """A file as a function of images in [0, 1], run in ONNX Runtime."""
-    _, onnxruntime = _packages()
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    session = open_session(path)
     return lambda images: session.run(["probabilities"], {"images": images})[0]
 
 
