@@ -45,7 +45,9 @@ def pictures():
 @pytest.fixture(scope="module")
 def made(model, pictures, tmp_path_factory):
     folder, lines = tmp_path_factory.mktemp("exports") / "all", []
-    manifest = exporting.export(model, DESCRIPTION, folder, LOADED, pictures=pictures, version=3, report=lines.append)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(exporting, "_LEAST_AGREEMENT", 0.5)  # to a network with random weights, classes are all but equal
+        manifest = exporting.export(model, DESCRIPTION, folder, LOADED, pictures=pictures, version=3, report=lines.append)
     return folder, manifest, lines
 
 
@@ -176,6 +178,21 @@ def test_what_differs_from_the_network_is_not_exported(model, tmp_path, monkeypa
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(InputError, match="export format 'pb': expected some of saved_model, serving"):
         exporting.export(model, DESCRIPTION, tmp_path / "bad", ["pb"])
+
+
+def test_a_lossy_file_that_takes_pictures_for_other_classes_is_left_out(model, pictures, tmp_path, monkeypatch):
+    def opened(path, subject):
+        return lambda images: np.eye(3, dtype=np.float32)[subject.expected.argmin(1)]
+
+    row = exporting.Format("fake.bin", lambda subject, path: path.write_bytes(b"x"), opened, most_difference=1.0, is_lossy=True)
+    monkeypatch.setitem(exporting.FORMATS, "fake", (row,))
+    for name, given, is_there in (("pictures", pictures, False), ("noise", None, True)):
+        lines = []
+        manifest = exporting.export(model, DESCRIPTION, tmp_path / name, ["fake"], pictures=given, report=lines.append)
+        assert (
+            (tmp_path / name / "fake.bin").exists() == ("fake.bin" in manifest["files"]) == ("fake.bin" in manifest["checks"]) == is_there
+        )
+        assert ("top-1 agreement 0.0%; expected at most 1.0 and at least 98%: left out" in lines[0]) == (not is_there)
 
 
 def test_sigterm_leaves_nothing(tmp_path):
