@@ -22,7 +22,7 @@ def main(arguments: list[str]) -> None:
 
     from nasnet_tf import configurables
     from nasnet_tf.nas import retraining
-    from nasnet_tf.nas.journal import leaderboard
+    from nasnet_tf.nas.journal import leaderboard, read_spent
     from nasnet_tf.nas.limits import Rates
     from nasnet_tf.nas.pareto import accuracy_of
     from nasnet_tf.nas.retraining import WINNER_NAME
@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> None:
     identity = {"search": {name: value for name, value in lasting.items() if not name.startswith(scope)}, "retrain": lasting}
     trials, retrained = configurables.run_search(workdir, config_text, identity)
     cli.write_operative_config(workdir)
-    spent = Rates.load(workdir).estimate(sum(trial.seconds for trial in trials))
+    spent = Rates.load(workdir).estimate(read_spent(workdir) + sum(trial.seconds for trial in trials))
     counts = f"{len(trials)} trials, {sum(trial.status == 'finished' for trial in trials)} rewarded"
     print(", ".join([counts, *(f"{name} {value:.4g}" for name, value in spent.items())]))
     best = next(iter(leaderboard(trials)), None)

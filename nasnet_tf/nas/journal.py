@@ -328,6 +328,11 @@ def read_trials(workdir: pathlib.Path) -> list[Trial]:
     return trials
 
 
+def read_spent(workdir: pathlib.Path) -> float:
+    """Seconds that a search has spent before its trials, as on shared weights."""
+    return sum(row.event["seconds"] for row in _read(workdir) if row.event["event"] == "spent")
+
+
 def architectures(trials: Iterable[Trial]) -> list[Trial]:
     """The first finished trial of each architecture: a policy that repeats its best one must not fill a leaderboard with it."""
     first: dict[str, Trial] = {}

@@ -7,7 +7,7 @@ import pytest
 from nasnet_tf.errors import InputError
 from nasnet_tf.genotype import SearchSpace
 from nasnet_tf.nas.engines import InProcess, Outcome
-from nasnet_tf.nas.journal import Trial
+from nasnet_tf.nas.journal import Trial, read_spent
 from nasnet_tf.nas.limits import Budget, Limits, Rates
 from nasnet_tf.nas.search import search
 from nasnet_tf.nas.strategies import RandomSearch
@@ -54,6 +54,13 @@ def test_children_that_run_count_with_what_they_have_taken(monkeypatch):
     budget = Budget(Limits(max_child_hours=1.0), [])
     assert not budget.is_spent(1000.0, [1000.0])
     assert budget.is_spent(1000.0, [1000.0, 2300.0])
+
+
+def test_what_was_spent_before_counts_once(tmp_path):
+    for _ in range(2):
+        assert len(run(tmp_path, Limits(max_child_hours=1.0), spent=("shared weights", 2700.0))) == 1
+    assert read_spent(tmp_path) == 2700.0
+    assert len(run(tmp_path, Limits(max_child_hours=1.5))) == 2
 
 
 def test_rates_say_what_it_came_to(tmp_path):

@@ -12,7 +12,7 @@ from nasnet_tf.errors import InputError
 from nasnet_tf.genotype import SearchSpace, genotype_hash, load_genotype
 from nasnet_tf.nas import child_logs, retraining
 from nasnet_tf.nas.journal import NAME as JOURNAL
-from nasnet_tf.nas.journal import Trial, architectures, leaderboard, read_identity, read_trials
+from nasnet_tf.nas.journal import Trial, architectures, leaderboard, read_identity, read_spent, read_trials
 from nasnet_tf.nas.limits import RATES_NAME, Rates, busy_seconds
 from nasnet_tf.nas.pareto import accuracy_of, cost_of, pareto_front
 from nasnet_tf.nas.retraining import TEST_NAME, WINNER_NAME
@@ -62,7 +62,7 @@ def read_search(folder: pathlib.Path, root: pathlib.Path) -> Search:
     trials, identity = read_trials(folder), read_identity(folder)
     strategy = identity.get("search.strategy", "").strip("@()")
     name = f"{folder.resolve().name} ({strategy})" if strategy else folder.resolve().name
-    parts = [page.heading(2, title(name)), _summary(trials, Rates.load(folder))]
+    parts = [page.heading(2, title(name)), _summary(trials, Rates.load(folder), read_spent(folder))]
     best = leaderboard(trials)
     if best:
         caption = f"The best cells: trial {best[0].number}, {_accuracy(best[0])}"
@@ -116,14 +116,14 @@ def compare(searches: Sequence[Search]) -> str:
     return "".join(parts)
 
 
-def _summary(trials: Sequence[Trial], rates: Rates) -> str:
+def _summary(trials: Sequence[Trial], rates: Rates, seconds_before: float) -> str:
     counts = {status: sum(trial.status == status for trial in trials) for status in ("finished", "running", "failed", "infeasible")}
     reused = sum(trial.reused_from is not None for trial in trials)
     taken = sum(trial.taken_from != "" for trial in trials)
     stopped = sum("stopped_epoch" in trial.metrics and trial.reused_from is None for trial in trials)
     trained = [seconds for trial in trials for _, seconds in trial.executions]
     busy = busy_seconds(trials)
-    spent = rates.estimate(sum(trained))
+    spent = rates.estimate(seconds_before + sum(trained))
     best, top_5, top_25 = _tops(architectures(trials))
     chance = _chance(trials)
     numbers = {
