@@ -13,11 +13,11 @@ from google.protobuf import text_format
 
 from nasnet_tf.errors import InputError
 from nasnet_tf.files import user_path, what_is_there
+from nasnet_tf.genotype.combines import COMBINES
 from nasnet_tf.genotype.genotype_pb2 import Block, Cell, Combine, Genotype, Operation
 
 _PUBLISHED = pathlib.Path(__file__).parent / "published"
 _MAX_INPUT_STATES = 100  # far beyond use: keeps a slip of the pen from filling the memory
-_SYMMETRIC = (Combine.ADD, Combine.LAYER_NORM_ADD, Combine.INSTANCE_NORM_ADD)
 
 
 def published_genotypes() -> list[str]:
@@ -174,7 +174,7 @@ def _refined(cell: Cell, ranks: list[int]) -> list[int]:
         sides = []
         for state, block in enumerate(cell.blocks, num_inputs):
             left, right = ((ranks[branch.input], branch.operation) for branch in (block.left, block.right))
-            symmetric = block.combine in _SYMMETRIC
+            symmetric = COMBINES[block.combine].symmetric
             sides.append(sorted((left, right)) if symmetric else [left, right])
             uses[block.left.input].append((ranks[state], block.left.operation, 0))
             uses[block.right.input].append((ranks[state], block.right.operation, 0 if symmetric else 1))
@@ -230,7 +230,7 @@ def _renumbered(cell: Cell, new: list[int]) -> Cell:
         for branch in (block.left, block.right):
             branch.input = new[branch.input]
         left, right = block.left, block.right
-        if block.combine in _SYMMETRIC and (right.input, right.operation) < (left.input, left.operation):
+        if COMBINES[block.combine].symmetric and (right.input, right.operation) < (left.input, left.operation):
             block = Block(left=right, right=left, combine=block.combine)
         result.blocks.append(block)
     for output in cell.outputs:

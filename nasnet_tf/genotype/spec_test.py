@@ -17,6 +17,7 @@ from nasnet_tf.genotype import (
     Operation,
     SearchSpace,
     canonical,
+    combines,
     format_genotype,
     genotype_hash,
     load_genotype,
@@ -399,3 +400,7 @@ print(nasnet_tf.genotype.genotype_hash(nasnet_tf.genotype.load_genotype("nasnet_
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.stdout.strip() == genotype_hash(load_genotype("nasnet_b")), result.stderr
+
+
+def test_every_combine_has_its_rule():
+    assert set(combines.COMBINES) == set(Combine.values()) - {Combine.COMBINE_UNSPECIFIED}

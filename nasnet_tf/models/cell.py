@@ -5,7 +5,8 @@ import tensorflow as tf
 from google.protobuf import text_format
 
 from nasnet_tf import genotype as genotypes
-from nasnet_tf.genotype import Combine, Operation
+from nasnet_tf.genotype import Operation
+from nasnet_tf.genotype.combines import COMBINES
 from nasnet_tf.layers.normalization import LayerStyle
 from nasnet_tf.layers.stochastic import DropPath
 from nasnet_tf.models.layout import Site, cell_layout, make_layer
@@ -84,7 +85,7 @@ class Cell(keras.layers.Layer):
         for block, (left_layer, right_layer), norm in zip(self.cell.blocks, self.branches, self.norms, strict=True):
             left = self._operate(left_layer, block.left, states, scales)
             right = self._operate(right_layer, block.right, states, scales)
-            if block.combine == Combine.CONCAT:
+            if COMBINES[block.combine].width == 2:
                 states.append(tf.concat([left, right], axis=-1))
                 continue
             total = left + right if norm is None else norm(left + right)

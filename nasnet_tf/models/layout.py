@@ -7,13 +7,11 @@ from typing import NamedTuple
 import keras
 
 from nasnet_tf import genotype as genotypes
-from nasnet_tf.genotype import Combine
+from nasnet_tf.genotype.combines import COMBINES
 from nasnet_tf.layers.convolutions import ConvBn
 from nasnet_tf.layers.normalization import LayerStyle, MomentNorm
 from nasnet_tf.layers.operations import OPERATIONS
 from nasnet_tf.layers.reductions import FactorizedReduction
-
-NORMALIZED = {Combine.LAYER_NORM_ADD: "layer", Combine.INSTANCE_NORM_ADD: "instance"}  # what a sum is normalized over
 
 
 class Kind(NamedTuple):
@@ -99,8 +97,9 @@ def cell_layout(
             stride = 2 if is_reduction and branch.input < num_input_states else 1
             pair.append(Site(f"block_{index}_{side}", Kind("operation", branch.operation, stride), widths[branch.input]))
         branches.append(tuple(pair))
-        widths.append(filters * (2 if block.combine == Combine.CONCAT else 1))
-        over = NORMALIZED.get(block.combine)
+        rule = COMBINES[block.combine]
+        widths.append(filters * rule.width)
+        over = rule.norm
         norms.append(Site(f"block_{index}_norm", Kind("norm", over), filters) if over else None)
     # An input state that is itself an output must have the cell's size and filters (slim: _combine_unused_states).
     output_fits = {}

@@ -14,6 +14,7 @@ import keras
 from nasnet_tf.arguments import check_classes, check_image_size, expect
 from nasnet_tf.errors import InputError
 from nasnet_tf.genotype import Genotype, load_genotype, validate
+from nasnet_tf.genotype.combines import COMBINES
 from nasnet_tf.layers.normalization import LayerStyle
 from nasnet_tf.layers.stochastic import Dropout
 from nasnet_tf.models import heads
@@ -121,8 +122,7 @@ def _penultimate_per_filter(genotype: Genotype) -> int:
     for output in genotype.normal_cell.outputs:
         for state in output.states:
             block = state - genotype.num_input_states
-            concatenates = block >= 0 and genotype.normal_cell.blocks[block].combine == 2  # CONCAT
-            states += 2 if concatenates else 1
+            states += 1 if block < 0 else COMBINES[genotype.normal_cell.blocks[block].combine].width
     return states * 2**NUM_REDUCTIONS
 
 

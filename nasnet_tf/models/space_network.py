@@ -16,9 +16,10 @@ import numpy as np
 import tensorflow as tf
 
 from nasnet_tf.errors import InputError
-from nasnet_tf.genotype import Combine, Genotype, Operation, SearchSpace, validate
+from nasnet_tf.genotype import Genotype, Operation, SearchSpace, validate
+from nasnet_tf.genotype.combines import COMBINES
 from nasnet_tf.models.cell import Cell
-from nasnet_tf.models.layout import NORMALIZED, Kind, Site, cell_layout, make_layer
+from nasnet_tf.models.layout import Kind, Site, cell_layout, make_layer
 from nasnet_tf.models.network import NetworkConfig, build_network
 from nasnet_tf.models.plan import Plan, Weight
 
@@ -70,7 +71,7 @@ class SpaceNetwork:
         """A layer for each kind and each set of weights that it may have: an identity has some only where it must project."""
         kinds = [Kind("operation", Operation.Value(name), stride) for name in self._space.operations for stride in (1, 2)]
         kinds += [Kind(role, activation) for role in ("fit", "reduction") for activation in (False, True)]
-        kinds += [Kind("norm", over) for over in NORMALIZED.values()]
+        kinds += [Kind("norm", rule.norm) for rule in COMBINES.values() if rule.norm]
         templates = {}
         for kind in kinds:
             for channels in (_FILTERS, 2 * _FILTERS):
@@ -115,7 +116,7 @@ class SpaceNetwork:
             widths.append(layout.output_channels[0])
             channels_of.append(self._channels(cell, layer.filters))
             inputs.append([(block.left.input, block.right.input) for block in cell.blocks])
-            concatenates.append([block.combine == Combine.CONCAT for block in cell.blocks])
+            concatenates.append([COMBINES[block.combine].width == 2 for block in cell.blocks])
             first, last = self._num_states - 1 - self._space.num_input_states, self._num_states - 1
             states = [first + state if state < self._space.num_input_states else state for state in cell.outputs[0].states]
             outputs.append(states + [last] * (last - self._space.num_input_states - len(states)))
@@ -128,7 +129,7 @@ class SpaceNetwork:
         parts = []
         for state in cell.outputs[0].states:
             block = state - self._space.num_input_states
-            width = filters * (2 if block >= 0 and cell.blocks[block].combine == Combine.CONCAT else 1)
+            width = filters * (COMBINES[cell.blocks[block].combine].width if block >= 0 else 1)
             parts.append(state * 2 * filters + np.arange(width))
         return np.concatenate(parts)
 

@@ -14,7 +14,8 @@ from matplotlib.patches import FancyBboxPatch, PathPatch, Polygon
 from matplotlib.path import Path
 
 from nasnet_tf.errors import InputError
-from nasnet_tf.genotype import Block, Cell, Combine, Genotype, Operation, genotype_hash
+from nasnet_tf.genotype import Block, Cell, Genotype, Operation, genotype_hash
+from nasnet_tf.genotype.combines import COMBINES
 from nasnet_tf.viz.layout import SIDE, Layout
 
 LABELS = {
@@ -31,12 +32,6 @@ LABELS = {
     Operation.SEP_CONV_3X3: "sep 3x3",
     Operation.SEP_CONV_5X5: "sep 5x5",
     Operation.SEP_CONV_7X7: "sep 7x7",
-}
-_COMBINES = {
-    Combine.ADD: "add",
-    Combine.CONCAT: "concat",
-    Combine.LAYER_NORM_ADD: "layer-norm add",
-    Combine.INSTANCE_NORM_ADD: "instance-norm add",
 }
 _INPUT, _OPERATION, _COMBINE, _OUTPUT = "#f4f4f5", "#fde68a", "#bbf7d0", "#fbcfe8"
 _UNIT_INCHES = 0.36
@@ -122,7 +117,7 @@ def _draw_block(axes, x: float, y: float, block: Block) -> None:
     for side, branch in ((-SIDE, block.left), (SIDE, block.right)):
         _box(axes, x + side, y, 1.45, _OPERATION_HEIGHT, re.sub("[ -]", "\n", LABELS[branch.operation]), _OPERATION)
         _line(axes, (x + side, top - _GAP), (x + side / 3, top), _FROM_BLOCK)
-    label = _COMBINES[block.combine]
+    label = COMBINES[block.combine].label
     _box(axes, x, top, max(1.45, 0.5 + 0.16 * len(label)), _COMBINE_HEIGHT, label, _COMBINE)
 
 
