@@ -184,7 +184,9 @@ def test_file_round_trip(name, tmp_path):
 
 @pytest.mark.parametrize("missing", ["nasnet_d", "no/such/file.textproto", ".", "x" * 5000, "\0"])
 def test_missing_files_are_refused(missing):
-    with pytest.raises(InputError, match="no such file, and not one of the published names nasnet_a, nasnet_b, nasnet_c"):
+    there = "is a folder" if missing == "." else "no such file"
+    expected = f"{there}; expected the path of a textproto, or one of the published names nasnet_a, nasnet_b, nasnet_c"
+    with pytest.raises(InputError, match=expected):
         load_genotype(missing)
 
 
