@@ -136,14 +136,14 @@ class SurrogateReward:
 
         self._space = space
         trials = [trial for path in paths for trial in architectures(read_trials(path.parent))]
-        features = np.array([features(space, space.encode(trial.genotype)) for trial in trials])
+        inputs = np.array([features(space, space.encode(trial.genotype)) for trial in trials])
         rewards = np.array([trial.reward for trial in trials])
         model = make_pipeline(StandardScaler(), RidgeCV(np.logspace(-1, 4, 20)))
-        unexplained = rewards - cross_val_predict(model, features, rewards, cv=KFold(5, shuffle=True, random_state=0))
+        unexplained = rewards - cross_val_predict(model, inputs, rewards, cv=KFold(5, shuffle=True, random_state=0))
         self.noise = float(unexplained.std())
         share = 1 - (self.noise / rewards.std()) ** 2
         print(f"surrogate of {len(trials)} trials: explains {share:.0%} of the variance of trials it has not seen; noise {self.noise:.4f}")
-        scale, ridge = model.fit(features, rewards)
+        scale, ridge = model.fit(inputs, rewards)
         self._weights = ridge.coef_ / scale.scale_
         self._intercept = ridge.intercept_ - self._weights @ scale.mean_
 

@@ -218,8 +218,8 @@ def test_divergence_names_step_and_rate_and_keeps_what_was(tmp_path):
     assert not list(tmp_path.glob("loss/checkpoints/last-*.index"))
     # The loss of the step that does it is still a number.
     at_once = dataclasses.replace(config, checkpoint_every_seconds=0.0)
-    with pytest.raises(loop.TrainingDiverged, match=r"a weight is NaN or infinite at step 1 \(epoch 0.00\), learning rate inf"):
-        train(tmp_path / "weights", at_once, network=dense, optimizer=Momentum, rate=float("inf"))
+    with pytest.raises(loop.TrainingDiverged, match=r"a weight is NaN or infinite at step 1 \(epoch 0.00\), learning rate \S+"):
+        train(tmp_path / "weights", at_once, network=dense, optimizer=Momentum, rate=1e39)
     assert not list(tmp_path.glob("weights/checkpoints/last-*.index"))
 
 

@@ -74,7 +74,7 @@ def test_report_of_a_tuning(tmp_path):
     for text in ("<b>0.9000</b><span>best validation accuracy, trial 1", "<b>1</b><span>running or to be run", "a.rate = 0.1\n"):
         assert text in page
     (folder / "result.json").write_text("{")
-    with pytest.raises(InputError, match=r"0003/result.json: expected"):
+    with pytest.raises(InputError, match=r"0003/result.json: damaged; expected"):
         Report(tmp_path).write()
 
 

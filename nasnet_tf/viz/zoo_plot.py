@@ -26,7 +26,7 @@ _BOTTOM, _TOP = 69, 84
 _SIZE = (350.0, 285.0)  # of a plot, in points; about
 _FONT_SIZE = 6.5
 # Where a name may stand, in points from its dot, the best first.
-_PLACES = [(6, 0, "left"), (-6, 0, "right"), *((dx, dy, ha) for dy in (8, -8, 16, -16) for dx, ha in ((4, "left"), (-4, "right")))]
+_PLACES = [(6, 0, "left"), (-6, 0, "right"), *((dx, dy, ha) for dy in (8, -8, 16, -16, 24, -24) for dx, ha in ((4, "left"), (-4, "right")))]
 
 
 def _label_places(named: Sequence[tuple], line: np.ndarray, scale: np.ndarray, right: float) -> list[tuple[float, float, str]]:
@@ -40,7 +40,7 @@ def _label_places(named: Sequence[tuple], line: np.ndarray, scale: np.ndarray, r
 
         def covered(place: tuple[float, float, str], dot=dot, width=width, taken=tuple(taken)) -> int:
             middle = dot + (place[0] + (width / 2 if place[2] == "left" else -width / 2), place[1])
-            inside = np.all(np.abs(np.array(taken) - middle) < (width / 2 + 3, 6), axis=1).sum()
+            inside = np.all(np.abs(np.array(taken) - middle) < (width / 2 + 3, 7.5), axis=1).sum()
             return inside + 1000 * (abs(middle[0] - right * scale[0] / 2) > right * scale[0] / 2 - width / 2)
 
         best = min(_PLACES, key=covered)
