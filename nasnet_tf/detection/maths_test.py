@@ -104,6 +104,34 @@ def test_proposals_are_the_best_that_do_not_overlap():
     np.testing.assert_array_equal(real[0], [True, True, False, False])
 
 
+def test_gradient_of_crops_is_that_of_one_box_after_the_other_each_time():
+    """The op's own gradient loses sums where several threads add up boxes of one picture; of a single box it does not."""
+    features, boxes = tf.random.stateless_normal([1, 9, 12, 64], [0, 1]), tf.sort(tf.random.stateless_uniform([1, 400, 2, 2], [0, 2]), 2)
+    boxes = tf.reshape(boxes, [1, 400, 4]) * [70.0, 94.0, 70.0, 94.0]
+    upstream = tf.random.stateless_normal([400, 17, 17, 64], [0, 3])
+
+    def gradient(boxes, upstream):
+        with tf.GradientTape() as tape:
+            tape.watch(features)
+            crops = pooling.roi_align(features, boxes, floats(8, 8), 17)
+        return tape.gradient(crops, features, upstream).numpy()
+
+    found = gradient(boxes, upstream)
+    np.testing.assert_array_equal(gradient(boxes, upstream), found)
+    expected = np.zeros([1, 11, 14, 64], np.float32)
+    first, last = boxes[..., :2] / 8, boxes[..., 2:] / 8
+    half = (last - first) / 34
+    places = tf.reshape(tf.concat([first + half + 0.5, last - half + 0.5], -1) / [10.0, 13.0, 10.0, 13.0], [400, 4])
+    for row in range(400):
+        expected += tf.raw_ops.CropAndResizeGradImage(
+            grads=upstream[row : row + 1], boxes=places[row : row + 1], box_ind=[0], image_size=[1, 11, 14, 64], T=tf.float32
+        ).numpy()
+    for inside, edge in ((1, 0), (-2, -1)):  # the padding is a copy of the edge
+        expected[:, inside] += expected[:, edge]
+        expected[:, :, inside] += expected[:, :, edge]
+    np.testing.assert_allclose(found, expected[:, 1:-1, 1:-1], atol=2e-5 * np.abs(expected).max())
+
+
 def test_crops_of_a_slope_are_its_values_at_the_bins_centres():
     """A map whose value is 100 * y + x at each pixel's centre, y and x in pixels of the map; 8 pixels of the image for one."""
     ys, xs = np.meshgrid(np.arange(6) + 0.5, np.arange(9) + 0.5, indexing="ij")

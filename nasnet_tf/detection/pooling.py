@@ -24,9 +24,35 @@ def roi_align(features: tf.Tensor, boxes: tf.Tensor, stride: tf.Tensor, size: in
     # Pixel i of the map has its centre at i + 1/2, pixel 0 of the padded one is pixel -1.
     first, last = begin + half_bin + 0.5, end - half_bin + 0.5
     most = tf.cast(tf.shape(padded)[1:3] - 1, tf.float32)
-    normalized = tf.reshape(tf.concat([first, last], -1) / tf.tile(most, [2]), [-1, 4])
-    count = tf.shape(boxes)[1]
-    return tf.image.crop_and_resize(padded, normalized, tf.repeat(tf.range(tf.shape(boxes)[0]), count), [size, size])
+    return _crops(padded, tf.concat([first, last], -1) / tf.tile(most, [2]), size)
+
+
+def _crops(features: tf.Tensor, boxes: tf.Tensor, size: int) -> tf.Tensor:
+    """tf.image.crop_and_resize of boxes float32 [batch, n, 4], with a gradient to the features alone.
+
+    On CPUs the gradient of the op adds up the boxes of a picture in several threads, which overwrite one another's sums: with two threads
+    it was off by 9 to 16% of its largest value, each time elsewhere. So one box of each picture at a time: these do not meet.
+    """
+    batch, count = tf.unstack(tf.shape(boxes)[:2])
+
+    @tf.custom_gradient
+    def crops(features):
+        def gradient(upstream):
+            shape = tf.shape(features)
+            of_boxes = tf.reshape(upstream, [batch, count, size, size, features.shape[-1]])
+
+            def add(number, total):
+                part = tf.raw_ops.CropAndResizeGradImage(
+                    grads=of_boxes[:, number], boxes=boxes[:, number], box_ind=tf.range(batch), image_size=shape, T=features.dtype
+                )
+                return number + 1, total + tf.ensure_shape(part, features.shape)
+
+            return tf.while_loop(lambda number, _: number < count, add, (0, tf.zeros_like(features)))[1]
+
+        places = tf.reshape(boxes, [-1, 4])
+        return tf.image.crop_and_resize(features, places, tf.repeat(tf.range(batch), count), [size, size]), gradient
+
+    return crops(features)
 
 
 @keras.saving.register_keras_serializable(package="nasnet_tf")
