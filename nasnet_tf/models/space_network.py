@@ -273,13 +273,11 @@ def _switch(branch: tf.Tensor, functions: Sequence[Callable]):
     """tf.switch_case that runs its one branch as a function of its own.
 
     tf.switch_case itself would put all branches into the graph, with switches before and merges behind them: tens of thousands of ops,
-    which take minutes to set up. The public function has no argument for that, so this is its private half, which TensorFlow may move;
-    where it is gone the public one gives the same, later.
+    which take minutes to set up. The public function has no argument for that, so this is its private half; setup.py bounds the releases
+    of TensorFlow that have it.
     """
-    try:
-        from tensorflow.python.ops import cond_v2  # noqa: PLC0415
-    except ImportError:
-        return tf.switch_case(branch, dict(enumerate(functions)))
+    from tensorflow.python.ops import cond_v2  # noqa: PLC0415
+
     return cond_v2.indexed_case(branch, functions, "switch", lower_using_switch_merge=False)
 
 

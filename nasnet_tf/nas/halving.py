@@ -11,8 +11,8 @@ import pathlib
 import shutil
 from collections.abc import Collection, Sequence
 
-from nasnet_tf.errors import InputError
 from nasnet_tf.nas.journal import Trial
+from nasnet_tf.ranges import Count, at_least
 from nasnet_tf.typed import check_fields
 
 FOLDER = "rungs"  # of a search: a folder for each architecture that may go on, with its checkpoints
@@ -41,15 +41,12 @@ class SuccessiveHalving:
       max_failures: attempts to go on that may fail before a child stays where it is, 1 or more.
     """
 
-    rungs: int = 3
-    eta: int = 3
-    max_failures: int = 3
+    rungs: at_least(2) = 3
+    eta: at_least(2) = 3
+    max_failures: Count = 3
 
     def __post_init__(self):
         check_fields(self)
-        for field, least in (("rungs", 2), ("eta", 2), ("max_failures", 1)):
-            if getattr(self, field) < least:
-                raise InputError(f"SuccessiveHalving.{field}: expected an integer of {least} or more, got {getattr(self, field)!r}")
 
     def stage(self, trial: Trial, rung: int, workdir: pathlib.Path) -> Stage:
         """What to ask for to reach a rung, from 0."""

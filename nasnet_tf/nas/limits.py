@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import math
 import pathlib
 import time
 from collections.abc import Iterable, Sequence
@@ -10,6 +9,8 @@ from collections.abc import Iterable, Sequence
 from nasnet_tf.errors import InputError
 from nasnet_tf.files import replace_file
 from nasnet_tf.nas.journal import Trial
+from nasnet_tf.ranges import Count, Positive
+from nasnet_tf.typed import check
 
 RATES_NAME = "rates.json"
 _HOUR = 3600.0
@@ -33,10 +34,7 @@ class Limits:
     max_child_hours: float | None = None
 
     def __post_init__(self):
-        if self.max_trainings is not None and not (type(self.max_trainings) is int and self.max_trainings >= 1):
-            raise InputError(f"search.max_trainings: expected an integer of 1 or more, or None, got {self.max_trainings!r}")
-        for field in ("max_hours", "max_child_hours"):
-            _check_positive(field, getattr(self, field))
+        check("search", vars(self), {"max_trainings": Count | None, "max_hours": Positive | None, "max_child_hours": Positive | None})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,8 +50,8 @@ class Rates:
     price: float | None = None
 
     def __post_init__(self):
-        for field, name in (("watts", "child_watts"), ("price", "child_hour_price")):
-            _check_positive(name, getattr(self, field))
+        bound = {"child_watts": self.watts, "child_hour_price": self.price}
+        check("search", bound, dict.fromkeys(bound, Positive | None))
 
     def estimate(self, child_seconds: float) -> dict[str, float]:
         """{"child_hours": ...}, with "kwh" and "price" where the rates are known."""
@@ -77,12 +75,6 @@ class Rates:
             return cls(**json.loads(path.read_text())) if path.is_file() else cls()
         except (ValueError, TypeError) as error:
             raise InputError(f'{path}: expected {{"watts": number or null, "price": number or null}} ({error})') from error
-
-
-def _check_positive(name: str, value: float | None) -> None:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if value is not None and not (is_number and 0 < value < math.inf):
-        raise InputError(f"search.{name}: expected a positive number or None, got {value!r}")
 
 
 class Budget:

@@ -2,15 +2,19 @@
 
 import random
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
+from nasnet_tf.extras import OnDemand
 from nasnet_tf.genotype import SearchSpace
 from nasnet_tf.genotype.search_space import DECISIONS_PER_BLOCK
 from nasnet_tf.nas import states
 from nasnet_tf.nas.strategies import Proposal, Strategy, check_decisions, check_reward, is_near, proposal_of
 from nasnet_tf.ranges import Count, Part, Seed
 from nasnet_tf.typed import checked
+
+linear_model, pipeline, preprocessing = (OnDemand(f"sklearn.{name}") for name in ("linear_model", "pipeline", "preprocessing"))
 
 # Of the squared weights beside a sum of squares over trials. By five folds of the 170 trials of testdata/cifar10_search, 10 explains 32% of
 # the variance of trials not seen, 1 explains 30%, 30 to 100 explain 35%.
@@ -36,25 +40,10 @@ def features(space: SearchSpace, decisions: Sequence[int]) -> list[float]:
     return found
 
 
-class LinearSurrogate:
-    """A ridge regression of rewards on standardized features.
-
-    Args:
-      inputs: float [n, features].
-      rewards: float [n].
-    """
-
-    def __init__(self, inputs: np.ndarray, rewards: np.ndarray):
-        self._mean, spread = inputs.mean(axis=0), inputs.std(axis=0)
-        self._scale = np.where(spread > 0, spread, 1.0)
-        self._intercept = rewards.mean()
-        scaled = (inputs - self._mean) / self._scale
-        gram = scaled.T @ scaled + _RIDGE * np.eye(scaled.shape[1])
-        self._weights = np.linalg.solve(gram, scaled.T @ (rewards - self._intercept))
-
-    def __call__(self, inputs: np.ndarray) -> np.ndarray:
-        """float [n], what it expects of each."""
-        return self._intercept + (inputs - self._mean) / self._scale @ self._weights
+def fitted(inputs: np.ndarray, rewards: np.ndarray) -> Any:
+    """A ridge regression of rewards, float [n], on standardized features, float [n, features]; a model of scikit-learn."""
+    ridge = linear_model.Ridge(_RIDGE, solver="cholesky")
+    return pipeline.make_pipeline(preprocessing.StandardScaler(), ridge).fit(inputs, rewards)
 
 
 class Prescreened:
@@ -90,7 +79,7 @@ class Prescreened:
         self._candidates, self._random_share, self._least_rewards = candidates, random_share, least_rewards
         self._decisions: list[tuple[int, ...]] = []
         self._rewards: list[float] = []
-        self._surrogate: LinearSurrogate | None = None  # of all rewards; None if there are newer ones
+        self._surrogate: Any = None  # `fitted` to all rewards; None if there are newer ones
         self._last: list[Proposal] = []
 
     def propose(self) -> Proposal:
@@ -101,8 +90,8 @@ class Prescreened:
             return self._last[0]
         self._last = [self._strategy.propose() for _ in range(self._candidates)]
         if self._surrogate is None:
-            self._surrogate = LinearSurrogate(self._features(self._decisions), np.array(self._rewards))
-        expected = self._surrogate(self._features([proposal.decisions for proposal in self._last]))
+            self._surrogate = fitted(self._features(self._decisions), np.array(self._rewards))
+        expected = self._surrogate.predict(self._features([proposal.decisions for proposal in self._last]))
         return self._last[int(np.argmax(np.round(expected, _DIGITS)))]
 
     def _features(self, decisions: Sequence[Sequence[int]]) -> np.ndarray:

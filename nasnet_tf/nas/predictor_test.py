@@ -9,7 +9,7 @@ from nasnet_tf.errors import InputError
 from nasnet_tf.genotype import SearchSpace
 from nasnet_tf.nas.engines import InProcess
 from nasnet_tf.nas.evolution import RegularizedEvolution
-from nasnet_tf.nas.predictor import LinearSurrogate, Prescreened, features
+from nasnet_tf.nas.predictor import Prescreened, features, fitted
 from nasnet_tf.nas.search import search
 from nasnet_tf.nas.strategies import Proposal, RandomSearch
 
@@ -44,7 +44,7 @@ def test_features_count_operations_combines_depth_and_outputs():
 def test_the_surrogate_finds_a_line():
     inputs = np.random.default_rng(0).normal(size=(400, 4)) * [1, 5, 0, 1] + [0, 3, 7, 0]
     rewards = 0.3 + inputs @ [0.1, -0.02, 0.0, 0.0]
-    np.testing.assert_allclose(LinearSurrogate(inputs, rewards)(inputs), rewards, atol=0.01)
+    np.testing.assert_allclose(fitted(inputs, rewards).predict(inputs), rewards, atol=0.01)
 
 
 def test_it_proposes_what_promises_most():

@@ -15,6 +15,7 @@ from nasnet_tf.genotype import SearchSpace, parse_genotype
 from nasnet_tf.models.network import NetworkConfig
 from nasnet_tf.models.plan import Plan
 from nasnet_tf.models.space_network import SpaceNetwork
+from nasnet_tf.ranges import Share
 from nasnet_tf.training.config import TrainingConfig
 from nasnet_tf.training.losses import classification_loss
 from nasnet_tf.training.schedules import Schedule
@@ -51,8 +52,6 @@ class SpaceTraining:
         for name, value in _PLAIN.items():
             if getattr(training, name) != value:
                 raise InputError(f"SpaceTraining: expected TrainingConfig.{name} to be {value}, got {getattr(training, name)!r}")
-        if not 0 <= momentum < 1:
-            raise InputError(f"momentum: expected a number in [0, 1), got {momentum!r}")
         self.data, self.training, self._momentum, self._learning_rate = data, training, momentum, learning_rate
         self.steps_per_epoch = data.num_train_examples / training.batch_size
         self.total_steps = max(1, round(training.epochs * self.steps_per_epoch))
@@ -126,7 +125,7 @@ class SpaceChildren:
         data: ImageData,
         training: TrainingConfig,
         learning_rate: Schedule,
-        momentum: float = 0.9,
+        momentum: Share = 0.9,
     ):
         self._make = functools.partial(SpaceTraining, space, network, data, training, learning_rate, momentum)
 

@@ -143,7 +143,7 @@ def test_scores_without_training():
     assert first["reward"] == first["metrics"]["synflow"]
     assert first["metrics"]["synflow"] != second["metrics"]["synflow"]
     assert first["metrics"]["naswot"] != second["metrics"]["naswot"]
-    with pytest.raises(InputError, match="ZeroCost.proxy: expected one of naswot, synflow, parameters, got 'snip'"):
+    with pytest.raises(InputError, match="ZeroCost.proxy: expected one of 'naswot', 'synflow', 'parameters', got 'snip'"):
         ZeroCost(NETWORK, DATA, "snip")
 
 
