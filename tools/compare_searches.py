@@ -22,13 +22,13 @@ import numpy as np
 from matplotlib import pyplot as plt
 
 from nasnet_tf.files import replace_file
-from nasnet_tf.genotype import SearchSpace, load_genotype, parse_genotype
+from nasnet_tf.genotype import SearchSpace, genotype_hash, load_genotype, parse_genotype
+from nasnet_tf.nas import retraining
 from nasnet_tf.nas.engines import InProcess, LocalPool
 from nasnet_tf.nas.evolution import RegularizedEvolution
-from nasnet_tf.nas.journal import NAME, Trial, architectures, leaderboard, read_trials
+from nasnet_tf.nas.journal import NAME, Trial, architectures, leaderboard, read_spent, read_trials
 from nasnet_tf.nas.limits import Limits
 from nasnet_tf.nas.predictor import Prescreened
-from nasnet_tf.nas.retraining import GivenOrder
 from nasnet_tf.nas.search import search
 from nasnet_tf.nas.strategies import PPOSearch, RandomSearch
 from nasnet_tf.viz import statistics
@@ -83,7 +83,7 @@ class Child:
 
         network, data, config, rate = settings(self._args, self._is_long, self._seed)
         genotype = parse_genotype(text)
-        folder = self._folder and self._folder / genotype.name
+        folder = self._folder and retraining.trained_folder(self._folder, genotype_hash(genotype))
         if self._is_published:  # with the outputs that were released, which the space does not have
             genotype = load_genotype(PUBLISHED)
         return evaluate_genotype(genotype, network, data, Momentum, rate, config, workdir=folder)
@@ -91,15 +91,19 @@ class Child:
 
 def settings(args: argparse.Namespace, is_long: bool, seed: int, epochs: float | None = None):
     """(network, data, training, learning_rate) of a child or of the training at the end."""
+    filters, examples, own = (
+        (args.long_filters, args.long_examples, args.long_epochs) if is_long else (args.filters, args.examples, args.epochs)
+    )
+    return small_training(args, filters, examples, own if epochs is None else epochs, seed)
+
+
+def small_training(args: argparse.Namespace, filters: int, examples: int, epochs: float, seed: int):
+    """(network, data, training, learning_rate), evaluated at its end alone."""
     from nasnet_tf.data import CifarPreprocessing, ImageData
     from nasnet_tf.models.network import NetworkConfig
     from nasnet_tf.training.config import TrainingConfig
     from nasnet_tf.training.schedules import cosine_decay
 
-    filters, examples, own = (
-        (args.long_filters, args.long_examples, args.long_epochs) if is_long else (args.filters, args.examples, args.epochs)
-    )
-    epochs = own if epochs is None else epochs
     network = NetworkConfig(1, "cifar", 3.0, filters=filters, batch_norm_momentum=0.9, batch_norm_epsilon=1e-5)
     train = f"train[:{examples + args.validation_examples}]"
     preprocessing = CifarPreprocessing(args.image_size, upsample=1.0, flip=args.source != "digits")
@@ -168,8 +172,7 @@ def hours_of(folder: pathlib.Path) -> float:
     """Of all that was spent in a search."""
     if not (folder / NAME).is_file():
         return 0.0
-    events = map(json.loads, (folder / NAME).read_text().splitlines())
-    return sum(event.get("seconds", 0.0) for event in events) / 3600
+    return (read_spent(folder) + sum(trial.seconds for trial in read_trials(folder))) / 3600
 
 
 def is_over(folder: pathlib.Path, core_hours: float) -> bool:
@@ -187,24 +190,13 @@ def finish(folder: pathlib.Path, chosen: list[tuple[int, ...]] | None, args: arg
     is_published, chosen = chosen is None, chosen or [SPACE.nearest(load_genotype(PUBLISHED))]
     folder /= "long"
     engine = functools.partial(LocalPool, args.workers, args.deadline_seconds * 20)
-    evaluate = Child(args, True, seed, folder / "trained", is_published)
+    evaluate = Child(args, True, seed, folder, is_published)
     limits = clock.limit(folder, workers=args.workers)
-    trials = search(folder, SPACE, GivenOrder(chosen), engine, evaluate, len(chosen), identity(args, seed=seed), limits=limits)
+    trials = search(folder, SPACE, retraining.GivenOrder(chosen), engine, evaluate, len(chosen), identity(args, seed=seed), limits=limits)
     if len(trials) < len(chosen) or any(trial.status == "running" for trial in trials):
         return None
-    winner = leaderboard(trials)[0]
-    path = folder / "test.json"
-    if not path.is_file():
-        pool = LocalPool(1, args.deadline_seconds)
-        pool.submit(0, measured, folder / "trained" / winner.genotype.name)
-        outcomes = []
-        while not outcomes:
-            outcomes = pool.poll(5.0)
-        pool.close()
-        if outcomes[0].reason:
-            raise RuntimeError(outcomes[0].reason)
-        replace_file(path, json.dumps({"trial": winner.number, "validation": winner.reward, **outcomes[0].value}))
-    return json.loads(path.read_text())
+    winner, test = retraining.retrain_top(folder, SPACE, trials, len(trials), engine, evaluate, measured, identity(args, seed=seed))
+    return {"validation": winner.reward, **test}
 
 
 def curve_of(trials: list[Trial], spent_before: float) -> list[tuple[float, float]]:
@@ -230,7 +222,7 @@ def row_of(name: str, seed: int, folder: pathlib.Path, test: dict) -> dict:
         "best_5": statistics.top_mean(rewards, 5),
         "validation": test["validation"],
         "test": test["accuracy"],
-        "curve": curve_of(trials, hours_of(folder) - sum(trial.seconds for trial in trials) / 3600),
+        "curve": curve_of(trials, read_spent(folder) / 3600 if trials else 0.0),
     }
 
 

@@ -14,6 +14,7 @@ import pathlib
 import time
 
 import numpy as np
+from compare_searches import small_training
 from scipy.stats import kendalltau, spearmanr
 
 from nasnet_tf.genotype import SearchSpace
@@ -30,17 +31,7 @@ CHANGEABLE = ("workdir", "parts", "trainings", "data_dir", "max_minutes", "only_
 
 def configuration(args: argparse.Namespace, epochs: float):
     """(network, data, training, learning_rate) of a training of so many epochs."""
-    from nasnet_tf.data import CifarPreprocessing, ImageData
-    from nasnet_tf.models.network import NetworkConfig
-    from nasnet_tf.training.config import TrainingConfig
-    from nasnet_tf.training.schedules import cosine_decay
-
-    network = NetworkConfig(1, "cifar", 3.0, filters=args.filters, batch_norm_momentum=0.9, batch_norm_epsilon=1e-5)
-    preprocessing = CifarPreprocessing(args.image_size, upsample=1.0)
-    examples = args.examples + args.validation_examples
-    data = ImageData(args.source, preprocessing, args.data_dir, f"train[:{examples}]", validation_examples=args.validation_examples)
-    config = TrainingConfig(epochs, args.batch_size, weight_decay=5e-4, gradient_clip_norm=5.0, evaluate_every_epochs=epochs)
-    return network, data, config, cosine_decay(args.initial_rate)
+    return small_training(args, args.filters, args.examples, epochs, seed=0)
 
 
 def evaluator(part: str, args: argparse.Namespace):
