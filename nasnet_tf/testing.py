@@ -3,6 +3,7 @@
 import importlib
 import os
 import pathlib
+import signal
 import socket
 import time
 import types
@@ -52,6 +53,19 @@ def tiny_genotype() -> Genotype:
 def smallest_genotype() -> Genotype:
     """One block a cell, a convolution among them: for what takes any network of cells, and is to be traced quickly."""
     return parse_genotype(SMALLEST_TEXT)
+
+
+def terminated_at(step: int) -> type:
+    """A TrainStep during whose call SIGTERM comes to this process, before which so many steps were taken."""
+    from nasnet_tf.training.step import TrainStep
+
+    class Terminated(TrainStep):
+        def __call__(self, batches, first, *arguments):
+            if first == step:
+                signal.raise_signal(signal.SIGTERM)
+            return super().__call__(batches, first, *arguments)
+
+    return Terminated
 
 
 def until(condition: Callable[[], object]) -> None:

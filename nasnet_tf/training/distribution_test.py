@@ -4,7 +4,6 @@ import dataclasses
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 
@@ -28,28 +27,18 @@ threading.Thread(target=lambda: sys.stdin.read() or os._exit(1), daemon=True).st
 from nasnet_tf.training.distribution import make_strategy
 strategy = make_strategy("multi_worker")
 from nasnet_tf import cli
-from nasnet_tf.training.distribution_test import terminate_before, train
+from nasnet_tf.testing import terminated_at
+from nasnet_tf.training import loop
+from nasnet_tf.training.distribution_test import train
 
 def main(arguments):
     steps, workdir, terminated = arguments
     if terminated != "None":
-        terminate_before(int(terminated))
+        loop.TrainStep = terminated_at(int(terminated))
     train(strategy, int(steps), pathlib.Path(workdir))
 
 cli.run(main, arguments="steps, work folder, step at which SIGTERM comes")
 """
-
-
-def terminate_before(step):
-    """SIGTERM comes to this process before it takes this step."""
-
-    class Terminated(loop.TrainStep):
-        def __call__(self, batches, first, *arguments):
-            if first == step:
-                signal.raise_signal(signal.SIGTERM)
-            return super().__call__(batches, first, *arguments)
-
-    loop.TrainStep = Terminated
 
 
 def train(strategy, steps, workdir, goes_on=None):

@@ -12,7 +12,7 @@ from nasnet_tf.data import CifarPreprocessing, ImageData
 from nasnet_tf.errors import InputError
 from nasnet_tf.models.cell import Cell
 from nasnet_tf.models.network import NetworkConfig, build_network
-from nasnet_tf.testing import smallest_genotype
+from nasnet_tf.testing import smallest_genotype, terminated_at
 from nasnet_tf.training import checkpoints, loop
 from nasnet_tf.training.distribution import make_strategy
 from nasnet_tf.training.evaluate import Evaluator
@@ -64,18 +64,6 @@ def whole(tmp_path_factory):
     """(work folder, model, evaluation) of a whole training; to be looked at only."""
     folder = tmp_path_factory.mktemp("whole") / "run"
     return folder, *train(folder)
-
-
-def terminated_at(step):
-    """A TrainStep during whose call SIGTERM comes, before which so many steps were taken."""
-
-    class Terminated(loop.TrainStep):
-        def __call__(self, batches, first, *arguments):
-            if first == step:
-                signal.raise_signal(signal.SIGTERM)
-            return super().__call__(batches, first, *arguments)
-
-    return Terminated
 
 
 def assert_same_weights(model, other):
