@@ -40,7 +40,7 @@ class Format:
       write: (subject, path).
       open: (path, subject) -> function from images float32 [batch, height, width, 3] in [0, 1] to probabilities, run by the loader that its
         users have.
-      most_difference: of a probability that is let pass. BENCHMARKS.md has what real networks differ by: a third of it or less.
+      most_difference: of a probability that is let pass. BENCHMARKS.md has what real networks differ by: less than half of it.
       is_lossy: where one that differs more, or on too many of the given pictures in its first class, is left out; others are refused then.
       is_calibrated: with pictures, and left out without them.
     """

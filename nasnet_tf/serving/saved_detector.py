@@ -20,7 +20,7 @@ _CHECKED = 2  # images of noise
 _MOST_DIFFERENCE = 0.05  # of a score: of two boxes alike, rounding decides which one is left
 
 
-class SavedDetector(tf.__internal__.tracking.AutoTrackable):
+class SavedDetector(tf.Module):
     """What is saved: two signatures around one graph, and the weights by name."""
 
     def __init__(self, model: keras.Model, data_description: dict):
