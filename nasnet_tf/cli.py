@@ -212,7 +212,7 @@ def claimed_workdir(config_text: str, kind: str) -> Iterator[pathlib.Path]:
     claims.check_kind(workdir, kind)
     with claims.at_work(workdir, kind):
         if path.is_file() and claims.has_saved(workdir):
-            from nasnet_tf.configurables import default
+            from nasnet_tf.bindable import default
 
             difference = claims.first_difference(claims.read_bindings(path), bindings(config_text), default)
             if difference:

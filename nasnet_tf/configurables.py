@@ -1,18 +1,17 @@
-"""What gin files configure. With cli.py and recipes.py the only module that imports gin; everything below works the same without it."""
+"""What gin files configure. With bindable.py, cli.py and recipes.py it alone imports gin; everything below works the same without it."""
 
 import functools
-import inspect
 import pathlib
 import sys
-import types
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import gin
 import keras
 import tensorflow as tf
 
-from nasnet_tf import data, typed
+from nasnet_tf import data
+from nasnet_tf.bindable import register
 from nasnet_tf.data.detection import DetectionData
 from nasnet_tf.detection.model import DetectorConfig, build_detector
 from nasnet_tf.detection.task import Detection, DetectionLosses
@@ -37,32 +36,12 @@ from nasnet_tf.nas.shared_weights import SharedWeights
 from nasnet_tf.nas.space_training import SpaceChildren
 from nasnet_tf.nas.zero_cost import ZeroCost
 from nasnet_tf.ranges import Count, Natural, NotNegative, Positive, Share, at_least
-from nasnet_tf.recipes import did_you_mean
 from nasnet_tf.serving.hub import check_features, load_features
 from nasnet_tf.training import distribution, loop, optimizers, precision, profiling, schedules
 from nasnet_tf.training.classification import Classification
 from nasnet_tf.training.evaluate import Evaluation
 from nasnet_tf.training.timetable import Timetable
 from nasnet_tf.tuning import results, tuner
-
-CONFIGURABLES: dict[str, Callable] = {}  # by name
-SET_BY_US: dict[str, tuple[str, ...]] = {}  # parameters that are not to be bound
-HINTS: dict[str, dict[str, Any]] = {}  # by name, the types of parameters
-
-
-def _register(
-    target: Callable,
-    name: str | None = None,
-    module: str = "nasnet_tf",
-    set_by_us: tuple[str, ...] = (),
-    hints: Mapping[str, Any] = types.MappingProxyType({}),
-) -> Callable:
-    """hints: of parameters, before its own."""
-    name = name or target.__name__
-    CONFIGURABLES[name], SET_BY_US[name] = target, set_by_us
-    HINTS[name] = typed.annotations(target) | hints
-    return gin.external_configurable(target, name, module=module, denylist=list(set_by_us) or None)
-
 
 for _configurable in (
     data.ImageData,
@@ -95,20 +74,20 @@ for _configurable in (
     ZeroCost,
     FaultTolerance,
 ):
-    _register(_configurable)
+    register(_configurable)
 # What Keras and KerasTuner find out later or never.
 _OF_OPTIMIZERS = dict.fromkeys(("momentum", "beta_1", "beta_2", "ema_momentum"), Share)
 _OF_OPTIMIZERS |= dict.fromkeys(("clipnorm", "clipvalue", "global_clipnorm", "loss_scale_factor"), Positive | None)
 _OF_OPTIMIZERS |= {"learning_rate": Positive, "epsilon": Positive, "weight_decay": NotNegative | None}
 _OF_ORACLES = {"max_trials": Count | None, "max_epochs": Count, "factor": at_least(2), "hyperband_iterations": Count}
 for _optimizer in ("Adam", "AdamW", "Lion", "Nadam", "SGD"):
-    _register(getattr(keras.optimizers, _optimizer), module="keras.optimizers", hints=_OF_OPTIMIZERS)
+    register(getattr(keras.optimizers, _optimizer), module="keras.optimizers", hints=_OF_OPTIMIZERS)
 keras_tuner = OnDemand("keras_tuner")
 _ORACLES = [f"{name}Oracle" for name in ("BayesianOptimization", "GridSearch", "Hyperband", "RandomSearch")]
 ORACLES = tuple(getattr(keras_tuner.oracles, name) for name in _ORACLES) if is_installed("keras_tuner") else ()
 _SET_BY_TUNE = ("objective", "hyperparameters", "seed", "max_consecutive_failed_trials")
 for _oracle in ORACLES:
-    _register(_oracle, module="keras_tuner.oracles", set_by_us=_SET_BY_TUNE, hints=_OF_ORACLES)
+    register(_oracle, module="keras_tuner.oracles", set_by_us=_SET_BY_TUNE, hints=_OF_ORACLES)
 RETRAIN_SCOPE = "retrain"
 Optimizer = Callable[[], keras.optimizers.Optimizer]
 
@@ -168,7 +147,7 @@ def _train(
     return BoundTraining(build, data, training, run)
 
 
-bound_training = _register(_train, "train", set_by_us=("profile_steps",))
+bound_training = register(_train, "train", set_by_us=("profile_steps",))
 
 
 def train(workdir: pathlib.Path) -> tuple[keras.Model, Evaluation | None]:
@@ -194,7 +173,7 @@ def _evaluate_genotype(
     )
 
 
-bound_evaluation = _register(_evaluate_genotype, "evaluate_genotype")
+bound_evaluation = register(_evaluate_genotype, "evaluate_genotype")
 
 
 def _search(
@@ -288,7 +267,7 @@ def _search(
         )
 
 
-run_search = _register(_search, "search", set_by_us=("workdir", "config_text", "identity"))
+run_search = register(_search, "search", set_by_us=("workdir", "config_text", "identity"))
 
 
 def _tune(
@@ -302,59 +281,7 @@ def _tune(
     return lambda workdir: tuner.tune(workdir, bindings, hyperparameters, asked, train_bound)
 
 
-bound_tuning = _register(_tune, "tune", set_by_us=("bindings",))
-
-
-def parameters(name: str) -> list[str]:
-    """What may be bound of a configurable."""
-    target = CONFIGURABLES[name.rsplit(".", 1)[-1]]
-    functions = [kind.__init__ for kind in target.__mro__ if "__init__" in kind.__dict__] if isinstance(target, type) else [target]
-    found: dict[str, None] = {}
-    for function in functions:
-        known = inspect.signature(function).parameters.values()
-        found |= dict.fromkeys(
-            each.name for each in known if each.kind not in (each.VAR_KEYWORD, each.VAR_POSITIONAL) and each.name != "self"
-        )
-        if not any(each.kind == each.VAR_KEYWORD for each in known):
-            break
-    return list(found)
-
-
-def default(name: str) -> str | None:
-    """What "name.parameter" is where nothing binds it, as gin writes it; None where something must."""
-    owner, _, parameter = name.rpartition(".")
-    target = CONFIGURABLES.get(owner.rsplit(".", 1)[-1])
-    known = inspect.signature(target).parameters.get(parameter) if target else None
-    return None if known is None or known.default is known.empty else repr(known.default)
-
-
-def mistakes(names: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """(name, what is wrong) of each binding of gin's configuration whose value is of another type than its parameter. Calls nothing."""
-    references = [typed.Reference(name, target, evaluated) for name, target in CONFIGURABLES.items() for evaluated in (False, True)]
-    for name in names:
-        owner, _, parameter = name.rsplit("/", 1)[-1].rpartition(".")
-        if owner.rsplit(".", 1)[-1] not in CONFIGURABLES:
-            continue  # a macro
-        if parameter not in parameters(owner):
-            hint = did_you_mean(parameter, parameters(owner)) or f"; it has {', '.join(parameters(owner))}"
-            yield name, f"{name}: {owner} has no such parameter{hint}"
-            continue
-        hint = HINTS[owner.rsplit(".", 1)[-1]].get(parameter, Any)
-        wrong = typed.mistake(name, _judged(gin.query_parameter(name)), hint, references)
-        if wrong:
-            yield name, wrong
-
-
-def _judged(value: Any) -> Any:
-    """A bound value with gin's references as those that `typed` judges, and macros as what they stand for."""
-    if isinstance(value, gin.config.ConfigurableReference):
-        name = value.selector.rsplit(".", 1)[-1]
-        if name == "macro":
-            return _judged(gin.query_parameter(f"{'/'.join(value.scopes)}/macro.value"))
-        return typed.Reference("/".join([*value.scopes, name]), CONFIGURABLES[name], value.evaluate)
-    if isinstance(value, (list, tuple)):
-        return type(value)(map(_judged, value))
-    return value
+bound_tuning = register(_tune, "tune", set_by_us=("bindings",))
 
 
 def train_bound(workdir: pathlib.Path, bindings: dict[str, str]) -> float:

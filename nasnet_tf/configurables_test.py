@@ -11,7 +11,7 @@ import gin
 import pytest
 import tensorflow as tf
 
-from nasnet_tf import cli, configurables
+from nasnet_tf import bindable, cli, configurables
 from nasnet_tf.errors import InputError
 from nasnet_tf.genotype import format_genotype, genotype_hash, load_genotype
 from nasnet_tf.models.network import NetworkConfig, build_network
@@ -325,7 +325,7 @@ def test_what_a_search_begins_with_costs_and_may_spend_is_bound(tmp_path, monkey
     ]
     parse("quickstart_search.gin")
     gin.parse_config(lines)
-    assert list(configurables.mistakes([line.split(" = ")[0] for line in lines])) == []
+    assert list(bindable.mistakes([line.split(" = ")[0] for line in lines])) == []
     configurables.run_search(tmp_path, "", {"search": {}, "retrain": {}})
     assert seen["limits"] == Limits(None, 8, 12.5)
     assert (seen["rates"], seen["halving"].eta) == (Rates(65.0), 3)
@@ -348,7 +348,7 @@ def test_scores_of_the_searching_process_are_bound(tmp_path, monkeypatch):
     lines += ["SharedWeights.learning_rate = @cosine_decay()"]
     parse("quickstart_search.gin")
     gin.parse_config(lines)
-    assert list(configurables.mistakes([line.split(" = ")[0] for line in lines])) == []
+    assert list(bindable.mistakes([line.split(" = ")[0] for line in lines])) == []
     configurables.run_search(tmp_path, "", {"search": {}, "retrain": {}})
     assert seen["engine"] is engines.InProcess
     assert isinstance(seen["evaluate"], configurables.SharedWeights)

@@ -77,7 +77,8 @@ def explain(name: str) -> str:
       InputError: an unknown name.
     """
     import_tensorflow()
-    from nasnet_tf.configurables import CONFIGURABLES, HINTS, SET_BY_US, parameters
+    import nasnet_tf.configurables  # noqa: F401  fills what follows
+    from nasnet_tf.bindable import CONFIGURABLES, HINTS, SET_BY_US, defaults, parameters
     from nasnet_tf.recipes import did_you_mean
 
     if name not in CONFIGURABLES:
@@ -85,14 +86,14 @@ def explain(name: str) -> str:
     target = CONFIGURABLES[name]
     document = _documents(target)
     prose = re.split(r"\n(?:Args|Attributes|Returns|Raises|Example|Usage).*:\n", document)[0].strip()
-    hints, defaults, told = HINTS[name], _defaults(target), _told(document)
+    hints, known, told = HINTS[name], defaults(name), _told(document)
     lines = [name, *(f"  {line}".rstrip() for line in prose.splitlines()), ""]
     for parameter in parameters(name):
         if parameter in SET_BY_US.get(name, ()):
             continue
         kind = f": {_type(hints[parameter])}" if parameter in hints else ""
-        default = f" = {defaults[parameter]!r}" if parameter in defaults else " (required)"
-        lines.append(f"  {name}.{parameter}{kind}{default}")
+        value = f" = {known[parameter]!r}" if parameter in known else " (required)"
+        lines.append(f"  {name}.{parameter}{kind}{value}")
         if parameter in told:
             lines += textwrap.wrap(told[parameter], _WIDTH, initial_indent="      ", subsequent_indent="      ")
     return "\n".join(lines)
@@ -106,16 +107,6 @@ def _documents(target: Any) -> str:
     for module, name in re.findall(r"(?:as in|and) (nasnet_tf[\w.]+)\.(\w+)", found[0]):
         found.append(inspect.getdoc(getattr(importlib.import_module(module), name)) or "")
     return "\n\n".join(found)
-
-
-def _defaults(target: Any) -> dict[str, Any]:
-    functions = [kind.__init__ for kind in target.__mro__ if "__init__" in kind.__dict__] if isinstance(target, type) else [target]
-    found: dict[str, Any] = {}
-    for function in reversed(functions):
-        for parameter in inspect.signature(function).parameters.values():
-            if parameter.default is not parameter.empty:
-                found[parameter.name] = parameter.default
-    return found
 
 
 def _told(document: str) -> dict[str, str]:

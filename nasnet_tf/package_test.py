@@ -11,8 +11,8 @@ import pytest
 
 import nasnet_tf
 from nasnet_tf import __main__ as command
-from nasnet_tf import explain, extras
-from nasnet_tf.configurables import CONFIGURABLES
+from nasnet_tf import configurables, explain, extras  # noqa: F401  fills CONFIGURABLES
+from nasnet_tf.bindable import CONFIGURABLES
 from nasnet_tf.errors import InputError
 from nasnet_tf.testing import REPOSITORY
 

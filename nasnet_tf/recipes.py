@@ -90,7 +90,7 @@ def _parse(text: str, source: str) -> dict[str, str]:
 
 def _explain(error: Exception, source: str) -> str:
     """gin's message as one line, the place first, with the nearest name that exists."""
-    from nasnet_tf.configurables import CONFIGURABLES, parameters
+    from nasnet_tf.bindable import CONFIGURABLES, parameters
 
     message = " ".join(str(error).split())
     place = re.search(r'In file "[^"]*", line (\d+) (.*)$', message)
@@ -123,7 +123,7 @@ def parse_gin(files: Sequence[str], params: Sequence[str]) -> str:
     import_tensorflow()
     import gin
 
-    from nasnet_tf import configurables
+    from nasnet_tf import bindable, configurables
 
     places = parse_recipe(pieces)
     for param in params:
@@ -146,6 +146,6 @@ def parse_gin(files: Sequence[str], params: Sequence[str]) -> str:
                 raise InputError(
                     f"{places.get(name, 'configuration')}: {name}: nothing uses the scope {scope!r}{did_you_mean(scope, scopes)}"
                 )
-    for name, mistake in configurables.mistakes(bound):
+    for name, mistake in bindable.mistakes(bound):
         raise InputError(f"{places[name]}: {mistake}" if name in places and not places[name].startswith("--gin_param") else mistake)
     return config_text
