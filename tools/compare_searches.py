@@ -2,11 +2,11 @@
 
   python tools/compare_searches.py --workdir=runs/comparison --core_hours=0.75 --seeds=3
 
-Methods are those of METHODS; what they train before any child, such as shared weights, counts as theirs. Children have one core each; their
-time on the clock is what is counted, so that nothing else should run beside. The best --retrain architectures of every search are trained
-alike with more examples and epochs than a child has, the one that validates best is the winner, and it alone is tested, once. NASNet-A of
-the same size is trained alike, with --seeds seeds. All are searches with journals: killed, the command goes on when it is repeated;
---max_minutes ends a part of the work. summary.json, table.md and curves.svg are made of the journals.
+Methods are those of METHODS, a strategy and what scores architectures; what they train before any child, such as shared weights, counts as
+theirs. Children have one core each; their time on the clock is what is counted, so that nothing else should run beside. The best --retrain
+architectures of every search are trained alike with more examples and epochs than a child has, the one that validates best is the winner,
+and it alone is tested, once. NASNet-A of the same size is trained alike, with --seeds seeds. All are searches with journals: killed, the
+command goes on when it is repeated; --max_minutes ends a part of the work. summary.json, table.md and curves.svg are made of the journals.
 """
 
 import argparse
@@ -41,10 +41,10 @@ MANY = 10_000  # trials: the hours end a search
 
 @dataclasses.dataclass(frozen=True)
 class Method:
-    """A way to search: a strategy by its seed, and whether shared weights score in the place of children."""
+    """A way to search: a strategy by its seed, and what scores an architecture, one of SCORERS."""
 
     strategy: Callable
-    shared: bool = False
+    scorer: str = "children"
 
 
 def ppo(seed: int) -> PPOSearch:
@@ -62,13 +62,22 @@ def screened(seed: int) -> Prescreened:
     return Prescreened(SPACE, lambda space: evolution(seed), seed)
 
 
+def random_search(seed: int) -> RandomSearch:
+    """What all others are to be measured by."""
+    return RandomSearch(SPACE, seed)
+
+
+# Children that are built and traced each for itself, children on one traced network, or weights that all share.
+SCORERS = ("children", "one network", "shared weights")
+STRATEGIES = {"random": random_search, "ppo": ppo, "evolution": evolution, "screened evolution": screened}
 METHODS = {
-    "random": Method(lambda seed: RandomSearch(SPACE, seed)),
-    "ppo": Method(ppo),
-    "evolution": Method(evolution),
-    "screened evolution": Method(screened),
-    "shared weights, evolution": Method(evolution, shared=True),
+    name if scorer == "children" else f"{scorer}, {name}": Method(strategy, scorer)
+    for scorer in SCORERS
+    for name, strategy in STRATEGIES.items()
 }
+
+
+DEFAULT = (*STRATEGIES, "one network, random", "one network, screened evolution", "shared weights, evolution")
 
 
 class Child:
@@ -154,16 +163,22 @@ def folder_of(name: str, seed: int, args: argparse.Namespace) -> pathlib.Path:
 def play(name: str, seed: int, args: argparse.Namespace, clock: Clock) -> bool:
     """Goes on with a search; returns whether it has spent its hours."""
     folder, method = folder_of(name, seed, args), METHODS[name]
-    spent, evaluate = ("", 0.0), Child(args, is_long=False, seed=seed)
-    engine = functools.partial(LocalPool, args.workers, args.deadline_seconds)
     if is_over(folder, args.core_hours):
         return True
-    if method.shared:
+    spent, engine, workers = ("", 0.0), InProcess, 1
+    if method.scorer == "shared weights":
         from nasnet_tf.nas.shared_weights import SharedWeights
 
         evaluate = SharedWeights(SPACE, *settings(args, False, seed, args.shared_epochs), score_batches=args.score_batches)
-        spent, engine = ("shared weights", evaluate.train(folder)), InProcess
-    limits = clock.limit(folder, args.core_hours, 1 if method.shared else args.workers)
+        spent = "shared weights", evaluate.train(folder)
+    elif method.scorer == "one network":
+        from nasnet_tf.nas.space_training import SpaceChildren
+
+        evaluate = SpaceChildren(SPACE, *settings(args, False, seed))
+    else:
+        evaluate, workers = Child(args, is_long=False, seed=seed), args.workers
+        engine = functools.partial(LocalPool, workers, args.deadline_seconds)
+    limits = clock.limit(folder, args.core_hours, workers)
     search(folder, SPACE, method.strategy(seed), engine, evaluate, MANY, identity(args, method=name, seed=seed), limits=limits, spent=spent)
     return is_over(folder, args.core_hours)
 
@@ -295,7 +310,7 @@ def main(argv: list[str] | None = None) -> list[dict]:
     parser.add_argument("--workdir", type=pathlib.Path, required=True)
     parser.add_argument("--core_hours", type=float, default=0.75, help="of each search")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
+    parser.add_argument("--methods", nargs="+", default=list(DEFAULT), choices=list(METHODS))
     parser.add_argument("--retrain", type=int, default=3, help="architectures of each search that are trained longer")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--deadline_seconds", type=float, default=900)

@@ -102,6 +102,10 @@ class ImageData:
         """Labels are 0..num_classes - 1."""
         return len(self.class_names)
 
+    def resized(self, image_size: int) -> "ImageData":
+        """The same data with images of another side, in pixels."""
+        return dataclasses.replace(self, preprocessing=dataclasses.replace(self.preprocessing, image_size=image_size))
+
     @property
     def image_size(self) -> int:
         """Side of the prepared images in pixels."""

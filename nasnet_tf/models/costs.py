@@ -45,8 +45,13 @@ def count_costs(model: keras.Model, image_size: tuple[int, int] | None = None) -
     return Costs(
         trainable_parameters=sum(math.prod(variable.shape) for variable in model.trainable_variables),
         parameters=sum(math.prod(variable.shape) for variable in model.weights),
-        mult_adds=sum(_mult_adds(operation) for operation in graph.get_operations()),
+        mult_adds=graph_mult_adds(graph),
     )
+
+
+def graph_mult_adds(graph: tf.Graph) -> int:
+    """Those of its operations, whose shapes are known."""
+    return sum(_mult_adds(operation) for operation in graph.get_operations())
 
 
 def latency_seconds(model: keras.Model, repeats: int = 15) -> float:

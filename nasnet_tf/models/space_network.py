@@ -9,25 +9,26 @@ their own.
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from nasnet_tf import genotype as genotypes
 from nasnet_tf.errors import InputError
 from nasnet_tf.genotype import Genotype, Operation, SearchSpace, validate
 from nasnet_tf.genotype.combines import COMBINES
 from nasnet_tf.models.cell import Cell
-from nasnet_tf.models.layout import Kind, Site, cell_layout, make_layer
+from nasnet_tf.models.layout import Kind, Layout, Site, cell_layout
 from nasnet_tf.models.network import NetworkConfig, build_network
 from nasnet_tf.models.plan import Plan, Weight
+from nasnet_tf.models.templates import RANK, is_statistic, named_weights, run_layer, weights_of_kind, without_values
 
 _PASS = 0  # the branch of a place where nothing stands
 _FILTERS = 4  # of the templates, whose own weights have no values
-_RANK = 4
-_MAP, _VECTOR = tf.TensorSpec([None] * _RANK), tf.TensorSpec([None])
-_SHAPES = tf.TensorSpec([None, _RANK], tf.int32)
+_MAP, _VECTOR = tf.TensorSpec([None] * RANK), tf.TensorSpec([None])
+_SHAPES = tf.TensorSpec([None, RANK], tf.int32)
 _NUMBER = tf.TensorSpec([], tf.int32)
 
 
@@ -40,6 +41,10 @@ class SpaceNetwork:
       num_classes: of the classifier.
       image_size: height and width in pixels.
 
+    Attributes:
+      stem: the layer before the first cell.
+      sizes: heights of the stem's output and of each cell's, in pixels.
+
     Raises:
       InputError: a configuration or a space that such a network cannot be made for.
     """
@@ -50,14 +55,15 @@ class SpaceNetwork:
                 raise InputError(f"SpaceNetwork: expected NetworkConfig.{name} to be off, got {getattr(config, name)!r}")
         if space.outputs != "concat_unused":
             raise InputError(f"SpaceNetwork: expected a space of cells with one output, 'concat_unused', got {space.outputs!r}")
-        self._space, self._style = space, config.style
+        self._space, self.style, self.image_size = space, config.style, image_size
         # How cells are stacked does not depend on what is in them.
         pattern = build_network(space.decode([0] * len(space.sizes)), config, num_classes, image_size)
-        self._num_classes = num_classes
-        self._stem, self._pool, self._classifier = (pattern.get_layer(name) for name in ("stem", "global_pool", "logits"))
+        self.num_classes = num_classes
+        self.stem, self._pool, self._classifier = (pattern.get_layer(name) for name in ("stem", "global_pool", "logits"))
         self._classifier.input_spec = None  # features are as wide as the plan says
         self._cells = [layer for layer in pattern.layers if isinstance(layer, Cell)]
         self._num_places = [self._count_places(cell) for cell in self._cells]
+        self.sizes = [pattern.get_layer("stem").output.shape[1]] + [cell.output.shape[1] for cell in self._cells]
         # Of a cell: its input states, its blocks, the input states as outputs, and an empty one.
         self._num_states = 2 * space.num_input_states + space.num_blocks + 1
         self._branches = {key: number for number, key in enumerate(self._templates, start=_PASS + 1)}
@@ -75,8 +81,8 @@ class SpaceNetwork:
         templates = {}
         for kind in kinds:
             for channels in (_FILTERS, 2 * _FILTERS):
-                layer = _without_values(kind, channels, _FILTERS, self._style)
-                templates.setdefault((kind, tuple(name for name, _ in _named(layer))), layer)
+                layer = without_values(kind, channels, _FILTERS, self.style)
+                templates.setdefault((kind, tuple(name for name, _ in named_weights(layer))), layer)
         return templates
 
     def plan(self, genotype: Genotype) -> Plan:
@@ -85,24 +91,11 @@ class SpaceNetwork:
         Raises:
           InputError: another number of blocks or input states than the space's, or several outputs.
         """
-        validate(genotype)
-        cells = (genotype.normal_cell, genotype.reduction_cell)
-        shape = (genotype.num_input_states, *(len(cell.blocks) for cell in cells), *(len(cell.outputs) for cell in cells))
-        expected = (self._space.num_input_states, self._space.num_blocks, self._space.num_blocks, 1, 1)
-        if shape != expected:
-            raise InputError(
-                "SpaceNetwork: expected a genotype of {} input states, {} and {} blocks, {} and {} outputs; "
-                "got {}, {}, {}, {} and {}".format(*expected, *shape)
-            )
         places: list[Site | None] = []
         reads: list[np.ndarray | None] = [None]  # the stem's
-        channels_of = [np.arange(self._stem.filters)]
-        filters, widths = [], [self._stem.filters]
-        inputs, concatenates, outputs = [], [], []
-        for layer, sources in zip(self._cells, self._sources, strict=True):
-            cell = genotype.reduction_cell if layer.is_reduction else genotype.normal_cell
-            channels = [widths[source] for source in sources]
-            layout = cell_layout(cell, self._space.num_input_states, layer.filters, layer.is_reduction, layer.reductions, channels)
+        channels_of = [np.arange(self.stem.filters)]
+        filters, inputs, concatenates, outputs = [], [], [], []
+        for layer, sources, cell, layout in self.layouts(genotype):
             before = len(places)
             for halvings, fit, source in zip(layer.reductions, layout.fits, sources, strict=True):
                 places += fit + [None] * (max(1, halvings) - len(fit))
@@ -113,16 +106,38 @@ class SpaceNetwork:
                 places += layout.output_fits.get(state) or [None]
             filters += [layer.filters] * (len(places) - before)
             reads += [None] * (1 + len(places) - len(reads))
-            widths.append(layout.output_channels[0])
             channels_of.append(self._channels(cell, layer.filters))
             inputs.append([(block.left.input, block.right.input) for block in cell.blocks])
             concatenates.append([COMBINES[block.combine].width == 2 for block in cell.blocks])
             first, last = self._num_states - 1 - self._space.num_input_states, self._num_states - 1
             states = [first + state if state < self._space.num_input_states else state for state in cell.outputs[0].states]
             outputs.append(states + [last] * (last - self._space.num_input_states - len(states)))
+        features = layout.output_channels[0]
         return self._packed(
-            places, filters, widths[-1], np.int32(inputs), np.int32(concatenates), np.int32(outputs), [*reads, channels_of[-1]]
+            places, filters, features, np.int32(inputs), np.int32(concatenates), np.int32(outputs), [*reads, channels_of[-1]]
         )
+
+    def layouts(self, genotype: Genotype) -> Iterator[tuple[Cell, list[int], genotypes.Cell, Layout]]:
+        """(cell of the network, numbers of the outputs that it reads, what is in it, its layers) of each cell; errors as of `plan`.
+
+        Of the outputs, 0 is the stem's, 1 the first cell's, ...
+        """
+        validate(genotype)
+        cells = (genotype.normal_cell, genotype.reduction_cell)
+        shape = (genotype.num_input_states, *(len(cell.blocks) for cell in cells), *(len(cell.outputs) for cell in cells))
+        expected = (self._space.num_input_states, self._space.num_blocks, self._space.num_blocks, 1, 1)
+        if shape != expected:
+            raise InputError(
+                "SpaceNetwork: expected a genotype of {} input states, {} and {} blocks, {} and {} outputs; "
+                "got {}, {}, {}, {} and {}".format(*expected, *shape)
+            )
+        widths = [self.stem.filters]
+        for layer, sources in zip(self._cells, self._sources, strict=True):
+            cell = genotype.reduction_cell if layer.is_reduction else genotype.normal_cell
+            channels = [widths[source] for source in sources]
+            layout = cell_layout(cell, self._space.num_input_states, layer.filters, layer.is_reduction, layer.reductions, channels)
+            widths.append(layout.output_channels[0])
+            yield layer, sources, cell, layout
 
     def _channels(self, cell, filters: int) -> np.ndarray:
         """Of a cell's output, by the states that it is made of; see Plan.rows."""
@@ -134,29 +149,29 @@ class SpaceNetwork:
         return np.concatenate(parts)
 
     def _packed(self, places, filters, features, inputs, concatenates, outputs, rows) -> Plan:
-        found = [_PASS], [_named(self._stem)]
+        found = [_PASS], [named_weights(self.stem)]
         for site, width in zip(places, filters, strict=True):
-            named = [] if site is None else _weights(site.kind, site.channels, width, self._style)
+            named = [] if site is None else weights_of_kind(site.kind, site.channels, width, self.style)
             found[0].append(_PASS if site is None else self._branch(site.kind, named))
             found[1].append(named)
         found[0].append(_PASS)
-        found[1].append([("kernel", (features, self._num_classes)), ("bias", (self._num_classes,))])
+        found[1].append([("kernel", (features, self.num_classes)), ("bias", (self.num_classes,))])
         branches, named = found
-        shapes = np.ones((len(named), self._most_weights, _RANK), np.int32)
+        shapes = np.ones((len(named), self._most_weights, RANK), np.int32)
         sizes = np.zeros((len(named), 2), np.int32)
         for place, weights in enumerate(named):
             # The stem's and the classifier's shapes are their own; only their sizes count.
             for row, (name, shape) in enumerate(weights[: self._most_weights]):
                 shapes[place, row, : len(shape)] = shape
-                sizes[place, int(_is_statistic(name))] += math.prod(shape)
-        kinds = [[weight for weights in named for weight in weights if _is_statistic(weight[0]) == moving] for moving in (False, True)]
+                sizes[place, int(is_statistic(name))] += math.prod(shape)
+        kinds = [[weight for weights in named for weight in weights if is_statistic(weight[0]) == moving] for moving in (False, True)]
         return Plan(np.int32(branches), sizes, shapes, inputs, concatenates, outputs, *kinds, list(zip(branches, named, strict=True)), rows)
 
     @property
     def widest(self) -> list[int]:
         """Of each place, the most channels that it may read; those of a place that reads a cell's output are counted as in Plan.rows."""
         states = self._space.num_input_states + self._space.num_blocks
-        outputs = [self._stem.filters] + [states * 2 * cell.filters for cell in self._cells]
+        outputs = [self.stem.filters] + [states * 2 * cell.filters for cell in self._cells]
         found = [3]
         for cell, sources in zip(self._cells, self._sources, strict=True):
             for halvings, source in zip(cell.reductions, sources, strict=True):
@@ -175,7 +190,7 @@ class SpaceNetwork:
     def signature(self) -> list[tf.TensorSpec]:
         """Of a tf.function that takes weights, statistics and the arrays of a plan: with it, one trace serves all architectures."""
         places, cells, space = 2 + sum(self._num_places), len(self._cells), self._space
-        shapes = [[places], [places, 2], [places, self._most_weights, _RANK], [cells, space.num_blocks, 2], [cells, space.num_blocks]]
+        shapes = [[places], [places, 2], [places, self._most_weights, RANK], [cells, space.num_blocks, 2], [cells, space.num_blocks]]
         shapes.append([cells, space.num_blocks + space.num_input_states])
         return [_VECTOR, _VECTOR, *(tf.TensorSpec(shape, tf.int32) for shape in shapes)]
 
@@ -196,7 +211,7 @@ class SpaceNetwork:
         num_places = 2 + sum(self._num_places)
         weights = tf.split(weights, sizes[:, 0], num=num_places)
         moving = tf.split(statistics, sizes[:, 1], num=num_places)
-        stem, moving[0] = _run_layer(self._stem, images, weights[0], moving[0], shapes[0], training=training)
+        stem, moving[0] = run_layer(self.stem, images, weights[0], moving[0], shapes[0], training=training)
         states, place = [stem], 1
         for index, (cell, sources, count) in enumerate(zip(self._cells, self._sources, self._num_places, strict=True)):
             part = slice(place, place + count)
@@ -208,8 +223,8 @@ class SpaceNetwork:
             )
             states.append(output)
             place += count
-        logits, _ = _run_layer(self._classifier, self._pool(states[-1]), weights[-1], moving[-1], shapes[-1], training=training)
-        return tf.ensure_shape(logits, [None, self._num_classes]), tf.concat(moving, 0)
+        logits, _ = run_layer(self._classifier, self._pool(states[-1]), weights[-1], moving[-1], shapes[-1], training=training)
+        return tf.ensure_shape(logits, [None, self.num_classes]), tf.concat(moving, 0)
 
     def _count_places(self, cell: Cell) -> int:
         return sum(max(1, halvings) for halvings in cell.reductions) + 3 * self._space.num_blocks + self._space.num_input_states
@@ -237,7 +252,7 @@ class SpaceNetwork:
         pairs = [tf.unstack(pair, num=2) for pair in tf.unstack(inputs, num=num_blocks)]
         joined = tf.unstack(concatenates, num=num_blocks)
         # A list of tensors, for the gradient of one that is not read costs nothing there.
-        states = tf.TensorArray(tf.float32, self._num_states, clear_after_read=False, infer_shape=False, element_shape=[None] * _RANK)
+        states = tf.TensorArray(tf.float32, self._num_states, clear_after_read=False, infer_shape=False, element_shape=[None] * RANK)
         for number, (tensor, halved) in enumerate(zip(given, halvings, strict=True)):
             for _ in range(max(1, halved)):
                 tensor = run(tensor)
@@ -252,19 +267,19 @@ class SpaceNetwork:
             states = states.write(first + number, run(states.read(number)))
         states = states.write(self._num_states - 1, newest[..., :0])
         output = tf.concat([states.read(slot) for slot in tf.unstack(outputs, num=num_inputs + num_blocks)], axis=-1)
-        return tf.ensure_shape(output, [None] * _RANK), moving
+        return tf.ensure_shape(output, [None] * RANK), moving
 
     def _make_run_place(self, training: bool) -> Callable:
         signature = [_MAP, _VECTOR, _VECTOR, _SHAPES]
         branches = [lambda tensor, weights, statistics, shapes: (tensor, statistics)]
         for layer in self._templates.values():
-            run = functools.partial(_run_layer, layer, training=training)
+            run = functools.partial(run_layer, layer, training=training)
             branches.append(tf.function(run, input_signature=signature, autograph=False))
 
         @tf.function(input_signature=[_NUMBER, *signature], autograph=False)
         def run_place(branch, *args):
             tensor, statistics = _switch(branch, [functools.partial(run, *args) for run in branches])
-            return tf.ensure_shape(tensor, [None] * _RANK), statistics
+            return tf.ensure_shape(tensor, [None] * RANK), statistics
 
         return run_place
 
@@ -282,44 +297,7 @@ def _switch(branch: tf.Tensor, functions: Sequence[Callable]):
 
 
 def _combine(concatenates: tf.Tensor, left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
-    return tf.ensure_shape(_switch(concatenates, [lambda: left + right, lambda: tf.concat([left, right], -1)]), [None] * _RANK)
-
-
-def _run_layer(layer, tensor, weights, statistics, shapes, *, training):
-    """Calls a layer with these weights and moving statistics in the place of its own; returns its output and the new statistics."""
-    trainable, moving = layer.trainable_variables, layer.non_trainable_variables
-    with keras.StatelessScope(initialize_variables=False) as scope:
-        for variables, values, first in ((trainable, weights, 0), (moving, statistics, len(trainable))):
-            if variables:
-                rows = shapes[first : first + len(variables)]
-                parts = tf.split(values, tf.reduce_prod(rows, axis=1), num=len(variables))
-                for number, (variable, part) in enumerate(zip(variables, parts, strict=True)):
-                    scope.add_update((variable, tf.reshape(part, rows[number, : len(variable.shape)])))
-        output = layer(tensor, training=training)
-        if moving:
-            statistics = tf.concat([tf.convert_to_tensor(scope.get_current_value(variable)) for variable in moving], 0)
-    return output, statistics
-
-
-def _without_values(kind: Kind, channels: int, filters: int, style) -> keras.layers.Layer:
-    with keras.StatelessScope(initialize_variables=False):
-        layer = make_layer(kind, filters, style, "place")
-        layer.build((None, None, None, channels))
-    return layer
-
-
-@functools.cache
-def _weights(kind: Kind, channels: int, filters: int, style) -> list[Weight]:
-    return _named(_without_values(kind, channels, filters, style))
-
-
-def _named(layer: keras.layers.Layer) -> list[Weight]:
-    variables = [*layer.trainable_variables, *layer.non_trainable_variables]
-    return [(variable.name, tuple(variable.shape)) for variable in variables]
-
-
-def _is_statistic(name: str) -> bool:
-    return name.startswith("moving_")
+    return tf.ensure_shape(_switch(concatenates, [lambda: left + right, lambda: tf.concat([left, right], -1)]), [None] * RANK)
 
 
 def _sources(pattern: keras.Model, cells: Sequence[Cell]) -> list[list[int]]:

@@ -8,8 +8,10 @@ import tensorflow as tf
 
 from nasnet_tf.errors import InputError
 from nasnet_tf.genotype import SearchSpace, load_genotype
+from nasnet_tf.models.costs import count_costs
 from nasnet_tf.models.network import NetworkConfig, build_network
 from nasnet_tf.models.plan import placed_layers, weights_of
+from nasnet_tf.models.space_costs import count_mult_adds
 from nasnet_tf.models.space_network import SpaceNetwork
 
 CONFIG = NetworkConfig(1, "cifar", 3.0, filters=4, batch_norm_momentum=0.9, batch_norm_epsilon=1e-3)
@@ -65,6 +67,7 @@ def test_it_is_the_network_of_each_genotype_with_one_trace():
         np.testing.assert_allclose(inferred[0], model(IMAGES, training=False), rtol=1e-5, atol=1e-5)
         np.testing.assert_array_equal(inferred[1], tensors[1])
         assert_same(trained, expect(model))
+        assert seed > 1 or count_mult_adds(network, sampled(space, seed)) == count_costs(model).mult_adds
     assert len(traces) == 1
 
 
@@ -85,6 +88,12 @@ def test_fresh_weights_are_those_of_a_new_network():
         start += size
     assert start == fresh.size
     assert not np.array_equal(fresh, plan.fresh_weights(seed=2))
+
+
+def test_multiply_adds_are_counted_without_a_network():
+    config = NetworkConfig(1, "imagenet", 0.25, filters=8)
+    genotype = sampled(SPACE, 1)
+    assert count_mult_adds(SpaceNetwork(SPACE, config, 3, 45), genotype) == count_costs(build_network(genotype, config, 3, 45)).mult_adds
 
 
 def test_what_it_cannot_be():

@@ -37,7 +37,7 @@ def evaluate_genotype(
 
     Args:
       bars: what it must have reached after each of its evaluations, not to be stopped; None without early stopping. A Stage of successive
-        halving says how far to train it, and where its checkpoints are.
+        halving says how far to train it, on images of which size, and where its checkpoints are.
       workdir: keeps checkpoints and metrics, to go on from if the child is killed; None keeps nothing.
       dtype_policy: in which numbers it computes, one of nasnet_tf.training.precision.POLICIES.
       measure_latency: the metric "latency_seconds" says how long this machine takes for one image, disturbed by what runs beside.
@@ -66,24 +66,31 @@ def evaluate_genotype(
     def build(num_classes: int, image_size: int) -> keras.Model:
         return build_network(genotype, network, num_classes, image_size)
 
+    seen, until_epochs = data, None
+    if stage is not None:
+        workdir, until_epochs = stage.folder, training.epochs * stage.share
+        seen = data if stage.image_size is None else data.resized(stage.image_size)
+        checkpoints.forget_description(workdir)  # the rung before may have had images of another size
     with _no_graph_optimizer(), precision.dtype_policy(dtype_policy):
         try:
             model, evaluation = train_and_evaluate(
                 build,
-                data,
+                seen,
                 optimizer,
                 learning_rate,
                 training,
-                workdir if stage is None else stage.folder,
+                workdir,
                 show_progress=False,
                 goes_on=goes_on,
-                until_epochs=None if stage is None else training.epochs * stage.share,
+                until_epochs=until_epochs,
             )
         except TrainingDiverged as error:
             return {"infeasible": str(error)}
         if stage is not None:  # with the evaluations of the rungs before
-            rows = read_metrics(stage.folder)
+            rows = read_metrics(workdir)
             curve = [round(row["accuracy"], 6) for row in rows if row["kind"] == "evaluation"]
+        if seen is not data:  # it costs what it will in the end
+            model = build(data.num_classes, data.image_size)
         costs = count_costs(model)
         latency = {"latency_seconds": latency_seconds(model)} if measure_latency else {}
     return {
@@ -92,7 +99,7 @@ def evaluate_genotype(
             "loss": evaluation.loss,
             "curve": curve,
             **stopped,
-            "epochs": training.epochs if stage is None else training.epochs * stage.share,
+            "epochs": until_epochs or training.epochs,
             "parameters": costs.trainable_parameters,
             "mult_adds": costs.mult_adds,
             "num_classes": data.num_classes,

@@ -1,5 +1,7 @@
 """Children that go on from where successive halving stopped them."""
 
+import json
+
 import pytest
 
 from nasnet_tf.data import CifarPreprocessing, ImageData
@@ -33,3 +35,18 @@ def test_a_child_that_goes_on_ends_as_if_it_had_not_been_stopped(tmp_path):
     assert len(last["metrics"]["curve"]) == 2
     assert 0 < whole["metrics"]["latency_seconds"] < 60
     assert "latency_seconds" not in last["metrics"]
+
+
+def test_a_rung_may_have_smaller_images(tmp_path):
+    def stage(share, size):
+        return evaluate_genotype(
+            tiny_genotype(), NETWORK, DATA, Momentum, cosine_decay(0.05), CONFIG, Stage(share, tmp_path / "stages", size)
+        )
+
+    small = stage(0.5, 4)
+    assert json.loads((tmp_path / "stages" / "data.json").read_text())["preprocessing"]["image_size"] == 4
+    last = stage(1.0, None)
+    assert json.loads((tmp_path / "stages" / "data.json").read_text())["preprocessing"]["image_size"] == 8
+    assert last["metrics"]["curve"][0] == pytest.approx(small["reward"])  # the steps before were those on small images
+    assert len(last["metrics"]["curve"]) == 2
+    assert small["metrics"]["mult_adds"] == last["metrics"]["mult_adds"]

@@ -11,6 +11,7 @@ import pathlib
 import shutil
 from collections.abc import Collection, Sequence
 
+from nasnet_tf.errors import InputError
 from nasnet_tf.nas.journal import Trial
 from nasnet_tf.ranges import Count, at_least
 from nasnet_tf.typed import check_fields
@@ -25,10 +26,12 @@ class Stage:
     Attributes:
       share: train up to this share of the whole training, in (0, 1], from where the folder's checkpoint is.
       folder: of this architecture.
+      image_size: side of the images in pixels; None for the data's own.
     """
 
     share: float
     folder: pathlib.Path
+    image_size: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,19 +41,26 @@ class SuccessiveHalving:
     Attributes:
       rungs: 2 or more; with 3 and an eta of 3, children are trained for 1/9, 1/3 and all of their epochs.
       eta: a child goes on if it is among the best 1/eta, 2 or more.
+      image_sizes: sides of the images in pixels at the rungs before the last, which has the data's own; None for these everywhere. Networks
+        take images of any size, so that a child goes on with its weights.
       max_failures: attempts to go on that may fail before a child stays where it is, 1 or more.
     """
 
     rungs: at_least(2) = 3
     eta: at_least(2) = 3
+    image_sizes: tuple[Count, ...] | None = None
     max_failures: Count = 3
 
     def __post_init__(self):
         check_fields(self)
+        if self.image_sizes is not None and len(self.image_sizes) != self.rungs - 1:
+            sizes = ", ".join(map(str, self.image_sizes)) or "none"
+            raise InputError(f"SuccessiveHalving.image_sizes: expected {self.rungs - 1}, of the rungs before the last, got {sizes}")
 
     def stage(self, trial: Trial, rung: int, workdir: pathlib.Path) -> Stage:
         """What to ask for to reach a rung, from 0."""
-        return Stage(float(self.eta) ** (rung + 1 - self.rungs), workdir / FOLDER / trial.hash)
+        size = self.image_sizes[rung] if self.image_sizes and rung < self.rungs - 1 else None
+        return Stage(float(self.eta) ** (rung + 1 - self.rungs), workdir / FOLDER / trial.hash, size)
 
     def clean(self, trial: Trial, workdir: pathlib.Path) -> None:
         """Removes the checkpoints of a trial that cannot go on."""

@@ -141,3 +141,10 @@ def test_it_goes_with_no_other_way_to_stop(tmp_path):
         search(tmp_path, SPACE, Recorder(), InProcess, child, 1, halving=HALVING, early_stopping=EarlyStopping())
     with pytest.raises(InputError, match=r"SuccessiveHalving.eta: expected an integer of 2 or more, got 1"):
         SuccessiveHalving(eta=1)
+
+
+def test_rungs_before_the_last_may_have_smaller_images(tmp_path):
+    halving, trial = SuccessiveHalving(image_sizes=(12, 16)), run(tmp_path, num_trials=1)[0]
+    assert [halving.stage(trial, rung, tmp_path).image_size for rung in range(3)] == [12, 16, None]
+    with pytest.raises(InputError, match="image_sizes: expected 2, of the rungs before the last, got 12, 16, 32"):
+        SuccessiveHalving(image_sizes=(12, 16, 32))

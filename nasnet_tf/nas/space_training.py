@@ -14,6 +14,7 @@ from nasnet_tf.errors import InputError
 from nasnet_tf.genotype import SearchSpace, parse_genotype
 from nasnet_tf.models.network import NetworkConfig
 from nasnet_tf.models.plan import Plan
+from nasnet_tf.models.space_costs import count_mult_adds
 from nasnet_tf.models.space_network import SpaceNetwork
 from nasnet_tf.ranges import Share
 from nasnet_tf.training.config import TrainingConfig
@@ -138,7 +139,8 @@ class SpaceChildren:
         if bars:
             raise InputError("SpaceChildren: expected no early stopping")
         space = self._space
-        plan = space.network.plan(parse_genotype(genotype_text))
+        genotype = parse_genotype(genotype_text)
+        plan = space.network.plan(genotype)
         weights, statistics = plan.fresh_weights(space.training.seed), plan.fresh_statistics()
         velocity, decayed = np.zeros_like(weights), plan.is_decayed
         losses, curve = [], []
@@ -152,5 +154,6 @@ class SpaceChildren:
                 return {"infeasible": f"the loss is {losses[-1]} at step {step + 1}"}
             if (step + 1) % every == 0 or step + 1 == space.total_steps:
                 curve.append(round(space.accuracy(space.validation_batches, weights, statistics, plan, own_statistics=False), 6))
-        metrics = {"curve": curve, "epochs": space.training.epochs, "parameters": int(plan.sizes[:, 0].sum())}
+        costs = {"parameters": int(plan.sizes[:, 0].sum()), "mult_adds": count_mult_adds(space.network, genotype)}
+        metrics = {"curve": curve, "epochs": space.training.epochs, **costs}
         return {"reward": curve[-1], "metrics": {**metrics, "loss": float(np.mean(losses[-every:])), "num_classes": space.data.num_classes}}

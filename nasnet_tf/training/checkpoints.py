@@ -184,6 +184,12 @@ def describe(workdir: pathlib.Path, model: keras.Model, data_description: dict, 
         replace_file(path, json.dumps(new, indent=1))
 
 
+def forget_description(workdir: pathlib.Path) -> None:
+    """Lets a folder's checkpoints be gone on from with another network of the same weights, or with other data."""
+    for name in ("model.json", "data.json"):
+        (workdir / name).unlink(missing_ok=True)
+
+
 def first_difference(old, new, place: str = "") -> str | None:
     """Where two JSON values first differ, as "place: was A, is B"; None where they are equal."""
     if isinstance(old, dict) and isinstance(new, dict):
