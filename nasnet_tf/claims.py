@@ -6,11 +6,13 @@ begins anew.
 
 import contextlib
 import fnmatch
+import json
 import pathlib
-from collections.abc import Callable, Iterator, Mapping
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from nasnet_tf.errors import InputError
-from nasnet_tf.files import lock
+from nasnet_tf.files import lock, make_folder
 
 # Bindings that may change at any time, in any scope: they say how long and where to work, not what comes out.
 HARMLESS = (
@@ -36,13 +38,19 @@ HARMLESS = (
 )
 CONFIG_NAME = "config.gin"
 _LOCK = "lock"
-_SAVED = ("checkpoints/*.index", "trials/*/result.json", "trials/*/checkpoints/*.index", "trained/*/checkpoints/*.index")
-_MARKS = {
-    "journal.jsonl": "a search",
-    "checkpoints": "a training",
-    "trials": "a tuning",
-    "manifest.json": "an export",
-    "saved_model.pb": "an export",
+_JOURNAL = "journal.jsonl"
+# By what it is seen that a folder is somebody's; of a search its rewards besides.
+_KEPT = {
+    "a training": ("checkpoints/*.index",),
+    "a tuning": ("trials/*/result.json", "trials/*/checkpoints/*.index"),
+    "a search": ("trained/*/checkpoints/*.index", "shared/weights.npz"),
+    "an export": ("manifest.json", "saved_model.pb"),
+}
+# What a kind of work writes before anything is rewarded or saved. Whatever else is in a folder is never removed.
+_BEGINNINGS = {
+    "training": (CONFIG_NAME, "checkpoints", "logs", "metrics.jsonl", "model.json", "data.json", "training.json", "corrupt_images.txt"),
+    "tuning": (CONFIG_NAME, "trials", "keras_tuner"),
+    "search": (_JOURNAL, "children", "logs", "metrics.jsonl", "rates.json", "rungs", "shared", "trained"),
 }
 
 
@@ -96,37 +104,77 @@ def refusal(folder: pathlib.Path, difference: str) -> InputError:
 
 
 def has_saved(folder: pathlib.Path) -> bool:
-    """Whether a training or tuning has kept anything there."""
-    return any(path for pattern in _SAVED for path in folder.glob(pattern))
+    """Whether anything was rewarded or saved there, of whatever kind."""
+    return any(True for _ in _kept(folder))
+
+
+def _kept(folder: pathlib.Path) -> Iterator[tuple[str, str]]:
+    """(what, by which file or folder that is seen) of each kind of work that has rewarded or saved something there."""
+    for what, patterns in _KEPT.items():
+        for path in (path for pattern in patterns for path in folder.glob(pattern)):
+            yield what, path.relative_to(folder).parts[0]
+            break
+    if (folder / _JOURNAL).is_file():
+        with (folder / _JOURNAL).open("rb") as lines:
+            if any(map(_is_reward, lines)):
+                yield "a search", _JOURNAL
+
+
+def _is_reward(line: bytes) -> bool:
+    """Whether a line of a journal says that a trial was rewarded; a damaged one may have, but not the one that a kill cut short."""
+    try:
+        return json.loads(line)["event"] == "finished"
+    except (ValueError, TypeError, KeyError):
+        return line.endswith(b"\n")
 
 
 def check_kind(folder: pathlib.Path, kind: str) -> None:
-    """Raises InputError where the folder holds something else than a "search", "training" or "tuning"."""
-    for mark, other in _MARKS.items():
-        if other != f"a {kind}" and (folder / mark).exists():
-            raise InputError(f"{folder}: expected a folder for a {kind}, but it holds {other} ({mark}); take another --workdir")
+    """Raises InputError where something else than a "search", "training" or "tuning" has rewarded or saved something in the folder."""
+    for what, mark in _kept(folder):
+        if what != f"a {kind}":
+            raise InputError(f"{folder}: expected a folder for a {kind}, but it holds {what} ({mark}); take another --workdir")
 
 
 @contextlib.contextmanager
 def at_work(folder: pathlib.Path, kind: str) -> Iterator[None]:
-    """Nobody else is at work in this folder inside the `with`. A mistake before anything else was written there leaves no folder behind.
+    """Nobody else is at work in this folder inside the `with`. A mistake before anything was rewarded or saved leaves nothing behind.
+
+    Args:
+      kind: "search", "training" or "tuning".
 
     Raises:
-      InputError: somebody is.
+      InputError: somebody is, or the folder is of another kind.
     """
+    check_kind(folder, kind)
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
+    before = {path.name for path in folder.iterdir()}
     path = folder / _LOCK
-    with path.open("w") as file:
+    with path.open("a+") as file:
         if not lock(file, path):
-            raise InputError(f"{folder}: another {kind} is running in this work folder")
+            file.seek(0)
+            other = file.read() or kind
+            raise InputError(f"{folder}: {'another' if other == kind else 'a'} {other} is running in this work folder")
+        file.truncate(0)
+        file.write(kind)
+        file.flush()
+        if kind != "search":
+            (folder / _JOURNAL).unlink(missing_ok=True)  # of a search that only began, for no page to tell of both
         try:
             yield
         except InputError:
-            if missing and {other.name for other in folder.iterdir()} <= {_LOCK, CONFIG_NAME}:
-                for other in folder.iterdir():
-                    other.unlink()
-                with contextlib.suppress(OSError):  # somebody else put something there
-                    for made in missing:
-                        made.rmdir()
+            if not has_saved(folder):
+                _take_back(folder, {_LOCK, *_BEGINNINGS[kind]} - before, missing)
             raise
+
+
+def _take_back(folder: pathlib.Path, names: Iterable[str], missing: Iterable[pathlib.Path]) -> None:
+    """Removes what was made, where it was made, and the folders around it that were missing, unless somebody put something there."""
+    for path in (folder / name for name in names):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        for path in missing:
+            path.rmdir()

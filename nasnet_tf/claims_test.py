@@ -10,6 +10,7 @@ import pytest
 from nasnet_tf import claims, cli
 from nasnet_tf.errors import InputError
 
+BEGUN, REWARDED = '{"event": "search"}\n{"event": "proposed"}\n', '{"event": "finished"}\n'
 OLD = "NetworkConfig.filters = 8\nImageData.data_dir = '/a'\n"
 
 
@@ -27,7 +28,7 @@ def claim(tmp_path, monkeypatch):
 
 def save(folder, name="checkpoints/last-3.index"):
     (folder / name).parent.mkdir(parents=True, exist_ok=True)
-    (folder / name).write_text("x")
+    (folder / name).write_text(BEGUN + REWARDED if name == "journal.jsonl" else "x")
 
 
 def test_nothing_belongs_to_anybody_before_something_is_saved(claim, tmp_path):
@@ -85,6 +86,19 @@ def test_what_a_folder_holds_is_not_written_over(claim, tmp_path, mark, what):
     assert [path.name for path in (tmp_path / "run").iterdir()] == [mark]
 
 
+@pytest.mark.parametrize("begun", ["checkpoints/last-3.data-00000-of-00001", "trials/0000/config.gin", "journal.jsonl"])
+def test_what_only_began_is_refused_to_nobody(claim, tmp_path, begun):
+    save(tmp_path / "run", begun)
+    (tmp_path / "run" / "journal.jsonl").write_text(BEGUN + REWARDED[:9])  # the last line was cut short by a kill
+    assert claim(OLD) == OLD
+    assert not (tmp_path / "run" / "journal.jsonl").exists()
+    for kind in ("search", "tuning"):
+        claims.check_kind(tmp_path / "run", kind)
+    (tmp_path / "run" / "journal.jsonl").write_text(f"{BEGUN}half\n")  # may have been a reward
+    with pytest.raises(InputError, match="for a tuning, but it holds a search"):
+        claims.check_kind(tmp_path / "run", "tuning")
+
+
 @pytest.mark.parametrize("damaged", [b"hello\n", b"\xff = 3\n"])
 def test_a_damaged_configuration_is_told(claim, tmp_path, damaged):
     claim(OLD)
@@ -116,6 +130,8 @@ def test_the_second_of_two_is_refused(claim, tmp_path):
         claim(OLD)
     assert not (tmp_path / "run" / "config.gin").exists()
     claim(OLD)
+    with claims.at_work(tmp_path / "run", "search"), pytest.raises(InputError, match="run: a search is running in this work folder"):
+        claim(OLD)
 
 
 def test_without_locks_nobody_is_taken_for_another(claim, monkeypatch, capsys):
@@ -137,10 +153,22 @@ def test_a_mistake_leaves_no_folder_behind(tmp_path):
 
     mistake(tmp_path / "new" / "run")
     assert not list(tmp_path.iterdir())
-    mistake(tmp_path / "run", "corrupt.txt")  # what may tell why stays
-    assert (tmp_path / "run" / "corrupt.txt").exists()
+    mistake(tmp_path / "run", "mine.txt")  # what is not ours stays
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["mine.txt"]
+    (tmp_path / "run" / "config.gin").touch()
     mistake(tmp_path / "run")  # and what was there before
     assert (tmp_path / "run" / "config.gin").exists()
+
+
+@pytest.mark.parametrize("reward", ["", REWARDED])
+def test_a_mistake_takes_back_what_only_began(tmp_path, reward):
+    with contextlib.suppress(InputError), claims.at_work(tmp_path / "run", "search"):
+        (tmp_path / "run" / "children").mkdir()
+        (tmp_path / "run" / "children" / "trial_00000.log").touch()
+        (tmp_path / "run" / "journal.jsonl").write_text(BEGUN + reward)
+        raise InputError("a mistake")
+    assert {path.name for path in tmp_path.glob("run/*")} == ({"children", "journal.jsonl", "lock"} if reward else set())
+    assert (tmp_path / "run").exists() == bool(reward)
 
 
 def test_workers_share_a_folder(claim, tmp_path, monkeypatch):

@@ -10,7 +10,7 @@ import gin
 import keras
 import tensorflow as tf
 
-from nasnet_tf import data
+from nasnet_tf import claims, data
 from nasnet_tf.bindable import register
 from nasnet_tf.data.detection import DetectionData
 from nasnet_tf.detection.model import DetectorConfig, build_detector
@@ -235,28 +235,29 @@ def _search(
         if early_stopping is not None or halving is not None:
             raise InputError("search.evaluator: expected neither search.early_stopping nor search.halving beside it")
         task, search_engine = evaluator, engines.InProcess
-    if isinstance(evaluator, SharedWeights):
-        spent = ("shared weights", evaluator.train(workdir))
     rules = {"tolerance": tolerance or FaultTolerance()}
-    trials = search.search(
-        workdir,
-        space,
-        searcher,
-        search_engine,
-        task if objective is None else WithObjective(task, objective),
-        num_trials,
-        identity["search"],
-        early_stopping,
-        train_again,
-        Limits(max_trainings, max_hours, max_child_hours),
-        deadline_reward=deadline_reward,
-        take_over=known.trials_of(take_over, identity["search"]),
-        rates=Rates(child_watts, child_hour_price),
-        scalars=True,
-        halving=halving,
-        spent=spent,
-        **rules,
-    )
+    with claims.at_work(workdir, "search"):
+        if isinstance(evaluator, SharedWeights):
+            spent = ("shared weights", evaluator.train(workdir))
+        trials = search.search(
+            workdir,
+            space,
+            searcher,
+            search_engine,
+            task if objective is None else WithObjective(task, objective),
+            num_trials,
+            identity["search"],
+            early_stopping,
+            train_again,
+            Limits(max_trainings, max_hours, max_child_hours),
+            deadline_reward=deadline_reward,
+            take_over=known.trials_of(take_over, identity["search"]),
+            rates=Rates(child_watts, child_hour_price),
+            scalars=True,
+            halving=halving,
+            spent=spent,
+            **rules,
+        )
     if not retrain_top:
         return trials, None
     with gin.config_scope(RETRAIN_SCOPE):

@@ -339,6 +339,14 @@ def test_what_a_search_begins_with_costs_and_may_spend_is_bound(tmp_path, monkey
         configurables.run_search(tmp_path, "", {"search": {}, "retrain": {}})
 
 
+def test_a_mistake_in_a_search_leaves_nothing_behind(tmp_path):
+    parse("quickstart_search.gin")
+    gin.parse_config(["search.engine = @RayTasks", "RayTasks.address = '127.0.0.1:1'"])
+    with pytest.raises(InputError, match="no cluster at 127.0.0.1:1"):
+        configurables.run_search(tmp_path / "run", "", {"search": {}, "retrain": {}})
+    assert not list(tmp_path.iterdir())
+
+
 def test_scores_of_the_searching_process_are_bound(tmp_path, monkeypatch):
     seen = {}
     monkeypatch.setattr(search, "search", lambda *args, **rules: seen.update(engine=args[3], evaluate=args[4], spent=rules["spent"]) or [])

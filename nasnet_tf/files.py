@@ -3,9 +3,11 @@
 import contextlib
 import fcntl
 import glob
+import json
 import os
 import pathlib
 import sys
+from collections.abc import Collection
 from typing import IO
 
 from nasnet_tf.errors import InputError
@@ -36,6 +38,30 @@ def check_place(path: pathlib.Path, name: str) -> None:
         raise InputError(f"{name}: {path} cannot be written: expected a folder, but {there} is a file")
     if not os.access(there, os.W_OK):
         raise InputError(f"{name}: {path} cannot be written: no permission for {there}")
+
+
+def read_json_lines(path: pathlib.Path, names: Collection[str] = ()) -> list[dict]:
+    """The rows of a file of JSON lines; a last line that a kill cut short, or that is being written, is passed over.
+
+    Args:
+      names: what every row has.
+
+    Raises:
+      InputError: any other line is none.
+    """
+    rows, lines = [], path.read_bytes().splitlines(keepends=True)
+    for number, line in enumerate(lines, 1):
+        try:
+            row = json.loads(line)
+        except ValueError:
+            if number == len(lines) and not line.endswith(b"\n"):
+                break
+            row = None
+        if not isinstance(row, dict) or not row.keys() >= set(names):
+            expected = f"a JSON object with {', '.join(names)}" if names else "a JSON object"
+            raise InputError(f"{path}: line {number} is damaged; expected {expected}")
+        rows.append(row)
+    return rows
 
 
 def image_files(folder: pathlib.Path) -> list[pathlib.Path]:

@@ -147,7 +147,7 @@ class Journal:
             identity = json.loads(json.dumps(identity))
             first = next(self.rows(), None)
             difference = claims.first_difference(first.event["identity"], identity) if first else None
-            if difference and self._has_earned(workdir):
+            if difference and claims.has_saved(workdir):
                 raise claims.refusal(workdir, difference)
             if difference:
                 self._file.truncate(0)
@@ -160,10 +160,6 @@ class Journal:
         except BaseException:
             self.close()
             raise
-
-    def _has_earned(self, workdir: pathlib.Path) -> bool:
-        """Whether anything would be lost by beginning anew."""
-        return any(row.event["event"] == "finished" for row in self.rows()) or claims.has_saved(workdir)
 
     def rows(self) -> Iterator[Row]:
         """All events in the file, from the first."""

@@ -309,6 +309,9 @@ def test_every_update_of_the_policy_is_written_down_once(searched):
     assert updates_of(folder) == before
     for snapshot in folder.glob("*.snapshot"):
         snapshot.unlink()
+    path.write_text("{half\n")
+    with pytest.raises(InputError, match="metrics.jsonl: line 1 is damaged"):
+        open_ledger(folder, PPOSearch(SPACE, seed=1, minibatch=8))
     path.write_text("")
     book = open_ledger(folder, PPOSearch(SPACE, seed=1, minibatch=8))
     assert updates_of(folder) == before

@@ -67,8 +67,7 @@ def folder_of(workdir: pathlib.Path, identity: dict) -> pathlib.Path:
     """Where the best of a search are trained in this way: with other bindings, beside those that are there."""
     known = folders(workdir)
     for folder in known:
-        has_begun = any(trial.status == "finished" for trial in journal.read_trials(folder)) or claims.has_saved(folder)
-        if not has_begun or claims.first_difference(journal.read_identity(folder), identity) is None:
+        if not claims.has_saved(folder) or claims.first_difference(journal.read_identity(folder), identity) is None:
             return folder
     number = max(map(_place, known), default=0) + 1
     folder = workdir / (FOLDER if number == 1 else f"{FOLDER}-{number}")
@@ -124,7 +123,9 @@ def retrain_top(
     begun = journal.read_trials(folder) if (folder / journal.NAME).is_file() else []
     new = [trial for trial in best if trial.hash not in {other.hash for other in begun}]
     order = [trial.decisions for trial in (*begun, *new)]
-    retrained = journal.leaderboard(search(folder, space, GivenOrder(order), engine, evaluate, len(order), identity, **rules))
+    with claims.at_work(folder, "search"):
+        trained = search(folder, space, GivenOrder(order), engine, evaluate, len(order), identity, **rules)
+    retrained = journal.leaderboard(trained)
     if not retrained:
         raise InputError(f"{folder}: none of the {len(order)} architectures could be trained; see the reasons in {folder / journal.NAME}")
     winner = retrained[0]

@@ -10,8 +10,19 @@ journal: a replay writes the rows that a kill has cost.
 import json
 import pathlib
 
+from nasnet_tf.files import read_json_lines, replace_file
+
 NAME = "metrics.jsonl"
 FOLDER = "logs"  # of TensorBoard's files
+
+
+def read_updates(path: pathlib.Path) -> list[dict]:
+    """The rows, as files.read_json_lines reads them."""
+    return read_json_lines(path, ("kind", "step", "trials"))
+
+
+def _line(row: dict) -> str:
+    return json.dumps(row) + "\n"
 
 
 class UpdateLog:
@@ -24,12 +35,11 @@ class UpdateLog:
 
     def __init__(self, workdir: pathlib.Path, is_new: bool):
         self._workdir = workdir
-        self._file = (workdir / NAME).open("a+b")
-        self._file.seek(0)
-        content = self._file.read()
-        whole = b"" if is_new else content[: content.rfind(b"\n") + 1]  # without a row that a kill cut short
-        self._file.truncate(len(whole))
-        self._last_step = json.loads(whole.splitlines()[-1])["step"] if whole else 0
+        path = workdir / NAME
+        rows = [] if is_new or not path.is_file() else read_updates(path)
+        replace_file(path, "".join(map(_line, rows)))
+        self._last_step = rows[-1]["step"] if rows else 0
+        self._file = path.open("a")
         self._writer = None
 
     def write(self, diagnostics: dict[str, float], trials: int) -> None:
@@ -39,7 +49,7 @@ class UpdateLog:
         if step <= self._last_step:
             return
         self._last_step = step
-        self._file.write(json.dumps({"kind": "update", "step": step, "trials": trials, **values}).encode() + b"\n")
+        self._file.write(_line({"kind": "update", "step": step, "trials": trials, **values}))
         self._file.flush()
         self._write_scalars("update", values, step)
 

@@ -340,7 +340,7 @@ def test_files_cut_short(theirs, checkpoint, tmp_path):
         folder = tmp_path / name
         shutil.copytree(checkpoint.parent, folder)
         (folder / name).write_bytes((folder / name).read_bytes()[:part])
-        with pytest.raises(InputError, match=r"not a readable TensorFlow checkpoint|damaged or cut short"):
+        with pytest.raises(InputError, match="cannot be read as a checkpoint|cut short"):
             load_weights(model, folder / "model.ckpt")
     assert all(np.array_equal(old, weight.numpy()) for old, weight in zip(before, model.weights, strict=True))
 

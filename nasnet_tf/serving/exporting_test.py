@@ -216,7 +216,7 @@ def test_figures_that_it_was_evaluated_with(made, model, tmp_path):
         "validation": {"step": 6, "ema": True},
     }.items():
         (tmp_path / f"evaluation-{name}.json").write_text(json.dumps({"split": name, "accuracy": 0.5, **row}))
-    rows = [{"kind": kind, "step": step, "accuracy": 0.25} for kind in ("train", "evaluation") for step in (6, 7)]
+    rows = [{"kind": kind, "step": step, "epoch": 1.0, "accuracy": 0.25} for kind in ("train", "evaluation") for step in (6, 7)]
     (tmp_path / "metrics.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     figures = evaluations.of_workdir(tmp_path, 7, use_ema=True)
     assert [(row["split"], row["accuracy"]) for row in figures] == [("test", 0.5), ("the one watched in training", 0.25)]

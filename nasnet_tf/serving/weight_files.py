@@ -11,13 +11,12 @@ from collections.abc import Callable, Mapping
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from nasnet_tf.errors import InputError, reason
 from nasnet_tf.files import check_unpacked_size, user_path
 from nasnet_tf.serving import keras_files
 from nasnet_tf.serving.weight_names import keras_names, own_names, slim_names
-from nasnet_tf.training.variables import UNREADABLE
+from nasnet_tf.training.variables import open_checkpoint
 
 _ARCHIVES, _KERAS = (".tar.gz", ".tgz", ".tar"), (".h5", ".hdf5", ".keras")
 EMA_SUFFIX = "/ExponentialMovingAverage"
@@ -90,9 +89,9 @@ def find_weights(path: pathlib.Path) -> pathlib.Path:
 
 def _slim_checkpoint(prefix: pathlib.Path, place: str, use_ema: bool) -> WeightsFile:
     try:
-        reader = tf.train.load_checkpoint(str(prefix))
-    except UNREADABLE as error:
-        raise InputError(f"{place}: not a readable TensorFlow checkpoint ({reason(error)})") from error
+        reader = open_checkpoint(prefix)
+    except InputError as error:
+        raise InputError(f"{place}: {str(error).removeprefix(f'{prefix}: ')}") from error
     shapes = reader.get_variable_to_shape_map()
     stored = {}  # canonical name -> name in the file
     for name in sorted(shapes, key=lambda name: name.endswith(EMA_SUFFIX) == use_ema):

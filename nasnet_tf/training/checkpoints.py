@@ -31,7 +31,7 @@ from nasnet_tf.training.disk import writing
 from nasnet_tf.training.precision import in_policy
 from nasnet_tf.training.shadow import Shadow
 from nasnet_tf.training.state import TrainingState
-from nasnet_tf.training.variables import UNREADABLE, load_named_weights, named_counters, named_weights
+from nasnet_tf.training.variables import UNREADABLE, load_named_weights, named_counters, named_weights, open_checkpoint
 
 
 class Checkpoints:
@@ -66,6 +66,7 @@ class Checkpoints:
         candidates = [str(self._folder / f"last-{step}") for step in reversed(_steps(self._folder, "last"))]
         for path in candidates:
             try:
+                open_checkpoint(path)
                 self._checkpoint.read(path).assert_existing_objects_matched()
                 return int(self.step.numpy())
             except (*UNREADABLE, AssertionError) as error:
@@ -277,9 +278,6 @@ def load_trained(
     if not steps:
         raise InputError(f"{workdir}: holds no checkpoint; expected checkpoints/{which}-<step>.index there")
     path = str(workdir / "checkpoints" / f"{which}-{steps[-1]}")
-    try:
-        has_averages = any(name.startswith("average/") for name, _ in tf.train.list_variables(path))
-    except UNREADABLE as error:
-        raise InputError(f"{path}: cannot be read as a checkpoint: {reason(error)}") from error
+    has_averages = any(name.startswith("average/") for name in open_checkpoint(path).get_variable_to_shape_map())
     load_named_weights(path, model, "average/averages" if use_ema and has_averages else "weights", without)
     return steps[-1]

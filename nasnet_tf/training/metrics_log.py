@@ -9,18 +9,13 @@ import pathlib
 
 import tensorflow as tf
 
+from nasnet_tf.files import read_json_lines
 from nasnet_tf.training.disk import writing
 
 
 def read_metrics(workdir: pathlib.Path) -> list[dict]:
-    """The rows of a training's metrics.jsonl; a last line that a kill cut short is left out."""
-    rows = []
-    for line in (workdir / "metrics.jsonl").read_text().splitlines():
-        try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
-    return rows
+    """The rows of a training's metrics.jsonl, as files.read_json_lines reads them."""
+    return read_json_lines(workdir / "metrics.jsonl", ("kind", "step", "epoch"))
 
 
 class MetricsLog:

@@ -4,15 +4,40 @@ TensorFlow's checkpoints find variables by the order in which a model holds its 
 hold them in another order, and cells of equal shape would then exchange their weights without a word. Names cannot be mistaken.
 """
 
+import glob
+import math
+import os
 from collections.abc import Collection
 
 import keras
+import numpy as np
 import tensorflow as tf
 
-from nasnet_tf.errors import InputError
+from nasnet_tf.errors import InputError, reason
 from nasnet_tf.layers.stochastic import stochastic_layers
 
 UNREADABLE = (tf.errors.OpError, ValueError, IndexError)  # what TensorFlow raises for checkpoints that are damaged or cut short
+
+
+def open_checkpoint(prefix: str | os.PathLike) -> "tf.train.CheckpointReader":
+    """A reader of a checkpoint. TensorFlow's own says nothing of a file that is cut short as long as what is asked for is before the cut.
+
+    Raises:
+      InputError: a checkpoint that is unreadable or shorter than what it says it holds.
+    """
+    try:
+        reader = tf.train.load_checkpoint(os.fspath(prefix))
+        types = reader.get_variable_to_dtype_map()
+        needed = sum(
+            math.prod(shape) * types[name].size if types[name] != tf.string else len(b"".join(np.ravel(reader.get_tensor(name)).tolist()))
+            for name, shape in reader.get_variable_to_shape_map().items()
+        )
+    except UNREADABLE as error:
+        raise InputError(f"{prefix}: cannot be read as a checkpoint: {reason(error)}") from error
+    found = sum(os.path.getsize(path) for path in glob.glob(f"{glob.escape(os.fspath(prefix))}.data-*"))
+    if found < needed:
+        raise InputError(f"{prefix}: cut short; expected {needed:,} bytes or more in its data files, found {found:,}")
+    return reader
 
 
 def named_weights(model: keras.Model) -> dict[str, tf.Variable]:
@@ -32,8 +57,8 @@ def load_named_weights(checkpoint: str, model: keras.Model, prefix: str = "weigh
       InputError: an unreadable checkpoint, or weights missing or of another shape, which are listed. The model is unchanged then.
     """
     weights = {path: weight for path, weight in named_weights(model).items() if path.split("/")[0] not in without}
+    reader = open_checkpoint(checkpoint)
     try:
-        reader = tf.train.load_checkpoint(checkpoint)
         shapes = reader.get_variable_to_shape_map()
         keys = {path: f"{prefix}/{path.replace('.', '..').replace('/', '.S')}/.ATTRIBUTES/VARIABLE_VALUE" for path in weights}
         problems = [

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import pathlib
 
+from nasnet_tf import claims
 from nasnet_tf.errors import InputError
 from nasnet_tf.files import replace_file
 
@@ -78,24 +79,30 @@ def write_results(workdir: pathlib.Path, trials: list[Trial]) -> None:
 def read_trial(result: pathlib.Path, number: int, changes: dict[str, str], bindings: dict[str, str]) -> Trial:
     """A trial with what came of it, of its file; InputError where that is damaged."""
     try:
-        return Trial(number, changes, bindings, **json.loads(result.read_text()))
-    except (ValueError, TypeError) as error:
-        raise InputError(f'{result}: damaged; expected {{"accuracy": ...}} or {{"reason": ...}} ({error})') from error
+        match json.loads(result.read_bytes()):
+            case {"accuracy": int() | float() as accuracy, **rest} if not rest:
+                return Trial(number, changes, bindings, accuracy=accuracy)
+            case {"reason": str() as reason, **rest} if not rest:
+                return Trial(number, changes, bindings, reason=reason)
+            case other:
+                came = repr(other)
+    except ValueError as error:
+        came = str(error)
+    raise InputError(f'{result}: damaged; expected {{"accuracy": number}} or {{"reason": text}}, got {came}')
 
 
 def read_results(workdir: pathlib.Path) -> tuple[list[Trial], int]:
     """The trials of a work folder that ended, with the bindings in which they differ as their changes, and how many have not ended.
 
     Raises:
-      InputError: a result that is damaged.
+      InputError: a result or configuration that is damaged.
     """
     ended, running = [], 0
-    for config in sorted(workdir.glob("trials/*/config.gin")):
+    for config in sorted(workdir.glob("trials/[0-9]*/config.gin")):
         result = config.with_name("result.json")
         if not result.is_file():
             running += 1
             continue
-        bindings = dict(line.split(" = ", 1) for line in config.read_text().splitlines() if " = " in line)
-        ended.append(read_trial(result, int(config.parent.name), {}, bindings))
+        ended.append(read_trial(result, int(config.parent.name), {}, claims.read_bindings(config)))
     names = [name for name in (ended[0].bindings if ended else []) if len({trial.bindings.get(name) for trial in ended}) > 1]
     return [dataclasses.replace(trial, changes={name: trial.bindings.get(name, "") for name in names}) for trial in ended], running

@@ -16,7 +16,7 @@ from nasnet_tf.extras import OnDemand
 from nasnet_tf.files import replace_file
 from nasnet_tf.training.loop import TrainingDiverged
 from nasnet_tf.tuning.hyperparameters import as_literal, make_hyperparameters
-from nasnet_tf.tuning.results import Trial, format_config, read_trial, write_results
+from nasnet_tf.tuning.results import Trial, format_config, read_results, read_trial, write_results
 
 keras_tuner = OnDemand("keras_tuner")
 
@@ -81,13 +81,13 @@ def tune(
       All trials, in their order.
 
     Raises:
-      InputError: a mistake in the bindings that a trial found.
+      InputError: a mistake in the bindings that a trial found, or a result there that is damaged.
     """
+    ended, _ = read_results(workdir)  # a damaged one is told before anything is written
     # Else set by a keras_tuner.Tuner, which would read the state back.
     asked._set_project_dir(str(workdir), "keras_tuner")
-    ended = len(list(workdir.glob("trials/*/result.json")))
     if ended:
-        print(f"continuing: {ended} trials have ended")
+        print(f"continuing: {len(ended)} trials have ended")
     trials: list[Trial] = []
     # Idle, too, is an end: the oracle waits for other trials, and none are running.
     while (proposal := asked.create_trial("tuner")).status == "RUNNING":

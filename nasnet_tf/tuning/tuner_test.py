@@ -136,12 +136,14 @@ def test_refused(tmp_path):
         tune(tmp_path, "random", Training(), seed=2)
 
 
-@pytest.mark.parametrize("damaged", ["{", "[]", '{"acc": 1}'])
+@pytest.mark.parametrize("damaged", ["{", "[]", '{"acc": 1}', '{"accuracy": "a"}'])
 def test_a_damaged_result_is_told(tmp_path, damaged):
     tune(tmp_path, "random", Training())
     (tmp_path / "trials" / "0002" / "result.json").write_text(damaged)
-    with pytest.raises(InputError, match='0002/result.json: damaged; expected {"accuracy": ...} or {"reason": ...}'):
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(InputError, match='0002/result.json: damaged; expected {"accuracy": number} or {"reason": text}, got'):
         tune(tmp_path, "random", Training())
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
 KILLED = """

@@ -17,10 +17,10 @@ from nasnet_tf.nas.limits import RATES_NAME, Rates, busy_seconds
 from nasnet_tf.nas.pareto import accuracy_of, cost_of, pareto_front
 from nasnet_tf.nas.retraining import TEST_NAME, WINNER_NAME
 from nasnet_tf.nas.update_log import NAME as UPDATES
+from nasnet_tf.nas.update_log import read_updates
 from nasnet_tf.training.progress import format_seconds
 from nasnet_tf.viz import page, plots, statistics
 from nasnet_tf.viz.diagram import draw_genotype
-from nasnet_tf.viz.trainings import read_rows
 
 _RANKS, _CURVES, _REASONS, _REASON_LENGTH, _MOST_ON_FRONT = 10, 5, 20, 400, 15
 _CONFIG = "operative_config.gin"
@@ -69,7 +69,7 @@ def read_search(folder: pathlib.Path, root: pathlib.Path) -> Search:
         drawing = page.picture(draw_genotype(best[0].genotype), caption, is_drawing=True, place=_place(name, best[0].hash))
         parts += [page.heading(3, "Best cells"), drawing]
         parts += [page.heading(3, "Leaderboard"), _leaderboard(best[:_RANKS], name), _front(trials, best[:_RANKS], name)]
-        updates = [row for row in read_rows(folder / UPDATES) if row.get("kind") == "update"]
+        updates = read_updates(folder / UPDATES) if (folder / UPDATES).is_file() else []
         parts += [page.heading(3, "Over time"), page.pictures(_plots(trials, best, updates, _largest_entropy(identity, trials)))]
     else:
         waiting = sum(trial.status == "running" for trial in trials)

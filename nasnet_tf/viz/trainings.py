@@ -6,6 +6,7 @@ import pathlib
 from collections.abc import Sequence
 
 from nasnet_tf.errors import InputError
+from nasnet_tf.files import read_json_lines
 from nasnet_tf.tuning.results import BEST_NAME, TUNED, best_trial, read_results, short, sort_trials
 from nasnet_tf.viz import page
 from nasnet_tf.viz.training_plots import curve_names, plot_curve, plot_tuned, plot_tuning
@@ -22,7 +23,7 @@ PREDICTION_FILES = (PREDICTIONS,)
 def read_training(folder: pathlib.Path) -> tuple[str, str]:
     """The title and the section of a training's work folder."""
     title = f"Training: {folder.resolve().name}"
-    rows = read_rows(folder / METRICS)
+    rows = read_json_lines(folder / METRICS, ("kind", "step", "epoch"))
     evaluations = {path: _json(path) for path in sorted(folder.glob(_EVALUATIONS))}
     chance = _chance(folder / _DATA)
     parts = [page.heading(2, title), page.numbers(_training_numbers(folder, rows, list(evaluations.values()), chance))]
@@ -156,12 +157,8 @@ def read_predictions(folder: pathlib.Path) -> tuple[str, str]:
 
 
 def _prediction_rows(path: pathlib.Path) -> list[dict]:
-    """What predict wrote, a line of JSON for each image; a last line that is not whole is still being written."""
-    lines = path.read_text().splitlines(keepends=True)
-    try:
-        rows = [json.loads(line) for line in lines if line.endswith("\n")]
-    except ValueError as error:
-        raise InputError(f"{path}: damaged; expected a line of JSON for each image ({error})") from error
+    """What predict wrote, a line of JSON for each image."""
+    rows = read_json_lines(path)
     if not all(map(_is_prediction, rows)):
         raise InputError(f'{path}: damaged; expected lines such as {{"file": ..., "top": [{{"class": ..., "probability": ...}}]}}')
     return rows
@@ -174,17 +171,6 @@ def _is_prediction(row) -> bool:
         )
     except (TypeError, KeyError, AttributeError):
         return False
-
-
-def read_rows(path: pathlib.Path) -> list[dict]:
-    """The rows of a file of JSON lines, up to one that is not whole: a training is writing it."""
-    rows = []
-    for line in path.read_text().splitlines() if path.is_file() else []:
-        try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
-    return rows
 
 
 def _json(path: pathlib.Path):

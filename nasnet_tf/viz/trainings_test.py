@@ -42,6 +42,14 @@ def test_report_of_a_training(trained):
     assert "alert" not in page
 
 
+@pytest.mark.parametrize("damaged", [b"{x\n", b"[1]\n", b"\xff\x00\n", b'{"kind": "train", "step": 3}\n'])
+def test_a_damaged_row_is_named(trained, damaged):
+    path = trained / "metrics.jsonl"
+    path.write_bytes(damaged + path.read_bytes())
+    with pytest.raises(InputError, match=r"metrics.jsonl: line 1 is damaged; expected a JSON object with kind, step, epoch$"):
+        Report(trained.parent).write()
+
+
 def test_curves():
     assert curve_names(ROWS) == ["loss", "accuracy", "learning_rate", "images_per_second"]
     axes = plot_curve(ROWS, "loss").axes[0]
@@ -55,7 +63,7 @@ def test_curves():
 
 
 def test_report_of_a_tuning(tmp_path):
-    results = [{"accuracy": 0.8}, {"accuracy": 0.9}, {"accuracy": None, "reason": "the loss is <nan>"}, None]
+    results = [{"accuracy": 0.8}, {"accuracy": 0.9}, {"reason": "the loss is <nan>"}, None]
     for number, result in enumerate(results):
         folder = tmp_path / "tune" / "trials" / f"{number:04d}"
         folder.mkdir(parents=True)
@@ -97,5 +105,5 @@ def test_predictions(tmp_path):
     assert "<b>bad.png</b><br>cannot be decoded" in page
     for damaged in ("[{\n", "[]\n", '{"file": 3}\n', '{"file": "a", "top": [{}]}\n', '{"file": "a", "top": 7}\n'):
         (tmp_path / "predictions.json").write_text(damaged)
-        with pytest.raises(InputError, match="predictions.json: damaged; expected"):
+        with pytest.raises(InputError, match="predictions.json: .*damaged; expected"):
             Report(tmp_path).write()
