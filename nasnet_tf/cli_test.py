@@ -10,7 +10,7 @@ import pytest
 from nasnet_tf import cli, configurables, convert, recipes  # noqa: F401  registers what may be configured
 from nasnet_tf.errors import InputError
 from nasnet_tf.serving import hub
-from nasnet_tf.testing import REPOSITORY
+from nasnet_tf.testing import REPOSITORY, run_door
 
 
 @pytest.fixture(autouse=True)
@@ -136,3 +136,17 @@ def test_weights_are_looked_for_before_a_network_is_built(tmp_path, monkeypatch)
     monkeypatch.setattr(cli, "new_output", lambda: tmp_path / "x.h5")
     with pytest.raises(InputError, match="none.h5: no such file; expected a TF-slim checkpoint"):
         convert.main(["none.h5"])
+
+
+def test_a_macro_that_nothing_binds_is_named(flags):
+    with pytest.raises(InputError, match="^%nothing: nothing says what it is; expected a line such as nothing = 3$"):
+        flags(["digits.gin"], ["NetworkConfig.filters=%nothing"])
+    assert flags(["digits.gin"], ["width=3", "NetworkConfig.filters=%width"])["NetworkConfig.filters"] == "%width"
+
+
+def test_results_never_take_the_place_of_an_image(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.png").write_bytes(b"image")
+    with pytest.raises(InputError, match="--output: expected a file for the results, but a.png is one of the images"):
+        run_door("predict", tmp_path, "--model=x", "--output=a.png")
+    assert (tmp_path / "a.png").read_bytes() == b"image"

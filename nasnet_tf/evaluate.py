@@ -39,13 +39,18 @@ def _evaluate_named() -> None:
     preprocessing = preprocessing_from_config(description["preprocessing"])
     data = ImageData(cli.FLAGS.data, preprocessing, data_dir=cli.FLAGS.data_dir, train_split=cli.FLAGS.split, test_split=cli.FLAGS.split)
     relabelled = RelabelledData(data, description["class_names"])
-    result = kinds.kind_of(cli.FLAGS.model).evaluator(model).on_split(relabelled, "test", cli.FLAGS.batch_size)
+    result = kinds.kind_of(cli.FLAGS.model).evaluator(model).on_split(relabelled, "test", _batch_size(data, "test"))
     fresh = ", with fresh, untrained weights" if cli.FLAGS.weights == "none" else ""
     print(f"{cli.FLAGS.model}{fresh} on {cli.FLAGS.data}, {cli.FLAGS.split}: {result}")
     if output is not None:
         said = {"model": cli.FLAGS.model, "weights": cli.FLAGS.weights, "data": cli.FLAGS.data, "split": cli.FLAGS.split}
         evaluations.write(output, model, {**said, **dataclasses.asdict(result)})
         print(f"written: {output}")
+
+
+def _batch_size(data, split: str) -> int:
+    """Not more than there are examples: the rest would be padding, which takes memory too."""
+    return min(cli.FLAGS.batch_size, data.num_examples(split))
 
 
 def _evaluate_workdir() -> None:
@@ -65,7 +70,7 @@ def _evaluate_workdir() -> None:
     evaluator = kind.evaluator(model)
     for note in kind.notes(data, split):
         print(f"data: {note}", file=sys.stderr, flush=True)
-    result = evaluator.on_split(data, split, cli.FLAGS.batch_size)
+    result = evaluator.on_split(data, split, _batch_size(data, split))
     # Another choice than the usual has another name, for none to take another's place.
     choice = f"{split}{'' if cli.FLAGS.checkpoint == 'best' else '-last'}{'' if cli.FLAGS.ema else '-raw'}"
     row = {"split": split, **dataclasses.asdict(result), "step": step, "checkpoint": cli.FLAGS.checkpoint, "ema": cli.FLAGS.ema}

@@ -21,6 +21,8 @@ def main(arguments: list[str]) -> None:
     if not files:
         raise InputError("predict: expected image files, folders or patterns, e.g. python -m nasnet_tf.predict photo.jpg --model=mobile")
     output = cli.new_output()
+    if output is not None and output.exists() and any(map(output.samefile, files)):
+        raise InputError(f"--output: expected a file for the results, but {output} is one of the images")
     cli.import_tensorflow()
     from nasnet_tf import kinds
 

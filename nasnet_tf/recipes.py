@@ -128,7 +128,13 @@ def parse_gin(files: Sequence[str], params: Sequence[str]) -> str:
     places = parse_recipe(pieces)
     for param in params:
         places |= dict.fromkeys(_parse(param, f"--gin_param {param!r}"), f"--gin_param {param!r}")
-    gin.finalize()
+    try:
+        gin.finalize()
+    except ValueError as error:
+        unbound = re.search(r"No bindings specified for '([\w./]+)/gin\.macro'", str(error))
+        if not unbound:
+            raise
+        raise InputError(f"%{unbound[1]}: nothing says what it is; expected a line such as {unbound[1]} = 3") from error
     # One binding a line, however long; without gin's comments, which are rules as long as its lines may be.
     lines = gin.config_str(max_line_length=10**6).splitlines()
     config_text = "".join(f"{line}\n" for line in lines if line and not line.startswith("#"))

@@ -24,6 +24,7 @@ import numpy as np
 import tensorflow as tf
 
 from nasnet_tf import claims
+from nasnet_tf.data import preprocessing_from_config
 from nasnet_tf.errors import InputError, reason
 from nasnet_tf.files import replace_file
 from nasnet_tf.training.config import TrainingConfig
@@ -178,7 +179,7 @@ def describe(workdir: pathlib.Path, model: keras.Model, data_description: dict, 
         new = json.loads(json.dumps(new))
         if claims.has_saved(workdir) and path.exists():
             known = _DEFAULTS.get(name, {})
-            old, same = (claims.lasting(values, "ImageData") for values in (known | read_json(path), known | new))
+            old, same = (claims.lasting(values, "ImageData") for values in (known | read_object(path), known | new))
             difference = first_difference(old, same)
             if difference:
                 raise InputError(f"{workdir}: holds a training of another {what}: {name}, {difference}; take another, or remove {workdir}")
@@ -216,6 +217,14 @@ def read_json(path: pathlib.Path):
         raise InputError(f"{path}: damaged; cannot be read as JSON ({error})") from error
 
 
+def read_object(path: pathlib.Path) -> dict:
+    """The same, of a file that holds a JSON object."""
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: damaged; expected an object, got {_shorten(content)}")
+    return content
+
+
 def read_data_description(workdir: pathlib.Path) -> dict:
     """What a work folder or export says of its data; no network is built.
 
@@ -226,15 +235,17 @@ def read_data_description(workdir: pathlib.Path) -> dict:
         if not (workdir / name).is_file():
             raise InputError(f"{workdir}: holds no trained network; expected a file {name} there")
     path = workdir / "data.json"
-    description = read_json(path)
-    if not isinstance(description, dict):
-        raise InputError(f"{path}: damaged; expected an object, got {_shorten(description)}")
+    description = read_object(path)
     if task_kind(description) == "classification":
         names = description.get("class_names")
         if not (isinstance(names, list) and names and all(isinstance(name, str) for name in names)):
             raise InputError(f"{path}: damaged; expected class_names, a list of names, got {_shorten(names)}")
         if not isinstance(description.get("preprocessing"), dict):
             raise InputError(f"{path}: damaged; expected preprocessing, an object, got {_shorten(description.get('preprocessing'))}")
+        try:
+            preprocessing_from_config(description["preprocessing"])
+        except InputError as error:
+            raise InputError(f"{path}: damaged; {error}") from error
     return description
 
 

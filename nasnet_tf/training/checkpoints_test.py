@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import resource
+import shutil
 
 import pytest
 import tensorflow as tf
@@ -104,6 +105,14 @@ def test_full_disk_under_a_plain_file_is_named():
     expected = r"the rows cannot be written \(.*No space left on device\); what was written before stays"
     with pytest.raises(OSError, match=expected), writing("rows"), open("/dev/full", "w") as file:
         file.write("row")
+
+
+@pytest.mark.parametrize("name", ["model.json", "data.json", "training.json"])
+def test_a_description_that_is_no_object_is_named(whole, tmp_path, name):
+    shutil.copytree(whole[0], tmp_path, dirs_exist_ok=True)
+    (tmp_path / name).write_text("[1]")
+    with pytest.raises(InputError, match=rf"{name}: damaged; expected an object, got \[1\]"):
+        train(tmp_path, network=dense)
 
 
 def test_first_difference():

@@ -24,7 +24,7 @@ def read_training(folder: pathlib.Path) -> tuple[str, str]:
     """The title and the section of a training's work folder."""
     title = f"Training: {folder.resolve().name}"
     rows = read_json_lines(folder / METRICS, ("kind", "step", "epoch"))
-    evaluations = {path: _json(path) for path in sorted(folder.glob(_EVALUATIONS))}
+    evaluations = {path: _evaluation(path) for path in sorted(folder.glob(_EVALUATIONS))}
     chance = _chance(folder / _DATA)
     parts = [page.heading(2, title), page.numbers(_training_numbers(folder, rows, list(evaluations.values()), chance))]
     if evaluations:
@@ -171,6 +171,16 @@ def _is_prediction(row) -> bool:
         )
     except (TypeError, KeyError, AttributeError):
         return False
+
+
+def _evaluation(path: pathlib.Path) -> dict:
+    match _json(path):
+        case {"split": str(), "accuracy": int() | float(), "examples": int()} as row:
+            return row
+        case {"split": str()} as row if "accuracy" not in row:  # of a detector
+            return row
+        case other:
+            raise InputError(f"{path}: damaged; expected an object with split, accuracy, examples, got {other!r}")
 
 
 def _json(path: pathlib.Path):

@@ -50,6 +50,13 @@ def test_a_damaged_row_is_named(trained, damaged):
         Report(trained.parent).write()
 
 
+@pytest.mark.parametrize("damaged", ["[3]", "{", '{"split": "test", "accuracy": "high", "examples": 3}'])
+def test_a_damaged_evaluation_is_named(trained, damaged):
+    (trained / "evaluation-test.json").write_text(damaged)
+    with pytest.raises(InputError, match=r"evaluation-test.json: (damaged; expected an object with split|not a whole JSON file)"):
+        Report(trained.parent).write()
+
+
 def test_curves():
     assert curve_names(ROWS) == ["loss", "accuracy", "learning_rate", "images_per_second"]
     axes = plot_curve(ROWS, "loss").axes[0]
