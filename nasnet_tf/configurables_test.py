@@ -20,7 +20,7 @@ from nasnet_tf.nas import engines, evaluator, ray_engine, retraining, search
 from nasnet_tf.nas.early_stopping import Bar
 from nasnet_tf.nas.limits import Limits, Rates
 from nasnet_tf.serving.convert_weights import save_weights
-from nasnet_tf.testing import TINY_TEXT, tiny_genotype
+from nasnet_tf.testing import TINY_TEXT, smallest_genotype
 from nasnet_tf.training import loop
 from nasnet_tf.training.checkpoints import load_trained, read_description
 from nasnet_tf.training.timetable import Timetable
@@ -278,16 +278,16 @@ def test_training_step(recipe, folder, tmp_path, monkeypatch):
 
 
 def test_child_task_is_configured_by_text(folder, tmp_path):
-    small = SMALL | {"NetworkConfig__filters": 4, "ImageData__source": f"folder:{folder}", "ImageData__validation_examples": 4}
+    small = SMALL | {"NetworkConfig__filters": 2, "ImageData__source": f"folder:{folder}", "ImageData__validation_examples": 4}
     small |= {"TrainingConfig__epochs": 2.0, "TrainingConfig__evaluate_every_epochs": 1.0}
-    parse("cifar10_search.gin", **small)
+    parse("cifar10_search.gin", CifarPreprocessing__image_size=8, **small)
     gin.parse_config(
-        ["retrain/NetworkConfig.cells_per_stack = 1", "retrain/NetworkConfig.filters = 6", "retrain/TrainingConfig.epochs = 1"]
+        ["retrain/NetworkConfig.cells_per_stack = 1", "retrain/NetworkConfig.filters = 4", "retrain/TrainingConfig.epochs = 1"]
     )
     text = gin.config_str()
     assert "include" not in text
     gin.clear_config()
-    genotype = tiny_genotype()
+    genotype = smallest_genotype()
     outcome = configurables.ChildTask(text)(format_genotype(genotype))
     assert 0 <= outcome["reward"] <= 1
     assert len(outcome["metrics"]["curve"]) == 2

@@ -8,18 +8,18 @@ from nasnet_tf.data import CifarPreprocessing, ImageData
 from nasnet_tf.models.network import NetworkConfig
 from nasnet_tf.nas.evaluator import evaluate_genotype
 from nasnet_tf.nas.halving import Stage
-from nasnet_tf.testing import tiny_genotype
+from nasnet_tf.testing import smallest_genotype
 from nasnet_tf.training.config import TrainingConfig
 from nasnet_tf.training.optimizers import Momentum
 from nasnet_tf.training.schedules import cosine_decay
 
-NETWORK = NetworkConfig(1, "cifar", 3.0, filters=4, batch_norm_momentum=0.9, batch_norm_epsilon=1e-3)
-DATA = ImageData("digits", CifarPreprocessing(8, upsample=1.0, flip=False), train_split="train[:96]", validation_examples=32)
+NETWORK = NetworkConfig(1, "cifar", 3.0, filters=2, batch_norm_momentum=0.9, batch_norm_epsilon=1e-3)
+DATA = ImageData("digits", CifarPreprocessing(8, upsample=1.0, flip=False), train_split="train[:48]", validation_examples=16)
 CONFIG = TrainingConfig(2, 16, gradient_clip_norm=1.0, evaluate_every_epochs=1)
 
 
 def trained(share, folder, **more):
-    return evaluate_genotype(tiny_genotype(), NETWORK, DATA, Momentum, cosine_decay(0.05), CONFIG, Stage(share, folder), **more)
+    return evaluate_genotype(smallest_genotype(), NETWORK, DATA, Momentum, cosine_decay(0.05), CONFIG, Stage(share, folder), **more)
 
 
 def test_a_child_that_goes_on_ends_as_if_it_had_not_been_stopped(tmp_path):
@@ -40,7 +40,7 @@ def test_a_child_that_goes_on_ends_as_if_it_had_not_been_stopped(tmp_path):
 def test_a_rung_may_have_smaller_images(tmp_path):
     def stage(share, size):
         return evaluate_genotype(
-            tiny_genotype(), NETWORK, DATA, Momentum, cosine_decay(0.05), CONFIG, Stage(share, tmp_path / "stages", size)
+            smallest_genotype(), NETWORK, DATA, Momentum, cosine_decay(0.05), CONFIG, Stage(share, tmp_path / "stages", size)
         )
 
     small = stage(0.5, 4)

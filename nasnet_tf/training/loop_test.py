@@ -14,6 +14,7 @@ from nasnet_tf.models.cell import Cell
 from nasnet_tf.models.network import NetworkConfig, build_network
 from nasnet_tf.testing import smallest_genotype, terminated_at
 from nasnet_tf.training import checkpoints, loop
+from nasnet_tf.training.corruption import CorruptImages
 from nasnet_tf.training.distribution import make_strategy
 from nasnet_tf.training.evaluate import Evaluator
 from nasnet_tf.training.interruption import TrainingInterrupted
@@ -244,23 +245,21 @@ def test_corrupt_image_is_named(tmp_path):
                 (folder / f"{index}.png").write_bytes(tf.io.encode_png(tf.zeros([8, 8, 3], tf.uint8)).numpy())
     bad = source / "train" / "b" / "2.png"
     bad.write_bytes(bad.read_bytes()[:30])
-    data = ImageData(f"folder:{source}", CifarPreprocessing(8), validation_split="test")
-    config = dataclasses.replace(CONFIG, batch_size=4)
+    data = ImageData(f"folder:{source}", CifarPreprocessing(8), validation_split="test", cache=False)
     with pytest.raises(InputError, match=r"train/b/2.png cannot be decoded as an image, .*more than TrainingConfig.max_corrupt_images = 0"):
-        train(tmp_path / "run", config, network=dense, data=data)
-    # Allowed for, it is left out and the rest is trained on; one more is not.
-    allowed = dataclasses.replace(config, max_corrupt_images=1)
-    train(tmp_path / "allowed", allowed, network=dense, data=data)
-    assert (tmp_path / "allowed" / "corrupt_images.txt").read_text() == f"{bad}\n"
-    other = source / "train" / "a" / "0.png"
+        CorruptImages(data, 0, None, is_chief=False).note(8, 0, 0)
+    other, corrupt = source / "train" / "a" / "0.png", CorruptImages(data, 1, None, is_chief=False)
+    corrupt.note(8, 0, 0)
     other.write_bytes(b"no image")
     with pytest.raises(InputError, match=r"2 such in the training data are more than TrainingConfig.max_corrupt_images = 1: .*/2.png"):
-        train(tmp_path / "more", allowed, network=dense, data=dataclasses.replace(data))
+        corrupt.note(8, 0, 1)
     other.write_bytes((source / "train" / "a" / "1.png").read_bytes())
-    # In later epochs too: this one is damaged after the third, out of twelve, of which some are prepared ahead.
-    data = dataclasses.replace(data, cache=False)
+    # Allowed for, it is left out and the rest is trained on; one more is not, in later epochs too: this one is damaged after the third, out
+    # of twelve, of which some are prepared ahead.
+    allowed = dataclasses.replace(CONFIG, batch_size=4, max_corrupt_images=1, ema_decay=None)
 
     def damage(epoch, evaluation):
+        assert (tmp_path / "later" / "corrupt_images.txt").read_text() == f"{bad}\n"
         if epoch == 3:
             other.write_bytes(b"no image")
         return True
@@ -271,7 +270,7 @@ def test_corrupt_image_is_named(tmp_path):
     # Evaluation never leaves out anything.
     (source / "test" / "a" / "0.png").write_bytes(b"no image")
     with pytest.raises(InputError, match=r"test/a/0.png cannot be decoded as an image"):
-        train(tmp_path / "evaluated", allowed, network=dense, data=dataclasses.replace(data))
+        train(tmp_path / "evaluated", allowed, network=dense, data=data)
 
 
 @pytest.mark.parametrize(
