@@ -35,7 +35,7 @@ def _evaluate_named() -> None:
     from nasnet_tf.serving.relabelling import RelabelledData
     from nasnet_tf.serving.sources import load_named
 
-    model, description = load_named(cli.FLAGS.model, cli.FLAGS.weights)
+    model, description = load_named(cli.FLAGS.model, cli.FLAGS.weights, cli.FLAGS.resize)
     preprocessing = preprocessing_from_config(description["preprocessing"])
     data = ImageData(cli.FLAGS.data, preprocessing, data_dir=cli.FLAGS.data_dir, train_split=cli.FLAGS.split, test_split=cli.FLAGS.split)
     relabelled = RelabelledData(data, description["class_names"])
@@ -99,6 +99,7 @@ def _evaluate_workdir() -> None:
 def define_flags() -> None:
     """The flags of this door."""
     cli.define_network_flags()
+    flags.DEFINE_enum("resize", None, ["tf2", "tf1"], "Of an ImageNet network by name; tf1 is how its public weights were measured.")
     flags.DEFINE_string("data", None, "With --model: folder:PATH, or a data set such as imagenet2012, whose split --split is then.")
     flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "What to evaluate on.")
     flags.DEFINE_string("output", None, "With --model: a JSON file for the result; export --evaluation=FILE puts it into its manifest.")

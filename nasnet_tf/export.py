@@ -31,7 +31,7 @@ def main(arguments: list[str]) -> None:
 
     if workdir is None:
         called = cli.FLAGS.model + (" with fresh, untrained weights" if cli.FLAGS.weights == "none" else "")
-        model, data_description = load_named(cli.FLAGS.model, cli.FLAGS.weights)
+        model, data_description = load_named(cli.FLAGS.model, cli.FLAGS.weights, cli.FLAGS.resize)
         figures = evaluations.of_export(cli.FLAGS.model, model)
     else:
         model, data_description = checkpoints.read_description(workdir, cli.FLAGS.dtype_policy)
@@ -56,6 +56,7 @@ def main(arguments: list[str]) -> None:
 def define_flags() -> None:
     """The flags of this door."""
     cli.define_network_flags()
+    flags.DEFINE_enum("resize", None, ["tf2", "tf1"], "Of an ImageNet network by name; tf1 is how its public weights were measured.")
     flags.DEFINE_string("output", None, "A new folder.", required=True)
     flags.DEFINE_multi_enum("format", ["saved_model"], _FORMATS, "May be repeated; docs/export_and_serve.md tells of each.")
     text = "Pictures to check with and to calibrate int8 with: files, folders, patterns; 256 of them at most. Else noise."

@@ -42,6 +42,23 @@ def test_evaluation_of_a_standard_size_by_hand():
     np.testing.assert_allclose(image[100, :, 1], np.arange(16, 240) / 127.5 - 1, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("resize", "columns", "expected"),
+    [
+        ("tf2", [0, 60, 100, 240], [30, 170]),  # between the centres: halfway between two pixels
+        ("tf1", [0, 60, 100, 240], [0, 100]),  # every second pixel
+        ("tf1", [0, 60, 100], [0, 80]),  # pixel 0 and, at 1.5, halfway between 1 and 2
+    ],
+)
+def test_resizes_by_hand(resize, columns, expected):
+    pixels = np.broadcast_to(np.array(columns)[None, :, None], [len(columns), len(columns), 3])
+    preprocessing = ImageNetPreprocessing(2, 1.0, distort_color=False, resize=resize, **WHOLE)
+    expected = np.array(expected) / 127.5 - 1
+    np.testing.assert_allclose(preprocessing.evaluate(png(pixels))[0, :, 0], expected, atol=1e-6)
+    trained = preprocessing.train(png(pixels), seed(0))[0, :, 0]
+    assert np.allclose(trained, expected, atol=1e-6) or np.allclose(trained, expected[::-1], atol=1e-6)
+
+
 def test_normalize_by_hand():
     images = tf.constant([0.0, 0.5, 1.0])[None, :, None]
     np.testing.assert_array_equal(ImageNetPreprocessing().normalize(images)[0, :, 0], [-1, 0, 1])

@@ -10,7 +10,7 @@ from nasnet_tf.errors import InputError
     "preprocessing",
     [
         CifarPreprocessing(image_size=8, flip=False, cutout_size=2),
-        ImageNetPreprocessing(331, 0.9, area_range=(0.1, 0.9), aspect_ratio_range=(0.5, 2.0), distort_color=False),
+        ImageNetPreprocessing(331, 0.9, area_range=(0.1, 0.9), aspect_ratio_range=(0.5, 2.0), distort_color=False, resize="tf1"),
     ],
 )
 def test_survives_json(preprocessing):
@@ -20,6 +20,9 @@ def test_survives_json(preprocessing):
 def test_config_by_hand():
     assert CifarPreprocessing().config() == {"kind": "cifar", "image_size": 32, "upsample": 1.25, "flip": True, "cutout_size": 0}
     assert ImageNetPreprocessing().config()["area_range"] == [0.05, 1.0]
+    # What folders were told before there was a choice stays what it was.
+    assert "resize" not in ImageNetPreprocessing().config()
+    assert ImageNetPreprocessing(resize="tf1").config()["resize"] == "tf1"
     assert preprocessing_from_config({"kind": "imagenet", "image_size": 331}) == ImageNetPreprocessing(331)
 
 

@@ -10,8 +10,9 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 import nasnet_tf
-from nasnet_tf.data import CifarPreprocessing, imagenet_classes
+from nasnet_tf.data import CifarPreprocessing, imagenet_classes, preprocessing_from_config
 from nasnet_tf.errors import InputError
+from nasnet_tf.serving import sources
 from nasnet_tf.serving.classifier import Classifier, load_classifier
 from nasnet_tf.serving.hub import load_nasnet
 from nasnet_tf.serving.images import class_names, decode_predictions, preprocess
@@ -167,3 +168,19 @@ def test_list_models():
     assert {"mobile", "large", "cifar", "nasnet_b_4@1536"} <= set(nasnet_tf.list_models())
     for name in nasnet_tf.__all__:
         assert getattr(nasnet_tf, name) is not None
+
+
+def test_a_named_network_may_be_measured_with_the_resize_of_its_public_weights(export, monkeypatch):
+    """What `evaluate` and `export` take is what exports keep, and by it images are prepared."""
+    monkeypatch.setattr(sources, "load_nasnet", lambda *_: None)
+    description = sources.load_named("mobile", "none", "tf1")[1]
+    pixels = np.random.default_rng(0).integers(0, 256, [300, 300, 3]).astype(np.uint8)
+    found = preprocessing_from_config(json.loads(json.dumps(description))["preprocessing"]).evaluate(tf.io.encode_png(pixels))
+    part = tf.image.central_crop(pixels, 0.875)[tf.newaxis]
+    expected = tf.compat.v1.image.resize_bilinear(part, [224, 224], align_corners=False, half_pixel_centers=False)[0] / 127.5 - 1
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert "resize" not in sources.load_named("mobile", "none")[1]["preprocessing"]
+    with pytest.raises(InputError, match="--resize: is of ImageNet's preprocessing; cifar has another"):
+        sources.load_named("cifar", "none", "tf1")
+    with pytest.raises(InputError, match="--resize: goes with the name of a network"):
+        sources.load_named(str(export), "none", "tf1")
