@@ -68,7 +68,7 @@ def define_flags() -> None:
     flags.DEFINE_integer("batch_size", 32, "With --memory: images that a replica takes at a time.", lower_bound=1)
     flags.DEFINE_string("figure", None, "An .svg or .png for accuracy against costs, as the paper's figure 5.")
     flags.DEFINE_string("genotype", None, "For sizes: the name of a published genotype, or the path of a textproto.")
-    flags.DEFINE_enum("stem", None, ["cifar", "imagenet"], "For sizes; if not given, cifar for images of up to 64 pixels.")
+    flags.DEFINE_string("stem", None, "For sizes; if not given, cifar for images of up to 64 pixels.")
     flags.DEFINE_integer("image_size", None, "For sizes: pixels.", lower_bound=1)
     flags.DEFINE_integer("num_classes", None, "Of the classifier, if not the network's own number.", lower_bound=1)
 

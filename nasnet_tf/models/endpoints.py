@@ -8,6 +8,7 @@ import keras
 from nasnet_tf.errors import InputError
 from nasnet_tf.models import heads
 from nasnet_tf.models.cell import Cell
+from nasnet_tf.models.stems import STEMS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +31,7 @@ def endpoints_of(model: keras.Model) -> list[Endpoint]:
     found, stride = [], 1
     for layer in model.layers:
         if isinstance(layer, heads.Stem):
-            stride = 2 if layer.kind == "imagenet" else 1
+            stride = STEMS[layer.kind].stride
         elif isinstance(layer, Cell):
             stride *= 2 if layer.is_reduction else 1
         else:

@@ -1,4 +1,4 @@
-"""What stands before and after the cells: stem convolution, classifier, auxiliary head (paper appendix A.7; TF-slim's nasnet.py)."""
+"""What stands before and after the cells: stem, classifier, auxiliary head (paper appendix A.7; TF-slim's nasnet.py)."""
 
 import keras
 import tensorflow as tf
@@ -6,17 +6,17 @@ import tensorflow as tf
 from nasnet_tf.errors import InputError
 from nasnet_tf.layers.convolutions import ConvBn, slim_initializer
 from nasnet_tf.layers.normalization import LayerStyle
+from nasnet_tf.models.stems import STEMS
 
 
 @keras.saving.register_keras_serializable(package="nasnet_tf")
 class Stem(keras.layers.Layer):
-    """3x3 convolution and batch normalization, no ReLU. "cifar": stride 1, same padding; "imagenet": stride 2, no padding."""
+    """The layer of an entry of nasnet_tf.models.stems; "cifar", "imagenet": 3x3 convolution and batch normalization, no ReLU."""
 
     def __init__(self, kind: str, filters: int, style: LayerStyle, **kwargs):
         super().__init__(**kwargs)
         self.kind, self.filters, self.style = kind, filters, style
-        stride, padding = {"cifar": (1, "SAME"), "imagenet": (2, "VALID")}[kind]
-        self.conv = ConvBn(filters, style, (3, 3), stride, activation=False, padding=padding, name="conv")
+        self.conv = STEMS[kind].layer(filters, style, name="conv")
 
     def build(self, input_shape):
         self.conv.build(input_shape)
@@ -24,12 +24,6 @@ class Stem(keras.layers.Layer):
 
     def call(self, images):
         return self.conv(images)
-
-    def compute_output_shape(self, input_shape):
-        batch, height, width, _ = input_shape
-        if self.kind == "imagenet":
-            height, width = (None if size is None else (size - 1) // 2 for size in (height, width))
-        return batch, height, width, self.filters
 
     def get_config(self):
         return {**super().get_config(), "kind": self.kind, "filters": self.filters, "style": vars(self.style)}

@@ -19,6 +19,7 @@ from nasnet_tf.layers.normalization import LayerStyle
 from nasnet_tf.layers.stochastic import Dropout
 from nasnet_tf.models import heads
 from nasnet_tf.models.cell import Cell
+from nasnet_tf.models.stems import STEMS, StemName
 from nasnet_tf.ranges import Positive, Share, up_to
 from nasnet_tf.typed import check_fields
 
@@ -27,9 +28,7 @@ Filters = Annotated[int, up_to(100_000)]  # as for cells: far beyond use, so tha
 # By how many normal cells the stacks that are opened by a reduction are shorter.
 Stacking = Literal["released", "strided_normal"]
 STACKINGS = {"released": 0, "strided_normal": 1}
-_SMALLEST_IMAGE = {"cifar": 3, "imagenet": 19}  # of which every reduction has two pixels or more to halve
 _told: set[tuple[int, int]] = set()
-_IMAGENET_STEM_FILTERS = 32  # slim: int(32 * stem_multiplier)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +37,8 @@ class NetworkConfig:
 
     Attributes:
       cells_per_stack: normal cells in each of the three stacks (N).
-      stem: "cifar" (stride 1) or "imagenet" (stride 2 and two reduction cells: 1/8 of the image size before the first normal cell).
+      stem: "cifar" (stride 1) or "imagenet" (stride 2 and two reduction cells: 1/8 of the image size before the first normal cell);
+        an entry of nasnet_tf.models.stems.
       stem_multiplier: width of the stem convolution, times `filters` for "cifar", times 32 for "imagenet".
       filters: of the operations in the first stack (F); doubled by each of the two reductions. Give this or penultimate_filters.
       penultimate_filters: channels of the last cell's output (P). The nearest F is taken where P is not a multiple.
@@ -58,7 +58,7 @@ class NetworkConfig:
     """
 
     cells_per_stack: Annotated[int, up_to(1000)]
-    stem: Literal["cifar", "imagenet"]
+    stem: StemName
     stem_multiplier: Positive
     filters: Filters | None = None
     penultimate_filters: Filters | None = None
@@ -87,7 +87,7 @@ class NetworkConfig:
     @property
     def num_cells(self) -> int:
         """Normal and reduction cells, those of the stem included."""
-        return sum(self.stacks) + NUM_REDUCTIONS + (2 if self.stem == "imagenet" else 0)
+        return sum(self.stacks) + NUM_REDUCTIONS + STEMS[self.stem].cells
 
     @property
     def stacks(self) -> tuple[int, ...]:
@@ -153,22 +153,21 @@ def build_network(
     validate(genotype)
     expect(isinstance(config, NetworkConfig), "config", "a NetworkConfig", config)
     num_classes, (height, width) = check_classes(num_classes), check_image_size(image_size)
-    smallest = _SMALLEST_IMAGE[config.stem]
-    if any(size is not None and size < smallest for size in (height, width)):
-        raise InputError(f"image_size: expected {smallest} or more for the {config.stem} stem, got {image_size}")
+    rule = STEMS[config.stem]
+    if any(size is not None and size < rule.smallest_image for size in (height, width)):
+        raise InputError(f"image_size: expected {rule.smallest_image} or more for the {config.stem} stem, got {image_size}")
     filters = first_stack_filters(genotype, config)
     _tell_width(genotype, config, filters)
-    narrowest = filters if config.stem == "cifar" else filters // 4
+    narrowest = filters // 2**rule.cells
     if narrowest < 2:  # a factorized reduction splits them in two
         raise InputError(f"NetworkConfig: {filters} filters make a cell of {narrowest} with the {config.stem} stem; expected 2 or more")
 
     images = keras.Input((height, width, 3), name="images")
-    stem_width = filters if config.stem == "cifar" else _IMAGENET_STEM_FILTERS
+    stem_width = filters if rule.width is None else rule.width
     stem = heads.Stem(config.stem, max(1, int(stem_width * config.stem_multiplier)), config.style, name="stem")(images)
     trunk = _Trunk(genotype, config, stem)
-    if config.stem == "imagenet":
-        for index in range(2):
-            trunk.add(f"cell_stem_{index}", filters * 2**index / 4, is_reduction=True)
+    for index in range(rule.cells):
+        trunk.add(f"cell_stem_{index}", filters * 2**index / 2**rule.cells, is_reduction=True)
     auxiliary_input = None
     number = 0
     for stack, length in enumerate(config.stacks):

@@ -13,6 +13,7 @@ from nasnet_tf.genotype import Genotype
 from nasnet_tf.models import heads
 from nasnet_tf.models.endpoints import Endpoint, endpoints_of
 from nasnet_tf.models.network import NetworkConfig, build_network, inference_model
+from nasnet_tf.models.stems import StemName
 from nasnet_tf.models.zoo import canonical_name
 from nasnet_tf.ranges import Share
 from nasnet_tf.serving import keras_archive, manifest, pretrained, saved_model
@@ -131,7 +132,7 @@ def _check(genotype, stem, config, include_top, pooling, features_only, endpoint
     """The kinds of load_nasnet's arguments."""
     is_genotype = genotype is None or isinstance(genotype, (Genotype, str, os.PathLike))
     expect(is_genotype, "genotype", "a message, the name of a published one, or the path of a textproto", genotype)
-    expect(stem in (None, "cifar", "imagenet"), "stem", "'cifar' or 'imagenet'", stem)
+    check_value("stem", stem, StemName | None)
     expect(config is None or isinstance(config, NetworkConfig), "config", "a NetworkConfig", config)
     expect(pooling in (None, "avg", "max"), "pooling", "'avg', 'max' or None", pooling)
     for name, value in (("include_top", include_top), ("features_only", features_only)):

@@ -62,7 +62,7 @@ def test_sizes_of_ones_own(tmp_path):
     assert load_nasnet("1@64", None, genotype=tiny_genotype(), image_size=32, stem="imagenet").get_layer("stem").kind == "imagenet"
     with pytest.raises(InputError, match="no pretrained weights are known for it, only for mobile, large"):
         load_nasnet("2@64", genotype=str(path))
-    with pytest.raises(InputError, match="stem: expected 'cifar' or 'imagenet', got 'mnist'"):
+    with pytest.raises(InputError, match="stem: expected one of 'cifar', 'imagenet' or None, got 'mnist'"):
         load_nasnet("2@64", None, stem="mnist")
 
 

@@ -9,11 +9,11 @@ from nasnet_tf.arguments import expect
 from nasnet_tf.errors import InputError
 from nasnet_tf.genotype import Genotype, genotype_hash, load_genotype
 from nasnet_tf.models.network import NetworkConfig, first_stack_filters
+from nasnet_tf.models.stems import STEMS, stem_for
 from nasnet_tf.models.zoo import ZOO, Variant, canonical_name, is_path
 from nasnet_tf.serving.pretrained import NETWORKS
 
 _SIZE = re.compile(r"\s*(\d+)\s*@\s*(\d+)\s*")  # "6 @ 768"
-_CIFAR_STEM_UP_TO = 64  # pixels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,13 +64,14 @@ def find_network(
         if stem is None and config is not None:
             stem = config.stem
         elif stem is None and image_size is not None:
-            stem = "cifar" if all(side is not None and side <= _CIFAR_STEM_UP_TO for side in image_size) else "imagenet"
+            stem = stem_for(image_size)
         key = _row_of(genotype, cells_per_stack, penultimate_filters, stem)
     if key is not None:
         row = ZOO[key]
     else:
-        row = ZOO["cifar" if stem == "cifar" else "mobile"]
-        plain = dataclasses.replace(row.config, cells_per_stack=cells_per_stack, penultimate_filters=penultimate_filters)
+        stem = stem or stem_for((None, None))
+        row = ZOO[STEMS[stem].row]
+        plain = dataclasses.replace(row.config, stem=stem, cells_per_stack=cells_per_stack, penultimate_filters=penultimate_filters)
         row = dataclasses.replace(row, config=plain, genotype=genotype)
     if config is not None:
         _check_config(name, row, config, stem)

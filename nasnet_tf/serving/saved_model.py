@@ -14,12 +14,12 @@ import tensorflow as tf
 from nasnet_tf.data import preprocessing_from_config
 from nasnet_tf.errors import InputError
 from nasnet_tf.layers.stochastic import stochastic_layers
+from nasnet_tf.models.stems import STEMS
 from nasnet_tf.serving.subject import Subject, answer
 from nasnet_tf.training import checkpoints
 from nasnet_tf.training.losses import weight_decay_loss
 from nasnet_tf.training.variables import named_weights
 
-_WEIGHT_DECAY = {"cifar": 5e-4, "imagenet": 4e-5}  # of sum(kernel^2) / 2: slim, cifar and mobile
 DESCRIPTIONS = ("model.json", "data.json")
 
 
@@ -39,7 +39,7 @@ class ReusableModel(tf.train.Checkpoint):
         # TF-Hub's way to add losses; the factor is slim's, as a training's own is not known here.
         @tf.function(autograph=False, input_signature=[])
         def weight_decay():
-            return _WEIGHT_DECAY[model.get_layer("stem").kind] * weight_decay_loss(model.trainable_variables)
+            return STEMS[model.get_layer("stem").kind].weight_decay * weight_decay_loss(model.trainable_variables)
 
         self.regularization_losses = [weight_decay]
 

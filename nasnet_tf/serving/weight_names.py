@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import keras
 
 from nasnet_tf.errors import InputError
+from nasnet_tf.models.stems import STEMS
 
 # {size}: kernel size of the separable convolution, "5x5"; {prev_bn}, {output_bn}: see _words.
 # {kind}: "normal" or "reduction"; {id}: Keras' name of the cell; {place}: Keras' name of the operation, "left1".
@@ -124,10 +125,13 @@ def _only(format_name: str) -> str:
 def _name(path: str, shapes: Mapping[str, tuple], num_normal: int, stem_kind: str | None, column: int) -> str | None:
     cell, _, below = path.partition("/")
     if "cell_" not in cell:
-        is_imagenet = stem_kind == "imagenet"
+        slim = STEMS[stem_kind].slim if stem_kind is not None else None
+        if slim is None and cell == "stem":
+            return None
+        stem_conv, stem_bn = slim or ("", "")
         words = {
-            "stem_conv": "conv0" if is_imagenet else "l1_stem_3x3",
-            "stem_bn": "conv0_bn" if is_imagenet else "l1_stem_bn",
+            "stem_conv": stem_conv,
+            "stem_bn": stem_bn,
             "auxiliary": f"aux_{num_normal * 2 // 3 - 1}/aux_logits",  # the cell before the second reduction
         }
         return _apply(_HEAD_RULES, path, column, words)
