@@ -312,6 +312,6 @@ class ChildTask:
         with logged(self._logs and log_of(self._logs, genotype.name)):
             gin.clear_config()
             gin.parse_config(self._config_text)
-            folder = self._retrain_folder and retraining.trained_folder(self._retrain_folder, genotype_hash(genotype))
+            folder = self._retrain_folder and retraining.trained_folder(self._retrain_folder, genotype)
             with gin.config_scope(self._scope or None):
                 return bound_evaluation()(genotype, bars, folder)

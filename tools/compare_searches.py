@@ -22,7 +22,7 @@ import numpy as np
 from matplotlib import pyplot as plt
 
 from nasnet_tf.files import replace_file
-from nasnet_tf.genotype import SearchSpace, genotype_hash, load_genotype, parse_genotype
+from nasnet_tf.genotype import SearchSpace, load_genotype, parse_genotype
 from nasnet_tf.nas import retraining
 from nasnet_tf.nas.engines import InProcess, LocalPool
 from nasnet_tf.nas.evolution import RegularizedEvolution
@@ -92,7 +92,7 @@ class Child:
 
         network, data, config, rate = settings(self._args, self._is_long, self._seed)
         genotype = parse_genotype(text)
-        folder = self._folder and retraining.trained_folder(self._folder, genotype_hash(genotype))
+        folder = self._folder and retraining.trained_folder(self._folder, genotype)
         if self._is_published:  # with the outputs that were released, which the space does not have
             genotype = load_genotype(PUBLISHED)
         return evaluate_genotype(genotype, network, data, Momentum, rate, config, workdir=folder)

@@ -3,9 +3,11 @@
 from nasnet_tf.genotype.genotype_pb2 import Block, Branch, Cell, Combine, Genotype, Operation, Output
 from nasnet_tf.genotype.search_space import SearchSpace
 from nasnet_tf.genotype.spec import (
+    HASH_VERSION,
     canonical,
     format_genotype,
     genotype_hash,
+    genotype_hashes,
     load_genotype,
     parse_genotype,
     published_genotypes,
@@ -13,6 +15,7 @@ from nasnet_tf.genotype.spec import (
 )
 
 __all__ = [
+    "HASH_VERSION",
     "Block",
     "Branch",
     "Cell",
@@ -24,6 +27,7 @@ __all__ = [
     "canonical",
     "format_genotype",
     "genotype_hash",
+    "genotype_hashes",
     "load_genotype",
     "parse_genotype",
     "published_genotypes",

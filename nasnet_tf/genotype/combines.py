@@ -8,7 +8,7 @@ from nasnet_tf.genotype.genotype_pb2 import Combine
 class CombineRule(NamedTuple):
     """Attributes:
     label: in diagrams.
-    symmetric: whether a genotype with its sides swapped is the same text; see nasnet_tf.genotype.spec.
+    symmetric: whether with its sides swapped the network is the same, up to the order of weights; see nasnet_tf.genotype.spec.
     width: of its result, in filters of the cell: 1 for a sum, 2 for both sides beside each other.
     norm: what the sum is normalized over, "layer" or "instance"; None for not at all.
     """
@@ -21,7 +21,7 @@ class CombineRule(NamedTuple):
 
 COMBINES = {
     Combine.ADD: CombineRule("add"),
-    Combine.CONCAT: CombineRule("concat", symmetric=False, width=2),
+    Combine.CONCAT: CombineRule("concat", width=2),
     Combine.LAYER_NORM_ADD: CombineRule("layer-norm add", norm="layer"),
     Combine.INSTANCE_NORM_ADD: CombineRule("instance-norm add", norm="instance"),
 }

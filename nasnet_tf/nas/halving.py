@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Collection, Sequence
 
 from nasnet_tf.errors import InputError
+from nasnet_tf.nas.folders import architecture_folder
 from nasnet_tf.nas.journal import Trial
 from nasnet_tf.ranges import Count, at_least
 from nasnet_tf.typed import check_fields
@@ -60,12 +61,12 @@ class SuccessiveHalving:
     def stage(self, trial: Trial, rung: int, workdir: pathlib.Path) -> Stage:
         """What to ask for to reach a rung, from 0."""
         size = self.image_sizes[rung] if self.image_sizes and rung < self.rungs - 1 else None
-        return Stage(float(self.eta) ** (rung + 1 - self.rungs), workdir / FOLDER / trial.hash, size)
+        return Stage(float(self.eta) ** (rung + 1 - self.rungs), architecture_folder(workdir / FOLDER, trial.genotype), size)
 
     def clean(self, trial: Trial, workdir: pathlib.Path) -> None:
         """Removes the checkpoints of a trial that cannot go on."""
         if trial.status == "infeasible" or len(trial.rung_rewards) == self.rungs or trial.failed_rungs >= self.max_failures:
-            shutil.rmtree(workdir / FOLDER / trial.hash, ignore_errors=True)
+            shutil.rmtree(architecture_folder(workdir / FOLDER, trial.genotype), ignore_errors=True)
 
     def promotable(self, trials: Sequence[Trial], running: Collection[int]) -> Trial | None:
         """The trial to go on with, of the highest rung that has one; None where there is none.

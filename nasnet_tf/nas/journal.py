@@ -3,7 +3,8 @@
 One JSON object a line, forced to disk before anything acts on it. The first line says which search this is; every other line is an event
 of one trial:
 
-  {"event": "search", "time": unix seconds, "identity": {...}, "version": of the package that began it}
+  {"event": "search", "time": unix seconds, "identity": {...}, "version": of the package that began it,
+   "hash_version": of the hashes of its architectures}
   {"event": "proposed", "time": ..., "trial": 0, "genotype": textproto, "hash": "...", "decisions": [...], "log_probs": [...]}
   {"event": "finished", "time": ..., "trial": 0, "attempt": 1, "reward": 0.93, "seconds": 12.3, "metrics": {...}}
   {"event": "failed", "time": ..., "trial": 0, "attempt": 1, "seconds": 3.2, "reason": "..."}
@@ -18,6 +19,8 @@ where the engine knows it; those of one that left say "lost"; a child killed at 
 "policy_reward" that the strategy got, if any. What failed or was killed on a machine that is put aside counts no more. Trials that were
 taken over from other searches come first, and cost nothing here. With successive halving outcomes say which "rung" they are of: a trial
 that has finished one may finish the next, or fail to and stay what it was.
+
+Hashes are read as those of today's version, whichever the file has: where rules have changed since, they are worked out anew.
 """
 
 import dataclasses
@@ -32,7 +35,7 @@ from collections.abc import Iterable, Iterator
 from nasnet_tf import __version__, claims
 from nasnet_tf.errors import InputError
 from nasnet_tf.files import lock, make_folder, sync_folder
-from nasnet_tf.genotype import Genotype, parse_genotype
+from nasnet_tf.genotype import HASH_VERSION, Genotype, genotype_hash, parse_genotype
 
 NAME = "journal.jsonl"
 _OUTCOMES = ("finished", "failed", "infeasible")
@@ -153,7 +156,7 @@ class Journal:
                 self._file.truncate(0)
                 self._hash, self.num_rows = hashlib.sha256(), 0
             if difference or first is None:
-                self.append("search", identity=identity, version=__version__)
+                self.append("search", identity=identity, version=__version__, hash_version=HASH_VERSION)
                 self.begun_by = __version__
             else:
                 self.begun_by = first.event.get("version", "0.1.0")  # which did not say
@@ -205,7 +208,7 @@ def _rows(path: pathlib.Path) -> Iterator[Row]:
     """The events of a file; a last line that is cut short, or is being written, is left out."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
-        upcoming = iter(file)
+        upcoming, is_old = iter(file), False
         line, number = next(upcoming, None), 1
         while line is not None:
             following = next(upcoming, None)
@@ -221,6 +224,10 @@ def _rows(path: pathlib.Path) -> Iterator[Row]:
             if number == 1 and not isinstance(event.get("identity"), dict):
                 raise InputError(f"{path}: line 1: expected what the search is, as an object 'identity', got {event.get('identity')!r}")
             digest.update(line)
+            if number == 1:
+                is_old = event.get("hash_version", 1) < HASH_VERSION
+            elif is_old and "CONCAT" in str(event.get("genotype")):  # all others have one hash in all versions
+                event["hash"] = genotype_hash(parse_genotype(event["genotype"], f"{path}: line {number}"))
             yield Row(number, event, digest.hexdigest())
             line, number = following, number + 1
 

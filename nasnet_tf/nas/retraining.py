@@ -13,8 +13,9 @@ import numpy as np
 from nasnet_tf import claims
 from nasnet_tf.errors import InputError
 from nasnet_tf.files import replace_file
-from nasnet_tf.genotype import SearchSpace
+from nasnet_tf.genotype import Genotype, SearchSpace, genotype_hashes
 from nasnet_tf.nas import journal, pareto, states
+from nasnet_tf.nas.folders import architecture_folder
 from nasnet_tf.nas.journal import Trial
 from nasnet_tf.nas.search import search
 from nasnet_tf.nas.strategies import Proposal
@@ -76,9 +77,9 @@ def folder_of(workdir: pathlib.Path, identity: dict) -> pathlib.Path:
     return folder
 
 
-def trained_folder(folder: pathlib.Path, digest: str) -> pathlib.Path:
-    """Where the architecture of this hash is retrained."""
-    return folder / "trained" / digest
+def trained_folder(folder: pathlib.Path, genotype: Genotype) -> pathlib.Path:
+    """Where an architecture is retrained."""
+    return architecture_folder(folder / "trained", genotype)
 
 
 def retrain_top(
@@ -132,8 +133,8 @@ def retrain_top(
     comment = f"# validation accuracy {winner.reward} after retraining, trial {winner.number} there\n"
     replace_file(folder / WINNER_NAME, comment + winner.text)
     result = _read_test(folder / TEST_NAME)
-    if result.get("hash") != winner.hash:
-        result = {"trial": winner.number, "hash": winner.hash, **_run_one(engine, measure, trained_folder(folder, winner.hash))}
+    if result.get("hash") not in genotype_hashes(winner.genotype):
+        result = {"trial": winner.number, "hash": winner.hash, **_run_one(engine, measure, trained_folder(folder, winner.genotype))}
         replace_file(folder / TEST_NAME, json.dumps(result, indent=1))
     return winner, result
 

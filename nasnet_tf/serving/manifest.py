@@ -2,10 +2,9 @@
 
 import hashlib
 import importlib.metadata
-import itertools
 import json
 import pathlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 import keras
 import numpy as np
@@ -14,9 +13,10 @@ from nasnet_tf import __version__
 from nasnet_tf.data import imagenet_classes
 from nasnet_tf.errors import InputError
 from nasnet_tf.files import replace_file
-from nasnet_tf.genotype import Genotype, format_genotype, genotype_hash, load_genotype, published_genotypes
+from nasnet_tf.genotype import HASH_VERSION, format_genotype, genotype_hash, load_genotype, published_genotypes
 from nasnet_tf.models.cell import Cell
 from nasnet_tf.models.heads import Stem
+from nasnet_tf.models.reading import all_layers, first_stack, genotype_of
 from nasnet_tf.training import checkpoints
 
 NAME = "manifest.json"
@@ -28,21 +28,25 @@ def describe(model: keras.Model, data_description: Mapping) -> dict:
     Args:
       data_description: what data.json says.
     """
-    layers = list(_all_layers(model))
+    layers = list(all_layers(model))
     cells = [layer for layer in layers if isinstance(layer, Cell)]
     normal = next(cell for cell in cells if not cell.is_reduction)
-    genotype = Genotype(num_input_states=normal.num_input_states, normal_cell=normal.cell)
-    genotype.reduction_cell.CopyFrom(next(cell.cell for cell in cells if cell.is_reduction))
+    genotype = genotype_of(model)
     hashes = {genotype_hash(load_genotype(name)): name for name in published_genotypes()}
     genotype.name = hashes.get(genotype_hash(genotype), "")
     stem = next(layer for layer in layers if isinstance(layer, Stem))
     return {
         "package": {"nasnet_tf": __version__, **{name: importlib.metadata.version(name) for name in ("tensorflow", "keras")}},
-        "genotype": {"name": genotype.name, "hash": genotype_hash(genotype), "text": format_genotype(genotype)},
+        "genotype": {
+            "name": genotype.name,
+            "hash": genotype_hash(genotype),
+            "hash_version": HASH_VERSION,
+            "text": format_genotype(genotype),
+        },
         "configuration": {
             "stem": stem.kind,
             "stem_filters": stem.filters,
-            "cells_per_stack": _first_stack(cells),
+            "cells_per_stack": first_stack(cells),
             "filters": normal.filters,
             "drop_path_rate": cells[-1].drop_path_rate,
             **vars(normal.style),
@@ -54,18 +58,6 @@ def describe(model: keras.Model, data_description: Mapping) -> dict:
         "preprocessing": data_description.get("preprocessing") or {"image_size": data_description["image_size"]},
         "weights_sha256": weights_hash(model),
     }
-
-
-def _first_stack(cells: Sequence[Cell]) -> int:
-    """Normal cells before the first reduction that is not of the stem."""
-    after_stem = itertools.dropwhile(lambda cell: cell.is_reduction, cells)
-    return sum(1 for _ in itertools.takewhile(lambda cell: not cell.is_reduction, after_stem))
-
-
-def _all_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
-    """A detector has models among its layers."""
-    for layer in model.layers:
-        yield from _all_layers(layer) if isinstance(layer, keras.Model) else [layer]
 
 
 def _classes(data_description: Mapping) -> list[dict]:
