@@ -1,5 +1,6 @@
 """What gin files configure. With bindable.py, cli.py and recipes.py it alone imports gin; everything below works the same without it."""
 
+import dataclasses
 import functools
 import pathlib
 import sys
@@ -36,6 +37,7 @@ from nasnet_tf.nas.shared_weights import SharedWeights
 from nasnet_tf.nas.space_training import SpaceChildren
 from nasnet_tf.nas.zero_cost import ZeroCost
 from nasnet_tf.ranges import Count, Natural, NotNegative, Positive, Share, at_least
+from nasnet_tf.serving.architectures import architecture_of
 from nasnet_tf.serving.hub import check_features, load_features
 from nasnet_tf.training import distribution, loop, optimizers, precision, profiling, schedules
 from nasnet_tf.training.classification import Classification
@@ -93,12 +95,12 @@ Optimizer = Callable[[], keras.optimizers.Optimizer]
 
 
 def _train(
-    genotype: str,
-    network: NetworkConfig,
     data: data.ImageData | DetectionData,
     optimizer: Optimizer,
     learning_rate: schedules.Schedule,
     training: loop.TrainingConfig,
+    genotype: str | None = None,
+    network: NetworkConfig | None = None,
     strategy: tf.distribute.Strategy | None = None,
     initial_weights: str | None = None,
     dtype_policy: str = "float32",
@@ -108,7 +110,9 @@ def _train(
 ) -> BoundTraining:
     """The training of a genotype's network, to be called with its work folder; arguments as in nasnet_tf.training.loop.train_and_evaluate.
 
-    genotype: the name of a published one, or the path of a textproto.
+    genotype: the name of a published one, or the path of a textproto; None for that of initial_weights.
+    network: None for that of initial_weights, a name, an export or a work folder, with the bindings of NetworkConfig that there are in the
+      place of its own.
     data: what to train on.
     learning_rate: a schedule, such as @cosine_decay().
     training: how.
@@ -123,9 +127,9 @@ def _train(
     if profile_steps is not None:  # before the folder is taken
         profiling.check(profile_steps, Timetable(training, data.num_train_examples).total)
     # A mistake in them comes up now, not once the folder is taken.
-    cells = load_genotype(genotype)
     if initial_weights is not None:
         check_features(initial_weights)
+    cells, network = _architecture(genotype, network, initial_weights)
 
     def build(num_classes: int, image_size: int) -> keras.Model:
         if detector is not None:
@@ -145,6 +149,24 @@ def _train(
         )
 
     return BoundTraining(build, data, training, run)
+
+
+def _architecture(genotype: str | None, network: NetworkConfig | None, source: str | None) -> tuple[Genotype, NetworkConfig]:
+    """What is bound, and what is not of what the training starts from."""
+    if genotype is not None and network is not None:
+        return load_genotype(genotype), network
+    if source is None:
+        what = "genotype" if genotype is None else "network"
+        raise InputError(f"train.{what}: expected a binding, or train.initial_weights to take it from")
+    cells, own = architecture_of(source)
+    if genotype is not None and genotype_hash(load_genotype(genotype)) != genotype_hash(cells):
+        raise InputError(f"train.genotype: {genotype} has other cells than {source}, whose weights are to be taken; leave it out")
+    if network is None:
+        said = set(gin.get_bindings(NetworkConfig))
+        said |= {"filters", "penultimate_filters"} if said & {"filters", "penultimate_filters"} else set()  # one of the two
+        rest = {field.name: getattr(own, field.name) for field in dataclasses.fields(own) if field.name not in said}
+        network = gin.get_configurable(NetworkConfig)(**rest)
+    return cells, network
 
 
 bound_training = register(_train, "train", set_by_us=("profile_steps",))

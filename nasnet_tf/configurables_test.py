@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from nasnet_tf import bindable, cli, configurables
 from nasnet_tf.errors import InputError
-from nasnet_tf.genotype import format_genotype, genotype_hash, load_genotype
+from nasnet_tf.genotype import format_genotype, load_genotype
 from nasnet_tf.models.network import NetworkConfig, build_network
 from nasnet_tf.models.zoo import ZOO, canonical_name
 from nasnet_tf.nas import engines, evaluator, ray_engine, retraining, search
@@ -255,6 +255,8 @@ def test_training_step(recipe, folder, tmp_path, monkeypatch):
     else:
         changes["TrainingConfig__evaluation_split"] = "validation"
     parse(recipe, **changes)
+    if recipe == "finetune.gin":  # a weights file does not say its network
+        gin.parse_config(["train.network = @NetworkConfig()", "NetworkConfig.stem = 'imagenet'", "NetworkConfig.stem_multiplier = 1.0"])
     fresh = {}
 
     class Noted(configurables.loop.TrainStep):
@@ -297,7 +299,7 @@ def test_child_task_is_configured_by_text(folder, tmp_path):
     assert (hopeless["metrics"]["stopped_epoch"], hopeless["metrics"]["curve"]) == (1.0, outcome["metrics"]["curve"][:1])
     retrained = configurables.ChildTask(text, None, configurables.RETRAIN_SCOPE, tmp_path / "retrain")(format_genotype(genotype))
     assert retrained["metrics"]["parameters"] > outcome["metrics"]["parameters"]
-    kept = retraining.trained_folder(tmp_path / "retrain", genotype_hash(genotype))
+    kept = retraining.trained_folder(tmp_path / "retrain", genotype)
     assert evaluator.measure_on_test(kept)["examples"] == 4
 
 

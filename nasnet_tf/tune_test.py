@@ -52,7 +52,10 @@ def test_a_divergence_keeps_its_kind_through_gin(tmp_path, monkeypatch):
         raise TrainingDiverged("the loss is nan")
 
     monkeypatch.setattr(loop, "train_and_evaluate", diverge)
-    arguments = ("network", "data", "optimizer", "learning_rate", "training")
+    arguments = ("data", "optimizer", "learning_rate", "training")
+    network = {"cells_per_stack": "1", "stem": "'cifar'", "stem_multiplier": "1.0", "filters": "4"}
+    bound = {"train.genotype": "'nasnet_a'", "train.network": "@NetworkConfig()"}
+    bound |= {f"NetworkConfig.{name}": value for name, value in network.items()}
     with pytest.raises(TrainingDiverged, match="^the loss is nan$"):
-        configurables.train_bound(tmp_path, {f"train.{name}": "None" for name in arguments} | {"train.genotype": "'nasnet_a'"})
+        configurables.train_bound(tmp_path, {f"train.{name}": "None" for name in arguments} | bound)
     gin.clear_config()

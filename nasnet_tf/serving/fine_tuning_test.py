@@ -1,5 +1,6 @@
 """The fine-tuning recipe begins from whatever holds weights of its network, however that was trained."""
 
+import dataclasses
 import functools
 
 import gin
@@ -10,8 +11,10 @@ import tensorflow as tf
 from nasnet_tf import cli, configurables  # noqa: F401  registers what gin may bind
 from nasnet_tf.data import ImageData, ImageNetPreprocessing
 from nasnet_tf.errors import InputError
+from nasnet_tf.genotype import genotype_hash, load_genotype
 from nasnet_tf.models.network import NetworkConfig, build_network
 from nasnet_tf.serving import keras_files, pretrained
+from nasnet_tf.serving.architectures import architecture_of
 from nasnet_tf.serving.convert_weights import save_weights
 from nasnet_tf.serving.exporting import export
 from nasnet_tf.serving.hub import check_features, load_features
@@ -40,7 +43,9 @@ def recipe_network():
     gin.clear_config()
     cli.parse_recipe(cli.read_recipe(cli.find_recipe("finetune.gin")))
     gin.parse_config(["NetworkConfig.cells_per_stack = 1", "NetworkConfig.penultimate_filters = 192"])
-    config = gin.get_configurable(NetworkConfig)()
+    genotype, config = configurables._architecture(None, None, "mobile")  # with the bindings in the place of its own
+    assert genotype_hash(genotype) == genotype_hash(load_genotype("nasnet_a"))
+    assert config == dataclasses.replace(CONFIG, dropout_rate=0.5, batch_norm_momentum=0.99)
     assert config.batch_norm_momentum == 0.99  # a short training must be able to move the statistics
     gin.clear_config()
     return build_network("nasnet_a", config, 3, 32)
@@ -69,6 +74,14 @@ def test_starts_from(trained, recipe, source, tmp_path, monkeypatch):
         path = source
     else:
         save_weights(trained, path)
+    if source == "export":
+        cells, config = architecture_of(path)
+        assert (genotype_hash(cells), config.filters, config.stem_multiplier) == (genotype_hash(load_genotype("nasnet_a")), 8, 1.0)
+        with pytest.raises(InputError, match="train.genotype: nasnet_b has other cells than .*export"):
+            configurables._architecture("nasnet_b", None, str(path))
+    elif source != "mobile":
+        with pytest.raises(InputError, match="does not say its network; expected bindings of train.genotype and train.network"):
+            configurables._architecture(None, None, str(path))
     load_features(recipe, path)
     for weight in recipe.weights:
         if not weight.path.startswith("logits"):
@@ -88,5 +101,5 @@ def test_what_is_no_beginning_is_told_before_anything_is_built(tmp_path, monkeyp
             check_features(source)
     gin.parse_config(["train.initial_weights = 'photo.png'", "train.genotype = 'nasnet_a'"])
     with pytest.raises(InputError, match="photo.png: is a file of another kind"):
-        configurables.bound_training(**dict.fromkeys(("network", "data", "optimizer", "learning_rate", "training")))
+        configurables.bound_training(**dict.fromkeys(("data", "optimizer", "learning_rate", "training")))
     gin.clear_config()
