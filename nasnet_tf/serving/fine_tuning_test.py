@@ -31,7 +31,7 @@ def filled(path, shape):
 @pytest.fixture(scope="module")
 def trained():
     """A small network with the batch normalization of the public weights' training, momentum 0.9997."""
-    model = build_network("nasnet_a", CONFIG, 5, 32)
+    model = build_network("nasnet_a", CONFIG, 10, 32)  # the classes of digits
     for weight in model.weights:
         weight.assign(filled(weight.path, weight.shape))
     return model
