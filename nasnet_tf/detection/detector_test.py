@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import shutil
 
 import keras
@@ -21,7 +22,7 @@ from nasnet_tf.models.description import network_from_json
 from nasnet_tf.models.network import NetworkConfig, build_network
 from nasnet_tf.serving.detector import load_detector
 from nasnet_tf.serving.hub import load_features, load_nasnet
-from nasnet_tf.testing import run_door, tiny_genotype
+from nasnet_tf.testing import REPOSITORY, run_door, tiny_genotype
 from nasnet_tf.training.config import TrainingConfig
 from nasnet_tf.training.distribution import make_strategy
 from nasnet_tf.training.loop import train_and_evaluate
@@ -261,6 +262,17 @@ def test_use(data, trained):
         load_nasnet(trained[0])
 
 
+def test_the_page_shows_how(data, trained, capsys):
+    path = data.objects("test")[0].path
+    exec(compile(snippets()[0].replace("runs/cells", str(trained[0])).replace("photo.jpg", str(path)), "detect.md", "exec"), {})
+    assert "box_head" in capsys.readouterr().out
+
+
+def snippets() -> list[str]:
+    """The Python of docs/detect.md."""
+    return re.findall(r"```python\n(.*?)```", (REPOSITORY / "docs" / "detect.md").read_text(), re.DOTALL)
+
+
 def test_a_backbone_starts_from_a_detector_too(trained):
     network = build_network(tiny_genotype(), NETWORK, None, (None, None))
     load_features(network, trained[0])
@@ -269,25 +281,18 @@ def test_a_backbone_starts_from_a_detector_too(trained):
         np.testing.assert_array_equal(weight.numpy(), expected[weight.path])
 
 
-class WithQuality(Detection):
-    """A second head, as a stranger would add it: how well a region fits its object."""
-
-    names = (*Detection.names, "quality_loss")
-
-    def region_losses(self, model, regions):
-        quality = tf.reshape(model.get_layer("quality")(regions.features), tf.shape(regions.labels))
-        target = tf.cast(regions.labels >= 0, tf.float32)
-        return {**super().region_losses(model, regions), "quality_loss": tf.reduce_mean(tf.square(quality - target), 1)}
-
-
 def test_a_second_head_in_one_file(data):
-    def with_head(model):
-        features = model.get_layer("box_head").input
-        quality = keras.layers.Dense(1, name="quality")(features)
-        return keras.Model(model.input, {**model.output, "quality": quality})
-
-    model = with_head(detector())
+    """That of docs/detect.md, with smaller cells."""
+    shown = snippets()[1].split("data = ")[0].replace('"nasnet_a"', "genotype")
+    names = {"genotype": tiny_genotype()}
+    exec(compile(shown, "detect.md", "exec"), names)
+    model = names["network"](data.num_classes, data.image_size)
     batch = next(iter(data.train(4, 0)))
-    values = WithQuality(data, CONFIG).losses(model, batch)
-    assert float(values["quality_loss"]) > 0
-    assert model(batch.images)["quality"].shape == (4 * 12, 1)
+
+    class AllFound(names["WithQuality"]):  # of fresh proposals, hardly one is near an object
+        def region_losses(self, model, regions):
+            return super().region_losses(model, regions._replace(labels=tf.zeros_like(regions.labels)))
+
+    values = [task(data, CONFIG).losses(model, batch)["quality_loss"] for task in (names["WithQuality"], AllFound)]
+    assert float(values[1]) > max(0.0, float(values[0]))
+    assert model(batch.images)["quality"].shape[-1] == 1
