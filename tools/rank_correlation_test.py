@@ -7,6 +7,7 @@ from scipy.stats import kendalltau, spearmanr
 
 from nasnet_tf.genotype import genotype_hash, parse_genotype
 from nasnet_tf.nas.journal import NAME, read_trials
+from nasnet_tf.testing import REPOSITORY
 
 
 def number(text: str, digits: slice) -> float:
@@ -69,3 +70,11 @@ def test_an_interval_is_wide_where_there_are_few():
     assert low < rho < high
     few = dict(list(score.items())[:8])
     assert tool.correlations(real, few)[3] - tool.correlations(real, few)[2] > high - low
+
+
+def test_the_published_table_is_made_of_the_published_journals():
+    made = {line.split(" | ")[0].strip("| "): line for line in tool.table(REPOSITORY / "testdata" / "rank_correlation").splitlines()[2:]}
+    published = (REPOSITORY / "BENCHMARKS.md").read_text().splitlines()
+    for name, called in (("few epochs", "one epoch of three"), ("shared weights", "shared weights, 469 steps"), ("synflow", "SynFlow")):
+        line = next(line for line in published if line.startswith(f"| {called}"))
+        assert line.split(" | ")[1:5] == made[name].split(" | ")[1:5]
