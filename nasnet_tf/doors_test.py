@@ -95,7 +95,7 @@ def test_the_whole_way(tmp_path, monkeypatch, capsys):
             ["--gin_file=quickstart_train.gin", "--gin_param=TrainingConfig.epochs=-1"],
             ["TrainingConfig.epochs: expected a positive number"],
         ),
-        (["--gin_file=short.gin"], ["lacks a binding", "genotype"]),
+        (["--gin_file=short.gin"], ["lacks a binding", "learning_rate"]),
     ],
 )
 def test_mistakes(tmp_path, arguments, words):
