@@ -4,6 +4,7 @@ With --follow_seconds=30 it writes the page again and again while a search goes 
 """
 
 import pathlib
+import signal
 import sys
 import time
 
@@ -12,6 +13,7 @@ from absl import flags
 from nasnet_tf import cli
 from nasnet_tf.errors import InputError
 
+_GLANCE_SECONDS = 0.1  # between looks whether it was interrupted
 _MOST_OF_THE_TIME = 0.1  # a page of 20,000 trials takes seconds to write: they must not be taken from the search
 
 
@@ -39,17 +41,22 @@ def _write_tables(workdir: pathlib.Path) -> None:
 
 
 def _follow(report, seconds: float) -> None:
+    # A flag, not KeyboardInterrupt: raised while a picture is drawn, that may end in a callback that passes over it.
+    interrupted = []
+    before = signal.signal(signal.SIGINT, lambda *_: interrupted.append(True))
     try:
-        while True:
+        while not interrupted:
             began = time.monotonic()
             try:
                 print(f"report: {report.write(seconds)}", flush=True)
             except InputError as error:
                 print(f"{error}; looking again later", file=sys.stderr, flush=True)
             took = time.monotonic() - began
-            time.sleep(max(seconds, took / _MOST_OF_THE_TIME - took))
-    except KeyboardInterrupt:
-        return  # to write a page that stands still
+            due = began + max(seconds + took, took / _MOST_OF_THE_TIME)
+            while not interrupted and time.monotonic() < due:
+                time.sleep(_GLANCE_SECONDS)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def define_flags() -> None:
