@@ -41,7 +41,7 @@ def _write_tables(workdir: pathlib.Path) -> None:
 
 
 def _follow(report, seconds: float) -> None:
-    # A flag, not KeyboardInterrupt: raised while a picture is drawn, that may end in a callback that passes over it.
+    # A flag, not KeyboardInterrupt: once that was raised where it was swallowed without a word, and the page was written on and on.
     interrupted = []
     before = signal.signal(signal.SIGINT, lambda *_: interrupted.append(True))
     try:
