@@ -39,18 +39,23 @@ def define_workdir_flag(text: str) -> None:
 
 
 def define_network_flags() -> None:
-    """--workdir with its --checkpoint and --ema, or --model with its --weights; one of the two is given."""
+    """--workdir with its --checkpoint and --ema, or --model with its --weights and --resize; one of the two is given."""
     flags.DEFINE_string("workdir", None, "Of a training.")
     flags.DEFINE_enum("checkpoint", "best", ["best", "last"], "Of a training: which weights; best is last where it evaluated nothing.")
     flags.DEFINE_bool("ema", True, "Of a training: moving averages of the weights, where it kept them.")
     flags.DEFINE_string("model", None, "Instead: a name such as mobile, a size such as '6 @ 768', an export, a .keras file.")
     flags.DEFINE_string("weights", "trained", "For a name or size: a weights file instead of the public ones; none for fresh ones.")
+    flags.DEFINE_enum("resize", None, ["tf2", "tf1"], "For an ImageNet name: how; tf1 is as its public weights were measured.")
 
 
 def named_model() -> str | None:
-    """--model, None where --workdir is given instead; InputError for both or neither."""
+    """--model, None where --workdir is given instead; InputError for both or neither, or for what goes with the other one."""
     if (FLAGS.workdir is None) == (FLAGS.model is None):
         raise InputError("expected --workdir, of a training, or --model, one of the two")
+    missing, without_it = ("model", ("weights", "resize")) if FLAGS.model is None else ("workdir", ("checkpoint", "ema"))
+    for name in without_it:
+        if FLAGS[name].present:
+            raise InputError(f"--{name}: goes with --{missing}, which is not given")
     return FLAGS.model
 
 

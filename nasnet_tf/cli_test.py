@@ -150,3 +150,12 @@ def test_results_never_take_the_place_of_an_image(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="--output: expected a file for the results, but a.png is one of the images"):
         run_door("predict", tmp_path, "--model=x", "--output=a.png")
     assert (tmp_path / "a.png").read_bytes() == b"image"
+
+
+@pytest.mark.parametrize(
+    ("given", "stray"), [("--workdir=run", "--resize=tf1"), ("--workdir=run", "--weights=none"), ("--model=mobile", "--noema")]
+)
+def test_what_goes_with_the_other_of_the_two_is_refused(given, stray):
+    missing = "model" if given == "--workdir=run" else "workdir"
+    with pytest.raises(InputError, match=rf"^--(resize|weights|ema): goes with --{missing}, which is not given$"):
+        run_door("export", given, stray, "--output=out")

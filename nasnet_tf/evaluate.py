@@ -99,7 +99,6 @@ def _evaluate_workdir() -> None:
 def define_flags() -> None:
     """The flags of this door."""
     cli.define_network_flags()
-    flags.DEFINE_enum("resize", None, ["tf2", "tf1"], "Of an ImageNet network by name; tf1 is how its public weights were measured.")
     flags.DEFINE_string("data", None, "With --model: folder:PATH, or a data set such as imagenet2012, whose split --split is then.")
     flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "What to evaluate on.")
     flags.DEFINE_string("output", None, "With --model: a JSON file for the result; export --evaluation=FILE puts it into its manifest.")

@@ -56,7 +56,6 @@ def main(arguments: list[str]) -> None:
 def define_flags() -> None:
     """The flags of this door."""
     cli.define_network_flags()
-    flags.DEFINE_enum("resize", None, ["tf2", "tf1"], "Of an ImageNet network by name; tf1 is how its public weights were measured.")
     flags.DEFINE_string("output", None, "A new folder.", required=True)
     flags.DEFINE_multi_enum("format", ["saved_model"], _FORMATS, "May be repeated; docs/export_and_serve.md tells of each.")
     text = "Pictures to check with and to calibrate int8 with: files, folders, patterns; 256 of them at most. Else noise."
