@@ -63,6 +63,22 @@ def test_all_get_the_same_hours_and_their_winners_the_same_training(tmp_path, ca
     assert Engine.ran == ran
 
 
+def test_children_on_one_network_are_scored_in_the_searching_process(tmp_path, monkeypatch):
+    made = []
+
+    class OneNetwork(Child):
+        def __init__(self, space, network, data, training, learning_rate):
+            made.append((space, network.filters, training.epochs))
+            super().__init__(None, is_long=False, seed=0)
+
+    monkeypatch.setattr("nasnet_tf.nas.space_training.SpaceChildren", OneNetwork)
+    monkeypatch.setattr(tool, "InProcess", Engine)
+    rows = tool.main([f"--workdir={tmp_path}", "--core_hours=0.5", "--seeds=1", "--filters=6", "--methods", "one network, random"])
+    assert [row["method"] for row in rows] == ["nasnet_a", "one network, random"]
+    assert made == [(tool.SPACE, 6, 1)]
+    assert len(read_trials(tmp_path / "one_network-random" / "0")) == 5
+
+
 def test_it_goes_on_where_it_was_stopped(tmp_path):
     command = [f"--workdir={tmp_path}", "--core_hours=0.5", "--seeds=1", "--methods", "random"]
     assert tool.main([*command, "--max_minutes=0"]) == []
