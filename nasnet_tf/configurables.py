@@ -29,12 +29,12 @@ from nasnet_tf.nas.evaluator import evaluate_genotype, measure_on_test
 from nasnet_tf.nas.evolution import RegularizedEvolution
 from nasnet_tf.nas.faults import FaultTolerance
 from nasnet_tf.nas.halving import Stage, SuccessiveHalving
-from nasnet_tf.nas.journal import Trial
 from nasnet_tf.nas.limits import Limits, Rates
 from nasnet_tf.nas.objectives import CostReward, WithObjective
 from nasnet_tf.nas.predictor import Prescreened
 from nasnet_tf.nas.shared_weights import SharedWeights
 from nasnet_tf.nas.space_training import SpaceChildren
+from nasnet_tf.nas.trials import Trial
 from nasnet_tf.nas.zero_cost import ZeroCost
 from nasnet_tf.ranges import Count, Natural, NotNegative, Positive, Share, at_least
 from nasnet_tf.serving.architectures import architecture_of

@@ -22,11 +22,12 @@ def main(arguments: list[str]) -> None:
 
     from nasnet_tf import configurables
     from nasnet_tf.nas import retraining
-    from nasnet_tf.nas.journal import leaderboard, read_spent
+    from nasnet_tf.nas.journal import read_spent
     from nasnet_tf.nas.limits import Rates
     from nasnet_tf.nas.pareto import accuracy_of
     from nasnet_tf.nas.retraining import WINNER_NAME
     from nasnet_tf.nas.search import BEST_NAME
+    from nasnet_tf.nas.trials import leaderboard
 
     tf.config.set_visible_devices([], "GPU")  # they are the children's; TensorFlow would take their memory for a controller on the CPU
     scope = f"{configurables.RETRAIN_SCOPE}/"

@@ -7,10 +7,10 @@ import signal
 import socket
 import time
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import nasnet_tf
-from nasnet_tf.genotype import Genotype, parse_genotype
+from nasnet_tf.genotype import Genotype, SearchSpace, parse_genotype
 
 REPOSITORY = pathlib.Path(__file__).parent.parent
 SHARED = pathlib.Path(os.environ.get("NASNET_SHARED", REPOSITORY.parent / "shared"))
@@ -43,6 +43,25 @@ reduction_cell {
   outputs { states: [2] }
 }
 """
+
+
+ALL_COMBINES = ("ADD", "CONCAT", "LAYER_NORM_ADD", "INSTANCE_NORM_ADD")
+SPACES = {
+    "a": SearchSpace(),
+    "b": SearchSpace(num_blocks=4, num_input_states=4, combines=ALL_COMBINES, outputs="each_block"),
+    "c": SearchSpace(num_blocks=4, combines=ALL_COMBINES),
+    "twins": SearchSpace(num_blocks=6, num_input_states=1, operations=("IDENTITY",)),  # full of blocks that are alike
+}
+
+
+def drawn_genotypes(names: Sequence[str] = tuple(SPACES)):
+    """A strategy of Hypothesis: genotypes of these spaces."""
+    from hypothesis import strategies as st
+
+    def of(space: SearchSpace):
+        return st.tuples(*(st.integers(0, size - 1) for size in space.sizes)).map(space.decode)
+
+    return st.one_of(*(of(SPACES[name]) for name in names))
 
 
 def tiny_genotype() -> Genotype:
@@ -112,6 +131,40 @@ def run_door(name: str, *arguments) -> None:
     finally:
         for flag in set(cli.FLAGS) - others:
             delattr(cli.FLAGS, flag)
+
+
+JOURNAL_SPACE = SearchSpace(num_blocks=2, operations=("IDENTITY", "SEP_CONV_3X3", "MAX_POOL_3X3"))
+JOURNAL_IDENTITY = {"seed": "1", "space": "small"}
+
+
+def open_ledger(workdir: pathlib.Path, strategy=None, identity=None):
+    """A ledger of a search of JOURNAL_SPACE, at random where nothing else is said."""
+    from nasnet_tf.nas.ledger import Ledger
+    from nasnet_tf.nas.strategies import RandomSearch
+
+    return Ledger(workdir, JOURNAL_SPACE, strategy or RandomSearch(JOURNAL_SPACE, seed=1), identity or JOURNAL_IDENTITY)
+
+
+def finished(key: int, reward: float):
+    """What comes of a child that was trained."""
+    from nasnet_tf.nas.engines import Outcome
+
+    return Outcome(key, 1.5, value={"reward": reward, "metrics": {"parameters": 7}})
+
+
+def play(book, until: int) -> None:
+    """Answers every trial of a ledger in turn by a reward of its decisions, up to so many trials."""
+    for trial in book.unfinished():
+        book.record(finished(trial.number, sum(trial.decisions) / 100))
+    while len(book.trials) < until:
+        trial = book.propose()
+        if trial.status == "running":
+            book.record(finished(trial.number, sum(trial.decisions) / 100))
+
+
+def content_of(book) -> list[tuple]:
+    """What the trials of a ledger are."""
+    return [(trial.decisions, trial.log_probs, trial.status, trial.reward) for trial in book.trials]
 
 
 SEVERAL_CLASSES = types.SimpleNamespace(num_classes=3)  # all that a task for classification asks of its data before it trains

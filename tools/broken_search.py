@@ -21,9 +21,10 @@ import psutil
 from nasnet_tf.genotype import SearchSpace, genotype_hash, parse_genotype
 from nasnet_tf.nas import ledger, search
 from nasnet_tf.nas.engines import LocalPool, Outcome
-from nasnet_tf.nas.journal import NAME, Trial, read_trials
+from nasnet_tf.nas.journal import NAME, read_trials
 from nasnet_tf.nas.ray_engine import RayTasks
 from nasnet_tf.nas.strategies import PPOSearch, RandomSearch
+from nasnet_tf.nas.trials import Trial
 
 SPACE = SearchSpace(num_blocks=3)
 TIMEOUT = 300.0

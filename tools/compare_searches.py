@@ -26,11 +26,12 @@ from nasnet_tf.genotype import SearchSpace, load_genotype, parse_genotype
 from nasnet_tf.nas import retraining
 from nasnet_tf.nas.engines import InProcess, LocalPool
 from nasnet_tf.nas.evolution import RegularizedEvolution
-from nasnet_tf.nas.journal import NAME, Trial, architectures, leaderboard, read_spent, read_trials
+from nasnet_tf.nas.journal import NAME, read_spent, read_trials
 from nasnet_tf.nas.limits import Limits
 from nasnet_tf.nas.predictor import Prescreened
 from nasnet_tf.nas.search import search
 from nasnet_tf.nas.strategies import PPOSearch, RandomSearch
+from nasnet_tf.nas.trials import Trial, architectures, leaderboard
 from nasnet_tf.viz import statistics
 from nasnet_tf.viz.diagram import save_figure
 

@@ -18,10 +18,11 @@ from compare_searches import small_training
 from scipy.stats import kendalltau, spearmanr
 
 from nasnet_tf.genotype import SearchSpace
-from nasnet_tf.nas.journal import NAME, Trial, read_trials
+from nasnet_tf.nas.journal import NAME, read_trials
 from nasnet_tf.nas.limits import Limits
 from nasnet_tf.nas.search import search
 from nasnet_tf.nas.strategies import RandomSearch
+from nasnet_tf.nas.trials import Trial
 
 SPACE = SearchSpace()
 PARTS = ("real", "few", "shared", "zero_cost")

@@ -11,9 +11,9 @@ import simulate_search
 
 from nasnet_tf.genotype import SearchSpace, format_genotype
 from nasnet_tf.nas.engines import Outcome
-from nasnet_tf.nas.journal import Trial
 from nasnet_tf.nas.ledger import Ledger
 from nasnet_tf.nas.strategies import RandomSearch
+from nasnet_tf.nas.trials import Trial
 
 TOOL = pathlib.Path(__file__).with_name("simulate_search.py")
 

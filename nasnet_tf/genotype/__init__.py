@@ -1,13 +1,10 @@
 """Architectures as data: the protobuf schema, reading and writing, canonical form, the search space. Imports no TensorFlow."""
 
 from nasnet_tf.genotype.genotype_pb2 import Block, Branch, Cell, Combine, Genotype, Operation, Output
+from nasnet_tf.genotype.hashing import HASH_VERSION, canonical, genotype_hash, genotype_hashes
 from nasnet_tf.genotype.search_space import SearchSpace
 from nasnet_tf.genotype.spec import (
-    HASH_VERSION,
-    canonical,
     format_genotype,
-    genotype_hash,
-    genotype_hashes,
     load_genotype,
     parse_genotype,
     published_genotypes,

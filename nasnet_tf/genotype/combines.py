@@ -8,7 +8,7 @@ from nasnet_tf.genotype.genotype_pb2 import Combine
 class CombineRule(NamedTuple):
     """Attributes:
     label: in diagrams.
-    symmetric: whether with its sides swapped the network is the same, up to the order of weights; see nasnet_tf.genotype.spec.
+    symmetric: whether with its sides swapped the network is the same, up to the order of weights; see nasnet_tf.genotype.hashing.
     width: of its result, in filters of the cell: 1 for a sum, 2 for both sides beside each other.
     norm: what the sum is normalized over, "layer" or "instance"; None for not at all.
     """

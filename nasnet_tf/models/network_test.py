@@ -1,9 +1,7 @@
 """Networks: sizes that are known, genotypes that are not, and what must be refused."""
 
 import dataclasses
-import functools
 import random
-import re
 
 import keras
 import numpy as np
@@ -11,16 +9,11 @@ import pytest
 import tensorflow as tf
 
 from nasnet_tf.errors import InputError
-from nasnet_tf.genotype import Combine, Operation, SearchSpace, genotype_hash, load_genotype, published_genotypes
-from nasnet_tf.layers.convolutions import ConvBn
+from nasnet_tf.genotype import Combine, Operation, SearchSpace, load_genotype, published_genotypes
 from nasnet_tf.models.cell import Cell
 from nasnet_tf.models.costs import count_costs
-from nasnet_tf.models.endpoints import endpoints_of
 from nasnet_tf.models.network import NetworkConfig, build_network, first_stack_filters, inference_model
-from nasnet_tf.models.stems import STEMS, StemRule
 from nasnet_tf.models.zoo import ZOO
-from nasnet_tf.serving.networks import find_network
-from nasnet_tf.serving.weight_names import slim_names
 from nasnet_tf.testing import tiny_genotype
 
 SMALL = {"stem": "cifar", "stem_multiplier": 3.0, "filters": 4, "batch_norm_momentum": 0.9}
@@ -220,106 +213,6 @@ def test_a_network_survives_its_description(name):
     images = tf.random.stateless_normal([2, 12, 12, 3], [1, 2])
     for output, expected in zip(copy(images).values(), model(images).values(), strict=True):
         np.testing.assert_allclose(output, expected, rtol=1e-5, atol=1e-6)
-
-
-def test_equal_architectures_have_equal_counts():
-    genotype = load_genotype("nasnet_a")
-    other = load_genotype("nasnet_a")
-    for block in other.normal_cell.blocks:
-        left, right = type(block.left)(), type(block.left)()
-        left.CopyFrom(block.left)
-        right.CopyFrom(block.right)
-        block.left.CopyFrom(right)
-        block.right.CopyFrom(left)
-    assert genotype_hash(genotype) == genotype_hash(other)
-    config = NetworkConfig(1, **SMALL)
-    assert count_costs(build_network(genotype, config, 3, 8)) == count_costs(build_network(other, config, 3, 8))
-
-
-def _order(block, filters):
-    """The channels of a concatenation as they stand with its sides swapped."""
-    return [*range(filters, 2 * filters), *range(filters)] if block.combine == Combine.CONCAT else [*range(filters)]
-
-
-@pytest.mark.parametrize("seed", [0, 1])
-def test_swapped_sides_of_a_concatenation_are_the_same_network_with_its_weights_in_another_order(seed):
-    """By which one hash stands for both: whatever reads such a state has a weight for each of its channels."""
-    rng, filters = np.random.default_rng(seed), 4
-    space = SearchSpace(num_blocks=3, combines=("ADD", "CONCAT"))
-    genotype = space.decode(space.sample(random.Random(seed)))
-    for cell in (genotype.normal_cell, genotype.reduction_cell):
-        cell.blocks[0].combine = Combine.CONCAT
-    other = type(genotype)()
-    other.CopyFrom(genotype)
-    for cell in (other.normal_cell, other.reduction_cell):
-        for block in cell.blocks:
-            left = type(block.left)()
-            left.CopyFrom(block.left)
-            block.left.CopyFrom(block.right)
-            block.right.CopyFrom(left)
-    assert genotype_hash(genotype) == genotype_hash(other)
-    config = NetworkConfig(1, "cifar", stem_multiplier=5.0, filters=filters)
-    one, two = (build_network(each, config, 3, 16) for each in (genotype, other))
-    for weight in one.weights:
-        weight.assign(rng.uniform(0.5, 1.5, weight.shape) * (1 if weight.path.endswith(("gamma", "variance")) else rng.choice([-1, 1])))
-
-    def order_of(cell, width, state):
-        return _order(cell.blocks[state - 2], width) if state >= 2 else [*range(width)]
-
-    def order_of_outputs(layer):
-        order = []
-        for state in layer.cell.outputs[0].states:
-            order += [len(order) + channel for channel in order_of(layer.cell, layer.filters, state)]
-        return order
-
-    makers = {id(layer.output): layer for layer in one.layers}
-    values = {weight.path: weight.numpy() for weight in one.weights}
-    for layer in one.layers:
-        if not layer.name.startswith(("cell", "reduction")):
-            continue
-        inputs = layer.input if isinstance(layer.input, list) else [layer.input]
-        for index, tensor in enumerate(inputs):
-            if isinstance(maker := makers[id(tensor)], type(layer)):
-                _reorder(values, f"{layer.name}/input_{index}/", order_of_outputs(maker))
-        for index, block in enumerate(layer.cell.blocks):
-            for side in ("left", "right"):
-                _reorder(values, f"{layer.name}/block_{index}_{side}/", order_of(layer.cell, layer.filters, getattr(block, side).input))
-    values["logits/kernel"] = values["logits/kernel"][order_of_outputs(one.get_layer("cell_2"))]
-    swap = {"left": "right", "right": "left"}
-    for weight in two.weights:
-        weight.assign(values[re.sub(r"(?<=\d_)(left|right)(?=/)", lambda match: swap[match[0]], weight.path)])
-    images = rng.uniform(-1, 1, (2, 16, 16, 3)).astype(np.float32)
-    np.testing.assert_allclose(one(images), two(images), rtol=1e-3)
-
-
-def _reorder(values, place, order):
-    """Gives the weights of a layer that stand for channels of its input the order of these."""
-    if order != sorted(order):
-        for path, value in values.items():
-            if path.startswith(place) and value.ndim == 4 and value.shape[2] == len(order):
-                values[path] = value[:, :, order]
-
-
-def test_a_new_stem_is_one_entry(monkeypatch):
-    """Of four pixels in a row one, twice as wide as the paper's, with one reduction cell behind it."""
-    quarter = functools.partial(ConvBn, kernel_size=(4, 4), stride=4, padding="VALID")
-    rule = StemRule(quarter, stride=4, cells=1, width=10, smallest_image=32, images_up_to=0, row="cifar", weight_decay=1e-4)
-    monkeypatch.setitem(STEMS, "quarter", rule)
-    config = NetworkConfig(1, "quarter", stem_multiplier=0.5, filters=8)
-    model = build_network(tiny_genotype(), config, 3, (32, 48))
-    found = [(endpoint.name, endpoint.stride) for endpoint in endpoints_of(model)]
-    assert found[:3] == [("stem", 4), ("cell_stem_0", 8), ("cell_0", 8)]
-    assert model.get_layer("stem").output.shape == (None, 8, 12, 5)
-    assert model.get_layer("cell_stem_0").filters == 4
-    assert config.num_cells == 6 == sum(isinstance(layer, Cell) for layer in model.layers)
-    with pytest.raises(InputError, match="image_size: expected 32 or more for the quarter stem, got 31"):
-        build_network(tiny_genotype(), config, 3, 31)
-    with pytest.raises(InputError, match="3 filters make a cell of 1 with the quarter stem"):
-        build_network(tiny_genotype(), dataclasses.replace(config, filters=3), 3, 32)
-    network = find_network("1 @ 64", tiny_genotype(), stem="quarter")
-    assert (network.config.stem, network.preprocessing, network.image_size) == ("quarter", "cifar", (32, 32))
-    with pytest.raises(InputError, match="weight stem/conv/kernel has no counterpart in TF-slim"):
-        slim_names(model)
 
 
 def test_filters_from_the_penultimate_ones():

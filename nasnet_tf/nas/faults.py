@@ -10,7 +10,7 @@ import dataclasses
 
 from nasnet_tf.errors import InputError
 from nasnet_tf.nas.engines import Outcome
-from nasnet_tf.nas.journal import Trial
+from nasnet_tf.nas.trials import Trial
 from nasnet_tf.ranges import Count, PositivePart, at_least
 from nasnet_tf.typed import check_fields
 

@@ -11,9 +11,10 @@ from nasnet_tf.genotype import SearchSpace
 from nasnet_tf.nas import search as loop
 from nasnet_tf.nas.engines import EngineLost, Outcome
 from nasnet_tf.nas.faults import FaultTolerance, SearchPaused, Watch
-from nasnet_tf.nas.journal import Trial, read_trials
+from nasnet_tf.nas.journal import read_trials
 from nasnet_tf.nas.search_test import child
 from nasnet_tf.nas.strategies import RandomSearch
+from nasnet_tf.nas.trials import Trial
 
 SPACE = SearchSpace(num_blocks=2, operations=("IDENTITY", "SEP_CONV_3X3", "MAX_POOL_3X3"))
 BAD = {

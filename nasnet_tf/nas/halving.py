@@ -13,7 +13,7 @@ from collections.abc import Collection, Sequence
 
 from nasnet_tf.errors import InputError
 from nasnet_tf.nas.folders import architecture_folder
-from nasnet_tf.nas.journal import Trial
+from nasnet_tf.nas.trials import Trial
 from nasnet_tf.ranges import Count, at_least
 from nasnet_tf.typed import check_fields
 

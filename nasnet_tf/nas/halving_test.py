@@ -11,9 +11,10 @@ from nasnet_tf.genotype import SearchSpace, genotype_hash, parse_genotype
 from nasnet_tf.nas.early_stopping import EarlyStopping
 from nasnet_tf.nas.engines import InProcess
 from nasnet_tf.nas.halving import FOLDER, SuccessiveHalving
-from nasnet_tf.nas.journal import NAME, Trial, leaderboard, read_trials
+from nasnet_tf.nas.journal import NAME, read_trials
 from nasnet_tf.nas.search import search
 from nasnet_tf.nas.strategies import RandomSearch
+from nasnet_tf.nas.trials import Trial, leaderboard
 from nasnet_tf.testing import TINY_TEXT
 
 SPACE = SearchSpace(num_blocks=2)

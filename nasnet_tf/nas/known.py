@@ -11,8 +11,9 @@ from nasnet_tf.errors import InputError
 from nasnet_tf.files import user_path
 from nasnet_tf.genotype import SearchSpace, load_genotype
 from nasnet_tf.nas import states
-from nasnet_tf.nas.journal import Trial, architectures, read_identity, read_trials
+from nasnet_tf.nas.journal import read_identity, read_trials
 from nasnet_tf.nas.strategies import Proposal, Strategy, is_near, proposal_of, would_propose
+from nasnet_tf.nas.trials import Trial, architectures
 
 # Bindings that say how architectures are chosen, not what their rewards mean.
 _CHOICE = (

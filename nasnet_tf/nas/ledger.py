@@ -16,9 +16,10 @@ from nasnet_tf.genotype import SearchSpace, format_genotype, genotype_hash
 from nasnet_tf.nas import results
 from nasnet_tf.nas.engines import Outcome
 from nasnet_tf.nas.faults import FaultTolerance
-from nasnet_tf.nas.journal import NAME, Journal, Trial, apply_event, leaderboard, located
+from nasnet_tf.nas.journal import NAME, Journal, located
 from nasnet_tf.nas.snapshots import read_snapshots, write_snapshot
 from nasnet_tf.nas.strategies import Proposal, proposal_of, would_propose
+from nasnet_tf.nas.trials import Trial, apply_event, leaderboard
 from nasnet_tf.nas.update_log import UpdateLog
 
 DEFAULT_TOLERANCE = FaultTolerance()

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from nasnet_tf.errors import InputError
 from nasnet_tf.files import replace_file
-from nasnet_tf.nas.journal import Trial
+from nasnet_tf.nas.trials import Trial
 from nasnet_tf.ranges import Count, Positive
 from nasnet_tf.typed import check
 

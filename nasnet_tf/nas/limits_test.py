@@ -7,10 +7,11 @@ import pytest
 from nasnet_tf.errors import InputError
 from nasnet_tf.genotype import SearchSpace
 from nasnet_tf.nas.engines import InProcess, Outcome
-from nasnet_tf.nas.journal import Trial, read_spent
+from nasnet_tf.nas.journal import read_spent
 from nasnet_tf.nas.limits import Budget, Limits, Rates
 from nasnet_tf.nas.search import search
 from nasnet_tf.nas.strategies import RandomSearch
+from nasnet_tf.nas.trials import Trial
 
 SPACE = SearchSpace(num_blocks=2)
 

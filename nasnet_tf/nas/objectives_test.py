@@ -8,11 +8,11 @@ import pytest
 from nasnet_tf.errors import InputError
 from nasnet_tf.genotype import SearchSpace, format_genotype
 from nasnet_tf.nas.engines import InProcess
-from nasnet_tf.nas.journal import Trial
 from nasnet_tf.nas.objectives import CostReward, WithObjective
 from nasnet_tf.nas.pareto import pareto_front
 from nasnet_tf.nas.search import search
 from nasnet_tf.nas.strategies import RandomSearch
+from nasnet_tf.nas.trials import Trial
 
 SPACE = SearchSpace(num_blocks=2)
 TEXT = format_genotype(SPACE.decode([0] * len(SPACE.sizes)))

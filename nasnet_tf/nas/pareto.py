@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from nasnet_tf.nas.journal import Trial, architectures
+from nasnet_tf.nas.trials import Trial, architectures
 
 
 def accuracy_of(trial: Trial) -> float:

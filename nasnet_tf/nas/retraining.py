@@ -16,9 +16,9 @@ from nasnet_tf.files import replace_file
 from nasnet_tf.genotype import Genotype, SearchSpace, genotype_hashes
 from nasnet_tf.nas import journal, pareto, states
 from nasnet_tf.nas.folders import architecture_folder
-from nasnet_tf.nas.journal import Trial
 from nasnet_tf.nas.search import search
 from nasnet_tf.nas.strategies import Proposal
+from nasnet_tf.nas.trials import Trial, leaderboard
 
 FOLDER = "retrain"
 WINNER_NAME = "winner.textproto"
@@ -117,7 +117,7 @@ def retrain_top(
       InputError: the search has rewarded nothing, or no architecture could be trained.
     """
     choice = pareto.pareto_front(trials) if front else trials
-    best = [trial for trial in journal.leaderboard(choice) if not trial.is_predicted][:count]
+    best = [trial for trial in leaderboard(choice) if not trial.is_predicted][:count]
     if not best:
         raise InputError(f"{folder.parent}: nothing to retrain, no trial of the search has a reward")
     # What was begun comes first: the search may have found better ones since.
@@ -126,7 +126,7 @@ def retrain_top(
     order = [trial.decisions for trial in (*begun, *new)]
     with claims.at_work(folder, "search"):
         trained = search(folder, space, GivenOrder(order), engine, evaluate, len(order), identity, **rules)
-    retrained = journal.leaderboard(trained)
+    retrained = leaderboard(trained)
     if not retrained:
         raise InputError(f"{folder}: none of the {len(order)} architectures could be trained; see the reasons in {folder / journal.NAME}")
     winner = retrained[0]

@@ -16,9 +16,9 @@ from nasnet_tf.nas.early_stopping import EarlyStopping
 from nasnet_tf.nas.engines import EngineLost, Outcome
 from nasnet_tf.nas.faults import FaultTolerance, SearchPaused, Watch
 from nasnet_tf.nas.halving import SuccessiveHalving
-from nasnet_tf.nas.journal import Trial
 from nasnet_tf.nas.ledger import DEFAULT_TOLERANCE, Ledger
 from nasnet_tf.nas.limits import Budget, Limits, Rates
+from nasnet_tf.nas.trials import Trial
 from nasnet_tf.training.progress import ProgressLine
 
 BEST_NAME = "best.textproto"

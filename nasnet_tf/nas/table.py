@@ -5,7 +5,8 @@ import os
 from collections.abc import Sequence
 
 from nasnet_tf.files import user_path
-from nasnet_tf.nas.journal import Trial, read_trials
+from nasnet_tf.nas.journal import read_trials
+from nasnet_tf.nas.trials import Trial
 
 # Of a Trial; "genotype" is its text.
 _COLUMNS = {

@@ -11,7 +11,8 @@ import subprocess
 import numpy as np
 import pytest
 
-from nasnet_tf.nas.journal import architectures, read_trials
+from nasnet_tf.nas.journal import read_trials
+from nasnet_tf.nas.trials import architectures
 from nasnet_tf.viz import searches
 from nasnet_tf.viz.report import Report
 from nasnet_tf.viz.viz_test import check, write_journal, write_retraining

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from nasnet_tf.genotype import Operation
 from nasnet_tf.nas import pareto
-from nasnet_tf.nas.journal import Trial, architectures
+from nasnet_tf.nas.trials import Trial, architectures
 from nasnet_tf.viz import statistics
 from nasnet_tf.viz.axes import (
     AMBER,

@@ -12,10 +12,11 @@ from nasnet_tf.errors import InputError
 from nasnet_tf.genotype import SearchSpace, genotype_hash, load_genotype
 from nasnet_tf.nas import child_logs, retraining
 from nasnet_tf.nas.journal import NAME as JOURNAL
-from nasnet_tf.nas.journal import Trial, architectures, leaderboard, read_identity, read_spent, read_trials
+from nasnet_tf.nas.journal import read_identity, read_spent, read_trials
 from nasnet_tf.nas.limits import RATES_NAME, Rates, busy_seconds
 from nasnet_tf.nas.pareto import accuracy_of, cost_of, pareto_front
 from nasnet_tf.nas.retraining import TEST_NAME, WINNER_NAME
+from nasnet_tf.nas.trials import Trial, architectures, leaderboard
 from nasnet_tf.nas.update_log import NAME as UPDATES
 from nasnet_tf.nas.update_log import read_updates
 from nasnet_tf.training.progress import format_seconds

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from nasnet_tf.genotype import SearchSpace
-from nasnet_tf.nas.journal import Trial
+from nasnet_tf.nas.trials import Trial
 
 TOP = 25  # paper figure 6
 

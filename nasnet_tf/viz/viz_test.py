@@ -16,11 +16,12 @@ from nasnet_tf.genotype import SearchSpace, format_genotype, genotype_hash, load
 from nasnet_tf.models.zoo import ZOO
 from nasnet_tf.nas import child_logs
 from nasnet_tf.nas.engines import Outcome
-from nasnet_tf.nas.journal import Trial, leaderboard, read_trials
+from nasnet_tf.nas.journal import read_trials
 from nasnet_tf.nas.ledger import Ledger
 from nasnet_tf.nas.limits import Rates, busy_seconds
 from nasnet_tf.nas.pareto import pareto_front
 from nasnet_tf.nas.strategies import RandomSearch
+from nasnet_tf.nas.trials import Trial, leaderboard
 from nasnet_tf.testing import tiny_genotype
 from nasnet_tf.viz import plots, searches, statistics
 from nasnet_tf.viz.diagram import LABELS, draw_genotype, figure_to_svg, save_figure
