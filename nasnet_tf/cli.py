@@ -216,6 +216,7 @@ def claimed_workdir(config_text: str, kind: str) -> Iterator[pathlib.Path]:
     path = workdir / claims.CONFIG_NAME
     with claims.at_work(workdir, kind):
         if path.is_file() and claims.has_saved(workdir):
+            import nasnet_tf.configurables  # noqa: F401  fills what follows
             from nasnet_tf.bindable import default
 
             difference = claims.first_difference(claims.read_bindings(path), bindings(config_text), default)
