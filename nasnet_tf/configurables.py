@@ -16,7 +16,7 @@ from nasnet_tf.bindable import register
 from nasnet_tf.data.detection import DetectionData
 from nasnet_tf.detection.model import DetectorConfig, build_detector
 from nasnet_tf.detection.task import Detection, DetectionLosses
-from nasnet_tf.dry_run import BoundTraining
+from nasnet_tf.dry_run import BoundSearch, BoundTraining
 from nasnet_tf.errors import InputError
 from nasnet_tf.extras import OnDemand, is_installed
 from nasnet_tf.genotype import Genotype, SearchSpace, genotype_hash, load_genotype, parse_genotype
@@ -185,13 +185,20 @@ def _evaluate_genotype(
     training: loop.TrainingConfig,
     dtype_policy: str = "float32",
     measure_latency: bool = False,
-) -> Callable[[Genotype, list[Bar] | Stage | None, pathlib.Path | None], dict]:
-    """(genotype, bars, workdir) -> outcome; arguments as in nasnet_tf.nas.evaluator.evaluate_genotype.
+) -> functools.partial:
+    """nasnet_tf.nas.evaluator.evaluate_genotype without its genotype, bars and workdir.
 
     network, data, optimizer, learning_rate, training: of a child, as of `train`.
     """
-    return lambda genotype, bars=None, workdir=None: evaluate_genotype(
-        genotype, network, data, optimizer, learning_rate, training, bars, workdir, dtype_policy, measure_latency
+    return functools.partial(
+        evaluate_genotype,
+        network=network,
+        data=data,
+        optimizer=optimizer,
+        learning_rate=learning_rate,
+        training=training,
+        dtype_policy=dtype_policy,
+        measure_latency=measure_latency,
     )
 
 
@@ -199,7 +206,6 @@ bound_evaluation = register(_evaluate_genotype, "evaluate_genotype")
 
 
 def _search(
-    workdir: pathlib.Path,
     config_text: str,
     identity: dict,
     space: SearchSpace,
@@ -222,8 +228,10 @@ def _search(
     take_over: Sequence[str] = (),
     retrain_top: Natural = 0,
     retrain_front: bool = False,
-) -> tuple[list[Trial], tuple[Trial, dict] | None]:
-    """Searches, and retrains the best; arguments as in nasnet_tf.nas.search.search and nasnet_tf.nas.retraining.retrain_top.
+) -> BoundSearch:
+    """The search, and the retraining of its best, to be called with its work folder.
+
+    Arguments as in nasnet_tf.nas.search.search and nasnet_tf.nas.retraining.retrain_top.
 
     strategy: (space) -> strategy, such as @PPOSearch.
     config_text: the gin configuration that children evaluate genotypes with.
@@ -237,60 +245,68 @@ def _search(
     child_watts, child_hour_price: what a child's hour takes, for estimates only.
 
     The limits are those of the search without its retraining, and nasnet_tf.nas.limits.Limits.
-
-    Returns:
-      All trials of the search, and what retrain_top returns, None for 0.
     """
-    bound_evaluation()  # what is wrong with the children comes up before any of them, or the folder, is begun
+    scorer = "trained as children" if evaluator is None else f"scored by {type(evaluator).__name__}"
+    # What is wrong with them comes up before any child, or the folder, is begun.
+    evaluations = {f"at most {num_trials} architectures, {scorer}": bound_evaluation()}
     if retrain_top:
         with gin.config_scope(RETRAIN_SCOPE):
-            bound_evaluation()
-    workdir = workdir.absolute()  # children on other machines have other current folders
-    known.check_folders(take_over, workdir)
+            evaluations[f"at most {retrain_top} architectures, retrained"] = bound_evaluation()
     fixed = {key: text for key, text in space.description().items() if key.startswith("fixed ")}
     identity = {kind: values | fixed for kind, values in identity.items()}  # what is in the files, whose names the bindings have
     searcher = strategy(space)
     if seeds:
         searcher = known.Seeded(searcher, known.seeds_of(space, seeds))
-    task, search_engine, spent = ChildTask(config_text, workdir / CHILDREN), engine, ("", 0.0)
-    if evaluator is not None:
-        if early_stopping is not None or halving is not None:
-            raise InputError("search.evaluator: expected neither search.early_stopping nor search.halving beside it")
-        task, search_engine = evaluator, engines.InProcess
+    if evaluator is not None and (early_stopping is not None or halving is not None):
+        raise InputError("search.evaluator: expected neither search.early_stopping nor search.halving beside it")
     rules = {"tolerance": tolerance or FaultTolerance()}
-    with claims.at_work(workdir, "search"):
-        if isinstance(evaluator, SharedWeights):
-            spent = ("shared weights", evaluator.train(workdir))
-        trials = search.search(
-            workdir,
-            space,
-            searcher,
-            search_engine,
-            task if objective is None else WithObjective(task, objective),
-            num_trials,
-            identity["search"],
-            early_stopping,
-            train_again,
-            Limits(max_trainings, max_hours, max_child_hours),
-            deadline_reward=deadline_reward,
-            take_over=known.trials_of(take_over, identity["search"]),
-            rates=Rates(child_watts, child_hour_price),
-            scalars=True,
-            halving=halving,
-            spent=spent,
-            **rules,
-        )
-    if not retrain_top:
-        return trials, None
-    with gin.config_scope(RETRAIN_SCOPE):
-        folder = retraining.folder_of(workdir, identity["retrain"])
-        task = ChildTask(config_text, folder / CHILDREN, RETRAIN_SCOPE, folder)
-        return trials, retraining.retrain_top(
-            folder, space, trials, retrain_top, engine, task, measure_on_test, identity["retrain"], retrain_front, **rules
-        )
+
+    def run(workdir: pathlib.Path) -> tuple[list[Trial], tuple[Trial, dict] | None]:
+        workdir = workdir.absolute()  # children on other machines have other current folders
+        known.check_folders(take_over, workdir)
+        task, search_engine, spent = ChildTask(config_text, workdir / CHILDREN), engine, ("", 0.0)
+        if evaluator is not None:
+            task, search_engine = evaluator, engines.InProcess
+        with claims.at_work(workdir, "search"):
+            if isinstance(evaluator, SharedWeights):
+                spent = ("shared weights", evaluator.train(workdir))
+            trials = search.search(
+                workdir,
+                space,
+                searcher,
+                search_engine,
+                task if objective is None else WithObjective(task, objective),
+                num_trials,
+                identity["search"],
+                early_stopping,
+                train_again,
+                Limits(max_trainings, max_hours, max_child_hours),
+                deadline_reward=deadline_reward,
+                take_over=known.trials_of(take_over, identity["search"]),
+                rates=Rates(child_watts, child_hour_price),
+                scalars=True,
+                halving=halving,
+                spent=spent,
+                **rules,
+            )
+        if not retrain_top:
+            return trials, None
+        with gin.config_scope(RETRAIN_SCOPE):
+            folder = retraining.folder_of(workdir, identity["retrain"])
+            task = ChildTask(config_text, folder / CHILDREN, RETRAIN_SCOPE, folder)
+            return trials, retraining.retrain_top(
+                folder, space, trials, retrain_top, engine, task, measure_on_test, identity["retrain"], retrain_front, **rules
+            )
+
+    return BoundSearch(space, evaluations, run)
 
 
-run_search = register(_search, "search", set_by_us=("workdir", "config_text", "identity"))
+bound_search = register(_search, "search", set_by_us=("config_text", "identity"))
+
+
+def run_search(workdir: pathlib.Path, config_text: str, identity: dict) -> tuple[list[Trial], tuple[Trial, dict] | None]:
+    """Searches as bound; returns all trials, and what nasnet_tf.nas.retraining.retrain_top returns, None without it."""
+    return bound_search(config_text, identity)(workdir)
 
 
 def _tune(
@@ -336,4 +352,4 @@ class ChildTask:
             gin.parse_config(self._config_text)
             folder = self._retrain_folder and retraining.trained_folder(self._retrain_folder, genotype)
             with gin.config_scope(self._scope or None):
-                return bound_evaluation()(genotype, bars, folder)
+                return bound_evaluation()(genotype, bars=bars, workdir=folder)

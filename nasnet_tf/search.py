@@ -33,7 +33,11 @@ def main(arguments: list[str]) -> None:
     scope = f"{configurables.RETRAIN_SCOPE}/"
     lasting = claims.lasting(cli.bindings(config_text))
     identity = {"search": {name: value for name, value in lasting.items() if not name.startswith(scope)}, "retrain": lasting}
-    trials, retrained = configurables.run_search(workdir, config_text, identity)
+    search = configurables.bound_search(config_text, identity)
+    if cli.FLAGS.dry_run:
+        print(search.plan(workdir))
+        return
+    trials, retrained = search(workdir)
     cli.write_operative_config(workdir)
     spent = Rates.load(workdir).estimate(read_spent(workdir) + sum(trial.seconds for trial in trials))
     counts = f"{len(trials)} trials, {sum(trial.status == 'finished' for trial in trials)} rewarded"
@@ -56,6 +60,7 @@ def define_flags() -> None:
     cli.define_gin_flags()
     everyday.define_flags()
     cli.define_workdir_flag("Keeps the journal of the search and its best cells.")
+    flags.DEFINE_boolean("dry_run", False, "Build and count a child, read one batch, say what would happen, and write nothing.")
     flags.DEFINE_integer(
         "retrain_top", None, "How many of the best cells to retrain; before the binding search.retrain_top.", lower_bound=0
     )
