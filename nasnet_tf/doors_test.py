@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -71,6 +72,13 @@ def test_the_whole_way(tmp_path, monkeypatch, capsys):
     assert len(capsys.readouterr().out.splitlines()) == 3
     rows = [json.loads(line) for line in (tmp_path / "predictions.json").read_text().splitlines()]
     assert [(row["file"], len(row["top"]), "image" in row) for row in rows] == [(str(digit), 2, False) for digit in digits]
+    # Of several batches, in a graph: the same answers as of one, op by op.
+    run_door("predict", *digits, "--model=export", "--top=2", "--output=again.json", "--batch_size=2")
+    again = [json.loads(line) for line in (tmp_path / "again.json").read_text().splitlines()]
+    for row, other in zip(rows, again, strict=True):
+        assert [each["class"] for each in row["top"]] == [each["class"] for each in other["top"]]
+        np.testing.assert_allclose([each["probability"] for each in row["top"]], [each["probability"] for each in other["top"]], atol=2e-6)
+    assert not tf.config.functions_run_eagerly()
     bad = tmp_path / "bad.png"
     bad.write_bytes(digits[0].read_bytes()[:40])
     # Folders and patterns; a work folder as well as an export; a bad file costs no good one its answer.

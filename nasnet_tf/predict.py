@@ -6,6 +6,7 @@ import itertools
 import json
 import mimetypes
 import pathlib
+from collections.abc import Iterator
 from typing import IO
 
 from absl import flags
@@ -30,10 +31,24 @@ def main(arguments: list[str]) -> None:
     predictor = kinds.kind_of(cli.FLAGS.model).predictor(
         cli.FLAGS.model, None if cli.FLAGS.weights == "none" else cli.FLAGS.weights, **options
     )
-    with contextlib.nullcontext() if output is None else output.open("w") as rows:
+    is_one_batch = len(files) <= cli.FLAGS.batch_size
+    with contextlib.nullcontext() if output is None else output.open("w") as rows, _eagerly(is_one_batch):
         undecodable = _predict(predictor, files, rows)
     if undecodable:
         raise InputError(f"{len(undecodable)} of {len(files)} files cannot be decoded as images: {', '.join(undecodable)}")
+
+
+@contextlib.contextmanager
+def _eagerly(is_wanted: bool) -> Iterator[None]:
+    """Runs graph functions op by op: for a single batch that takes a second, tracing and optimizing a graph before it three."""
+    import tensorflow as tf
+
+    before = tf.config.functions_run_eagerly()
+    tf.config.run_functions_eagerly(is_wanted)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(before)
 
 
 def _predict(predictor, files: list[pathlib.Path], rows: IO[str] | None) -> list[str]:
