@@ -14,7 +14,9 @@ class Shadow:
     """
 
     def __init__(self, original: tf.train.Checkpoint):
-        self._pairs: list[tuple[tf.Variable, tf.Variable]] = []
+        # Training waits while thousands are copied, and bare ops cost a third of the methods; those know what the value of replicas is.
+        self._handles: list[tuple[tf.Tensor, tf.DType, tf.Tensor]] = []
+        self._distributed: list[tuple[tf.Variable, tf.Variable]] = []
         self._copies: dict[int, tf.Variable] = {}
         with tf.device("CPU:0"):
             children = {name: self._copy_of(child) for name, child in _children_of(original).items() if name != "save_counter"}
@@ -23,7 +25,9 @@ class Shadow:
     def update(self) -> None:
         """Takes the values of now. Buffers are shared until training writes the originals, which TensorFlow then moves elsewhere."""
         with tf.device("CPU:0"):
-            for original, copy in self._pairs:
+            for original, dtype, copy in self._handles:
+                tf.raw_ops.AssignVariableOp(resource=copy, value=tf.raw_ops.ReadVariableOp(resource=original, dtype=dtype))
+            for original, copy in self._distributed:
                 copy.assign(original)
 
     def _copy_of(self, original):
@@ -32,7 +36,10 @@ class Shadow:
         variable = original.value if isinstance(original, keras.Variable) else original
         if isinstance(variable, tf.Variable):
             copy = tf.Variable(tf.convert_to_tensor(variable), trainable=False)
-            self._pairs.append((variable, copy))
+            if isinstance(variable, tf.distribute.DistributedValues):
+                self._distributed.append((variable, copy))
+            else:
+                self._handles.append((variable.handle, variable.dtype, copy.handle))
         else:
             copy = tf.Module()
         self._copies[id(original)] = copy
