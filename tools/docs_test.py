@@ -221,12 +221,12 @@ def test_what_is_added_works(tmp_path):
     shutil.copytree(REPOSITORY / "testdata", tmp_path / "testdata")
     subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
     diffs = [text for page, _, text in blocks("diff") if page == "extend.md"]
-    assert len(diffs) == 4
+    assert len(diffs) == 5
     for diff in diffs:
         subprocess.run(["git", "apply", "-"], input=diff, text=True, cwd=tmp_path, check=True)
     regenerate(tmp_path / "nasnet_tf" / "genotype")
     snippets = [text for page, _, text in blocks("python") if page == "extend.md"]
-    assert len(snippets) == 4
+    assert len(snippets) == 5
     script = "\n".join(snippets) + "\nfrom nasnet_tf import configurables, explain; from nasnet_tf.bindable import CONFIGURABLES\n"
     script += "assert set(explain.BINDABLE) == set(CONFIGURABLES)\n"
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
