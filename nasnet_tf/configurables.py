@@ -1,5 +1,6 @@
 """What gin files configure. With bindable.py, cli.py and recipes.py it alone imports gin; everything below works the same without it."""
 
+import copy
 import dataclasses
 import functools
 import pathlib
@@ -66,9 +67,6 @@ for _configurable in (
     RegularizedEvolution,
     Prescreened,
     CostReward,
-    engines.LocalPool,
-    engines.InProcess,
-    ray_engine.RayTasks,
     EarlyStopping,
     SuccessiveHalving,
     SharedWeights,
@@ -77,6 +75,8 @@ for _configurable in (
     FaultTolerance,
 ):
     register(_configurable)
+for _engine in (engines.LocalPool, engines.InProcess, ray_engine.RayTasks):
+    register(_engine, set_by_us=("keep_processes",))
 # What Keras and KerasTuner find out later or never.
 _OF_OPTIMIZERS = dict.fromkeys(("momentum", "beta_1", "beta_2", "ema_momentum"), Share)
 _OF_OPTIMIZERS |= dict.fromkeys(("clipnorm", "clipvalue", "global_clipnorm", "loss_scale_factor"), Positive | None)
@@ -210,7 +210,7 @@ def _search(
     identity: dict,
     space: SearchSpace,
     strategy: Callable[[SearchSpace], strategies.Strategy],
-    engine: Callable[[], engines.LocalPool | engines.InProcess | ray_engine.RayTasks],
+    engine: Callable[..., engines.LocalPool | engines.InProcess | ray_engine.RayTasks],
     num_trials: Count,
     early_stopping: EarlyStopping | None = None,
     halving: SuccessiveHalving | None = None,
@@ -240,7 +240,7 @@ def _search(
     objective: what rewards are instead of the accuracy, as in nasnet_tf.nas.objectives or "module:function".
     seeds: names or paths of genotypes to try first.
     take_over: work folders of earlier searches, whose rewarded trials count.
-    evaluator: scores architectures in the searching process, in the place of children that evaluate_genotype trains.
+    evaluator: scores architectures, in processes that are kept, in the place of children that evaluate_genotype trains.
     halving: short trainings first, of which the best go on.
     child_watts, child_hour_price: what a child's hour takes, for estimates only.
 
@@ -266,7 +266,7 @@ def _search(
         known.check_folders(take_over, workdir)
         task, search_engine, spent = ChildTask(config_text, workdir / CHILDREN), engine, ("", 0.0)
         if evaluator is not None:
-            task, search_engine = evaluator, engines.InProcess
+            task, search_engine = ScoringTask(config_text, workdir, evaluator), functools.partial(engine, keep_processes=True)
         with claims.at_work(workdir, "search"):
             if isinstance(evaluator, SharedWeights):
                 spent = ("shared weights", evaluator.train(workdir))
@@ -330,6 +330,38 @@ def train_bound(workdir: pathlib.Path, bindings: dict[str, str]) -> float:
     gin.parse_config([f"{name} = {literal}" for name, literal in bindings.items()])
     _, evaluation = train(workdir)
     return evaluation.accuracy
+
+
+class ScoringTask:
+    """What scores an architecture by `search.evaluator`, which every process that is kept makes once for itself.
+
+    Args:
+      config_text: as cli.parse_gin returns it.
+      workdir: of the search, absolute.
+      evaluator: that of the searching process.
+    """
+
+    def __init__(self, config_text: str, workdir: pathlib.Path, evaluator: SharedWeights | SpaceChildren | ZeroCost):
+        self._config_text, self._workdir, self._evaluator = config_text, workdir, evaluator
+
+    def __getstate__(self) -> dict:
+        return self.__dict__ | {"_evaluator": None}
+
+    def __call__(self, genotype_text: str, bars: list[Bar] | Stage | None = None) -> dict:
+        if self._evaluator is not None:
+            return self._evaluator(genotype_text, bars)
+        with logged(log_of(self._workdir / CHILDREN, parse_genotype(genotype_text).name)):
+            return _evaluator_of(self._config_text, self._workdir)(genotype_text, bars)
+
+
+@functools.cache
+def _evaluator_of(config_text: str, workdir: pathlib.Path) -> SharedWeights | SpaceChildren | ZeroCost:
+    gin.clear_config()
+    gin.parse_config(config_text)
+    evaluator = copy.deepcopy(gin.query_parameter("search.evaluator"))  # a copy of gin's reference is what it refers to, made
+    if isinstance(evaluator, SharedWeights):
+        evaluator.train(workdir)  # reads what the searching process has trained
+    return evaluator
 
 
 class ChildTask:

@@ -16,7 +16,7 @@ from nasnet_tf.errors import InputError
 from nasnet_tf.genotype import format_genotype, load_genotype
 from nasnet_tf.models.network import NetworkConfig, build_network
 from nasnet_tf.models.zoo import ZOO, canonical_name
-from nasnet_tf.nas import engines, evaluator, ray_engine, retraining, search
+from nasnet_tf.nas import evaluator, ray_engine, retraining, search
 from nasnet_tf.nas.early_stopping import Bar
 from nasnet_tf.nas.limits import Limits, Rates
 from nasnet_tf.serving.convert_weights import save_weights
@@ -349,7 +349,19 @@ def test_a_mistake_in_a_search_leaves_nothing_behind(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_scores_of_the_searching_process_are_bound(tmp_path, monkeypatch):
+def test_scores_are_those_of_the_searching_process_in_others(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    lines = ["search.evaluator = @ZeroCost()", "ZeroCost.network = @NetworkConfig()", "ZeroCost.data = @ImageData()"]
+    lines += ["ZeroCost.proxy = 'synflow'", "ZeroCost.batch_size = 8", "SearchSpace.num_blocks = 1", "search.num_trials = 2"]
+    text = cli.parse_gin(["quickstart_search.gin"], [*lines, "NetworkConfig.filters = 4", "NetworkConfig.cells_per_stack = 1"])
+    trials, _ = configurables.run_search(tmp_path / "run", text, {"search": {}, "retrain": {}})
+    score = make("ZeroCost")
+    for trial in trials:
+        assert trial.metrics["synflow"] == trial.reward == pytest.approx(score(trial.text)["reward"], rel=1e-4)
+    assert len({trial.reward for trial in trials}) == 2
+
+
+def test_what_scores_is_bound(tmp_path, monkeypatch):
     seen = {}
     monkeypatch.setattr(search, "search", lambda *args, **rules: seen.update(engine=args[3], evaluate=args[4], spent=rules["spent"]) or [])
     monkeypatch.setattr(configurables.SharedWeights, "train", lambda self, workdir: 12.5)
@@ -360,8 +372,8 @@ def test_scores_of_the_searching_process_are_bound(tmp_path, monkeypatch):
     gin.parse_config(lines)
     assert list(bindable.mistakes([line.split(" = ")[0] for line in lines])) == []
     configurables.run_search(tmp_path, "", {"search": {}, "retrain": {}})
-    assert seen["engine"] is engines.InProcess
-    assert isinstance(seen["evaluate"], configurables.SharedWeights)
+    assert (seen["engine"].func.__name__, seen["engine"].keywords) == ("LocalPool", {"keep_processes": True})
+    assert isinstance(seen["evaluate"]._evaluator, configurables.SharedWeights)
     assert seen["spent"] == ("shared weights", 12.5)
     gin.parse_config("search.halving = @SuccessiveHalving()")
     with pytest.raises(InputError, match="search.evaluator: expected neither"):

@@ -83,7 +83,7 @@ def run_child(environment: dict[str, str], function: Callable[..., dict], args: 
 
 
 class LocalPool:
-    """Child processes of this machine, each execution in a fresh one.
+    """Child processes of this machine, each execution in a fresh one unless they are kept.
 
     Children are forked from a server that has TensorFlow loaded but has never used it: each starts in a quarter of a second instead of
     ten. Threads of a running TensorFlow do not survive a fork, which is why the searching process itself, whose controller uses
@@ -96,12 +96,15 @@ class LocalPool:
       num_workers: children at a time; each gets its share of the cores as threads, unless TF_NUM_INTRAOP_THREADS and
         TF_NUM_INTEROP_THREADS in the environment say how many.
       deadline_seconds: after which a child is killed.
+      keep_processes: a process is used again, for functions that keep something between their calls; a fresh one takes the place of one
+        that was killed.
     """
 
     @checked
-    def __init__(self, num_workers: Count = 2, deadline_seconds: Positive = 3600.0):
+    def __init__(self, num_workers: Count = 2, deadline_seconds: Positive = 3600.0, keep_processes: bool = False):
         self._context = multiprocessing.get_context("forkserver")
-        self._pool = pebble.ProcessPool(max_workers=num_workers, max_tasks=1, context=self._context, initializer=end_with_parent)
+        max_tasks = 0 if keep_processes else 1
+        self._pool = pebble.ProcessPool(num_workers, max_tasks, context=self._context, initializer=end_with_parent)
         self._machine = socket.gethostname()
         self._num_workers, self._deadline = num_workers, deadline_seconds
         # Children share cores and GPU memory instead of fighting for them. What the caller has set for TensorFlow stays.
@@ -151,12 +154,13 @@ class LocalPool:
 
 
 class InProcess:
-    """Children one after the other in the searching process: for evaluators that keep something between them, as one traced network.
+    """Children one after the other in the searching process.
 
     There is no deadline, and a child that kills its process kills the search, which goes on when it is repeated.
     """
 
-    def __init__(self):
+    def __init__(self, keep_processes: bool = True):
+        """The one process is kept in any case."""
         self._waiting: tuple[int, Callable[..., dict], tuple] | None = None
 
     @property
@@ -208,7 +212,8 @@ def _fields(future: "pebble.ProcessFuture", deadline: float) -> dict:
 
 
 def _run(environment: dict[str, str], function: Callable[..., dict], args: tuple) -> dict:
-    gc.freeze()  # What was loaded before the fork is no garbage: looking through it again and again took a quarter of a trace.
+    if not gc.get_freeze_count():
+        gc.freeze()  # What was loaded before the fork is no garbage: looking through it again and again took a quarter of a trace.
     return run_child(environment, function, args)
 
 

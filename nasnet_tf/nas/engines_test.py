@@ -88,15 +88,15 @@ def kind(request):
 
 @pytest.fixture
 def start(kind, request):
-    """(children at a time, deadline) -> engine, closed afterwards."""
+    """(children at a time, deadline, ...) -> engine, closed afterwards."""
     engines = []
 
-    def make(num_workers, deadline=TIMEOUT):
+    def make(num_workers, deadline=TIMEOUT, **more):
         if kind == "local":
-            engines.append(LocalPool(num_workers, deadline))
+            engines.append(LocalPool(num_workers, deadline, **more))
         else:
             address = request.getfixturevalue("cluster").address
-            engines.append(RayTasks(address, num_cpus=0.5, num_workers=num_workers, deadline_seconds=deadline))
+            engines.append(RayTasks(address, num_cpus=0.5, num_workers=num_workers, deadline_seconds=deadline, **more))
         return engines[-1]
 
     yield make
@@ -141,6 +141,24 @@ def test_how_children_end(start, kind, monkeypatch):
     assert outcomes[0].value["pid"] != os.getpid()
     assert outcomes[0].value["threads"] == "1"
     assert (outcomes[0].value["gpus"], outcomes[0].value["growth"]) == ((None, "true") if kind == "local" else ("-1", None))
+
+
+def test_processes_are_kept_if_asked_for(start, kind):
+    def pids(engine, ways):
+        found = []
+        for key, how in enumerate(ways):
+            engine.submit(key, child, how)
+            found.append((collect(engine, 1)[key].value or {}).get("pid"))
+        return found
+
+    fresh = start(1)
+    assert len(set(pids(fresh, ["ends well"] * 3))) == 3
+    fresh.close()
+    kept = start(1, keep_processes=True)
+    before = pids(kept, ["ends well"] * 5)
+    assert len(set(before)) == 1 if kind == "local" else len(set(before)) < 5  # a cluster has several processes to choose from
+    _, after = pids(kept, ["is killed", "ends well"])
+    assert after is not None
 
 
 def test_threads_that_the_environment_asks_for(monkeypatch):

@@ -48,6 +48,7 @@ class RayTasks:
       num_workers: children at a time, if the cluster has room for them; None for as many as it has room for, which follows machines that
         join or leave.
       deadline_seconds: after which a child is killed, counted from its beginning: it may wait before for room that others use.
+      keep_processes: as of LocalPool.
 
     Raises:
       InputError: no Ray, no such cluster, another token, or no machine that could take a child.
@@ -61,6 +62,7 @@ class RayTasks:
         num_gpus: NotNegative = 0.0,
         num_workers: Count | None = None,
         deadline_seconds: Positive = 3600.0,
+        keep_processes: bool = False,
     ):
         if num_cpus + num_gpus == 0:
             raise InputError(f"RayTasks: expected a child to take CPUs or GPUs, got num_cpus = {num_cpus} and num_gpus = {num_gpus}")
@@ -75,8 +77,9 @@ class RayTasks:
         self._aside: set[str] = set()  # nodes
         self._sigterm_handler = signal.getsignal(signal.SIGTERM)  # Ray sets one of its own, and does not take it back
         self._ray = _connect(address)
-        # One process for each execution: TensorFlow does not give back all memory. No retries: they are the ledger's.
-        self._task = self._ray.remote(num_cpus=num_cpus, num_gpus=num_gpus, max_retries=0, max_calls=1)(_task())
+        # One process for each execution if none is kept: TensorFlow does not give back all memory. No retries: they are the ledger's.
+        max_calls = 0 if keep_processes else 1
+        self._task = self._ray.remote(num_cpus=num_cpus, num_gpus=num_gpus, max_retries=0, max_calls=max_calls)(_task())
         self._own_node = self._ray.get_runtime_context().get_node_id()
         if self._capacity() == 0:
             machines = [{name: node["Resources"].get(name, 0) for name in self._needs} for node in self._nodes()]

@@ -99,7 +99,7 @@ class WeightStore:
 
 
 class SharedWeights:
-    """An evaluator whose reward is the accuracy with shared weights, which it trains once for a search. For the engine InProcess.
+    """An evaluator whose reward is the accuracy with shared weights, which it trains once for a search.
 
     Training goes on where it was killed, from what it saves every two minutes.
     """

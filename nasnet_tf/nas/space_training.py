@@ -114,8 +114,8 @@ class SpaceTraining:
 class SpaceChildren:
     """An evaluator like nasnet_tf.nas.evaluator.evaluate_genotype, but all children are trained on one traced network.
 
-    From the same weights the steps are the same; the fresh weights are other draws of the same distribution. The first child waits for the
-    trace. For the engine InProcess, as the network stays with the process.
+    From the same weights the steps are the same; the fresh weights are other draws of the same distribution. The first child of a process
+    waits for the trace, so it is for engines that keep their processes.
     """
 
     @checked

@@ -25,18 +25,26 @@ class _Module(tf.Module):
 
         @tf.function(autograph=False, input_signature=[subject.images_spec])
         def classify(images):
-            return subject.answer(images)
+            return _of_any_batch(subject.answer, images)
 
         @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.string, "encoded")])
         def classify_encoded(encoded):
             prepared = tf.map_fn(preprocessing.evaluate, encoded, fn_output_signature=prepared_spec)
-            return answer(subject.infer(prepared)["logits"])
+            return _of_any_batch(lambda images: answer(subject.infer(images)["logits"]), prepared)
 
         @tf.function(autograph=False, input_signature=[subject.images_spec])
         def features(images):
-            return {"feature_vector": subject.infer(preprocessing.normalize(images))["feature_vector"]}
+            prepared = preprocessing.normalize(images)
+            return _of_any_batch(lambda images: {"feature_vector": subject.infer(images)["feature_vector"]}, prepared)
 
         self.graph_signatures = {"serving_default": classify, "classify_encoded": classify_encoded, "image_feature_vector": features}
+
+
+def _of_any_batch(run: Callable[[tf.Tensor], dict[str, tf.Tensor]], images: tf.Tensor) -> dict[str, tf.Tensor]:
+    """What run makes of images, of which there may be none: TensorFlow's fused convolutions by oneDNN fail on an empty batch."""
+    count = tf.shape(images)[0]
+    at_least_one = tf.pad(images, [[0, tf.maximum(1 - count, 0)], [0, 0], [0, 0], [0, 0]])
+    return {name: values[:count] for name, values in run(at_least_one).items()}
 
 
 def write(subject: Subject, folder: pathlib.Path) -> None:
