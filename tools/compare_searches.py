@@ -212,7 +212,7 @@ def finish(folder: pathlib.Path, chosen: list[tuple[int, ...]] | None, args: arg
     if len(trials) < len(chosen) or any(trial.status == "running" for trial in trials):
         return None
     winner, test = retraining.retrain_top(folder, SPACE, trials, len(trials), engine, evaluate, measured, identity(args, seed=seed))
-    return {"validation": winner.reward, **test}
+    return {"validation": winner.reward, "retrained": float(np.mean([trial.reward for trial in leaderboard(trials)])), **test}
 
 
 def curve_of(trials: list[Trial], spent_before: float) -> list[tuple[float, float]]:
@@ -236,6 +236,7 @@ def row_of(name: str, seed: int, folder: pathlib.Path, test: dict) -> dict:
         "child_hours": hours_of(folder),
         "architectures": len(rewards),
         "best_5": statistics.top_mean(rewards, 5),
+        "retrained": test["retrained"],
         "validation": test["validation"],
         "test": test["accuracy"],
         "curve": curve_of(trials, read_spent(folder) / 3600 if trials else 0.0),
@@ -243,15 +244,15 @@ def row_of(name: str, seed: int, folder: pathlib.Path, test: dict) -> dict:
 
 
 def table(rows: list[dict]) -> str:
-    """Markdown: mean and standard deviation of each method over its seeds."""
-    names = ["method", "seeds", "child-hours", "architectures", "mean of the best 5 in the search", "winner, validation", "winner, test"]
+    """Markdown: mean and standard deviation of each method over its seeds; of several architectures of a search, their mean."""
+    names = ["method", "seeds", "child-hours", "architectures", "best 5 in the search", "retrained, validation", "winner's", "winner, test"]
     lines = [names, ["---"] * len(names)]
     for name in dict.fromkeys(row["method"] for row in rows):
         mine = [row for row in rows if row["method"] == name]
         counts = ", ".join(str(row["architectures"]) for row in mine)
         hours, *accuracies = (
             spread([row[key] for row in mine if row[key] is not None], digits)
-            for key, digits in (("child_hours", 2), ("best_5", 4), ("validation", 4), ("test", 4))
+            for key, digits in (("child_hours", 2), ("best_5", 4), ("retrained", 4), ("validation", 4), ("test", 4))
         )
         lines.append([name, str(len(mine)), hours, counts, *accuracies])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
@@ -265,15 +266,15 @@ def spread(values: list[float], digits: int) -> str:
     return f"{np.mean(values):.{digits}f}{deviation}"
 
 
-def verdict(rows: list[dict], name: str, other: str) -> str:
-    """By how many standard errors of the difference one method's winners are ahead of another's on the test split."""
-    ours, theirs = ([row["test"] for row in rows if row["method"] == each] for each in (name, other))
+def verdict(rows: list[dict], name: str, other: str, key: str = "test") -> str:
+    """By how many standard errors of the difference one method is ahead of another: its winners on the test split, or by another key."""
+    ours, theirs = ([row[key] for row in rows if row["method"] == each and row[key] is not None] for each in (name, other))
     if min(len(ours), len(theirs)) < 2:
-        return f"{name} and {other}: too few seeds to compare"
+        return f"{name} and {other}, {key}: too few seeds to compare"
     difference = np.mean(ours) - np.mean(theirs)
     error = math.sqrt(np.var(ours, ddof=1) / len(ours) + np.var(theirs, ddof=1) / len(theirs))
     errors = f", {difference / error:+.1f} standard errors" if error else ""
-    return f"{name} minus {other}: {difference:+.4f}{errors}"
+    return f"{name} minus {other}, {key}: {difference:+.4f}{errors}"
 
 
 def draw(rows: list[dict], path: pathlib.Path) -> None:
@@ -334,7 +335,11 @@ def main(argv: list[str] | None = None) -> list[dict]:
     args.workdir = args.workdir.absolute()
     rows = compare(args)
     replace_file(args.workdir / "summary.json", json.dumps(rows))
-    lines = [table(rows), "", *(verdict(rows, name, other) for name in args.methods for other in ("random", PUBLISHED) if name != other)]
+    pairs = [(name, other) for name in args.methods for other in ("random", PUBLISHED) if name != other]
+    lines = [table(rows), ""]
+    lines += [
+        verdict(rows, *pair, key) for pair in pairs for key in ("best_5", "retrained", "test") if PUBLISHED not in pair or key != "best_5"
+    ]
     replace_file(args.workdir / "table.md", "\n".join(lines) + "\n")
     print("\n".join(lines))
     draw(rows, args.workdir / "curves.svg")

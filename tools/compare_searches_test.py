@@ -55,7 +55,8 @@ def test_all_get_the_same_hours_and_their_winners_the_same_training(tmp_path, ca
     assert list(rows[1]["curve"][-1]) == [pytest.approx(0.1 * (trials.index(best[0]) + 1)), best[0].reward]
     said = capsys.readouterr().out
     assert "| random | 2 | 0.80 ± 0.00 | 8, 8 |" in said
-    assert "evolution minus random: " in said
+    assert "evolution minus random, test: " in said
+    assert rows[1]["retrained"] == pytest.approx(sum(trial.reward for trial in long) / 3)
     assert json.loads((tmp_path / "summary.json").read_text())[0]["method"] == "nasnet_a"
     assert (tmp_path / "curves.svg").is_file()
     ran = Engine.ran
@@ -95,5 +96,5 @@ def test_it_goes_on_where_it_was_stopped(tmp_path):
 
 def test_the_verdict_counts_standard_errors():
     rows = [{"method": name, "test": test} for name, tests in (("a", (0.5, 0.52)), ("b", (0.4, 0.42))) for test in tests]
-    assert tool.verdict(rows, "a", "b") == "a minus b: +0.1000, +7.1 standard errors"
+    assert tool.verdict(rows, "a", "b") == "a minus b, test: +0.1000, +7.1 standard errors"
     assert "too few" in tool.verdict(rows[:3], "a", "b")
