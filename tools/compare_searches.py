@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 
 from nasnet_tf.files import replace_file
 from nasnet_tf.genotype import SearchSpace, load_genotype, parse_genotype
@@ -33,6 +33,7 @@ from nasnet_tf.nas.search import search
 from nasnet_tf.nas.strategies import PPOSearch, RandomSearch
 from nasnet_tf.nas.trials import Trial, architectures, leaderboard
 from nasnet_tf.viz import statistics
+from nasnet_tf.viz.axes import legend, new_figure
 from nasnet_tf.viz.diagram import save_figure
 
 SPACE = SearchSpace()
@@ -277,17 +278,16 @@ def verdict(rows: list[dict], name: str, other: str, key: str = "test") -> str:
     return f"{name} minus {other}, {key}: {difference:+.4f}{errors}"
 
 
-def draw(rows: list[dict], path: pathlib.Path) -> None:
+def plot_curves(rows: list[dict]) -> Figure:
     """The best reward so far over child-hours, a line for each search."""
-    figure, axes = plt.subplots(figsize=(7, 4.4), layout="constrained")
-    for color, name in enumerate(dict.fromkeys(row["method"] for row in rows)):
-        for number, row in enumerate(row for row in rows if row["method"] == name and row["curve"]):
-            hours, best = zip(*row["curve"], strict=True)
-            axes.plot(hours, best, drawstyle="steps-post", color=f"C{color}", label=name if number == 0 else None)
-    axes.set(xlabel="child-hours", ylabel="best reward in the search so far")
-    if rows:
-        axes.legend()
-    save_figure(figure, path)
+    figure, axes = new_figure("child-hours", "best reward in the search so far", counts=False)
+    searched = [row for row in rows if row["curve"]]
+    for color, name in enumerate(dict.fromkeys(row["method"] for row in searched)):
+        for number, row in enumerate(row for row in searched if row["method"] == name):
+            hours, best = zip(*row["curve"], (row["child_hours"], row["curve"][-1][1]), strict=True)
+            axes.plot(hours, best, drawstyle="steps-post", linewidth=1.2, color=f"C{color}", label=name if number == 0 else None)
+    legend(axes)
+    return figure
 
 
 def compare(args: argparse.Namespace) -> list[dict]:
@@ -342,7 +342,7 @@ def main(argv: list[str] | None = None) -> list[dict]:
     ]
     replace_file(args.workdir / "table.md", "\n".join(lines) + "\n")
     print("\n".join(lines))
-    draw(rows, args.workdir / "curves.svg")
+    save_figure(plot_curves(rows), args.workdir / "curves.svg")
     return rows
 
 
