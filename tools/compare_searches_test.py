@@ -52,7 +52,8 @@ def test_all_get_the_same_hours_and_their_winners_the_same_training(tmp_path, ca
     assert rows[1]["validation"] == max(trial.reward for trial in long) == pytest.approx(best[0].reward + 0.4)
     assert rows[0]["validation"] == 0.25
     assert rows[1]["test"] == pytest.approx(best[0].reward)  # of the one that validates best
-    assert list(rows[1]["curve"][-1]) == [pytest.approx(0.1 * (trials.index(best[0]) + 1)), best[0].reward]
+    assert rows[1]["curve"][0] == (pytest.approx(0.5), pytest.approx(sum(trial.reward for trial in trials[:5]) / 5))
+    assert rows[1]["curve"][-1][1] == rows[1]["best_5"] == pytest.approx(sum(sorted(trial.reward for trial in trials)[-5:]) / 5)
     said = capsys.readouterr().out
     assert "| random | 2 | 0.80 ± 0.00 | 8, 8 |" in said
     assert "evolution minus random, test: " in said
