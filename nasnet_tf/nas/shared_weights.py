@@ -8,6 +8,7 @@ held-out batches normalized by statistics of their own. Whether such scores rank
 
 import functools
 import io
+import itertools
 import pathlib
 import random
 import time
@@ -199,7 +200,7 @@ class SharedWeights:
         steps = self._steps
         plan = steps.network.plan(parse_genotype(genotype_text))
         weights, _ = self._store.gather(plan)
-        batches = steps.validation_batches[: self._score_batches]
+        batches = itertools.islice(steps.validation_batches, self._score_batches)
         score = steps.accuracy(batches, weights, plan.fresh_statistics(), plan, own_statistics=True)
         metrics = {"parameters": int(plan.sizes[:, 0].sum()), "shared_steps": self._step, "num_classes": steps.data.num_classes}
         return {"reward": score, "metrics": metrics}

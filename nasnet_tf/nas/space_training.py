@@ -5,6 +5,7 @@ The steps are those of nasnet_tf.training for Momentum: cross-entropy, weight de
 
 import functools
 import math
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import tensorflow as tf
@@ -22,6 +23,7 @@ from nasnet_tf.training.losses import classification_loss
 from nasnet_tf.training.schedules import Schedule
 from nasnet_tf.typed import checked
 
+MOST_KEPT_BYTES = 2**29  # of images, of all batches of a training or an evaluation
 # What a configuration may have that the one network does not do.
 _PLAIN = {"ema_decay": None, "frozen_epochs": 0.0, "replica_batch_size": None}
 
@@ -57,6 +59,7 @@ class SpaceTraining:
         self.steps_per_epoch = data.num_train_examples / training.batch_size
         self.total_steps = max(1, round(training.epochs * self.steps_per_epoch))
         self.network = SpaceNetwork(space, network, data.num_classes, data.image_size)
+        self._kept: dict[str, list[tuple]] = {}
         vector = tf.TensorSpec([None])
         images = tf.TensorSpec([None, data.image_size, data.image_size, 3])
         batch = [images, tf.TensorSpec([None], tf.int32)]
@@ -99,16 +102,26 @@ class SpaceTraining:
             examples += float(tf.reduce_sum(counts))
         return right / examples
 
-    @functools.cached_property
-    def training_batches(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Those of one child, the same for all as they have the same seed; children's are few enough to be kept in memory."""
-        batches = self.data.train(self.training.batch_size, self.training.seed).take(self.total_steps)
-        return list(batches.as_numpy_iterator())
+    @property
+    def training_batches(self) -> Iterable[tuple[np.ndarray, np.ndarray]]:
+        """Those of one child, the same for all as they have the same seed."""
+        make = functools.partial(self.data.train, self.training.batch_size, self.training.seed)
+        return self._kept_if_small("training", lambda: make().take(self.total_steps), self.total_steps * self.training.batch_size)
 
-    @functools.cached_property
-    def validation_batches(self) -> list[tuple]:
+    @property
+    def validation_batches(self) -> Iterable[tuple]:
         """Of the held-out examples, each once."""
-        return list(self.data.evaluation("validation", self.training.batch_size).as_numpy_iterator())
+        make = functools.partial(self.data.evaluation, "validation", self.training.batch_size)
+        return self._kept_if_small("validation", make, self.data.num_examples("validation"))
+
+    def _kept_if_small(self, name: str, make: Callable[[], tf.data.Dataset], num_examples: int) -> Iterable[tuple]:
+        """Batches that are read but once, where memory allows: children's are few as a rule."""
+        if name in self._kept:
+            return self._kept[name]
+        batches = make().as_numpy_iterator()
+        if num_examples * self.data.image_size**2 * 3 * 4 > MOST_KEPT_BYTES:
+            return batches
+        return self._kept.setdefault(name, list(batches))
 
 
 class SpaceChildren:

@@ -10,6 +10,7 @@ from nasnet_tf.errors import InputError
 from nasnet_tf.genotype import SearchSpace, format_genotype
 from nasnet_tf.models.network import NetworkConfig, build_network
 from nasnet_tf.models.plan import placed_layers, weights_of
+from nasnet_tf.nas import space_training
 from nasnet_tf.nas.engines import InProcess
 from nasnet_tf.nas.search import search
 from nasnet_tf.nas.shared_weights import FOLDER, NAME, SharedWeights, WeightStore
@@ -76,6 +77,18 @@ def test_a_child_is_what_the_training_loop_makes_of_the_same_weights(training, c
         )
     for found, expected in zip((weights, statistics), weights_of(model), strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-3, atol=2e-4)  # other orders of sums, over four steps
+
+
+def test_batches_are_kept_only_where_they_are_small(training, monkeypatch):
+    kept = training.training_batches
+    assert training.training_batches is kept
+    assert training.validation_batches is training.validation_batches
+    monkeypatch.setattr(space_training, "MOST_KEPT_BYTES", 12_000)  # six batches of 16 images of 768 bytes have more
+    monkeypatch.setattr(training, "_kept", {})
+    for (images, labels), (same, alike) in zip(kept, training.training_batches, strict=True):
+        np.testing.assert_array_equal(images, same)
+        np.testing.assert_array_equal(labels, alike)
+    assert training.training_batches is not training.training_batches
 
 
 def test_architectures_share_the_weights_of_what_they_have_in_common(training):
