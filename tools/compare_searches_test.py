@@ -1,6 +1,7 @@
 """The comparison, with children that only pretend to train."""
 
 import json
+import tarfile
 
 import compare_searches as tool
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from nasnet_tf.genotype import genotype_hash, parse_genotype
 from nasnet_tf.nas.engines import InProcess, Outcome
 from nasnet_tf.nas.journal import NAME, read_trials
+from nasnet_tf.testing import REPOSITORY
 
 
 class Engine(InProcess):
@@ -99,3 +101,19 @@ def test_the_verdict_counts_standard_errors():
     rows = [{"method": name, "test": test} for name, tests in (("a", (0.5, 0.52)), ("b", (0.4, 0.42))) for test in tests]
     assert tool.verdict(rows, "a", "b") == "a minus b, test: +0.1000, +7.1 standard errors"
     assert "too few" in tool.verdict(rows[:3], "a", "b")
+
+
+def test_the_published_table_is_made_of_the_published_journals(tmp_path, capsys):
+    kept = REPOSITORY / "testdata" / "search_comparison"
+    with tarfile.open(kept / "journals.tar.xz") as archive:
+        archive.extractall(tmp_path, filter="data")
+    numbers = ["--validation_examples=1000", "--image_size=12", "--examples=2560", "--epochs=1", "--long_examples=20000", "--long_epochs=2"]
+    methods = ["random", "ppo", "evolution", "one network, screened evolution"]
+    rows = tool.main([f"--workdir={tmp_path}", "--core_hours=0.25", *numbers, "--methods", *methods])
+    summary = json.loads((kept / "summary.json").read_text())
+    assert json.loads(json.dumps(rows)) == summary
+    published = (REPOSITORY / "BENCHMARKS.md").read_text().splitlines()
+    lines = tool.table(rows).splitlines()
+    assert len(lines) == 2 + 1 + len(methods)
+    assert not set(lines[2:]) - set(published)
+    assert "one network, screened evolution minus random, retrained: +0.0160, +2.3 standard errors" in capsys.readouterr().out
