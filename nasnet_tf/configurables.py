@@ -185,8 +185,8 @@ def _evaluate_genotype(
     training: loop.TrainingConfig,
     dtype_policy: str = "float32",
     measure_latency: bool = False,
-) -> functools.partial:
-    """nasnet_tf.nas.evaluator.evaluate_genotype without its genotype, bars and workdir.
+) -> Callable[[Genotype, list[Bar] | Stage | None, pathlib.Path | None], dict]:
+    """(genotype, bars, workdir) -> outcome: a functools.partial of nasnet_tf.nas.evaluator.evaluate_genotype.
 
     network, data, optimizer, learning_rate, training: of a child, as of `train`.
     """
