@@ -304,11 +304,6 @@ def _search(
 bound_search = register(_search, "search", set_by_us=("config_text", "identity"))
 
 
-def run_search(workdir: pathlib.Path, config_text: str, identity: dict) -> tuple[list[Trial], tuple[Trial, dict] | None]:
-    """Searches as bound; returns all trials, and what nasnet_tf.nas.retraining.retrain_top returns, None without it."""
-    return bound_search(config_text, identity)(workdir)
-
-
 def _tune(
     bindings: dict[str, str], hyperparameters: dict, oracle: Callable[..., "keras_tuner.Oracle"], seed: int
 ) -> Callable[[pathlib.Path], list[results.Trial]]:

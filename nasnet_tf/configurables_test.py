@@ -97,7 +97,7 @@ def test_every_binding_is_used(recipe, tmp_path, monkeypatch):
     }
     shipped = parse(recipe, **({needed[recipe]: "digits"} if recipe in needed else {}))
     if "search.space" in shipped:
-        configurables.run_search(tmp_path, "", {"search": {}, "retrain": {}})
+        configurables.bound_search("", {"search": {}, "retrain": {}})(tmp_path)
         for scope in (None, configurables.RETRAIN_SCOPE):
             with gin.config_scope(scope):
                 local, cluster = make("LocalPool"), make("RayTasks")
@@ -328,7 +328,7 @@ def test_what_a_search_begins_with_costs_and_may_spend_is_bound(tmp_path, monkey
     parse("quickstart_search.gin")
     gin.parse_config(lines)
     assert list(bindable.mistakes([line.split(" = ")[0] for line in lines])) == []
-    configurables.run_search(tmp_path, "", {"search": {}, "retrain": {}})
+    configurables.bound_search("", {"search": {}, "retrain": {}})(tmp_path)
     assert seen["limits"] == Limits(None, 8, 12.5)
     assert (seen["rates"], seen["halving"].eta) == (Rates(65.0), 3)
     assert len(seen["strategy"].propose().decisions) == 25
@@ -338,14 +338,14 @@ def test_what_a_search_begins_with_costs_and_may_spend_is_bound(tmp_path, monkey
     assert pickle.loads(pickle.dumps(seen["evaluate"]))._objective.target == 3e6
     gin.parse_config("search.take_over = ['" + str(tmp_path) + "']")
     with pytest.raises(InputError, match=r"search.take_over: expected work folders of other searches"):
-        configurables.run_search(tmp_path, "", {"search": {}, "retrain": {}})
+        configurables.bound_search("", {"search": {}, "retrain": {}})(tmp_path)
 
 
 def test_a_mistake_in_a_search_leaves_nothing_behind(tmp_path):
     parse("quickstart_search.gin")
     gin.parse_config(["search.engine = @RayTasks", "RayTasks.address = '127.0.0.1:1'"])
     with pytest.raises(InputError, match="no cluster at 127.0.0.1:1"):
-        configurables.run_search(tmp_path / "run", "", {"search": {}, "retrain": {}})
+        configurables.bound_search("", {"search": {}, "retrain": {}})(tmp_path / "run")
     assert not list(tmp_path.iterdir())
 
 
@@ -354,7 +354,7 @@ def test_scores_are_those_of_the_searching_process_in_others(tmp_path, monkeypat
     lines = ["search.evaluator = @ZeroCost()", "ZeroCost.network = @NetworkConfig()", "ZeroCost.data = @ImageData()"]
     lines += ["ZeroCost.proxy = 'synflow'", "ZeroCost.batch_size = 8", "SearchSpace.num_blocks = 1", "search.num_trials = 2"]
     text = cli.parse_gin(["quickstart_search.gin"], [*lines, "NetworkConfig.filters = 4", "NetworkConfig.cells_per_stack = 1"])
-    trials, _ = configurables.run_search(tmp_path / "run", text, {"search": {}, "retrain": {}})
+    trials, _ = configurables.bound_search(text, {"search": {}, "retrain": {}})(tmp_path / "run")
     score = make("ZeroCost")
     for trial in trials:
         assert trial.metrics["synflow"] == trial.reward == pytest.approx(score(trial.text)["reward"], rel=1e-4)
@@ -371,10 +371,10 @@ def test_what_scores_is_bound(tmp_path, monkeypatch):
     parse("quickstart_search.gin")
     gin.parse_config(lines)
     assert list(bindable.mistakes([line.split(" = ")[0] for line in lines])) == []
-    configurables.run_search(tmp_path, "", {"search": {}, "retrain": {}})
+    configurables.bound_search("", {"search": {}, "retrain": {}})(tmp_path)
     assert (seen["engine"].func.__name__, seen["engine"].keywords) == ("LocalPool", {"keep_processes": True})
     assert isinstance(seen["evaluate"]._evaluator, configurables.SharedWeights)
     assert seen["spent"] == ("shared weights", 12.5)
     gin.parse_config("search.halving = @SuccessiveHalving()")
     with pytest.raises(InputError, match="search.evaluator: expected neither"):
-        configurables.run_search(tmp_path, "", {"search": {}, "retrain": {}})
+        configurables.bound_search("", {"search": {}, "retrain": {}})(tmp_path)

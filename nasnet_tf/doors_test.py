@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from nasnet_tf import predict
 from nasnet_tf.errors import InputError
 from nasnet_tf.models.costs import count_costs
 from nasnet_tf.serving.convert_weights import save_weights
@@ -50,7 +51,11 @@ def test_the_whole_way(tmp_path, monkeypatch, capsys):
     """search, train, evaluate, export, predict, report; from a folder that is not the repository's."""
     monkeypatch.chdir(tmp_path)
     space = ["SearchSpace.num_blocks=1", "search.num_trials=2"]
-    result = door("search", "--gin_file=quickstart_search.gin", "--workdir=search", *params(*TINY, *space), cwd=tmp_path)
+    command = ("search", "--gin_file=quickstart_search.gin", "--workdir=search", *params(*TINY, *space))
+    result = door(*command, "--dry_run", cwd=tmp_path)
+    assert "at most 2 architectures, trained as children" in result.stdout
+    assert not (tmp_path / "search").exists()
+    result = door(*command, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert "2 trials, 2 rewarded" in result.stdout
     remarks = [line for line in result.stderr.splitlines() if not line.startswith(("search: ", "training: "))]
@@ -68,6 +73,8 @@ def test_the_whole_way(tmp_path, monkeypatch, capsys):
     run_door("export", "--workdir=train", "--output=export")
     digits = sorted((REPOSITORY / "testdata" / "digits").glob("*.png"))[:3]
     capsys.readouterr()
+    is_eager, answer = [], predict._predict
+    monkeypatch.setattr(predict, "_predict", lambda *arguments: is_eager.append(tf.config.functions_run_eagerly()) or answer(*arguments))
     run_door("predict", *digits, "--model=export", "--top=2", "--output=predictions.json")
     assert len(capsys.readouterr().out.splitlines()) == 3
     rows = [json.loads(line) for line in (tmp_path / "predictions.json").read_text().splitlines()]
@@ -78,6 +85,7 @@ def test_the_whole_way(tmp_path, monkeypatch, capsys):
     for row, other in zip(rows, again, strict=True):
         assert [each["class"] for each in row["top"]] == [each["class"] for each in other["top"]]
         np.testing.assert_allclose([each["probability"] for each in row["top"]], [each["probability"] for each in other["top"]], atol=2e-6)
+    assert is_eager == [True, False]
     assert not tf.config.functions_run_eagerly()
     bad = tmp_path / "bad.png"
     bad.write_bytes(digits[0].read_bytes()[:40])

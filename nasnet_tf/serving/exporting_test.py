@@ -19,7 +19,7 @@ from nasnet_tf.serving import evaluations, exporting, onnx_files, tf_serving
 from nasnet_tf.serving.classifier import load_classifier
 from nasnet_tf.serving.convert_weights import load_weights
 from nasnet_tf.serving.hub import load_nasnet
-from nasnet_tf.serving.inference_graph import freeze
+from nasnet_tf.serving.inference_graph import for_any_batch, freeze
 from nasnet_tf.testing import tiny_genotype
 
 DESCRIPTION = {"task": "classification", "class_names": ["n02123045", "b", "c"], "preprocessing": {"kind": "imagenet", "image_size": 8}}
@@ -55,7 +55,7 @@ def made(model, pictures, tmp_path_factory):
     return folder, manifest, lines
 
 
-def test_the_frozen_graph_has_no_batch_norm():
+def test_the_frozen_graph_has_no_batch_norm_and_takes_any_batch():
     for genotype, config in (
         ("nasnet_a", NetworkConfig(1, "imagenet", 1.0, filters=8)),
         (tiny_genotype(), NetworkConfig(1, "cifar", 2.0, filters=4)),
@@ -71,6 +71,8 @@ def test_the_frozen_graph_has_no_batch_norm():
         images = tf.random.stateless_uniform([7, 32, 32, 3], [1, 2])
         expected = model(images, training=False)
         np.testing.assert_allclose(frozen(images)["output"], expected, rtol=1e-4, atol=3e-6 * np.abs(expected).max())
+        np.testing.assert_array_equal(for_any_batch(frozen)(images)["output"], frozen(images)["output"])
+        assert for_any_batch(frozen)(images[:0])["output"].shape == (0, 3)
 
 
 def test_all_formats_are_there_and_checked(made):

@@ -40,6 +40,20 @@ def freeze(model: keras.Model) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
     return lambda images: dict(zip(names, function(images), strict=True))
 
 
+def for_any_batch(run: Callable[[tf.Tensor], dict[str, tf.Tensor]]) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
+    """What `freeze` returned, for batches of no image too, on which TensorFlow's fused convolutions by oneDNN fail.
+
+    Apart from `freeze`, for converters would keep the padding in what they make.
+    """
+
+    def run_any(images: tf.Tensor) -> dict[str, tf.Tensor]:
+        count = tf.shape(images)[0]
+        at_least_one = tf.pad(images, [[0, tf.maximum(1 - count, 0)], [0, 0], [0, 0], [0, 0]])
+        return {name: values[:count] for name, values in run(at_least_one).items()}
+
+    return run_any
+
+
 def fold_batch_norms(graph_def: tf.compat.v1.GraphDef) -> tf.compat.v1.GraphDef:
     """Every batch normalization of inference with constant statistics as an addition, its factor within the kernels before it.
 

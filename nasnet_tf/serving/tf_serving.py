@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from nasnet_tf.extras import OnDemand
+from nasnet_tf.serving.inference_graph import for_any_batch
 from nasnet_tf.serving.subject import Subject, answer
 
 prediction_log_pb2 = OnDemand("tensorflow_serving.apis.prediction_log_pb2")
@@ -23,28 +24,22 @@ class _Module(tf.Module):
         preprocessing, (height, width) = subject.preprocessing, subject.model.input.shape[1:3]
         prepared_spec = tf.TensorSpec([height, width, 3], tf.float32)
 
+        infer = for_any_batch(subject.infer)
+
         @tf.function(autograph=False, input_signature=[subject.images_spec])
         def classify(images):
-            return _of_any_batch(subject.answer, images)
+            return answer(infer(preprocessing.normalize(images))["logits"])
 
         @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.string, "encoded")])
         def classify_encoded(encoded):
             prepared = tf.map_fn(preprocessing.evaluate, encoded, fn_output_signature=prepared_spec)
-            return _of_any_batch(lambda images: answer(subject.infer(images)["logits"]), prepared)
+            return answer(infer(prepared)["logits"])
 
         @tf.function(autograph=False, input_signature=[subject.images_spec])
         def features(images):
-            prepared = preprocessing.normalize(images)
-            return _of_any_batch(lambda images: {"feature_vector": subject.infer(images)["feature_vector"]}, prepared)
+            return {"feature_vector": infer(preprocessing.normalize(images))["feature_vector"]}
 
         self.graph_signatures = {"serving_default": classify, "classify_encoded": classify_encoded, "image_feature_vector": features}
-
-
-def _of_any_batch(run: Callable[[tf.Tensor], dict[str, tf.Tensor]], images: tf.Tensor) -> dict[str, tf.Tensor]:
-    """What run makes of images, of which there may be none: TensorFlow's fused convolutions by oneDNN fail on an empty batch."""
-    count = tf.shape(images)[0]
-    at_least_one = tf.pad(images, [[0, tf.maximum(1 - count, 0)], [0, 0], [0, 0], [0, 0]])
-    return {name: values[:count] for name, values in run(at_least_one).items()}
 
 
 def write(subject: Subject, folder: pathlib.Path) -> None:
