@@ -61,7 +61,7 @@ class BuildWithoutTests(build_py):
 
 setup(
     name="nasnet_tf",
-    version=re.search(r'__version__ = "(.+)"', (HERE / "nasnet_tf" / "__init__.py").read_text())[1],
+    version=re.search(r'__version__ = "(.+)"', (HERE / "nasnet_tf" / "version.py").read_text())[1],
     description="NASNet as a method: search for cells, stack them into networks, train, export and use these",
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
@@ -70,11 +70,11 @@ setup(
     cmdclass={"build_py": BuildWithoutTests},
     entry_points={"console_scripts": ["nasnet=nasnet_tf.__main__:main"]},
     # The recipes live in the top-level folder gin/ and are installed inside the package: a top-level package `gin` would hide gin-config.
-    packages=[*find_packages(include=["nasnet_tf", "nasnet_tf.*"]), "nasnet_tf.recipes"],
-    package_dir={"nasnet_tf.recipes": "gin"},
+    packages=[*find_packages(include=["nasnet_tf", "nasnet_tf.*"]), "nasnet_tf.recipes.shipped"],
+    package_dir={"nasnet_tf.recipes.shipped": "gin"},
     package_data={
-        "nasnet_tf": ["py.typed"],
-        "nasnet_tf.recipes": ["*.gin"],
+        "nasnet_tf": ["py.typed", "*.pyi"],
+        "nasnet_tf.recipes.shipped": ["*.gin"],
         "nasnet_tf.genotype": ["*.proto", "published/*.textproto"],
         "nasnet_tf.data": ["digits/**/*", "imagenet_classes.txt"],
     },
@@ -82,6 +82,7 @@ setup(
         "absl-py>=2.1",
         "h5py>=3.11",
         "keras>=3.15,<4",
+        "lazy-loader>=0.5,<1",  # public names are imported when first used
         "numpy>=2",
         "protobuf>=6.31.1,<8",  # genotype_pb2.py is generated code of 6.31.1
         "tensorflow>=2.21,<2.22",

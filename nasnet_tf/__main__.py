@@ -6,7 +6,7 @@ import runpy
 import sys
 
 import nasnet_tf
-from nasnet_tf.recipes import did_you_mean
+from nasnet_tf.base.errors import did_you_mean
 
 DOORS = ("search", "train", "tune", "evaluate", "predict", "detect", "export", "report", "costs", "draw", "convert")
 
@@ -31,7 +31,7 @@ def overview() -> str:
     width = max(map(len, DOORS))
     rows = "\n".join(f"  {name:<{width}}  {_summary(name)}" for name in DOORS)
     return (
-        f"nasnet_tf {nasnet_tf.__version__}: NASNet search and networks.\n\n{rows}\n\n"
+        f"nasnet_tf {nasnet_tf.version.__version__}: NASNet search and networks.\n\n{rows}\n\n"
         "nasnet <command> --help tells its flags; python -m nasnet_tf.<command> is the same."
     )
 

@@ -1,26 +1,25 @@
 """Converts weights: python -m nasnet_tf.convert nasnet-a_mobile_04_10_2017.tar.gz --model=mobile --output=mobile.weights.h5."""
 
-from absl import flags
-
-from nasnet_tf import cli
-from nasnet_tf.errors import InputError
-from nasnet_tf.files import user_path
+from nasnet_tf.base import terminal
+from nasnet_tf.base.errors import InputError
+from nasnet_tf.base.files import user_path
+from nasnet_tf.cli import command, flags
 
 
 def main(arguments: list[str]) -> None:
     """Reads any of the formats of load_nasnet's weights and writes the one that the output's name means."""
     if len(arguments) != 1:
         raise InputError(f"convert: expected one weights file, got {len(arguments)}")
-    output = cli.new_output()
-    cli.import_tensorflow()
-    from nasnet_tf.serving.convert_weights import load_weights, save_weights
-    from nasnet_tf.serving.hub import load_nasnet
-    from nasnet_tf.serving.weight_files import find_weights
+    output = flags.new_output()
+    terminal.import_tensorflow()
+    from nasnet_tf.serving.hub.load import load_nasnet
+    from nasnet_tf.serving.weights.convert import load_weights, save_weights
+    from nasnet_tf.serving.weights.files import find_weights
 
     find_weights(user_path(arguments[0]))  # before the network is built
-    options = {"num_classes": cli.FLAGS.num_classes, "include_top": cli.FLAGS.include_top}
-    model = load_nasnet(cli.FLAGS.model, weights=None, pooling=None if cli.FLAGS.include_top else "avg", **options)
-    load_weights(model, arguments[0], use_ema=cli.FLAGS.ema)
+    options = {"num_classes": flags.FLAGS.num_classes, "include_top": flags.FLAGS.include_top}
+    model = load_nasnet(flags.FLAGS.model, weights=None, pooling=None if flags.FLAGS.include_top else "avg", **options)
+    load_weights(model, arguments[0], use_ema=flags.FLAGS.ema)
     save_weights(model, output)
     print(f"{len(model.weights)} tensors: {output}")
 
@@ -40,7 +39,7 @@ def define_flags() -> None:
 
 
 if __name__ == "__main__":
-    cli.run(
+    command.run(
         main,
         define_flags,
         "One weights file: of TF-slim a .tar.gz, a folder or a prefix of checkpoints; of keras.applications a .h5 or .keras.",

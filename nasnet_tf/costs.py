@@ -2,9 +2,8 @@
 
 With --memory what a training step takes on one replica, estimated."""
 
-from absl import flags
-
-from nasnet_tf import cli
+from nasnet_tf.base import terminal
+from nasnet_tf.cli import command, flags
 
 _MEMORY_ROW = "{:<22} {:>5} {:>6} {:>12} {:>12} {:>12}"
 _ROW = "{:<22} {:>5} {:>12} {:>8} {:>7} {:>15} {:>8} {:>7}   {}"
@@ -12,27 +11,27 @@ _ROW = "{:<22} {:>5} {:>12} {:>8} {:>7} {:>15} {:>8} {:>7}   {}"
 
 def main(arguments: list[str]) -> None:
     """Builds and counts each network, of the zoo or of a size of your own."""
-    figure = cli.new_output("figure", (".svg", ".png", ".pdf"))
-    cli.import_tensorflow()
+    figure = flags.new_output("figure", (".svg", ".png", ".pdf"))
+    terminal.import_tensorflow()
     from nasnet_tf.models.costs import count_costs
     from nasnet_tf.models.zoo import ZOO, canonical_name
-    from nasnet_tf.serving.hub import load_nasnet
+    from nasnet_tf.serving.hub.load import load_nasnet
 
-    if cli.FLAGS.memory:
+    if flags.FLAGS.memory:
         print(_MEMORY_ROW.format("network", "image", "batch", "state", "activations", "together"))
     else:
         print(_ROW.format("network", "image", "parameters", "paper", "differ", "mult-adds", "paper", "differ", "published result"))
     points = []
-    if cli.FLAGS.memory:
+    if flags.FLAGS.memory:
         from nasnet_tf.models.memory import estimate_memory
     for name in arguments or ZOO:
         key = canonical_name(name)
-        options = {} if key else {"genotype": cli.FLAGS.genotype, "stem": cli.FLAGS.stem, "image_size": cli.FLAGS.image_size}
-        model = load_nasnet(name, weights=None, num_classes=cli.FLAGS.num_classes, **options)
+        options = {} if key else {"genotype": flags.FLAGS.genotype, "stem": flags.FLAGS.stem, "image_size": flags.FLAGS.image_size}
+        model = load_nasnet(name, weights=None, num_classes=flags.FLAGS.num_classes, **options)
         size = model.input.shape[1]
-        if cli.FLAGS.memory:
-            memory = estimate_memory(model, cli.FLAGS.batch_size)
-            columns = [ZOO[key].title if key else name, size, cli.FLAGS.batch_size]
+        if flags.FLAGS.memory:
+            memory = estimate_memory(model, flags.FLAGS.batch_size)
+            columns = [ZOO[key].title if key else name, size, flags.FLAGS.batch_size]
             columns += [f"{value / 1e9:.2f} GB" for value in (memory.state_bytes, memory.activation_bytes, memory.total_bytes)]
             print(_MEMORY_ROW.format(*columns), flush=True)
             continue
@@ -74,4 +73,4 @@ def define_flags() -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main, define_flags, "Networks of the zoo, such as mobile, or sizes, such as '6 @ 768'; all of the zoo where none is given.")
+    command.run(main, define_flags, "Networks of the zoo, such as mobile, or sizes, such as '6 @ 768'; all of the zoo where none is given.")

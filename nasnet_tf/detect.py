@@ -4,11 +4,10 @@ import itertools
 import json
 import pathlib
 
-from absl import flags
-
-from nasnet_tf import cli
-from nasnet_tf.errors import InputError
-from nasnet_tf.files import find_images
+from nasnet_tf.base import terminal
+from nasnet_tf.base.errors import InputError
+from nasnet_tf.base.files import find_images
+from nasnet_tf.cli import command, flags
 
 
 def main(arguments: list[str]) -> None:
@@ -16,20 +15,20 @@ def main(arguments: list[str]) -> None:
     files = list(itertools.chain.from_iterable(map(find_images, arguments)))
     if not files:
         raise InputError("detect: expected image files, folders or patterns, e.g. python -m nasnet_tf.detect photo.jpg --model=runs/cells")
-    output = cli.new_folder()
-    cli.import_tensorflow()
+    output = flags.new_folder()
+    terminal.import_tensorflow()
     from nasnet_tf.data.decoding import decode_image
-    from nasnet_tf.serving.detector import BoxPredictor
+    from nasnet_tf.serving.hub.detector import BoxPredictor
     from nasnet_tf.viz.detections import draw_detections
 
-    predictor = BoxPredictor(cli.FLAGS.model)
+    predictor = BoxPredictor(flags.FLAGS.model)
     if output is not None:
         output.mkdir(parents=True, exist_ok=True)
     rows, undecodable, taken = [], [], set()
-    for start in range(0, len(files), cli.FLAGS.batch_size):
-        batch = files[start : start + cli.FLAGS.batch_size]
+    for start in range(0, len(files), flags.FLAGS.batch_size):
+        batch = files[start : start + flags.FLAGS.batch_size]
         contents = [path.read_bytes() for path in batch]
-        for path, content, answer in zip(batch, contents, predictor(contents, cli.FLAGS.least_score), strict=True):
+        for path, content, answer in zip(batch, contents, predictor(contents, flags.FLAGS.least_score), strict=True):
             if answer is None:
                 undecodable.append(str(path))
                 rows.append({"file": str(path), "error": "cannot be decoded as an image"})
@@ -67,4 +66,4 @@ def define_flags() -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main, define_flags, "Image files, folders, which are looked through, and patterns such as 'more/*.png'.")
+    command.run(main, define_flags, "Image files, folders, which are looked through, and patterns such as 'more/*.png'.")

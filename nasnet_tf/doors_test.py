@@ -11,11 +11,11 @@ import pytest
 import tensorflow as tf
 
 from nasnet_tf import predict
-from nasnet_tf.errors import InputError
+from nasnet_tf.base.errors import InputError
 from nasnet_tf.models.costs import count_costs
-from nasnet_tf.serving.convert_weights import save_weights
-from nasnet_tf.serving.hub import load_nasnet
-from nasnet_tf.serving.weight_names import slim_names
+from nasnet_tf.serving.hub.load import load_nasnet
+from nasnet_tf.serving.weights.convert import save_weights
+from nasnet_tf.serving.weights.names import slim_names
 from nasnet_tf.testing import REPOSITORY, run_door
 
 TINY = [

@@ -1,16 +1,14 @@
 """Draws a genotype as the paper's figures 4, 8 and 9 do: python -m nasnet_tf.draw nasnet_a --output=nasnet_a.svg."""
 
-from absl import flags
-
-from nasnet_tf import cli
-from nasnet_tf.errors import InputError
+from nasnet_tf.base.errors import InputError
+from nasnet_tf.cli import command, flags
 
 
 def main(arguments: list[str]) -> None:
     """Writes the diagram of one genotype."""
     if len(arguments) != 1:
         raise InputError(f"draw: expected one genotype, the name of a published one or the path of a textproto; got {len(arguments)}")
-    output = cli.new_output(suffixes=(".svg", ".png", ".pdf"))
+    output = flags.new_output(suffixes=(".svg", ".png", ".pdf"))
     from nasnet_tf.genotype import load_genotype
     from nasnet_tf.viz.diagram import draw_genotype, save_figure
 
@@ -24,4 +22,4 @@ def define_flags() -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main, define_flags, "One genotype: the name of a published one, or the path of a textproto.")
+    command.run(main, define_flags, "One genotype: the name of a published one, or the path of a textproto.")

@@ -6,74 +6,75 @@ import dataclasses
 import json
 import sys
 
-from absl import flags
-
-from nasnet_tf import cli, extras
-from nasnet_tf.errors import InputError
+from nasnet_tf.base import extras, terminal
+from nasnet_tf.base.errors import InputError
+from nasnet_tf.cli import command, flags
 
 
 def main(arguments: list[str]) -> None:
     """Evaluates a training with its data, or any network that load_nasnet knows on any data."""
-    if cli.named_model() is not None:
+    if flags.named_model() is not None:
         return _evaluate_named()
-    if cli.FLAGS.data:
+    if flags.FLAGS.data:
         raise InputError("--data: goes with --model; --workdir is evaluated with the data that it was trained with")
-    if cli.FLAGS.output:
+    if flags.FLAGS.output:
         raise InputError("--output: goes with --model; what --workdir gets is written into it")
     return _evaluate_workdir()
 
 
 def _evaluate_named() -> None:
     """--model on --data."""
-    if not cli.FLAGS.data:
+    if not flags.FLAGS.data:
         raise InputError("--model: expected --data besides, what to evaluate on: folder:PATH, or a data set such as imagenet2012")
-    output = cli.new_output()
-    cli.import_tensorflow()
-    from nasnet_tf import kinds
+    output = flags.new_output()
+    terminal.import_tensorflow()
+    from nasnet_tf.cli import task_kinds
     from nasnet_tf.data import ImageData, preprocessing_from_config
-    from nasnet_tf.serving import evaluations
-    from nasnet_tf.serving.relabelling import RelabelledData
-    from nasnet_tf.serving.sources import load_named
+    from nasnet_tf.serving.exports import evaluations
+    from nasnet_tf.serving.hub.load import load_named
+    from nasnet_tf.serving.hub.relabelling import RelabelledData
 
-    model, description = load_named(cli.FLAGS.model, cli.FLAGS.weights, cli.FLAGS.resize)
+    model, description = load_named(flags.FLAGS.model, flags.FLAGS.weights, flags.FLAGS.resize)
     preprocessing = preprocessing_from_config(description["preprocessing"])
-    data = ImageData(cli.FLAGS.data, preprocessing, data_dir=cli.FLAGS.data_dir, train_split=cli.FLAGS.split, test_split=cli.FLAGS.split)
+    data = ImageData(
+        flags.FLAGS.data, preprocessing, data_dir=flags.FLAGS.data_dir, train_split=flags.FLAGS.split, test_split=flags.FLAGS.split
+    )
     relabelled = RelabelledData(data, description["class_names"])
-    result = kinds.kind_of(cli.FLAGS.model).evaluator(model).on_split(relabelled, "test", _batch_size(data, "test"))
-    fresh = ", with fresh, untrained weights" if cli.FLAGS.weights == "none" else ""
-    print(f"{cli.FLAGS.model}{fresh} on {cli.FLAGS.data}, {cli.FLAGS.split}: {result}")
+    result = task_kinds.kind_of(flags.FLAGS.model).evaluator(model).on_split(relabelled, "test", _batch_size(data, "test"))
+    fresh = ", with fresh, untrained weights" if flags.FLAGS.weights == "none" else ""
+    print(f"{flags.FLAGS.model}{fresh} on {flags.FLAGS.data}, {flags.FLAGS.split}: {result}")
     if output is not None:
-        said = {"model": cli.FLAGS.model, "weights": cli.FLAGS.weights, "data": cli.FLAGS.data, "split": cli.FLAGS.split}
+        said = {"model": flags.FLAGS.model, "weights": flags.FLAGS.weights, "data": flags.FLAGS.data, "split": flags.FLAGS.split}
         evaluations.write(output, model, {**said, **dataclasses.asdict(result)})
         print(f"written: {output}")
 
 
 def _batch_size(data, split: str) -> int:
     """Not more than there are examples: the rest would be padding, which takes memory too."""
-    return min(cli.FLAGS.batch_size, data.num_examples(split))
+    return min(flags.FLAGS.batch_size, data.num_examples(split))
 
 
 def _evaluate_workdir() -> None:
     """The best or the last weights of a training, with the data it was trained with."""
-    workdir, split = cli.trained_workdir(), cli.FLAGS.split
-    cli.import_tensorflow()
-    from nasnet_tf import kinds
+    workdir, split = flags.trained_workdir(), flags.FLAGS.split
+    terminal.import_tensorflow()
+    from nasnet_tf.cli import task_kinds
     from nasnet_tf.data import ImageData
-    from nasnet_tf.training import checkpoints
+    from nasnet_tf.training import checkpoints, work_folder
 
-    kind = kinds.kind_of(workdir)
-    model, data_description = checkpoints.read_description(workdir, cli.FLAGS.dtype_policy)
+    kind = task_kinds.kind_of(workdir)
+    model, data_description = work_folder.read_description(workdir, flags.FLAGS.dtype_policy)
     data = kind.data(data_description)
-    if cli.FLAGS.data_dir and hasattr(data, "data_dir"):
-        data = dataclasses.replace(data, data_dir=cli.FLAGS.data_dir)
-    step = checkpoints.load_trained(workdir, model, cli.FLAGS.checkpoint, cli.FLAGS.ema)
+    if flags.FLAGS.data_dir and hasattr(data, "data_dir"):
+        data = dataclasses.replace(data, data_dir=flags.FLAGS.data_dir)
+    step = checkpoints.load_trained(workdir, model, flags.FLAGS.checkpoint, flags.FLAGS.ema)
     evaluator = kind.evaluator(model)
     for note in kind.notes(data, split):
         print(f"data: {note}", file=sys.stderr, flush=True)
     result = evaluator.on_split(data, split, _batch_size(data, split))
     # Another choice than the usual has another name, for none to take another's place.
-    choice = f"{split}{'' if cli.FLAGS.checkpoint == 'best' else '-last'}{'' if cli.FLAGS.ema else '-raw'}"
-    row = {"split": split, **dataclasses.asdict(result), "step": step, "checkpoint": cli.FLAGS.checkpoint, "ema": cli.FLAGS.ema}
+    choice = f"{split}{'' if flags.FLAGS.checkpoint == 'best' else '-last'}{'' if flags.FLAGS.ema else '-raw'}"
+    row = {"split": split, **dataclasses.asdict(result), "step": step, "checkpoint": flags.FLAGS.checkpoint, "ema": flags.FLAGS.ema}
     path = workdir / f"evaluation-{choice}.json"
     path.write_text(json.dumps(row, indent=1))
     for name, content in kind.results(evaluator).items():
@@ -91,14 +92,14 @@ def _evaluate_workdir() -> None:
         print("no pictures were drawn: matplotlib is not installed; it comes with: pip install 'nasnet_tf[pictures]'")
     if kind.table(result):
         print(kind.table(result))
-    print(f"{split}: {result}, {cli.FLAGS.checkpoint} checkpoint of step {step}; {path}")
+    print(f"{split}: {result}, {flags.FLAGS.checkpoint} checkpoint of step {step}; {path}")
     if split == "test" and isinstance(data, ImageData) and any(data.share_examples("test", other) for other in ("train", "validation")):
         print("note: examples of this test also trained the network or chose its best checkpoint; it is none of images never seen")
 
 
 def define_flags() -> None:
     """The flags of this door."""
-    cli.define_network_flags()
+    flags.define_network_flags()
     flags.DEFINE_string("data", None, "With --model: folder:PATH, or a data set such as imagenet2012, whose split --split is then.")
     flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "What to evaluate on.")
     flags.DEFINE_string("output", None, "With --model: a JSON file for the result; export --evaluation=FILE puts it into its manifest.")
@@ -108,4 +109,4 @@ def define_flags() -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main, define_flags)
+    command.run(main, define_flags)

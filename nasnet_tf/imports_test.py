@@ -1,62 +1,107 @@
-"""Who may import whom; the rule is the design."""
+"""Who may import whom. The rule is the design: rooms stand on floors, and import from lower floors only."""
 
 import ast
+import graphlib
 import pathlib
 import subprocess
 import sys
 
+import pytest
+
 PACKAGE = pathlib.Path(__file__).parent
-# room: the rooms it may import from, besides itself and what all may import.
-FOR_ALL = ("__version__", "arguments", "claims", "cpus", "errors", "extras", "files", "ranges", "testing", "typed")
-ALLOWED = {
-    "genotype": set(),
-    "layers": {"genotype"},
-    "models": {"genotype", "layers"},
-    "data": set(),
-    "training": {"data", "layers"},
-    "detection": {"genotype", "layers", "models", "data", "training"},
-    "nas": {"genotype", "models", "data", "training"},
-    "serving": {"genotype", "layers", "models", "data", "training", "detection"},
-    "viz": {"genotype", "nas", "training", "tuning"},
-    "tuning": {"genotype", "models", "nas", "training"},
+COMMANDS = {"search", "train", "tune", "evaluate", "predict", "detect", "export", "report", "costs", "draw", "convert"}
+# From the ground up. Rooms on one floor do not import each other.
+FLOORS = (
+    {"version", "base"},
+    {"genotype", "data"},
+    {"layers"},
+    {"models"},
+    {"training"},
+    {"detection", "nas"},
+    {"serving", "tuning"},
+    {"recipes", "viz"},
+    {"cli"},
+    COMMANDS | {"__main__"},
+)
+FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+# Inside a room with rooms of its own; its other modules, the room's own, stand above them.
+INNER_FLOORS = {
+    "nas": ({"engines", "strategies"}, {"trials"}, {"children"}),
+    "serving": ({"weights"}, {"exports"}, {"hub"}),
 }
-# Rebuilding a network takes its classes; see training/checkpoints.py.
-EXCEPTIONS = {("training/checkpoints.py", "models")}
+FOR_GIN = COMMANDS | {"cli", "recipes"}
+
+
+def module_name(path):
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {
+    module_name(path): path
+    for path in PACKAGE.rglob("*.py")
+    if not path.name.endswith("_test.py") and path.name not in ("testing.py", "conftest.py")
+}
 
 
 def imported_modules(path):
+    """Names of all modules that a file imports, also inside functions; for a package's own names, the package."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            yield from ([node.module] if node.module != "nasnet_tf" else [f"nasnet_tf.{alias.name}" for alias in node.names])
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                yield whole if whole in MODULES else node.module
 
 
-def test_rooms_import_only_what_they_may():
-    seen = set()
-    for path in PACKAGE.rglob("*.py"):
-        place = path.relative_to(PACKAGE)
-        if len(place.parts) == 1 or path.name.endswith("_test.py"):
-            continue
-        room = place.parts[0]
-        for module in imported_modules(path):
-            assert module != "gin", f"{place} imports gin"
-            parts = module.split(".")
-            if parts[0] != "nasnet_tf" or parts[1] in (room, *FOR_ALL):
-                continue
-            if (str(place), parts[1]) in EXCEPTIONS:
-                seen.add((str(place), parts[1]))
-                continue
-            assert parts[1] in ALLOWED[room], f"{place} imports {module}"
-    assert seen == EXCEPTIONS
+IMPORTS = {name: set(imported_modules(path)) for name, path in MODULES.items()}
 
 
-def test_only_the_doors_import_gin():
-    users = {path.name for path in PACKAGE.glob("*.py") if "gin" in set(imported_modules(path)) and not path.name.endswith("_test.py")}
-    assert users == {"bindable.py", "cli.py", "configurables.py", "recipes.py"}
+def rooms():
+    """(importing module, imported module, their rooms) for each import within the package."""
+    for name, imported in IMPORTS.items():
+        for other in imported & MODULES.keys():
+            if name != "nasnet_tf" and other != "nasnet_tf":
+                yield name, other, name.split(".")[1], other.split(".")[1]
+
+
+def test_every_room_has_a_floor():
+    assert {name.split(".")[1] for name in MODULES if name != "nasnet_tf"} == set(FLOOR_OF)
+
+
+def test_rooms_import_from_lower_floors():
+    wrong = [(name, other) for name, other, room, target in rooms() if room != target and FLOOR_OF[target] >= FLOOR_OF[room]]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("room", INNER_FLOORS)
+def test_inner_rooms_import_from_lower_floors(room):
+    floors = {inner: floor for floor, inners in enumerate(INNER_FLOORS[room]) for inner in inners}
+
+    def inner_of(name):
+        part = name.split(".")[2] if name.count(".") > 1 else ""
+        return part, floors.get(part, len(floors))
+
+    wrong = []
+    for name, other, own, target in rooms():
+        if own == target == room and inner_of(name)[0] != inner_of(other)[0] and inner_of(other)[1] >= inner_of(name)[1]:
+            wrong.append((name, other))
+    assert not [pair for pair in wrong if any(inner_of(each)[0] in floors for each in pair)]
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    graph = {name: {other for other in imported & MODULES.keys() if other != name} for name, imported in IMPORTS.items()}
+    graphlib.TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
+
+
+def test_only_commands_cli_and_recipes_know_gin():
+    users = {name.split(".")[1] for name, imported in IMPORTS.items() if "gin" in imported}
+    assert users <= FOR_GIN
+    assert {"cli", "recipes"} <= users
 
 
 def test_importing_the_package_is_cheap():
-    script = "import sys; import nasnet_tf, nasnet_tf.cli; print([m for m in ('tensorflow', 'keras', 'gin') if m in sys.modules])"
+    script = "import sys; import nasnet_tf, nasnet_tf.cli.command; print([m for m in ('tensorflow', 'keras', 'gin') if m in sys.modules])"
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"

@@ -11,11 +11,14 @@ import pytest
 
 import nasnet_tf
 from nasnet_tf import __main__ as command
-from nasnet_tf import configurables, explain, extras  # noqa: F401  fills CONFIGURABLES
-from nasnet_tf.bindable import CONFIGURABLES
-from nasnet_tf.errors import InputError
+from nasnet_tf.base import extras
+from nasnet_tf.base.errors import InputError
+from nasnet_tf.cli import explaining
+from nasnet_tf.recipes.bindables import NAMES
+from nasnet_tf.recipes.table import ROWS, TARGETS, load
 from nasnet_tf.testing import REPOSITORY
 
+load()
 PACKAGE = REPOSITORY / "nasnet_tf"
 # As if an extra were not installed: its packages are not found.
 WITHOUT = """
@@ -36,16 +39,16 @@ def python(script, *arguments, cwd=None):
 
 
 def test_checkers_see_what_the_package_gives():
-    tree = ast.parse((PACKAGE / "__init__.py").read_text())
-    block = next(node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
-    seen = {alias.name: node.module for node in block.body for alias in node.names if alias.asname == alias.name}
-    assert seen == nasnet_tf._PUBLIC
-    assert sorted(seen) == nasnet_tf.__all__
+    tree = ast.parse((PACKAGE / "__init__.pyi").read_text())
+    seen = {alias.name: node.module for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert sorted(seen) == nasnet_tf.__all__ == sorted(dir(nasnet_tf))
+    for name, module in seen.items():
+        assert getattr(nasnet_tf, name).__name__ == name, module
     assert (PACKAGE / "py.typed").is_file()
 
 
 def test_doors_are_those_that_run_as_doors(capsys, monkeypatch):
-    doors = {path.stem for path in PACKAGE.glob("*.py") if re.search(r"^    cli\.run\(", path.read_text(), re.MULTILINE)}
+    doors = {path.stem for path in PACKAGE.glob("*.py") if re.search(r"^    command\.run\(", path.read_text(), re.MULTILINE)}
     assert set(command.DOORS) == doors
     monkeypatch.setattr(sys, "argv", ["nasnet"])
     command.main()
@@ -68,27 +71,27 @@ def test_a_subcommand_is_the_door(tmp_path):
 
 
 def test_help_names_what_can_be_bound_and_explain_tells_it():
-    assert set(explain.BINDABLE) == set(CONFIGURABLES)
+    assert set(NAMES) == set(ROWS)
     result = subprocess.run([sys.executable, "-m", "nasnet_tf.train", "--help"], capture_output=True, text=True, check=False)
     assert result.returncode == 0
     assert result.stdout.index("--gin_file") < result.stdout.index("--explain=NAME")
     assert "TrainingConfig" in result.stdout
-    assert explain.asked(["--workdir=x", "--explain", "SGD"]) == explain.asked(["--explain=SGD"]) == "SGD"
-    assert explain.asked(["--workdir=x"]) is None
-    shown = explain.explain("TrainingConfig")
+    assert explaining.asked(["--workdir=x", "--explain", "SGD"]) == explaining.asked(["--explain=SGD"]) == "SGD"
+    assert explaining.asked(["--workdir=x"]) is None
+    shown = explaining.explain("TrainingConfig")
     assert re.search(r"TrainingConfig\.epochs: a positive number .*\n +\w+", shown)
     for name in ("train", "search", "PPOSearch", "SGD", "exponential_decay", "RayTasks", "HyperbandOracle"):
-        assert f"  {name}." in explain.explain(name)
-    assert "search.workdir" not in explain.explain("search")  # not to be bound
+        assert f"  {name}." in explaining.explain(name)
+    assert "search.workdir" not in explaining.explain("search")  # not to be bound
     with pytest.raises(InputError, match="did you mean TrainingConfig"):
-        explain.explain("TrainingConfg")
+        explaining.explain("TrainingConfg")
 
 
 def test_each_field_of_a_recipe_is_told():
     silent = []
-    for name, target in CONFIGURABLES.items():
+    for name, target in TARGETS.items():
         if dataclasses.is_dataclass(target) or name in ("train", "search", "tune", "PPOSearch", "RayTasks"):
-            rows = explain.explain(name).splitlines()[2:]
+            rows = explaining.explain(name).splitlines()[2:]
             after = dict(zip(rows, [*rows[1:], ""], strict=True))
             silent += [row.split(":")[0].strip() for row in rows if row.startswith(f"  {name}.") and not after[row].startswith("      ")]
     assert silent == []

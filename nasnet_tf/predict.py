@@ -9,11 +9,10 @@ import pathlib
 from collections.abc import Iterator
 from typing import IO
 
-from absl import flags
-
-from nasnet_tf import cli
-from nasnet_tf.errors import InputError
-from nasnet_tf.files import find_images
+from nasnet_tf.base import terminal
+from nasnet_tf.base.errors import InputError
+from nasnet_tf.base.files import find_images
+from nasnet_tf.cli import command, flags
 
 
 def main(arguments: list[str]) -> None:
@@ -21,17 +20,17 @@ def main(arguments: list[str]) -> None:
     files = list(itertools.chain.from_iterable(map(find_images, arguments)))
     if not files:
         raise InputError("predict: expected image files, folders or patterns, e.g. python -m nasnet_tf.predict photo.jpg --model=mobile")
-    output = cli.new_output()
+    output = flags.new_output()
     if output is not None and output.exists() and any(map(output.samefile, files)):
         raise InputError(f"--output: expected a file for the results, but {output} is one of the images")
-    cli.import_tensorflow()
-    from nasnet_tf import kinds
+    terminal.import_tensorflow()
+    from nasnet_tf.cli import task_kinds
 
-    options = {"trust_graph": True} if cli.FLAGS.trust_graph else {}
-    predictor = kinds.kind_of(cli.FLAGS.model).predictor(
-        cli.FLAGS.model, None if cli.FLAGS.weights == "none" else cli.FLAGS.weights, **options
+    options = {"trust_graph": True} if flags.FLAGS.trust_graph else {}
+    predictor = task_kinds.kind_of(flags.FLAGS.model).predictor(
+        flags.FLAGS.model, None if flags.FLAGS.weights == "none" else flags.FLAGS.weights, **options
     )
-    is_one_batch = len(files) <= cli.FLAGS.batch_size
+    is_one_batch = len(files) <= flags.FLAGS.batch_size
     with contextlib.nullcontext() if output is None else output.open("w") as rows, _eagerly(is_one_batch):
         undecodable = _predict(predictor, files, rows)
     if undecodable:
@@ -54,18 +53,18 @@ def _eagerly(is_wanted: bool) -> Iterator[None]:
 def _predict(predictor, files: list[pathlib.Path], rows: IO[str] | None) -> list[str]:
     """Prints and writes each answer; returns the files that cannot be decoded."""
     undecodable = []
-    for start in range(0, len(files), cli.FLAGS.batch_size):
-        batch = files[start : start + cli.FLAGS.batch_size]
+    for start in range(0, len(files), flags.FLAGS.batch_size):
+        batch = files[start : start + flags.FLAGS.batch_size]
         contents = [path.read_bytes() for path in batch]
         for path, content, answer in zip(batch, contents, predictor(contents), strict=True):
             if answer is None:
                 undecodable.append(str(path))
                 row = {"file": str(path), "error": "cannot be decoded as an image"}
             else:
-                text, fields = predictor.describe(answer, cli.FLAGS.top)
+                text, fields = predictor.describe(answer, flags.FLAGS.top)
                 print(f"{path}: {text}", flush=True)
                 row = {"file": str(path), **fields}
-                if cli.FLAGS.embed_images:
+                if flags.FLAGS.embed_images:
                     kind = mimetypes.guess_type(path.name)[0] or "image/jpeg"
                     row["image"] = f"data:{kind};base64,{base64.b64encode(content).decode()}"
             if rows:
@@ -85,4 +84,4 @@ def define_flags() -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main, define_flags, "Image files, folders, which are looked through, and patterns such as 'more/*.png'.")
+    command.run(main, define_flags, "Image files, folders, which are looked through, and patterns such as 'more/*.png'.")

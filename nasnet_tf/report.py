@@ -8,10 +8,8 @@ import signal
 import sys
 import time
 
-from absl import flags
-
-from nasnet_tf import cli
-from nasnet_tf.errors import InputError
+from nasnet_tf.base.errors import InputError
+from nasnet_tf.cli import command, flags
 
 _GLANCE_SECONDS = 0.1  # between looks whether it was interrupted
 _MOST_OF_THE_TIME = 0.1  # a page of 20,000 trials takes seconds to write: they must not be taken from the search
@@ -19,19 +17,19 @@ _MOST_OF_THE_TIME = 0.1  # a page of 20,000 trials takes seconds to write: they 
 
 def main(arguments: list[str]) -> None:
     """Writes report.html, once or until interrupted."""
-    from nasnet_tf.viz.report import Report
+    from nasnet_tf.viz.report.report import Report
 
-    report, seconds = Report(pathlib.Path(cli.FLAGS.workdir)), cli.FLAGS.follow_seconds
+    report, seconds = Report(pathlib.Path(flags.FLAGS.workdir)), flags.FLAGS.follow_seconds
     if seconds is not None:
         _follow(report, seconds)
     print(f"report: {report.write()}")
-    if cli.FLAGS.csv:
-        _write_tables(pathlib.Path(cli.FLAGS.workdir))
+    if flags.FLAGS.csv:
+        _write_tables(pathlib.Path(flags.FLAGS.workdir))
 
 
 def _write_tables(workdir: pathlib.Path) -> None:
-    from nasnet_tf.nas.journal import NAME as JOURNAL
-    from nasnet_tf.nas.table import read_search
+    from nasnet_tf.nas.trials.journal import NAME as JOURNAL
+    from nasnet_tf.nas.trials.table import read_search
 
     folders = [workdir, *sorted(path for path in workdir.iterdir() if path.is_dir())]
     for folder in folders:
@@ -61,10 +59,10 @@ def _follow(report, seconds: float) -> None:
 
 def define_flags() -> None:
     """The flags of this door."""
-    cli.define_workdir_flag("Of a search, of a training, or a folder of such folders.")
+    flags.define_workdir_flag("Of a search, of a training, or a folder of such folders.")
     flags.DEFINE_float("follow_seconds", None, "Writes the page again every so many seconds until interrupted.", lower_bound=1.0)
     flags.DEFINE_bool("csv", False, "Also writes trials.csv into the folder of each search: a row for each trial, with all its metrics.")
 
 
 if __name__ == "__main__":
-    cli.run(main, define_flags)
+    command.run(main, define_flags)

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 
-from nasnet_tf.files import replace_file
+from nasnet_tf.base.files import replace_file
 from nasnet_tf.testing import TIMEOUT_SECONDS, until
 from nasnet_tf.viz.viz_test import write_journal
 

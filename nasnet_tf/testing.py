@@ -119,18 +119,18 @@ def hold_ports(count: int) -> list[socket.socket]:
 
 def run_door(name: str, *arguments) -> None:
     """What `python -m nasnet_tf.<name> arguments` does, in this process: much sooner than in another. Mistakes are raised as they are."""
-    from nasnet_tf import cli
+    from nasnet_tf.cli import flags
 
     door = importlib.import_module(f"nasnet_tf.{name}")
     if name in nasnet_tf.__all__:
         vars(nasnet_tf).pop(name, None)  # the module would stand in the place of the public function
-    others = set(cli.FLAGS)
+    others = set(flags.FLAGS)
     door.define_flags()
     try:
-        door.main(cli.FLAGS([name, *map(str, arguments)])[1:])
+        door.main(flags.FLAGS([name, *map(str, arguments)])[1:])
     finally:
-        for flag in set(cli.FLAGS) - others:
-            delattr(cli.FLAGS, flag)
+        for flag in set(flags.FLAGS) - others:
+            delattr(flags.FLAGS, flag)
 
 
 JOURNAL_SPACE = SearchSpace(num_blocks=2, operations=("IDENTITY", "SEP_CONV_3X3", "MAX_POOL_3X3"))
@@ -139,15 +139,15 @@ JOURNAL_IDENTITY = {"seed": "1", "space": "small"}
 
 def open_ledger(workdir: pathlib.Path, strategy=None, identity=None):
     """A ledger of a search of JOURNAL_SPACE, at random where nothing else is said."""
-    from nasnet_tf.nas.ledger import Ledger
-    from nasnet_tf.nas.strategies import RandomSearch
+    from nasnet_tf.nas.strategies.random_search import RandomSearch
+    from nasnet_tf.nas.trials.ledger import Ledger
 
     return Ledger(workdir, JOURNAL_SPACE, strategy or RandomSearch(JOURNAL_SPACE, seed=1), identity or JOURNAL_IDENTITY)
 
 
 def finished(key: int, reward: float):
     """What comes of a child that was trained."""
-    from nasnet_tf.nas.engines import Outcome
+    from nasnet_tf.nas.engines.outcome import Outcome
 
     return Outcome(key, 1.5, value={"reward": reward, "metrics": {"parameters": 7}})
 

@@ -8,8 +8,8 @@ import pathlib
 import re
 import signal
 
-from nasnet_tf import cli, everyday
-from nasnet_tf.errors import InputError
+from nasnet_tf.base.errors import InputError
+from nasnet_tf.cli import command, flags, work
 
 
 def _stop(*_) -> None:
@@ -22,28 +22,28 @@ def main(arguments: list[str]) -> None:
     """Trains as a recipe says."""
     signal.signal(signal.SIGTERM, _stop)
     profile_steps = _profile_steps()
-    config_text = cli.configuration()
-    from nasnet_tf import configurables
+    config_text = work.configuration()
+    from nasnet_tf.recipes import table
     from nasnet_tf.training.interruption import TrainingInterrupted
 
-    train = configurables.bound_training(profile_steps=profile_steps)
-    if cli.FLAGS.dry_run:
-        print(train.plan(pathlib.Path(cli.FLAGS.workdir)))
+    train = table.bound("train")(profile_steps=profile_steps)
+    if flags.FLAGS.dry_run:
+        print(train.plan(pathlib.Path(flags.FLAGS.workdir)))
         return
-    with cli.claimed_workdir(config_text, "training") as workdir:
+    with work.claimed_workdir(config_text, "training") as workdir:
         try:
             _, evaluation = train(workdir)
         except TrainingInterrupted:
-            cli.write_operative_config(workdir)
+            work.write_operative_config(workdir)
             raise
-        cli.write_operative_config(workdir)
+        work.write_operative_config(workdir)
     if evaluation:
         print(f"{evaluation} watched in training")
     print(f"trained: {workdir}")
 
 
 def _profile_steps() -> tuple[int, int] | None:
-    text = cli.FLAGS.profile_steps
+    text = flags.FLAGS.profile_steps
     if text is None:
         return None
     if not re.fullmatch(r"[0-9]+,[0-9]+", text):
@@ -54,11 +54,11 @@ def _profile_steps() -> tuple[int, int] | None:
 
 def define_flags() -> None:
     """The flags of this door."""
-    cli.define_gin_flags()
-    everyday.define_flags()
-    cli.define_workdir_flag("Keeps checkpoints and metrics.")
-    cli.flags.DEFINE_boolean("dry_run", False, "Build, count, read one batch, say what would happen, and write nothing.")
-    cli.flags.DEFINE_string(
+    flags.define_gin_flags()
+    flags.define_flags()
+    flags.define_workdir_flag("Keeps checkpoints and metrics.")
+    command.flags.DEFINE_boolean("dry_run", False, "Build, count, read one batch, say what would happen, and write nothing.")
+    command.flags.DEFINE_string(
         "profile_steps",
         None,
         "Such as 100,120: a profile for TensorBoard, in the work folder's logs, from when 100 steps are done until 120 are.",
@@ -66,4 +66,4 @@ def define_flags() -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main, define_flags)
+    command.run(main, define_flags)

@@ -3,20 +3,22 @@
 Repeating the command continues a tuning that was stopped or killed.
 """
 
-from nasnet_tf import cli
+from nasnet_tf.base import identity
+from nasnet_tf.cli import command, flags, work
 
 
 def main(arguments: list[str]) -> None:
     """Tunes what a recipe names."""
-    config_text = cli.configuration()
-    from nasnet_tf import configurables
+    config_text = work.configuration()
+    from nasnet_tf.recipes import table
+    from nasnet_tf.recipes.bindables import Role
     from nasnet_tf.tuning.results import BEST_NAME, TABLE_NAME, best_trial, format_table
 
-    configurables.bound_training()  # what is wrong with the configuration comes up before the folder is taken
-    of_tuning = ("tune.", *(f"{oracle.__name__}." for oracle in configurables.ORACLES))
-    bindings = {name: value for name, value in cli.bindings(config_text).items() if not name.startswith(of_tuning)}
-    tune = configurables.bound_tuning(bindings)
-    with cli.claimed_workdir(config_text, "tuning") as workdir:
+    table.bound("train")()  # what is wrong with the configuration comes up before the folder is taken
+    of_tuning = ("tune.", *(f"{name}." for name, row in table.ROWS.items() if row.role is Role.ORACLE))
+    bindings = {name: value for name, value in identity.bindings(config_text).items() if not name.startswith(of_tuning)}
+    tune = table.bound("tune")(bindings)
+    with work.claimed_workdir(config_text, "tuning") as workdir:
         trials = tune(workdir)
     print(f"\n{format_table(trials)}\ntable: {workdir / TABLE_NAME}")
     best = best_trial(trials)
@@ -26,9 +28,9 @@ def main(arguments: list[str]) -> None:
 
 def define_flags() -> None:
     """The flags of this door."""
-    cli.define_gin_flags()
-    cli.define_workdir_flag("Keeps the trials, their table and the best configuration.")
+    flags.define_gin_flags()
+    flags.define_workdir_flag("Keeps the trials, their table and the best configuration.")
 
 
 if __name__ == "__main__":
-    cli.run(main, define_flags)
+    command.run(main, define_flags)

@@ -7,7 +7,7 @@ import sys
 import gin
 import pytest
 
-from nasnet_tf import configurables
+from nasnet_tf.recipes import tuning
 from nasnet_tf.testing import TINY_TEXT
 from nasnet_tf.training import loop
 from nasnet_tf.training.loop import TrainingDiverged
@@ -57,5 +57,5 @@ def test_a_divergence_keeps_its_kind_through_gin(tmp_path, monkeypatch):
     bound = {"train.genotype": "'nasnet_a'", "train.network": "@NetworkConfig()"}
     bound |= {f"NetworkConfig.{name}": value for name, value in network.items()}
     with pytest.raises(TrainingDiverged, match="^the loss is nan$"):
-        configurables.train_bound(tmp_path, {f"train.{name}": "None" for name in arguments} | bound)
+        tuning.train_bound(tmp_path, {f"train.{name}": "None" for name in arguments} | bound)
     gin.clear_config()

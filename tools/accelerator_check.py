@@ -28,19 +28,18 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from nasnet_tf.cpus import available_cpus
-from nasnet_tf.errors import InputError, reason
+from nasnet_tf.base.cpus import available_cpus
+from nasnet_tf.base.errors import InputError, reason
 from nasnet_tf.genotype import Genotype, load_genotype
 from nasnet_tf.layers.normalization import BatchNorm, LayerStyle
 from nasnet_tf.models.network import NetworkConfig, build_network, inference_model
 from nasnet_tf.models.zoo import find_variant
 from nasnet_tf.testing import smallest_genotype
 from nasnet_tf.training.classification import Classification
-from nasnet_tf.training.compilation import compiled
 from nasnet_tf.training.config import TrainingConfig
 from nasnet_tf.training.distribution import make_strategy
+from nasnet_tf.training.numerics import compiled, dtype_policy
 from nasnet_tf.training.optimizers import RMSProp
-from nasnet_tf.training.precision import dtype_policy
 from nasnet_tf.training.state import TrainingState
 from nasnet_tf.training.step import TrainStep
 

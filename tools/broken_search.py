@@ -19,12 +19,15 @@ from collections.abc import Callable, Iterator
 import psutil
 
 from nasnet_tf.genotype import SearchSpace, genotype_hash, parse_genotype
-from nasnet_tf.nas import ledger, search
-from nasnet_tf.nas.engines import LocalPool, Outcome
-from nasnet_tf.nas.journal import NAME, read_trials
-from nasnet_tf.nas.ray_engine import RayTasks
-from nasnet_tf.nas.strategies import PPOSearch, RandomSearch
-from nasnet_tf.nas.trials import Trial
+from nasnet_tf.nas import search
+from nasnet_tf.nas.engines.local import LocalPool
+from nasnet_tf.nas.engines.outcome import Outcome
+from nasnet_tf.nas.engines.ray_tasks import RayTasks
+from nasnet_tf.nas.strategies.ppo_search import PPOSearch
+from nasnet_tf.nas.strategies.random_search import RandomSearch
+from nasnet_tf.nas.trials import ledger
+from nasnet_tf.nas.trials.journal import NAME, read_trials
+from nasnet_tf.nas.trials.trial import Trial
 
 SPACE = SearchSpace(num_blocks=3)
 TIMEOUT = 300.0

@@ -21,20 +21,22 @@ from collections.abc import Callable
 import numpy as np
 from matplotlib.figure import Figure
 
-from nasnet_tf.files import replace_file
+from nasnet_tf.base.files import replace_file
 from nasnet_tf.genotype import SearchSpace, load_genotype, parse_genotype
 from nasnet_tf.nas import retraining
-from nasnet_tf.nas.engines import InProcess, LocalPool
-from nasnet_tf.nas.evolution import RegularizedEvolution
-from nasnet_tf.nas.journal import NAME, read_spent, read_trials
+from nasnet_tf.nas.engines.local import InProcess, LocalPool
 from nasnet_tf.nas.limits import Limits
-from nasnet_tf.nas.predictor import Prescreened
 from nasnet_tf.nas.search import search
-from nasnet_tf.nas.strategies import PPOSearch, RandomSearch
-from nasnet_tf.nas.trials import Trial, architectures, leaderboard
-from nasnet_tf.viz import statistics
+from nasnet_tf.nas.strategies import given
+from nasnet_tf.nas.strategies.evolution import RegularizedEvolution
+from nasnet_tf.nas.strategies.ppo_search import PPOSearch
+from nasnet_tf.nas.strategies.prescreened import Prescreened
+from nasnet_tf.nas.strategies.random_search import RandomSearch
+from nasnet_tf.nas.trials.journal import NAME, read_spent, read_trials
+from nasnet_tf.nas.trials.trial import Trial, architectures, leaderboard
 from nasnet_tf.viz.axes import legend, new_figure
 from nasnet_tf.viz.diagram import save_figure
+from nasnet_tf.viz.report import statistics
 
 SPACE = SearchSpace()
 PUBLISHED = "nasnet_a"
@@ -90,7 +92,7 @@ class Child:
         self._args, self._is_long, self._seed, self._folder, self._is_published = args, is_long, seed, folder, is_published
 
     def __call__(self, text: str, bars: None = None) -> dict:
-        from nasnet_tf.nas.evaluator import evaluate_genotype
+        from nasnet_tf.nas.children.evaluator import evaluate_genotype
         from nasnet_tf.training.optimizers import Momentum
 
         network, data, config, rate = settings(self._args, self._is_long, self._seed)
@@ -126,7 +128,7 @@ def small_training(args: argparse.Namespace, filters: int, examples: int, epochs
 
 def measured(folder: pathlib.Path) -> dict:
     """The test of a training; called in a child."""
-    from nasnet_tf.nas.evaluator import measure_on_test
+    from nasnet_tf.nas.children.evaluator import measure_on_test
 
     return measure_on_test(folder)
 
@@ -170,12 +172,12 @@ def play(name: str, seed: int, args: argparse.Namespace, clock: Clock) -> bool:
         return True
     spent, engine, workers = ("", 0.0), InProcess, 1
     if method.scorer == "shared weights":
-        from nasnet_tf.nas.shared_weights import SharedWeights
+        from nasnet_tf.nas.children.shared_weights import SharedWeights
 
         evaluate = SharedWeights(SPACE, *settings(args, False, seed, args.shared_epochs), score_batches=args.score_batches)
         spent = "shared weights", evaluate.train(folder)
     elif method.scorer == "one network":
-        from nasnet_tf.nas.space_training import SpaceChildren
+        from nasnet_tf.nas.children.space_training import SpaceChildren
 
         evaluate = SpaceChildren(SPACE, *settings(args, False, seed))
     else:
@@ -210,7 +212,7 @@ def finish(folder: pathlib.Path, chosen: list[tuple[int, ...]] | None, args: arg
     engine = functools.partial(LocalPool, args.workers, args.deadline_seconds * 20)
     evaluate = Child(args, True, seed, folder, is_published)
     limits = clock.limit(folder, workers=args.workers)
-    trials = search(folder, SPACE, retraining.GivenOrder(chosen), engine, evaluate, len(chosen), identity(args, seed=seed), limits=limits)
+    trials = search(folder, SPACE, given.GivenOrder(chosen), engine, evaluate, len(chosen), identity(args, seed=seed), limits=limits)
     if len(trials) < len(chosen) or any(trial.status == "running" for trial in trials):
         return None
     winner, test = retraining.retrain_top(folder, SPACE, trials, len(trials), engine, evaluate, measured, identity(args, seed=seed))

@@ -7,8 +7,9 @@ import compare_searches as tool
 import pytest
 
 from nasnet_tf.genotype import genotype_hash, parse_genotype
-from nasnet_tf.nas.engines import InProcess, Outcome
-from nasnet_tf.nas.journal import NAME, read_trials
+from nasnet_tf.nas.engines.local import InProcess
+from nasnet_tf.nas.engines.outcome import Outcome
+from nasnet_tf.nas.trials.journal import NAME, read_trials
 from nasnet_tf.testing import REPOSITORY
 
 
@@ -75,7 +76,7 @@ def test_children_on_one_network_are_scored_in_the_searching_process(tmp_path, m
             made.append((space, network.filters, training.epochs))
             super().__init__(None, is_long=False, seed=0)
 
-    monkeypatch.setattr("nasnet_tf.nas.space_training.SpaceChildren", OneNetwork)
+    monkeypatch.setattr("nasnet_tf.nas.children.space_training.SpaceChildren", OneNetwork)
     monkeypatch.setattr(tool, "InProcess", Engine)
     rows = tool.main([f"--workdir={tmp_path}", "--core_hours=0.5", "--seeds=1", "--filters=6", "--methods", "one network, random"])
     assert [row["method"] for row in rows] == ["nasnet_a", "one network, random"]

@@ -17,13 +17,12 @@ import sys
 
 import gin
 import pytest
-from absl import flags
 
-from nasnet_tf import everyday, explain
 from nasnet_tf.__main__ import DOORS
-from nasnet_tf.errors import InputError
+from nasnet_tf.base.errors import InputError
+from nasnet_tf.cli import explaining, flags
 from nasnet_tf.genotype import parse_genotype
-from nasnet_tf.recipes import parse_gin
+from nasnet_tf.recipes.reading import parse_gin
 from nasnet_tf.testing import REPOSITORY
 
 PAGES = [
@@ -136,8 +135,8 @@ def check_door(words):
     assert name in DOORS
     if "--help" in rest:
         return
-    if (asked := explain.asked(rest)) is not None:
-        assert asked in explain.BINDABLE
+    if (asked := explaining.asked(rest)) is not None:
+        assert asked in explaining.BINDABLE
         return
     with door(name):
         flags.FLAGS([name, *rest])
@@ -145,7 +144,7 @@ def check_door(words):
             files = [file for file in flags.FLAGS.gin_file if not file.startswith("runs/")]
             gin.clear_config()
             if files:
-                parse_gin(files, [*everyday.params(), *flags.FLAGS.gin_param])
+                parse_gin(files, [*flags.params(), *flags.FLAGS.gin_param])
             gin.clear_config()
 
 
@@ -176,8 +175,8 @@ def stand_ins(tmp_path_factory):
 
     from nasnet_tf.models.network import build_network
     from nasnet_tf.models.zoo import ZOO
-    from nasnet_tf.serving import pretrained
-    from nasnet_tf.serving.convert_weights import save_weights
+    from nasnet_tf.serving.weights import public
+    from nasnet_tf.serving.weights.convert import save_weights
 
     folder = tmp_path_factory.mktemp("docs")
     shutil.copytree(REPOSITORY / "testdata", folder / "testdata")
@@ -192,7 +191,7 @@ def stand_ins(tmp_path_factory):
         weights.parent.mkdir()
         save_weights(build_network("nasnet_a", tiny, 1000, 32), weights)
         shutil.copytree(weights.parent, folder / "nasnet-a_mobile")
-        patch.setattr(pretrained, "public_weights", lambda key, include_top: weights)
+        patch.setattr(public, "public_weights", lambda key, include_top: weights)
         patch.chdir(folder)
         tf.config.run_functions_eagerly(True)  # graphs of snippets that run once cost more than they save
         yield folder
@@ -227,7 +226,7 @@ def test_what_is_added_works(tmp_path):
     regenerate(tmp_path / "nasnet_tf" / "genotype")
     snippets = [text for page, _, text in blocks("python") if page == "extend.md"]
     assert len(snippets) == 5
-    script = "\n".join(snippets) + "\nfrom nasnet_tf import configurables, explain; from nasnet_tf.bindable import CONFIGURABLES\n"
+    script = "\n".join(snippets) + "\nfrom nasnet_tf import configurables, explain; from nasnet_tf.recipes.table import CONFIGURABLES\n"
     script += "assert set(explain.BINDABLE) == set(CONFIGURABLES)\n"
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     result = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)

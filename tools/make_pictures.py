@@ -17,11 +17,11 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from nasnet_tf.genotype import SearchSpace, load_genotype
 from nasnet_tf.models.network import NetworkConfig
 from nasnet_tf.models.zoo import ZOO
-from nasnet_tf.nas.journal import read_trials
+from nasnet_tf.nas.trials.journal import read_trials
 from nasnet_tf.viz.axes import AMBER, BLUE, legend, line, new_figure, scatter, strip_axes
 from nasnet_tf.viz.detections import draw_gallery
 from nasnet_tf.viz.diagram import LABELS, draw_genotype, save_figure
-from nasnet_tf.viz.plots import plot_comparison
+from nasnet_tf.viz.report.plots import plot_comparison
 from nasnet_tf.viz.zoo_plot import plot_zoo
 
 _REPOSITORY = pathlib.Path(__file__).parents[1]

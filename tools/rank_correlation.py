@@ -18,11 +18,11 @@ from compare_searches import small_training
 from scipy.stats import kendalltau, spearmanr
 
 from nasnet_tf.genotype import SearchSpace
-from nasnet_tf.nas.journal import NAME, read_trials
 from nasnet_tf.nas.limits import Limits
 from nasnet_tf.nas.search import search
-from nasnet_tf.nas.strategies import RandomSearch
-from nasnet_tf.nas.trials import Trial
+from nasnet_tf.nas.strategies.random_search import RandomSearch
+from nasnet_tf.nas.trials.journal import NAME, read_trials
+from nasnet_tf.nas.trials.trial import Trial
 
 SPACE = SearchSpace()
 PARTS = ("real", "few", "shared", "zero_cost")
@@ -37,9 +37,9 @@ def configuration(args: argparse.Namespace, epochs: float):
 
 def evaluator(part: str, args: argparse.Namespace):
     """What scores the architectures of a part; shared weights are trained by this call."""
-    from nasnet_tf.nas.shared_weights import SharedWeights
-    from nasnet_tf.nas.space_training import SpaceChildren
-    from nasnet_tf.nas.zero_cost import ZeroCost
+    from nasnet_tf.nas.children.shared_weights import SharedWeights
+    from nasnet_tf.nas.children.space_training import SpaceChildren
+    from nasnet_tf.nas.children.zero_cost import ZeroCost
 
     if part == "zero_cost":
         return ZeroCost(*configuration(args, 1)[:2])
@@ -53,7 +53,7 @@ def evaluator(part: str, args: argparse.Namespace):
 
 def play(part: str, args: argparse.Namespace, until: float) -> bool:
     """Trains or scores what is left of a part; returns whether nothing is."""
-    from nasnet_tf.nas.engines import InProcess
+    from nasnet_tf.nas.engines.local import InProcess
 
     folder = args.workdir / part
     known = [trial.number for trial in read_trials(folder) if trial.status != "running"] if (folder / NAME).is_file() else []

@@ -6,7 +6,7 @@ import rank_correlation as tool
 from scipy.stats import kendalltau, spearmanr
 
 from nasnet_tf.genotype import genotype_hash, parse_genotype
-from nasnet_tf.nas.journal import NAME, read_trials
+from nasnet_tf.nas.trials.journal import NAME, read_trials
 from nasnet_tf.testing import REPOSITORY
 
 

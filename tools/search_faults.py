@@ -26,8 +26,8 @@ import psutil
 from broken_search import SPACE, TIMEOUT, AtOnce, Search, check, child, is_alive, started_cluster, until
 
 from nasnet_tf.nas import search
-from nasnet_tf.nas.journal import NAME, read_trials
-from nasnet_tf.nas.strategies import RandomSearch
+from nasnet_tf.nas.strategies.random_search import RandomSearch
+from nasnet_tf.nas.trials.journal import NAME, read_trials
 
 DEADLINE = 4.0
 

@@ -8,7 +8,7 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from nasnet_tf.models.network import NetworkConfig, build_network
-from nasnet_tf.serving.exporting import export
+from nasnet_tf.serving.exports.exporting import export
 from nasnet_tf.testing import tiny_genotype
 
 

@@ -24,9 +24,9 @@ _PAUSE_SECONDS = 0.01  # ONNX Runtime's threads go on asking for work for a whil
 
 def openers(export: pathlib.Path, reference: bool) -> dict[str, tuple[Callable[[], Run], pathlib.Path | None]]:
     """Each format that is there: how to open it, and where it is."""
-    from nasnet_tf.serving.exporting import FORMATS
-    from nasnet_tf.serving.sources import load_named
-    from nasnet_tf.serving.subject import Subject
+    from nasnet_tf.serving.exports.exporting import FORMATS
+    from nasnet_tf.serving.exports.subject import Subject
+    from nasnet_tf.serving.hub.load import load_named
 
     subject = Subject(*load_named(str(export)))
     found = {}
@@ -67,7 +67,7 @@ def _keras_applications(size: int) -> Run:
 def _keras_applications_in_onnx(size: int) -> Run:
     import tf2onnx.convert
 
-    from nasnet_tf.serving import onnx_files
+    from nasnet_tf.serving.exports import onnx_files
 
     infer, spec = _keras_graph(size)
     with tempfile.TemporaryDirectory() as folder:
@@ -129,9 +129,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--batch", type=int, default=32)
     options = parser.parse_args()
-    from nasnet_tf.files import find_images
-    from nasnet_tf.serving.images import read_views
-    from nasnet_tf.serving.sources import load_named
+    from nasnet_tf.base.files import find_images
+    from nasnet_tf.serving.hub.images import read_views
+    from nasnet_tf.serving.hub.load import load_named
 
     model, description = load_named(str(options.export))
     if options.images:

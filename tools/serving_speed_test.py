@@ -4,7 +4,7 @@ import numpy as np
 import serving_speed
 
 from nasnet_tf.models.network import NetworkConfig, build_network
-from nasnet_tf.serving.exporting import export
+from nasnet_tf.serving.exports.exporting import export
 from nasnet_tf.testing import tiny_genotype
 
 

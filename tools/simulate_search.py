@@ -27,14 +27,15 @@ import numpy as np
 from matplotlib import pyplot as plt
 
 from nasnet_tf.genotype import SearchSpace, parse_genotype
-from nasnet_tf.nas.engines import Outcome
-from nasnet_tf.nas.evolution import RegularizedEvolution
-from nasnet_tf.nas.journal import read_trials
+from nasnet_tf.nas.engines.outcome import Outcome
 from nasnet_tf.nas.limits import Limits
-from nasnet_tf.nas.predictor import Prescreened, features
 from nasnet_tf.nas.search import search
-from nasnet_tf.nas.strategies import PPOSearch, RandomSearch
-from nasnet_tf.nas.trials import Trial, architectures
+from nasnet_tf.nas.strategies.evolution import RegularizedEvolution
+from nasnet_tf.nas.strategies.ppo_search import PPOSearch
+from nasnet_tf.nas.strategies.prescreened import Prescreened, features
+from nasnet_tf.nas.strategies.random_search import RandomSearch
+from nasnet_tf.nas.trials.journal import read_trials
+from nasnet_tf.nas.trials.trial import Trial, architectures
 from nasnet_tf.viz.diagram import save_figure
 
 STRATEGIES = {

@@ -10,10 +10,10 @@ import numpy as np
 import simulate_search
 
 from nasnet_tf.genotype import SearchSpace, format_genotype
-from nasnet_tf.nas.engines import Outcome
-from nasnet_tf.nas.ledger import Ledger
-from nasnet_tf.nas.strategies import RandomSearch
-from nasnet_tf.nas.trials import Trial
+from nasnet_tf.nas.engines.outcome import Outcome
+from nasnet_tf.nas.strategies.random_search import RandomSearch
+from nasnet_tf.nas.trials.ledger import Ledger
+from nasnet_tf.nas.trials.trial import Trial
 
 TOOL = pathlib.Path(__file__).with_name("simulate_search.py")
 

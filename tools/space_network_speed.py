@@ -17,8 +17,8 @@ import tensorflow as tf
 
 from nasnet_tf.genotype import SearchSpace, load_genotype
 from nasnet_tf.models.network import NetworkConfig, build_network
-from nasnet_tf.models.plan import placed_layers, weights_of
-from nasnet_tf.models.space_network import SpaceNetwork
+from nasnet_tf.models.space.network import SpaceNetwork
+from nasnet_tf.models.space.plan import placed_layers, weights_of
 
 _RATE = 1e-3
 

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from nasnet_tf.cpus import available_cpus
-from nasnet_tf.errors import InputError
+from nasnet_tf.base.cpus import available_cpus
+from nasnet_tf.base.errors import InputError
 
 # AutoGraph would rewrite the functions given to tf.data; they need none of it, and it took 9/10 of the time to the first batch.
 as_written = tf.autograph.experimental.do_not_convert

@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import tensorflow as tf
 
+from nasnet_tf.base.errors import InputError
+from nasnet_tf.base.extras import OnDemand
 from nasnet_tf.data.decoding import decode_image
 from nasnet_tf.data.objects import Notes, Picture, Pictures, make_picture
 from nasnet_tf.data.orientation import displayed_shape, exif_orientation
 from nasnet_tf.data.preparing import prepared_builder
 from nasnet_tf.data.sources import record_reader
-from nasnet_tf.errors import InputError
-from nasnet_tf.extras import OnDemand
 
 tfds = OnDemand("tensorflow_datasets")
 

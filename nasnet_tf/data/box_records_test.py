@@ -7,9 +7,9 @@ import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
+from nasnet_tf.base.errors import InputError
 from nasnet_tf.data.detection import DetectionData
 from nasnet_tf.data.sources_test import make_prepared, no_network
-from nasnet_tf.errors import InputError
 
 COCO_FEATURES = {
     "image": tfds.features.Image(encoding_format="jpeg"),

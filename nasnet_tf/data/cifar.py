@@ -5,9 +5,8 @@ from typing import Annotated
 
 import tensorflow as tf
 
+from nasnet_tf.base.values import Count, Natural, Within, check_fields
 from nasnet_tf.data.decoding import decode_image
-from nasnet_tf.ranges import Count, Natural, Within
-from nasnet_tf.typed import check_fields
 
 
 @dataclasses.dataclass(frozen=True)

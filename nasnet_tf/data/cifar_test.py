@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from nasnet_tf.base.errors import InputError
 from nasnet_tf.data.cifar import CifarPreprocessing, _cutout_mask
-from nasnet_tf.errors import InputError
 
 
 def png(pixels) -> bytes:

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
+from nasnet_tf.base.errors import InputError
 from nasnet_tf.data.objects import Notes, Picture, Pictures, check_pictures, is_number, make_picture
 from nasnet_tf.data.orientation import exif_orientation
-from nasnet_tf.errors import InputError
 
 _HEAD_BYTES = 2**12  # of a JPEG file: an Exif segment begins there
 _LAYOUT = "<folder>/annotations/instances_<split>.json with <folder>/<split>/ or <folder>/images/<split>/, or one JSON beside its pictures"

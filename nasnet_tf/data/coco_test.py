@@ -7,9 +7,9 @@ import PIL.Image
 import pytest
 import tensorflow as tf
 
+from nasnet_tf.base.errors import InputError
 from nasnet_tf.data.detection import DetectionData
 from nasnet_tf.data.objects import training_objects
-from nasnet_tf.errors import InputError
 
 
 def picture(path, height=60, width=80):

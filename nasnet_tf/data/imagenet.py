@@ -8,10 +8,9 @@ from typing import Annotated, Any, Literal
 
 import tensorflow as tf
 
+from nasnet_tf.base.values import Count, PositivePart, Within, check_fields
 from nasnet_tf.data.decoding import check_size, decode_image
 from nasnet_tf.data.orientation import displayed, displayed_shape, exif_orientation, stored_box
-from nasnet_tf.ranges import Count, PositivePart, Within
-from nasnet_tf.typed import check_fields
 
 _MIN_OBJECT_COVERED = 0.1  # slim; the object is the whole image
 _MAX_ATTEMPTS = 100  # slim

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from nasnet_tf.base.errors import InputError
 from nasnet_tf.data.imagenet import ImageNetPreprocessing, _distort_color
 from nasnet_tf.data.sources import open_source
-from nasnet_tf.errors import InputError
 from nasnet_tf.testing import SHARED
 
 TFDS_DIR = SHARED / "data" / "tensorflow_datasets"

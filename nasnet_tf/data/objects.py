@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from nasnet_tf.errors import InputError
+from nasnet_tf.base.errors import InputError
 
 _NAMED = 3  # examples of each oddity in its note
 _MOST = 2**62

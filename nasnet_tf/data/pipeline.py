@@ -9,17 +9,18 @@ import dataclasses
 import functools
 import sys
 from collections.abc import Callable, Mapping
+from typing import ClassVar
 
 import numpy as np
 import tensorflow as tf
 
+from nasnet_tf.base.errors import InputError, reason
+from nasnet_tf.base.values import check_fields
 from nasnet_tf.data.batches import evaluation_batches, rows_of, training_batches
 from nasnet_tf.data.order import Order
 from nasnet_tf.data.preprocessing import Preprocessing, preprocessing_from_config
 from nasnet_tf.data.sources import Read, Source, open_source
 from nasnet_tf.data.splits import Splits, check_hold_out
-from nasnet_tf.errors import InputError, reason
-from nasnet_tf.typed import check_fields
 
 _told: set[str] = set()  # summaries of folders, each once in a process
 
@@ -40,6 +41,8 @@ class ImageData:
         never the one that validates.
       cache: keep the encoded training images in memory after their first reading. CIFAR takes 0.1 GB, ImageNet 140 GB.
     """
+
+    MAY_CHANGE: ClassVar[tuple[str, ...]] = ("data_dir", "cache")  # when work with it is resumed
 
     source: str
     preprocessing: Preprocessing

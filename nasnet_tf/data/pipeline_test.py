@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from nasnet_tf.base.errors import InputError
 from nasnet_tf.data import CifarPreprocessing, ImageData, ImageNetPreprocessing, pipeline
 from nasnet_tf.data.sources import Source
-from nasnet_tf.errors import InputError
 from nasnet_tf.testing import SHARED
 
 TFDS_DIR = SHARED / "data" / "tensorflow_datasets"

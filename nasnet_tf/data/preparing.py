@@ -9,8 +9,8 @@ import urllib.request
 
 import tensorflow as tf
 
-from nasnet_tf.errors import InputError
-from nasnet_tf.extras import OnDemand
+from nasnet_tf.base.errors import InputError
+from nasnet_tf.base.extras import OnDemand
 
 tfds = OnDemand("tensorflow_datasets")
 

@@ -3,9 +3,9 @@
 import dataclasses
 from collections.abc import Mapping
 
+from nasnet_tf.base.errors import InputError
 from nasnet_tf.data.cifar import CifarPreprocessing
 from nasnet_tf.data.imagenet import ImageNetPreprocessing
-from nasnet_tf.errors import InputError
 
 Preprocessing = CifarPreprocessing | ImageNetPreprocessing
 

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
+from nasnet_tf.base.errors import InputError
 from nasnet_tf.data import CifarPreprocessing, ImageNetPreprocessing, preprocessing_from_config
-from nasnet_tf.errors import InputError
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from nasnet_tf.errors import InputError
-from nasnet_tf.extras import OnDemand
+from nasnet_tf.base.errors import InputError
+from nasnet_tf.base.extras import OnDemand
 
 google_crc32c = OnDemand("google_crc32c")
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from nasnet_tf.base.errors import InputError
 from nasnet_tf.data import records
 from nasnet_tf.data.order import Order
 from nasnet_tf.data.records import ArrayRecords, TFRecords
-from nasnet_tf.errors import InputError
 
 PAYLOADS = [bytes([number]) * (1000 + number) for number in range(50)]
 

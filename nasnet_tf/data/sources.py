@@ -18,11 +18,11 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import tensorflow as tf
 
+from nasnet_tf.base.errors import InputError
+from nasnet_tf.base.extras import OnDemand
+from nasnet_tf.base.files import IMAGE_SUFFIXES, files_below, image_files, user_path
 from nasnet_tf.data.preparing import FOLDER_PREFIX, prepared_builder, prepared_folder
 from nasnet_tf.data.records import ArrayRecords, TFRecords
-from nasnet_tf.errors import InputError
-from nasnet_tf.extras import OnDemand
-from nasnet_tf.files import IMAGE_SUFFIXES, files_below, image_files, user_path
 
 tfds = OnDemand("tensorflow_datasets")
 

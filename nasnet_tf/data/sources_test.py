@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
+from nasnet_tf.base.errors import InputError
 from nasnet_tf.data.sources import open_source
-from nasnet_tf.errors import InputError
 from nasnet_tf.testing import SHARED
 
 TFDS_DIR = SHARED / "data" / "tensorflow_datasets"

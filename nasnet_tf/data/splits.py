@@ -7,11 +7,9 @@ at by evaluation only.
 import dataclasses
 import re
 
-from nasnet_tf.arguments import expect
+from nasnet_tf.base.errors import InputError
+from nasnet_tf.base.values import Natural, conforms, expect
 from nasnet_tf.data.sources import Source
-from nasnet_tf.errors import InputError
-from nasnet_tf.ranges import Natural
-from nasnet_tf.typed import conforms
 
 _SHARE = re.compile(r"(\d|[1-9]\d)%")
 _NAMED = 3  # of the files that are left out

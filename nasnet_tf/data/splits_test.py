@@ -2,10 +2,10 @@
 
 import pytest
 
+from nasnet_tf.base.errors import InputError
 from nasnet_tf.data import CifarPreprocessing, ImageData
 from nasnet_tf.data.sources import open_source
 from nasnet_tf.data.sources_test import make_folder, names
-from nasnet_tf.errors import InputError
 
 SPLITS = ("train", "validation", "test")
 

@@ -3,8 +3,8 @@
 import pathlib
 import xml.etree.ElementTree
 
+from nasnet_tf.base.errors import InputError
 from nasnet_tf.data.objects import Notes, Picture, Pictures, check_pictures, make_picture
-from nasnet_tf.errors import InputError
 
 
 def open_voc(name: str, root: pathlib.Path) -> Pictures:

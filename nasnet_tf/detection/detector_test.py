@@ -12,22 +12,22 @@ import tensorflow as tf
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from nasnet_tf import kinds
+from nasnet_tf.base.errors import InputError
+from nasnet_tf.cli import task_kinds
 from nasnet_tf.data.detection import DetectionData
 from nasnet_tf.detection.evaluation import NUMBERS, DetectionEvaluator
 from nasnet_tf.detection.model import DetectorConfig, build_detector
 from nasnet_tf.detection.task import Detection, DetectionLosses
-from nasnet_tf.errors import InputError
 from nasnet_tf.models.description import network_from_json
 from nasnet_tf.models.network import NetworkConfig, build_network
-from nasnet_tf.serving.detector import load_detector
-from nasnet_tf.serving.hub import load_features, load_nasnet
+from nasnet_tf.serving.hub.detector import load_detector
+from nasnet_tf.serving.hub.load import load_features, load_nasnet
 from nasnet_tf.testing import REPOSITORY, run_door, tiny_genotype
 from nasnet_tf.training.config import TrainingConfig
 from nasnet_tf.training.distribution import make_strategy
 from nasnet_tf.training.loop import train_and_evaluate
 from nasnet_tf.training.optimizers import Momentum
-from nasnet_tf.viz.report import Report
+from nasnet_tf.viz.report.report import Report
 
 NETWORK = NetworkConfig(1, "imagenet", 0.25, filters=8, batch_norm_momentum=0.9)
 DETECTOR = DetectorConfig(anchor_base=32.0, anchor_scales=(0.5, 1.0), proposal_filters=8, num_proposals=12, crop_size=4, num_detections=10)
@@ -248,7 +248,7 @@ def test_use(data, trained):
     found = load_detector(trained[0])
     paths = [picture.path for picture in data.objects("test")]
     assert found([]) == []
-    predictor = kinds.kind_of(trained[0]).predictor(trained[0], "trained")
+    predictor = task_kinds.kind_of(trained[0]).predictor(trained[0], "trained")
     nothing, something = predictor([b"no picture", paths[0].read_bytes()], 0.0)
     assert nothing is None
     text, fields = predictor.describe(something, 2)

@@ -8,9 +8,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from nasnet_tf.base.errors import InputError
 from nasnet_tf.data.detection import DetectionData
 from nasnet_tf.detection.drawing import draw_boxes
-from nasnet_tf.errors import InputError
 from nasnet_tf.training.corruption import naming_bad_data
 from nasnet_tf.training.distribution import distribute
 

@@ -6,14 +6,12 @@ from typing import Annotated, NamedTuple
 import keras
 import tensorflow as tf
 
-from nasnet_tf.arguments import check_classes, expect
+from nasnet_tf.base.values import Count, Part, Positive, Within, check_classes, check_fields, expect
 from nasnet_tf.detection.heads import BoxHead, ProposalHead
 from nasnet_tf.detection.pooling import RoiPooling
 from nasnet_tf.detection.postprocessing import Postprocessing
 from nasnet_tf.detection.proposals import Proposals
 from nasnet_tf.models.endpoints import before_last_reduction, cut, endpoints_of
-from nasnet_tf.ranges import Count, Part, Positive, Within
-from nasnet_tf.typed import check_fields
 
 PositiveNumbers = Annotated[tuple[Positive, ...], Within("one positive number or several", bool)]
 

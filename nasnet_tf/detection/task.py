@@ -8,6 +8,8 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
+from nasnet_tf.base.errors import InputError
+from nasnet_tf.base.values import Count, NotNegative, Part, check_fields
 from nasnet_tf.data.detection import DetectionBatch, DetectionData
 from nasnet_tf.detection import losses as loss_math
 from nasnet_tf.detection.anchors import are_inside
@@ -16,11 +18,8 @@ from nasnet_tf.detection.drawing import draw_boxes
 from nasnet_tf.detection.evaluation import DetectionEvaluation, DetectionEvaluator
 from nasnet_tf.detection.matching import first_of, match, sample
 from nasnet_tf.detection.model import first_stage, region_features
-from nasnet_tf.errors import InputError
-from nasnet_tf.ranges import Count, NotNegative, Part
 from nasnet_tf.training.config import TrainingConfig
 from nasnet_tf.training.distribution import is_chief
-from nasnet_tf.typed import check_fields
 
 
 @dataclasses.dataclass(frozen=True)

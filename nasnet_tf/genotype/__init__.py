@@ -3,13 +3,7 @@
 from nasnet_tf.genotype.genotype_pb2 import Block, Branch, Cell, Combine, Genotype, Operation, Output
 from nasnet_tf.genotype.hashing import HASH_VERSION, canonical, genotype_hash, genotype_hashes
 from nasnet_tf.genotype.search_space import SearchSpace
-from nasnet_tf.genotype.spec import (
-    format_genotype,
-    load_genotype,
-    parse_genotype,
-    published_genotypes,
-    validate,
-)
+from nasnet_tf.genotype.spec import format_genotype, load_genotype, parse_genotype, published_genotypes, validate
 
 __all__ = [
     "HASH_VERSION",

@@ -12,11 +12,10 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from nasnet_tf.errors import InputError
+from nasnet_tf.base.errors import InputError
+from nasnet_tf.base.values import Count, check_fields
 from nasnet_tf.genotype.genotype_pb2 import Cell, Combine, Genotype, Operation
 from nasnet_tf.genotype.spec import format_genotype, load_genotype
-from nasnet_tf.ranges import Count
-from nasnet_tf.typed import check_fields
 
 DECISIONS_PER_BLOCK = 5
 CELLS = ("normal_cell", "reduction_cell")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nasnet_tf.errors import InputError
+from nasnet_tf.base.errors import InputError
 from nasnet_tf.genotype import Combine, Operation, SearchSpace, load_genotype, validate
 
 COMBINES = ("ADD", "CONCAT", "LAYER_NORM_ADD", "INSTANCE_NORM_ADD")

@@ -5,8 +5,8 @@ import pathlib
 
 from google.protobuf import text_format
 
-from nasnet_tf.errors import InputError
-from nasnet_tf.files import user_path, what_is_there
+from nasnet_tf.base.errors import InputError
+from nasnet_tf.base.files import user_path, what_is_there
 from nasnet_tf.genotype.genotype_pb2 import Cell, Combine, Genotype, Operation
 
 _PUBLISHED = pathlib.Path(__file__).parent / "published"

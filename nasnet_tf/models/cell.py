@@ -9,7 +9,7 @@ from nasnet_tf.genotype import Operation
 from nasnet_tf.genotype.combines import COMBINES
 from nasnet_tf.layers.normalization import LayerStyle
 from nasnet_tf.layers.stochastic import DropPath
-from nasnet_tf.models.layout import Site, cell_layout, make_layer
+from nasnet_tf.models.cell_layers import Site, cell_layout, make_layer
 
 
 @keras.saving.register_keras_serializable(package="nasnet_tf")

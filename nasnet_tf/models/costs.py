@@ -12,7 +12,7 @@ import time
 import keras
 import tensorflow as tf
 
-from nasnet_tf.errors import InputError
+from nasnet_tf.base.errors import InputError
 from nasnet_tf.models.network import inference_model
 
 

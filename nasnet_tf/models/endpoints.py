@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import keras
 
-from nasnet_tf.errors import InputError
+from nasnet_tf.base.errors import InputError
 from nasnet_tf.models import heads
 from nasnet_tf.models.cell import Cell
 from nasnet_tf.models.stems import STEMS

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from nasnet_tf.errors import InputError
+from nasnet_tf.base.errors import InputError
 from nasnet_tf.genotype import SearchSpace
 from nasnet_tf.models.endpoints import before_last_reduction, cut, endpoints_of
 from nasnet_tf.models.network import NetworkConfig, build_network

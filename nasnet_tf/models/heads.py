@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from nasnet_tf.errors import InputError
+from nasnet_tf.base.errors import InputError
 from nasnet_tf.layers.convolutions import ConvBn, slim_initializer
 from nasnet_tf.layers.normalization import LayerStyle
 from nasnet_tf.models.stems import STEMS

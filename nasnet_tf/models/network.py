@@ -11,8 +11,8 @@ from typing import Annotated, Literal
 
 import keras
 
-from nasnet_tf.arguments import check_classes, check_image_size, expect
-from nasnet_tf.errors import InputError
+from nasnet_tf.base.errors import InputError
+from nasnet_tf.base.values import Positive, Share, check_classes, check_fields, check_image_size, expect, up_to
 from nasnet_tf.genotype import Genotype, load_genotype, validate
 from nasnet_tf.genotype.combines import COMBINES
 from nasnet_tf.layers.normalization import LayerStyle
@@ -20,8 +20,6 @@ from nasnet_tf.layers.stochastic import Dropout
 from nasnet_tf.models import heads
 from nasnet_tf.models.cell import Cell
 from nasnet_tf.models.stems import STEMS, StemName
-from nasnet_tf.ranges import Positive, Share, up_to
-from nasnet_tf.typed import check_fields
 
 NUM_REDUCTIONS = 2  # between three stacks of normal cells, as in figure 2
 Filters = Annotated[int, up_to(100_000)]  # as for cells: far beyond use, so that a slip of the pen fills no memory

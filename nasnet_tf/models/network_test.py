@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from nasnet_tf.errors import InputError
+from nasnet_tf.base.errors import InputError
 from nasnet_tf.genotype import Combine, Operation, SearchSpace, load_genotype, published_genotypes
 from nasnet_tf.models.cell import Cell
 from nasnet_tf.models.costs import count_costs

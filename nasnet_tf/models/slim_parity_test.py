@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 
 from nasnet_tf.models.network import NetworkConfig, build_network
-from nasnet_tf.serving.convert_weights import load_weights
-from nasnet_tf.serving.weight_names import slim_names
+from nasnet_tf.serving.weights.convert import load_weights
+from nasnet_tf.serving.weights.names import slim_names
 from nasnet_tf.testing import REPOSITORY, SHARED
 from nasnet_tf.training.losses import classification_loss, weight_decay_loss
 

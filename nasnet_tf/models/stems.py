@@ -7,8 +7,8 @@ from typing import Annotated, NamedTuple
 
 import keras
 
+from nasnet_tf.base.values import Within
 from nasnet_tf.layers.convolutions import ConvBn
-from nasnet_tf.ranges import Within
 
 
 class StemRule(NamedTuple):

@@ -5,14 +5,14 @@ import functools
 
 import pytest
 
-from nasnet_tf.errors import InputError
+from nasnet_tf.base.errors import InputError
 from nasnet_tf.layers.convolutions import ConvBn
 from nasnet_tf.models.cell import Cell
 from nasnet_tf.models.endpoints import endpoints_of
 from nasnet_tf.models.network import NetworkConfig, build_network
 from nasnet_tf.models.stems import STEMS, StemRule
-from nasnet_tf.serving.networks import find_network
-from nasnet_tf.serving.weight_names import slim_names
+from nasnet_tf.serving.hub.naming import find_network
+from nasnet_tf.serving.weights.names import slim_names
 from nasnet_tf.testing import tiny_genotype
 
 

@@ -4,7 +4,7 @@ import dataclasses
 import os
 import re
 
-from nasnet_tf.errors import InputError
+from nasnet_tf.base.errors import InputError
 from nasnet_tf.genotype import Genotype
 from nasnet_tf.models.network import NetworkConfig, Stacking
 

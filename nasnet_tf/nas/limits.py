@@ -6,11 +6,10 @@ import pathlib
 import time
 from collections.abc import Iterable, Sequence
 
-from nasnet_tf.errors import InputError
-from nasnet_tf.files import replace_file
-from nasnet_tf.nas.trials import Trial
-from nasnet_tf.ranges import Count, Positive
-from nasnet_tf.typed import check
+from nasnet_tf.base.errors import InputError
+from nasnet_tf.base.files import replace_file
+from nasnet_tf.base.values import Count, Positive, check
+from nasnet_tf.nas.trials.trial import Trial
 
 RATES_NAME = "rates.json"
 _HOUR = 3600.0

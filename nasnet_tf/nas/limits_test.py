@@ -4,14 +4,15 @@ import time
 
 import pytest
 
-from nasnet_tf.errors import InputError
+from nasnet_tf.base.errors import InputError
 from nasnet_tf.genotype import SearchSpace
-from nasnet_tf.nas.engines import InProcess, Outcome
-from nasnet_tf.nas.journal import read_spent
+from nasnet_tf.nas.engines.local import InProcess
+from nasnet_tf.nas.engines.outcome import Outcome
 from nasnet_tf.nas.limits import Budget, Limits, Rates
 from nasnet_tf.nas.search import search
-from nasnet_tf.nas.strategies import RandomSearch
-from nasnet_tf.nas.trials import Trial
+from nasnet_tf.nas.strategies.random_search import RandomSearch
+from nasnet_tf.nas.trials.journal import read_spent
+from nasnet_tf.nas.trials.trial import Trial
 
 SPACE = SearchSpace(num_blocks=2)
 

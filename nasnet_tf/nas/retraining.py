@@ -8,49 +8,20 @@ import pathlib
 import re
 from collections.abc import Callable, Sequence
 
-import numpy as np
-
-from nasnet_tf import claims
-from nasnet_tf.errors import InputError
-from nasnet_tf.files import replace_file
+from nasnet_tf.base import work_folders
+from nasnet_tf.base.errors import InputError
+from nasnet_tf.base.files import replace_file
+from nasnet_tf.base.identity import Identity
 from nasnet_tf.genotype import Genotype, SearchSpace, genotype_hashes
-from nasnet_tf.nas import journal, pareto, states
-from nasnet_tf.nas.folders import architecture_folder
+from nasnet_tf.nas.children.folders import architecture_folder
 from nasnet_tf.nas.search import search
-from nasnet_tf.nas.strategies import Proposal
-from nasnet_tf.nas.trials import Trial, leaderboard
+from nasnet_tf.nas.strategies.given import GivenOrder
+from nasnet_tf.nas.trials import journal, pareto
+from nasnet_tf.nas.trials.trial import Trial, leaderboard
 
 FOLDER = "retrain"
 WINNER_NAME = "winner.textproto"
 TEST_NAME = "test.json"
-
-
-class GivenOrder:
-    """A strategy that proposes a list of architectures, one after the other."""
-
-    def __init__(self, decisions: Sequence[tuple[int, ...]]):
-        self._identity = {"strategy": "GivenOrder"}  # not the list, which grows when more are retrained
-        self._decisions, self._next = decisions, 0
-
-    def propose(self) -> Proposal:
-        """The next of the list."""
-        self._next += 1
-        return Proposal(self._decisions[self._next - 1])
-
-    def feedback(self, proposal: Proposal, reward: float) -> None:
-        """Changes nothing."""
-
-    def diagnostics(self) -> dict[str, float]:
-        """Nothing."""
-        return {}
-
-    def state(self) -> bytes:
-        """Where in the list it stands."""
-        return states.packed(self._identity, {"next": np.array(self._next)})
-
-    def restore(self, state: bytes) -> None:
-        """Takes up at a place in the list."""
-        self._next = states.unpacked(self._identity, state)["next"].item()
 
 
 def folders(workdir: pathlib.Path) -> list[pathlib.Path]:
@@ -64,11 +35,11 @@ def _place(folder: pathlib.Path) -> int | None:
     return match and int(match[1] or 1)
 
 
-def folder_of(workdir: pathlib.Path, identity: dict) -> pathlib.Path:
+def folder_of(workdir: pathlib.Path, identity: Identity) -> pathlib.Path:
     """Where the best of a search are trained in this way: with other bindings, beside those that are there."""
     known = folders(workdir)
     for folder in known:
-        if not claims.has_saved(folder) or claims.first_difference(journal.read_identity(folder), identity) is None:
+        if not work_folders.has_saved(folder) or identity.difference(journal.read_identity(folder)) is None:
             return folder
     number = max(map(_place, known), default=0) + 1
     folder = workdir / (FOLDER if number == 1 else f"{FOLDER}-{number}")
@@ -90,7 +61,7 @@ def retrain_top(
     engine: Callable,
     evaluate: Callable[[str, None], dict],
     measure: Callable[[pathlib.Path], dict],
-    identity: dict,
+    identity: Identity,
     front: bool = False,
     **rules,
 ) -> tuple[Trial, dict]:
@@ -103,7 +74,7 @@ def retrain_top(
       space: of the search.
       trials: of the search.
       count: architectures to train, or all where there are fewer; only those whose reward was measured, not predicted.
-      engine: () -> engine, as in nasnet_tf.nas.engines.
+      engine: () -> engine, as in nasnet_tf.nas.engines.local.
       evaluate: as for `search`; trains in `trained_folder`.
       measure: that folder -> {"accuracy": float, ...} on the test split; called in a child, for the winner alone.
       identity: as for `search`.
@@ -124,7 +95,7 @@ def retrain_top(
     begun = journal.read_trials(folder) if (folder / journal.NAME).is_file() else []
     new = [trial for trial in best if trial.hash not in {other.hash for other in begun}]
     order = [trial.decisions for trial in (*begun, *new)]
-    with claims.at_work(folder, "search"):
+    with work_folders.at_work(folder, "search"):
         trained = search(folder, space, GivenOrder(order), engine, evaluate, len(order), identity, **rules)
     retrained = leaderboard(trained)
     if not retrained:

@@ -4,13 +4,14 @@ import json
 
 import pytest
 
-from nasnet_tf.errors import InputError
+from nasnet_tf.base.errors import InputError
 from nasnet_tf.genotype import SearchSpace, genotype_hash, load_genotype, parse_genotype
 from nasnet_tf.nas import retraining
-from nasnet_tf.nas.engines import Outcome
-from nasnet_tf.nas.journal import read_trials
+from nasnet_tf.nas.engines.outcome import Outcome
 from nasnet_tf.nas.search import search
-from nasnet_tf.nas.strategies import RandomSearch
+from nasnet_tf.nas.strategies import given
+from nasnet_tf.nas.strategies.random_search import RandomSearch
+from nasnet_tf.nas.trials.journal import read_trials
 
 SPACE = SearchSpace(num_blocks=2, operations=("IDENTITY", "SEP_CONV_3X3", "MAX_POOL_3X3"))
 
@@ -128,9 +129,9 @@ def test_nothing_to_retrain_is_said(tmp_path):
 
 
 def test_an_order_goes_on_where_it_was():
-    before = retraining.GivenOrder([(0,), (1,), (2,)])
+    before = given.GivenOrder([(0,), (1,), (2,)])
     before.propose()
-    after = retraining.GivenOrder([(0,), (1,), (2,), (3,)])
+    after = given.GivenOrder([(0,), (1,), (2,), (3,)])
     after.restore(before.state())
     assert after.propose().decisions == (1,)
     with pytest.raises(InputError, match="state of GivenOrder: expected bytes that state"):

@@ -9,20 +9,21 @@ import pathlib
 import time
 from collections.abc import Callable, Sequence
 
-from nasnet_tf.errors import InputError
-from nasnet_tf.files import replace_file
+from nasnet_tf.base.errors import InputError
+from nasnet_tf.base.files import replace_file
+from nasnet_tf.base.identity import Identity
+from nasnet_tf.base.terminal import ProgressLine
 from nasnet_tf.genotype import SearchSpace
-from nasnet_tf.nas.early_stopping import EarlyStopping
-from nasnet_tf.nas.engines import EngineLost, Outcome
-from nasnet_tf.nas.faults import FaultTolerance, SearchPaused, Watch
-from nasnet_tf.nas.halving import SuccessiveHalving
-from nasnet_tf.nas.ledger import DEFAULT_TOLERANCE, Ledger
+from nasnet_tf.nas.children.early_stopping import EarlyStopping
+from nasnet_tf.nas.children.halving import SuccessiveHalving
+from nasnet_tf.nas.engines.outcome import EngineLost, Outcome
 from nasnet_tf.nas.limits import Budget, Limits, Rates
-from nasnet_tf.nas.trials import Trial
-from nasnet_tf.training.progress import ProgressLine
+from nasnet_tf.nas.trials.faults import FaultTolerance, SearchPaused, Watch
+from nasnet_tf.nas.trials.ledger import DEFAULT_TOLERANCE, Ledger
+from nasnet_tf.nas.trials.trial import Trial
 
 BEST_NAME = "best.textproto"
-NO_LIMITS, NO_RATES = Limits(), Rates()
+NO_IDENTITY, NO_LIMITS, NO_RATES = Identity(), Limits(), Rates()
 
 
 def search(
@@ -32,7 +33,7 @@ def search(
     engine: Callable,
     evaluate: Callable[[str], dict],
     num_trials: int,
-    identity: dict | None = None,
+    identity: Identity = NO_IDENTITY,
     early_stopping: EarlyStopping | None = None,
     train_again: bool = False,
     limits: Limits = NO_LIMITS,
@@ -49,11 +50,11 @@ def search(
     Args:
       workdir: of this search alone; gets journal.jsonl and best.textproto.
       space: what is searched.
-      strategy: from nasnet_tf.nas.strategies, over the same space.
-      engine: () -> engine, as in nasnet_tf.nas.engines.
+      strategy: from nasnet_tf.nas.strategies.protocol, over the same space.
+      engine: () -> engine, as in nasnet_tf.nas.engines.local.
       evaluate: (textproto, bars) -> {"reward": number, "metrics": {...}} or {"infeasible": reason}; picklable, called in a child. Numbers
         may be Python's, numpy's or tensors; metrics may hold whatever JSON has a word for. The bars are those of early stopping, None
-        without it; with successive halving they are a nasnet_tf.nas.halving.Stage.
+        without it; with successive halving they are a nasnet_tf.nas.children.halving.Stage.
       num_trials: architectures to try, besides those taken over; may be raised later to continue a search that has ended.
       identity: what the journal must have been written with, to be continued.
       early_stopping: when children are stopped; they report the accuracies it needs as the metric "curve". None for never.
@@ -63,7 +64,7 @@ def search(
       tolerance: when an architecture, a machine, the search is given up.
       deadline_reward: what the strategy learns of a child that was killed at its deadline, a finite number; None for nothing. It counts as
         infeasible either way.
-      take_over: (work folder, trial) of other searches, as nasnet_tf.nas.known.trials_of finds them, to begin with.
+      take_over: (work folder, trial) of other searches, as nasnet_tf.nas.trials.earlier.trials_of finds them, to begin with.
       rates: what a child's hour takes, for the line of progress and the report.
       scalars: every result goes to TensorBoard's files, besides the updates of the strategy.
       halving: children begin with short trainings, and the best go on; None to train all to their end.
@@ -81,7 +82,7 @@ def search(
         raise InputError(f"search.num_trials: expected 1 or more, got {num_trials}")
     if halving is not None and (early_stopping is not None or train_again):
         raise InputError("search.halving: expected neither search.early_stopping nor search.train_again beside it")
-    ledger = Ledger(workdir, space, strategy, identity or {}, train_again, tolerance, deadline_reward, scalars)
+    ledger = Ledger(workdir, space, strategy, identity, train_again, tolerance, deadline_reward, scalars)
     try:
         rates.save(workdir)
         _report_restored(ledger)

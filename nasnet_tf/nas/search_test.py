@@ -10,14 +10,15 @@ import time
 
 import pytest
 
-from nasnet_tf.errors import InputError
+from nasnet_tf.base.errors import InputError
 from nasnet_tf.genotype import SearchSpace, genotype_hash, load_genotype, parse_genotype
 from nasnet_tf.nas import search as loop
-from nasnet_tf.nas.early_stopping import EarlyStopping
-from nasnet_tf.nas.engines import LocalPool, Outcome
-from nasnet_tf.nas.journal import read_trials
+from nasnet_tf.nas.children.early_stopping import EarlyStopping
+from nasnet_tf.nas.engines.local import LocalPool
+from nasnet_tf.nas.engines.outcome import Outcome
 from nasnet_tf.nas.limits import Limits
-from nasnet_tf.nas.strategies import RandomSearch
+from nasnet_tf.nas.strategies.random_search import RandomSearch
+from nasnet_tf.nas.trials.journal import read_trials
 from nasnet_tf.testing import TIMEOUT_SECONDS, is_alive, until
 
 SPACE = SearchSpace(num_blocks=2, operations=("IDENTITY", "SEP_CONV_3X3", "MAX_POOL_3X3"))

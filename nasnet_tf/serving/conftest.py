@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from nasnet_tf.data import CifarPreprocessing, ImageData
 from nasnet_tf.models.network import NetworkConfig, build_network
-from nasnet_tf.serving.exporting import export
+from nasnet_tf.serving.exports.exporting import export
 from nasnet_tf.testing import tiny_genotype
 
 

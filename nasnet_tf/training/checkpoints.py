@@ -8,30 +8,22 @@ checkpoints/best-<step>.* that of the best evaluation so far; a link where it is
 metrics.jsonl, logs/      losses and accuracies, as rows and for TensorBoard
 """
 
-import dataclasses
-import json
 import math
 import os
 import pathlib
 import re
 import shutil
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from nasnet_tf import claims
-from nasnet_tf.data import preprocessing_from_config
-from nasnet_tf.errors import InputError, reason
-from nasnet_tf.files import replace_file
-from nasnet_tf.training.config import TrainingConfig
+from nasnet_tf.base.errors import InputError, reason
 from nasnet_tf.training.disk import writing
-from nasnet_tf.training.precision import in_policy
-from nasnet_tf.training.shadow import Shadow
-from nasnet_tf.training.state import TrainingState
+from nasnet_tf.training.state import Shadow, TrainingState
 from nasnet_tf.training.variables import UNREADABLE, load_named_weights, named_counters, named_weights, open_checkpoint
 
 
@@ -147,130 +139,6 @@ def _steps(folder: pathlib.Path, kind: str) -> list[int]:
     """The steps of the checkpoints of a kind, ascending. TensorFlow writes the index last: without one there is no checkpoint."""
     matches = [re.fullmatch(rf"{kind}-(\d+)\.index", path.name) for path in folder.glob(f"{kind}-*.index")]
     return sorted(int(match[1]) for match in matches if match)
-
-
-# What work folders from before there was more do not say.
-_DEFAULTS = {
-    "data.json": {"task": "classification"},
-    "training.json": {field.name: field.default for field in dataclasses.fields(TrainingConfig)},
-}
-# May change between two runs of one training, besides what claims.py says of all work folders.
-_NOT_IDENTITY = ("evaluation_split", "evaluate_every_epochs")
-
-
-def task_kind(data_description: Mapping) -> str:
-    """The kind of task that a work folder or export is of."""
-    return (_DEFAULTS["data.json"] | data_description)["task"]
-
-
-def describe(workdir: pathlib.Path, model: keras.Model, data_description: dict, config: TrainingConfig) -> None:
-    """Writes model.json, data.json and training.json; where there are checkpoints, only of the same network, data and configuration.
-
-    Raises:
-      InputError: the folder belongs to another training; the first difference is named.
-    """
-    numbers = {name: value for name, value in dataclasses.asdict(config).items() if name not in _NOT_IDENTITY}
-    for name, new, what in (
-        ("model.json", json.loads(model.to_json()), "network or data"),
-        ("data.json", data_description, "network or data"),
-        ("training.json", claims.lasting(numbers, "TrainingConfig"), "configuration"),
-    ):
-        path = workdir / name
-        new = json.loads(json.dumps(new))
-        if claims.has_saved(workdir) and path.exists():
-            known = _DEFAULTS.get(name, {})
-            old, same = (claims.lasting(values, "ImageData") for values in (known | read_object(path), known | new))
-            difference = first_difference(old, same)
-            if difference:
-                raise InputError(f"{workdir}: holds a training of another {what}: {name}, {difference}; take another, or remove {workdir}")
-        replace_file(path, json.dumps(new, indent=1))
-
-
-def forget_description(workdir: pathlib.Path) -> None:
-    """Lets a folder's checkpoints be gone on from with another network of the same weights, or with other data."""
-    for name in ("model.json", "data.json"):
-        (workdir / name).unlink(missing_ok=True)
-
-
-def first_difference(old, new, place: str = "") -> str | None:
-    """Where two JSON values first differ, as "place: was A, is B"; None where they are equal."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        keys = [*old, *(key for key in new if key not in old)]
-        pairs = [(f"{place}.{key}" if place else str(key), old.get(key), new.get(key)) for key in keys]
-    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
-        pairs = [(f"{place}[{index}]", *pair) for index, pair in enumerate(zip(old, new, strict=True))]
-    else:
-        return None if old == new else f"{place}: was {_shorten(old)}, is {_shorten(new)}"
-    return next((found for found in (first_difference(a, b, where) for where, a, b in pairs) if found), None)
-
-
-def _shorten(value) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 200 else f"{text[:200]}..."
-
-
-def read_json(path: pathlib.Path):
-    """What a JSON file holds; InputError where it is damaged."""
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: damaged; cannot be read as JSON ({error})") from error
-
-
-def read_object(path: pathlib.Path) -> dict:
-    """The same, of a file that holds a JSON object."""
-    content = read_json(path)
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: damaged; expected an object, got {_shorten(content)}")
-    return content
-
-
-def read_data_description(workdir: pathlib.Path) -> dict:
-    """What a work folder or export says of its data; no network is built.
-
-    Raises:
-      InputError: not such a folder, or a damaged file.
-    """
-    for name in ("model.json", "data.json"):
-        if not (workdir / name).is_file():
-            raise InputError(f"{workdir}: holds no trained network; expected a file {name} there")
-    path = workdir / "data.json"
-    description = read_object(path)
-    if task_kind(description) == "classification":
-        names = description.get("class_names")
-        if not (isinstance(names, list) and names and all(isinstance(name, str) for name in names)):
-            raise InputError(f"{path}: damaged; expected class_names, a list of names, got {_shorten(names)}")
-        if not isinstance(description.get("preprocessing"), dict):
-            raise InputError(f"{path}: damaged; expected preprocessing, an object, got {_shorten(description.get('preprocessing'))}")
-        try:
-            preprocessing_from_config(description["preprocessing"])
-        except InputError as error:
-            raise InputError(f"{path}: damaged; {error}") from error
-    return description
-
-
-def read_description(workdir: pathlib.Path, dtype_policy: str | None = None) -> tuple[keras.Model, dict]:
-    """The network of a work folder or export with fresh weights, and the description of its data.
-
-    Args:
-      dtype_policy: one of precision.POLICIES to build it in; without, as in training.
-
-    Raises:
-      InputError: not such a folder, or damaged files.
-    """
-    description = read_data_description(workdir)
-    from nasnet_tf.models.description import network_from_json  # noqa: PLC0415
-
-    path = workdir / "model.json"
-    text = path.read_text(errors="replace")
-    model = network_from_json(text, str(path))
-    if dtype_policy is not None:  # what was just built is sound
-        model = network_from_json(json.dumps(in_policy(json.loads(text), dtype_policy)), str(path))
-    logits = next((layer for layer in model.layers if layer.name == "logits"), None)
-    classes = len(description.get("class_names", []))
-    if logits is not None and logits.units != classes:
-        raise InputError(f"{workdir}: data.json names {classes} classes, the network of model.json has {logits.units}; damaged or mixed up")
-    return model, description
 
 
 def load_trained(

@@ -9,8 +9,8 @@ import shutil
 import pytest
 import tensorflow as tf
 
-from nasnet_tf.errors import InputError
-from nasnet_tf.training import checkpoints
+from nasnet_tf.base.errors import InputError
+from nasnet_tf.training import checkpoints, work_folder
 from nasnet_tf.training.classification import Classification
 from nasnet_tf.training.disk import writing
 from nasnet_tf.training.loop_test import Stop, assert_same_weights, dense, rows_without_speed, stop, train
@@ -116,6 +116,6 @@ def test_a_description_that_is_no_object_is_named(whole, tmp_path, name):
 
 
 def test_first_difference():
-    assert checkpoints.first_difference({"a": [1, {"b": 2}]}, json.loads('{"a": [1, {"b": 2}]}')) is None
-    assert checkpoints.first_difference({"a": [1, {"b": 2}]}, {"a": [1, {"b": 3}]}) == "a[1].b: was 2, is 3"
-    assert checkpoints.first_difference({"a": 1}, {"a": 1, "c": 5}) == "c: was null, is 5"
+    assert work_folder.first_difference({"a": [1, {"b": 2}]}, json.loads('{"a": [1, {"b": 2}]}')) is None
+    assert work_folder.first_difference({"a": [1, {"b": 2}]}, {"a": [1, {"b": 3}]}) == "a[1].b: was 2, is 3"
+    assert work_folder.first_difference({"a": 1}, {"a": 1, "c": 5}) == "c: was null, is 5"

@@ -3,8 +3,8 @@
 import keras
 import tensorflow as tf
 
+from nasnet_tf.base.errors import InputError
 from nasnet_tf.data import ImageData
-from nasnet_tf.errors import InputError
 from nasnet_tf.training.config import TrainingConfig
 from nasnet_tf.training.evaluate import Evaluation, Evaluator
 from nasnet_tf.training.losses import classification_loss

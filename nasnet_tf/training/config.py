@@ -1,9 +1,9 @@
 """How to train, as far as it is not the network, the data, the optimizer or the schedule."""
 
 import dataclasses
+from typing import ClassVar
 
-from nasnet_tf.ranges import Count, Natural, NotNegative, Positive, Seed, Share
-from nasnet_tf.typed import check_fields
+from nasnet_tf.base.values import Count, Natural, NotNegative, Positive, Seed, Share, check_fields
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +36,16 @@ class TrainingConfig:
       jit_compile: whether XLA compiles the step and the evaluation; None for where there is a GPU.
       seed: of weights, order, augmentation and masks.
     """
+
+    # When a training is resumed. The split that is evaluated may not: the best checkpoint so far was best on that one.
+    MAY_CHANGE: ClassVar[tuple[str, ...]] = (
+        "log_every_steps",
+        "checkpoint_every_seconds",
+        "evaluate_every_epochs",
+        "max_corrupt_images",
+        "steps_per_call",
+        "jit_compile",
+    )
 
     epochs: Positive
     batch_size: Count

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
-from nasnet_tf.errors import reason
+from nasnet_tf.base.errors import reason
 
 
 @contextlib.contextmanager

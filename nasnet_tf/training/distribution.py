@@ -4,14 +4,13 @@ import contextlib
 import functools
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import tensorflow as tf
 
-from nasnet_tf.errors import InputError, reason
-from nasnet_tf.ranges import Positive
+from nasnet_tf.base.errors import InputError, reason
+from nasnet_tf.base.values import Positive, checked
 from nasnet_tf.training.rendezvous import meet
-from nasnet_tf.typed import checked
 
 
 class WorkerLost(ConnectionError):
@@ -169,3 +168,52 @@ def distribute(
         return batches if replicas == 1 else batches.rebatch(batch_size // strategy.num_replicas_in_sync)
 
     return strategy.distribute_datasets_from_function(part)
+
+
+_SAVE, _STOP = 1.0, 4096.0  # sums over up to 4,095 replicas keep apart
+
+
+class Agreement:
+    """Each step carries a number of each worker and returns their sum, which tells all of them after the next step what was asked for."""
+
+    def __init__(self, strategy: tf.distribute.Strategy):
+        self._is_alone = num_workers(strategy) == 1
+        self._is_chief = is_chief()
+        self._before: tf.Tensor | None = None
+        self._was_save = False
+
+    def request(self, stop: bool, save: bool) -> float:
+        """What this worker asks for: anyone may ask to stop; to save, the chief."""
+        return _STOP * stop + _SAVE * (save and self._is_chief)
+
+    def reach(self, stop: bool, save: bool, results: tf.Tensor) -> tuple[bool, bool]:
+        """(whether to stop, whether to save) now, after the steps whose numbers are float32 [steps, ...], their requests last."""
+        if self._is_alone:
+            return stop, save
+        before, self._before = self._before, results
+        requests = 0.0 if before is None else before.numpy()[-1, -1]
+        # When a save was agreed upon, the steps under way had asked for the same one.
+        self._was_save = requests % _STOP >= _SAVE and not self._was_save
+        return requests >= _STOP, self._was_save
+
+
+def make_synchronize(variables: Iterable[tf.Variable], strategy: tf.distribute.Strategy) -> Callable[[], None]:
+    """Returns a function that gives all replicas the mean of variables that each has for itself; all workers must call it.
+
+    They travel as one tensor.
+    """
+    local = list(variables)
+    if strategy.num_replicas_in_sync == 1 or not local:
+        return lambda: None
+
+    def replica_mean():
+        flat = tf.concat([tf.reshape(variable, [-1]) for variable in local], 0)
+        mean = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, flat)
+        for variable, value in zip(local, tf.split(mean, [variable.shape.num_elements() for variable in local]), strict=True):
+            variable.assign(tf.reshape(value, variable.shape))
+
+    @tf.function(autograph=False)
+    def synchronize():
+        strategy.run(replica_mean)
+
+    return synchronize

@@ -10,8 +10,8 @@ import sys
 import numpy as np
 import pytest
 
+from nasnet_tf.base.errors import InputError
 from nasnet_tf.data import CifarPreprocessing, ImageData
-from nasnet_tf.errors import InputError
 from nasnet_tf.models.network import NetworkConfig, build_network
 from nasnet_tf.testing import TIMEOUT_SECONDS, hold_ports, smallest_genotype
 from nasnet_tf.training import distribution, loop
@@ -29,7 +29,6 @@ strategy = make_strategy("multi_worker")
 from nasnet_tf import cli
 from nasnet_tf.testing import terminated_at
 from nasnet_tf.training import loop
-from nasnet_tf.training.distribution_test import train
 
 def main(arguments):
     steps, workdir, terminated = arguments

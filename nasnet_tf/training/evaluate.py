@@ -8,10 +8,10 @@ import numpy as np
 import tensorflow as tf
 
 from nasnet_tf.data import ImageData
-from nasnet_tf.training.compilation import compiled
 from nasnet_tf.training.corruption import naming_bad_data
 from nasnet_tf.training.distribution import distribute
 from nasnet_tf.training.losses import classification_loss
+from nasnet_tf.training.numerics import compiled
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from nasnet_tf.errors import InputError
+from nasnet_tf.base.errors import InputError
 from nasnet_tf.layers.normalization import BatchNorm
 from nasnet_tf.training.config import TrainingConfig
 from nasnet_tf.training.state import TrainingState

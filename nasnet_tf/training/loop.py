@@ -17,25 +17,22 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from nasnet_tf.errors import InputError, reason
+from nasnet_tf.base.errors import InputError, reason
+from nasnet_tf.base.terminal import ProgressLine
 from nasnet_tf.layers.stochastic import DropPath, stochastic_layers
-from nasnet_tf.training import checkpoints, distribution, precision, profiling
-from nasnet_tf.training.agreement import Agreement
+from nasnet_tf.training import checkpoints, distribution, numerics, profiling, work_folder
 from nasnet_tf.training.classification import Classification
 from nasnet_tf.training.config import TrainingConfig
 from nasnet_tf.training.corruption import CorruptImages, naming_bad_data
-from nasnet_tf.training.freezing import Freezing
+from nasnet_tf.training.distribution import Agreement, make_synchronize
 from nasnet_tf.training.interruption import Interruption, TrainingInterrupted
 from nasnet_tf.training.losses import weight_decay_loss
-from nasnet_tf.training.metrics_log import MetricsLog
-from nasnet_tf.training.progress import ProgressLine
+from nasnet_tf.training.metrics_log import MetricsLog, Window
 from nasnet_tf.training.schedules import Schedule
 from nasnet_tf.training.state import TrainingState
-from nasnet_tf.training.step import TrainStep
-from nasnet_tf.training.synchronization import make_synchronize
+from nasnet_tf.training.step import Freezing, TrainStep
 from nasnet_tf.training.task import Data, Task
 from nasnet_tf.training.timetable import Timetable
-from nasnet_tf.training.window import Window
 
 _SAMPLE_IMAGES = 16  # augmented images for TensorBoard
 _REPORT_SECONDS = 2.0  # between two lines of progress
@@ -82,7 +79,7 @@ def train_and_evaluate(
       WorkerLost: another worker's process is gone.
       TrainingInterrupted: SIGTERM came; the last checkpoint has everything up to the step that was under way.
     """
-    precision.check()
+    numerics.check()
     if config.evaluation_split is not None:
         data.num_examples(config.evaluation_split)  # a mistake in it comes up now, not after an epoch
     if config.batch_size > data.num_train_examples:
@@ -138,8 +135,7 @@ class _Training:
         """Describes the training in its work folder, or goes on from what is there."""
         if self._is_chief:
             workdir.mkdir(parents=True, exist_ok=True)
-            data_description = {"task": self._task.kind, **self._data.description()}
-            checkpoints.describe(workdir, self._model, data_description, self._config)
+            work_folder.describe(workdir, self._model, self._task.kind, self._data, self._config)
         self._saved = checkpoints.Checkpoints(workdir, self._state, self._window.sums)
         self._start = self._saved.restore()
         self._window.sums = self._saved.window.numpy()

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from nasnet_tf.base.errors import InputError
 from nasnet_tf.data import CifarPreprocessing, ImageData
-from nasnet_tf.errors import InputError
 from nasnet_tf.models.cell import Cell
 from nasnet_tf.models.network import NetworkConfig, build_network
 from nasnet_tf.testing import smallest_genotype, terminated_at
-from nasnet_tf.training import checkpoints, loop
+from nasnet_tf.training import checkpoints, loop, work_folder
 from nasnet_tf.training.corruption import CorruptImages
 from nasnet_tf.training.distribution import make_strategy
 from nasnet_tf.training.evaluate import Evaluator
@@ -146,15 +146,15 @@ def test_work_folder_can_be_read_back(whole):
     assert [row["step"] for row in rows if row["kind"] == "evaluation"] == [5, 10]
     assert rows[-1]["accuracy"] == final.accuracy
     assert {"loss", "accuracy", "learning_rate", "images_per_second", "regularization"} <= set(rows[0])
-    raw, _ = checkpoints.read_description(folder)
+    raw, _ = work_folder.read_description(folder)
     checkpoints.load_trained(folder, raw, "last", use_ema=False)
     unaveraged = Evaluator(raw).on_split(DATA, "validation", 16)
     assert (rows[-1]["raw_accuracy"], rows[-1]["raw_loss"]) == pytest.approx((unaveraged.accuracy, unaveraged.loss), rel=1e-5)
 
     for policy, computes in ((None, "float32"), ("mixed_bfloat16", "bfloat16")):
-        computing, _ = checkpoints.read_description(folder, policy)
+        computing, _ = work_folder.read_description(folder, policy)
         assert {layer.compute_dtype for layer in computing.layers if isinstance(layer, Cell)} == {computes}
-    copy, description = checkpoints.read_description(folder)
+    copy, description = work_folder.read_description(folder)
     assert checkpoints.load_trained(folder, copy, "last") == 10
     result = Evaluator(copy).on_split(ImageData.from_description(description), "validation", 16)
     assert dataclasses.astuple(result) == pytest.approx(dataclasses.astuple(final), rel=1e-5)

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from nasnet_tf.errors import InputError
-from nasnet_tf.training.ema import WeightAverage
+from nasnet_tf.base.errors import InputError
+from nasnet_tf.base.terminal import ProgressLine, format_seconds
 from nasnet_tf.training.evaluate import Evaluator
 from nasnet_tf.training.losses import classification_loss, is_decayed, weight_decay_loss
 from nasnet_tf.training.optimizers import Momentum, RMSProp
-from nasnet_tf.training.progress import ProgressLine, format_seconds
 from nasnet_tf.training.schedules import cosine_decay, exponential_decay, step_decay
+from nasnet_tf.training.state import WeightAverage
 
 
 def test_cosine_decay():

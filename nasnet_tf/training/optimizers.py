@@ -9,8 +9,7 @@ import functools
 import keras
 import tensorflow as tf
 
-from nasnet_tf.ranges import Positive, Share
-from nasnet_tf.typed import checked
+from nasnet_tf.base.values import Positive, Share, checked
 
 
 class _FusedOptimizer(keras.optimizers.Optimizer):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
-from nasnet_tf.errors import InputError, reason
+from nasnet_tf.base.errors import InputError, reason
 
 
 def check(steps: tuple[int, int], total: int) -> None:

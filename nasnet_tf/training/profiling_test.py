@@ -4,8 +4,8 @@ import pytest
 from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
 from nasnet_tf import train as door
+from nasnet_tf.base.errors import InputError
 from nasnet_tf.data import CifarPreprocessing, ImageData
-from nasnet_tf.errors import InputError
 from nasnet_tf.training import distribution, loop, profiling
 from nasnet_tf.training.optimizers import RMSProp
 from nasnet_tf.training.schedules import cosine_decay

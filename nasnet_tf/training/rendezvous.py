@@ -5,7 +5,7 @@ import socket
 import time
 from collections.abc import Sequence
 
-from nasnet_tf.errors import InputError
+from nasnet_tf.base.errors import InputError
 
 _HINT = "expected the same command on all workers of TF_CONFIG, each with its index"
 _GO = b"go"

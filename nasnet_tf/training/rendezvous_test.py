@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from nasnet_tf.errors import InputError
+from nasnet_tf.base.errors import InputError
 from nasnet_tf.testing import TIMEOUT_SECONDS, hold_ports
 from nasnet_tf.training.rendezvous import meet
 

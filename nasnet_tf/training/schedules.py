@@ -8,8 +8,7 @@ import math
 from collections.abc import Callable
 from typing import Annotated
 
-from nasnet_tf.ranges import NotNegative, Positive, PositivePart, PositiveShare, Within
-from nasnet_tf.typed import checked
+from nasnet_tf.base.values import NotNegative, Positive, PositivePart, PositiveShare, Within, checked
 
 Schedule = Callable[[float, float, int], float]
 Boundaries = Annotated[

@@ -2,14 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from nasnet_tf.layers.stochastic import DropPath, stochastic_layers
-from nasnet_tf.training.compilation import compiled
 from nasnet_tf.training.config import TrainingConfig
 from nasnet_tf.training.gradients import make_gradients, same_shapes
 from nasnet_tf.training.losses import is_decayed
+from nasnet_tf.training.numerics import compiled
 from nasnet_tf.training.state import TrainingState
 from nasnet_tf.training.task import Task
 
@@ -126,3 +127,28 @@ class TrainStep:
         flat = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, flat)
         parts = tf.split(flat, [stack.shape.num_elements() for stack in stacks])
         return [tf.reshape(part, stack.shape) for part, stack in zip(parts, stacks, strict=True)]
+
+
+class Freezing:
+    """Inside the `with`, the first steps leave alone all layers but those that give the outputs; afterwards all are trainable again."""
+
+    def __init__(self, model: keras.Model, steps: int):
+        self._steps = steps
+        self._hidden = [layer for layer in _hidden_layers(model) if layer.trainable] if steps else []
+
+    def __enter__(self) -> "Freezing":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.set(self._steps)
+
+    def set(self, step: int) -> None:
+        """Makes trainable what is to be trained in this step."""
+        for layer in self._hidden:
+            layer.trainable = step >= self._steps
+
+
+def _hidden_layers(model: keras.Model) -> list[keras.layers.Layer]:
+    """All layers but those that give the model's outputs."""
+    outputs = {id(tensor) for tensor in keras.tree.flatten(model.output)}
+    return [layer for layer in model.layers if outputs.isdisjoint(id(tensor) for tensor in keras.tree.flatten(layer.output))]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from nasnet_tf.errors import InputError
+from nasnet_tf.base.errors import InputError
 from nasnet_tf.testing import SEVERAL_CLASSES
 from nasnet_tf.training import loop
 from nasnet_tf.training.classification import Classification

@@ -11,16 +11,15 @@ from nasnet_tf.layers.normalization import BatchNorm, LayerStyle
 from nasnet_tf.layers.stochastic import Dropout, DropPath
 from nasnet_tf.models.network import NetworkConfig, build_network
 from nasnet_tf.testing import SEVERAL_CLASSES, smallest_genotype
-from nasnet_tf.training import precision
+from nasnet_tf.training import numerics
 from nasnet_tf.training.classification import Classification
 from nasnet_tf.training.config import TrainingConfig
-from nasnet_tf.training.distribution import make_strategy
+from nasnet_tf.training.distribution import make_strategy, make_synchronize
 from nasnet_tf.training.evaluate import Evaluator
 from nasnet_tf.training.gradients import micro_batches
 from nasnet_tf.training.optimizers import RMSProp
 from nasnet_tf.training.state import TrainingState
 from nasnet_tf.training.step import TrainStep
-from nasnet_tf.training.synchronization import make_synchronize
 
 CONFIG = TrainingConfig(epochs=1, batch_size=8, weight_decay=1e-3, gradient_clip_norm=5.0, ema_decay=0.9)
 RATES, PROGRESS = [0.1, 0.05, 0.02], [0.0, 0.3, 0.6]
@@ -206,7 +205,7 @@ def test_the_step_and_the_evaluation_compile():
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 def test_half_precision_trains(policy):
     exact = train()
-    with precision.dtype_policy(policy):
+    with numerics.dtype_policy(policy):
         weights, numbers = train()
         assert_same((weights, numbers), train(strategy=None), 0)
     np.testing.assert_allclose(numbers[:, 0], exact[1][:, 0], rtol=0.05)
@@ -215,7 +214,7 @@ def test_half_precision_trains(policy):
 
 def test_overflow_leaves_a_step_out_and_halves_the_scale():
     for strategy in (tf.distribute.get_strategy(), make_strategy("mirrored")):
-        with precision.dtype_policy("mixed_float16"), strategy.scope():
+        with numerics.dtype_policy("mixed_float16"), strategy.scope():
             state = TrainingState.fresh(small(), RMSProp(), 0.9)
         before = state.model.trainable_variables[0].numpy()
         state.loss_scale.scale.assign(1e30)

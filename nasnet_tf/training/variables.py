@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from nasnet_tf.errors import InputError, reason
+from nasnet_tf.base.errors import InputError, reason
 from nasnet_tf.layers.stochastic import stochastic_layers
 
 UNREADABLE = (tf.errors.OpError, ValueError, IndexError)  # what TensorFlow raises for checkpoints that are damaged or cut short

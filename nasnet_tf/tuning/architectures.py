@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 import keras
 import keras_tuner
 
-from nasnet_tf.errors import InputError
+from nasnet_tf.base.errors import InputError
 from nasnet_tf.genotype import SearchSpace
 from nasnet_tf.models.network import NetworkConfig, build_network
-from nasnet_tf.nas.strategies import Proposal, Strategy
+from nasnet_tf.nas.strategies.protocol import Proposal, Strategy
 
 
 def decision_choices(space: SearchSpace) -> dict[str, list]:
@@ -91,7 +91,7 @@ class NASNetOracle(keras_tuner.Oracle):
     `reload` repeats them on a fresh one.
 
     Args:
-      strategy: (space) -> strategy, as those of nasnet_tf.nas.strategies; always made in the same state.
+      strategy: (space) -> strategy, as those of nasnet_tf.nas.strategies.protocol; always made in the same state.
       space: what it searches.
       **kwargs: of keras_tuner.Oracle: objective, max_trials, ...
 

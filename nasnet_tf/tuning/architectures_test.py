@@ -9,10 +9,11 @@ import keras_tuner
 import numpy as np
 import pytest
 
-from nasnet_tf.errors import InputError
+from nasnet_tf.base.errors import InputError
 from nasnet_tf.genotype import SearchSpace
 from nasnet_tf.models.network import NetworkConfig, build_network
-from nasnet_tf.nas.strategies import PPOSearch, RandomSearch
+from nasnet_tf.nas.strategies.ppo_search import PPOSearch
+from nasnet_tf.nas.strategies.random_search import RandomSearch
 from nasnet_tf.tuning.architectures import NASNetHyperModel, NASNetOracle, decision_choices, decisions_of, values_of
 
 SPACE = SearchSpace(num_blocks=1, operations=("IDENTITY", "CONV_1X1", "MAX_POOL_3X3"))

@@ -5,8 +5,8 @@ import json
 import math
 from collections.abc import Mapping
 
-from nasnet_tf.errors import InputError
-from nasnet_tf.extras import OnDemand
+from nasnet_tf.base.errors import InputError
+from nasnet_tf.base.extras import OnDemand
 
 keras_tuner = OnDemand("keras_tuner")
 

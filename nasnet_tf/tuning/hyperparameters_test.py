@@ -2,7 +2,7 @@
 
 import pytest
 
-from nasnet_tf.errors import InputError
+from nasnet_tf.base.errors import InputError
 from nasnet_tf.tuning.hyperparameters import as_literal, make_hyperparameters
 
 BINDINGS = {"cosine_decay.initial_rate": "0.1", "NetworkConfig.filters": "8", "TrainingConfig.gradient_clip_norm": "5.0"}

@@ -4,9 +4,9 @@ import dataclasses
 import json
 import pathlib
 
-from nasnet_tf import claims
-from nasnet_tf.errors import InputError
-from nasnet_tf.files import replace_file
+from nasnet_tf.base import identity
+from nasnet_tf.base.errors import InputError
+from nasnet_tf.base.files import replace_file
 
 TABLE_NAME = "results.md"
 BEST_NAME = "best.gin"
@@ -103,6 +103,6 @@ def read_results(workdir: pathlib.Path) -> tuple[list[Trial], int]:
         if not result.is_file():
             running += 1
             continue
-        ended.append(read_trial(result, int(config.parent.name), {}, claims.read_bindings(config)))
+        ended.append(read_trial(result, int(config.parent.name), {}, identity.read_bindings(config)))
     names = [name for name in (ended[0].bindings if ended else []) if len({trial.bindings.get(name) for trial in ended}) > 1]
     return [dataclasses.replace(trial, changes={name: trial.bindings.get(name, "") for name in names}) for trial in ended], running

@@ -10,10 +10,11 @@ import json
 import pathlib
 from collections.abc import Callable, Mapping
 
-from nasnet_tf import claims
-from nasnet_tf.errors import InputError
-from nasnet_tf.extras import OnDemand
-from nasnet_tf.files import replace_file
+from nasnet_tf.base import work_folders
+from nasnet_tf.base.errors import InputError
+from nasnet_tf.base.extras import OnDemand
+from nasnet_tf.base.files import replace_file
+from nasnet_tf.base.identity import Identity, read_bindings
 from nasnet_tf.training.loop import TrainingDiverged
 from nasnet_tf.tuning.hyperparameters import as_literal, make_hyperparameters
 from nasnet_tf.tuning.results import Trial, format_config, read_results, read_trial, write_results
@@ -133,8 +134,8 @@ def _run(workdir: pathlib.Path, trial: Trial, train: Callable[[pathlib.Path, dic
 
 def _claim(folder: pathlib.Path, bindings: dict[str, str]) -> None:
     path = folder / "config.gin"
-    if path.is_file() and ((folder / _RESULT).is_file() or claims.has_saved(folder)):
-        difference = claims.first_difference(claims.read_bindings(path), bindings)
+    if path.is_file() and ((folder / _RESULT).is_file() or work_folders.has_saved(folder)):
+        difference = Identity(bindings).difference(read_bindings(path))
         if difference:
             raise InputError(
                 f"{path}: is not what this tuning proposes ({difference}): it was written by another version or on a machine with other "

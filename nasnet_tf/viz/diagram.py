@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, PathPatch, Polygon
 from matplotlib.path import Path
 
-from nasnet_tf.errors import InputError
+from nasnet_tf.base.errors import InputError
 from nasnet_tf.genotype import Block, Cell, Genotype, Operation, genotype_hash
 from nasnet_tf.genotype.combines import COMBINES
 from nasnet_tf.viz.layout import SIDE, Layout

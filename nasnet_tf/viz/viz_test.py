@@ -11,22 +11,22 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.patches import FancyBboxPatch, PathPatch, Polygon
 
-from nasnet_tf.errors import InputError
+from nasnet_tf.base.errors import InputError
 from nasnet_tf.genotype import SearchSpace, format_genotype, genotype_hash, load_genotype, published_genotypes
 from nasnet_tf.models.zoo import ZOO
-from nasnet_tf.nas import child_logs
-from nasnet_tf.nas.engines import Outcome
-from nasnet_tf.nas.journal import read_trials
-from nasnet_tf.nas.ledger import Ledger
+from nasnet_tf.nas.children import folders
+from nasnet_tf.nas.engines.outcome import Outcome
 from nasnet_tf.nas.limits import Rates, busy_seconds
-from nasnet_tf.nas.pareto import pareto_front
-from nasnet_tf.nas.strategies import RandomSearch
-from nasnet_tf.nas.trials import Trial, leaderboard
+from nasnet_tf.nas.strategies.random_search import RandomSearch
+from nasnet_tf.nas.trials.journal import read_trials
+from nasnet_tf.nas.trials.ledger import Ledger
+from nasnet_tf.nas.trials.pareto import pareto_front
+from nasnet_tf.nas.trials.trial import Trial, leaderboard
 from nasnet_tf.testing import tiny_genotype
-from nasnet_tf.viz import plots, searches, statistics
 from nasnet_tf.viz.diagram import LABELS, draw_genotype, figure_to_svg, save_figure
-from nasnet_tf.viz.report import Report
-from nasnet_tf.viz.training_plots import plot_confusion
+from nasnet_tf.viz.report import plots, searches, statistics
+from nasnet_tf.viz.report.report import Report
+from nasnet_tf.viz.report.training_plots import plot_confusion
 from nasnet_tf.viz.zoo_plot import OTHERS, plot_zoo
 
 SPACE = SearchSpace(num_blocks=3)
@@ -222,7 +222,7 @@ def test_report_of_a_search(searched):
 
 def test_report_leads_to_what_children_wrote(searched):
     """Wherever the page is; only to files that are there."""
-    log = child_logs.log_of(searched / child_logs.FOLDER, "trial_3")
+    log = folders.log_of(searched / folders.FOLDER, "trial_3")
     assert "What children wrote" not in Report(searched).write().read_text()
     log.parent.mkdir()
     log.touch()
@@ -237,7 +237,7 @@ def test_report_leads_to_what_each_retraining_wrote(searched):
     expected = []
     for name in ("retrain", "retrain-2"):
         Ledger(searched / name, SPACE, RandomSearch(SPACE, seed=1), {}).close()
-        log = child_logs.log_of(searched / name / child_logs.FOLDER, "trial_0")
+        log = folders.log_of(searched / name / folders.FOLDER, "trial_0")
         log.parent.mkdir()
         log.touch()
         expected.append(f"{name}/children/trial_00000.log")

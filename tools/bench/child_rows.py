@@ -4,7 +4,7 @@ import itertools
 import time
 
 from nasnet_tf.data import CifarPreprocessing, ImageData
-from nasnet_tf.nas.evaluator import evaluate_genotype
+from nasnet_tf.nas.children.evaluator import evaluate_genotype
 from nasnet_tf.training.config import TrainingConfig
 from nasnet_tf.training.optimizers import Momentum
 from tools.bench.networks import CLIP_NORM, MOMENTUM, RATE, WEIGHT_DECAY, find_case, keras_step

@@ -3,7 +3,7 @@
 import os
 
 from nasnet_tf.genotype import SearchSpace
-from nasnet_tf.nas.strategies import PPOSearch
+from nasnet_tf.nas.strategies.ppo_search import PPOSearch
 from tools.bench.timing import Options, Row, alone, in_turns
 
 _MINIBATCH = 20

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
-from nasnet_tf.serving.inference_graph import freeze
+from nasnet_tf.serving.exports.inference_graph import freeze
 from tools.bench.networks import find_case
 from tools.bench.timing import Options, Row, alone, in_turns
 

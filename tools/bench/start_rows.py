@@ -7,7 +7,7 @@ import time
 
 from nasnet_tf.data import ImageNetPreprocessing
 from nasnet_tf.models.network import build_network
-from nasnet_tf.serving.exporting import export as write_export
+from nasnet_tf.serving.exports.exporting import export as write_export
 from tools.bench.networks import find_case
 from tools.bench.timing import ROOT, Options, Row, alone
 

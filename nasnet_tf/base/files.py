@@ -1,0 +1,163 @@
+"""Paths as people give them, files that are written as a whole or not at all or that one process has alone, archives that are no bombs."""
+
+import contextlib
+import fcntl
+import glob
+import json
+import os
+import pathlib
+import sys
+from collections.abc import Collection
+from typing import IO
+
+from nasnet_tf.base.errors import InputError
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp")
+_MOST_EXPANSION = 20  # of an archive of weights, which hardly compress; optimizer slots that are still 0 do
+_ALWAYS_ALLOWED = 64 * 2**20  # bytes
+
+
+def user_path(path: str | os.PathLike) -> pathlib.Path:
+    """A path with "~" written out; unlike pathlib's own, no error where no such user is known."""
+    return pathlib.Path(os.path.expanduser(path))
+
+
+def what_is_there(path: str | os.PathLike) -> str:
+    """Of a path that is no file: "is a folder" or "no such file"."""
+    return "is a folder" if os.path.isdir(path) else "no such file"
+
+
+def check_place(path: pathlib.Path, name: str) -> None:
+    """That a file or folder could be written at a path; makes nothing.
+
+    Raises:
+      InputError: what should be a folder above it is a file, or may not be written; named by `name` and the path.
+    """
+    there = next(place for place in (path, *path.absolute().parents) if os.path.lexists(place))
+    if there != path and not there.is_dir():
+        raise InputError(f"{name}: {path} cannot be written: expected a folder, but {there} is a file")
+    if not os.access(there, os.W_OK):
+        raise InputError(f"{name}: {path} cannot be written: no permission for {there}")
+
+
+def read_json_lines(path: pathlib.Path, names: Collection[str] = ()) -> list[dict]:
+    """The rows of a file of JSON lines; a last line that a kill cut short, or that is being written, is passed over.
+
+    Args:
+      names: what every row has.
+
+    Raises:
+      InputError: any other line is none.
+    """
+    rows, lines = [], path.read_bytes().splitlines(keepends=True)
+    for number, line in enumerate(lines, 1):
+        try:
+            row = json.loads(line)
+        except ValueError:
+            if number == len(lines) and not line.endswith(b"\n"):
+                break
+            row = None
+        if not isinstance(row, dict) or not row.keys() >= set(names):
+            expected = f"a JSON object with {', '.join(names)}" if names else "a JSON object"
+            raise InputError(f"{path}: line {number} is damaged; expected {expected}")
+        rows.append(row)
+    return rows
+
+
+def image_files(folder: pathlib.Path) -> list[pathlib.Path]:
+    """The images in a folder and below, in the order of their paths: by their endings, whatever begins with a dot left out."""
+    return [path for path in files_below(folder) if path.suffix.lower() in IMAGE_SUFFIXES]
+
+
+def files_below(folder: pathlib.Path) -> list[pathlib.Path]:
+    """All files in a folder and below, in the order of their paths, whatever begins with a dot left out."""
+    found = []
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [pathlib.Path(place, name) for name in names if not name.startswith(".")]
+    return sorted(found)
+
+
+def replace_file(path: pathlib.Path, content: str | bytes) -> None:
+    """Writes a file so that no reader, kill or full disk ever meets half of it; text as UTF-8.
+
+    Raises:
+      OSError: it cannot be written; names the file, and what was there before stays.
+    """
+    temporary = path.with_name(f"{path.name}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise OSError(f"{path} cannot be written ({error.strerror}); what was there before stays") from error
+
+
+def lock(file: IO, path: pathlib.Path) -> bool:
+    """Takes the lock of an open file, for as long as it stays open; returns False if another process has it.
+
+    A file system without locks, as some network disks are, keeps nobody out; that is said on standard error.
+    """
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):  # the latter from NFS, whose locks are others underneath
+        return False
+    except OSError as error:
+        print(f"warning: {path} cannot be locked ({error.strerror}); see that no other process works in this folder", file=sys.stderr)
+    return True
+
+
+def check_unpacked_size(path: pathlib.Path, unpacked_bytes: int, packed_bytes: int | None = None) -> None:
+    """Refuses what would grow out of all proportion when unpacked.
+
+    Args:
+      packed_bytes: the size of the file, if not given.
+
+    Raises:
+      InputError: more than 64 MiB, and more than 20 times what is packed.
+    """
+    packed_bytes = path.stat().st_size if packed_bytes is None else packed_bytes
+    limit = max(_MOST_EXPANSION * packed_bytes, _ALWAYS_ALLOWED)
+    if unpacked_bytes > limit:
+        raise InputError(
+            f"{path}: unpacks to {unpacked_bytes:,} bytes or more from {packed_bytes:,}; expected at most {limit:,}, which is "
+            f"{_MOST_EXPANSION} times as many or {_ALWAYS_ALLOWED:,}: not opened"
+        )
+
+
+def sync_folder(folder: pathlib.Path) -> None:
+    """Waits until the names in a folder are on disk: that of a new file is not, when the file is. Nothing where a system cannot."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def make_folder(folder: pathlib.Path) -> None:
+    """Makes a folder and those around it where they are missing, and waits until they are on disk."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in missing:
+        sync_folder(path.parent)
+
+
+def find_images(argument: str) -> list[pathlib.Path]:
+    """The file of this name, the images in and below this folder, or what the pattern fits."""
+    path = pathlib.Path(argument)
+    if path.is_file():
+        return [path]
+    if path.is_dir():
+        found = image_files(path)
+        if not found:
+            raise InputError(f"{path}: no images in this folder; expected files {', '.join(IMAGE_SUFFIXES)}")
+        return found
+    found = [pathlib.Path(name) for name in sorted(glob.glob(argument, recursive=True)) if pathlib.Path(name).is_file()]
+    if not found:
+        raise InputError(f"{argument}: no such file" if not glob.has_magic(argument) else f"{argument}: no file fits this pattern")
+    return found

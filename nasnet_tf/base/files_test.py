@@ -1,0 +1,43 @@
+"""Files as a whole."""
+
+import pytest
+
+from nasnet_tf.base import files
+from nasnet_tf.base.errors import InputError
+from nasnet_tf.base.files import replace_file
+
+
+def test_where_nothing_can_be_written(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    files.check_place(tmp_path / "a" / "b", "--workdir")
+    files.check_place(tmp_path / "file", "--output")
+    with pytest.raises(InputError, match=r"^--workdir: .*file/x/y cannot be written: expected a folder, but .*file is a file$"):
+        files.check_place(tmp_path / "file" / "x" / "y", "--workdir")
+    monkeypatch.setattr(files.os, "access", lambda *_: False)
+    with pytest.raises(InputError, match=f"^--output: .*b cannot be written: no permission for {tmp_path}$"):
+        files.check_place(tmp_path / "a" / "b", "--output")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_text_and_bytes_replace_what_was_there(tmp_path):
+    path = tmp_path / "file.txt"
+    replace_file(path, "Ärger\n")
+    assert path.read_bytes() == b"\xc3\x84rger\n"
+    replace_file(path, b"\x00\xff")
+    assert path.read_bytes() == b"\x00\xff"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_full_disk_leaves_the_old_file(tmp_path):
+    path = tmp_path / "file.txt"
+    path.write_text("old")
+    (tmp_path / "file.txt.tmp").symlink_to("/dev/full")  # takes no byte
+    with pytest.raises(OSError, match=r"file.txt cannot be written \(No space left on device\); what was there before stays"):
+        replace_file(path, "new")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(OSError, match=r"missing/file.txt cannot be written \(No such file or directory\)"):
+        replace_file(tmp_path / "missing" / "file.txt", "text")

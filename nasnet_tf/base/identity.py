@@ -1,0 +1,101 @@
+"""Whether a work folder belongs to a configuration: the one rule that trainings, searches, retrainings and tunings share."""
+
+import dataclasses
+import fnmatch
+import json
+import pathlib
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from nasnet_tf.base.errors import InputError
+
+CONFIG_NAME = "config.gin"
+_MAX_SHOWN = 200  # characters of a value in a message
+
+
+@dataclasses.dataclass(frozen=True)
+class Identity:
+    """What makes a piece of work this one and no other.
+
+    Attributes:
+      values: {name: JSON value}; usually bindings, "name.parameter" or "scope/name.parameter", as text.
+      may_change: patterns of "name.parameter", in any scope, for values that may differ when the work is resumed: they say how long and
+        where to work, not what comes out.
+      default: name -> the value it has where it is not given, so that folders from before there was such a parameter can be resumed. In
+        a scope the default is the value outside of it: there a name is given in both or in neither.
+    """
+
+    values: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    may_change: tuple[str, ...] = ()
+    default: Callable[[str], Any] = lambda name: "None"
+
+    def without(self, patterns: Iterable[str]) -> "Identity":
+        """Returns the same identity with more values that may change."""
+        return dataclasses.replace(self, may_change=(*self.may_change, *patterns))
+
+    def lasting(self, values: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Returns the values, by default this identity's own, that may not change."""
+        values = self.values if values is None else values
+        return {name: value for name, value in values.items() if not self._may_change(name)}
+
+    def _may_change(self, name: str) -> bool:
+        return any(fnmatch.fnmatchcase(name.rsplit("/", 1)[-1], pattern) for pattern in self.may_change)
+
+    def difference(self, old: Mapping[str, Any]) -> str | None:
+        """Returns the first lasting value that differs, as "name was A, is B"; None if there is none."""
+        old, new = self.lasting(old), self.lasting()
+
+        def meant(values: Mapping[str, Any], name: str) -> Any:
+            return values.get(name, None if "/" in name else self.default(name))
+
+        for name in [*old, *(name for name in new if name not in old)]:
+            if meant(old, name) != meant(new, name):
+                return f"{name} was {_shown(old, name)}, is {_shown(new, name)}"
+        return None
+
+    def check(self, folder: pathlib.Path, old: Mapping[str, Any], file: str = "") -> None:
+        """Raises InputError if the folder was begun with other values.
+
+        Args:
+          old: the values it was begun with.
+          file: where in the folder they are; only named in the message.
+        """
+        difference = self.difference(old)
+        if difference:
+            where = f"{file}, " if file else ""
+            raise InputError(
+                f"{folder}: was begun with another configuration: {where}{difference}; bind it as before, take another --workdir, or "
+                f"remove {folder}"
+            )
+
+
+def _shown(values: Mapping[str, Any], name: str) -> str:
+    if name not in values:
+        return "not bound"
+    text = values[name] if isinstance(values[name], str) else json.dumps(values[name])
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
+
+
+def flattened(value: Any, place: str = "") -> dict[str, Any]:
+    """Returns the leaves of a JSON value by their places, such as "layers[3].name"; empty lists and objects are leaves."""
+    if isinstance(value, dict) and value:
+        pairs = [(f"{place}.{key}" if place else str(key), item) for key, item in value.items()]
+    elif isinstance(value, list) and value:
+        pairs = [(f"{place}[{index}]", item) for index, item in enumerate(value)]
+    else:
+        return {place: value}
+    return {where: leaf for name, item in pairs for where, leaf in flattened(item, name).items()}
+
+
+def bindings(config_text: str) -> dict[str, str]:
+    """Returns {"name.parameter": "value"} for a configuration with one binding a line, as recipes.reading.parse_gin returns it."""
+    lines = [line for line in config_text.splitlines() if line and not line.startswith("#")]
+    return dict(line.split(" = ", 1) for line in lines)
+
+
+def read_bindings(path: pathlib.Path) -> dict[str, str]:
+    """Returns the bindings in a file; raises InputError if it is damaged."""
+    try:
+        return bindings(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path}: damaged; expected the bindings that this folder was begun with, one a line") from error

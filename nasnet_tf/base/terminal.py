@@ -1,0 +1,119 @@
+"""What a terminal shows: TensorFlow without its start-up remarks, and one line of progress."""
+
+import contextlib
+import os
+import re
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# What libraries write past any log level; whoever reads images says by name which cannot be decoded.
+_REMARKS = re.compile(rb"Improper call to JPEG library|Corrupt JPEG data|Premature end of JPEG file|libpng (warning|error)")
+_END = b"\0end of remarks\n"
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Nothing is written to standard error inside the `with`, not even by C++, unless an exception leaves it: then all of it is.
+
+    The remarks come before any log level is read, two for each of several libraries, on every start.
+    """
+    with tempfile.TemporaryFile() as remarks, contextlib.ExitStack() as stack:
+        sys.stderr.flush()
+        stderr = os.dup(2)
+        stack.callback(os.close, stderr)
+        stack.callback(os.dup2, stderr, 2)
+        os.dup2(remarks.fileno(), 2)
+        python = stack.enter_context(os.fdopen(os.dup(2), "w", buffering=1))
+        stack.enter_context(contextlib.redirect_stderr(python))
+        try:
+            yield
+        except BaseException:
+            remarks.seek(0)
+            os.write(stderr, remarks.read())
+            raise
+
+
+@contextlib.contextmanager
+def without_remarks() -> Iterator[None]:
+    """Leaves lines of C libraries that tell nobody anything out of standard error. What Python writes goes there directly."""
+    sys.stderr.flush()
+    before, stderr = sys.stderr, os.dup(2)
+    source, sink = os.pipe()
+
+    def pass_on() -> None:
+        with os.fdopen(source, "rb") as lines:
+            for line in iter(lines.readline, b""):
+                if line == _END:
+                    return
+                if not _REMARKS.match(line):
+                    os.write(stderr, line)
+
+    os.dup2(sink, 2)
+    os.close(sink)
+    sys.stderr = os.fdopen(os.dup(stderr), "w", buffering=1)
+    reader = threading.Thread(target=pass_on, daemon=True)
+    reader.start()
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        os.write(2, _END)  # processes that were started have the pipe too: it may not end by itself
+        reader.join()
+        os.dup2(stderr, 2)
+        sys.stderr = before
+        os.close(stderr)
+
+
+def import_tensorflow() -> None:
+    """Imports TensorFlow and finds its devices."""
+    with quiet():
+        import keras  # noqa: F401
+        import tensorflow as tf
+
+        tf.config.list_physical_devices()
+
+
+_TERMINAL_SECONDS, _LOG_SECONDS = 0.5, 10.0
+_BAR_WIDTH = 20
+
+
+class ProgressLine:
+    """Prints to standard error; silent with enabled=False."""
+
+    def __init__(self, title: str, total: int, unit: str, start: int = 0, enabled: bool = True):
+        self._title, self._total, self._unit, self._start, self._enabled = title, total, unit, start, enabled
+        self._began = time.monotonic()
+        self._printed = 0.0
+        self._is_terminal = sys.stderr.isatty()
+
+    def update(self, done: int, **values: float) -> None:
+        """done: of total, in all; values: numbers worth seeing."""
+        now = time.monotonic()
+        interval = _TERMINAL_SECONDS if self._is_terminal else _LOG_SECONDS
+        if not self._enabled or (now - self._printed < interval and done < self._total):
+            return
+        self._printed = now
+        parts = [f"{self._title}: {done}/{self._total} {self._unit}"]
+        if done >= self._total:
+            parts.append(format_seconds(now - self._began))
+        elif done > self._start:
+            parts.append(f"{format_seconds((now - self._began) / (done - self._start) * (self._total - done))} left")
+        parts += [f"{name} {value}" if isinstance(value, int) else f"{name} {value:.4g}" for name, value in values.items()]
+        line, end = " | ".join(parts), "\n"
+        if self._is_terminal:
+            bar = "#" * int(_BAR_WIDTH * min(1.0, done / self._total))
+            # A line that wraps could not be renewed.
+            columns = os.get_terminal_size(sys.stderr.fileno()).columns or 80
+            line, end = "\x1b[2K" + f"[{bar:-<{_BAR_WIDTH}}] {line}"[: columns - 1], "\r" if done < self._total else "\n"
+        print(line, end=end, file=sys.stderr, flush=True)
+
+
+def format_seconds(seconds: float) -> str:
+    """75 -> "1:15", 3675 -> "1:01:15"."""
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

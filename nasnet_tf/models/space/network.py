@@ -1,0 +1,306 @@
+"""One network for a whole search space: traced once, and an architecture is a Plan that comes with each call.
+
+Every place of every cell runs the layer that the plan names, by a switch of which only the chosen branch runs. Shapes are dynamic, so that
+one trace of the operations serves the cells of all sizes. All weights of an architecture lie in one vector, for which gradient clipping,
+weight decay and the update of an optimizer are a few ops together. With the weights of a `build_network` of the same genotype the network
+computes the same, to the rounding of float32: what runs are the very layers, as templates that find the plan's weights in the place of
+their own.
+"""
+
+import functools
+import math
+from collections.abc import Callable, Iterator, Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from nasnet_tf import genotype as genotypes
+from nasnet_tf.base.errors import InputError
+from nasnet_tf.genotype import Genotype, Operation, SearchSpace, validate
+from nasnet_tf.genotype.combines import COMBINES
+from nasnet_tf.models.cell import Cell
+from nasnet_tf.models.cell_layers import Kind, Layout, Site, cell_layout
+from nasnet_tf.models.network import NetworkConfig, build_network
+from nasnet_tf.models.space.plan import Plan, Weight
+from nasnet_tf.models.space.templates import RANK, is_statistic, named_weights, run_layer, weights_of_kind, without_values
+
+_PASS = 0  # the branch of a place where nothing stands
+_FILTERS = 4  # of the templates, whose own weights have no values
+_MAP, _VECTOR = tf.TensorSpec([None] * RANK), tf.TensorSpec([None])
+_SHAPES = tf.TensorSpec([None, RANK], tf.int32)
+_NUMBER = tf.TensorSpec([], tf.int32)
+
+
+class SpaceNetwork:
+    """The networks of all genotypes of a space, for one configuration.
+
+    Args:
+      space: its blocks and input states; genotypes with other outputs than the space's, such as NASNet-A, are taken too.
+      config: of the networks. Without auxiliary head, dropout and drop path, which children of a search do not have.
+      num_classes: of the classifier.
+      image_size: height and width in pixels.
+
+    Attributes:
+      stem: the layer before the first cell.
+      sizes: heights of the stem's output and of each cell's, in pixels.
+
+    Raises:
+      InputError: a configuration or a space that such a network cannot be made for.
+    """
+
+    def __init__(self, space: SearchSpace, config: NetworkConfig, num_classes: int, image_size: int):
+        for name in ("auxiliary_head", "dropout_rate", "drop_path_rate", "bounded_activation", "synchronized_batch_norm"):
+            if getattr(config, name):
+                raise InputError(f"SpaceNetwork: expected NetworkConfig.{name} to be off, got {getattr(config, name)!r}")
+        if space.outputs != "concat_unused":
+            raise InputError(f"SpaceNetwork: expected a space of cells with one output, 'concat_unused', got {space.outputs!r}")
+        self._space, self.style, self.image_size = space, config.style, image_size
+        # How cells are stacked does not depend on what is in them.
+        pattern = build_network(space.decode([0] * len(space.sizes)), config, num_classes, image_size)
+        self.num_classes = num_classes
+        self.stem, self._pool, self._classifier = (pattern.get_layer(name) for name in ("stem", "global_pool", "logits"))
+        self._classifier.input_spec = None  # features are as wide as the plan says
+        self._cells = [layer for layer in pattern.layers if isinstance(layer, Cell)]
+        self._num_places = [self._count_places(cell) for cell in self._cells]
+        self.sizes = [pattern.get_layer("stem").output.shape[1]] + [cell.output.shape[1] for cell in self._cells]
+        # Of a cell: its input states, its blocks, the input states as outputs, and an empty one.
+        self._num_states = 2 * space.num_input_states + space.num_blocks + 1
+        self._branches = {key: number for number, key in enumerate(self._templates, start=_PASS + 1)}
+        self._most_weights = max(len(names) for _, names in self._templates)
+        self._sources = _sources(pattern, self._cells)
+        self._run_place = {training: self._make_run_place(training) for training in (False, True)}
+        self._run_cell = {}
+
+    @functools.cached_property
+    def _templates(self) -> dict[tuple[Kind, tuple[str, ...]], keras.layers.Layer]:
+        """A layer for each kind and each set of weights that it may have: an identity has some only where it must project."""
+        kinds = [Kind("operation", Operation.Value(name), stride) for name in self._space.operations for stride in (1, 2)]
+        kinds += [Kind(role, activation) for role in ("fit", "reduction") for activation in (False, True)]
+        kinds += [Kind("norm", rule.norm) for rule in COMBINES.values() if rule.norm]
+        templates = {}
+        for kind in kinds:
+            for channels in (_FILTERS, 2 * _FILTERS):
+                layer = without_values(kind, channels, _FILTERS, self.style)
+                templates.setdefault((kind, tuple(name for name, _ in named_weights(layer))), layer)
+        return templates
+
+    def plan(self, genotype: Genotype) -> Plan:
+        """What to compute for a genotype, and where its weights are.
+
+        Raises:
+          InputError: another number of blocks or input states than the space's, or several outputs.
+        """
+        places: list[Site | None] = []
+        reads: list[np.ndarray | None] = [None]  # the stem's
+        channels_of = [np.arange(self.stem.filters)]
+        filters, inputs, concatenates, outputs = [], [], [], []
+        for layer, sources, cell, layout in self.layouts(genotype):
+            before = len(places)
+            for halvings, fit, source in zip(layer.reductions, layout.fits, sources, strict=True):
+                places += fit + [None] * (max(1, halvings) - len(fit))
+                reads += [channels_of[source]] + [None] * (max(1, halvings) - 1)
+            for pair, norm in zip(layout.branches, layout.norms, strict=True):
+                places += [*pair, norm]
+            for state in range(self._space.num_input_states):
+                places += layout.output_fits.get(state) or [None]
+            filters += [layer.filters] * (len(places) - before)
+            reads += [None] * (1 + len(places) - len(reads))
+            channels_of.append(self._channels(cell, layer.filters))
+            inputs.append([(block.left.input, block.right.input) for block in cell.blocks])
+            concatenates.append([COMBINES[block.combine].width == 2 for block in cell.blocks])
+            first, last = self._num_states - 1 - self._space.num_input_states, self._num_states - 1
+            states = [first + state if state < self._space.num_input_states else state for state in cell.outputs[0].states]
+            outputs.append(states + [last] * (last - self._space.num_input_states - len(states)))
+        features = layout.output_channels[0]
+        return self._packed(
+            places, filters, features, np.int32(inputs), np.int32(concatenates), np.int32(outputs), [*reads, channels_of[-1]]
+        )
+
+    def layouts(self, genotype: Genotype) -> Iterator[tuple[Cell, list[int], genotypes.Cell, Layout]]:
+        """(cell of the network, numbers of the outputs that it reads, what is in it, its layers) of each cell; errors as of `plan`.
+
+        Of the outputs, 0 is the stem's, 1 the first cell's, ...
+        """
+        validate(genotype)
+        cells = (genotype.normal_cell, genotype.reduction_cell)
+        shape = (genotype.num_input_states, *(len(cell.blocks) for cell in cells), *(len(cell.outputs) for cell in cells))
+        expected = (self._space.num_input_states, self._space.num_blocks, self._space.num_blocks, 1, 1)
+        if shape != expected:
+            raise InputError(
+                "SpaceNetwork: expected a genotype of {} input states, {} and {} blocks, {} and {} outputs; "
+                "got {}, {}, {}, {} and {}".format(*expected, *shape)
+            )
+        widths = [self.stem.filters]
+        for layer, sources in zip(self._cells, self._sources, strict=True):
+            cell = genotype.reduction_cell if layer.is_reduction else genotype.normal_cell
+            channels = [widths[source] for source in sources]
+            layout = cell_layout(cell, self._space.num_input_states, layer.filters, layer.is_reduction, layer.reductions, channels)
+            widths.append(layout.output_channels[0])
+            yield layer, sources, cell, layout
+
+    def _channels(self, cell, filters: int) -> np.ndarray:
+        """Of a cell's output, by the states that it is made of; see Plan.rows."""
+        parts = []
+        for state in cell.outputs[0].states:
+            block = state - self._space.num_input_states
+            width = filters * (COMBINES[cell.blocks[block].combine].width if block >= 0 else 1)
+            parts.append(state * 2 * filters + np.arange(width))
+        return np.concatenate(parts)
+
+    def _packed(self, places, filters, features, inputs, concatenates, outputs, rows) -> Plan:
+        found = [_PASS], [named_weights(self.stem)]
+        for site, width in zip(places, filters, strict=True):
+            named = [] if site is None else weights_of_kind(site.kind, site.channels, width, self.style)
+            found[0].append(_PASS if site is None else self._branch(site.kind, named))
+            found[1].append(named)
+        found[0].append(_PASS)
+        found[1].append([("kernel", (features, self.num_classes)), ("bias", (self.num_classes,))])
+        branches, named = found
+        shapes = np.ones((len(named), self._most_weights, RANK), np.int32)
+        sizes = np.zeros((len(named), 2), np.int32)
+        for place, weights in enumerate(named):
+            # The stem's and the classifier's shapes are their own; only their sizes count.
+            for row, (name, shape) in enumerate(weights[: self._most_weights]):
+                shapes[place, row, : len(shape)] = shape
+                sizes[place, int(is_statistic(name))] += math.prod(shape)
+        kinds = [[weight for weights in named for weight in weights if is_statistic(weight[0]) == moving] for moving in (False, True)]
+        return Plan(np.int32(branches), sizes, shapes, inputs, concatenates, outputs, *kinds, list(zip(branches, named, strict=True)), rows)
+
+    @property
+    def widest(self) -> list[int]:
+        """Of each place, the most channels that it may read; those of a place that reads a cell's output are counted as in Plan.rows."""
+        states = self._space.num_input_states + self._space.num_blocks
+        outputs = [self.stem.filters] + [states * 2 * cell.filters for cell in self._cells]
+        found = [3]
+        for cell, sources in zip(self._cells, self._sources, strict=True):
+            for halvings, source in zip(cell.reductions, sources, strict=True):
+                found += [outputs[source]] + [2 * cell.filters] * (max(1, halvings) - 1)
+            found += [2 * cell.filters] * (3 * self._space.num_blocks + self._space.num_input_states)
+        return [*found, outputs[-1]]
+
+    def _branch(self, kind: Kind, named: Sequence[Weight]) -> int:
+        try:
+            return self._branches[kind, tuple(name for name, _ in named)]
+        except KeyError:
+            operations = ", ".join(self._space.operations)
+            raise InputError(f"SpaceNetwork: expected operations out of {operations}; got {Operation.Name(kind.detail)}") from None
+
+    @property
+    def signature(self) -> list[tf.TensorSpec]:
+        """Of a tf.function that takes weights, statistics and the arrays of a plan: with it, one trace serves all architectures."""
+        places, cells, space = 2 + sum(self._num_places), len(self._cells), self._space
+        shapes = [[places], [places, 2], [places, self._most_weights, RANK], [cells, space.num_blocks, 2], [cells, space.num_blocks]]
+        shapes.append([cells, space.num_blocks + space.num_input_states])
+        return [_VECTOR, _VECTOR, *(tf.TensorSpec(shape, tf.int32) for shape in shapes)]
+
+    def __call__(self, images: tf.Tensor, weights: tf.Tensor, statistics: tf.Tensor, plan: Sequence[tf.Tensor], training: bool):
+        """Runs an architecture; to be called inside a tf.function, of which one trace serves all.
+
+        Args:
+          images: float32 [batch, height, width, 3].
+          weights: float32, of all places in their order, as Plan.fresh_weights or weights_of give them.
+          statistics: float32, the moving means and variances likewise.
+          plan: its arrays.
+          training: normalize with the statistics of the batch.
+
+        Returns:
+          logits float32 [batch, num_classes], and the moving statistics, brought up to date in training.
+        """
+        branches, sizes, shapes, inputs, concatenates, outputs = plan
+        num_places = 2 + sum(self._num_places)
+        weights = tf.split(weights, sizes[:, 0], num=num_places)
+        moving = tf.split(statistics, sizes[:, 1], num=num_places)
+        stem, moving[0] = run_layer(self.stem, images, weights[0], moving[0], shapes[0], training=training)
+        states, place = [stem], 1
+        for index, (cell, sources, count) in enumerate(zip(self._cells, self._sources, self._num_places, strict=True)):
+            part = slice(place, place + count)
+            run = self._cell_function(tuple(cell.reductions), training)
+            output, moving[part] = run(
+                [states[source] for source in sources],
+                (branches[part], weights[part], moving[part], shapes[part]),
+                (inputs[index], concatenates[index], outputs[index]),
+            )
+            states.append(output)
+            place += count
+        logits, _ = run_layer(self._classifier, self._pool(states[-1]), weights[-1], moving[-1], shapes[-1], training=training)
+        return tf.ensure_shape(logits, [None, self.num_classes]), tf.concat(moving, 0)
+
+    def _count_places(self, cell: Cell) -> int:
+        return sum(max(1, halvings) for halvings in cell.reductions) + 3 * self._space.num_blocks + self._space.num_input_states
+
+    def _cell_function(self, halvings: tuple[int, ...], training: bool) -> Callable:
+        """One trace for all cells whose input states are halved as often."""
+        if (halvings, training) not in self._run_cell:
+            self._run_cell[halvings, training] = tf.function(
+                functools.partial(self._cell, halvings, training), autograph=False, reduce_retracing=True
+            )
+        return self._run_cell[halvings, training]
+
+    def _cell(self, halvings, training, given, places, wiring):
+        steps = iter(zip(*(tf.unstack(part, num=len(places[1])) if tf.is_tensor(part) else part for part in places), strict=True))
+        moving = []
+
+        def run(tensor):
+            branch, weights, statistics, shapes = next(steps)
+            tensor, statistics = self._run_place[training](branch, tensor, weights, statistics, shapes)
+            moving.append(statistics)
+            return tensor
+
+        inputs, concatenates, outputs = wiring
+        num_inputs, num_blocks = self._space.num_input_states, self._space.num_blocks
+        pairs = [tf.unstack(pair, num=2) for pair in tf.unstack(inputs, num=num_blocks)]
+        joined = tf.unstack(concatenates, num=num_blocks)
+        # A list of tensors, for the gradient of one that is not read costs nothing there.
+        states = tf.TensorArray(tf.float32, self._num_states, clear_after_read=False, infer_shape=False, element_shape=[None] * RANK)
+        for number, (tensor, halved) in enumerate(zip(given, halvings, strict=True)):
+            for _ in range(max(1, halved)):
+                tensor = run(tensor)
+            states = states.write(number, tensor)
+        for number in range(len(given), num_inputs):
+            states = states.write(number, given[0])
+        for block in range(num_blocks):
+            left, right = (run(states.read(number)) for number in pairs[block])
+            states = states.write(num_inputs + block, run(_combine(joined[block], left, right)))
+        first, newest = num_inputs + num_blocks, states.read(num_inputs + num_blocks - 1)
+        for number in range(num_inputs):
+            states = states.write(first + number, run(states.read(number)))
+        states = states.write(self._num_states - 1, newest[..., :0])
+        output = tf.concat([states.read(slot) for slot in tf.unstack(outputs, num=num_inputs + num_blocks)], axis=-1)
+        return tf.ensure_shape(output, [None] * RANK), moving
+
+    def _make_run_place(self, training: bool) -> Callable:
+        signature = [_MAP, _VECTOR, _VECTOR, _SHAPES]
+        branches = [lambda tensor, weights, statistics, shapes: (tensor, statistics)]
+        for layer in self._templates.values():
+            run = functools.partial(run_layer, layer, training=training)
+            branches.append(tf.function(run, input_signature=signature, autograph=False))
+
+        @tf.function(input_signature=[_NUMBER, *signature], autograph=False)
+        def run_place(branch, *args):
+            tensor, statistics = _switch(branch, [functools.partial(run, *args) for run in branches])
+            return tf.ensure_shape(tensor, [None] * RANK), statistics
+
+        return run_place
+
+
+def _switch(branch: tf.Tensor, functions: Sequence[Callable]):
+    """tf.switch_case that runs its one branch as a function of its own.
+
+    tf.switch_case itself would put all branches into the graph, with switches before and merges behind them: tens of thousands of ops,
+    which take minutes to set up. The public function has no argument for that, so this is its private half; setup.py bounds the releases
+    of TensorFlow that have it.
+    """
+    from tensorflow.python.ops import cond_v2  # noqa: PLC0415
+
+    return cond_v2.indexed_case(branch, functions, "switch", lower_using_switch_merge=False)
+
+
+def _combine(concatenates: tf.Tensor, left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
+    return tf.ensure_shape(_switch(concatenates, [lambda: left + right, lambda: tf.concat([left, right], -1)]), [None] * RANK)
+
+
+def _sources(pattern: keras.Model, cells: Sequence[Cell]) -> list[list[int]]:
+    """For each cell the numbers of the outputs that it reads: 0 is the stem's, 1 the first cell's, ..."""
+    numbers = {id(layer.output): number for number, layer in enumerate([pattern.get_layer("stem"), *cells])}
+    return [[numbers[id(tensor)] for tensor in (cell.input if isinstance(cell.input, list) else [cell.input])] for cell in cells]

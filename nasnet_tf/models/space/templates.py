@@ -1,0 +1,52 @@
+"""Layers whose weights come with each call: the templates of a SpaceNetwork's places."""
+
+import functools
+
+import keras
+import tensorflow as tf
+
+from nasnet_tf.models.cell_layers import Kind, make_layer
+from nasnet_tf.models.space.plan import Weight
+
+RANK = 4  # of the largest weights
+
+
+def run_layer(layer, tensor, weights, statistics, shapes, *, training):
+    """Calls a layer with these weights and moving statistics in the place of its own; returns its output and the new statistics."""
+    trainable, moving = layer.trainable_variables, layer.non_trainable_variables
+    with keras.StatelessScope(initialize_variables=False) as scope:
+        for variables, values, first in ((trainable, weights, 0), (moving, statistics, len(trainable))):
+            if variables:
+                rows = shapes[first : first + len(variables)]
+                parts = tf.split(values, tf.reduce_prod(rows, axis=1), num=len(variables))
+                for number, (variable, part) in enumerate(zip(variables, parts, strict=True)):
+                    scope.add_update((variable, tf.reshape(part, rows[number, : len(variable.shape)])))
+        output = layer(tensor, training=training)
+        if moving:
+            statistics = tf.concat([tf.convert_to_tensor(scope.get_current_value(variable)) for variable in moving], 0)
+    return output, statistics
+
+
+def without_values(kind: Kind, channels: int, filters: int, style) -> keras.layers.Layer:
+    """A layer of a kind that is built and has no values."""
+    with keras.StatelessScope(initialize_variables=False):
+        layer = make_layer(kind, filters, style, "place")
+        layer.build((None, None, None, channels))
+    return layer
+
+
+@functools.cache
+def weights_of_kind(kind: Kind, channels: int, filters: int, style) -> list[Weight]:
+    """What a layer of a kind has, as named_weights."""
+    return named_weights(without_values(kind, channels, filters, style))
+
+
+def named_weights(layer: keras.layers.Layer) -> list[Weight]:
+    """Names and shapes of a layer's weights, the trainable ones first."""
+    variables = [*layer.trainable_variables, *layer.non_trainable_variables]
+    return [(variable.name, tuple(variable.shape)) for variable in variables]
+
+
+def is_statistic(name: str) -> bool:
+    """Whether a weight is a moving mean or variance."""
+    return name.startswith("moving_")

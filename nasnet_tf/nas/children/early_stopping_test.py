@@ -1,0 +1,92 @@
+"""The rule of early stopping against numbers worked out by hand."""
+
+import collections
+
+import numpy as np
+import pytest
+
+from nasnet_tf.base.errors import InputError
+from nasnet_tf.nas.children.early_stopping import Bar, EarlyStopping
+
+CURVES = [[0.1, 0.2, 0.3], [0.2, 0.3, 0.5], [0.3, 0.4, 0.7], [0.4, 0.5, 0.9]]
+
+
+def test_bars_are_quantiles_of_all_that_reached_a_rung_and_lines_through_the_whole_ones():
+    """Rungs 1 and 2: each stops half of what reaches it, for three quarters in all."""
+    first, second = EarlyStopping(quantile=0.75, least_peers=4).bars([*CURVES, [0.0]])
+    assert first.least == pytest.approx(0.2)  # the third of five: the next is below it with probability 3 / 6
+    assert second.least == pytest.approx(0.35)  # between 0.3 and 0.4
+    assert (first.slope, first.intercept) == pytest.approx((2.0, 0.1))
+    assert (second.slope, second.intercept) == pytest.approx((2.0, -0.1))
+
+
+def test_whole_curves_may_be_others_than_the_latest():
+    stopped = [[0.1], [0.2], [0.3]]
+    assert EarlyStopping(quantile=0.5, least_peers=4).bars(stopped) == []
+    first, second = EarlyStopping(quantile=0.5, least_peers=4).bars(stopped, CURVES)
+    assert 0.1 <= first.least <= 0.2
+    assert second.least == 0.0  # nobody of the latest came so far
+    assert (first.slope, first.intercept) == pytest.approx((2.0, 0.1))
+
+
+def test_nobody_is_stopped_without_enough_peers_or_before_the_first_evaluation():
+    assert EarlyStopping(least_peers=5).bars([*CURVES, [0.0]]) == []
+    assert EarlyStopping(least_peers=5).bars([]) == []
+    bars = EarlyStopping(quantile=0.5, least_peers=4, first_evaluation=2).bars(CURVES)
+    assert [bar.least > 0 for bar in bars] == [False, True]
+
+
+def simulated(evaluations, quantile, children=1300, in_flight=20, seed=0):
+    """(share stopped, share of the best tenth stopped, share of evaluations saved) of children whose curves cross."""
+    rng, rule = np.random.default_rng(seed), EarlyStopping(quantile)
+    time = np.arange(1, evaluations + 1) / evaluations
+    ends = 0.9 + 0.02 * rng.normal(size=children)
+    slow = np.exp(0.4 * rng.normal(size=children))
+    curves = ends[:, None] - 0.3 * np.exp(-4 * time / slow[:, None]) + 0.005 * rng.normal(size=(children, evaluations))
+    peers, whole = (collections.deque(maxlen=200) for _ in range(2))
+    running, stopped, ran = collections.deque(), [], 0
+    for curve in [*curves, *[None] * in_flight]:
+        if curve is not None:
+            running.append((curve.tolist(), rule.bars(peers, whole)))
+        if len(running) > in_flight or curve is None:
+            ended, bars = running.popleft()
+            below = [place for place, bar in enumerate(bars) if ended[place] < bar.least]
+            stopped.append(bool(below))
+            seen = ended[: below[0] + 1] if below else ended
+            ran += len(seen)
+            peers.append(seen)
+            if not below:
+                whole.append(seen)
+    stopped = np.array(stopped)[300:]  # at first there are too few to compare with
+    best = ends[300:] >= np.quantile(ends[300:], 0.9)
+    return stopped.mean(), stopped[best].mean(), 1 - ran / children / evaluations
+
+
+@pytest.mark.parametrize("evaluations", [3, 30])
+@pytest.mark.parametrize("quantile", [0.25, 0.7])
+def test_the_share_stopped_in_all_is_what_was_said(evaluations, quantile):
+    stopped, of_best, saved = simulated(evaluations, quantile)
+    assert stopped == pytest.approx(quantile, abs=0.05)
+    assert of_best < quantile * 0.7
+    assert saved > quantile / 3
+
+
+def test_predictions_stay_within_accuracies():
+    assert Bar(0.5, 2.0, 0.1).predict(0.2) == pytest.approx(0.5)
+    assert Bar(0.5, 2.0, 0.1).predict(0.9) == 1.0
+    assert Bar(0.5, 2.0, -0.9).predict(0.2) == 0.0
+    (flat,) = EarlyStopping(least_peers=2).bars([[0.2, 0.4], [0.2, 0.6]])
+    assert flat.predict(0.1) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("bindings", "message"),
+    [
+        ({"quantile": 0.0}, r"EarlyStopping.quantile: expected a share in \(0, 1\), got 0.0"),
+        ({"least_peers": 1}, "EarlyStopping.least_peers: expected an integer of 2 or more, got 1"),
+        ({"first_evaluation": 0.5}, "EarlyStopping.first_evaluation"),
+    ],
+)
+def test_impossible_rules_are_refused(bindings, message):
+    with pytest.raises(InputError, match=message):
+        EarlyStopping(**bindings)

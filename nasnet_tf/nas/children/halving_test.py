@@ -1,0 +1,152 @@
+"""Asynchronous successive halving: who goes on, and that a journal knows it."""
+
+import json
+import pathlib
+import random
+
+import pytest
+
+from nasnet_tf.base.errors import InputError
+from nasnet_tf.genotype import SearchSpace, genotype_hash, parse_genotype
+from nasnet_tf.nas.children.early_stopping import EarlyStopping
+from nasnet_tf.nas.children.halving import FOLDER, SuccessiveHalving
+from nasnet_tf.nas.engines.local import InProcess
+from nasnet_tf.nas.search import search
+from nasnet_tf.nas.strategies.random_search import RandomSearch
+from nasnet_tf.nas.trials.journal import NAME, read_trials
+from nasnet_tf.nas.trials.trial import Trial, leaderboard
+from nasnet_tf.testing import TINY_TEXT
+
+SPACE = SearchSpace(num_blocks=2)
+HALVING = SuccessiveHalving(rungs=3, eta=3)
+
+
+class Recorder(RandomSearch):
+    """Random search that remembers what it was told."""
+
+    def __init__(self):
+        super().__init__(SPACE, 7)
+        self.rewards = []
+
+    def feedback(self, proposal, reward):
+        self.rewards.append(reward)
+
+
+def worth(text: str) -> float:
+    return int(genotype_hash(parse_genotype(text))[:4], 16) / 2**17
+
+
+def child(text: str, stage) -> dict:
+    """Goes on from what the folder has; its accuracy grows with what it was trained."""
+    stage.folder.mkdir(parents=True, exist_ok=True)
+    path = stage.folder / "trained"
+    before = float(path.read_text()) if path.is_file() else 0.0
+    assert before <= stage.share  # the same, where it was killed before its result was written down
+    path.write_text(str(stage.share))
+    return {"reward": worth(text) + 0.4 * stage.share, "metrics": {"before": before}}
+
+
+def run(workdir, evaluate=child, num_trials=27, engine=InProcess, strategy=None):
+    return search(workdir, SPACE, strategy or Recorder(), engine, evaluate, num_trials, halving=HALVING)
+
+
+def test_the_best_go_on_from_where_they_were(tmp_path):
+    strategy = Recorder()
+    trials = run(tmp_path, strategy=strategy)
+    counts = [sum(len(trial.rung_rewards) > rung for trial in trials) for rung in range(3)]
+    assert counts[0] == 27
+    assert 9 <= counts[1] <= 14  # whoever was among the first third at some time; that is the price of not waiting
+    assert 3 <= counts[2] <= 5
+    best = sorted(trials, key=lambda trial: -worth(trial.text))
+    assert all(len(trial.rung_rewards) >= 2 for trial in best[:9])
+    assert len(best[0].rung_rewards) == 3
+    assert leaderboard(trials)[0] is best[0]
+    assert best[0].reward == pytest.approx(worth(best[0].text) + 0.4)
+    assert best[0].metrics["before"] == pytest.approx(1 / 3)
+    assert best[0].attempts == 3
+    assert sorted(strategy.rewards) == sorted(trial.rung_rewards[0] for trial in trials)  # each once, alike
+    left = {path.name for path in (tmp_path / FOLDER).iterdir()}
+    assert left == {trial.hash for trial in trials if len(trial.rung_rewards) < 3}
+
+
+class Killed(Exception):
+    """In the place of SIGKILL."""
+
+
+class Deadly(InProcess):
+    """The search dies before or after a child."""
+
+    after = 0
+
+    def poll(self, timeout_seconds):
+        Deadly.after -= 1
+        if Deadly.after < 0:
+            raise Killed
+        return super().poll(timeout_seconds)
+
+
+def test_killed_at_random_it_comes_to_the_same(tmp_path):
+    whole = run(tmp_path / "whole")
+    rng = random.Random(3)
+    while True:
+        Deadly.after = rng.randrange(1, 7)
+        try:
+            again = run(tmp_path / "cut", engine=Deadly)
+            break
+        except Killed:
+            continue
+    assert [(trial.hash, trial.rung_rewards, trial.reward) for trial in again] == [
+        (trial.hash, trial.rung_rewards, trial.reward) for trial in whole
+    ]
+    path = tmp_path / "whole" / NAME
+    path.write_text(path.read_text()[:-20])  # a line that was cut short
+    assert [trial.rung_rewards for trial in run(tmp_path / "whole")] == [trial.rung_rewards for trial in whole]
+    assert run(tmp_path / "whole", num_trials=30)[:1] == read_trials(tmp_path / "whole")[:1]
+
+
+def test_who_cannot_go_on_stays_what_it_was(tmp_path):
+    def breaks(text: str, stage) -> dict:
+        if stage.share > 0.2:
+            raise RuntimeError("no memory")
+        return child(text, stage)
+
+    strategy = Recorder()
+    trials = run(tmp_path, breaks, num_trials=5, strategy=strategy)
+    gone_on = [trial for trial in trials if trial.failed_rungs]
+    assert {trial.failed_rungs for trial in gone_on} == {3}
+    assert {trial.status for trial in trials} == {"finished"}
+    assert all("no memory" in trial.reason for trial in gone_on)
+    assert gone_on[0].reward == gone_on[0].rung_rewards[0]
+    assert len(strategy.rewards) == 5
+    assert [trial.reward for trial in read_trials(tmp_path)] == [trial.reward for trial in trials]
+    events = [json.loads(line) for line in (tmp_path / NAME).read_text().splitlines()]
+    assert {event.get("rung") for event in events if event["event"] == "failed"} == {1}
+
+
+def finished(number, *rewards):
+    return Trial(number, TINY_TEXT, str(number), (), (), 0.0, "finished", rewards[-1], rung_rewards=list(rewards))
+
+
+def test_the_highest_rung_comes_first_and_nobody_twice():
+    trials = [finished(0, 0.5, 0.6), finished(1, 0.4, 0.7), finished(2, 0.3, 0.5), finished(3, 0.2), finished(4, 0.1), finished(5, 0.05)]
+    assert HALVING.promotable(trials, ()) is trials[1]  # to the last rung
+    assert HALVING.promotable(trials, {1}) is None  # the first two of the first rung have gone on
+    trials += [finished(number, 0.45) for number in (6, 7, 8)]
+    assert HALVING.promotable(trials, {1}) is trials[6]
+    assert HALVING.promotable(trials[:2], ()) is None
+    assert HALVING.stage(trials[0], 0, pathlib.Path("w")).share == pytest.approx(1 / 9)
+    assert HALVING.stage(trials[0], 2, pathlib.Path("w")).share == 1.0
+
+
+def test_it_goes_with_no_other_way_to_stop(tmp_path):
+    with pytest.raises(InputError, match=r"search.halving: expected neither search.early_stopping"):
+        search(tmp_path, SPACE, Recorder(), InProcess, child, 1, halving=HALVING, early_stopping=EarlyStopping())
+    with pytest.raises(InputError, match=r"SuccessiveHalving.eta: expected an integer of 2 or more, got 1"):
+        SuccessiveHalving(eta=1)
+
+
+def test_rungs_before_the_last_may_have_smaller_images(tmp_path):
+    halving, trial = SuccessiveHalving(image_sizes=(12, 16)), run(tmp_path, num_trials=1)[0]
+    assert [halving.stage(trial, rung, tmp_path).image_size for rung in range(3)] == [12, 16, None]
+    with pytest.raises(InputError, match="image_sizes: expected 2, of the rungs before the last, got 12, 16, 32"):
+        SuccessiveHalving(image_sizes=(12, 16, 32))

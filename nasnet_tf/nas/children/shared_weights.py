@@ -1,0 +1,205 @@
+"""Weights that all architectures of a space share, and what architectures score with them: one training instead of one for each.
+
+ENAS (arXiv 1802.03268) showed that a search can do with shared weights; here they are trained as in the single-path one-shot method (arXiv
+1904.00420): every step trains one architecture that is drawn uniformly, and whoever searches does so afterwards, on the accuracy of
+held-out batches normalized by statistics of their own. Whether such scores rank architectures as trainings do is another question (arXiv
+1902.08142), which tools/rank_correlation.py answers for a space and a data set.
+"""
+
+import functools
+import io
+import itertools
+import pathlib
+import random
+import time
+import zipfile
+
+import numpy as np
+
+from nasnet_tf.base.errors import InputError
+from nasnet_tf.base.files import make_folder, replace_file
+from nasnet_tf.base.terminal import ProgressLine
+from nasnet_tf.base.values import Count, Share, checked
+from nasnet_tf.data import ImageData
+from nasnet_tf.genotype import SearchSpace, parse_genotype
+from nasnet_tf.models.network import NetworkConfig
+from nasnet_tf.models.space.plan import Plan, fresh_weight
+from nasnet_tf.nas.children.space_training import SpaceTraining
+from nasnet_tf.training.config import TrainingConfig
+from nasnet_tf.training.schedules import Schedule
+
+FOLDER, NAME = "shared", "weights.npz"
+_SAVE_SECONDS = 120.0
+_Key = tuple[int, ...]  # place, branch, which of its weights, its whole shape
+
+
+class WeightStore:
+    """All weights of a space with their velocities, each as large as any architecture needs; a smaller one has a part of it.
+
+    Weights come into being when they are first asked for, whatever the order, as their seed and place say.
+
+    Args:
+      widest: SpaceNetwork.widest.
+      seed: of fresh weights.
+    """
+
+    def __init__(self, widest: list[int], seed: int):
+        self._widest, self._seed = widest, seed
+        self._arrays: dict[_Key, np.ndarray] = {}  # [2, ...]: weights, velocities
+
+    def _entries(self, plan: Plan):
+        """(whole array, index of the plan's part) of each weight, in the plan's order."""
+        for place, ((branch, named), rows) in enumerate(zip(plan.places, plan.rows, strict=True)):
+            for number, (name, shape) in enumerate(named):
+                if name.startswith("moving_"):
+                    continue
+                # Kernels differ in the channels that they read; all else is as wide as the cell.
+                axis = {4: 2, 2: 0}.get(len(shape))
+                channels = None if axis is None else shape[axis]
+                reads_input = channels is not None and rows is not None and channels == len(rows)
+                whole = shape
+                if axis is not None:
+                    width = self._widest[place] if reads_input else max(channels, self._widest[place]) if rows is None else channels
+                    whole = (*shape[:axis], width, *shape[axis + 1 :])
+                # Some layers are as wide inside as what they read: these have weights for each width.
+                key = (place, branch, number, *whole)
+                if key not in self._arrays:
+                    self._arrays[key] = self._fresh(key, name, whole)
+                index = [slice(size) for size in shape]
+                if reads_input:
+                    index[axis] = rows
+                yield self._arrays[key], (slice(None), *index)
+
+    def _fresh(self, key: _Key, name: str, shape: tuple[int, ...]) -> np.ndarray:
+        values = np.zeros((2, *shape), np.float32)
+        values[0] = fresh_weight(name, shape, [self._seed, (key[0] * 1000 + key[1]) * 100 + key[2]])
+        return values
+
+    def gather(self, plan: Plan) -> tuple[np.ndarray, np.ndarray]:
+        """(weights, velocities) of an architecture, float32 vectors in the order of its plan."""
+        parts = [array[index].reshape(2, -1) for array, index in self._entries(plan)]
+        return tuple(np.concatenate(parts, axis=1))
+
+    def scatter(self, plan: Plan, weights: np.ndarray, velocities: np.ndarray) -> None:
+        """Takes the vectors back."""
+        both, start = np.stack([weights, velocities]), 0
+        for array, index in self._entries(plan):
+            shape = array[index].shape
+            size = int(np.prod(shape[1:]))
+            array[index] = both[:, start : start + size].reshape(shape)
+            start += size
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All, by name."""
+        return {"-".join(map(str, key)): array for key, array in self._arrays.items()}
+
+    def restore(self, arrays: dict[str, np.ndarray]) -> None:
+        """What `arrays` gave."""
+        self._arrays = {tuple(map(int, name.split("-"))): array for name, array in arrays.items()}
+
+
+class SharedWeights:
+    """An evaluator whose reward is the accuracy with shared weights, which it trains once for a search.
+
+    Training goes on where it was killed, from what it saves every two minutes.
+    """
+
+    @checked
+    def __init__(
+        self,
+        space: SearchSpace,
+        network: NetworkConfig,
+        data: ImageData,
+        training: TrainingConfig,
+        learning_rate: Schedule,
+        momentum: Share = 0.9,
+        score_batches: Count | None = None,
+    ):
+        """Nothing is trained yet.
+
+        Args:
+          space, network, data, learning_rate, momentum: as for SpaceChildren.
+          training: of the shared weights: its epochs are those of all architectures together.
+          score_batches: how many held-out batches an architecture is scored on, 1 or more; None for all.
+        """
+        self._space, self._score_batches = space, score_batches
+        self._make = functools.partial(SpaceTraining, space, network, data, training, learning_rate, momentum)
+        self._step, self.seconds = 0, 0.0
+
+    @functools.cached_property
+    def _steps(self) -> SpaceTraining:
+        return self._make()
+
+    @functools.cached_property
+    def _store(self) -> WeightStore:
+        return WeightStore(self._steps.network.widest, self._steps.training.seed)
+
+    def train(self, workdir: pathlib.Path, max_steps: int | None = None) -> float:
+        """Trains the shared weights, or goes on with it.
+
+        Args:
+          workdir: of the search; has a folder for them.
+          max_steps: to end before the training is done; None to the end.
+
+        Returns:
+          Seconds that it has taken, in all.
+        """
+        folder = workdir / FOLDER
+        make_folder(folder)
+        self._restore(folder / NAME)
+        steps = self._steps
+        end = steps.total_steps if max_steps is None else min(max_steps, steps.total_steps)
+        line = ProgressLine("shared weights", steps.total_steps, "steps", self._step)
+        began = saved = time.monotonic()
+        before, loss = self.seconds, 0.0
+        if self._step < end:
+            batches = steps.data.train(steps.training.batch_size, steps.training.seed, self._step).take(end - self._step)
+            for images, labels in batches.as_numpy_iterator():
+                loss = self._train_one(images, labels)
+                now = time.monotonic()
+                self.seconds = before + now - began
+                if now - saved > _SAVE_SECONDS or self._step == end:
+                    self._save(folder / NAME)
+                    saved = now
+                line.update(self._step, loss=loss)
+        return self.seconds
+
+    def _train_one(self, images: np.ndarray, labels: np.ndarray) -> float:
+        steps = self._steps
+        decisions = self._space.sample(random.Random(f"{steps.training.seed} {self._step}"))
+        plan = steps.network.plan(self._space.decode(decisions))
+        weights, velocity = self._store.gather(plan)
+        weights, _, velocity, loss = steps.step(
+            images, labels, steps.rate(self._step), velocity, plan.is_decayed, weights, plan.fresh_statistics(), *plan.arrays
+        )
+        self._step += 1
+        if not np.isfinite(loss):
+            raise InputError(f"shared weights: the loss is {float(loss)} at step {self._step}; expected a lower learning rate")
+        self._store.scatter(plan, weights.numpy(), velocity.numpy())
+        return float(loss)
+
+    def _save(self, path: pathlib.Path) -> None:
+        buffer = io.BytesIO()
+        np.savez(buffer, step=self._step, seconds=self.seconds, **self._store.arrays())
+        replace_file(path, buffer.getvalue())
+
+    def _restore(self, path: pathlib.Path) -> None:
+        if not path.is_file():
+            return
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                arrays = dict(archive)
+            self._step, self.seconds = arrays.pop("step").item(), arrays.pop("seconds").item()
+        except (ValueError, OSError, KeyError, zipfile.BadZipFile) as error:
+            raise InputError(f"{path}: damaged ({error}); remove it to train the shared weights anew") from error
+        self._store.restore(arrays)
+
+    def __call__(self, genotype_text: str, bars: None = None) -> dict:
+        """As for `search`: the score of an architecture, in [0, 1]."""
+        steps = self._steps
+        plan = steps.network.plan(parse_genotype(genotype_text))
+        weights, _ = self._store.gather(plan)
+        batches = itertools.islice(steps.validation_batches, self._score_batches)
+        score = steps.accuracy(batches, weights, plan.fresh_statistics(), plan, own_statistics=True)
+        metrics = {"parameters": int(plan.sizes[:, 0].sum()), "shared_steps": self._step, "num_classes": steps.data.num_classes}
+        return {"reward": score, "metrics": metrics}

@@ -1,0 +1,171 @@
+"""Training on the one traced network of a space: children as vectors of decisions, with weights of their own or shared ones.
+
+The steps are those of nasnet_tf.training for Momentum: cross-entropy, weight decay of kernels, clipping, momentum.
+"""
+
+import functools
+import math
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import tensorflow as tf
+
+from nasnet_tf.base.errors import InputError
+from nasnet_tf.base.values import Share, checked
+from nasnet_tf.data import ImageData
+from nasnet_tf.genotype import SearchSpace, parse_genotype
+from nasnet_tf.models.network import NetworkConfig
+from nasnet_tf.models.space.costs import count_mult_adds
+from nasnet_tf.models.space.network import SpaceNetwork
+from nasnet_tf.models.space.plan import Plan
+from nasnet_tf.training.config import TrainingConfig
+from nasnet_tf.training.losses import classification_loss
+from nasnet_tf.training.schedules import Schedule
+
+MOST_KEPT_BYTES = 2**29  # of images, of all batches of a training or an evaluation
+# What a configuration may have that the one network does not do.
+_PLAIN = {"ema_decay": None, "frozen_epochs": 0.0, "replica_batch_size": None}
+
+
+class SpaceTraining:
+    """Steps and evaluations of all architectures of a space; traced when first used.
+
+    Args:
+      space: of the architectures.
+      network: how cells are stacked.
+      data: what to train and validate on.
+      training: as for children; without averages and frozen layers.
+      learning_rate: over its epochs.
+      momentum: of the update, in [0, 1).
+
+    Raises:
+      InputError: a configuration that such a network cannot be trained with.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        network: NetworkConfig,
+        data: ImageData,
+        training: TrainingConfig,
+        learning_rate: Schedule,
+        momentum: float,
+    ):
+        for name, value in _PLAIN.items():
+            if getattr(training, name) != value:
+                raise InputError(f"SpaceTraining: expected TrainingConfig.{name} to be {value}, got {getattr(training, name)!r}")
+        self.data, self.training, self._momentum, self._learning_rate = data, training, momentum, learning_rate
+        self.steps_per_epoch = data.num_train_examples / training.batch_size
+        self.total_steps = max(1, round(training.epochs * self.steps_per_epoch))
+        self.network = SpaceNetwork(space, network, data.num_classes, data.image_size)
+        self._kept: dict[str, list[tuple]] = {}
+        vector = tf.TensorSpec([None])
+        images = tf.TensorSpec([None, data.image_size, data.image_size, 3])
+        batch = [images, tf.TensorSpec([None], tf.int32)]
+        signature = [*batch, tf.TensorSpec([]), vector, vector, *self.network.signature]
+        self.step = tf.function(self._step, input_signature=signature, autograph=False)
+        signature = [*batch, vector, *self.network.signature]
+        counts = {own: functools.partial(self._count, own) for own in (False, True)}
+        self._right = {own: tf.function(count, input_signature=signature, autograph=False) for own, count in counts.items()}
+
+    def rate(self, step: int) -> np.float32:
+        """The learning rate of a step."""
+        return np.float32(self._learning_rate(step / self.steps_per_epoch, self.training.epochs, self.training.batch_size))
+
+    def _step(self, images, labels, rate, velocity, decayed, weights, statistics, *plan):
+        """(new weights, moving statistics, velocity, loss); all vectors are float32 in the order of the plan."""
+        with tf.GradientTape() as tape:
+            tape.watch(weights)
+            logits, statistics = self.network(images, weights, statistics, plan, training=True)
+            loss = tf.reduce_mean(classification_loss(labels, logits, self.training.label_smoothing))
+        gradient = tape.gradient(loss, weights) + self.training.weight_decay * decayed * weights
+        if self.training.gradient_clip_norm is not None:
+            gradient = tf.clip_by_norm(gradient, self.training.gradient_clip_norm)
+        velocity = self._momentum * velocity + gradient
+        return weights - rate * velocity, statistics, velocity, loss
+
+    def _count(self, own_statistics, images, labels, counts, weights, statistics, *plan):
+        logits, _ = self.network(images, weights, statistics, plan, training=own_statistics)
+        return tf.reduce_sum(tf.cast(tf.math.in_top_k(labels, logits, 1), tf.float32) * counts)
+
+    def accuracy(self, batches, weights, statistics, plan: Plan, own_statistics: bool) -> float:
+        """In [0, 1].
+
+        Args:
+          batches: of (images, labels, weights of the examples).
+          own_statistics: batch normalization takes those of each batch, instead of the moving ones.
+        """
+        right = examples = 0.0
+        for images, labels, counts in batches:
+            right += float(self._right[own_statistics](images, labels, counts, weights, statistics, *plan.arrays))
+            examples += float(tf.reduce_sum(counts))
+        return right / examples
+
+    @property
+    def training_batches(self) -> Iterable[tuple[np.ndarray, np.ndarray]]:
+        """Those of one child, the same for all as they have the same seed."""
+        make = functools.partial(self.data.train, self.training.batch_size, self.training.seed)
+        return self._kept_if_small("training", lambda: make().take(self.total_steps), self.total_steps * self.training.batch_size)
+
+    @property
+    def validation_batches(self) -> Iterable[tuple]:
+        """Of the held-out examples, each once."""
+        make = functools.partial(self.data.evaluation, "validation", self.training.batch_size)
+        return self._kept_if_small("validation", make, self.data.num_examples("validation"))
+
+    def _kept_if_small(self, name: str, make: Callable[[], tf.data.Dataset], num_examples: int) -> Iterable[tuple]:
+        """Batches that are read but once, where memory allows: children's are few as a rule."""
+        if name in self._kept:
+            return self._kept[name]
+        batches = make().as_numpy_iterator()
+        if num_examples * self.data.image_size**2 * 3 * 4 > MOST_KEPT_BYTES:
+            return batches
+        return self._kept.setdefault(name, list(batches))
+
+
+class SpaceChildren:
+    """An evaluator like nasnet_tf.nas.children.evaluator.evaluate_genotype, but all children are trained on one traced network.
+
+    From the same weights the steps are the same; the fresh weights are other draws of the same distribution. The first child of a process
+    waits for the trace, so it is for engines that keep their processes.
+    """
+
+    @checked
+    def __init__(
+        self,
+        space: SearchSpace,
+        network: NetworkConfig,
+        data: ImageData,
+        training: TrainingConfig,
+        learning_rate: Schedule,
+        momentum: Share = 0.9,
+    ):
+        self._make = functools.partial(SpaceTraining, space, network, data, training, learning_rate, momentum)
+
+    @functools.cached_property
+    def _space(self) -> SpaceTraining:
+        return self._make()
+
+    def __call__(self, genotype_text: str, bars: None = None) -> dict:
+        """As for `search`; early stopping is not done here."""
+        if bars:
+            raise InputError("SpaceChildren: expected no early stopping")
+        space = self._space
+        genotype = parse_genotype(genotype_text)
+        plan = space.network.plan(genotype)
+        weights, statistics = plan.fresh_weights(space.training.seed), plan.fresh_statistics()
+        velocity, decayed = np.zeros_like(weights), plan.is_decayed
+        losses, curve = [], []
+        every = max(1, round(space.training.evaluate_every_epochs * space.steps_per_epoch))
+        for step, (images, labels) in enumerate(space.training_batches):
+            weights, statistics, velocity, loss = space.step(
+                images, labels, space.rate(step), velocity, decayed, weights, statistics, *plan.arrays
+            )
+            losses.append(float(loss))
+            if not math.isfinite(losses[-1]):
+                return {"infeasible": f"the loss is {losses[-1]} at step {step + 1}"}
+            if (step + 1) % every == 0 or step + 1 == space.total_steps:
+                curve.append(round(space.accuracy(space.validation_batches, weights, statistics, plan, own_statistics=False), 6))
+        costs = {"parameters": int(plan.sizes[:, 0].sum()), "mult_adds": count_mult_adds(space.network, genotype)}
+        metrics = {"curve": curve, "epochs": space.training.epochs, **costs}
+        return {"reward": curve[-1], "metrics": {**metrics, "loss": float(np.mean(losses[-every:])), "num_classes": space.data.num_classes}}

@@ -1,0 +1,165 @@
+"""Trainings on the one network of a space against trainings of networks of their own; shared weights; scores without training."""
+
+import random
+
+import numpy as np
+import pytest
+
+from nasnet_tf.base.errors import InputError
+from nasnet_tf.data import CifarPreprocessing, ImageData
+from nasnet_tf.genotype import SearchSpace, format_genotype
+from nasnet_tf.models.network import NetworkConfig, build_network
+from nasnet_tf.models.space.plan import placed_layers, weights_of
+from nasnet_tf.nas.children import space_training
+from nasnet_tf.nas.children.shared_weights import FOLDER, NAME, SharedWeights, WeightStore
+from nasnet_tf.nas.children.space_training import SpaceChildren, SpaceTraining
+from nasnet_tf.nas.children.zero_cost import ZeroCost
+from nasnet_tf.nas.engines.local import InProcess
+from nasnet_tf.nas.search import search
+from nasnet_tf.nas.strategies.random_search import RandomSearch
+from nasnet_tf.training.config import TrainingConfig
+from nasnet_tf.training.loop import train_and_evaluate
+from nasnet_tf.training.optimizers import Momentum
+from nasnet_tf.training.schedules import cosine_decay
+
+SPACE = SearchSpace(num_blocks=2, operations=("IDENTITY", "SEP_CONV_3X3", "CONV_1X3_3X1"))
+NETWORK = NetworkConfig(1, "cifar", 3.0, filters=4, batch_norm_momentum=0.9, batch_norm_epsilon=1e-3)
+DATA = ImageData("digits", CifarPreprocessing(8, upsample=1.0, flip=False), train_split="train[:96]", validation_examples=32)
+CONFIG = TrainingConfig(1, 16, weight_decay=5e-4, gradient_clip_norm=1.0, evaluate_every_epochs=0.5)
+RATE = cosine_decay(0.05)
+
+
+@pytest.fixture(scope="module")
+def training():
+    return SpaceTraining(SPACE, NETWORK, DATA, CONFIG, RATE, 0.9)
+
+
+@pytest.fixture(scope="module")
+def children(training):
+    made = SpaceChildren(SPACE, NETWORK, DATA, CONFIG, RATE)
+    made.__dict__["_space"] = training  # one trace for all tests
+    return made
+
+
+def shared(training, **numbers) -> SharedWeights:
+    made = SharedWeights(SPACE, NETWORK, DATA, CONFIG, RATE, **numbers)
+    made.__dict__["_steps"] = training
+    return made
+
+
+def sampled(seed):
+    return SPACE.decode(SPACE.sample(random.Random(seed)), name=f"trial_{seed}")
+
+
+def test_a_child_is_what_the_training_loop_makes_of_the_same_weights(training, children):
+    genotype = sampled(1)
+    plan = training.network.plan(genotype)
+    fresh = plan.fresh_weights(CONFIG.seed)
+
+    def build(num_classes, image_size):
+        model, start = build_network(genotype, NETWORK, num_classes, image_size), 0
+        for variable in (variable for layer in placed_layers(model) for variable in layer.trainable_variables):
+            size = int(np.prod(variable.shape))
+            variable.assign(fresh[start : start + size].reshape(variable.shape))
+            start += size
+        return model
+
+    model, evaluation = train_and_evaluate(build, DATA, Momentum, RATE, CONFIG, show_progress=False)
+    outcome = children(format_genotype(genotype))
+    assert outcome["reward"] == pytest.approx(evaluation.accuracy, abs=1e-6)
+    assert len(outcome["metrics"]["curve"]) == 2
+    assert outcome["metrics"]["parameters"] == sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)
+    weights, statistics = fresh, plan.fresh_statistics()
+    velocity = np.zeros_like(weights)
+    for step, (images, labels) in enumerate(training.training_batches):
+        weights, statistics, velocity, _ = training.step(
+            images, labels, training.rate(step), velocity, plan.is_decayed, weights, statistics, *plan.arrays
+        )
+    for found, expected in zip((weights, statistics), weights_of(model), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=2e-4)  # other orders of sums, over four steps
+
+
+def test_batches_are_kept_only_where_they_are_small(training, monkeypatch):
+    kept = training.training_batches
+    assert training.training_batches is kept
+    assert training.validation_batches is training.validation_batches
+    monkeypatch.setattr(space_training, "MOST_KEPT_BYTES", 12_000)  # six batches of 16 images of 768 bytes have more
+    monkeypatch.setattr(training, "_kept", {})
+    for (images, labels), (same, alike) in zip(kept, training.training_batches, strict=True):
+        np.testing.assert_array_equal(images, same)
+        np.testing.assert_array_equal(labels, alike)
+    assert training.training_batches is not training.training_batches
+
+
+def test_architectures_share_the_weights_of_what_they_have_in_common(training):
+    store = WeightStore(training.network.widest, seed=1)
+    plans = [training.network.plan(sampled(seed)) for seed in range(30)]
+    before = [store.gather(plan) for plan in plans]
+    for plan, (weights, velocity) in zip(plans, before, strict=True):
+        assert weights.shape == velocity.shape == (plan.sizes[:, 0].sum(),)
+    again = WeightStore(training.network.widest, seed=1)
+    np.testing.assert_array_equal(again.gather(plans[-1])[0], before[-1][0])  # whatever came before
+    changed = before[0][0] + 1
+    store.scatter(plans[0], changed, before[0][1] + 2)
+    np.testing.assert_array_equal(store.gather(plans[0])[0], changed)
+    np.testing.assert_array_equal(store.gather(plans[0])[1], before[0][1] + 2)
+    for plan, (weights, _) in zip(plans[1:], before[1:], strict=True):
+        difference = store.gather(plan)[0] - weights
+        assert set(np.unique(np.round(difference, 3))) <= {0.0, 1.0}
+        assert 0 < difference.mean() < 1  # the stem and the classifier's bias at least, but not all
+    other = WeightStore(training.network.widest, seed=1)
+    other.restore(store.arrays())
+    np.testing.assert_array_equal(other.gather(plans[3])[0], store.gather(plans[3])[0])
+
+
+def test_a_cells_state_has_its_own_channels_whoever_reads_it_with_what_others(training):
+    """The classifier's rows follow the states that make the last output, not their places in it."""
+    store = WeightStore(training.network.widest, seed=1)
+    alone, both = (0, 1, 0, 0, 0) + (2, 0, 0, 0, 0), (0, 1, 0, 0, 0) + (0, 0, 0, 0, 0)  # outputs: state 3; states 2 and 3
+    plans = [training.network.plan(SPACE.decode(normal + alone)) for normal in (alone, both)]
+    kernels = [store.gather(plan)[0][-plan.rows[-1].size * 10 - 10 : -10].reshape(-1, 10) for plan in plans]
+    assert [len(kernel) for kernel in kernels] == [16, 32]
+    np.testing.assert_array_equal(kernels[0], kernels[1][16:])
+
+
+def test_shared_weights_are_trained_once_and_score_any_architecture(tmp_path, training):
+    weights = shared(training)
+    assert weights.train(tmp_path) > 0
+    trained = (tmp_path / FOLDER / NAME).read_bytes()
+    cut = shared(training)
+    cut.train(tmp_path / "cut", max_steps=2)
+    again = shared(training)
+    again.train(tmp_path / "cut")
+    assert weights._store.arrays().keys() == again._store.arrays().keys()
+    for name, array in weights._store.arrays().items():
+        np.testing.assert_array_equal(array, again._store.arrays()[name])
+    third = shared(training)
+    third.train(tmp_path)
+    assert (tmp_path / FOLDER / NAME).read_bytes() == trained  # nothing was left to do
+    trials = search(tmp_path / "search", SPACE, RandomSearch(SPACE, 1), InProcess, third, 3)
+    assert [trial.reward for trial in trials] == [weights(trial.text)["reward"] for trial in trials]
+    assert trials[0].metrics["shared_steps"] == 4
+    assert 0 <= trials[0].reward <= 1
+
+
+def test_damaged_shared_weights_are_named(tmp_path, training):
+    (tmp_path / FOLDER).mkdir()
+    (tmp_path / FOLDER / NAME).write_bytes(b"nothing")
+    with pytest.raises(InputError, match=r"weights.npz: damaged"):
+        shared(training).train(tmp_path)
+
+
+def test_scores_without_training():
+    texts = [format_genotype(sampled(seed)) for seed in (1, 2)]
+    score = ZeroCost(NETWORK, DATA, "synflow", batch_size=8)
+    first, second = score(texts[0]), score(texts[1])
+    assert first["reward"] == first["metrics"]["synflow"]
+    assert first["metrics"]["synflow"] != second["metrics"]["synflow"]
+    assert first["metrics"]["naswot"] != second["metrics"]["naswot"]
+    with pytest.raises(InputError, match="ZeroCost.proxy: expected one of 'naswot', 'synflow', 'parameters', got 'snip'"):
+        ZeroCost(NETWORK, DATA, "snip")
+
+
+def test_what_one_network_does_not_do():
+    with pytest.raises(InputError, match=r"expected TrainingConfig.ema_decay to be None, got 0.9"):
+        SpaceTraining(SPACE, NETWORK, DATA, TrainingConfig(1, 16, ema_decay=0.9), RATE, 0.9)

@@ -1,0 +1,91 @@
+"""Scores of architectures that are not trained at all: NASWOT (arXiv 2006.04647) and SynFlow (arXiv 2006.05467).
+
+Evaluators for `search` as any other. What such a score is worth, tools/rank_correlation.py tells.
+"""
+
+import math
+import time
+from typing import Literal
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from nasnet_tf.base.values import Seed, at_least, checked
+from nasnet_tf.data import ImageData
+from nasnet_tf.genotype import parse_genotype
+from nasnet_tf.models.costs import count_costs
+from nasnet_tf.models.network import NetworkConfig, build_network
+
+_SMALLEST = 1e-6  # beside the eigenvalues of NASWOT's kernel, which is singular where two images have the same codes
+
+
+class ZeroCost:
+    """Scores fresh networks; the reward is one of the scores, all are among the metrics with the seconds that each took.
+
+    Args:
+      network: how cells are stacked.
+      data: of whose training images NASWOT takes one batch.
+      proxy: which score is the reward: "naswot", "synflow" or "parameters", the trainable ones.
+      batch_size: images for NASWOT, 2 or more.
+      seed: of weights and images.
+    """
+
+    @checked
+    def __init__(
+        self,
+        network: NetworkConfig,
+        data: ImageData,
+        proxy: Literal["naswot", "synflow", "parameters"] = "naswot",
+        batch_size: at_least(2) = 64,
+        seed: Seed = 0,
+    ):
+        self._network, self._data, self._proxy, self._batch_size, self._seed = network, data, proxy, batch_size, seed
+        self._images: np.ndarray | None = None
+
+    def __call__(self, genotype_text: str, bars: None = None) -> dict:
+        """As for `search`; infeasible where a score is no number."""
+        if self._images is None:
+            self._images, _ = next(iter(self._data.train(self._batch_size, self._seed).as_numpy_iterator()))
+        keras.utils.set_random_seed(self._seed)
+        start = time.monotonic()
+        model = build_network(parse_genotype(genotype_text), self._network, self._data.num_classes, self._data.image_size)
+        metrics = {"build_seconds": time.monotonic() - start}
+        # The second one changes moving statistics, which the first one reads.
+        for name, score in (("synflow", lambda: synflow(model)), ("naswot", lambda: naswot(model, self._images))):
+            start = time.monotonic()
+            metrics[name] = score()
+            metrics[f"{name}_seconds"] = time.monotonic() - start
+        costs = count_costs(model)
+        metrics |= {"parameters": costs.trainable_parameters, "mult_adds": costs.mult_adds}
+        keras.utils.clear_session()
+        return {"reward": metrics[self._proxy], "metrics": metrics}
+
+
+def naswot(model: keras.Model, images: np.ndarray) -> float:
+    """log |det K|, where K[i, j] counts the ReLUs that images i and j switch alike, of the whole network in training mode."""
+
+    @tf.function(autograph=False)
+    def relus(images):
+        model(images, training=True)
+        return [operation.outputs[0] for operation in tf.compat.v1.get_default_graph().get_operations() if operation.type == "Relu"]
+
+    kernel = np.zeros([len(images)] * 2)
+    for outputs in relus(tf.constant(images)):
+        codes = tf.cast(tf.reshape(outputs > 0, [len(images), -1]), tf.float32)
+        kernel += (codes @ tf.transpose(codes) + (1 - codes) @ tf.transpose(1 - codes)).numpy()
+    return float(np.linalg.slogdet(kernel + _SMALLEST * np.eye(len(images)))[1])
+
+
+def synflow(model: keras.Model) -> float:
+    """log of the sum of |weight * gradient| of the sum of all outputs, for an image of ones and absolute weights; normalization passes."""
+    weights = [variable.numpy() for variable in model.trainable_variables]
+    for variable, value in zip(model.trainable_variables, weights, strict=True):
+        variable.assign(np.abs(value))
+    with tf.GradientTape() as tape:
+        outputs = tf.reduce_sum(model(tf.ones([1, *model.input.shape[1:]]), training=False))
+    gradients = tape.gradient(outputs, model.trainable_variables)
+    total = sum(float(tf.reduce_sum(tf.abs(v * g))) for v, g in zip(model.trainable_variables, gradients, strict=True) if g is not None)
+    for variable, value in zip(model.trainable_variables, weights, strict=True):
+        variable.assign(value)
+    return math.log(total) if total > 0 else float("nan")

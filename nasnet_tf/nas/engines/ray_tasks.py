@@ -1,0 +1,277 @@
+"""Children as tasks of a Ray cluster: an engine as in engines.py, for several machines."""
+
+import dataclasses
+import math
+import os
+import secrets
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+from nasnet_tf.base.errors import InputError
+from nasnet_tf.base.values import Count, NotNegative, Positive, checked
+from nasnet_tf.nas.engines.outcome import EngineLost, Outcome, thread_environment
+
+_CONNECT_SECONDS = 10.0
+_OBJECT_STORE_BYTES = 100 * 2**20  # of a cluster of our own; near the least Ray takes, for outcomes are small
+
+
+@dataclasses.dataclass
+class _Child:
+    key: int
+    items: object  # the task's ray.ObjectRefGenerator: an item when it begins and one when it ends
+    submitted: float
+    deadline: float = math.inf  # known once it has begun
+    node: str = ""  # likewise
+
+
+class RayTasks:
+    """Child processes on the machines of a Ray cluster, each execution in a fresh one. Needs the extra [ray].
+
+    The searching process must run on a machine of the cluster. Every machine has this package installed, with the same versions of Python,
+    Ray and this package: functions travel as names of modules and are imported there. The work folder is on a disk that all machines share,
+    and paths in the configuration are absolute and mean the same everywhere. Children end with the searching process, however it ends. So
+    does a cluster that it started; if it was killed, the last two daemons take a minute to give up.
+
+    Only who has the cluster's token may connect. It is in the environment, RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH, or in ~/.ray/auth_token,
+    on all machines alike; a cluster of our own gets a fresh one. RAY_AUTH_MODE=disabled in the environment is for clusters without.
+
+    Args:
+      address: "<host>:<port>" of a cluster to join, as `ray start` prints it; "local" starts one of this machine, which listens on the
+        loopback address alone.
+      num_cpus: what a child takes of its machine's CPUs, 0 or more; may be a fraction. TensorFlow gets as many threads.
+      num_gpus: the same of GPUs; below 1, children share a GPU and take of its memory what they need; with 0 they see none.
+      num_workers: children at a time, if the cluster has room for them; None for as many as it has room for, which follows machines that
+        join or leave.
+      deadline_seconds: after which a child is killed, counted from its beginning: it may wait before for room that others use.
+      keep_processes: as of LocalPool.
+
+    Raises:
+      InputError: no Ray, no such cluster, another token, or no machine that could take a child.
+    """
+
+    @checked
+    def __init__(
+        self,
+        address: str = "local",
+        num_cpus: NotNegative = 1.0,
+        num_gpus: NotNegative = 0.0,
+        num_workers: Count | None = None,
+        deadline_seconds: Positive = 3600.0,
+        keep_processes: bool = False,
+    ):
+        if num_cpus + num_gpus == 0:
+            raise InputError(f"RayTasks: expected a child to take CPUs or GPUs, got num_cpus = {num_cpus} and num_gpus = {num_gpus}")
+        self._needs = {"CPU": num_cpus, "GPU": num_gpus}
+        self._num_workers, self._deadline = num_workers, deadline_seconds
+        self._environment = thread_environment(int(num_cpus))
+        if num_gpus == 0:
+            self._environment["CUDA_VISIBLE_DEVICES"] = "-1"  # or each would take all memory of all GPUs that are there
+        elif num_gpus < 1:
+            self._environment["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
+        self._children: list[_Child] = []
+        self._aside: set[str] = set()  # nodes
+        self._sigterm_handler = signal.getsignal(signal.SIGTERM)  # Ray sets one of its own, and does not take it back
+        self._ray = _connect(address)
+        # One process for each execution if none is kept: TensorFlow does not give back all memory. No retries: they are the ledger's.
+        max_calls = 0 if keep_processes else 1
+        self._task = self._ray.remote(num_cpus=num_cpus, num_gpus=num_gpus, max_retries=0, max_calls=max_calls)(_task())
+        self._own_node = self._ray.get_runtime_context().get_node_id()
+        if self._capacity() == 0:
+            machines = [{name: node["Resources"].get(name, 0) for name in self._needs} for node in self._nodes()]
+            self.close()
+            raise InputError(f"RayTasks: a child takes {self._needs}, and no machine of the cluster has that: {machines}")
+
+    @property
+    def free_slots(self) -> int:
+        """Children that could start at once. Never 0 while none runs: where all machines have left, a child waits for one to join."""
+        capacity = max(1, self._capacity())
+        return max(0, min(capacity, self._num_workers or capacity) - len(self._children))
+
+    def submit(self, key: int, function: Callable[..., dict], *args) -> None:
+        """Starts function(*args) in a child; the function must be importable on the machines of the cluster."""
+        task = self._task
+        healthy, aside = self._healthy_and_aside()
+        if healthy and aside:
+            task = task.options(label_selector={"ray.io/node-id": f"!in({','.join(sorted(aside))})"})
+        # Read in the child, once it has said where it is: a machine without this package must be known by its name.
+        payload = self._ray.cloudpickle.dumps((function, args))
+        self._children.append(_Child(key, task.remote(self._environment, payload), time.monotonic()))
+
+    def poll(self, timeout_seconds: float) -> list[Outcome]:
+        """Waits until something ended, or for the timeout."""
+        end = time.monotonic() + timeout_seconds
+        outcomes = []
+        while self._children and not outcomes:
+            now = time.monotonic()
+            until = min(end, *(child.deadline for child in self._children))
+            ready, _ = self._ray.wait([child.items for child in self._children], timeout=max(0.0, until - now))
+            for child in list(self._children):
+                if child.items in ready:
+                    fields = self._next(child)
+                elif child.deadline <= now:
+                    self._ray.cancel(child.items, force=True)
+                    fields = {"reason": f"killed at its deadline of {self._deadline:g} seconds", "over_deadline": True}
+                else:
+                    continue
+                if fields is not None:
+                    self._children.remove(child)
+                    machine = self._machines().get(child.node, child.node)
+                    outcomes.append(Outcome(child.key, time.monotonic() - child.submitted, machine=machine, **fields))
+            if now >= end:
+                break
+        return outcomes
+
+    def set_aside(self, machine: str) -> bool:
+        """Runs no more children on a machine, as outcomes name it; False, and nothing, where there is no other."""
+        node = {name: node for node, name in self._machines().items()}.get(machine)
+        healthy, _ = self._healthy_and_aside()
+        if node is None or not set(healthy) - {node}:
+            return False
+        self._aside.add(node)
+        return True
+
+    def _next(self, child: _Child) -> dict | None:
+        """What a child that has something to say says: fields of an Outcome, None that it has begun."""
+        try:
+            said = self._ray.get(next(child.items))
+        except self._ray.exceptions.RayTaskError as error:  # not of the function, for run_child catches that
+            return {"reason": f"its machine could not run it: {str(error).splitlines()[-1]}"}
+        except (self._ray.exceptions.NodeDiedError, self._ray.exceptions.LocalRayletDiedError):
+            return self._lost()
+        except self._ray.exceptions.RayError as error:
+            if not self._is_there(child.node):
+                return self._lost()
+            first_sentence = str(error).splitlines()[0].split(". ")[0]
+            return {"reason": f"its process died ({first_sentence}): killed, or out of memory"}
+        if isinstance(said, dict):
+            return said
+        if said is None:
+            child.deadline = time.monotonic() + self._deadline
+        else:
+            child.node = said
+        return None
+
+    def _lost(self) -> dict:
+        """What there is to say of a child whose machine left; raises EngineLost if it was this one."""
+        if not self._is_there(self._own_node):
+            raise EngineLost("RayTasks: the part of the cluster that runs on this machine has ended")
+        return {"reason": "its machine left the cluster", "lost": True}
+
+    def _is_there(self, node_id: str) -> bool:
+        """Whether a machine answers; the cluster itself needs half a minute to miss one."""
+        address = next(((n["NodeManagerAddress"], n["NodeManagerPort"]) for n in self._ray.nodes() if n["NodeID"] == node_id), None)
+        if address is None:
+            return True  # not known, so not known to be gone
+        try:
+            socket.create_connection(address, _CONNECT_SECONDS).close()
+        except OSError:
+            return False
+        return True
+
+    def cancel(self, key: int) -> None:
+        """Kills the child of this key, if it still runs; no outcome is reported for it."""
+        for child in [child for child in self._children if child.key == key]:
+            self._children.remove(child)
+            self._ray.cancel(child.items, force=True)
+
+    def close(self) -> None:
+        """Kills all children and leaves the cluster; ends it if it was started here."""
+        for child in list(self._children):
+            self.cancel(child.key)
+        self._ray.shutdown()
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self._sigterm_handler)
+
+    def _nodes(self) -> list[dict]:
+        return [node for node in self._ray.nodes() if node["Alive"]]
+
+    def _machines(self) -> dict[str, str]:
+        """Names for people of all nodes, by their ids; those that have left too."""
+        return {node["NodeID"]: f"{node['NodeManagerAddress']} ({node['NodeID'][:8]})" for node in self._ray.nodes()}
+
+    def _room(self, node: dict) -> int:
+        """Children that a machine takes at a time."""
+        needs = {name: amount for name, amount in self._needs.items() if amount > 0}
+        # The small number is for quotients like 1 / 0.1, which must not come out below 10.
+        return min(int(node["Resources"].get(name, 0) / amount + 1e-9) for name, amount in needs.items())
+
+    def _healthy_and_aside(self) -> tuple[dict[str, int], set[str]]:
+        """Rooms by node of the machines that children may run on, and those that they may not."""
+        rooms = {node["NodeID"]: room for node in self._nodes() if (room := self._room(node))}
+        return {node: room for node, room in rooms.items() if node not in self._aside}, self._aside & rooms.keys()
+
+    def _capacity(self) -> int:
+        """Children that the machines of the cluster take at a time."""
+        return sum(self._room(node) for node in self._nodes() if node.get("NodeID") not in self._aside)
+
+
+def _task() -> Callable:
+    """The task: tells on which node it is, that it has begun, then what came of it. Made in a function, it travels as a whole."""
+
+    def child(environment, payload):
+        import ray
+
+        yield ray.get_runtime_context().get_node_id()
+        try:
+            from nasnet_tf.nas.engines.outcome import run_child
+
+            function, args = ray.cloudpickle.loads(payload)
+        except Exception as error:
+            yield {"reason": f"its machine could not run it: {type(error).__name__}: {error}"}
+        else:
+            yield None
+            yield run_child(environment, function, args)
+
+    return child
+
+
+def _connect(address: str):
+    """The module ray, connected to a cluster."""
+    if "ray" in sys.modules and "RAY_AUTH_MODE" not in os.environ:
+        raise InputError("RayTasks: ray was imported before; set RAY_AUTH_MODE=token in the environment before that, for it is read then")
+    # Ray reads all of these when it is imported.
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ["RAY_DISABLE_FAILURE_SIGNAL_HANDLER"] = "1"  # which would print a stack of C++ for every SIGTERM
+    options = {"address": address, "log_to_driver": False, "logging_level": "ERROR"}
+    if address == "local":
+        options |= {"include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES}
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+        # With this the daemons listen on 127.0.0.1 alone, on every system; otherwise on all addresses, even if told 127.0.0.1.
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+    else:
+        _check_listens(address)
+        os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "3")  # attempts to connect, a second each; the default of 20 is for starting
+    try:
+        import ray
+    except ModuleNotFoundError as error:
+        raise InputError(f'RayTasks: {error}; install the extra [ray], as in pip install "nasnet_tf[ray]"') from error
+    try:
+        ray.init(**options)
+    except Exception as error:  # Ray raises RuntimeError, ConnectionError, ValueError, plain Exception, ...
+        ray.shutdown()
+        what = "start a cluster" if address == "local" else f"join the cluster at {address}"
+        raise InputError(f"RayTasks: could not {what}: {_cause(error)}") from error
+    return ray
+
+
+def _check_listens(address: str) -> None:
+    """Raises InputError where nothing listens, which Ray itself takes minutes to say."""
+    host, _, port = address.rpartition(":")
+    if not host or "/" in host or not port.isdigit():
+        raise InputError(f"RayTasks.address: expected 'local' or '<host>:<port>', got {address!r}")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _CONNECT_SECONDS).close()
+    except OSError as error:
+        raise InputError(f"RayTasks.address: no cluster at {address}: {error}") from error
+
+
+def _cause(error: BaseException) -> str:
+    """The last line of what was behind it all."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1]

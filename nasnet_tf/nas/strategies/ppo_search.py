@@ -1,0 +1,183 @@
+"""The search of the paper: a policy trained by proximal policy optimization (section 3.1, appendix A.2)."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from nasnet_tf.base.errors import InputError
+from nasnet_tf.base.values import Count, NotNegative, Positive, Seed, Share, checked
+from nasnet_tf.genotype import SearchSpace
+from nasnet_tf.nas.strategies import states
+from nasnet_tf.nas.strategies.protocol import _ROUNDING, Proposal, check_decisions, check_reward
+
+
+class PPOSearch:
+    """The paper's search: an LSTM policy trained by proximal policy optimization (section 3.1, appendix A.2)."""
+
+    @checked
+    def __init__(
+        self,
+        space: SearchSpace,
+        seed: Seed,
+        minibatch: Count = 20,
+        learning_rate: Positive = 0.00035,
+        entropy_weight: NotNegative = 1e-5,
+        baseline_decay: Share = 0.95,
+        clip: Positive = 0.2,
+        epochs: Count = 1,
+        hidden_units: Count = 100,
+    ):
+        """Starts from a fresh policy.
+
+        The defaults are the paper's, but for `clip` and `epochs`, on which it is silent. The former is the PPO paper's (its section 6.1).
+        That passes 3 times over a minibatch in its Atari runs; BENCHMARKS.md has what one and three passes come to here. Each further pass
+        adds some 60% to the controller's time.
+
+        Args:
+          space: the decisions to take.
+          seed: of initial weights and of all draws, in [0, 2^31).
+          minibatch: rewards that make one update, 1 or more; taken in the order they arrive.
+          learning_rate: of Adam, positive.
+          entropy_weight: of the bonus for a policy that keeps exploring, 0 or more.
+          baseline_decay: of the moving average of rewards, in [0, 1).
+          clip: range of PPO's probability ratio around 1, positive.
+          epochs: Adam steps on each minibatch, 1 or more.
+          hidden_units: of the LSTM, 1 or more.
+
+        Raises:
+          InputError: a number outside its range.
+        """
+        from nasnet_tf.nas.strategies import policy, ppo  # here, because they import TensorFlow and random search does without
+
+        self._identity = {
+            "strategy": "PPOSearch",
+            "space": space.description(),
+            "seed": seed,
+            "minibatch": minibatch,
+            "learning_rate": learning_rate,
+            "entropy_weight": entropy_weight,
+            "baseline_decay": baseline_decay,
+            "clip": clip,
+            "epochs": epochs,
+            "hidden_units": hidden_units,
+        }
+        self._space = space
+        self._seed = seed
+        self._minibatch = minibatch
+        self._baseline_decay = baseline_decay
+        self._epochs = epochs
+        self._controller = policy.Controller(space.sizes, seed, hidden_units)
+        self._updater = ppo.Updater(self._controller, learning_rate, clip, entropy_weight)
+        self._updated_baseline = ppo.updated_baseline
+        self._baseline: float | None = None
+        self._batches_drawn = 0
+        self._drawn: list[Proposal] = []  # drawn ahead with the policy of now, in reverse
+        self._answered: list[tuple[Proposal, float]] = []  # with their advantages, until they make a minibatch
+        self._updates = 0
+        self._last_update: dict[str, float] = {}
+
+    def propose(self) -> Proposal:
+        if not self._drawn:
+            decisions, log_probs = self._controller.sample((self._seed, self._batches_drawn), self._minibatch)
+            self._batches_drawn += 1
+            self._drawn = _proposals(decisions.numpy(), shortest_decimals(log_probs.numpy()))[::-1]
+        return self._drawn.pop()
+
+    def would_propose(self, proposal: Proposal) -> bool:
+        """Whether `propose` could have returned this the last time on a machine whose arithmetic rounds otherwise.
+
+        From a policy that is nearly this one, and with the same random numbers.
+        """
+        if len(proposal.decisions) != len(self._space.sizes) or len(proposal.log_probs) != len(proposal.decisions):
+            return False
+        place = self._minibatch - len(self._drawn) - 1
+        seed = (self._seed, self._batches_drawn - 1)
+        log_probs, shortfall = (values.numpy() for values in self._controller.redraw(seed, self._minibatch, place, proposal.decisions))
+        apart = np.abs(log_probs - np.array(proposal.log_probs))
+        return bool(np.all(apart < _ROUNDING) and np.all(shortfall < _ROUNDING))
+
+    def proposal_of(self, decisions: Sequence[int]) -> Proposal:
+        """The decisions with the probabilities that the policy of now gives them."""
+        log_probs, _ = self._controller.log_probs_and_entropy(np.array([decisions], np.int32))
+        return Proposal(tuple(decisions), tuple(shortest_decimals(log_probs.numpy())[0].tolist()))
+
+    def feedback(self, proposal: Proposal, reward: float) -> None:
+        """Learns a reward; every `minibatch` of them change the policy.
+
+        The advantage is taken from the baseline before this reward enters it. The first reward of all initializes the baseline, so its
+        advantage is zero.
+        """
+        check_reward(reward)
+        check_decisions("PPOSearch", self._space, proposal.decisions)
+        if len(proposal.log_probs) != len(self._space.sizes):
+            raise InputError(
+                f"feedback to PPOSearch: expected {len(self._space.sizes)} log_probs in the proposal, got {len(proposal.log_probs)}"
+            )
+        advantage = 0.0 if self._baseline is None else reward - self._baseline
+        self._baseline = self._updated_baseline(self._baseline, reward, self._baseline_decay)
+        self._answered.append((proposal, advantage))
+        if len(self._answered) == self._minibatch:
+            proposals, advantages = zip(*self._answered, strict=True)
+            self._last_update = self._updater.update(*_arrays(proposals), np.array(advantages), self._epochs)
+            self._updates += 1
+            self._answered = []
+            self._drawn = []  # what was drawn ahead came from the policy that just changed
+
+    def diagnostics(self) -> dict[str, float]:
+        """Number of updates; once known, the baseline and what `ppo.Updater.update` returned last."""
+        known = {} if self._baseline is None else {"baseline": self._baseline}
+        return {"updates": float(self._updates), **known, **self._last_update}
+
+    def state(self) -> bytes:
+        answered = [proposal for proposal, _ in self._answered]
+        drawn_decisions, drawn_log_probs = _arrays(self._drawn)
+        answered_decisions, answered_log_probs = _arrays(answered)
+        arrays = {
+            **self._updater.state(),
+            "baseline": np.array([] if self._baseline is None else [self._baseline]),
+            "batches_drawn": np.array(self._batches_drawn),
+            "updates": np.array(self._updates),
+            "drawn_decisions": drawn_decisions,
+            "drawn_log_probs": drawn_log_probs,
+            "answered_decisions": answered_decisions,
+            "answered_log_probs": answered_log_probs,
+            "answered_advantages": np.array([advantage for _, advantage in self._answered]),
+            "diagnostics_names": np.array(list(self._last_update), np.str_),
+            "diagnostics": np.array(list(self._last_update.values())),
+        }
+        return states.packed(self._identity, arrays)
+
+    def restore(self, state: bytes) -> None:
+        arrays = states.unpacked(self._identity, state)
+        self._updater.restore(arrays)
+        self._baseline = arrays["baseline"].item() if arrays["baseline"].size else None
+        self._batches_drawn = arrays["batches_drawn"].item()
+        self._updates = arrays["updates"].item()
+        self._drawn = _proposals(arrays["drawn_decisions"], arrays["drawn_log_probs"])
+        answered = _proposals(arrays["answered_decisions"], arrays["answered_log_probs"])
+        self._answered = list(zip(answered, arrays["answered_advantages"].tolist(), strict=True))
+        self._last_update = dict(zip(arrays["diagnostics_names"].tolist(), arrays["diagnostics"].tolist(), strict=True))
+
+
+_POWERS_OF_TEN = np.array([10.0**exponent for exponent in range(23)])  # those that a float holds exactly
+
+
+def shortest_decimals(values: np.ndarray) -> np.ndarray:
+    """float(str(value)) of every float32, as float64; thirty times faster. Zeros and magnitudes of 1e-12 to 1e6."""
+    exact = values.astype(np.float64)
+    exponents = np.floor(np.log10(np.abs(exact), where=exact != 0, out=np.zeros_like(exact))).astype(int)
+    shortest = exact
+    for digits in (9, 8, 7, 6):  # 9 tell any two float32 apart, and any number of 6 survives as float32
+        scale = _POWERS_OF_TEN[np.clip(digits - 1 - exponents, 0, 22)]
+        rounded = np.rint(exact * scale) / scale
+        shortest = np.where(rounded.astype(np.float32) == values, rounded, shortest)
+    return shortest
+
+
+def _arrays(proposals: Sequence[Proposal]) -> tuple[np.ndarray, np.ndarray]:
+    """Their decisions, int32, and log_probs, float64; both [len(proposals), num_decisions]."""
+    return np.array([proposal.decisions for proposal in proposals], np.int32), np.array([proposal.log_probs for proposal in proposals])
+
+
+def _proposals(decisions: np.ndarray, log_probs: np.ndarray) -> list[Proposal]:
+    return [Proposal(tuple(row), tuple(numbers)) for row, numbers in zip(decisions.tolist(), log_probs.tolist(), strict=True)]

@@ -1,0 +1,120 @@
+"""Searches that begin from what is known."""
+
+import json
+import random
+
+import pytest
+
+from nasnet_tf.base.errors import InputError
+from nasnet_tf.genotype import SearchSpace, format_genotype, genotype_hash, load_genotype, parse_genotype
+from nasnet_tf.nas.engines.local import InProcess
+from nasnet_tf.nas.search import search
+from nasnet_tf.nas.strategies.evolution import RegularizedEvolution
+from nasnet_tf.nas.strategies.given import Seeded, seeds_of
+from nasnet_tf.nas.strategies.random_search import RandomSearch
+from nasnet_tf.nas.trials.earlier import trials_of
+from nasnet_tf.nas.trials.journal import NAME, read_trials
+
+SPACE = SearchSpace()
+TASK = {"ImageData.source": "'cifar10'"}
+
+
+def child(text: str, bars: None) -> dict:
+    return {"reward": int(genotype_hash(parse_genotype(text))[:4], 16) / 2**16, "metrics": {"mult_adds": 5}}
+
+
+def evolution() -> RegularizedEvolution:
+    return RegularizedEvolution(SPACE, seed=3, population=4, tournament=2)
+
+
+def run(workdir, strategy, num_trials=8, identity=TASK, **rules):
+    return search(workdir, SPACE, strategy, InProcess, child, num_trials, identity, **rules)
+
+
+def test_seeds_are_tried_first_and_count_for_the_strategy(tmp_path, capsys):
+    own = SPACE.decode(SPACE.sample(random.Random(5)), name="own")
+    (tmp_path / "own.textproto").write_text(format_genotype(own))
+    seeds = seeds_of(SPACE, ["nasnet_a", str(tmp_path / "own.textproto")])
+    assert "nasnet_a" in (said := capsys.readouterr().out)
+    assert "own.textproto" not in said  # it is in the space as it is
+    trials = run(tmp_path / "whole", Seeded(evolution(), seeds))
+    assert [trial.decisions for trial in trials[:2]] == seeds
+    assert trials[0].genotype.normal_cell.blocks == load_genotype("nasnet_a").normal_cell.blocks
+    assert trials[1].hash == genotype_hash(own)
+    # Two answers fewer are waited for before the first mutation.
+    parents = {trial.decisions for trial in trials[:4]}
+    assert any(sum(a != b for a, b in zip(trials[4].decisions, parent, strict=True)) <= 1 for parent in parents)
+    run(tmp_path / "cut", Seeded(evolution(), seeds), num_trials=1)  # between the seeds, by the journal
+    run(tmp_path / "cut", Seeded(evolution(), seeds), num_trials=3)
+    again = run(tmp_path / "cut", Seeded(evolution(), seeds))
+    assert [trial.decisions for trial in again] == [trial.decisions for trial in trials]
+
+
+def test_a_state_knows_which_seed_is_next():
+    seeds = [SPACE.sample(random.Random(number)) for number in range(3)]
+    one, other = Seeded(evolution(), seeds), Seeded(evolution(), seeds)
+    one.feedback(one.propose(), 0.5)
+    other.restore(one.state())
+    assert [other.propose() for _ in range(4)] == [one.propose() for _ in range(4)]
+    assert other.state() == one.state()
+
+
+def test_ppo_learns_of_a_seed_by_the_probabilities_of_its_policy(tmp_path):
+    from nasnet_tf.nas.strategies.ppo_search import PPOSearch
+
+    (seed,) = seeds_of(SPACE, ["nasnet_a"])
+
+    def ppo():
+        return Seeded(PPOSearch(SPACE, seed=1, minibatch=2, hidden_units=4), [seed])
+
+    trials = run(tmp_path, ppo(), num_trials=3)
+    assert len(trials[0].log_probs) == 50
+    assert max(trials[0].log_probs) < 0
+    assert len(run(tmp_path, ppo(), num_trials=5)) == 5  # replayed
+    lines = (tmp_path / NAME).read_text().splitlines()
+    event = json.loads(lines[1])
+    event["log_probs"][0] += 1e-4  # as another machine would round
+    (tmp_path / NAME).write_text("\n".join([lines[0], json.dumps(event), *lines[2:]]) + "\n")
+    assert len(run(tmp_path, ppo(), num_trials=6)) == 6
+    event["log_probs"][0] += 1.0
+    (tmp_path / NAME).write_text("\n".join([lines[0], json.dumps(event), *lines[2:]]) + "\n")
+    with pytest.raises(InputError, match="not what this search would have proposed"):
+        run(tmp_path, ppo(), num_trials=6)
+
+
+def test_trials_of_an_old_search_are_taken_over_as_rewarded_proposals(tmp_path):
+    old = run(tmp_path / "old", RandomSearch(SPACE, 1), identity={**TASK, "RandomSearch.seed": "1"})
+
+    def go(num_trials):
+        others = trials_of([str(tmp_path / "old")], {**TASK, "RegularizedEvolution.seed": "3"})
+        return run(tmp_path / "new", evolution(), num_trials, take_over=others)
+
+    trials = go(2)
+    assert len(trials) == 10
+    assert [(trial.decisions, trial.reward, trial.metrics) for trial in trials[:8]] == [(t.decisions, t.reward, t.metrics) for t in old]
+    assert {trial.taken_from for trial in trials[:8]} == {str(tmp_path / "old")}
+    assert sum(trial.seconds for trial in trials[:8]) == 0
+    # The population is full from the first proposal on.
+    assert any(sum(a != b for a, b in zip(trials[8].decisions, parent.decisions, strict=True)) <= 1 for parent in trials[4:8])
+    run(tmp_path / "old", RandomSearch(SPACE, 1), num_trials=12, identity={**TASK, "RandomSearch.seed": "1"})
+    assert len(go(4)) == 12  # what it began with stays
+
+
+def test_taking_over_that_was_killed_goes_on(tmp_path):
+    run(tmp_path / "old", RandomSearch(SPACE, 1))
+    whole = run(tmp_path / "new", evolution(), 3, take_over=trials_of([str(tmp_path / "old")], TASK))
+    path = tmp_path / "new" / NAME
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:4]) + '{"event": "tak')
+    again = run(tmp_path / "new", evolution(), 3, take_over=trials_of([str(tmp_path / "old")], TASK))
+    assert [trial.decisions for trial in again] == [trial.decisions for trial in whole]
+
+
+def test_trials_of_another_task_or_space_are_not_taken(tmp_path):
+    run(tmp_path / "old", RandomSearch(SPACE, 1), num_trials=2)
+    with pytest.raises(InputError, match="another task: ImageData.source was 'cifar10', is 'digits' here"):
+        list(trials_of([str(tmp_path / "old")], {"ImageData.source": "'digits'"}))
+    others = list(trials_of([str(tmp_path / "old")], TASK))
+    small = SearchSpace(num_blocks=2)
+    with pytest.raises(InputError, match="not in this search space"):
+        search(tmp_path / "new", small, RandomSearch(small, 1), InProcess, child, 2, TASK, take_over=others)
+    assert read_trials(tmp_path / "new") == []

@@ -1,0 +1,215 @@
+"""What is given up when: machines of a pretended cluster that fail, hang or lie; architectures; the search."""
+
+import dataclasses
+import json
+import re
+
+import pytest
+
+from nasnet_tf.base.errors import InputError
+from nasnet_tf.genotype import SearchSpace
+from nasnet_tf.nas import search as loop
+from nasnet_tf.nas.engines.outcome import EngineLost, Outcome
+from nasnet_tf.nas.search_test import child
+from nasnet_tf.nas.strategies.random_search import RandomSearch
+from nasnet_tf.nas.trials.faults import FaultTolerance, SearchPaused, Watch
+from nasnet_tf.nas.trials.journal import read_trials
+from nasnet_tf.nas.trials.trial import Trial
+
+SPACE = SearchSpace(num_blocks=2, operations=("IDENTITY", "SEP_CONV_3X3", "MAX_POOL_3X3"))
+BAD = {
+    "fails": {"reason": "no such device"},
+    "hangs": {"reason": "killed at its deadline of 9 seconds", "over_deadline": True},
+    "has no disk": {"reason": "the data is not there", "user_error": True},
+    "leaves": {"reason": "its machine left the cluster", "lost": True},
+}
+
+
+class Cluster:
+    """Machines with so many slots each; what is bad on one ends at once, what is good on others later.
+
+    machines: {name: way it is bad, "" for good}; a number before the way is how many children end so before all is well.
+    """
+
+    def __init__(self, machines, slots=4):
+        self.ways, self.slots, self.aside = machines, slots, set()
+        self.running, self.ran = [], []
+
+    @property
+    def free_slots(self):
+        return self.slots * len(self.ways.keys() - self.aside) - sum(machine not in self.aside for machine, *_ in self.running)
+
+    def submit(self, key, function, *args):
+        room = {machine: self.slots - sum(other == machine for other, *_ in self.running) for machine in self.ways.keys() - self.aside}
+        # Whoever fails at once is always free: the sick machine gets more than its share.
+        machine = min((name for name, free in room.items() if free > 0), key=lambda name: (not self.ways[name], name))
+        self.running.append((machine, key, function, args))
+        self.ran.append((machine, key))
+
+    def poll(self, timeout_seconds):
+        self.running.sort(key=lambda child: not self.ways[child[0]])
+        machine, key, function, args = self.running.pop(0)
+        count, way = re.fullmatch(r"(\d*) ?(.*)", self.ways[machine]).groups()
+        if count:
+            self.ways[machine] = f"{int(count) - 1} {way}" if int(count) > 1 else ""
+        fields = BAD[way] if way else {"value": function(*args)}
+        return [Outcome(key, 1.0, machine=machine, **fields)]
+
+    def set_aside(self, machine):
+        if not self.ways.keys() - self.aside - {machine}:
+            return False
+        self.aside.add(machine)
+        return True
+
+    def close(self):
+        self.closed_with = len(self.running)
+
+
+def search(folder, machines, num_trials=30, evaluate=child, slots=4, **rules):
+    cluster = Cluster(machines, slots)
+    return cluster, lambda: loop.search(folder, SPACE, RandomSearch(SPACE, seed=4), lambda: cluster, evaluate, num_trials, {}, **rules)
+
+
+def events(folder, kind):
+    rows = map(json.loads, (folder / "journal.jsonl").read_text().splitlines())
+    return [row for row in rows if row["event"] == kind]
+
+
+@pytest.mark.parametrize("way", ["fails", "hangs", "has no disk"])
+def test_one_sick_machine_is_put_aside_and_costs_no_architecture_its_chance(tmp_path, way, capsys):
+    cluster, run = search(tmp_path, {"a": "", "sick": way, "z": ""})
+    trials = run()
+    assert [trial.status for trial in trials] == ["finished"] * 30
+    assert cluster.aside == {"sick"}
+    assert sum(machine == "sick" for machine, _ in cluster.ran) <= 10 + 4
+    assert capsys.readouterr().out.count("machine sick is put aside") == 1
+    (aside,) = events(tmp_path, "aside")
+    assert (aside["machine"], "reason" in aside) == ("sick", True)
+    assert [dataclasses.replace(trial) for trial in read_trials(tmp_path)] == trials  # the journal says the same
+
+
+@pytest.mark.parametrize(("pattern", "is_sick"), [("x" * 9 + ".", True), ("x" * 8 + "..", False), ("x" * 9, False), ("." + "x" * 9, True)])
+def test_nine_of_the_last_ten_executions_make_a_machine_sick(pattern, is_sick):
+    aside = []
+    watch = Watch(FaultTolerance(), lambda machine, why: aside.append(machine) or True)
+    for mark in pattern:
+        for machine, failed in (("b", mark == "x"), ("a", False)):
+            trial = Trial(0, "", "", (), (), 0.0, "failed" if failed else "finished", reason="no such device")
+            watch.see(Outcome(0, 1.0, machine=machine, reason="no such device" if failed else None), trial)
+    if pattern.endswith("."):
+        watch.see(Outcome(0, 1.0, machine="b", reason="no"), Trial(0, "", "", (), (), 0.0, "failed"))
+    assert aside == ["b"] * is_sick
+    assert watch.trouble == ""
+
+
+def test_nothing_works_anywhere(tmp_path):
+    cluster, run = search(tmp_path, dict.fromkeys("abcde", "fails"))
+    with pytest.raises(SearchPaused, match="10 of the last 10 executions failed, the last one, of trial .*: no such device"):
+        run()
+    assert 3 <= len(cluster.aside) <= 4
+    cluster, run = search(tmp_path, dict.fromkeys("abcde", ""))
+    trials = run()
+    assert sum(trial.status == "finished" for trial in trials) >= 24
+
+
+@pytest.mark.parametrize("drain", [True, False])
+def test_healthy_children_may_end_before_a_pause_and_can_prevent_it(tmp_path, drain):
+    """Three sick machines in a row, no success between them: is it the machines? One child that ends well says so."""
+    machines = {"a": "fails", "b": "fails", "c": "fails", "good": ""}
+    cluster, run = search(tmp_path, machines, tolerance=FaultTolerance(drain=drain))
+    original = cluster.submit
+
+    def submit(key, function, *args):
+        if not any(machine == "good" for machine, *_ in cluster.running):  # one on the good machine first
+            cluster.running.append(("good", key, function, args))
+        else:
+            original(key, function, *args)
+
+    cluster.submit = submit
+    if drain:
+        assert [trial.status for trial in run()] == ["finished"] * 30
+    else:
+        with pytest.raises(SearchPaused):
+            run()
+        assert cluster.closed_with > 0
+
+
+def test_mistake_in_the_input_is_believed_when_a_second_machine_finds_it(tmp_path):
+    cluster, run = search(tmp_path, {"a": "has no disk", "b": "has no disk", "c": ""})
+    with pytest.raises(InputError, match="the data is not there"):
+        run()
+    assert len({machine for machine, _ in cluster.ran} & {"a", "b"}) == 2
+    cluster, run = search(tmp_path / "alone", {"a": "has no disk"})
+    with pytest.raises(InputError, match="the data is not there"):
+        run()
+    assert cluster.aside == set()
+
+
+def test_machines_that_leave_cost_no_attempt_and_do_not_pause(tmp_path):
+    cluster, run = search(tmp_path, {"a": "25 leaves"}, num_trials=8, slots=3)
+    trials = run()
+    assert [trial.status for trial in trials] == ["finished"] * 8
+    assert max(trial.losses for trial in trials) > 3  # more than a failing one may have attempts
+    assert [trial.failed_on for trial in trials] == [[]] * 8
+    _, run = search(tmp_path / "cursed", {"a": "leaves"}, num_trials=1)  # an architecture that no machine survives
+    (trial,) = run()
+    assert (trial.status, trial.losses) == ("failed", 10)
+
+
+def test_a_search_whose_architectures_are_all_infeasible_pauses_with_the_reason(tmp_path):
+    def diverges(text, bars):
+        return {"infeasible": "the loss is nan"}
+
+    _, run = search(tmp_path, {"a": "", "b": ""}, evaluate=diverges)
+    with pytest.raises(SearchPaused, match="architectures in a row were infeasible, the last one, of trial .*, so: the loss is nan"):
+        run()
+    assert len(events(tmp_path, "infeasible")) < 20
+
+
+def test_a_child_over_its_deadline_is_infeasible_at_once_and_for_good(tmp_path):
+    learned = []
+
+    class Learns(RandomSearch):
+        def feedback(self, proposal, reward):
+            learned.append(reward)
+
+    def search(folder, cluster, **rules):
+        return loop.search(tmp_path / folder, SPACE, Learns(SPACE, seed=4), lambda: cluster, child, 5, {}, **rules)
+
+    for folder, reward in (("silent", None), ("told", 0.125)):
+        learned.clear()
+        cluster = Cluster({"a": "2 hangs"}, slots=1)
+        trials = search(folder, cluster, deadline_reward=reward)
+        assert [trial.status for trial in trials] == ["infeasible"] * 2 + ["finished"] * 3
+        assert trials[0].reason == "over its deadline (killed at its deadline of 9 seconds)"
+        assert (trials[0].attempts, trials[0].reward) == (1, None)
+        assert len(cluster.ran) == 5
+        assert learned == [0.125] * 2 * (reward is not None) + [trial.reward for trial in trials[2:]]
+        before = list(learned)
+        search(folder, cluster)
+        assert learned == before * 2  # the replay, whatever the reward is bound to now
+
+
+def test_an_engine_that_is_lost_pauses_the_search(tmp_path):
+    cluster, run = search(tmp_path, {"a": ""})
+
+    def poll(timeout_seconds):
+        raise EngineLost("the cluster has ended")
+
+    cluster.poll = poll
+    with pytest.raises(SearchPaused, match="the cluster has ended; repeat the command to go on"):
+        run()
+
+
+@pytest.mark.parametrize(
+    ("bindings", "message"),
+    [
+        ({"max_attempts": 0}, "FaultTolerance.max_attempts: expected an integer of 1 or more, got 0"),
+        ({"executions": 1}, "FaultTolerance.executions: expected an integer of 2 or more, got 1"),
+        ({"share": 1.5}, r"FaultTolerance.share: expected a share in \(0, 1\], got 1.5"),
+        ({"drain": "yes"}, "FaultTolerance.drain: expected True or False, got 'yes'"),
+    ],
+)
+def test_impossible_rules_are_refused(bindings, message):
+    with pytest.raises(InputError, match=message):
+        FaultTolerance(**bindings)

@@ -1,0 +1,249 @@
+"""The journal survives being cut short, and refuses what it should."""
+
+import errno
+import fcntl
+import json
+import os
+import random
+
+import pytest
+
+from nasnet_tf.base.errors import InputError
+from nasnet_tf.nas.engines import outcome
+from nasnet_tf.nas.strategies.ppo_search import PPOSearch
+from nasnet_tf.nas.strategies.random_search import RandomSearch
+from nasnet_tf.nas.trials.journal import NAME, Journal, read_identity, read_trials
+from nasnet_tf.nas.trials.trial import Trial, architectures, leaderboard
+from nasnet_tf.testing import JOURNAL_IDENTITY as IDENTITY
+from nasnet_tf.testing import JOURNAL_SPACE as SPACE
+from nasnet_tf.testing import content_of, finished, open_ledger, play
+
+
+def test_outcomes_become_trials(tmp_path):
+    book = open_ledger(tmp_path)
+    for _ in range(4):
+        book.propose()
+    book.record(finished(0, 0.5))
+    book.record(outcome.Outcome(1, 2.0, value={"infeasible": "the loss is nan"}))
+    book.record(outcome.Outcome(2, 2.0, reason="killed"))
+    book.record(finished(3, float("nan")))
+    book.record(finished(0, 0.9))  # late and double: ignored
+    assert [trial.number for trial in book.unfinished()] == [2]
+    book.close()
+    trials = read_trials(tmp_path)
+    assert [trial.status for trial in trials] == ["finished", "infeasible", "failed", "infeasible"]
+    assert (trials[0].reward, trials[0].metrics, trials[0].seconds) == (0.5, {"parameters": 7}, 1.5)
+    assert [trials[2].reason, trials[3].reason] == ["killed", "its reward is nan, not a finite number"]
+    assert read_identity(tmp_path) == IDENTITY
+
+
+def test_three_failures_are_final(tmp_path):
+    book = open_ledger(tmp_path)
+    trial = book.propose()
+    for attempt in range(3):
+        assert book.unfinished() == [trial]
+        book.record(outcome.Outcome(0, 1.0, reason=f"attempt {attempt}"))
+    assert book.unfinished() == []
+    assert (trial.attempts, trial.reason, trial.seconds) == (3, "attempt 2", 3.0)
+    book.close()
+
+
+def test_an_architecture_is_rewarded_from_memory_the_second_time(tmp_path):
+    class Twice(RandomSearch):
+        def propose(self):
+            self._random.seed(1)
+            return super().propose()
+
+    book = open_ledger(tmp_path, Twice(SPACE, seed=1))
+    book.propose()
+    book.record(finished(0, 0.5))
+    twin = book.propose()
+    assert (twin.status, twin.reward, twin.seconds) == ("finished", 0.5, 0.0)
+    book.close()
+    assert json.loads((tmp_path / NAME).read_text().splitlines()[-1])["reused_from"] == 0
+
+
+@pytest.mark.parametrize("strategy", [RandomSearch, PPOSearch])
+def test_a_search_cut_anywhere_goes_on_as_if_it_had_not_been(tmp_path, strategy):
+    def play(book, until):
+        while len(book.trials) < until:
+            trial = book.propose()
+            book.record(finished(trial.number, sum(trial.decisions) / 100))
+
+    whole = open_ledger(tmp_path / "whole", strategy(SPACE, seed=1))
+    play(whole, 30)
+    whole.close()
+    content = (tmp_path / "whole" / NAME).read_bytes()
+    for cut in random.Random(0).sample(range(len(content)), 4):
+        folder = tmp_path / str(cut)
+        folder.mkdir()
+        (folder / NAME).write_bytes(content[:cut])
+        book = open_ledger(folder, strategy(SPACE, seed=1))
+        for trial in book.unfinished():
+            book.record(finished(trial.number, sum(trial.decisions) / 100))
+        play(book, 30)
+        book.close()
+        assert [(t.decisions, t.log_probs, t.reward) for t in book.trials] == [(t.decisions, t.log_probs, t.reward) for t in whole.trials]
+
+
+def test_refusals(tmp_path):
+    book = open_ledger(tmp_path)
+    with pytest.raises(InputError, match="another search is running in this work folder"):
+        open_ledger(tmp_path)
+    book.record(finished(book.propose().number, 0.5))
+    book.close()
+    with pytest.raises(InputError, match=rf"begun with another configuration: seed was 1, is 2; .*remove {tmp_path}"):
+        open_ledger(tmp_path, identity=IDENTITY | {"seed": "2"})
+    with pytest.raises(InputError, match="trial 0 is not what this search would have proposed"):
+        open_ledger(tmp_path, RandomSearch(SPACE, seed=5))
+    path = tmp_path / NAME
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(lines[0] + b'{"event": "prop\n' + lines[1])
+    with pytest.raises(InputError, match="line 2 is damaged"):
+        open_ledger(tmp_path)
+    with pytest.raises(InputError, match="holds no search; expected a file journal.jsonl"):
+        read_trials(tmp_path / "elsewhere")
+
+
+def test_a_line_cut_short_is_removed_before_the_next_is_written(tmp_path):
+    journal = Journal(tmp_path, {})
+    journal.append("proposed", trial=0)
+    journal.close()
+    with (tmp_path / NAME).open("ab") as file:
+        file.write(b'{"event": "finished", "tri')
+    journal = Journal(tmp_path, {})
+    journal.append("failed", trial=0)
+    journal.close()
+    assert [json.loads(line)["event"] for line in (tmp_path / NAME).read_text().splitlines()] == ["search", "proposed", "failed"]
+
+
+def lines_of_small_search(folder):
+    book = open_ledger(folder)
+    play(book, 3)
+    book.close()
+    return (folder / NAME).read_bytes().splitlines(keepends=True)  # search, then proposed and finished of 0, 1, 2
+
+
+def test_lines_twice_are_ignored(tmp_path, capsys):
+    lines = lines_of_small_search(tmp_path)
+    (tmp_path / NAME).write_bytes(b"".join([*lines[:4], *lines[1:5], *lines[5:]]))
+    book = open_ledger(tmp_path)
+    book.close()
+    assert content_of(book) == [(t.decisions, t.log_probs, "finished", sum(t.decisions) / 100) for t in read_trials(tmp_path)]
+    assert len(book.trials) == 3
+    assert capsys.readouterr().out.count("repeats what is known; ignored") == 3
+
+
+@pytest.mark.parametrize(
+    ("order", "message"),
+    [
+        ([0, 2, 1, 3, 4, 5, 6], "line 2: finished trial 0, which has not been proposed"),
+        ([0, 1, 2, 5, 3, 4, 6], "line 4: proposes trial 2, expected trial 1"),
+        ([1, 0, 2, 3, 4, 5, 6], "line 1: expected the event 'search' in the first line"),
+        ([0, 1, 2, 3, 0, 5, 6], "line 5: expected the event 'search' in the first line and nowhere else"),
+    ],
+)
+def test_lines_in_an_impossible_order_are_refused(tmp_path, order, message):
+    lines = lines_of_small_search(tmp_path)
+    (tmp_path / NAME).write_bytes(b"".join(lines[place] for place in order))
+    for read in (open_ledger, read_trials):
+        with pytest.raises(InputError, match=message):
+            read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"decisions": None}, "line 4: has a value of a wrong type"),
+        ({"event": "won"}, "line 4: unknown event 'won'"),
+        ({"trial": "one"}, "line 4: "),
+    ],
+)
+def test_lines_with_wrong_values_are_refused(tmp_path, change, message):
+    lines = lines_of_small_search(tmp_path)
+    lines[3] = json.dumps(json.loads(lines[3]) | change).encode() + b"\n"
+    (tmp_path / NAME).write_bytes(b"".join(lines))
+    with pytest.raises(InputError, match=message):
+        open_ledger(tmp_path)
+
+
+def test_numbers_that_json_does_not_have_cost_no_reward(tmp_path):
+    book = open_ledger(tmp_path)
+    book.propose()
+    book.record(outcome.Outcome(0, 1.0, value={"reward": 0.5, "metrics": {"loss": float("nan"), "parameters": 7}}))
+    book.close()
+    assert read_trials(tmp_path)[0].metrics == {"loss": None, "parameters": 7}
+
+
+def test_an_infeasible_architecture_is_not_tried_again(tmp_path):
+    class Same(RandomSearch):
+        def propose(self):
+            self._random.seed(1)
+            return super().propose()
+
+    book = open_ledger(tmp_path, Same(SPACE, seed=1))
+    book.propose()
+    book.record(outcome.Outcome(0, 1.0, value={"infeasible": "the loss is nan"}))
+    twin = book.propose()
+    book.close()
+    assert (twin.status, twin.reason, twin.reused_from, book.num_ended) == ("infeasible", "the loss is nan", 0, 2)
+
+
+def test_equal_architectures_count_once():
+    def trial(number, digest, reward):
+        return Trial(number, "", digest, (), (), 0.0, "finished" if reward else "failed", reward)
+
+    trials = [trial(0, "a", 0.5), trial(1, "b", 0.9), trial(2, "b", 0.9), trial(3, "c", None), trial(4, "d", 0.5)]
+    assert [trial.number for trial in architectures(trials)] == [0, 1, 4]
+    assert [trial.number for trial in leaderboard(trials)] == [1, 0, 4]
+
+
+def test_another_version_is_said_and_not_refused(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("nasnet_tf.nas.trials.journal.__version__", "0.1.9")
+    lines_of_small_search(tmp_path)
+    monkeypatch.undo()
+    book = open_ledger(tmp_path, RandomSearch(SPACE, seed=5))  # what another version may make of the same seed
+    book.close()
+    assert len(book.trials) == 3
+    output = capsys.readouterr().out
+    assert "begun with nasnet_tf 0.1.9, goes on with " in output
+    assert output.count("proposals from trial 0 on: the search was begun with another version; ") == 1
+
+
+def test_a_file_system_without_locks_is_no_other_search(tmp_path, capsys, monkeypatch):
+    def flock(file, operation):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    open_ledger(tmp_path).close()
+    assert "cannot be locked (No locks available); see that no other process works in this folder" in capsys.readouterr().err
+
+
+def test_what_acts_on_a_line_finds_it_on_disk(tmp_path, monkeypatch):
+    """Each line, and the new folders and the file's own name."""
+    synced = []
+    fsync = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.readlink(f"/proc/self/fd/{descriptor}")) or fsync(descriptor))
+    folder = tmp_path / "new" / "newer"
+    journal = Journal(folder, {})
+    assert {str(tmp_path), str(tmp_path / "new"), str(folder)} <= set(synced)
+    for event in range(3):
+        synced.clear()
+        journal.append("failed", trial=event)
+        assert synced == [str(folder / NAME)]
+    journal.close()
+
+
+@pytest.mark.parametrize(
+    ("first", "reward", "message"),
+    [
+        ({"event": "search"}, 0.5, "line 1: expected what the search is, as an object 'identity', got None"),
+        ({"event": "search", "identity": {}}, "a", "line 3: reward of trial 0: expected a number, got 'a'"),
+    ],
+)
+def test_a_journal_that_says_odd_things(tmp_path, first, reward, message):
+    proposed = {"event": "proposed", "time": 1.0, "trial": 0, "genotype": "", "hash": "a", "decisions": [0], "log_probs": []}
+    finished = {"event": "finished", "time": 2.0, "trial": 0, "attempt": 1, "reward": reward, "seconds": 1.0, "metrics": {}}
+    (tmp_path / NAME).write_text("".join(json.dumps(row) + "\n" for row in (first, proposed, finished)))
+    with pytest.raises(InputError, match=message):
+        read_trials(tmp_path)

@@ -1,0 +1,63 @@
+"""What a search has found, for other programs: a list of its trials, a table with a column for each of their numbers, CSV."""
+
+import csv
+import os
+from collections.abc import Sequence
+
+from nasnet_tf.base.files import user_path
+from nasnet_tf.nas.trials.journal import read_trials
+from nasnet_tf.nas.trials.trial import Trial
+
+# Of a Trial; "genotype" is its text.
+_COLUMNS = {
+    "trial": "number",
+    "status": "status",
+    "reward": "reward",
+    "seconds": "seconds",
+    "attempts": "attempts",
+    "hash": "hash",
+    "reused_from": "reused_from",
+    "taken_from": "taken_from",
+    "machine": "machine",
+    "reason": "reason",
+    "proposed_time": "proposed_time",
+    "finished_time": "finished_time",
+    "decisions": "decisions",
+    "genotype": "text",
+}
+
+
+class SearchResults(list[Trial]):
+    """The trials of a search in the order in which they were proposed."""
+
+    def table(self) -> dict[str, list]:
+        """A list for each column, all of one length: `pandas.DataFrame(results.table())`.
+
+        Columns are those of every trial ("trial", "status", "reward", "seconds", "hash", "genotype" as a textproto, ...) and then one for
+        each metric that any trial has, by its name, or metric_<name> where a column has that; None where a trial has no such value.
+        """
+        columns = {name: [getattr(trial, attribute) for trial in self] for name, attribute in _COLUMNS.items()}
+        for metric in dict.fromkeys(name for trial in self for name in trial.metrics):
+            columns[f"metric_{metric}" if metric in _COLUMNS else metric] = [trial.metrics.get(metric) for trial in self]
+        return columns
+
+    def to_csv(self, path: str | os.PathLike) -> None:
+        """Writes the table, a row for each trial after one of names; decisions and curves as JSON has lists."""
+        table = self.table()
+        with user_path(path).open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(table)
+            writer.writerows([_cell(value) for value in row] for row in zip(*table.values(), strict=True))
+
+
+def _cell(value):
+    return list(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
+
+
+def read_search(workdir: str | os.PathLike) -> SearchResults:
+    """The trials of a search's work folder, a retraining's too; reading disturbs no search that runs.
+
+    Raises:
+      InputError: no search there, or a damaged journal.
+    """
+    return SearchResults(read_trials(user_path(workdir)))

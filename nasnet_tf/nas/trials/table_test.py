@@ -1,0 +1,41 @@
+"""Results for other programs."""
+
+import csv
+import json
+
+from nasnet_tf.genotype import SearchSpace
+from nasnet_tf.nas.engines.local import InProcess
+from nasnet_tf.nas.search import search
+from nasnet_tf.nas.strategies.random_search import RandomSearch
+from nasnet_tf.nas.trials.table import read_search
+
+SPACE = SearchSpace(num_blocks=2)
+
+
+def child(text: str, bars: None) -> dict:
+    if "trial_1" in text:
+        return {"infeasible": "too large, by far"}
+    return {"reward": 0.5, "metrics": {"mult_adds": 7, "curve": [0.1, 0.5], "reason": "none"}}
+
+
+def test_a_list_a_table_and_csv(tmp_path):
+    import nasnet_tf
+
+    search(tmp_path, SPACE, RandomSearch(SPACE, 1), InProcess, child, 3)
+    assert nasnet_tf.read_search is read_search
+    results = read_search(str(tmp_path))
+    assert [trial.status for trial in results] == ["finished", "infeasible", "finished"]
+    table = results.table()
+    assert {len(column) for column in table.values()} == {3}
+    assert table["reward"] == [0.5, None, 0.5]
+    assert table["mult_adds"] == [7, None, 7]
+    assert table["metric_reason"] == ["none", None, "none"]  # beside the trial's own
+    assert table["reason"] == ["", "too large, by far", ""]
+    results.to_csv(tmp_path / "trials.csv")
+    with (tmp_path / "trials.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == list(table)
+    assert rows[1]["reward"] == ""
+    assert rows[1]["reason"] == "too large, by far"
+    assert json.loads(rows[0]["curve"]) == [0.1, 0.5]
+    assert rows[2]["genotype"] == results[2].text

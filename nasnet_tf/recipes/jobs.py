@@ -1,0 +1,94 @@
+"""A training or a search that is ready to run, and what it would do."""
+
+import dataclasses
+import functools
+import pathlib
+import random
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from nasnet_tf.genotype import SearchSpace
+from nasnet_tf.models.costs import count_costs
+from nasnet_tf.models.network import build_network
+from nasnet_tf.nas.trials.journal import NAME
+from nasnet_tf.training.config import TrainingConfig
+from nasnet_tf.training.task import Data
+from nasnet_tf.training.timetable import Timetable
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingJob:
+    """Call it with a work folder to train.
+
+    Attributes:
+      build: (num_classes, image_size) -> the network.
+      run: (work folder) -> model and evaluation.
+    """
+
+    build: Callable[[int, int], keras.Model]
+    data: Data
+    training: TrainingConfig
+    run: Callable[[pathlib.Path], tuple[keras.Model, Any]]
+
+    def __call__(self, workdir: pathlib.Path) -> tuple[keras.Model, Any]:
+        return self.run(workdir)
+
+    def plan(self, workdir: pathlib.Path) -> str:
+        """Builds the network, counts, reads one batch, and says what a training would do; writes nothing."""
+        begun = any(workdir.glob("checkpoints/*.index"))
+        return "\n".join([*_described(self.build, self.data, self.training), _ending(begun, workdir)])
+
+
+@dataclasses.dataclass(frozen=True)
+class SearchJob:
+    """Call it with a work folder to search.
+
+    Attributes:
+      space: of the architectures.
+      evaluations: {purpose: nasnet_tf.nas.children.evaluator.evaluate_genotype with its bindings}, of children and of retraining.
+      run: (work folder) -> trials; and (winner, its test, folder) of the retraining, or None.
+    """
+
+    space: SearchSpace
+    evaluations: Mapping[str, functools.partial]
+    run: Callable[[pathlib.Path], tuple[list, tuple | None]]
+
+    def __call__(self, workdir: pathlib.Path) -> tuple[list, tuple | None]:
+        return self.run(workdir)
+
+    def plan(self, workdir: pathlib.Path) -> str:
+        """Does for an architecture drawn at random what TrainingJob.plan does; writes nothing."""
+        genotype = self.space.decode(self.space.sample(random.Random(0)))
+        lines = []
+        for name, evaluation in self.evaluations.items():
+            bound = evaluation.keywords
+            lines.append(f"{name}; this one drawn at random:")
+            build = functools.partial(build_network, genotype, bound["network"])
+            lines += [f"  {line}" for line in _described(build, bound["data"], bound["training"])]
+        return "\n".join([*lines, _ending((workdir / NAME).is_file(), workdir)])
+
+
+def _described(build: Callable[[int, int], keras.Model], data: Data, training: TrainingConfig) -> list[str]:
+    """Lines on a network, on data, of which one batch is read, and on a training."""
+    model = build(data.num_classes, data.image_size)
+    costs = count_costs(model, (data.image_size, data.image_size))
+    batch = next(iter(data.train(training.batch_size, training.seed, 0, (0, 1))))
+    shapes = ", ".join(f"{part.dtype.name} {list(part.shape)}" for part in tf.nest.flatten(batch))
+    timetable = Timetable(training, data.num_train_examples)
+    watched = "never evaluated"
+    if training.evaluation_split is not None:
+        times = sum(map(timetable.is_evaluation, range(1, timetable.total + 1)))
+        watched = f"evaluated {times} times on {data.num_examples(training.evaluation_split)} examples, {training.evaluation_split}"
+    return [
+        f"network: {costs.trainable_parameters:,} parameters; {costs.mult_adds:,} multiply-adds an image",
+        f"data: {data.num_classes} classes; {data.num_train_examples} examples to train on",
+        f"a batch, read: {shapes}",
+        f"training: {training.epochs:g} epochs of {timetable.steps_per_epoch:g} steps, {timetable.total} in all; {watched}",
+    ]
+
+
+def _ending(is_begun: bool, workdir: pathlib.Path) -> str:
+    return f"dry run: {'would go on in' if is_begun else 'would begin'} {workdir}; nothing was written"

@@ -1,0 +1,60 @@
+import gin
+import pytest
+
+from nasnet_tf.base.errors import InputError
+from nasnet_tf.recipes import reading, table
+
+
+@pytest.fixture(autouse=True)
+def forget_bindings():
+    yield
+    gin.clear_config()
+
+
+def parse(recipe, *bindings):
+    reading.parse_gin([recipe], bindings)
+
+
+def test_plan_of_a_training(tmp_path):
+    parse("quickstart_train.gin", "train.genotype = 'nasnet_a'", "TrainingConfig.epochs = 2", "TrainingConfig.batch_size = 30")
+    plan = table.bound("train")().plan(tmp_path / "run")
+    assert "a batch, read: float32 [30, " in plan
+    assert "training: 2 epochs of " in plan
+    assert f"would begin {tmp_path / 'run'}" in plan
+    assert not list(tmp_path.iterdir())
+
+
+def test_plan_of_a_search(tmp_path):
+    more = "search.num_trials = 7", "search.retrain_top = 2", "TrainingConfig.batch_size = 25", "retrain/TrainingConfig.batch_size = 50"
+    parse("quickstart_search.gin", *more, "NetworkConfig.filters = 4", "retrain/NetworkConfig.filters = 8")
+    plan = table.bound("search")("").plan(tmp_path / "run").splitlines()
+    titles = [line for line in plan if not line.startswith("  ")]
+    assert [title.split(";")[0] for title in titles] == [
+        "at most 7 architectures, trained as children",
+        "at most 2 architectures, retrained",
+        "dry run: would begin " + str(tmp_path / "run"),
+    ]
+    batches = [line.split(" [")[1][:2] for line in plan if "a batch, read" in line]
+    assert batches == ["25", "50"]
+    child, retrained = (int(line.split()[1].replace(",", "")) for line in plan if "parameters" in line)
+    assert 2 * child < retrained < 4 * child
+    assert not list(tmp_path.iterdir())
+
+
+def test_plan_of_a_search_that_was_begun(tmp_path):
+    parse("quickstart_search.gin")
+    (tmp_path / "journal.jsonl").touch()
+    assert "would go on in" in table.bound("search")("").plan(tmp_path)
+
+
+def test_plan_says_what_scores_architectures(tmp_path):
+    scorer = "SpaceChildren.space = @SearchSpace()", "SpaceChildren.network = @NetworkConfig()", "SpaceChildren.data = @ImageData()"
+    scorer += "SpaceChildren.training = @TrainingConfig()", "SpaceChildren.learning_rate = @cosine_decay()"
+    parse("quickstart_search.gin", "search.evaluator = @SpaceChildren()", *scorer)
+    assert "scored by SpaceChildren" in table.bound("search")("").plan(tmp_path)
+
+
+def test_a_mistake_in_the_data_is_found(tmp_path):
+    parse("quickstart_search.gin", f"ImageData.source = 'folder:{tmp_path}/missing'")
+    with pytest.raises(InputError, match="missing"):
+        table.bound("search")("").plan(tmp_path)

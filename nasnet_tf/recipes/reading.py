@@ -1,0 +1,153 @@
+"""Recipes: where they are, what is in them, and what is wrong with them, by file, line and binding."""
+
+import io
+import pathlib
+import re
+from collections.abc import Iterable, Sequence
+
+from nasnet_tf.base.errors import InputError, did_you_mean
+from nasnet_tf.base.files import what_is_there
+from nasnet_tf.base.identity import bindings
+from nasnet_tf.base.terminal import import_tensorflow
+from nasnet_tf.recipes.bindables import NAMES
+
+_HERE = pathlib.Path(__file__).parent
+_INCLUDE = re.compile(r"""^include\s+(["'])(?P<name>.+?)\1[ \t]*(#.*)?$""", re.MULTILINE)
+_BINDING = re.compile(r"^(?P<name>[\w./]+)\s*=", re.MULTILINE)
+_SCOPES = re.compile(r"@((?:\w+/)+)\w")
+
+
+def recipes() -> dict[str, pathlib.Path]:
+    """The shipped recipes by name: beside the package in a checkout, inside it where installed."""
+    folder = next(folder for folder in (_HERE / "shipped", _HERE.parents[1] / "gin") if folder.is_dir())
+    return {path.name: path for path in sorted(folder.glob("*.gin"))}
+
+
+def find_recipe(name: str, folder: pathlib.Path = pathlib.Path()) -> pathlib.Path:
+    """The path of a gin file, as seen from a folder, or of a shipped recipe given by its bare name."""
+    path = folder / name
+    if path.is_file():
+        return path
+    if name in recipes():
+        return recipes()[name]
+    hint = did_you_mean(name, recipes())
+    raise InputError(f"{path}: {what_is_there(path)}{hint}; expected a gin file, or one of the shipped recipes {', '.join(recipes())}")
+
+
+def read_recipe(path: pathlib.Path, included_by: tuple[pathlib.Path, ...] = ()) -> list[tuple[pathlib.Path, str]]:
+    """The text of a gin file in pieces, each with its path; empty lines in front keep the numbers of the lines.
+
+    `include "<name>"` stands for the pieces of that file: one beside the including file, or a shipped recipe. gin's own way would look
+    in the current folder first, and log an error for each place where the file is not.
+    """
+    if path in included_by:
+        raise InputError(f"{path}: includes itself, through {' and '.join(map(str, included_by))}")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: expected a gin file, but it is not text ({error})") from error
+    pieces, done = [], 0
+    for include in [*_INCLUDE.finditer(text), None]:
+        end = include.start() if include else len(text)
+        lines = text.count("\n", 0, done)
+        pieces.append((path, "\n" * lines + text[done:end]))
+        if include:
+            pieces += read_recipe(find_recipe(include["name"], path.parent), (*included_by, path))
+            done = include.end()
+    return pieces
+
+
+def parse_recipe(pieces: Iterable[tuple[pathlib.Path, str]]) -> dict[str, str]:
+    """Adds the bindings of pieces to gin's configuration; of two for one parameter the later counts.
+
+    Returns:
+      {name of a binding: where it is}, for messages.
+    """
+    places = {}
+    for path, text in pieces:
+        places |= _parse(text, str(path))
+    return places
+
+
+def _parse(text: str, source: str) -> dict[str, str]:
+    """Adds the bindings of a text to gin's configuration; returns where they are."""
+    import gin
+
+    statements = io.StringIO(text)
+    statements.name = source
+    try:
+        gin.parse_config(statements)
+    except Exception as error:  # gin raises ValueError, SyntaxError, TypeError, AttributeError, ... for mistakes in a file
+        raise InputError(_explain(error, source)) from error
+    return {match["name"]: f"{source}, line {text.count(chr(10), 0, match.start()) + 1}" for match in _BINDING.finditer(text)}
+
+
+def _explain(error: Exception, source: str) -> str:
+    """gin's message as one line, the place first, with the nearest name that exists."""
+    from nasnet_tf.recipes.table import parameters
+
+    message = " ".join(str(error).split())
+    place = re.search(r'In file "[^"]*", line (\d+) (.*)$', message)
+    if place:
+        message = message[: place.start()].strip()
+        place = f"{source}, line {place[1]}: {place[2]}"
+    elif isinstance(error, SyntaxError) and error.lineno:
+        message, place = error.msg, f"{source}, line {error.lineno}: {(error.text or '').strip()}"
+    hint = ""
+    if unknown := re.search(r"No configurable matching (?:reference )?'?@?([\w./]+)", message):
+        hint = did_you_mean(unknown[1].rsplit("/", 1)[-1].rsplit(".", 1)[-1], NAMES)
+    elif unknown := re.search(r"Configurable '([\w.]+)' doesn't have a parameter named '(\w+)'", message):
+        hint = did_you_mean(unknown[2], parameters(unknown[1])) or f"; it has {', '.join(parameters(unknown[1]))}"
+    return f"{place or source}: {message.rstrip('.')}{hint}"
+
+
+def parse_gin(files: Sequence[str], params: Sequence[str]) -> str:
+    """Parses --gin_file and --gin_param, and checks all bindings; returns the configuration as text, one binding a line.
+
+    Raises:
+      InputError: a file that is not there, a line that is not gin, a name or parameter that does not exist, a value of another type; file,
+        line and binding are named.
+    """
+    if not files:
+        raise InputError(f"--gin_file is missing; give a path, or one of the shipped recipes {', '.join(recipes())}")
+    pieces = [piece for name in files for piece in read_recipe(find_recipe(name))]
+    for param in params:
+        if not _BINDING.match(param):
+            raise InputError(f"--gin_param: expected name.parameter=value, got {param!r}")
+    import_tensorflow()
+    import gin
+
+    from nasnet_tf.recipes import table
+
+    table.load()
+
+    places = parse_recipe(pieces)
+    for param in params:
+        places |= dict.fromkeys(_parse(param, f"--gin_param {param!r}"), f"--gin_param {param!r}")
+    try:
+        gin.finalize()
+    except ValueError as error:
+        unbound = re.search(r"No bindings specified for '([\w./]+)/gin\.macro'", str(error))
+        if not unbound:
+            raise
+        raise InputError(f"%{unbound[1]}: nothing says what it is; expected a line such as {unbound[1]} = 3") from error
+    # One binding a line, however long; without gin's comments, which are rules as long as its lines may be.
+    lines = gin.config_str(max_line_length=10**6).splitlines()
+    config_text = "".join(f"{line}\n" for line in lines if line and not line.startswith("#"))
+    bound = bindings(config_text)
+    for name, place in places.items():
+        if re.sub(r"[\w.]*?(\w+\.\w+)$", r"\1", name) not in bound:  # gin leaves out what it could not read back
+            raise InputError(f"{place}: {name}: expected a finite number or another literal, got {gin.query_parameter(name)!r}")
+    scopes = {
+        table.RETRAIN_SCOPE,
+        *(scope for value in bound.values() for scope in _SCOPES.findall(value) for scope in scope.split("/")),
+    }
+    for name in bound:
+        for scope in name.split("/")[:-1]:
+            if scope not in scopes:
+                raise InputError(
+                    f"{places.get(name, 'configuration')}: {name}: nothing uses the scope {scope!r}{did_you_mean(scope, scopes)}"
+                )
+    for name, mistake in table.mistakes(bound):
+        raise InputError(f"{places[name]}: {mistake}" if name in places and not places[name].startswith("--gin_param") else mistake)
+    return config_text

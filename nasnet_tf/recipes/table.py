@@ -1,0 +1,126 @@
+"""What a recipe can bind, looked up by name: parameters, defaults, types, and what may change when a work folder is resumed."""
+
+import importlib
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import gin
+
+from nasnet_tf.base import extras, values
+from nasnet_tf.base.errors import did_you_mean
+from nasnet_tf.recipes.bindables import BINDABLES, Bindable, Role
+
+RETRAIN_SCOPE = "retrain"  # gin scope of the bindings that only the retraining of a search has
+ROWS: dict[str, Bindable] = {}  # by name, those whose package is installed
+TARGETS: dict[str, Callable] = {}  # the classes and functions of ROWS
+HINTS: dict[str, dict[str, Any]] = {}  # by name, the types of parameters
+_CHANGEABLE_ROLES = (Role.ENGINE, Role.TOLERANCE)  # how and where children run, not what comes out
+_LASTING_IN_SEARCHES = ("TrainingConfig.evaluate_every_epochs",)  # early stopping compares children evaluation by evaluation
+
+
+def load() -> None:
+    """Imports everything that can be bound and registers it with gin; does nothing the second time."""
+    if ROWS:
+        return
+    ROWS.update({row.name: row for row in BINDABLES if extras.is_installed(row.package)})
+    for name, row in ROWS.items():
+        module, _, attribute = row.location.rpartition(".")
+        target = TARGETS[name] = getattr(importlib.import_module(module), attribute)
+        HINTS[name] = values.annotations(target) | row.hints
+        gin_module = "nasnet_tf" if row.package == "nasnet_tf" else module
+        gin.external_configurable(target, name, module=gin_module, denylist=list(row.set_by_us) or None)
+
+
+def bound(name: str) -> Callable:
+    """Returns a class or function of this package, by its name in recipes, as gin configures it."""
+    load()
+    return gin.get_configurable(f"nasnet_tf.{name}")
+
+
+def parameters(name: str) -> list[str]:
+    """Names of the parameters that a recipe can bind, and of those that are set by us."""
+    found: dict[str, None] = {}
+    for function in _functions(name):
+        known = inspect.signature(function).parameters.values()
+        found |= dict.fromkeys(
+            each.name for each in known if each.kind not in (each.VAR_KEYWORD, each.VAR_POSITIONAL) and each.name != "self"
+        )
+        if not any(each.kind == each.VAR_KEYWORD for each in known):
+            break
+    return list(found)
+
+
+def defaults(name: str) -> dict[str, Any]:
+    """Default values of the parameters; without those that must be bound."""
+    found: dict[str, Any] = {}
+    for function in reversed(_functions(name)):
+        known = inspect.signature(function).parameters.values()
+        found |= {each.name: each.default for each in known if each.default is not each.empty}
+    return found
+
+
+def default(binding: str) -> str | None:
+    """Returns the default of "name.parameter" as gin writes it; None where the parameter must be bound, or is not known."""
+    load()
+    owner, _, parameter = binding.rpartition(".")
+    known = defaults(owner) if owner.rsplit(".", 1)[-1] in ROWS else {}
+    return repr(known[parameter]) if parameter in known else None
+
+
+def may_change(is_search: bool) -> tuple[str, ...]:
+    """Returns patterns of "name.parameter" for the bindings that may change when a work folder is resumed.
+
+    Args:
+      is_search: whether the folder is a search's, where some of them may not.
+    """
+    load()
+    found = [f"{name}.{parameter}" for name, row in ROWS.items() for parameter in _changeable(row)]
+    return tuple(pattern for pattern in found if not (is_search and pattern in _LASTING_IN_SEARCHES))
+
+
+def _changeable(row: Bindable) -> tuple[str, ...]:
+    return ("*",) if row.role in _CHANGEABLE_ROLES else row.may_change or getattr(TARGETS[row.name], "MAY_CHANGE", ())
+
+
+def choices() -> tuple[str, ...]:
+    """Returns patterns of "name.parameter" for the bindings that decide which architectures are tried, not what their rewards mean."""
+    load()
+    return tuple(
+        f"{name}.{parameter}" for name, row in ROWS.items() for parameter in (("*",) if row.role is Role.STRATEGY else row.chooses)
+    )
+
+
+def _functions(name: str) -> list[Callable]:
+    """The functions that take the parameters: for a class, its __init__ and those of its bases."""
+    target = TARGETS[name.rsplit(".", 1)[-1]]
+    return [kind.__init__ for kind in target.__mro__ if "__init__" in kind.__dict__] if isinstance(target, type) else [target]
+
+
+def mistakes(names: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yields (binding, what is wrong) for each binding of gin's configuration that its parameter does not accept. Calls nothing."""
+    references = [values.Reference(name, target, evaluated) for name, target in TARGETS.items() for evaluated in (False, True)]
+    for name in names:
+        owner, _, parameter = name.rsplit("/", 1)[-1].rpartition(".")
+        if owner.rsplit(".", 1)[-1] not in ROWS:
+            continue  # a macro
+        if parameter not in parameters(owner):
+            hint = did_you_mean(parameter, parameters(owner)) or f"; it has {', '.join(parameters(owner))}"
+            yield name, f"{name}: {owner} has no such parameter{hint}"
+            continue
+        hint = HINTS[owner.rsplit(".", 1)[-1]].get(parameter, Any)
+        wrong = values.mistake(name, _judged(gin.query_parameter(name)), hint, references)
+        if wrong:
+            yield name, wrong
+
+
+def _judged(value: Any) -> Any:
+    """Replaces gin's references in a bound value by values.Reference, and macros by their values."""
+    if isinstance(value, gin.config.ConfigurableReference):
+        name = value.selector.rsplit(".", 1)[-1]
+        if name == "macro":
+            return _judged(gin.query_parameter(f"{'/'.join(value.scopes)}/macro.value"))
+        return values.Reference("/".join([*value.scopes, name]), TARGETS[name], value.evaluate)
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(_judged, value))
+    return value

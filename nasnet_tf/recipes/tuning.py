@@ -1,0 +1,33 @@
+"""`tune`: the tuning that a recipe binds."""
+
+import pathlib
+from collections.abc import Callable
+
+import gin
+import keras
+
+from nasnet_tf.base.extras import OnDemand
+from nasnet_tf.recipes import table
+from nasnet_tf.tuning import results, tuner
+
+keras_tuner = OnDemand("keras_tuner")
+
+
+def tune(
+    bindings: dict[str, str], hyperparameters: dict, oracle: Callable[..., "keras_tuner.Oracle"], seed: int
+) -> Callable[[pathlib.Path], list[results.Trial]]:
+    """The tuning of what `train` is bound to, to be called with its work folder; arguments as in nasnet_tf.tuning.tuner.make_oracle.
+
+    hyperparameters: {binding: range}, what to tune; see nasnet_tf.tuning.hyperparameters.make_hyperparameters.
+    """
+    asked = tuner.make_oracle(bindings, hyperparameters, oracle, seed)
+    return lambda workdir: tuner.tune(workdir, bindings, hyperparameters, asked, train_bound)
+
+
+def train_bound(workdir: pathlib.Path, bindings: dict[str, str]) -> float:
+    """Trains with these bindings and no others; returns the accuracy on the examples watched. Keras forgets its networks before."""
+    keras.utils.clear_session()
+    gin.clear_config()
+    gin.parse_config([f"{name} = {literal}" for name, literal in bindings.items()])
+    _, evaluation = table.bound("train")()(workdir)
+    return evaluation.accuracy

@@ -1,0 +1,173 @@
+"""Export in the formats that products use, each checked against the live network before anybody gets it.
+
+An export is a folder:
+
+saved_model.pb, variables/   saved_model: for fine-tuning, TF-Hub, load_nasnet
+serving/<version>/           serving: frozen, for TensorFlow Serving
+model.keras                  keras: for Keras and load_nasnet
+tflite/<precision>.tflite    tflite: for LiteRT
+onnx/<precision>.onnx        onnx: for ONNX Runtime
+model.json, data.json        the network, its classes and preprocessing
+manifest.json                all there is to know of the rest, with checksums
+"""
+
+import contextlib
+import dataclasses
+import functools
+import os
+import pathlib
+import shutil
+import signal
+import sys
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+
+import keras
+import numpy as np
+
+from nasnet_tf.base.errors import InputError
+from nasnet_tf.models.network import inference_model
+from nasnet_tf.serving.exports import keras_archive, litert, manifest, onnx_files, saved_model, tf_serving
+from nasnet_tf.serving.exports.subject import Subject, in_batches
+
+
+@dataclasses.dataclass(frozen=True)
+class Format:
+    """One way to write a network.
+
+    Attributes:
+      path: in the export's folder.
+      write: (subject, path).
+      open: (path, subject) -> function from images float32 [batch, height, width, 3] in [0, 1] to probabilities, run by the loader that its
+        users have.
+      most_difference: of a probability that is let pass. BENCHMARKS.md has what real networks differ by: less than half of it.
+      is_lossy: where one that differs more, or on too many of the given pictures in its first class, is left out; others are refused then.
+      is_calibrated: with pictures, and left out without them.
+    """
+
+    path: str
+    write: Callable[[Subject, pathlib.Path], None]
+    open: Callable[[pathlib.Path, Subject], Callable[[np.ndarray], np.ndarray]]
+    most_difference: float = 1e-4
+    is_lossy: bool = False
+    is_calibrated: bool = False
+
+
+def _by_precision(module, folder: str, suffix: str, tolerances: Mapping[str, float]) -> tuple[Format, ...]:
+    return tuple(
+        Format(
+            f"{folder}/{precision}.{suffix}",
+            functools.partial(module.write, precision=precision),
+            lambda path, subject: module.open_probabilities(path),
+            tolerance,
+            precision != "float32",
+            precision == "int8",
+        )
+        for precision, tolerance in tolerances.items()
+    )
+
+
+FORMATS: Mapping[str, tuple[Format, ...]] = {
+    "saved_model": (Format(".", saved_model.write, lambda path, subject: tf_serving.open_probabilities(path)),),
+    "serving": (Format("serving/{version}", tf_serving.write, lambda path, subject: tf_serving.open_probabilities(path)),),
+    "keras": (Format("model.keras", keras_archive.write, keras_archive.open_probabilities),),
+    "tflite": _by_precision(litert, "tflite", "tflite", {"float32": 1e-4, "float16": 0.02, "dynamic_int8": 0.1, "int8": 0.25}),
+    "onnx": _by_precision(onnx_files, "onnx", "onnx", {"float32": 1e-4, "int8": 0.25}),
+}
+_LEAST_AGREEMENT = 0.98  # top-1, of a lossy file on the given pictures
+
+
+def export(
+    model: keras.Model,
+    data_description: dict,
+    folder: str | os.PathLike,
+    formats: Collection[str] = ("saved_model",),
+    *,
+    pictures: np.ndarray | None = None,
+    version: int = 1,
+    evaluations: Sequence[Mapping] = (),
+    report: Callable[[str], None] = lambda line: None,
+) -> dict:
+    """Writes a network in one or more formats, and checks each; all or nothing.
+
+    Args:
+      model: a network with a classifier.
+      data_description: {"class_names": [...], "preprocessing": {...}}, as a training wrote it.
+      folder: a new one.
+      formats: keys of FORMATS.
+      pictures: float32 [count, height, width, 3] in [0, 1], to check with and to calibrate int8 formats with; noise, which calibrates
+        nothing, if not given.
+      version: of the `serving` format.
+      evaluations: the figures that the network was evaluated with, for the manifest.
+      report: gets a line about each file.
+
+    Returns:
+      What manifest.json says.
+
+    Raises:
+      InputError: a folder that is not new, an unknown format, a missing package, or a file that does not answer as the network does.
+    """
+    if unknown := [name for name in formats if name not in FORMATS]:
+        raise InputError(f"export format {unknown[0]!r}: expected some of {', '.join(FORMATS)}")
+    subject = Subject(inference_model(model), data_description, pictures)
+    basis = f"{len(subject.checked_on)} images" + ("" if pictures is not None else " of noise")
+    with new_folder(pathlib.Path(folder)) as temporary:
+        saved_model.describe(subject, temporary)
+        checks = {}
+        for row in (row for name in dict.fromkeys(formats) for row in FORMATS[name]):
+            if row.is_calibrated and pictures is None:
+                report(f"{row.path}: left out: int8 is calibrated with pictures, and none were given")
+                continue
+            path = row.path.format(version=version)
+            checks[path] = _write(row, subject, temporary / path, f"{path} on {basis}", report)
+        facts = {"evaluations": list(evaluations), "checked_on": basis, "checks": {key: value for key, value in checks.items() if value}}
+        return manifest.write(temporary, {**manifest.describe(subject.model, data_description), **facts})
+
+
+def _write(row: Format, subject: Subject, path: pathlib.Path, called: str, report: Callable[[str], None]) -> dict | None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    row.write(subject, path)
+    actual = in_batches(row.open(path, subject), subject.checked_on)
+    difference = float(np.abs(actual - subject.expected).max())
+    agreement = float((actual.argmax(1) == subject.expected.argmax(1)).mean())
+    line = f"{called}: largest difference of probabilities {difference:.2g}, top-1 agreement {agreement:.1%}"
+    must_agree = row.is_lossy and subject.pictures is not None
+    if difference <= row.most_difference and (not must_agree or agreement >= _LEAST_AGREEMENT):  # of NaN neither holds
+        report(line)
+        return {"largest_difference": difference, "top_1_agreement": agreement}
+    limit = f"expected at most {row.most_difference}" + (f" and at least {_LEAST_AGREEMENT:.0%}" if must_agree else "")
+    if not row.is_lossy:
+        raise InputError(f"{line}; {limit}: not exported")
+    report(f"{line}; {limit}: left out")
+    path.unlink()
+    return None
+
+
+@contextlib.contextmanager
+def new_folder(folder: pathlib.Path) -> Iterator[pathlib.Path]:
+    """A folder beside, renamed at the end: the name never stands for half an export. SIGTERM leaves nothing of it either."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{folder}: exists and is not an empty folder; an export needs a new one")
+    temporary = folder.with_name(f"{folder.name}.tmp-{os.getpid()}")
+    try:
+        with _ended_by_sigterm():
+            temporary.mkdir(parents=True)
+            yield temporary
+            if folder.exists():
+                folder.rmdir()
+            temporary.rename(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """SIGTERM as an exception that passes through every `finally`, where it would have ended the process at once."""
+    is_ours = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    if is_ours:
+        signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        if is_ours:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -1,0 +1,50 @@
+"""TFLite files, for LiteRT: phones and small machines."""
+
+import pathlib
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from nasnet_tf.base.errors import InputError
+from nasnet_tf.serving.exports.subject import Subject
+
+CALIBRATION_IMAGES = 100  # TensorFlow's guide: about 100 to 500
+
+
+def write(subject: Subject, path: pathlib.Path, precision: str) -> None:
+    """Writes a file with one signature: images [batch, height, width, 3] -> logits, probabilities float32 [batch, num_classes].
+
+    Args:
+      precision: "float32"; "float16" and "dynamic_int8", which store weights so and take images float32 in [0, 1] as it does; or "int8",
+        all of whose arithmetic is, and which takes uint8 images in 0..255.
+    """
+    converter = tf.lite.TFLiteConverter.from_saved_model(subject.frozen.name, signature_keys=["serving_default"])
+    if precision != "float32":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if precision == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    if precision == "int8":
+        images = subject.pictures[:CALIBRATION_IMAGES]
+        converter.representative_dataset = lambda: ({"images": image[None]} for image in images)
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8, tf.lite.OpsSet.TFLITE_BUILTINS]
+        converter.inference_input_type = tf.uint8
+    path.write_bytes(converter.convert())
+
+
+def open_probabilities(path: pathlib.Path) -> Callable[[np.ndarray], np.ndarray]:
+    """A file as a function of images in [0, 1], run in LiteRT."""
+    try:
+        from ai_edge_litert.interpreter import Interpreter  # noqa: PLC0415
+    except ImportError as error:
+        raise InputError(f"tflite: needs the package ai-edge-litert, pip install 'nasnet_tf[tflite]' ({error})") from error
+    interpreter = Interpreter(model_path=str(path))
+    details = interpreter.get_signature_runner().get_input_details()["images"]
+    is_integer = details["dtype"] == np.uint8
+
+    def run(images: np.ndarray) -> np.ndarray:
+        interpreter.resize_tensor_input(details["index"], images.shape)
+        images = np.round(images * 255).astype(np.uint8) if is_integer else images
+        return interpreter.get_signature_runner()(images=images)["probabilities"]
+
+    return run

@@ -1,0 +1,83 @@
+"""ONNX files, for ONNX Runtime: one input, images float32 [batch, height, width, 3] in [0, 1]; two outputs, logits and probabilities."""
+
+import pathlib
+import tempfile
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from nasnet_tf.base.errors import InputError
+from nasnet_tf.serving.exports.litert import CALIBRATION_IMAGES
+from nasnet_tf.serving.exports.subject import Subject
+
+_OPSET = 18  # the newest that tf2onnx 1.17 writes
+_QUANTIZED = ("Conv", "MatMul", "Gemm")  # what takes the time; the rest, whitening and softmax among it, costs accuracy and gains little
+
+
+def write(subject: Subject, path: pathlib.Path, precision: str) -> None:
+    """Writes a file; precision: "float32", or "int8", calibrated with the subject's pictures."""
+    if precision == "int8":
+        return _write_int8(subject, path)
+    tf2onnx, _ = _packages()
+
+    @tf.function(autograph=False, input_signature=[subject.images_spec])
+    def infer(images):
+        return {name: tf.identity(value, name) for name, value in subject.answer(images).items()}
+
+    model, _ = tf2onnx.convert.from_function(infer, input_signature=[subject.images_spec], opset=_OPSET)
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "batch"
+    path.write_bytes(model.SerializeToString())
+    return None
+
+
+def _write_int8(subject: Subject, path: pathlib.Path) -> None:
+    _, onnxruntime = _packages()
+    from onnxruntime import quantization  # noqa: PLC0415
+
+    class Pictures(quantization.CalibrationDataReader):
+        def __init__(self):
+            self._remaining = iter(subject.pictures[:CALIBRATION_IMAGES])
+
+        def get_next(self):
+            image = next(self._remaining, None)
+            return None if image is None else {"images": image[None]}
+
+    with tempfile.TemporaryDirectory() as folder:
+        floats, prepared = path.with_name("float32.onnx"), f"{folder}/prepared.onnx"
+        if not floats.is_file():
+            floats = pathlib.Path(folder, floats.name)
+            write(subject, floats, "float32")
+        quantization.shape_inference.quant_pre_process(str(floats), prepared, skip_symbolic_shape=True)
+        quantization.quantize_static(
+            prepared,
+            str(path),
+            Pictures(),
+            quant_format=quantization.QuantFormat.QDQ,
+            op_types_to_quantize=_QUANTIZED,
+            activation_type=quantization.QuantType.QUInt8,  # twice as fast as QInt8 where there is no VNNI
+            per_channel=True,
+            reduce_range=True,  # of the weights, to 7 bits: CPUs without VNNI add up products in 16 bits, which overflow
+        )
+
+
+def open_session(path: pathlib.Path):
+    """A file in ONNX Runtime."""
+    _, onnxruntime = _packages()
+    return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+
+
+def open_probabilities(path: pathlib.Path) -> Callable[[np.ndarray], np.ndarray]:
+    """A file as a function of images in [0, 1], run in ONNX Runtime."""
+    session = open_session(path)
+    return lambda images: session.run(["probabilities"], {"images": images})[0]
+
+
+def _packages():
+    try:
+        import onnxruntime  # noqa: PLC0415
+        import tf2onnx.convert  # noqa: PLC0415
+    except ImportError as error:
+        raise InputError(f"onnx: needs the packages tf2onnx and onnxruntime, pip install 'nasnet_tf[onnx]' ({error})") from error
+    return tf2onnx, onnxruntime

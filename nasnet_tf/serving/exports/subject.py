@@ -1,0 +1,85 @@
+"""What an export is made from: a network, what its data is like, and pictures to check it by."""
+
+import dataclasses
+import functools
+import tempfile
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from nasnet_tf.data import Preprocessing, preprocessing_from_config
+from nasnet_tf.serving.exports.inference_graph import freeze
+
+_NOISE_IMAGES = 8
+_BATCH = 32
+
+
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """Attributes:
+    model: from prepared images to logits.
+    data_description: {"class_names": [...], "preprocessing": {...}}, as the training wrote it.
+    pictures: float32 [count, height, width, 3] in [0, 1]: what exports are checked on, and what int8 formats are calibrated with.
+      None for noise, which calibrates nothing.
+    """
+
+    model: keras.Model
+    data_description: dict
+    pictures: np.ndarray | None = None
+
+    @functools.cached_property
+    def preprocessing(self) -> Preprocessing:
+        return preprocessing_from_config(self.data_description["preprocessing"])
+
+    @property
+    def images_spec(self) -> tf.TensorSpec:
+        """Of a batch of images in [0, 1]."""
+        return tf.TensorSpec([None, *self.model.input.shape[1:]], tf.float32, "images")
+
+    @functools.cached_property
+    def checked_on(self) -> np.ndarray:
+        """float32 [count, height, width, 3] in [0, 1]."""
+        if self.pictures is not None:
+            return self.pictures
+        height, width = (size or self.preprocessing.image_size for size in self.model.input.shape[1:3])
+        return np.random.default_rng(0).random([_NOISE_IMAGES, height, width, 3], np.float32)
+
+    @functools.cached_property
+    def expected(self) -> np.ndarray:
+        """The live model's probabilities for `checked_on`, float32 [count, num_classes]."""
+
+        @tf.function(autograph=False, input_signature=[self.images_spec])
+        def live(images):
+            return tf.nn.softmax(self.model(self.preprocessing.normalize(images), training=False))
+
+        return in_batches(live, self.checked_on)
+
+    @functools.cached_property
+    def infer(self) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
+        """The frozen network: prepared images to "logits" and "feature_vector", what the classifier reads."""
+        features = self.model.get_layer("global_pool").output
+        return freeze(keras.Model(self.model.input, {"logits": self.model.output, "feature_vector": features}))
+
+    @functools.cached_property
+    def frozen(self) -> tempfile.TemporaryDirectory:
+        """The frozen network as a SavedModel, for converters, for as long as the subject lives: images in [0, 1] -> see `answer`."""
+        module, folder = tf.Module(), tempfile.TemporaryDirectory()
+        module.serve = tf.function(self.answer, autograph=False, input_signature=[self.images_spec])
+        tf.saved_model.save(module, folder.name, signatures={"serving_default": module.serve})
+        return folder
+
+    def answer(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+        """The frozen network: images in [0, 1] to "logits" and "probabilities"."""
+        return answer(self.infer(self.preprocessing.normalize(images))["logits"])
+
+
+def answer(logits: tf.Tensor) -> dict[str, tf.Tensor]:
+    """What every format returns."""
+    return {"logits": logits, "probabilities": tf.nn.softmax(logits)}
+
+
+def in_batches(run: Callable[[np.ndarray], np.ndarray], images: np.ndarray) -> np.ndarray:
+    """The results for a few images at a time, put together."""
+    return np.concatenate([np.asarray(run(images[start : start + _BATCH])) for start in range(0, len(images), _BATCH)])

@@ -1,0 +1,78 @@
+"""A frozen SavedModel for TensorFlow Serving: <name>/<version>/, with requests that warm it up before it answers anybody."""
+
+import pathlib
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from nasnet_tf.base.extras import OnDemand
+from nasnet_tf.serving.exports.inference_graph import for_any_batch
+from nasnet_tf.serving.exports.subject import Subject, answer
+
+prediction_log_pb2 = OnDemand("tensorflow_serving.apis.prediction_log_pb2")
+
+_WARM_UP = pathlib.Path("assets.extra/tf_serving_warmup_requests")  # where TensorFlow Serving looks for it
+_WARM_UP_BATCHES = (1, 8)
+
+
+class _Module(tf.Module):
+    """The three signatures, and a call on images in [0, 1] for those who load it in Python."""
+
+    def __init__(self, subject: Subject):
+        super().__init__()
+        preprocessing, (height, width) = subject.preprocessing, subject.model.input.shape[1:3]
+        prepared_spec = tf.TensorSpec([height, width, 3], tf.float32)
+
+        infer = for_any_batch(subject.infer)
+
+        @tf.function(autograph=False, input_signature=[subject.images_spec])
+        def classify(images):
+            return answer(infer(preprocessing.normalize(images))["logits"])
+
+        @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.string, "encoded")])
+        def classify_encoded(encoded):
+            prepared = tf.map_fn(preprocessing.evaluate, encoded, fn_output_signature=prepared_spec)
+            return answer(infer(prepared)["logits"])
+
+        @tf.function(autograph=False, input_signature=[subject.images_spec])
+        def features(images):
+            return {"feature_vector": infer(preprocessing.normalize(images))["feature_vector"]}
+
+        self.graph_signatures = {"serving_default": classify, "classify_encoded": classify_encoded, "image_feature_vector": features}
+
+
+def write(subject: Subject, folder: pathlib.Path) -> None:
+    """Writes a version's folder.
+
+    Its signatures:
+      serving_default: images float32 [batch, height, width, 3] in [0, 1] -> logits, probabilities float32 [batch, num_classes].
+      classify_encoded: encoded string [batch], whole image files of any size -> the same.
+      image_feature_vector: images as above -> feature_vector float32 [batch, features], what the classifier reads.
+    """
+    module = _Module(subject)
+    tf.saved_model.save(module, str(folder), signatures=module.graph_signatures)
+    path = folder / _WARM_UP
+    path.parent.mkdir()
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for signature, inputs in _warm_up_requests(subject.checked_on):
+            log = prediction_log_pb2.PredictionLog()
+            log.predict_log.request.model_spec.signature_name = signature
+            for name, value in inputs.items():
+                log.predict_log.request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
+            writer.write(log.SerializeToString())
+
+
+def _warm_up_requests(images: np.ndarray):
+    for size in _WARM_UP_BATCHES:
+        batch = images[np.arange(size) % len(images)]
+        files = [tf.io.encode_jpeg(tf.image.convert_image_dtype(image, tf.uint8, saturate=True)).numpy() for image in batch]
+        yield "serving_default", {"images": batch}
+        yield "image_feature_vector", {"images": batch}
+        yield "classify_encoded", {"encoded": files}
+
+
+def open_probabilities(folder: pathlib.Path) -> Callable[[np.ndarray], np.ndarray]:
+    """What was written, as a function of images in [0, 1]."""
+    loaded = tf.saved_model.load(str(folder))
+    return lambda images: loaded.signatures["serving_default"](images=tf.constant(images))["probabilities"].numpy()

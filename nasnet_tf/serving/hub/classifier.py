@@ -1,0 +1,150 @@
+"""Image files to names and probabilities, by any network that load_nasnet or `export` knows."""
+
+import dataclasses
+import functools
+import os
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from nasnet_tf.base.errors import InputError
+from nasnet_tf.base.files import user_path
+from nasnet_tf.base.values import Count, check_value, expect
+from nasnet_tf.data import imagenet_classes
+from nasnet_tf.models.zoo import canonical_name
+from nasnet_tf.serving.exports import saved_model
+from nasnet_tf.serving.hub.load import load_nasnet
+from nasnet_tf.serving.hub.naming import network_preprocessing
+
+Image = str | os.PathLike | bytes | np.ndarray
+
+
+class Prediction(NamedTuple):
+    """A class and how probable it is, in [0, 1]. A WordNet id comes as its words, with the id besides; "" for other classes."""
+
+    name: str
+    probability: float
+    wordnet_id: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Classifier:
+    """Classifies images of any size: JPEG, PNG, GIF (the first frame), BMP or WebP files, or pixels.
+
+    Attributes:
+      class_names: in the order of the probabilities.
+      preprocessing: what is done to an image, as data; see nasnet_tf.data for the meaning of each value.
+    """
+
+    class_names: Sequence[str]
+    preprocessing: dict
+    _probabilities: Callable[[tf.Tensor], tf.Tensor] = dataclasses.field(repr=False)
+
+    def __call__(self, images: Image | Sequence[Image], top: int = 5) -> list[Prediction] | list[list[Prediction]]:
+        """The most probable classes of an image, or of each of several, most probable first.
+
+        Args:
+          images: the path of a file, its content, or pixels uint8 [height, width, 3], RGB; or a list of such.
+          top: how many classes.
+
+        Raises:
+          InputError: a file that is not there, or that cannot be decoded.
+        """
+        check_value("top", top, Count)
+        is_one = isinstance(images, (str, os.PathLike, bytes)) or (isinstance(images, np.ndarray) and images.ndim == 3)
+        batch = [images] if is_one else list(images)
+        answers = self.probabilities([_content(image) for image in batch]) if batch else []
+        for number, (image, answer) in enumerate(zip(batch, answers, strict=True)):
+            if answer is None:
+                called = os.fspath(image) if isinstance(image, (str, os.PathLike)) else f"image {number}"
+                raise InputError(f"{called}: cannot be decoded as an image")
+        results = [self.best(answer, top) for answer in answers]
+        return results[0] if is_one else results
+
+    def probabilities(self, encoded: Sequence[bytes]) -> list[np.ndarray | None]:
+        """Probabilities float32 [num_classes] of each file's content; None for one that cannot be decoded."""
+        try:
+            return list(self._probabilities(tf.constant(list(encoded))).numpy())
+        except tf.errors.InvalidArgumentError:
+            # Which one was it?
+            return [None] if len(encoded) == 1 else [self.probabilities([content])[0] for content in encoded]
+
+    def best(self, probabilities: np.ndarray, top: int) -> list[Prediction]:
+        """The most probable classes, most probable first."""
+        order = np.argsort(-probabilities, kind="stable")[:top]
+        return [Prediction(self._labels[index][1], float(probabilities[index]), self._labels[index][0]) for index in order]
+
+    @functools.cached_property
+    def _labels(self) -> Sequence[tuple[str, str]]:
+        """(WordNet id, words) of each class; ("", its name) of one that is no class of ImageNet."""
+        if list(self.class_names) == [words for _, words in imagenet_classes()]:
+            return imagenet_classes()
+        words = dict(imagenet_classes())
+        return [(name, words[name]) if name in words else ("", name) for name in self.class_names]
+
+
+class ClassPredictor:
+    """A classifier as `predict` asks for it; see nasnet_tf.cli.task_kinds."""
+
+    def __init__(self, name_or_path: str | os.PathLike, weights: str | os.PathLike | None = "trained", **options):
+        self._classifier = load_classifier(name_or_path, weights, **options)
+
+    def __call__(self, encoded: Sequence[bytes]) -> list[np.ndarray | None]:
+        """See Classifier.probabilities."""
+        return self._classifier.probabilities(encoded)
+
+    def describe(self, probabilities: np.ndarray, top: int) -> tuple[str, dict]:
+        """The most probable classes as text for people and as JSON-ready fields."""
+        best = self._classifier.best(probabilities, top)
+        rows = [{"class": each.name, "probability": round(each.probability, 6)} | _identity(each) for each in best]
+        return ", ".join(f"{each.name} {each.probability:.1%}" for each in best), {"top": rows}
+
+
+def _identity(prediction: Prediction) -> dict[str, str]:
+    return {"wordnet_id": prediction.wordnet_id} if prediction.wordnet_id else {}
+
+
+def _content(image: Image) -> bytes:
+    if isinstance(image, bytes):
+        return image
+    if isinstance(image, np.ndarray):
+        is_image = image.dtype == np.uint8 and image.ndim == 3 and image.shape[-1] == 3
+        expect(is_image, "classifier: image", "uint8 [height, width, 3]", f"{image.dtype} {list(image.shape)}")
+        return tf.io.encode_png(image).numpy()
+    expect(isinstance(image, (str, os.PathLike)), "classifier: image", "a path, a file's content or pixels", type(image).__name__)
+    try:
+        return user_path(image).read_bytes()
+    except OSError as error:
+        raise InputError(f"{os.fspath(image)}: cannot be read ({error.strerror})") from error
+
+
+def load_classifier(
+    name_or_path: str | os.PathLike, weights: str | os.PathLike | None = "trained", trust_graph: bool = False
+) -> Classifier:
+    """A classifier by a name, a size, the work folder of a training, or an export; weights as for load_nasnet.
+
+    `load_classifier("mobile")("photo.jpg")` is a list of names and probabilities.
+
+    Args:
+      trust_graph: run the graph that an export brings, which may read and write files, instead of building the network anew from
+        its description and its weights.
+    """
+    preprocessing, class_names = network_preprocessing(name_or_path)
+    folder = user_path(name_or_path)
+    if canonical_name(name_or_path) is None and saved_model.is_export(folder) and weights != "trained":
+        raise InputError(f"{folder}: an export has its own weights, got weights {weights!r} besides")
+    if trust_graph:
+        return Classifier(class_names, preprocessing.config(), saved_model.load_encoded_signature(folder))
+    model = load_nasnet(name_or_path, weights)
+    size, sides = preprocessing.image_size, model.input.shape[1:3]
+    if any(side not in (None, size) for side in sides):
+        raise InputError(f"{folder}: data.json says image_size {size}, the network has {sides[0]} x {sides[1]}; damaged or mixed up")
+
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.string)])
+    def probabilities(encoded):
+        images = tf.map_fn(preprocessing.evaluate, encoded, fn_output_signature=tf.TensorSpec([size, size, 3], tf.float32))
+        return tf.nn.softmax(model(images, training=False))
+
+    return Classifier(class_names, preprocessing.config(), probabilities)

@@ -1,0 +1,189 @@
+"""Pictures to named boxes, by a detector that was trained or exported here."""
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import nasnet_tf.detection.model  # noqa: F401  registers the detector's layers with Keras
+from nasnet_tf.base.errors import InputError
+from nasnet_tf.base.files import user_path
+from nasnet_tf.base.values import Part, at_least, check_value, expect
+from nasnet_tf.data.decoding import decode_image
+from nasnet_tf.data.detection import prepare_picture
+from nasnet_tf.models.zoo import canonical_name
+from nasnet_tf.serving.exports import manifest, saved_model
+from nasnet_tf.training import checkpoints, work_folder
+from nasnet_tf.training.variables import load_named_weights
+
+Image = str | os.PathLike | bytes | np.ndarray
+
+
+class Found(NamedTuple):
+    """A thing in a picture: its class, its probability in [0, 1], and its box (ymin, xmin, ymax, xmax) in pixels of the picture."""
+
+    name: str
+    score: float
+    box: tuple[float, float, float, float]
+    category_id: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Detector:
+    """Finds things in pictures of any size.
+
+    Attributes:
+      model: the Keras model, from prepared images float32 [batch, height, width, 3] in [-1, 1], of any size, to detections; see
+        nasnet_tf.detection.postprocessing.
+      class_names, category_ids: of the classes 0, 1, ...
+      image_size: side that pictures are resized to.
+    """
+
+    model: keras.Model = dataclasses.field(repr=False)
+    class_names: Sequence[str]
+    category_ids: Sequence[int]
+    image_size: int
+
+    def __call__(self, images: Image | Sequence[Image], least_score: float = 0.5) -> list[Found] | list[list[Found]]:
+        """What is in a picture, or in each of several, most probable first.
+
+        Args:
+          images: the path of a file, its content, or pixels uint8 [height, width, 3], RGB; or a list of such, or pixels uint8 [batch,
+            height, width, 3].
+          least_score: what is less probable is left out.
+
+        Raises:
+          InputError: a file that is not there, or that cannot be decoded.
+        """
+        check_value("least_score", least_score, Part)
+        is_one = isinstance(images, (str, os.PathLike, bytes)) or (isinstance(images, np.ndarray) and images.ndim == 3)
+        pictures = [_pixels(image) for image in ([images] if is_one else images)]
+        if not pictures:
+            return []
+        found = self._detect(tf.stack([prepare_picture(picture, self.image_size) for picture in pictures]))
+        answers = []
+        for row, picture in enumerate(pictures):
+            size, rows = np.tile(picture.shape[:2], 2), range(int(found["num_detections"][row]))
+            boxes, classes, scores = (found[f"detection_{name}"][row].numpy() for name in ("boxes", "classes", "scores"))
+            answers.append(
+                [
+                    Found(
+                        self.class_names[classes[n]],
+                        float(scores[n]),
+                        tuple(map(float, boxes[n] * size)),
+                        int(self.category_ids[classes[n]]),
+                    )
+                    for n in rows
+                    if scores[n] >= least_score
+                ]
+            )
+        return answers[0] if is_one else answers
+
+    def _detect(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+        return self.model(images, training=False)
+
+
+def load_detector(path: str | os.PathLike, image_size: int | None = None) -> Detector:
+    """A detector by the work folder of its training, of which the best weights are taken, or by its export.
+
+    `load_detector("runs/cells")("photo.jpg")` is a list of names, probabilities and boxes; `.model` is the Keras model.
+
+    Args:
+      image_size: side that pictures are resized to, in pixels; if not given, that of the training.
+
+    Raises:
+      InputError: a folder that is no detector's, or damaged; an export whose files are not those of its manifest; a name: no trained
+        weights of detectors are public.
+    """
+    check_value("image_size", image_size, at_least(32) | None)
+    folder = user_path(path)
+    if not folder.is_dir():
+        what = "no trained detectors are public; expected" if canonical_name(path) else "no such folder; expected"
+        raise InputError(f"load_detector({os.fspath(path)!r}): {what} the work folder of a training of a detector, or its export")
+    description = work_folder.read_data_description(folder)
+    kind = work_folder.task_kind(description)
+    if kind != "detection":
+        raise InputError(f"{folder}: expected a detector, got a model for {kind}")
+    missing = [name for name in ("class_names", "category_ids", "image_size") if name not in description]
+    if missing:
+        raise InputError(f"{folder / 'data.json'}: damaged; it lacks {', '.join(missing)}")
+    model, _ = work_folder.read_description(folder)
+    classes, known = len(description["class_names"]), model.get_layer("box_head").num_classes
+    if classes != known or classes != len(description["category_ids"]):
+        raise InputError(f"{folder}: data.json names {classes} classes, the detector of model.json has {known}; damaged or mixed up")
+    if saved_model.is_export(folder):
+        manifest.verify(folder, [*saved_model.DESCRIPTIONS, "saved_model.pb", "variables"])
+        load_named_weights(saved_model.weights_checkpoint(folder), model)
+    else:
+        checkpoints.load_trained(folder, model)
+    size = description["image_size"] if image_size is None else int(image_size)
+    return Detector(model, description["class_names"], description["category_ids"], size)
+
+
+class BoxPredictor:
+    """A detector as `predict` asks for it; see nasnet_tf.cli.task_kinds."""
+
+    def __init__(self, path: str | os.PathLike, weights: str | os.PathLike | None = "trained", **options):
+        if weights != "trained":
+            raise InputError(f"{os.fspath(path)}: a detector has its own weights, got weights {weights!r} besides")
+        if options.get("trust_graph"):
+            raise InputError("--trust_graph: expected a classifier's export; a detector is built anew from its description")
+        self.detector = load_detector(path)
+
+    def __call__(self, encoded: Sequence[bytes], least_score: float = 0.5) -> list[list[Found] | None]:
+        """What is in each file; None for one that cannot be decoded."""
+        answers: list[list[Found] | None] = [None] * len(encoded)
+        pictures = {}
+        for number, content in enumerate(encoded):
+            with_error = _try_pixels(content)
+            if with_error is not None:
+                pictures[number] = with_error
+        for number, answer in zip(pictures, self.detector(list(pictures.values()), least_score), strict=True):
+            answers[number] = answer
+        return answers
+
+    def describe(self, answer: list[Found], top: int) -> tuple[str, dict]:
+        """The most probable things as text for people and as JSON-ready fields."""
+        rows = [
+            {
+                "class": each.name,
+                "category_id": each.category_id,
+                "probability": round(each.score, 6),
+                "box": [round(x, 2) for x in each.box],
+            }
+            for each in answer[:top]
+        ]
+        return ", ".join(f"{row['class']} {row['probability']:.1%} at {_corners(row['box'])}" for row in rows) or "nothing", {"found": rows}
+
+
+def _corners(box) -> str:
+    top, left, bottom, right = (round(value) for value in box)
+    return f"y {top}..{bottom}, x {left}..{right}"
+
+
+def _try_pixels(content: bytes) -> np.ndarray | None:
+    try:
+        return _pixels(content)
+    except InputError:
+        return None
+
+
+def _pixels(image: Image) -> np.ndarray:
+    """uint8 [height, width, 3]."""
+    if isinstance(image, (np.ndarray, tf.Tensor)):
+        image = np.asarray(image)
+        is_image = image.dtype == np.uint8 and image.ndim == 3 and image.shape[-1] == 3
+        expect(is_image, "detector: image", "uint8 [height, width, 3]", f"{image.dtype} {list(image.shape)}")
+        return image
+    expect(isinstance(image, (str, os.PathLike, bytes)), "detector: image", "a path, a file's content or pixels", type(image).__name__)
+    called = "image" if isinstance(image, bytes) else os.fspath(image)
+    try:
+        return decode_image(image if isinstance(image, bytes) else user_path(image).read_bytes()).numpy()
+    except OSError as error:
+        raise InputError(f"{called}: cannot be read ({error.strerror})") from error
+    except tf.errors.OpError as error:
+        raise InputError(f"{called}: cannot be decoded as an image") from error

@@ -1,0 +1,120 @@
+"""What belongs to using a network: images into its range, its logits into names."""
+
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from nasnet_tf.base.errors import InputError, reason
+from nasnet_tf.base.values import Count, check_value, expect
+from nasnet_tf.data import imagenet_classes, preprocessing_from_config
+from nasnet_tf.serving.hub.naming import network_preprocessing
+
+_ROUNDING = 1e-5  # of numbers in [0, 1]
+_SUM_TOLERANCE = 0.01  # of probabilities in half precision
+
+
+def read_views(paths: Sequence[pathlib.Path], preprocessing: Mapping, most: int = 256) -> np.ndarray:
+    """What evaluation sees of image files, float32 [count, image_size, image_size, 3] in [0, 1]: of `most` of them, spread evenly.
+
+    Raises:
+      InputError: a file that cannot be decoded.
+    """
+    view = tf.function(preprocessing_from_config(preprocessing).view, input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
+    chosen = [paths[index * len(paths) // min(most, len(paths))] for index in range(min(most, len(paths)))]
+    views = []
+    for path in chosen:
+        try:
+            views.append(view(path.read_bytes()).numpy())
+        except tf.errors.InvalidArgumentError as error:
+            raise InputError(f"{path}: cannot be decoded as an image: {reason(error)}") from error
+    return np.clip(np.stack(views), 0.0, 1.0)
+
+
+def preprocess(images, network: str | os.PathLike = "mobile") -> tf.Tensor:
+    """Brings images into the range that a network takes: [-1, 1] for ImageNet networks, whitened for CIFAR ones. Sizes stay.
+
+    Works inside `Dataset.map` and `tf.function` too, where images beyond their range raise tf.errors.InvalidArgumentError.
+
+    Args:
+      images: [..., height, width, 3], RGB: uint8 or uint16, each over its whole range; wider or signed integers, in 0..255; or
+        floating-point numbers in [0, 1].
+      network: a name, size or path as for load_nasnet.
+
+    Returns:
+      float32 of the same shape.
+
+    Raises:
+      InputError: images of another shape or type; floating-point ones beyond [0, 1], as 0..255 would be, or NaN; integers beyond 0..255.
+    """
+    try:
+        images = tf.convert_to_tensor(images)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"preprocess: expected images of one size, as numbers, got {type(images).__name__}") from error
+    shape, dtype = images.shape, images.dtype
+    is_image = shape.rank is None or (shape.rank >= 3 and shape[-1] in (3, None))
+    expect(is_image, "preprocess", "images [..., height, width, 3], RGB", shape.as_list() if shape.rank is not None else None)
+    sides = tuple(shape[-3:-1]) if shape.rank is not None else (None, None)
+    return network_preprocessing(network, None if None in sides else sides)[0].normalize(_in_unit_range(images, dtype))
+
+
+def _in_unit_range(images: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+    """float32 in [0, 1]."""
+    if dtype in (tf.uint8, tf.uint16):
+        return tf.cast(images, tf.float32) / float(dtype.max)
+    if dtype.is_floating:
+        return _checked(tf.cast(images, tf.float32), 1.0, _ROUNDING, "floating-point images in [0, 1] (or integers in 0..255)")
+    expect(dtype.is_integer and dtype != tf.int8, "preprocess", "integers in 0..255 or floating-point numbers in [0, 1]", dtype.name)
+    return _checked(tf.cast(images, tf.float32), 255.0, 0.0, f"{dtype.name} images in 0..255") / 255.0
+
+
+def _checked(images: tf.Tensor, most: float, tolerance: float, expected: str) -> tf.Tensor:
+    """The images, unless one is beyond 0..most or NaN."""
+    is_right = tf.reduce_all((images >= -tolerance) & (images <= most + tolerance))
+    if tf.executing_eagerly():
+        if not is_right:
+            values = images.numpy()
+            got = "NaN" if np.isnan(values).any() else f"{values.min():.4g} to {values.max():.4g}"
+            raise InputError(f"preprocess: expected {expected}, got {got}")
+        return images
+    problem = [f"preprocess: expected {expected}, got", tf.reduce_min(images), "to", tf.reduce_max(images)]
+    with tf.control_dependencies([tf.debugging.Assert(is_right, problem)]):
+        return tf.identity(images)
+
+
+def decode_predictions(predictions, top: int = 5) -> list[list[tuple[str, str, float]]]:
+    """The most probable ImageNet classes of each image.
+
+    Args:
+      predictions: float [batch, 1000], or [batch, 1001] with slim's background in front: logits, as the networks return them, or
+        probabilities. They are told apart: probabilities are all in [0, 1] and sum to 1 for each image.
+      top: how many classes.
+
+    Returns:
+      For each image (WordNet id, name, probability in [0, 1]), most probable first.
+
+    Raises:
+      InputError: another shape, or values that are not finite.
+    """
+    check_value("decode_predictions: top", top, Count)
+    try:
+        values = np.asarray(predictions, np.float32)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"decode_predictions: expected numbers [batch, 1000] or [batch, 1001], got {type(predictions).__name__}"
+        ) from error
+    if values.ndim != 2 or values.shape[1] not in (1000, 1001):
+        raise InputError(f"decode_predictions: expected [batch, 1000] or [batch, 1001], got {list(values.shape)}")
+    expect(bool(np.isfinite(values).all()), "decode_predictions", "finite numbers", "NaN or infinity")
+    classes = imagenet_classes() if values.shape[1] == 1000 else [("", "background"), *imagenet_classes()]
+    if not _are_probabilities(values):
+        values = tf.nn.softmax(values).numpy()
+    order = np.argsort(-values, axis=1, kind="stable")[:, :top]
+    return [[(*classes[index], float(row[index])) for index in best] for row, best in zip(values, order, strict=True)]
+
+
+def _are_probabilities(values: np.ndarray) -> bool:
+    in_range = (values >= 0).all() and (values <= 1 + _SUM_TOLERANCE).all()
+    return bool(in_range and (np.abs(values.sum(axis=1) - 1) <= _SUM_TOLERANCE).all())

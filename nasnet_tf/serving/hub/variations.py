@@ -1,0 +1,88 @@
+"""A network with another classifier, image size or regularization, and its weights."""
+
+from collections.abc import Sequence
+
+import keras
+
+from nasnet_tf.base.errors import InputError
+from nasnet_tf.layers.stochastic import Dropout
+from nasnet_tf.models import heads
+from nasnet_tf.models.cell import Cell
+from nasnet_tf.models.endpoints import Endpoint, endpoints_of
+
+
+def calm(classifier: keras.layers.Dense) -> None:
+    """Small weights for a fresh classifier on trained features.
+
+    Deviation: slim's initial weights, of which fewer classes get larger ones, make the first logits of few classes as large as ten, and
+    the first gradients spoil the features.
+    """
+    classifier.kernel.assign(keras.initializers.TruncatedNormal(stddev=0.01)(classifier.kernel.shape))
+
+
+def with_classifier(model: keras.Model, num_classes: int | None, dropout: float | None) -> keras.Model:
+    """The network with a classifier of so many classes, the old one if it has them, after so much dropout."""
+    old = model.get_layer("logits")
+    rate = next((layer.rate for layer in model.layers if isinstance(layer, Dropout)), 0.0) if dropout is None else dropout
+    features = model.get_layer("global_pool").output
+    if rate:
+        features = Dropout(rate, name="dropout")(features)
+    classes = num_classes or old.units
+    head = heads.classifier(classes, "logits")
+    logits = head(features)
+    if classes == old.units:
+        head.set_weights(old.get_weights())
+    else:
+        calm(head)
+    return keras.Model(model.input, logits, name=model.name)
+
+
+def rebuilt(model: keras.Model, image_size: tuple[int | None, int | None] | None, drop_path: float | None) -> keras.Model:
+    """The network with other options, and its weights."""
+    cells = [layer.name for layer in model.layers if isinstance(layer, Cell)]
+
+    def rebuild(layer):
+        config = layer.get_config()
+        if layer.name != "logits":
+            config["dtype"] = keras.config.dtype_policy()
+        if drop_path is not None and isinstance(layer, Cell):
+            config["drop_path_rate"] = drop_path * (cells.index(layer.name) + 1) / len(cells)
+        return type(layer).from_config(config)
+
+    images = keras.Input((*(image_size or model.input.shape[1:3]), 3), name="images")
+    new = keras.models.clone_model(model, input_tensors=images, clone_function=rebuild)
+    values = {weight.path: weight.numpy() for weight in model.weights}
+    for weight in new.weights:
+        weight.assign(values[weight.path])
+    return new
+
+
+def _last_of_each_stride(model: keras.Model) -> list[Endpoint]:
+    return list({endpoint.stride: endpoint for endpoint in endpoints_of(model)}.values())
+
+
+def _check_endpoint(model: keras.Model, name: str) -> None:
+    known = [endpoint.name for endpoint in endpoints_of(model)]
+    if name not in known:
+        raise InputError(f"endpoint {name!r}: expected one of {', '.join(known)}")
+
+
+def _pyramid(model: keras.Model, names: Sequence[str]) -> keras.Model:
+    for name in names:
+        _check_endpoint(model, name)
+
+    def output(name):
+        tensor = model.get_layer(name).output  # NASNet-B's cells have four
+        return keras.layers.Concatenate(name=f"{name}_output")(tensor) if isinstance(tensor, list) else tensor
+
+    return keras.Model(model.input, {name: output(name) for name in names}, name=model.name)
+
+
+def _freeze(model: keras.Model, freeze: bool | str) -> None:
+    if isinstance(freeze, str):
+        _check_endpoint(model, freeze)
+    for layer in model.layers:
+        if layer.name != "logits":
+            layer.trainable = False
+        if layer.name == freeze:
+            break

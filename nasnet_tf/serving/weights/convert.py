@@ -1,0 +1,172 @@
+"""Weights in and out: TF-slim's checkpoints, keras.applications' files and models, exports and work folders of our own.
+
+Every tensor is accounted for: what a file lacks, has too much or has in another shape is one error that lists it, and the network is
+unchanged then. Left out knowingly are slim's global step and optimizer slots, and heads that the network does not have.
+"""
+
+import os
+import pathlib
+import re
+import tempfile
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from nasnet_tf.base.errors import InputError, reason
+from nasnet_tf.base.files import user_path
+from nasnet_tf.models.cell import Cell
+from nasnet_tf.serving.weights.files import BACKGROUND, EMA_SUFFIX, WeightsFile, open_weights
+from nasnet_tf.serving.weights.names import keras_names, slim_names
+from nasnet_tf.training.variables import UNREADABLE
+
+_HEADS = re.compile(r"final_layer/FC/.*|aux_\d+/aux_logits/.*|predictions/.*|(auxiliary_)?logits/.*")
+_LISTED = 20  # names of one kind in an error
+
+
+def load_weights(
+    model: keras.Model, source: str | os.PathLike | keras.Model | WeightsFile, use_ema: bool = True, heads: bool = True
+) -> None:
+    """Sets the weights of a network that build_network made.
+
+    Args:
+      source: one of
+        - a TF-slim checkpoint: its prefix (model.ckpt), one of its files, a folder or a .tar.gz that holds one;
+        - a weights file (.h5, .weights.h5) or whole model (.h5, .keras) of keras.applications' NASNet, or of ours as Keras saves it;
+        - such a model itself.
+      use_ema: of a slim checkpoint take the moving averages where it holds them; the plain variables otherwise.
+      heads: set the classifier (and auxiliary head) too. Of 1001 classes, slim's, a network of 1000 leaves out the background.
+
+    Raises:
+      InputError: an unreadable file, or weights unexpected, missing or of another shape, which are listed. The model is unchanged then.
+    """
+    file = source if isinstance(source, WeightsFile) else open_weights(source, model, use_ema)
+    names = file.names(model)
+    values, missing, misshapen = {}, [], []
+    for weight in model.weights:
+        name = names.get(weight.path)
+        is_head = name is None or _HEADS.fullmatch(name) is not None
+        if is_head and not heads:
+            continue
+        expected = tuple(weight.shape)
+        if name is None or name not in file.shapes:
+            missing.append(name or weight.path)
+            continue
+        found = tuple(file.shapes[name])
+        drops_background = is_head and len(found) > 0 and (found[-1], expected[-1]) == BACKGROUND and found[:-1] == expected[:-1]
+        if found != expected and not drops_background:
+            misshapen.append(f"{name} is {list(found)}, expected {list(expected)}")
+        elif not missing and not misshapen:
+            values[weight.path] = _read(file, name)[..., 1 if drops_background else 0 :]
+    known = set(names.values())
+    unexpected = [name for name in file.shapes if name not in known and not _HEADS.fullmatch(name)]
+    kinds = [("missing", missing), ("of another shape", misshapen), ("unexpected", unexpected)]
+    if any(problems for _, problems in kinds):
+        listed = "; ".join(f"{len(problems)} {kind}: {_list(problems)}" for kind, problems in kinds if problems)
+        raise InputError(f"{file.place}: is of another network: {listed}")
+    for weight in model.weights:
+        if weight.path in values:
+            weight.assign(values[weight.path])
+
+
+def _list(names: list[str]) -> str:
+    return ", ".join(names[:_LISTED]) + (f" and {len(names) - _LISTED} more" if len(names) > _LISTED else "")
+
+
+def _read(file: WeightsFile, name: str) -> np.ndarray:
+    try:
+        return np.asarray(file.read(name))
+    except (OSError, *UNREADABLE) as error:
+        raise InputError(f"{file.place}: damaged or cut short at {name}: {reason(error)}") from error
+
+
+def keras_twin(model: keras.Model, num_classes: int | None) -> keras.Model:
+    """The model of keras.applications with the sizes of this network and fresh weights.
+
+    Raises:
+      InputError: keras.applications cannot build this network.
+    """
+    keras_names(model)  # no other cells, no CIFAR stem
+    cells = {layer.name: layer for layer in model.layers if isinstance(layer, Cell)}
+    cells_per_stack = sum(name.startswith("cell_") and "stem" not in name for name in cells) // 3
+    filters, style = cells["cell_0"].filters, cells["cell_0"].style
+    wanted = {"batch_norm_momentum": 0.9997, "batch_norm_epsilon": 1e-3, "bounded_activation": False}
+    for name, value in wanted.items():
+        if getattr(style, name) != value:
+            raise InputError(f"keras.applications: NASNet has {name} {value} there, this network {getattr(style, name)}")
+    if filters % 4:
+        raise InputError(f"keras.applications: NASNet needs a multiple of 4 filters in the first stack, this network has {filters}")
+    try:
+        from keras.src.applications.nasnet import NASNet  # noqa: PLC0415  Keras' public names are for two sizes only
+    except ImportError:
+        raise InputError(
+            f"keras {keras.__version__} has no keras.src.applications.nasnet.NASNet, as 3.15 has, and without it no model of "
+            "keras.applications can be made; files of theirs can be read, and TF-slim checkpoints written"
+        ) from None
+    height, width = model.input.shape[1:3]
+    # The same tensor: h_{i-1} of the first cell after a reduction is what the reduction itself read.
+    skips = cells[f"cell_{cells_per_stack}"].input[1] is not cells["reduction_cell_0"].input[0]
+    return NASNet(
+        # Only sizes of 32 and more are accepted there; the weights are the same for all.
+        input_shape=(height or 224, width or 224, 3) if min(height or 224, width or 224) >= 32 else (224, 224, 3),
+        penultimate_filters=24 * filters,
+        num_blocks=cells_per_stack,
+        stem_block_filters=model.get_layer("stem").filters,
+        skip_reduction=skips,
+        include_top=num_classes is not None,
+        weights=None,
+        classes=num_classes or 1000,
+        name=f"nasnet_{cells_per_stack}_{24 * filters}",
+    )
+
+
+def to_keras_applications(model: keras.Model) -> keras.Model:
+    """The same network as a model of keras.applications: images in [-1, 1] to probabilities, or without classifier to the last map.
+
+    Its logits differ from ours by some percent, because keras.applications pads with zeros before its reduction pools.
+
+    Raises:
+      InputError: keras.applications cannot build this network.
+    """
+    head = next((layer for layer in model.layers if layer.name == "logits"), None)
+    twin = keras_twin(model, head.units if head else None)
+    names = keras_names(model)
+    weights = {names[weight.path]: weight for weight in model.weights if weight.path in names}
+    for layer in twin.layers:
+        for weight in layer.weights:
+            weight.assign(weights[f"{layer.name}/{weight.name}"].numpy())
+    return twin
+
+
+def save_weights(model: keras.Model, path: str | os.PathLike, ema_names: bool = False) -> None:
+    """Writes the network's weights for others, over what stands there.
+
+    Args:
+      path: x.weights.h5 for `keras_model.load_weights`, x.h5 or x.keras for a whole model of keras.applications; anything else is the
+        prefix of a TF-slim checkpoint.
+      ema_names: of a checkpoint: write each weight as its moving average too, for slim's evaluation with --moving_average_decay.
+
+    Raises:
+      InputError: a network that the format has no names for.
+    """
+    path = user_path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        temporary = pathlib.Path(folder) / path.name
+        if path.suffix in (".h5", ".keras"):
+            twin = to_keras_applications(model)
+            (twin.save_weights if path.name.endswith(".weights.h5") else twin.save)(temporary)
+        else:
+            names = slim_names(model)
+            tensors = {names[weight.path]: weight.value for weight in model.weights}
+            if ema_names:
+                tensors |= {f"{name}{EMA_SUFFIX}": value for name, value in tensors.items()}
+            tensors["global_step"] = tf.constant(0, tf.int64)  # slim's programs look for it
+            tf.raw_ops.SaveV2(
+                prefix=str(temporary),
+                tensor_names=list(tensors),
+                shape_and_slices=[""] * len(tensors),
+                tensors=[tf.convert_to_tensor(value) for value in tensors.values()],
+            )
+        for written in pathlib.Path(folder).iterdir():
+            written.replace(path.parent / written.name)

@@ -1,0 +1,138 @@
+"""Files of weights, opened: TF-slim's checkpoints, plain or in an archive, and those of keras.applications. Nothing is read yet."""
+
+import dataclasses
+import os
+import pathlib
+import re
+import tarfile
+import tempfile
+import zlib
+from collections.abc import Callable, Mapping
+
+import keras
+import numpy as np
+
+from nasnet_tf.base.errors import InputError, reason
+from nasnet_tf.base.files import check_unpacked_size, user_path
+from nasnet_tf.serving.weights import keras_files
+from nasnet_tf.serving.weights.names import keras_names, own_names, slim_names
+from nasnet_tf.training.variables import open_checkpoint
+
+_ARCHIVES, _KERAS = (".tar.gz", ".tgz", ".tar"), (".h5", ".hdf5", ".keras")
+EMA_SUFFIX = "/ExponentialMovingAverage"
+BACKGROUND = (1001, 1000)  # slim's ImageNet classes have one more, the background, in front
+_CLASSIFIER_BIASES = ("final_layer/FC/biases", "predictions/bias", "logits/bias")
+_SLIM_SLOT = re.compile(r"(.+)/(RMSProp|Momentum|Adam)(_\d+)?")
+
+
+@dataclasses.dataclass(frozen=True)
+class WeightsFile:
+    """The named tensors of a file, none of them read yet.
+
+    Attributes:
+      place: what to call the file in an error.
+      names: model -> the file's name for each weight, by our path.
+      shapes: of each tensor, by its name.
+      read: name -> value.
+      num_classes: of the classifier; None for a file without.
+    """
+
+    place: str
+    names: Callable[[keras.Model], dict[str, str]] = dataclasses.field(repr=False)
+    shapes: Mapping[str, tuple[int, ...]] = dataclasses.field(repr=False)
+    read: Callable[[str], np.ndarray] = dataclasses.field(repr=False)
+
+    @property
+    def num_classes(self) -> int | None:
+        bias = next((self.shapes[name] for name in _CLASSIFIER_BIASES if name in self.shapes), None)
+        return bias[0] if bias else None
+
+    def has_classifier_for(self, num_classes: int) -> bool:
+        """Whether the classifier is one of so many classes, slim's background apart."""
+        return self.num_classes == num_classes or (self.num_classes, num_classes) == BACKGROUND
+
+
+def open_weights(source: str | os.PathLike | keras.Model, model: keras.Model, use_ema: bool = True) -> WeightsFile:
+    """Opens what load_weights takes, for a network of these layers."""
+    if isinstance(source, keras.Model):
+        return _live_keras(source)
+    path = user_path(source)
+    found = find_weights(path)
+    if found.name.endswith(_ARCHIVES):
+        return _archive(path, use_ema)
+    if found.suffix in _KERAS:
+        shapes, read = keras_files.open_tensors(path, model)
+        return WeightsFile(str(path), own_names if keras_files.is_ours(shapes) else keras_names, shapes, read)
+    return _slim_checkpoint(found.with_suffix(""), str(path), use_ema)
+
+
+def find_weights(path: pathlib.Path) -> pathlib.Path:
+    """The file that open_weights opens, by its name: an archive, a file of Keras, or the .index of a checkpoint. Opens nothing.
+
+    Raises:
+      InputError: there is none.
+    """
+    if path.name.endswith((*_ARCHIVES, *_KERAS)) and path.is_file():
+        return path
+    prefixes = sorted(path.glob("*.index")) if path.is_dir() else [path.with_name(f"{path.name}.index"), path.with_suffix(".index")]
+    prefixes = [prefix for prefix in prefixes if prefix.is_file()]
+    if len(prefixes) > 1 and path.is_dir():
+        raise InputError(f"{path}: holds several checkpoints; give one of {', '.join(str(prefix.with_suffix('')) for prefix in prefixes)}")
+    if not prefixes:
+        came = "is a file of another kind" if path.is_file() else "a folder without weights" if path.is_dir() else "no such file"
+        raise InputError(
+            f"{path}: {came}; expected a TF-slim checkpoint (model.ckpt with model.ckpt.index beside it, its folder or .tar.gz) "
+            "or a .h5 or .keras file of Keras"
+        )
+    return prefixes[0]
+
+
+def _slim_checkpoint(prefix: pathlib.Path, place: str, use_ema: bool) -> WeightsFile:
+    try:
+        reader = open_checkpoint(prefix)
+    except InputError as error:
+        raise InputError(f"{place}: {str(error).removeprefix(f'{prefix}: ')}") from error
+    shapes = reader.get_variable_to_shape_map()
+    stored = {}  # canonical name -> name in the file
+    for name in sorted(shapes, key=lambda name: name.endswith(EMA_SUFFIX) == use_ema):
+        is_average = name.endswith(EMA_SUFFIX)
+        # The second upload of the public checkpoints calls the classifier's scope fully_connected.
+        canonical = name.removesuffix(EMA_SUFFIX).replace("/fully_connected/", "/FC/")
+        if is_average and not use_ema and canonical in shapes:
+            continue
+        if not (is_average and not use_ema):
+            stored[canonical] = name
+    slots = {name for name in stored if name == "global_step" or ((match := _SLIM_SLOT.fullmatch(name)) and match[1] in stored)}
+    stored = {canonical: name for canonical, name in stored.items() if canonical not in slots}
+    canonical_shapes = {canonical: tuple(shapes[name]) for canonical, name in stored.items()}
+    return WeightsFile(place, slim_names, canonical_shapes, lambda canonical: reader.get_tensor(stored[canonical]))
+
+
+def _archive(path: pathlib.Path, use_ema: bool) -> WeightsFile:
+    """A checkpoint in an archive, unpacked for as long as the reader lives."""
+    folder = tempfile.TemporaryDirectory()
+    try:
+        unpacked = 0
+        with tarfile.open(path) as archive:
+            for member in archive:
+                unpacked += member.size
+                check_unpacked_size(path, unpacked)
+                archive.extract(member, folder.name, filter="data")
+            while rest := archive.fileobj.read(2**20):  # to the end, where the checksum of what was unpacked stands
+                unpacked += len(rest)
+                check_unpacked_size(path, unpacked)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        raise InputError(f"{path}: damaged or cut short, or no archive: {reason(error)}") from error
+    found = sorted(pathlib.Path(folder.name).rglob("*.index"))
+    if len(found) != 1:
+        raise InputError(f"{path}: expected one checkpoint in the archive, found {len(found)}")
+    file = _slim_checkpoint(found[0].with_suffix(""), str(path), use_ema)
+    return dataclasses.replace(file, read=lambda name, _folder=folder: file.read(name))
+
+
+def _live_keras(model: keras.Model) -> WeightsFile:
+    weights = {f"{layer.name}/{weight.name}": weight for layer in model.layers for weight in layer.weights}
+    shapes = {name: tuple(weight.shape) for name, weight in weights.items()}
+    return WeightsFile(f"Keras model {model.name!r}", keras_names, shapes, lambda name: weights[name].numpy())

@@ -1,0 +1,179 @@
+"""The tensors of weights files and whole models of Keras, by layer and weight; no Keras model is built to read them.
+
+Of our own networks (`model.save`, `model.save_weights`) the files give each layer's name, and tensors are called by our weights' paths.
+Of keras.applications there are three kinds. Legacy HDF5 files have a group for each layer. Those of Keras 3, and the one inside a .keras
+file, number the layers of each class and the variables of each layer; newer ones give each layer's name besides. Where a file's names say
+nothing, Keras goes by the order of the layers, and so do we; the order is `keras_layers`.
+"""
+
+import hashlib
+import io
+import pathlib
+import re
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping
+
+import h5py
+import keras
+import numpy as np
+
+from nasnet_tf.base.errors import InputError, reason
+from nasnet_tf.base.files import check_unpacked_size
+from nasnet_tf.serving.weights.names import keras_layers
+
+# The weights files of keras.applications on ImageNet; md5 -> (network of the zoo, with classifier).
+# Keras itself finds their layers by order, not by name, and so do we: the names in them are those of an older code.
+PUBLIC_KERAS_FILES = {
+    "020fb642bf7360b370c678b08e0adf61": ("mobile", True),
+    "1ed92395b5b598bdda52abe5c0dbfd63": ("mobile", False),
+    "11577c9a518f0070763c2b964a382f17": ("large", True),
+    "d81d89dc07e6e56530c4e77faddd61b5": ("large", False),
+}
+# By Keras' name of the class; the variables in their order.
+_VARIABLES = {
+    "conv2d": ("kernel",),
+    "separable_conv2d": ("depthwise_kernel", "pointwise_kernel"),
+    "batch_normalization": ("gamma", "beta", "moving_mean", "moving_variance"),
+    "dense": ("kernel", "bias"),
+}
+_NUMBERED = re.compile(rf"(?:layers|_layer_checkpoint_dependencies)/({'|'.join(_VARIABLES)})(?:_(\d+))?/vars/(\d)")
+_INSIDE = "model.weights.h5"  # of a .keras file
+_UNREADABLE = (OSError, RuntimeError, KeyError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error)
+
+Tensors = tuple[Mapping[str, tuple[int, ...]], Callable[[str], np.ndarray]]
+
+
+def open_tensors(path: pathlib.Path, model: keras.Model) -> Tensors:
+    """Opens a .h5, .weights.h5 or .keras file: ({"layer/weight": shape}, function from such a name to the value).
+
+    Args:
+      model: the network of ours that the file should fit; where the file has no names, its layers are taken in this network's order.
+
+    Raises:
+      InputError: no such file, or one that is damaged or of another kind.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    try:
+        with path.open("rb") as start:
+            is_zip = start.read(2) == b"PK"
+        if path.suffix == ".keras" or is_zip:
+            with zipfile.ZipFile(path) as archive:
+                packed_bytes = archive.getinfo(_INSIDE).file_size
+                check_unpacked_size(path, packed_bytes)
+                file = h5py.File(io.BytesIO(archive.read(_INSIDE)), "r")
+        else:
+            packed_bytes = path.stat().st_size
+            file = h5py.File(path, "r")
+        datasets = {}
+        file.visititems(lambda name, item: datasets.update({name: item}) if isinstance(item, h5py.Dataset) else None)
+        if any(item.external or item.is_virtual for item in datasets.values()):
+            raise InputError(f"{path}: refers to data in other files, which is not read")
+        check_unpacked_size(path, sum(item.size * item.dtype.itemsize for item in datasets.values()), packed_bytes)
+        if "layers/cell" in file:
+            named = _ours(file, datasets, model)
+        elif "layers" in file or "_layer_checkpoint_dependencies" in file:
+            named = _numbered(datasets, model)
+        elif _md5(path) in PUBLIC_KERAS_FILES:
+            named = _in_legacy_order(file, model)
+        else:
+            named = _by_legacy_names(datasets)
+        shapes = {name: tuple(item.shape) for name, item in named}
+    except InputError:
+        raise
+    except _UNREADABLE as error:
+        kind = "a Keras model" if path.suffix == ".keras" else "an HDF5 file"
+        raise InputError(f"{path}: damaged, cut short, or not {kind}: {reason(error)}") from error
+    if len(shapes) < len(named):
+        twice = next(name for name, _ in named if sum(name == other for other, _ in named) > 1)
+        raise InputError(f"{path}: is of another network: two of its tensors are called {twice}")
+    tensors = dict(named)
+    return shapes, lambda name: tensors[name][()]
+
+
+def is_ours(shapes: Mapping[str, tuple[int, ...]]) -> bool:
+    """Whether the tensors that open_tensors found are of a network of ours."""
+    return any(name.startswith("cell_") for name in shapes)
+
+
+def _ours(file: h5py.File, datasets: Mapping[str, h5py.Dataset], model: keras.Model) -> list[tuple[str, h5py.Dataset]]:
+    """layers/<class>_<number>/<attribute>/.../vars/<number>, where each `vars` knows the name of its layer."""
+    of_layer: dict[str, list[str]] = {}
+    for weight in model.weights:
+        of_layer.setdefault(weight.path.rpartition("/")[0], []).append(weight.path)
+    named = []
+    for path, item in datasets.items():
+        if path.startswith("optimizer/"):
+            continue
+        *parents, _, number = path.split("/")
+        groups = [file["/".join(parents[:end])] for end in range(1, len(parents) + 1)]
+        layer = "/".join(_text(group["vars"].attrs["name"]) for group in groups if "vars" in group)
+        weights = of_layer.get(layer, [])
+        named.append((weights[int(number)] if int(number) < len(weights) else f"{layer}/{number}", item))
+    return named
+
+
+def _md5(path: pathlib.Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest()
+
+
+def _numbered(datasets: Mapping[str, h5py.Dataset], model: keras.Model) -> list[tuple[str, h5py.Dataset]]:
+    """As Keras 3 writes them: layers/<class>_<number>/vars/<number>."""
+    layers = keras_layers(model)
+    of_class = {kind: [name for name, weights in layers.items() if set(weights) == set(_VARIABLES[kind])] for kind in _VARIABLES}
+    named = []
+    for path, item in datasets.items():
+        if path.startswith(("optimizer/", "vars/")):  # a whole model's optimizer
+            continue
+        match = _NUMBERED.fullmatch(path)
+        if not match or int(match[3]) >= len(_VARIABLES[match[1]]):
+            named.append((path, item))
+            continue
+        kind, number = match[1], int(match[2] or 0)
+        layer = item.parent.attrs.get("name") or (of_class[kind][number] if number < len(of_class[kind]) else path.split("/")[1])
+        named.append((f"{_text(layer)}/{_VARIABLES[kind][int(match[3])]}", item))
+    return named
+
+
+def _in_legacy_order(file: h5py.File, model: keras.Model) -> list[tuple[str, h5py.Dataset]]:
+    """Layers with weights in the file's order, called as those of the network in its order."""
+    root = file.get("model_weights", file)
+    found = [(layer, weights) for layer in _attribute(root, "layer_names") if (weights := _attribute(root[layer], "weight_names"))]
+    expected = list(keras_layers(model))
+    named = []
+    for index, (layer, weights) in enumerate(found):
+        name = expected[index] if index < len(expected) else layer
+        named += [(f"{name}/{_last(weight)}", root[layer][weight]) for weight in weights]
+    return named
+
+
+def _by_legacy_names(datasets: Mapping[str, h5py.Dataset]) -> list[tuple[str, h5py.Dataset]]:
+    """<layer>/<maybe scopes>/<weight>:0; the first files called the reduction cell's "right1" "1"."""
+    named = []
+    for path, item in datasets.items():
+        if path.startswith("optimizer_weights/"):
+            continue
+        layer = path.removeprefix("model_weights/").split("/")[0]
+        layer = re.sub(r"_reduction_1_(stem|reduce)_", r"_reduction_right1_\1_", layer)
+        named.append((f"{layer}/{_last(path)}", item))
+    return named
+
+
+def _attribute(group: h5py.Group, name: str) -> list[str]:
+    """A list of names, which Keras divides where it is too long for one attribute: layer_names0, layer_names1, ..."""
+    parts = [name] if name in group.attrs else sorted((key for key in group.attrs if re.fullmatch(rf"{name}\d+", key)), key=_number)
+    return [_text(value) for part in parts for value in group.attrs[part]]
+
+
+def _number(name: str) -> int:
+    return int(re.search(r"\d+$", name)[0])
+
+
+def _text(name: str | bytes) -> str:
+    return name.decode() if isinstance(name, bytes) else str(name)
+
+
+def _last(path: str) -> str:
+    return path.split("/")[-1].removesuffix(":0")

@@ -1,0 +1,190 @@
+"""The parts of a report that are about trainings, tunings and predictions."""
+
+import json
+import os
+import pathlib
+from collections.abc import Sequence
+
+from nasnet_tf.base.errors import InputError
+from nasnet_tf.base.files import read_json_lines
+from nasnet_tf.tuning.results import BEST_NAME, TUNED, best_trial, read_results, short, sort_trials
+from nasnet_tf.viz.report import page
+from nasnet_tf.viz.report.training_plots import curve_names, plot_curve, plot_tuned, plot_tuning
+
+METRICS, PREDICTIONS, _DATA, _CONFIGS = "metrics.jsonl", "predictions.json", "data.json", ("config.gin", "operative_config.gin")
+_EVALUATIONS = "evaluation-*.json"
+CORRUPT = "corrupt_images.txt"  # that of training/corruption.py, whose import would bring TensorFlow
+TRAINING_FILES = (METRICS, _EVALUATIONS, "*.svg", CORRUPT, _DATA, *_CONFIGS)
+_OF_DETECTORS = {"mean_average_precision": "mAP", "average_precision_50": "AP50"}
+TUNING_FILES = (TUNED, "trials/*/config.gin", BEST_NAME)
+PREDICTION_FILES = (PREDICTIONS,)
+
+
+def read_training(folder: pathlib.Path) -> tuple[str, str]:
+    """The title and the section of a training's work folder."""
+    title = f"Training: {folder.resolve().name}"
+    rows = read_json_lines(folder / METRICS, ("kind", "step", "epoch"))
+    evaluations = {path: _evaluation(path) for path in sorted(folder.glob(_EVALUATIONS))}
+    chance = _chance(folder / _DATA)
+    parts = [page.heading(2, title), page.numbers(_training_numbers(folder, rows, list(evaluations.values()), chance))]
+    if evaluations:
+        parts += [page.heading(3, "Evaluations"), _evaluations(list(evaluations.values()))]
+    names = curve_names(rows)
+    if names:
+        curves = [(plot_curve(rows, name, chance if name == "accuracy" else None), name.replace("_", " ")) for name in names]
+        parts += [page.heading(3, "Over time"), page.pictures([(figure, f"{name} over epochs") for figure, name in curves])]
+    drawn = sorted(path for split in {row["split"] for row in evaluations.values()} for path in folder.glob(f"*-{split}.svg"))
+    parts.append(page.side_by_side([page.image(path.read_bytes(), path.stem.replace("-", " ")) for path in drawn]) if drawn else "")
+    if (folder / CORRUPT).is_file():
+        parts.append(
+            page.fold(title, "Images that were left out, as they cannot be decoded", page.settings((folder / CORRUPT).read_text()))
+        )
+    parts += [page.fold(title, name, page.settings((folder / name).read_text())) for name in _CONFIGS if (folder / name).is_file()]
+    return title, "".join(parts)
+
+
+def _training_numbers(folder: pathlib.Path, rows: Sequence[dict], evaluations: Sequence[dict], chance: float | None) -> dict[str, str]:
+    numbers = {}
+    for row in evaluations:
+        if "accuracy" in row:
+            numbers[f"accuracy on {row['split']}, {row['examples']:,} examples"] = f"{row['accuracy']:.4f}"
+    for row in [*[row for row in rows if row["kind"] == "evaluation"][-1:], *evaluations]:
+        numbers |= {f"{text} on {row['split']}": f"{row[name]:.4f}" for name, text in _OF_DETECTORS.items() if name in row}
+    watched = [row for row in rows if row["kind"] == "evaluation" and "accuracy" in row]
+    if watched:
+        best = max(watched, key=lambda row: row["accuracy"])
+        numbers[f"last accuracy on {watched[-1]['split']}"] = f"{watched[-1]['accuracy']:.4f}"
+        numbers[f"best of {len(watched)}, epoch {best['epoch']:.1f}"] = f"{best['accuracy']:.4f}"
+    if chance is not None:
+        numbers["chance level"] = f"{chance:.4g}"
+    if rows:
+        numbers |= {"epochs": f"{rows[-1]['epoch']:.1f}", "steps": f"{rows[-1]['step']:,}"}
+    speeds = sorted(row["images_per_second"] for row in rows if "images_per_second" in row)
+    if speeds:
+        numbers["images a second, median"] = f"{speeds[len(speeds) // 2]:.3g}"
+    if (folder / CORRUPT).is_file():
+        numbers["images left out"] = f"{len((folder / CORRUPT).read_text().splitlines()):,}"
+    return numbers
+
+
+def _evaluations(rows: Sequence[dict]) -> str:
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    body = [[_cell(row.get(name)) for name in names] for row in rows]
+    return page.table([name.replace("_", " ") for name in names], body)
+
+
+def _cell(value) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_cell(each)}" for name, each in value.items())
+    return f"{value:.4f}" if isinstance(value, float) else f"{value:,}" if type(value) is int else str(value)
+
+
+def _chance(path: pathlib.Path) -> float | None:
+    """What guessing one of equally frequent classes gives."""
+    description = _json(path) if path.is_file() else {}
+    names = description.get("class_names") if isinstance(description, dict) else None
+    is_classification = isinstance(names, list) and names and description.get("task", "classification") == "classification"
+    return 1 / len(names) if is_classification else None
+
+
+def is_tuning(folder: pathlib.Path) -> bool:
+    """Whether trials of a tuning have begun there."""
+    return next(folder.glob("trials/*/config.gin"), None) is not None
+
+
+def read_tuning(folder: pathlib.Path) -> tuple[str, str]:
+    """The title and the section of a tuning's work folder."""
+    title = f"Tuning: {folder.resolve().name}"
+    trials, running = read_results(folder)
+    best = best_trial(trials)
+    failed = sum(trial.accuracy is None for trial in trials)
+    numbers = {"trials ended": str(len(trials)), "failed": str(failed), "running or to be run": str(running)}
+    if best is not None:
+        numbers = {f"best validation accuracy, trial {best.number}": f"{best.accuracy:.4f}"} | numbers
+    parts = [page.heading(2, title), page.numbers(numbers)]
+    names = list(trials[0].changes) if trials else []
+    if trials:
+        rows = [
+            [str(trial.number), *(short(trial.changes[name]) for name in names), _cell(trial.accuracy), trial.reason or "finished"]
+            for trial in sort_trials(trials)
+        ]
+        table = page.table(["trial", *names, "validation accuracy", "status"], rows, text_columns=(len(names) + 2,))
+        parts += [page.heading(3, "Trials, the best first"), table]
+    finished = [trial for trial in trials if trial.accuracy is not None]
+    if len(finished) > 1:
+        captioned = [(plot_tuning([(trial.number, trial.accuracy) for trial in finished]), "Accuracy over trials")]
+        for name in names:
+            values = [_number(trial.changes[name]) for trial in finished]
+            if None not in values and len(set(values)) > 1:
+                figure = plot_tuned(name, values, [trial.accuracy for trial in finished])
+                captioned.append((figure, f"Accuracy against {name}"))
+        parts += [page.heading(3, "What was tuned"), page.pictures(captioned)]
+    if (folder / BEST_NAME).is_file():
+        parts.append(page.fold(title, f"{BEST_NAME}, the configuration of the best", page.settings((folder / BEST_NAME).read_text())))
+    return title, "".join(parts)
+
+
+def _number(literal: str) -> float | None:
+    try:
+        return float(literal)
+    except ValueError:
+        return None
+
+
+def read_predictions(folder: pathlib.Path) -> tuple[str, str]:
+    """The title and the section of what `predict` wrote."""
+    title = f"Predictions: {folder.resolve().name}"
+    rows = _prediction_rows(folder / PREDICTIONS)
+    files = [pathlib.Path(row["file"]) for row in rows]
+    shared = os.path.commonpath([file.parent for file in files]) if len({file.is_absolute() for file in files}) == 1 else ""
+    classes = {top["class"] for row in rows for top in row.get("top", [])}
+    cards = []
+    for row, file in zip(rows, files, strict=True):
+        # Pictures in a folder that is named like a class are taken for examples of it, as in training.
+        label = file.parent.name if file.parent.name in classes else None
+        top = row.get("top", [])
+        lines = [f"{item['class']} {item['probability']:.1%}" for item in top]
+        lines += [f"is: {label}"] if label else []
+        lines += [str(row["error"])] if "error" in row else []
+        is_right = top[0]["class"] == label if label and top else None
+        name = os.path.relpath(file, shared) if shared else str(file)
+        cards.append(page.Card(str(row.get("image", "")), name, row["file"], lines, is_right))
+    known = [card.is_right for card in cards if card.is_right is not None]
+    right = page.paragraph(f"{sum(known)} of {len(known)} whose class is known are right.") if known else ""
+    return title, page.heading(2, title) + right + page.cards(cards)
+
+
+def _prediction_rows(path: pathlib.Path) -> list[dict]:
+    """What predict wrote, a line of JSON for each image."""
+    rows = read_json_lines(path)
+    if not all(map(_is_prediction, rows)):
+        raise InputError(f'{path}: damaged; expected lines such as {{"file": ..., "top": [{{"class": ..., "probability": ...}}]}}')
+    return rows
+
+
+def _is_prediction(row) -> bool:
+    try:
+        return isinstance(row["file"], str) and all(
+            isinstance(top["class"], str) and 0 <= top["probability"] <= 1 for top in row.get("top", [])
+        )
+    except (TypeError, KeyError, AttributeError):
+        return False
+
+
+def _evaluation(path: pathlib.Path) -> dict:
+    match _json(path):
+        case {"split": str(), "accuracy": int() | float(), "examples": int()} as row:
+            return row
+        case {"split": str()} as row if "accuracy" not in row:  # of a detector
+            return row
+        case other:
+            raise InputError(f"{path}: damaged; expected an object with split, accuracy, examples, got {other!r}")
+
+
+def _json(path: pathlib.Path):
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise InputError(f"{path}: not a whole JSON file ({error})") from error

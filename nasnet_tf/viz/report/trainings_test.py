@@ -1,0 +1,116 @@
+"""The report's sections of trainings, tunings and predictions."""
+
+import json
+
+import pytest
+
+from nasnet_tf.base.errors import InputError
+from nasnet_tf.viz.report.report import Report
+from nasnet_tf.viz.report.training_plots import curve_names, plot_curve, plot_tuned
+from nasnet_tf.viz.viz_test import check
+
+ROWS = [
+    {"kind": "train", "step": 5, "epoch": 0.5, "loss": 2.0, "accuracy": 0.1, "learning_rate": 0.05, "images_per_second": 300.0},
+    {"kind": "train", "step": 10, "epoch": 1.0, "loss": 1.5, "accuracy": 0.3, "learning_rate": 0.02, "images_per_second": 320.0},
+    {"kind": "evaluation", "step": 10, "epoch": 1.0, "split": "validation", "loss": 1.0, "accuracy": 0.625, "raw_loss": 1.2, "examples": 9},
+]
+
+
+@pytest.fixture
+def trained(tmp_path):
+    folder = tmp_path / "train"
+    folder.mkdir()
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS) + '{"kind": "tr')
+    evaluation = {"split": "test", "accuracy": 0.9812, "examples": 360, "step": 10, "ema": True}
+    (folder / "evaluation-test.json").write_text(json.dumps(evaluation))
+    (folder / "confusion-test.svg").write_text("<svg><script>alert(1)</script></svg>")
+    (folder / "confusion-train.svg").write_text("<svg/>")  # of an evaluation that is not there
+    (folder / "corrupt_images.txt").write_text("a.jpg\nb<i>.jpg\n")
+    (folder / "data.json").write_text(json.dumps({"class_names": list("abcde")}))
+    (folder / "config.gin").write_text("a = '<x>'")
+    return folder
+
+
+def test_report_of_a_training(trained):
+    page = Report(trained.parent).write().read_text()
+    checker = check(page)
+    for text in ("0.9812", "0.6250", "&lt;x&gt;", "b&lt;i&gt;.jpg", "<b>0.2</b><span>chance level", "<b>2</b><span>images left out"):
+        assert text in page
+    assert checker.cells == ["test", "0.9812", "360", "10", "True"]
+    assert checker.tags.count("svg") == 4  # loss, accuracy, learning rate, speed
+    assert page.count('<img alt="confusion test" src="data:image/svg+xml;base64,') == page.count("<img") == 1
+    assert "alert" not in page
+
+
+@pytest.mark.parametrize("damaged", [b"{x\n", b"[1]\n", b"\xff\x00\n", b'{"kind": "train", "step": 3}\n'])
+def test_a_damaged_row_is_named(trained, damaged):
+    path = trained / "metrics.jsonl"
+    path.write_bytes(damaged + path.read_bytes())
+    with pytest.raises(InputError, match=r"metrics.jsonl: line 1 is damaged; expected a JSON object with kind, step, epoch$"):
+        Report(trained.parent).write()
+
+
+@pytest.mark.parametrize("damaged", ["[3]", "{", '{"split": "test", "accuracy": "high", "examples": 3}'])
+def test_a_damaged_evaluation_is_named(trained, damaged):
+    (trained / "evaluation-test.json").write_text(damaged)
+    with pytest.raises(InputError, match=r"evaluation-test.json: (damaged; expected an object with split|not a whole JSON file)"):
+        Report(trained.parent).write()
+
+
+def test_curves():
+    assert curve_names(ROWS) == ["loss", "accuracy", "learning_rate", "images_per_second"]
+    axes = plot_curve(ROWS, "loss").axes[0]
+    assert [line.get_xydata().tolist() for line in axes.lines] == [[[0.5, 2.0], [1.0, 1.5]], [[1.0, 1.0]], [[1.0, 1.2]]]
+    assert [line.get_marker() for line in axes.lines[1:]] == [".", "."]  # one point is no line
+    axes = plot_curve([*ROWS, {"kind": "evaluation", "epoch": 2.0, "accuracy": float("nan")}], "accuracy", chance=0.2).axes[0]
+    assert axes.lines[1].get_xydata().tolist() == [[1.0, 0.625]]
+    assert list(axes.lines[2].get_ydata()) == [0.2, 0.2]
+    assert curve_names([{"kind": "evaluation", "step": 1, "epoch": 1.0, "raw_loss": 2.0}]) == ["raw_loss"]
+    assert [plot_tuned("rate", values, [0.5, 0.6]).axes[0].get_xscale() for values in ([0.001, 1.0], [0.1, 0.2])] == ["log", "linear"]
+
+
+def test_report_of_a_tuning(tmp_path):
+    results = [{"accuracy": 0.8}, {"accuracy": 0.9}, {"reason": "the loss is <nan>"}, None]
+    for number, result in enumerate(results):
+        folder = tmp_path / "tune" / "trials" / f"{number:04d}"
+        folder.mkdir(parents=True)
+        (folder / "config.gin").write_text(f"a.rate = 0.{number}123456\na.name = '{'xyzu'[number]}'\na.epochs = 3\n")
+        if result:
+            (folder / "result.json").write_text(json.dumps(result))
+    (tmp_path / "tune" / "best.gin").write_text("a.rate = 0.1\n")
+    page = Report(tmp_path).write().read_text()
+    checker = check(page)
+    assert checker.cells == [
+        *["1", "0.1123", "'y'", "0.9000", "finished"],
+        *["0", "0.01235", "'x'", "0.8000", "finished"],
+        *["2", "0.2123", "'z'", "-", "the loss is <nan>"],
+    ]
+    assert checker.tags.count("svg") == 2  # over trials, against the rate; names have no axis
+    for text in ("<b>0.9000</b><span>best validation accuracy, trial 1", "<b>1</b><span>running or to be run", "a.rate = 0.1\n"):
+        assert text in page
+    (folder / "result.json").write_text("{")
+    with pytest.raises(InputError, match=r"0003/result.json: damaged; expected"):
+        Report(tmp_path).write()
+
+
+def test_predictions(tmp_path):
+    def row(file, *classes):
+        return {"file": file, "top": [{"class": name, "probability": 0.75} for name in classes], "image": "data:image/png;base64,AA"}
+
+    rows = [row("in/cat/1.png", "cat"), row("in/dog/1.png", "cat", "dog"), row("in/<b>/1.png", "dog"), {"file": "in/x.png", "objects": []}]
+    rows.append({"file": "in/bad.png", "error": "cannot be decoded"})
+    (tmp_path / "predictions.json").write_text("".join(f"{json.dumps(row)}\n" for row in rows) + '{"file": "half')
+    page = Report(tmp_path).write().read_text()
+    check(page)
+    for name in ("cat/1.png", "dog/1.png", "&lt;b&gt;/1.png"):  # names of files alone would be the same
+        assert f"<b>{name}</b>" in page
+    assert [page.count(f'<div class="{kind}"') for kind in ("right", "wrong")] == [1, 1]
+    assert "1 of 2 whose class is known are right" in page
+    assert page.count("is: dog") == 1
+    assert page.count('src="data:image/png;base64,AA"') == 3
+    assert page.count("<script>") == 1  # its own
+    assert "<b>bad.png</b><br>cannot be decoded" in page
+    for damaged in ("[{\n", "[]\n", '{"file": 3}\n', '{"file": "a", "top": [{}]}\n', '{"file": "a", "top": 7}\n'):
+        (tmp_path / "predictions.json").write_text(damaged)
+        with pytest.raises(InputError, match="predictions.json: .*damaged; expected"):
+            Report(tmp_path).write()
