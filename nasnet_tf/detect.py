@@ -59,7 +59,7 @@ def _free_name(path: pathlib.Path, taken: set[str]) -> str:
 
 def define_flags() -> None:
     """The flags of this door."""
-    flags.DEFINE_string("model", None, "The work folder of a training of a detector, or its export.", required=True)
+    flags.define_required("model", "The work folder of a training of a detector, or its export.")
     flags.DEFINE_string("output", None, "A folder for the pictures with boxes and detections.json.")
     flags.DEFINE_float("least_score", 0.5, "What is less probable is left out.", lower_bound=0.0, upper_bound=1.0)
     flags.DEFINE_integer("batch_size", 8, "Pictures at a time.", lower_bound=1)

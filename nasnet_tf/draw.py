@@ -18,7 +18,7 @@ def main(arguments: list[str]) -> None:
 
 def define_flags() -> None:
     """The flags of this door."""
-    flags.DEFINE_string("output", None, "An .svg or .png.", required=True)
+    flags.define_required("output", "An .svg or .png.")
 
 
 if __name__ == "__main__":

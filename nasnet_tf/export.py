@@ -55,7 +55,7 @@ def main(arguments: list[str]) -> None:
 def define_flags() -> None:
     """The flags of this door."""
     flags.define_network_flags()
-    flags.DEFINE_string("output", None, "A new folder.", required=True)
+    flags.define_required("output", "A new folder.")
     flags.DEFINE_multi_enum("format", ["saved_model"], _FORMATS, "May be repeated; docs/export_and_serve.md tells of each.")
     text = "Pictures to check with and to calibrate int8 with: files, folders, patterns; 256 of them at most. Else noise."
     flags.DEFINE_multi_string("images", [], text)

@@ -127,4 +127,9 @@ def test_tests_are_not_installed(tmp_path):
     subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True)
     names = {str(path.relative_to(tmp_path)) for path in pathlib.Path(tmp_path).rglob("*")}
     assert not {name for name in names if name.endswith(("_test.py", "testing.py"))}
-    assert {"nasnet_tf/py.typed", "nasnet_tf/recipes/digits.gin", "nasnet_tf/genotype/published/nasnet_a.textproto"} <= names
+    assert {
+        "nasnet_tf/py.typed",
+        "nasnet_tf/recipes/shipped/digits.gin",
+        "nasnet_tf/__init__.pyi",
+        "nasnet_tf/genotype/published/nasnet_a.textproto",
+    } <= names

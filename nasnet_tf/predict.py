@@ -74,7 +74,7 @@ def _predict(predictor, files: list[pathlib.Path], rows: IO[str] | None) -> list
 
 def define_flags() -> None:
     """The flags of this door."""
-    flags.DEFINE_string("model", None, "A network of the zoo, such as mobile; an export; or the work folder of a training.", required=True)
+    flags.define_required("model", "A network of the zoo, such as mobile; an export; or the work folder of a training.")
     flags.DEFINE_string("weights", "trained", "For a network of the zoo, a weights file instead of the public ones; none for fresh ones.")
     flags.DEFINE_bool("trust_graph", False, "Run the graph inside an export, which can do anything to your files; only for your own.")
     flags.DEFINE_integer("top", 5, "How many classes to print.", lower_bound=1)

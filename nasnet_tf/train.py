@@ -23,8 +23,8 @@ def main(arguments: list[str]) -> None:
     signal.signal(signal.SIGTERM, _stop)
     profile_steps = _profile_steps()
     config_text = work.configuration()
+    from nasnet_tf.base.errors import TrainingInterrupted
     from nasnet_tf.recipes import table
-    from nasnet_tf.training.interruption import TrainingInterrupted
 
     train = table.bound("train")(profile_steps=profile_steps)
     if flags.FLAGS.dry_run:

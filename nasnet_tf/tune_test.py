@@ -7,10 +7,10 @@ import sys
 import gin
 import pytest
 
+from nasnet_tf.base.errors import TrainingDiverged
 from nasnet_tf.recipes import tuning
 from nasnet_tf.testing import TINY_TEXT
 from nasnet_tf.training import loop
-from nasnet_tf.training.loop import TrainingDiverged
 from nasnet_tf.training.metrics_log import read_metrics
 
 TINY = {

@@ -11,12 +11,14 @@ import textwrap
 from collections.abc import Callable, Iterator
 
 from absl import logging
+from absl.flags import Error as FlagsError
 
 from nasnet_tf.base import extras
-from nasnet_tf.base.errors import InputError, reason
+from nasnet_tf.base.errors import InputError, NasnetError, reason
 from nasnet_tf.base.terminal import without_remarks
 from nasnet_tf.cli import explaining, flags
 from nasnet_tf.cli.flags import FLAGS
+from nasnet_tf.recipes import gin_messages
 from nasnet_tf.recipes.bindables import NAMES
 
 _HELP = ("-h", "--h", "-help", "--help", "--helpshort", "--helpfull")
@@ -60,26 +62,26 @@ def _failures() -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         _fail("interrupted; repeat the command to continue", 130)
-    except OSError as error:
-        _fail(_text(error))
     except Exception as error:
-        if type(error).__name__ == "TrainingInterrupted":  # as asked, by SIGTERM: no failure
-            print(error, flush=True)
-            _end(0)
-        message = _message_for_people(error)
+        message = _message(error)
         if message is None:
             raise
-        _fail(message)
+        code = error.exit_code if isinstance(error, NasnetError) else 1
+        if code == 0:
+            print(message, flush=True)
+            _end(0)
+        _fail(message, code)
 
 
 def _parse(own: list[str]) -> list[str]:
     """Reads the command line; returns the arguments that are no flags."""
     try:
         rest = FLAGS(sys.argv)[1:]
-    except flags.Error as error:
-        missing = re.search(r"[Ff]lag --(\w+) must have a value other than None", str(error))
-        raise InputError(f"--{missing[1]} is missing: {FLAGS[missing[1]].help}" if missing else " ".join(str(error).split())) from error
+    except FlagsError as error:
+        raise InputError(" ".join(str(error).split())) from error
     for name in own:
+        if name in flags.REQUIRED and FLAGS[name].value is None:
+            raise InputError(f"--{name} is missing: {FLAGS[name].help}")
         if FLAGS[name].value == "":
             raise InputError(f"--{name}: expected a value, got nothing")
     return rest
@@ -105,7 +107,7 @@ def _help(main: Callable, own: list[str], arguments: str | None) -> str:
         flag = FLAGS[name]
         values = getattr(flag.parser, "enum_values", None)
         shown = f"--[no]{name}" if flag.boolean else f"--{name}={'|'.join(values) if values else '...'}"
-        note = " (required)" if _is_required(name) else f" (default {flag.default})" if flag.default not in (None, []) else ""
+        note = " (required)" if name in flags.REQUIRED else f" (default {flag.default})" if flag.default not in (None, []) else ""
         told = re.sub(r"^<.*?>: |;\s+repeat this option to specify a list of values$", "", flag.help)  # absl's additions
         lines.append(f"  {shown}")
         lines += textwrap.wrap(f"{told}{note}", _WIDTH, initial_indent="      ", subsequent_indent="      ")
@@ -114,10 +116,6 @@ def _help(main: Callable, own: list[str], arguments: str | None) -> str:
         names = ", ".join(NAMES)
         lines += textwrap.wrap(names, _WIDTH, initial_indent="      ", subsequent_indent="      ", break_on_hyphens=False)
     return "\n".join([*lines, "  -h, --help", "      Shows this."])
-
-
-def _is_required(name: str) -> bool:
-    return FLAGS[name].default is None and any("must have a value other than None" in each.message for each in FLAGS[name].validators)
 
 
 def _end(code: int) -> None:
@@ -133,22 +131,17 @@ def _fail(message: str, code: int = 1) -> None:
     _end(code)
 
 
-def _text(error: Exception) -> str:
-    """The message without gin's addition of where it was calling."""
-    text = str(error).split("\n  In call to configurable")[0].strip()
+def _message(error: Exception) -> str | None:
+    """Returns what to tell a person who can do something about an error; None for a bug of ours."""
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
-        return f"{error.filename}: {error.strerror}"
-    return text
-
-
-def _message_for_people(error: Exception) -> str | None:
-    text = _text(error)
-    if isinstance(error, InputError) or type(error).__name__ in ("SearchPaused", "TrainingDiverged"):
-        return text
+        return f"{os.fsdecode(error.filename)}: {error.strerror}"
+    if isinstance(error, (NasnetError, OSError)):
+        return gin_messages.without_call_sites(error)
     if isinstance(error, ModuleNotFoundError) and (asked := extras.missing(error)):
         return str(asked)
-    if isinstance(error, TypeError) and "No values supplied by Gin" in str(error):
-        return f"the configuration lacks a binding: {' '.join(str(error).split())}"
-    if type(error).__name__ == "ResourceExhaustedError":
+    if isinstance(error, TypeError) and (missing := gin_messages.missing_bindings(error)):
+        return f"the configuration lacks a binding for {', '.join(missing)}"
+    tensorflow = sys.modules.get("tensorflow")
+    if tensorflow is not None and isinstance(error, tensorflow.errors.ResourceExhaustedError):
         return f"out of memory: {reason(error)}"
     return None

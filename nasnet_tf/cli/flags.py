@@ -17,6 +17,14 @@ from absl.flags import (  # noqa: F401  the commands define theirs with these
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.base.files import check_place
 
+REQUIRED: set[str] = set()  # names of the flags that a command cannot do without
+
+
+def define_required(name: str, text: str) -> None:
+    """Defines a flag that must be given."""
+    DEFINE_string(name, None, text)
+    REQUIRED.add(name)
+
 
 def define_gin_flags() -> None:
     """--gin_file and --gin_param."""
@@ -28,7 +36,7 @@ def define_gin_flags() -> None:
 
 def define_workdir_flag(text: str) -> None:
     """--workdir, required."""
-    DEFINE_string("workdir", None, text, required=True)
+    define_required("workdir", text)
 
 
 def define_network_flags() -> None:

@@ -9,16 +9,16 @@ import pathlib
 import time
 from collections.abc import Callable, Sequence
 
-from nasnet_tf.base.errors import InputError
+from nasnet_tf.base.errors import EngineLost, InputError, SearchPaused
 from nasnet_tf.base.files import replace_file
 from nasnet_tf.base.identity import Identity
 from nasnet_tf.base.terminal import ProgressLine
 from nasnet_tf.genotype import SearchSpace
 from nasnet_tf.nas.children.early_stopping import EarlyStopping
 from nasnet_tf.nas.children.halving import SuccessiveHalving
-from nasnet_tf.nas.engines.outcome import EngineLost, Outcome
+from nasnet_tf.nas.engines.outcome import Outcome
 from nasnet_tf.nas.limits import Budget, Limits, Rates
-from nasnet_tf.nas.trials.faults import FaultTolerance, SearchPaused, Watch
+from nasnet_tf.nas.trials.faults import FaultTolerance, Watch
 from nasnet_tf.nas.trials.ledger import DEFAULT_TOLERANCE, Ledger
 from nasnet_tf.nas.trials.trial import Trial
 

@@ -368,7 +368,9 @@ def test_scores_are_those_of_the_searching_process_in_others(tmp_path, monkeypat
 
 def test_what_scores_is_bound(tmp_path, monkeypatch):
     seen = {}
-    monkeypatch.setattr(search, "search", lambda *args, **rules: seen.update(engine=args[3], evaluate=args[4], spent=rules["spent"]) or [])
+    monkeypatch.setattr(
+        search, "run_search", lambda *args, **rules: seen.update(engine=args[3], evaluate=args[4], spent=rules["spent"]) or []
+    )
     monkeypatch.setattr(SharedWeights, "train", lambda self, workdir: 12.5)
     lines = ["search.evaluator = @SharedWeights()", "SharedWeights.space = @SearchSpace()", "SharedWeights.network = @NetworkConfig()"]
     lines += ["SharedWeights.data = @ImageData()", "SharedWeights.training = @shared/TrainingConfig()", "shared/TrainingConfig.epochs = 30"]

@@ -9,7 +9,7 @@ from nasnet_tf.base.errors import InputError, did_you_mean
 from nasnet_tf.base.files import what_is_there
 from nasnet_tf.base.identity import bindings
 from nasnet_tf.base.terminal import import_tensorflow
-from nasnet_tf.recipes.bindables import NAMES
+from nasnet_tf.recipes import gin_messages
 
 _HERE = pathlib.Path(__file__).parent
 _INCLUDE = re.compile(r"""^include\s+(["'])(?P<name>.+?)\1[ \t]*(#.*)?$""", re.MULTILINE)
@@ -78,27 +78,8 @@ def _parse(text: str, source: str) -> dict[str, str]:
     try:
         gin.parse_config(statements)
     except Exception as error:  # gin raises ValueError, SyntaxError, TypeError, AttributeError, ... for mistakes in a file
-        raise InputError(_explain(error, source)) from error
+        raise InputError(gin_messages.mistake_in_file(error, source)) from error
     return {match["name"]: f"{source}, line {text.count(chr(10), 0, match.start()) + 1}" for match in _BINDING.finditer(text)}
-
-
-def _explain(error: Exception, source: str) -> str:
-    """gin's message as one line, the place first, with the nearest name that exists."""
-    from nasnet_tf.recipes.table import parameters
-
-    message = " ".join(str(error).split())
-    place = re.search(r'In file "[^"]*", line (\d+) (.*)$', message)
-    if place:
-        message = message[: place.start()].strip()
-        place = f"{source}, line {place[1]}: {place[2]}"
-    elif isinstance(error, SyntaxError) and error.lineno:
-        message, place = error.msg, f"{source}, line {error.lineno}: {(error.text or '').strip()}"
-    hint = ""
-    if unknown := re.search(r"No configurable matching (?:reference )?'?@?([\w./]+)", message):
-        hint = did_you_mean(unknown[1].rsplit("/", 1)[-1].rsplit(".", 1)[-1], NAMES)
-    elif unknown := re.search(r"Configurable '([\w.]+)' doesn't have a parameter named '(\w+)'", message):
-        hint = did_you_mean(unknown[2], parameters(unknown[1])) or f"; it has {', '.join(parameters(unknown[1]))}"
-    return f"{place or source}: {message.rstrip('.')}{hint}"
 
 
 def parse_gin(files: Sequence[str], params: Sequence[str]) -> str:
@@ -127,10 +108,10 @@ def parse_gin(files: Sequence[str], params: Sequence[str]) -> str:
     try:
         gin.finalize()
     except ValueError as error:
-        unbound = re.search(r"No bindings specified for '([\w./]+)/gin\.macro'", str(error))
-        if not unbound:
+        macro = gin_messages.unbound_macro(error)
+        if macro is None:
             raise
-        raise InputError(f"%{unbound[1]}: nothing says what it is; expected a line such as {unbound[1]} = 3") from error
+        raise InputError(f"%{macro}: nothing says what it is; expected a line such as {macro} = 3") from error
     # One binding a line, however long; without gin's comments, which are rules as long as its lines may be.
     lines = gin.config_str(max_line_length=10**6).splitlines()
     config_text = "".join(f"{line}\n" for line in lines if line and not line.startswith("#"))

@@ -2,7 +2,7 @@
 
 import importlib
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import gin
@@ -97,7 +97,7 @@ def _functions(name: str) -> list[Callable]:
     return [kind.__init__ for kind in target.__mro__ if "__init__" in kind.__dict__] if isinstance(target, type) else [target]
 
 
-def mistakes(names: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def mistakes(names: Collection[str]) -> Iterator[tuple[str, str]]:
     """Yields (binding, what is wrong) for each binding of gin's configuration that its parameter does not accept. Calls nothing."""
     references = [values.Reference(name, target, evaluated) for name, target in TARGETS.items() for evaluated in (False, True)]
     for name in names:
@@ -109,9 +109,21 @@ def mistakes(names: Mapping[str, str]) -> Iterator[tuple[str, str]]:
             yield name, f"{name}: {owner} has no such parameter{hint}"
             continue
         hint = HINTS[owner.rsplit(".", 1)[-1]].get(parameter, Any)
-        wrong = values.mistake(name, _judged(gin.query_parameter(name)), hint, references)
-        if wrong:
+        value = _judged(gin.query_parameter(name))
+        if wrong := values.mistake(name, value, hint, references):
             yield name, wrong
+        for reference in value if isinstance(value, (list, tuple)) else [value]:
+            if isinstance(reference, values.Reference) and reference.evaluated:
+                for missing in _unbound(reference, name.rpartition("/")[0]):
+                    yield name, f"{name}: {reference} needs a binding for {missing}"
+
+
+def _unbound(reference: values.Reference, scope: str) -> list[str]:
+    """Returns "name.parameter" for what a call of a reference, bound in a scope, would lack."""
+    own_scope, _, name = reference.name.rpartition("/")
+    with gin.config_scope([part for part in (*scope.split("/"), *own_scope.split("/")) if part]):
+        given = {*gin.get_bindings(name, resolve_references=False), *defaults(name), *ROWS[name].set_by_us}
+    return [f"{name}.{parameter}" for parameter in parameters(name) if parameter not in given]
 
 
 def _judged(value: Any) -> Any:

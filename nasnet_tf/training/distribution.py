@@ -8,14 +8,9 @@ from collections.abc import Callable, Iterable, Iterator
 
 import tensorflow as tf
 
-from nasnet_tf.base.errors import InputError, reason
+from nasnet_tf.base.errors import InputError, WorkerLost, reason
 from nasnet_tf.base.values import Positive, checked
 from nasnet_tf.training.rendezvous import meet
-
-
-class WorkerLost(ConnectionError):
-    """Another process of a training with several workers is gone, and this one cannot go on without it."""
-
 
 _NAMES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
 

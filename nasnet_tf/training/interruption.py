@@ -4,10 +4,6 @@ import signal
 import threading
 
 
-class TrainingInterrupted(Exception):
-    """A training ended early, as asked, with everything saved; repeating the call goes on."""
-
-
 class Interruption:
     """While inside the `with`, SIGTERM sets `requested` instead of ending the process. Without effect outside the main thread."""
 

@@ -17,7 +17,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from nasnet_tf.base.errors import InputError, reason
+from nasnet_tf.base.errors import InputError, TrainingDiverged, TrainingInterrupted, reason
 from nasnet_tf.base.terminal import ProgressLine
 from nasnet_tf.layers.stochastic import DropPath, stochastic_layers
 from nasnet_tf.training import checkpoints, distribution, numerics, profiling, work_folder
@@ -25,7 +25,7 @@ from nasnet_tf.training.classification import Classification
 from nasnet_tf.training.config import TrainingConfig
 from nasnet_tf.training.corruption import CorruptImages, naming_bad_data
 from nasnet_tf.training.distribution import Agreement, make_synchronize
-from nasnet_tf.training.interruption import Interruption, TrainingInterrupted
+from nasnet_tf.training.interruption import Interruption
 from nasnet_tf.training.losses import weight_decay_loss
 from nasnet_tf.training.metrics_log import MetricsLog, Window
 from nasnet_tf.training.schedules import Schedule
@@ -36,10 +36,6 @@ from nasnet_tf.training.timetable import Timetable
 
 _SAMPLE_IMAGES = 16  # augmented images for TensorBoard
 _REPORT_SECONDS = 2.0  # between two lines of progress
-
-
-class TrainingDiverged(ArithmeticError):
-    """The loss or a weight became NaN or infinite; the message names step and learning rate."""
 
 
 def train_and_evaluate(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from nasnet_tf.base.errors import InputError
+from nasnet_tf.base.errors import InputError, TrainingDiverged, TrainingInterrupted
 from nasnet_tf.data import CifarPreprocessing, ImageData
 from nasnet_tf.models.cell import Cell
 from nasnet_tf.models.network import NetworkConfig, build_network
@@ -17,7 +17,6 @@ from nasnet_tf.training import checkpoints, loop, work_folder
 from nasnet_tf.training.corruption import CorruptImages
 from nasnet_tf.training.distribution import make_strategy
 from nasnet_tf.training.evaluate import Evaluator
-from nasnet_tf.training.interruption import TrainingInterrupted
 from nasnet_tf.training.metrics_log import read_metrics
 from nasnet_tf.training.optimizers import Momentum, RMSProp
 from nasnet_tf.training.schedules import cosine_decay
@@ -202,12 +201,12 @@ def test_another_seed_is_refused(tmp_path):
 
 def test_divergence_names_step_and_rate_and_keeps_what_was(tmp_path):
     config = dataclasses.replace(CONFIG, gradient_clip_norm=None, ema_decay=None, evaluate_every_epochs=2)
-    with pytest.raises(loop.TrainingDiverged, match=r"the loss is \S+ at step [23] \(epoch 0.[24]0\), learning rate \d.*e\+2"):
+    with pytest.raises(TrainingDiverged, match=r"the loss is \S+ at step [23] \(epoch 0.[24]0\), learning rate \d.*e\+2"):
         train(tmp_path / "loss", config, network=dense, optimizer=Momentum, rate=1e30)
     assert not list(tmp_path.glob("loss/checkpoints/last-*.index"))
     # The loss of the step that does it is still a number.
     at_once = dataclasses.replace(config, checkpoint_every_seconds=0.0)
-    with pytest.raises(loop.TrainingDiverged, match=r"a weight is NaN or infinite at step 1 \(epoch 0.00\), learning rate \S+"):
+    with pytest.raises(TrainingDiverged, match=r"a weight is NaN or infinite at step 1 \(epoch 0.00\), learning rate \S+"):
         train(tmp_path / "weights", at_once, network=dense, optimizer=Momentum, rate=1e39)
     assert not list(tmp_path.glob("weights/checkpoints/last-*.index"))
 

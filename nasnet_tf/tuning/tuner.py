@@ -11,11 +11,10 @@ import pathlib
 from collections.abc import Callable, Mapping
 
 from nasnet_tf.base import work_folders
-from nasnet_tf.base.errors import InputError
+from nasnet_tf.base.errors import InputError, TrainingDiverged, reason
 from nasnet_tf.base.extras import OnDemand
 from nasnet_tf.base.files import replace_file
 from nasnet_tf.base.identity import Identity, read_bindings
-from nasnet_tf.training.loop import TrainingDiverged
 from nasnet_tf.tuning.hyperparameters import as_literal, make_hyperparameters
 from nasnet_tf.tuning.results import Trial, format_config, read_results, read_trial, write_results
 
@@ -126,7 +125,7 @@ def _run(workdir: pathlib.Path, trial: Trial, train: Callable[[pathlib.Path, dic
             outcome = {"accuracy": train(folder, trial.bindings)}
             print(f"trial {trial.number}: accuracy {outcome['accuracy']:.4f}", flush=True)
         except TrainingDiverged as error:
-            outcome = {"reason": str(error).splitlines()[0]}  # gin appends where it was calling
+            outcome = {"reason": reason(error)}
             print(f"trial {trial.number}: failed: {outcome['reason']}", flush=True)
         replace_file(result, json.dumps(outcome))
     return read_trial(result, trial.number, trial.changes, trial.bindings)

@@ -8,8 +8,7 @@ import sys
 import keras_tuner
 import pytest
 
-from nasnet_tf.base.errors import InputError
-from nasnet_tf.training.loop import TrainingDiverged
+from nasnet_tf.base.errors import InputError, TrainingDiverged
 from nasnet_tf.tuning import tuner
 from nasnet_tf.tuning.results import best_trial, format_table
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import keras
 import tensorflow as tf
 
-from nasnet_tf.base.errors import InputError
+from nasnet_tf.base.errors import InputError, TrainingDiverged
 from nasnet_tf.data import ImageData
 from nasnet_tf.genotype import Genotype
 from nasnet_tf.models.costs import count_costs, latency_seconds
@@ -17,7 +17,7 @@ from nasnet_tf.nas.children.early_stopping import Bar
 from nasnet_tf.nas.children.halving import Stage
 from nasnet_tf.training import checkpoints, numerics, work_folder
 from nasnet_tf.training.evaluate import Evaluation, Evaluator
-from nasnet_tf.training.loop import TrainingConfig, TrainingDiverged, train_and_evaluate
+from nasnet_tf.training.loop import TrainingConfig, train_and_evaluate
 from nasnet_tf.training.metrics_log import read_metrics
 
 

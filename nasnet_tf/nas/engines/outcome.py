@@ -34,10 +34,6 @@ class Outcome:
     machine: str = ""
 
 
-class EngineLost(RuntimeError):
-    """No child can run any more, and those that ran are gone."""
-
-
 def thread_environment(threads: int) -> dict[str, str]:
     """What makes TensorFlow use so many threads, at least one, if it is set before its first operation."""
     return dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), str(max(1, threads)))

@@ -11,9 +11,9 @@ import threading
 import time
 from collections.abc import Callable
 
-from nasnet_tf.base.errors import InputError
+from nasnet_tf.base.errors import EngineLost, InputError
 from nasnet_tf.base.values import Count, NotNegative, Positive, checked
-from nasnet_tf.nas.engines.outcome import EngineLost, Outcome, thread_environment
+from nasnet_tf.nas.engines.outcome import Outcome, thread_environment
 
 _CONNECT_SECONDS = 10.0
 _OBJECT_STORE_BYTES = 100 * 2**20  # of a cluster of our own; near the least Ray takes, for outcomes are small

@@ -16,10 +16,6 @@ from nasnet_tf.nas.trials.trial import Trial
 _MOST_ASIDE = 3  # put aside one after the other without a success between them: it is not the machines
 
 
-class SearchPaused(RuntimeError):
-    """Nothing works; the journal is whole and repeating the command goes on."""
-
-
 @dataclasses.dataclass(frozen=True)
 class FaultTolerance:
     """When an architecture, a machine, a search is given up.

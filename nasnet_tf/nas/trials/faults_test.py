@@ -6,13 +6,13 @@ import re
 
 import pytest
 
-from nasnet_tf.base.errors import InputError
+from nasnet_tf.base.errors import EngineLost, InputError, SearchPaused
 from nasnet_tf.genotype import SearchSpace
 from nasnet_tf.nas import search as loop
-from nasnet_tf.nas.engines.outcome import EngineLost, Outcome
+from nasnet_tf.nas.engines.outcome import Outcome
 from nasnet_tf.nas.search_test import child
 from nasnet_tf.nas.strategies.random_search import RandomSearch
-from nasnet_tf.nas.trials.faults import FaultTolerance, SearchPaused, Watch
+from nasnet_tf.nas.trials.faults import FaultTolerance, Watch
 from nasnet_tf.nas.trials.journal import read_trials
 from nasnet_tf.nas.trials.trial import Trial
 

@@ -1,0 +1,56 @@
+"""Everything that is read out of the messages of gin-config 0.5, which raises built-in exceptions whose text alone says what is wrong."""
+
+import re
+
+from nasnet_tf.base.errors import did_you_mean
+from nasnet_tf.recipes.bindables import NAMES
+
+_CALL_SITES = "\n  In call to configurable"
+
+
+def without_call_sites(error: BaseException) -> str:
+    """Returns an error's message without the lines that gin adds: which configurable was being called."""
+    return str(error).split(_CALL_SITES)[0].strip()
+
+
+def unbound_macro(error: ValueError) -> str | None:
+    """Returns the name of the macro that `gin.finalize` found unbound; None if the error is another one."""
+    match = re.search(r"No bindings specified for '([\w./]+)/gin\.macro'", str(error))
+    return match[1] if match else None
+
+
+def missing_bindings(error: TypeError) -> list[str] | None:
+    """Returns "name.parameter" for each argument that a call lacked; None if the error is another one."""
+    names = re.search(r"No values supplied by Gin or caller for arguments: \[(.*?)\]", str(error))
+    if not names:
+        return None
+    owner = re.search(r"In call to configurable '([\w./]+)'", str(error))
+    prefix = f"{owner[1].rsplit('.', 1)[-1]}." if owner else ""
+    return sorted(prefix + name for name in re.findall(r"'(\w+)'", names[1]))
+
+
+def mistake_in_file(error: Exception, source: str) -> str:
+    """Returns a parse error as one line that begins with its place, with the nearest name that exists.
+
+    Args:
+      error: raised by `gin.parse_config`.
+      source: the file's path, or what else the text came from.
+    """
+    message = " ".join(str(error).split())
+    place = re.search(r'In file "[^"]*", line (\d+) (.*)$', message)
+    if place:
+        message = message[: place.start()].strip()
+        place = f"{source}, line {place[1]}: {place[2]}"
+    elif isinstance(error, SyntaxError) and error.lineno:
+        message, place = error.msg, f"{source}, line {error.lineno}: {(error.text or '').strip()}"
+    return f"{place or source}: {message.rstrip('.')}{_hint(message)}"
+
+
+def _hint(message: str) -> str:
+    from nasnet_tf.recipes.table import parameters
+
+    if unknown := re.search(r"No configurable matching (?:reference )?'?@?([\w./]+)", message):
+        return did_you_mean(unknown[1].rsplit("/", 1)[-1].rsplit(".", 1)[-1], NAMES)
+    if unknown := re.search(r"Configurable '([\w.]+)' doesn't have a parameter named '(\w+)'", message):
+        return did_you_mean(unknown[2], parameters(unknown[1])) or f"; it has {', '.join(parameters(unknown[1]))}"
+    return ""
