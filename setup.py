@@ -10,6 +10,7 @@ HERE = pathlib.Path(__file__).parent
 
 # What each extra brings; nasnet_tf/extras.py tells who misses a package which extra has it.
 TRAIN = [
+    "docstring-parser>=0.16,<1",  # --explain
     "gin-config>=0.5,<0.6",
     "google-crc32c>=1.5,<2",  # what TFRecord files are checked by
     "importlib_resources>=6",  # tensorflow-datasets 4.9.10 imports it without saying so

@@ -9,6 +9,7 @@ from nasnet_tf.base.errors import InputError
 # Module: (what pip calls it, the extra that brings it).
 PACKAGES = {
     "ai_edge_litert": ("ai-edge-litert", "tflite"),
+    "docstring_parser": ("docstring-parser", "train"),
     "gin": ("gin-config", "train"),
     "google_crc32c": ("google-crc32c", "train"),
     "importlib_resources": ("importlib_resources", "train"),

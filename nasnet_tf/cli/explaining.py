@@ -1,7 +1,5 @@
 """What a recipe may bind, told at a door: --explain=TrainingConfig."""
 
-import importlib
-import inspect
 import re
 import textwrap
 import types
@@ -11,7 +9,10 @@ from typing import Any
 
 from nasnet_tf.base import values
 from nasnet_tf.base.errors import InputError, did_you_mean
+from nasnet_tf.base.extras import OnDemand
 from nasnet_tf.base.terminal import import_tensorflow
+
+docstring_parser = OnDemand("docstring_parser")
 
 _WIDTH = 100
 
@@ -26,7 +27,7 @@ def asked(arguments: Sequence[str]) -> str | None:
 
 
 def explain(name: str) -> str:
-    """Each parameter of a configurable: its type, its default and what its docstring says.
+    """Returns a text with each parameter that can be bound: its type, its default and what its docstring says.
 
     Raises:
       InputError: an unknown name.
@@ -37,48 +38,26 @@ def explain(name: str) -> str:
     load()
     if name not in ROWS:
         raise InputError(f"--explain: nothing is called {name!r}{did_you_mean(name, ROWS)}; there are {', '.join(ROWS)}")
-    target = TARGETS[name]
-    document = _documents(target)
-    prose = re.split(r"\n(?:Args|Attributes|Returns|Raises|Example|Usage).*:\n", document)[0].strip()
-    hints, known, told = HINTS[name], defaults(name), _told(document)
-    lines = [name, *(f"  {line}".rstrip() for line in prose.splitlines()), ""]
+    documents = _documents(TARGETS[name])
+    told = {each: text.description for document in reversed(documents) for text in document.params for each in text.arg_name.split(", ")}
+    hints, known = HINTS[name], defaults(name)
+    lines = [name, *(f"  {line}".rstrip() for line in (documents[0].description or "").splitlines()), ""]
     for parameter in parameters(name):
         if parameter in ROWS[name].set_by_us:
             continue
         kind = f": {_type(hints[parameter])}" if parameter in hints else ""
         value = f" = {known[parameter]!r}" if parameter in known else " (required)"
         lines.append(f"  {name}.{parameter}{kind}{value}")
-        if parameter in told:
-            lines += textwrap.wrap(told[parameter], _WIDTH, initial_indent="      ", subsequent_indent="      ")
+        if text := told.get(parameter):
+            lines += textwrap.wrap(text, _WIDTH, initial_indent="      ", subsequent_indent="      ")
     return "\n".join(lines)
 
 
-def _documents(target: Any) -> str:
-    """The docstring of a function or class, then those of its __init__, of its bases, and of what it refers to for its arguments."""
+def _documents(target: Any) -> "list[docstring_parser.Docstring]":
+    """The docstring of a function or class, then those of its __init__ and of its bases."""
     kinds = [kind for kind in target.__mro__ if kind is not object] if isinstance(target, type) else [target]
     written = [part.__doc__ for kind in kinds for part in (kind, vars(kind).get("__init__")) if part is not None]
-    found = [inspect.cleandoc(document) for document in written if document]
-    for module, name in re.findall(r"(?:as in|and) (nasnet_tf[\w.]+)\.(\w+)", found[0]):
-        found.append(inspect.getdoc(getattr(importlib.import_module(module), name)) or "")
-    return "\n\n".join(found)
-
-
-def _told(document: str) -> dict[str, str]:
-    """{parameter: what a docstring says of it}, of lines such as `name: text`, which may go on further to the right."""
-    found: dict[str, str] = {}
-    names: list[str] = []
-    column = 0
-    for line in document.splitlines():
-        match = re.match(r"\s*(\w+(?:, \w+)*): (.*)", line)
-        indent = len(line) - len(line.lstrip())
-        if match and not (names and indent > column):
-            names, column = match[1].split(", "), indent
-            found |= dict.fromkeys(names, match[2])
-        elif names and line.strip() and indent > column:
-            found |= {name: f"{found[name]} {line.strip()}" for name in names}
-        else:
-            names = []
-    return found
+    return [docstring_parser.parse(document) for document in written if document]
 
 
 def _type(hint: Any) -> str:

@@ -1,0 +1,43 @@
+"""Sizes that CONTRIBUTING.md promises. An exception has its reason here."""
+
+import ast
+
+import pytest
+
+from nasnet_tf.testing import REPOSITORY
+
+MAX_MODULE_LINES, MAX_FUNCTION_LINES, MAX_PARAMETERS = 300, 60, 8
+# "path" or "path:function" of what is larger, and why.
+REASONS = {
+    "nasnet_tf/serving/hub/load.py:load_nasnet": "public since the first version; its options are told in one place",
+    "nasnet_tf/nas/strategies/ppo_search.py:__init__": "the paper's numbers, each bound by its own name",
+    "tools/bench/keras_network.py:keras_network": "keras.applications' network as it is written there, to be compared line by line",
+}
+FILES = sorted(
+    path.relative_to(REPOSITORY).as_posix()
+    for room in ("nasnet_tf", "tools")
+    for path in (REPOSITORY / room).rglob("*.py")
+    if not path.name.endswith("_pb2.py")
+)
+
+
+def too_large(name):
+    """Yields the key of REASONS for each thing in a file that is over a limit."""
+    text = (REPOSITORY / name).read_text()
+    if text.count("\n") > MAX_MODULE_LINES:
+        yield name
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef):
+            arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+            parameters = [each for each in arguments if each.arg not in ("self", "cls")]
+            if node.end_lineno - node.lineno + 1 > MAX_FUNCTION_LINES or len(parameters) > MAX_PARAMETERS:
+                yield f"{name}:{node.name}"
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_modules_functions_and_signatures_are_small(name):
+    assert set(too_large(name)) <= set(REASONS)
+
+
+def test_each_reason_is_needed():
+    assert set(REASONS) <= {key for name in FILES for key in too_large(name)}
