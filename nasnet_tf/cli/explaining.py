@@ -5,7 +5,7 @@ import textwrap
 import types
 import typing
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from nasnet_tf.base import values
 from nasnet_tf.base.errors import InputError, did_you_mean
@@ -26,8 +26,23 @@ def asked(arguments: Sequence[str]) -> str | None:
     return None
 
 
-def explain(name: str) -> str:
-    """Returns a text with each parameter that can be bound: its type, its default and what its docstring says.
+class Parameter(NamedTuple):
+    """One parameter that can be bound.
+
+    Attributes:
+      type: in words; "" if it is not known.
+      default: as gin writes it; None if the parameter must be bound.
+      text: its docstring; "" if there is none.
+    """
+
+    name: str
+    type: str
+    default: str | None
+    text: str
+
+
+def described(name: str) -> tuple[str, list[Parameter]]:
+    """Returns the docstring of something that can be bound, without its sections, and its parameters.
 
     Raises:
       InputError: an unknown name.
@@ -41,15 +56,22 @@ def explain(name: str) -> str:
     documents = _documents(TARGETS[name])
     told = {each: text.description for document in reversed(documents) for text in document.params for each in text.arg_name.split(", ")}
     hints, known = HINTS[name], defaults(name)
-    lines = [name, *(f"  {line}".rstrip() for line in (documents[0].description or "").splitlines()), ""]
-    for parameter in parameters(name):
-        if parameter in ROWS[name].set_by_us:
-            continue
-        kind = f": {_type(hints[parameter])}" if parameter in hints else ""
-        value = f" = {known[parameter]!r}" if parameter in known else " (required)"
-        lines.append(f"  {name}.{parameter}{kind}{value}")
-        if text := told.get(parameter):
-            lines += textwrap.wrap(text, _WIDTH, initial_indent="      ", subsequent_indent="      ")
+    found = [
+        Parameter(each, _type(hints[each]) if each in hints else "", repr(known[each]) if each in known else None, told.get(each) or "")
+        for each in parameters(name)
+        if each not in ROWS[name].set_by_us
+    ]
+    return documents[0].description or "", found
+
+
+def explain(name: str) -> str:
+    """Returns what `--explain=NAME` prints; raises InputError for an unknown name."""
+    prose, parameters = described(name)
+    lines = [name, *(f"  {line}".rstrip() for line in prose.splitlines()), ""]
+    for each in parameters:
+        value = " (required)" if each.default is None else f" = {each.default}"
+        lines.append(f"  {name}.{each.name}{each.type and f': {each.type}'}{value}")
+        lines += textwrap.wrap(each.text, _WIDTH, initial_indent="      ", subsequent_indent="      ")
     return "\n".join(lines)
 
 
