@@ -32,7 +32,7 @@ def explain(name: str) -> str:
       InputError: an unknown name.
     """
     import_tensorflow()
-    from nasnet_tf.recipes.table import HINTS, ROWS, TARGETS, defaults, load, parameters
+    from nasnet_tf.recipes.table import HINTS, ROWS, TARGETS, defaults, literal, load, parameters
 
     load()
     if name not in ROWS:
@@ -46,7 +46,7 @@ def explain(name: str) -> str:
         if parameter in ROWS[name].set_by_us:
             continue
         kind = f": {_type(hints[parameter])}" if parameter in hints else ""
-        value = f" = {known[parameter]!r}" if parameter in known else " (required)"
+        value = f" = {literal(known[parameter])}" if parameter in known else " (required)"
         lines.append(f"  {name}.{parameter}{kind}{value}")
         if parameter in told:
             lines += textwrap.wrap(told[parameter], _WIDTH, initial_indent="      ", subsequent_indent="      ")
