@@ -28,8 +28,8 @@ def _evaluate_named() -> None:
         raise InputError("--model: expected --data besides, what to evaluate on: folder:PATH, or a data set such as imagenet2012")
     output = flags.new_output()
     terminal.import_tensorflow()
-    from nasnet_tf.cli import task_kinds
     from nasnet_tf.data import ImageData, preprocessing_from_config
+    from nasnet_tf.recipes.tasks import task_of
     from nasnet_tf.serving.exports import evaluations
     from nasnet_tf.serving.hub.load import load_named
     from nasnet_tf.serving.hub.relabelling import RelabelledData
@@ -40,7 +40,8 @@ def _evaluate_named() -> None:
         flags.FLAGS.data, preprocessing, data_dir=flags.FLAGS.data_dir, train_split=flags.FLAGS.split, test_split=flags.FLAGS.split
     )
     relabelled = RelabelledData(data, description["class_names"])
-    result = task_kinds.kind_of(flags.FLAGS.model).evaluator(model).on_split(relabelled, "test", _batch_size(data, "test"))
+    evaluator = task_of(description, flags.FLAGS.model).evaluator_class(model)
+    result = evaluator.on_split(relabelled, "test", _batch_size(data, "test"))
     fresh = ", with fresh, untrained weights" if flags.FLAGS.weights == "none" else ""
     print(f"{flags.FLAGS.model}{fresh} on {flags.FLAGS.data}, {flags.FLAGS.split}: {result}")
     if output is not None:
@@ -58,18 +59,17 @@ def _evaluate_workdir() -> None:
     """The best or the last weights of a training, with the data it was trained with."""
     workdir, split = flags.trained_workdir(), flags.FLAGS.split
     terminal.import_tensorflow()
-    from nasnet_tf.cli import task_kinds
-    from nasnet_tf.data import ImageData
+    from nasnet_tf.recipes.tasks import task_of
     from nasnet_tf.training import checkpoints, work_folder
 
-    kind = task_kinds.kind_of(workdir)
-    model, data_description = work_folder.read_description(workdir, flags.FLAGS.dtype_policy)
-    data = kind.data(data_description)
+    model, description = work_folder.read_description(workdir, flags.FLAGS.dtype_policy)
+    task = task_of(description, workdir / "data.json")
+    data = task.data.from_description(description)
     if flags.FLAGS.data_dir and hasattr(data, "data_dir"):
         data = dataclasses.replace(data, data_dir=flags.FLAGS.data_dir)
     step = checkpoints.load_trained(workdir, model, flags.FLAGS.checkpoint, flags.FLAGS.ema)
-    evaluator = kind.evaluator(model)
-    for note in kind.notes(data, split):
+    evaluator = task.evaluator_class(model)
+    for note in task.notes(data, split):
         print(f"data: {note}", file=sys.stderr, flush=True)
     result = evaluator.on_split(data, split, _batch_size(data, split))
     # Another choice than the usual has another name, for none to take another's place.
@@ -77,23 +77,23 @@ def _evaluate_workdir() -> None:
     row = {"split": split, **dataclasses.asdict(result), "step": step, "checkpoint": flags.FLAGS.checkpoint, "ema": flags.FLAGS.ema}
     path = workdir / f"evaluation-{choice}.json"
     path.write_text(json.dumps(row, indent=1))
-    for name, content in kind.results(evaluator).items():
+    for name, content in task.results(evaluator).items():
         file = workdir / f"{name}-{choice}.json"
         file.write_text(json.dumps(content))
         print(f"{name}: {file}")
     if extras.is_installed("matplotlib"):
         from nasnet_tf.viz.diagram import save_figure
 
-        for name, figure in kind.figures(evaluator, data).items():
+        for name, figure in task.figures(evaluator, data).items():
             picture = workdir / f"{name.replace(' ', '-')}-{choice}.svg"
             save_figure(figure, picture)
             print(f"{name}: {picture}")
     else:
         print("no pictures were drawn: matplotlib is not installed; it comes with: pip install 'nasnet_tf[pictures]'")
-    if kind.table(result):
-        print(kind.table(result))
+    if table := task.table(result):
+        print(table)
     print(f"{split}: {result}, {flags.FLAGS.checkpoint} checkpoint of step {step}; {path}")
-    if split == "test" and isinstance(data, ImageData) and any(data.share_examples("test", other) for other in ("train", "validation")):
+    if split == "test" and any(data.share_examples("test", other) for other in ("train", "validation")):
         print("note: examples of this test also trained the network or chose its best checkpoint; it is none of images never seen")
 
 

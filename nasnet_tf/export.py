@@ -20,35 +20,25 @@ def main(arguments: list[str]) -> None:
     workdir = flags.trained_workdir() if flags.named_model() is None else None
     images = list(itertools.chain.from_iterable(map(find_images, flags.FLAGS.images)))
     terminal.import_tensorflow()
-    from nasnet_tf.cli import task_kinds
-    from nasnet_tf.models.network import inference_model
+    from nasnet_tf.recipes.tasks import task_of
     from nasnet_tf.serving.exports import evaluations
-    from nasnet_tf.serving.exports.exporting import export
-    from nasnet_tf.serving.hub.images import read_views
+    from nasnet_tf.serving.exports.exporting import ExportRequest
     from nasnet_tf.serving.hub.load import load_named
+    from nasnet_tf.serving.hub.naming import resolve
     from nasnet_tf.training import checkpoints, work_folder
 
     if workdir is None:
         called = flags.FLAGS.model + (" with fresh, untrained weights" if flags.FLAGS.weights == "none" else "")
-        model, data_description = load_named(flags.FLAGS.model, flags.FLAGS.weights, flags.FLAGS.resize)
-        figures = evaluations.of_export(flags.FLAGS.model, model)
+        source = resolve(flags.FLAGS.model)
+        model, description = load_named(source, flags.FLAGS.weights, flags.FLAGS.resize)
+        rows = evaluations.of_export(source.path, model)
     else:
-        model, data_description = work_folder.read_description(workdir, flags.FLAGS.dtype_policy)
+        model, description = work_folder.read_description(workdir, flags.FLAGS.dtype_policy)
         step = checkpoints.load_trained(workdir, model, flags.FLAGS.checkpoint, flags.FLAGS.ema)
         called = f"the {flags.FLAGS.checkpoint} checkpoint, of step {step}"
-        figures = evaluations.of_workdir(workdir, step, flags.FLAGS.ema)
-    kind = task_kinds.kind_of(workdir or flags.FLAGS.model)
-    if kind.export is export:
-        figures += evaluations.of_files(flags.FLAGS.evaluation, inference_model(model))
-        pictures = read_views(images, data_description["preprocessing"]) if images else None
-        if images and len(images) > len(pictures):
-            print(f"--images: {len(pictures)} of {len(images)} pictures are used, spread evenly")
-        options = {"pictures": pictures, "version": flags.FLAGS.version, "evaluations": figures, "report": print}
-        export(model, data_description, output, flags.FLAGS.format, **options)
-    elif flags.FLAGS.format != ["saved_model"] or images or flags.FLAGS.evaluation:
-        raise InputError("--format, --images, --evaluation: are for classifiers; what this is is exported as a SavedModel only")
-    else:
-        kind.export(model, data_description, output, evaluations=figures, report=print)
+        rows = evaluations.of_workdir(workdir, step, flags.FLAGS.ema)
+    request = ExportRequest(flags.FLAGS.format, flags.FLAGS.version, rows, print, images, flags.FLAGS.evaluation)
+    task_of(description, workdir or flags.FLAGS.model).export(model, description, output, request)
     print(f"exported {called}: {output}")
 
 

@@ -24,12 +24,12 @@ def main(arguments: list[str]) -> None:
     if output is not None and output.exists() and any(map(output.samefile, files)):
         raise InputError(f"--output: expected a file for the results, but {output} is one of the images")
     terminal.import_tensorflow()
-    from nasnet_tf.cli import task_kinds
+    from nasnet_tf.recipes.tasks import task_of
+    from nasnet_tf.serving.hub.naming import resolve
 
-    options = {"trust_graph": True} if flags.FLAGS.trust_graph else {}
-    predictor = task_kinds.kind_of(flags.FLAGS.model).predictor(
-        flags.FLAGS.model, None if flags.FLAGS.weights == "none" else flags.FLAGS.weights, **options
-    )
+    source = resolve(flags.FLAGS.model)
+    weights = None if flags.FLAGS.weights == "none" else flags.FLAGS.weights
+    predictor = task_of(source.description(), source.path).predictor(source, weights, flags.FLAGS.trust_graph)
     is_one_batch = len(files) <= flags.FLAGS.batch_size
     with contextlib.nullcontext() if output is None else output.open("w") as rows, _eagerly(is_one_batch):
         undecodable = _predict(predictor, files, rows)

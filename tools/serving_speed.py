@@ -24,20 +24,20 @@ _PAUSE_SECONDS = 0.01  # ONNX Runtime's threads go on asking for work for a whil
 
 def openers(export: pathlib.Path, reference: bool) -> dict[str, tuple[Callable[[], Run], pathlib.Path | None]]:
     """Each format that is there: how to open it, and where it is."""
+    from nasnet_tf.serving.exports.export_input import ExportInput
     from nasnet_tf.serving.exports.exporting import FORMATS
-    from nasnet_tf.serving.exports.subject import Subject
     from nasnet_tf.serving.hub.load import load_named
 
-    subject = Subject(*load_named(str(export)))
+    given = ExportInput(*load_named(str(export)))
     found = {}
     for name, rows in FORMATS.items():
         for row in rows:
             paths = sorted(export.glob(row.path.format(version="*"))) if row.path != "." else [export]
             if paths and (row.path != "." or (export / "saved_model.pb").is_file()):
                 label = name if len(rows) == 1 else row.path
-                found[label] = (lambda row=row, path=paths[-1]: row.open(path, subject), paths[-1])
+                found[label] = (lambda row=row, path=paths[-1]: row.open(path, given), paths[-1])
     if reference:
-        size = subject.model.input.shape[1]
+        size = given.model.input.shape[1]
         found["keras.applications"] = (lambda: _keras_applications(size), None)
         found["keras.applications, onnx"] = (lambda: _keras_applications_in_onnx(size), None)
     return found
@@ -130,7 +130,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32)
     options = parser.parse_args()
     from nasnet_tf.base.files import find_images
-    from nasnet_tf.serving.hub.images import read_views
+    from nasnet_tf.serving.exports.export_input import read_views
     from nasnet_tf.serving.hub.load import load_named
 
     model, description = load_named(str(options.export))

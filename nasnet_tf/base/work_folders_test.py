@@ -73,6 +73,15 @@ def test_what_is_not_bound_is_the_default(claim, tmp_path):
         claim(f"{OLD}other/TrainingConfig.ema_decay = None\n")  # it was what it is outside of the scope
 
 
+def test_a_folder_with_the_bindings_of_before_goes_on(claim, tmp_path):
+    claim("train.detector = @DetectorConfig()\ntrain.detection_losses = @DetectionLosses()\n")
+    save(tmp_path / "run")
+    new = "train.task = @Detection\nDetection.detector = @DetectorConfig()\nDetection.losses = @DetectionLosses()\n"
+    assert claim(new) == new
+    with pytest.raises(InputError, match="train.task was @Detection, is not bound"):
+        claim("")
+
+
 def test_a_tuning_is_kept_by_its_trials(claim, tmp_path):
     claim(OLD, "tuning")
     save(tmp_path / "run", "trials/0000/result.json")

@@ -48,7 +48,7 @@ def described(name: str) -> tuple[str, list[Parameter]]:
       InputError: an unknown name.
     """
     import_tensorflow()
-    from nasnet_tf.recipes.table import HINTS, ROWS, TARGETS, defaults, load, parameters
+    from nasnet_tf.recipes.table import HINTS, ROWS, TARGETS, defaults, literal, load, parameters
 
     load()
     if name not in ROWS:
@@ -57,7 +57,7 @@ def described(name: str) -> tuple[str, list[Parameter]]:
     told = {each: text.description for document in reversed(documents) for text in document.params for each in text.arg_name.split(", ")}
     hints, known = HINTS[name], defaults(name)
     found = [
-        Parameter(each, _type(hints[each]) if each in hints else "", repr(known[each]) if each in known else None, told.get(each) or "")
+        Parameter(each, _type(hints[each]) if each in hints else "", literal(known[each]) if each in known else None, told.get(each) or "")
         for each in parameters(name)
         if each not in ROWS[name].set_by_us
     ]

@@ -39,9 +39,10 @@ def claimed_workdir(config_text: str, kind: str) -> Iterator[pathlib.Path]:
     path = workdir / CONFIG_NAME
     with work_folders.at_work(workdir, kind):
         if path.is_file() and work_folders.has_saved(workdir):
-            from nasnet_tf.recipes import table
+            from nasnet_tf.recipes import renamed, table
 
-            Identity(bindings(config_text), table.may_change(is_search=False), table.default).check(workdir, read_bindings(path))
+            identity = Identity(bindings(config_text), table.may_change(is_search=False), table.default)
+            identity.check(workdir, renamed.translated(read_bindings(path)))
         replace_file(path, config_text)
         yield workdir
 

@@ -116,6 +116,10 @@ class DetectionData:
         _, start, stop = self._division(split)
         return stop - start
 
+    def share_examples(self, split: str, other: str) -> bool:
+        """Whether two of "train", "validation" and "test" have pictures in common."""
+        return self._splits().share_examples(split, other)
+
     def notes(self, split: str) -> list[str]:
         """What was odd in the annotations of "train", "validation" or "test", and what was done about it; a line for each rule."""
         name = self._division(split)[0]
@@ -210,13 +214,15 @@ class DetectionData:
     def _resize(self, image: tf.Tensor) -> tf.Tensor:
         return prepare_picture(image, self.image_size)
 
+    def _splits(self) -> Splits:
+        rows = {name: len(rows) for name, rows in self._pictures.splits.items()}
+        source = Source(self.source, self.class_names, rows, read=None, parse=None)
+        return Splits("DetectionData", source, self.train_split, self.validation_split, self.validation_examples, self.test_split)
+
     def _division(self, split: str) -> tuple[str, int, int]:
         """(split of the source, first, one past the last) of "train", "validation" or "test", as of ImageData."""
-        source = Source(
-            self.source, self.class_names, {name: len(rows) for name, rows in self._pictures.splits.items()}, read=None, parse=None
-        )
-        splits = Splits("DetectionData", source, self.train_split, self.validation_split, self.validation_examples, self.test_split)
-        return source.bounds(splits.find(split))
+        splits = self._splits()
+        return splits.source.bounds(splits.find(split))
 
 
 def prepare_picture(image: tf.Tensor, image_size: int) -> tf.Tensor:

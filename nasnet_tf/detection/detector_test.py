@@ -13,14 +13,13 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from nasnet_tf.base.errors import InputError
-from nasnet_tf.cli import task_kinds
 from nasnet_tf.data.detection import DetectionData
 from nasnet_tf.detection.evaluation import NUMBERS, DetectionEvaluator
 from nasnet_tf.detection.model import DetectorConfig, build_detector
 from nasnet_tf.detection.task import Detection, DetectionLosses
 from nasnet_tf.models.description import network_from_json
 from nasnet_tf.models.network import NetworkConfig, build_network
-from nasnet_tf.serving.hub.detector import load_detector
+from nasnet_tf.serving.hub.detector import BoxPredictor, load_detector
 from nasnet_tf.serving.hub.load import load_features, load_nasnet
 from nasnet_tf.testing import REPOSITORY, run_door, tiny_genotype
 from nasnet_tf.training.config import TrainingConfig
@@ -248,7 +247,7 @@ def test_use(data, trained):
     found = load_detector(trained[0])
     paths = [picture.path for picture in data.objects("test")]
     assert found([]) == []
-    predictor = task_kinds.kind_of(trained[0]).predictor(trained[0], "trained")
+    predictor = BoxPredictor(trained[0])
     nothing, something = predictor([b"no picture", paths[0].read_bytes()], 0.0)
     assert nothing is None
     text, fields = predictor.describe(something, 2)

@@ -2,13 +2,14 @@
 
 import dataclasses
 import sys
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
 
 from nasnet_tf.base.errors import InputError
+from nasnet_tf.base.located import Located
 from nasnet_tf.base.values import Count, NotNegative, Part, check_fields
 from nasnet_tf.data.detection import DetectionBatch, DetectionData
 from nasnet_tf.detection import losses as loss_math
@@ -17,9 +18,10 @@ from nasnet_tf.detection.coding import encode
 from nasnet_tf.detection.drawing import draw_boxes
 from nasnet_tf.detection.evaluation import DetectionEvaluation, DetectionEvaluator
 from nasnet_tf.detection.matching import first_of, match, sample
-from nasnet_tf.detection.model import first_stage, region_features
+from nasnet_tf.detection.model import DetectorConfig, build_detector, first_stage, region_features
 from nasnet_tf.training.config import TrainingConfig
 from nasnet_tf.training.distribution import is_chief
+from nasnet_tf.training.task import BindableTask
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +75,7 @@ class Regions(NamedTuple):
     counts: tf.Tensor
 
 
-class Detection:
+class Detection(BindableTask):
     """Batches are nasnet_tf.data.detection.DetectionBatch.
 
     The numbers of a step, means over the batch:
@@ -84,22 +86,42 @@ class Detection:
 
     A further head is a subclass with `names` extended and `region_losses` that adds its own loss to them: its layer is one more output of
     the model, found by `model.get_layer`.
+
+    Args:
+      losses: what counts in training.
+      detector: what `build` makes of a network.
     """
 
     kind = "detection"
     names = ("loss", "proposal_loss", "proposal_box_loss", "class_loss", "box_loss", "corrupt")
     shown = ("loss",)
+    data = DetectionData
+    evaluator_class = DetectionEvaluator
+    figures = Located("nasnet_tf.viz.detections.evaluation_figures")
+    export = Located("nasnet_tf.serving.exports.saved_detector.export_on_request")
+    predictor = Located("nasnet_tf.serving.hub.detector.BoxPredictor")
+    starts_trained = True
 
-    def __init__(self, data: DetectionData, config: TrainingConfig, settings: DetectionLosses | None = None):
+    def __init__(
+        self,
+        data: DetectionData,
+        config: TrainingConfig,
+        losses: DetectionLosses | None = None,
+        detector: DetectorConfig | None = None,
+    ):
         if config.frozen_epochs:
             raise InputError(f"TrainingConfig.frozen_epochs: expected 0 for a detector, got {config.frozen_epochs!r}")
-        self._config, self.settings, self._class_names = config, settings or DetectionLosses(), data.class_names
+        self._config, self.settings, self._detector = config, losses or DetectionLosses(), detector or DetectorConfig()
         notes = [note for split in filter(None, ("train", config.evaluation_split)) for note in data.notes(split)]
         if is_chief():
             for note in dict.fromkeys(notes):
                 print(f"data: {note}", file=sys.stderr, flush=True)
         if not any((~picture.is_crowd).any() for picture in data.objects("train")):
             raise InputError(f"data set {data.source!r}: expected objects to train on, got none in its {data.num_train_examples} pictures")
+
+    def build(self, network: Callable[[int | None, Any], keras.Model], num_classes: int, image_size: int) -> keras.Model:
+        """A detector on the network, for images of any size."""
+        return build_detector(network(None, (None, None)), self._detector, num_classes)
 
     def losses(self, model: keras.Model, batch: DetectionBatch) -> dict[str, tf.Tensor]:
         """Of a model of build_detector."""
@@ -165,8 +187,23 @@ class Detection:
 
     def evaluator(self, model: keras.Model, strategy: tf.distribute.Strategy) -> DetectionEvaluator:
         """COCO's metric."""
-        return DetectionEvaluator(model, strategy)
+        return self.evaluator_class(model, strategy)
 
     def score(self, evaluation: DetectionEvaluation) -> float:
         """The mean average precision."""
         return evaluation.mean_average_precision
+
+    @staticmethod
+    def notes(data: DetectionData, split: str) -> Sequence[str]:
+        """What was odd in the annotations, and what was done about it."""
+        return data.notes(split)
+
+    @staticmethod
+    def table(evaluation: DetectionEvaluation) -> str:
+        """All numbers, one a line."""
+        return evaluation.table()
+
+    @staticmethod
+    def results(evaluator: DetectionEvaluator) -> dict[str, list[dict]]:
+        """The detections as COCO's results JSON."""
+        return {"detections": evaluator.results}

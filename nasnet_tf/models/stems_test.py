@@ -11,7 +11,7 @@ from nasnet_tf.models.cell import Cell
 from nasnet_tf.models.endpoints import endpoints_of
 from nasnet_tf.models.network import NetworkConfig, build_network
 from nasnet_tf.models.stems import STEMS, StemRule
-from nasnet_tf.serving.hub.naming import find_network
+from nasnet_tf.serving.hub.naming import resolve
 from nasnet_tf.serving.weights.names import slim_names
 from nasnet_tf.testing import tiny_genotype
 
@@ -32,7 +32,7 @@ def test_a_new_stem_is_one_entry(monkeypatch):
         build_network(tiny_genotype(), config, 3, 31)
     with pytest.raises(InputError, match="3 filters make a cell of 1 with the quarter stem"):
         build_network(tiny_genotype(), dataclasses.replace(config, filters=3), 3, 32)
-    network = find_network("1 @ 64", tiny_genotype(), stem="quarter")
+    network = resolve("1 @ 64", genotype=tiny_genotype(), stem="quarter")
     assert (network.config.stem, network.preprocessing, network.image_size) == ("quarter", "cifar", (32, 32))
     with pytest.raises(InputError, match="weight stem/conv/kernel has no counterpart in TF-slim"):
         slim_names(model)

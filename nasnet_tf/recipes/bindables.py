@@ -70,11 +70,12 @@ _OF_OPTIMIZERS |= dict.fromkeys(("clipnorm", "clipvalue", "global_clipnorm", "lo
 _OF_OPTIMIZERS |= {"learning_rate": Positive, "epsilon": Positive, "weight_decay": NotNegative | None}
 _OF_ORACLES = {"max_trials": Count | None, "max_epochs": Count, "factor": at_least(2), "hyperband_iterations": Count}
 _SET_BY_TUNE = ("objective", "hyperparameters", "seed", "max_consecutive_failed_trials")
+_SET_BY_TRAIN = ("data", "config")
 _SET_BY_SEARCH = ("keep_processes",)
 
 # In the order of a reader's interest.
 BINDABLES = (
-    Bindable("nasnet_tf.recipes.training.train", Role.COMMAND, set_by_us=("profile_steps",), may_change=("strategy",)),
+    Bindable("nasnet_tf.recipes.training.TrainConfig", Role.COMMAND, name="train", set_by_us=("profile_steps",), may_change=("strategy",)),
     Bindable(
         "nasnet_tf.recipes.search.search",
         Role.COMMAND,
@@ -86,6 +87,7 @@ BINDABLES = (
     Bindable("nasnet_tf.recipes.children.bind_child", Role.CHILD, name="evaluate_genotype"),
     Bindable("nasnet_tf.models.network.NetworkConfig", Role.NETWORK),
     Bindable("nasnet_tf.training.config.TrainingConfig", Role.TRAINING),
+    Bindable("nasnet_tf.training.classification.Classification", Role.TASK, set_by_us=_SET_BY_TRAIN),
     Bindable("nasnet_tf.data.ImageData", Role.DATA),
     Bindable("nasnet_tf.data.CifarPreprocessing", Role.DATA),
     Bindable("nasnet_tf.data.ImageNetPreprocessing", Role.DATA),
@@ -113,7 +115,8 @@ BINDABLES = (
     Bindable("nasnet_tf.nas.trials.faults.FaultTolerance", Role.TOLERANCE),
     Bindable("nasnet_tf.data.detection.DetectionData", Role.DATA),
     Bindable("nasnet_tf.detection.model.DetectorConfig", Role.NETWORK),
-    Bindable("nasnet_tf.detection.task.DetectionLosses", Role.TASK),
+    Bindable("nasnet_tf.detection.task.Detection", Role.TASK, set_by_us=_SET_BY_TRAIN),
+    Bindable("nasnet_tf.detection.task.DetectionLosses", Role.TRAINING),
     *(
         Bindable(f"keras_tuner.oracles.{name}Oracle", Role.ORACLE, set_by_us=_SET_BY_TUNE, hints=_OF_ORACLES)
         for name in ("BayesianOptimization", "GridSearch", "Hyperband", "RandomSearch")

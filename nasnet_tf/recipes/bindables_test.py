@@ -8,11 +8,14 @@ import re
 from unittest import mock
 
 import gin
+import numpy as np
 import pytest
 import tensorflow as tf
 
 from nasnet_tf.base import identity
 from nasnet_tf.base.errors import InputError
+from nasnet_tf.data import ImageData
+from nasnet_tf.data.detection import DetectionData
 from nasnet_tf.genotype import format_genotype, load_genotype
 from nasnet_tf.models.network import NetworkConfig, build_network
 from nasnet_tf.models.zoo import ZOO, canonical_name
@@ -79,8 +82,9 @@ def test_every_binding_is_used(recipe, tmp_path, monkeypatch):
     def begin_trial(workdir, bindings):
         raise Enough
 
-    def begin_training(network, data, optimizer, learning_rate, *others, **more):
+    def begin_training(network, data, optimizer, learning_rate, training, *others, task=None, **more):
         assert data.image_size > 0
+        assert task is None or task(data, training).kind == ("detection" if isinstance(data, DetectionData) else "classification")
         assert optimizer().learning_rate is not None
         assert learning_rate(5.0, 10.0, 32) > 0
         raise Enough
@@ -89,6 +93,9 @@ def test_every_binding_is_used(recipe, tmp_path, monkeypatch):
         seen["engine"] = engine
         seen["genotype"] = space.decode(strategy.propose().decisions)
 
+    monkeypatch.setattr(ImageData, "num_classes", 10)
+    monkeypatch.setattr(DetectionData, "notes", lambda *_: [])
+    monkeypatch.setattr(DetectionData, "objects", lambda *_: [mock.Mock(is_crowd=np.array([False]))])
     monkeypatch.setattr(loop, "train_and_evaluate", begin_training)
     monkeypatch.setattr(evaluator, "train_and_evaluate", begin_training)
     monkeypatch.setattr(search, "run_search", begin_search)

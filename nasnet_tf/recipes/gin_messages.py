@@ -47,10 +47,10 @@ def mistake_in_file(error: Exception, source: str) -> str:
 
 
 def _hint(message: str) -> str:
-    from nasnet_tf.recipes.table import parameters
+    from nasnet_tf.recipes.table import no_such
 
     if unknown := re.search(r"No configurable matching (?:reference )?'?@?([\w./]+)", message):
         return did_you_mean(unknown[1].rsplit("/", 1)[-1].rsplit(".", 1)[-1], NAMES)
     if unknown := re.search(r"Configurable '([\w.]+)' doesn't have a parameter named '(\w+)'", message):
-        return did_you_mean(unknown[2], parameters(unknown[1])) or f"; it has {', '.join(parameters(unknown[1]))}"
+        return no_such(unknown[1], unknown[2])
     return ""

@@ -1,11 +1,10 @@
-"""A training or a search that is ready to run, and what it would do."""
+"""A search that is ready to run, and what it or a training would do."""
 
 import dataclasses
 import functools
 import pathlib
 import random
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import keras
 import tensorflow as tf
@@ -17,29 +16,6 @@ from nasnet_tf.nas.trials.journal import NAME
 from nasnet_tf.training.config import TrainingConfig
 from nasnet_tf.training.task import Data
 from nasnet_tf.training.timetable import Timetable
-
-
-@dataclasses.dataclass(frozen=True)
-class TrainingJob:
-    """Call it with a work folder to train.
-
-    Attributes:
-      build: (num_classes, image_size) -> the network.
-      run: (work folder) -> model and evaluation.
-    """
-
-    build: Callable[[int, int], keras.Model]
-    data: Data
-    training: TrainingConfig
-    run: Callable[[pathlib.Path], tuple[keras.Model, Any]]
-
-    def __call__(self, workdir: pathlib.Path) -> tuple[keras.Model, Any]:
-        return self.run(workdir)
-
-    def plan(self, workdir: pathlib.Path) -> str:
-        """Builds the network, counts, reads one batch, and says what a training would do; writes nothing."""
-        begun = any(workdir.glob("checkpoints/*.index"))
-        return "\n".join([*_described(self.build, self.data, self.training), _ending(begun, workdir)])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,18 +36,18 @@ class SearchJob:
         return self.run(workdir)
 
     def plan(self, workdir: pathlib.Path) -> str:
-        """Does for an architecture drawn at random what TrainingJob.plan does; writes nothing."""
+        """Does for an architecture drawn at random what TrainConfig.plan does; writes nothing."""
         genotype = self.space.decode(self.space.sample(random.Random(0)))
         lines = []
         for name, evaluation in self.evaluations.items():
             bound = evaluation.keywords
             lines.append(f"{name}; this one drawn at random:")
             build = functools.partial(build_network, genotype, bound["network"])
-            lines += [f"  {line}" for line in _described(build, bound["data"], bound["training"])]
-        return "\n".join([*lines, _ending((workdir / NAME).is_file(), workdir)])
+            lines += [f"  {line}" for line in described(build, bound["data"], bound["training"])]
+        return "\n".join([*lines, ending((workdir / NAME).is_file(), workdir)])
 
 
-def _described(build: Callable[[int, int], keras.Model], data: Data, training: TrainingConfig) -> list[str]:
+def described(build: Callable[[int, int], keras.Model], data: Data, training: TrainingConfig) -> list[str]:
     """Lines on a network, on data, of which one batch is read, and on a training."""
     model = build(data.num_classes, data.image_size)
     costs = count_costs(model, (data.image_size, data.image_size))
@@ -90,5 +66,5 @@ def _described(build: Callable[[int, int], keras.Model], data: Data, training: T
     ]
 
 
-def _ending(is_begun: bool, workdir: pathlib.Path) -> str:
+def ending(is_begun: bool, workdir: pathlib.Path) -> str:
     return f"dry run: {'would go on in' if is_begun else 'would begin'} {workdir}; nothing was written"

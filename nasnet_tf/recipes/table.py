@@ -1,6 +1,5 @@
 """What a recipe can bind, looked up by name: parameters, defaults, types, and what may change when a work folder is resumed."""
 
-import importlib
 import inspect
 from collections.abc import Callable, Collection, Iterator
 from typing import Any
@@ -9,6 +8,8 @@ import gin
 
 from nasnet_tf.base import extras, values
 from nasnet_tf.base.errors import did_you_mean
+from nasnet_tf.base.located import locate
+from nasnet_tf.recipes import renamed
 from nasnet_tf.recipes.bindables import BINDABLES, Bindable, Role
 
 RETRAIN_SCOPE = "retrain"  # gin scope of the bindings that only the retraining of a search has
@@ -25,10 +26,9 @@ def load() -> None:
         return
     ROWS.update({row.name: row for row in BINDABLES if extras.is_installed(row.package)})
     for name, row in ROWS.items():
-        module, _, attribute = row.location.rpartition(".")
-        target = TARGETS[name] = getattr(importlib.import_module(module), attribute)
+        target = TARGETS[name] = locate(row.location)
         HINTS[name] = values.annotations(target) | row.hints
-        gin_module = "nasnet_tf" if row.package == "nasnet_tf" else module
+        gin_module = "nasnet_tf" if row.package == "nasnet_tf" else row.location.rpartition(".")[0]
         gin.external_configurable(target, name, module=gin_module, denylist=list(row.set_by_us) or None)
 
 
@@ -65,7 +65,19 @@ def default(binding: str) -> str | None:
     load()
     owner, _, parameter = binding.rpartition(".")
     known = defaults(owner) if owner.rsplit(".", 1)[-1] in ROWS else {}
-    return repr(known[parameter]) if parameter in known else None
+    return literal(known[parameter]) if parameter in known else None
+
+
+def literal(value: Any) -> str:
+    """Returns a default as gin writes it."""
+    names = [f"@{name}" for name, target in TARGETS.items() if target is value]
+    return names[0] if names else repr(value)
+
+
+def no_such(owner: str, parameter: str) -> str:
+    """Returns what to tell somebody who bound a parameter that does not exist: what to bind instead, the nearest name, or all names."""
+    known = parameters(owner)
+    return renamed.instead(owner, parameter) or did_you_mean(parameter, known) or f"; it has {', '.join(known)}"
 
 
 def may_change(is_search: bool) -> tuple[str, ...]:
@@ -105,8 +117,7 @@ def mistakes(names: Collection[str]) -> Iterator[tuple[str, str]]:
         if owner.rsplit(".", 1)[-1] not in ROWS:
             continue  # a macro
         if parameter not in parameters(owner):
-            hint = did_you_mean(parameter, parameters(owner)) or f"; it has {', '.join(parameters(owner))}"
-            yield name, f"{name}: {owner} has no such parameter{hint}"
+            yield name, f"{name}: {owner} has no such parameter{no_such(owner, parameter)}"
             continue
         hint = HINTS[owner.rsplit(".", 1)[-1]].get(parameter, Any)
         value = _judged(gin.query_parameter(name))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import operator
 import pathlib
 import sys
 from collections.abc import Callable
@@ -11,91 +12,117 @@ import gin
 import keras
 import tensorflow as tf
 
-from nasnet_tf import data
 from nasnet_tf.base.errors import InputError
-from nasnet_tf.data.detection import DetectionData
-from nasnet_tf.detection.model import DetectorConfig, build_detector
-from nasnet_tf.detection.task import Detection, DetectionLosses
 from nasnet_tf.genotype import Genotype, genotype_hash, load_genotype
 from nasnet_tf.models.network import NetworkConfig, build_network
-from nasnet_tf.recipes.jobs import TrainingJob
-from nasnet_tf.serving.hub.load import check_features, load_features
-from nasnet_tf.serving.hub.naming import architecture_of
-from nasnet_tf.training import loop, numerics, profiling, schedules
+from nasnet_tf.recipes import jobs
+from nasnet_tf.recipes.tasks import tasks
+from nasnet_tf.serving.hub.load import load_features
+from nasnet_tf.serving.hub.naming import resolve
+from nasnet_tf.serving.hub.sources import Source
+from nasnet_tf.training import loop, numerics, profiling
 from nasnet_tf.training.classification import Classification
+from nasnet_tf.training.config import TrainingConfig
+from nasnet_tf.training.schedules import Schedule
+from nasnet_tf.training.task import BindableTask, Data
 from nasnet_tf.training.timetable import Timetable
 
 Optimizer = Callable[[], keras.optimizers.Optimizer]
+_AnyData = functools.reduce(operator.or_, (task.data for task in tasks().values()))  # a new task brings its own
 
 
-def train(
-    data: data.ImageData | DetectionData,
-    optimizer: Optimizer,
-    learning_rate: schedules.Schedule,
-    training: loop.TrainingConfig,
-    genotype: str | None = None,
-    network: NetworkConfig | None = None,
-    strategy: tf.distribute.Strategy | None = None,
-    initial_weights: str | None = None,
-    dtype_policy: str = "float32",
-    detector: DetectorConfig | None = None,
-    detection_losses: DetectionLosses | None = None,
-    profile_steps: tuple[int, int] | None = None,
-) -> TrainingJob:
-    """The training of a genotype's network, to be called with its work folder; arguments as in nasnet_tf.training.loop.train_and_evaluate.
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """The training of a genotype's network; call it with its work folder.
 
-    genotype: the name of a published one, or the path of a textproto; None for that of initial_weights.
-    network: None for that of initial_weights, a name, an export or a work folder, with the bindings of NetworkConfig that there are in the
-      place of its own.
-    data: what to train on.
-    learning_rate: a schedule, such as @cosine_decay().
-    training: how.
-    initial_weights: to fine-tune, whose features to start from, as
-      nasnet_tf.serving.hub.load.load_features takes them; None for fresh weights.
-    dtype_policy: in which numbers the network computes, one of nasnet_tf.training.numerics.POLICIES; its weights are float32 in all.
-    detector: to train a detector on the network, with `data` a DetectionData; None for a classifier.
-    detection_losses: of a detector.
+    Attributes:
+      data: what to train on.
+      optimizer: a class, such as @RMSProp.
+      learning_rate: a schedule, such as @cosine_decay().
+      training: how to train.
+      genotype: the name of a published one, or the path of a textproto; None for that of initial_weights.
+      network: None for that of initial_weights, a name, an export or a work folder, with the bindings of NetworkConfig that there are in
+        the place of its own.
+      strategy: which devices to train on; None for TensorFlow's default.
+      initial_weights: to fine-tune, whose features to start from, as nasnet_tf.serving.hub.load.load_features takes them; None for fresh
+        weights.
+      dtype_policy: in which numbers the network computes, one of nasnet_tf.training.numerics.POLICIES; its weights are float32 in all.
+      task: what to train for, a class: @Classification, or @Detection with its own bindings.
+      profile_steps: what to profile, as nasnet_tf.training.profiling takes it.
     """
-    if detector is not None and initial_weights is None:
-        print("the detector's network starts from fresh weights, as train.initial_weights is not bound", file=sys.stderr, flush=True)
 
-    if profile_steps is not None:  # before the folder is taken
-        profiling.check(profile_steps, Timetable(training, data.num_train_examples).total)
-    # A mistake in them comes up now, not once the folder is taken.
-    if initial_weights is not None:
-        check_features(initial_weights)
-    cells, network = _architecture(genotype, network, initial_weights)
+    data: _AnyData
+    optimizer: Optimizer
+    learning_rate: Schedule
+    training: TrainingConfig
+    genotype: str | None = None
+    network: NetworkConfig | None = None
+    strategy: tf.distribute.Strategy | None = None
+    initial_weights: str | None = None
+    dtype_policy: str = "float32"
+    task: Callable[[Data, TrainingConfig], BindableTask] = Classification
+    profile_steps: tuple[int, int] | None = None
 
-    def build(num_classes: int, image_size: int) -> keras.Model:
-        if detector is not None:
-            model = build_network(cells, network, None, (None, None))
-        else:
-            model = build_network(cells, network, num_classes, image_size)
-        if initial_weights is not None:
-            load_features(model, initial_weights)
-        return model if detector is None else build_detector(model, detector, num_classes)
+    def __post_init__(self):
+        # What is wrong with these comes up now, not once the folder is taken.
+        if self.profile_steps is not None:
+            profiling.check(self.profile_steps, Timetable(self.training, self.data.num_train_examples).total)
+        source = None if self.initial_weights is None else resolve(self.initial_weights)
+        if source is not None:
+            source.check_features()
+        cells, network = _architecture(self.genotype, self.network, source)
+        object.__setattr__(self, "_network", functools.partial(_start, cells, network, source=source))
 
-    task = Classification if detector is None else functools.partial(Detection, settings=detection_losses)
+    @functools.cached_property
+    def _task(self) -> BindableTask:
+        return self.task(self.data, self.training)
 
-    @numerics.dtype_policy(dtype_policy)
-    def run(workdir: pathlib.Path) -> tuple[keras.Model, Any]:
-        return loop.train_and_evaluate(
-            build, data, optimizer, learning_rate, training, workdir, strategy, task=task, profile_steps=profile_steps
-        )
+    def build(self, num_classes: int, image_size: int) -> keras.Model:
+        """Returns the model with the weights that the training starts from."""
+        if self.initial_weights is None and self._task.starts_trained:
+            text = f"the network for {self._task.kind} starts from fresh weights, as train.initial_weights is not bound"
+            print(text, file=sys.stderr, flush=True)
+        return self._task.build(self._network, num_classes, image_size)
 
-    return TrainingJob(build, data, training, run)
+    def __call__(self, workdir: pathlib.Path) -> tuple[keras.Model, Any]:
+        """Trains; returns the model and its evaluation, as nasnet_tf.training.loop.train_and_evaluate does."""
+        with numerics.dtype_policy(self.dtype_policy):
+            return loop.train_and_evaluate(
+                self.build,
+                self.data,
+                self.optimizer,
+                self.learning_rate,
+                self.training,
+                workdir,
+                self.strategy,
+                task=lambda data, config: self._task,
+                profile_steps=self.profile_steps,
+            )
+
+    def plan(self, workdir: pathlib.Path) -> str:
+        """Builds the network, counts, reads one batch, and says what a training would do; writes nothing."""
+        begun = any(workdir.glob("checkpoints/*.index"))
+        return "\n".join([*jobs.described(self.build, self.data, self.training), jobs.ending(begun, workdir)])
 
 
-def _architecture(genotype: str | None, network: NetworkConfig | None, source: str | None) -> tuple[Genotype, NetworkConfig]:
+def _start(cells: Genotype, config: NetworkConfig, num_classes: int | None, image_size: Any, source: Source | None) -> keras.Model:
+    """Returns a network with fresh weights, or with those of a source."""
+    network = build_network(cells, config, num_classes, image_size)
+    if source is not None:
+        load_features(network, source)
+    return network
+
+
+def _architecture(genotype: str | None, network: NetworkConfig | None, source: Source | None) -> tuple[Genotype, NetworkConfig]:
     """What is bound, and what is not of what the training starts from."""
     if genotype is not None and network is not None:
         return load_genotype(genotype), network
     if source is None:
         what = "genotype" if genotype is None else "network"
         raise InputError(f"train.{what}: expected a binding, or train.initial_weights to take it from")
-    cells, own = architecture_of(source)
+    cells, own = source.architecture()
     if genotype is not None and genotype_hash(load_genotype(genotype)) != genotype_hash(cells):
-        raise InputError(f"train.genotype: {genotype} has other cells than {source}, whose weights are to be taken; leave it out")
+        raise InputError(f"train.genotype: {genotype} has other cells than {source.path}, whose weights are to be taken; leave it out")
     if network is None:
         said = set(gin.get_bindings(NetworkConfig))
         said |= {"filters", "penultimate_filters"} if said & {"filters", "penultimate_filters"} else set()  # one of the two

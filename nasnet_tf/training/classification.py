@@ -4,13 +4,15 @@ import keras
 import tensorflow as tf
 
 from nasnet_tf.base.errors import InputError
+from nasnet_tf.base.located import Located
 from nasnet_tf.data import ImageData
 from nasnet_tf.training.config import TrainingConfig
 from nasnet_tf.training.evaluate import Evaluation, Evaluator
 from nasnet_tf.training.losses import classification_loss
+from nasnet_tf.training.task import BindableTask
 
 
-class Classification:
+class Classification(BindableTask):
     """Batches are (images, labels int32 [batch]), label -1 for an image that could not be decoded, which counts as nothing.
 
     The numbers of a step:
@@ -23,6 +25,11 @@ class Classification:
     kind = "classification"
     names = ("loss", "auxiliary_loss", "accuracy", "corrupt")
     shown = ("loss", "accuracy")
+    data = ImageData
+    evaluator_class = Evaluator
+    figures = Located("nasnet_tf.viz.report.training_plots.confusion_figures")
+    export = Located("nasnet_tf.serving.exports.exporting.export_classifier")
+    predictor = Located("nasnet_tf.serving.hub.classifier.ClassPredictor")
 
     def __init__(self, data: ImageData, config: TrainingConfig):
         if data.num_classes < 2:
@@ -55,7 +62,7 @@ class Classification:
 
     def evaluator(self, model: keras.Model, strategy: tf.distribute.Strategy) -> Evaluator:
         """Measures accuracy, top-5 accuracy and loss."""
-        return Evaluator(model, strategy, self._config.jit_compile)
+        return self.evaluator_class(model, strategy, self._config.jit_compile)
 
     def score(self, evaluation: Evaluation) -> float:
         """The accuracy."""

@@ -1,9 +1,10 @@
-"""What a training is of: the losses of a batch, how the result is measured, what decides which checkpoint is best.
+"""What a model is trained for: the losses of a batch, how the result is measured, what decides which checkpoint is best.
 
-The loop, its steps and its checkpoints know these protocols only. `classification.py` is the first task.
+The loop, its steps and its checkpoints know the protocols Data, Evaluator and Task only. Recipes bind, and commands use, a BindableTask.
+`classification.py` is the first one.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import keras
@@ -22,6 +23,9 @@ class Data(Protocol):
     def num_examples(self, split: str) -> int:
         """Number of examples of "train", "validation" or "test"; InputError where there is no such split."""
 
+    def share_examples(self, split: str, other: str) -> bool:
+        """Whether two of "train", "validation" and "test" have examples in common. Only `evaluate` asks."""
+
     def train(self, batch_size: int, seed: int, start_step: int, shard: tuple[int, int]) -> tf.data.Dataset:
         """Training batches without end, as ImageData.train describes them."""
 
@@ -32,7 +36,7 @@ class Data(Protocol):
         """What is wrong with the first bad example of a split; None where nothing is."""
 
     def description(self) -> dict:
-        """What the model was trained with, JSON-ready: enough for the doors to evaluate, export and use it."""
+        """What the model was trained with, JSON-ready: enough for the commands to evaluate, export and use it."""
 
 
 class Evaluator(Protocol):
@@ -50,7 +54,7 @@ class Evaluator(Protocol):
 
 class Task(Protocol):
     """Attributes:
-    kind: its name in work folders and exports, by which the doors know what to do with them (nasnet_tf/kinds.py).
+    kind: its name in work folders and exports, by which commands find it again (nasnet_tf/recipes/tasks.py).
     names: of the numbers that a step says of itself. "loss" is among them; so is "corrupt" where examples may be left out.
     shown: those of them that stand in the line of progress; the others are logged where they are not 0.
     """
@@ -73,3 +77,62 @@ class Task(Protocol):
 
     def score(self, evaluation: Any) -> float:
         """The larger, the better: of all evaluations' checkpoints the one of the highest score is kept as best."""
+
+
+class Predictor(Protocol):
+    """What `predict` asks of a model."""
+
+    def __call__(self, encoded: Sequence[bytes]) -> Sequence[Any]:
+        """Returns an answer for each image file's content; None for one that cannot be decoded."""
+
+    def describe(self, answer: Any, top: int) -> tuple[str, dict]:
+        """Returns at most `top` parts of an answer, as text for people and as JSON-ready fields."""
+
+
+class BindableTask(Task):
+    """A task that recipes can bind and whose work folders the commands understand.
+
+    Recipes make one object of it for a training. Commands, which have no training, use the class alone.
+
+    Attributes:
+      data: class of the data. Its `from_description` reads what data.json says.
+      evaluator_class: (model) -> Evaluator.
+      export: (model, what data.json says, new folder, nasnet_tf.serving.exports.exporting.ExportRequest) -> what manifest.json says.
+      predictor: (source, weights, trust_graph) -> Predictor; source as nasnet_tf.serving.hub.naming.resolve returns it.
+      starts_trained: whether fresh weights are unusual, so that a training that starts from them says so.
+    """
+
+    data: type
+    evaluator_class: Callable[..., Evaluator]
+    export: Callable[..., dict]
+    predictor: Callable[..., Predictor]
+    starts_trained = False
+
+    def build(self, network: Callable[[int | None, Any], keras.Model], num_classes: int, image_size: int) -> keras.Model:
+        """Returns the model to train.
+
+        Args:
+          network: (classes, or None for no classifier; image size, one number or a pair, None for any) -> network to build on, with the
+            weights that the training starts from.
+        """
+        return network(num_classes, image_size)
+
+    @staticmethod
+    def notes(data: Any, split: str) -> Sequence[str]:
+        """Returns lines on oddities of a split, which `evaluate` prints beforehand."""
+        return ()
+
+    @staticmethod
+    def figures(evaluator: Any, data: Any) -> dict[str, Any]:
+        """Returns what `evaluate` draws after an evaluation: matplotlib figures by name."""
+        return {}
+
+    @staticmethod
+    def table(evaluation: Any) -> str:
+        """Returns what `evaluate` prints of a result besides its one line; "" for nothing."""
+        return ""
+
+    @staticmethod
+    def results(evaluator: Any) -> dict[str, Any]:
+        """Returns what `evaluate` writes beside the evaluation: JSON-ready values by name."""
+        return {}

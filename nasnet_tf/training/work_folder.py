@@ -27,10 +27,20 @@ _DEFAULTS = {
     "training.json": {field.name: field.default for field in dataclasses.fields(TrainingConfig)},
 }
 
+_FIELDS = {"classification": "preprocessing", "detection": "category_ids"}  # of data.json, which no other kind of network has
+
 
 def task_kind(data_description: Mapping) -> str:
     """The kind of task that a work folder or export is of."""
     return (_DEFAULTS["data.json"] | data_description)["task"]
+
+
+def is_for(description: Mapping, task: str) -> bool:
+    """Whether data.json describes a network that is used as one of this task: "classification" or "detection".
+
+    Other tasks train such networks too, with losses of their own. Their data is described in the same way.
+    """
+    return task_kind(description) == task or _FIELDS[task] in description
 
 
 def describe(workdir: pathlib.Path, model: keras.Model, task: str, data: Data, config: TrainingConfig) -> None:
@@ -90,17 +100,21 @@ def read_data_description(workdir: pathlib.Path) -> dict:
         if not (workdir / name).is_file():
             raise InputError(f"{workdir}: holds no trained network; expected a file {name} there")
     path = workdir / "data.json"
-    description = read_object(path)
-    if task_kind(description) == "classification":
+    return checked_data_description(read_object(path), str(path))
+
+
+def checked_data_description(description: dict, place: str) -> dict:
+    """Returns what data.json says; raises InputError, with its place, if it says nothing that a network of its task can be used with."""
+    if is_for(description, "classification"):
         names = description.get("class_names")
         if not (isinstance(names, list) and names and all(isinstance(name, str) for name in names)):
-            raise InputError(f"{path}: damaged; expected class_names, a list of names, got {_shorten(names)}")
+            raise InputError(f"{place}: damaged; expected class_names, a list of names, got {_shorten(names)}")
         if not isinstance(description.get("preprocessing"), dict):
-            raise InputError(f"{path}: damaged; expected preprocessing, an object, got {_shorten(description.get('preprocessing'))}")
+            raise InputError(f"{place}: damaged; expected preprocessing, an object, got {_shorten(description.get('preprocessing'))}")
         try:
             preprocessing_from_config(description["preprocessing"])
         except InputError as error:
-            raise InputError(f"{path}: damaged; {error}") from error
+            raise InputError(f"{place}: damaged; {error}") from error
     return description
 
 

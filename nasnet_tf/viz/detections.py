@@ -7,11 +7,18 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from nasnet_tf.data.decoding import decode_image
+from nasnet_tf.data.detection import DetectionData
+from nasnet_tf.data.objects import Picture
+from nasnet_tf.detection.evaluation import DetectionEvaluator
+from nasnet_tf.detection.misses import missed, worst
 from nasnet_tf.viz.axes import strip_axes
 
 _DPI = 100
 _COLORS = colormaps["tab10"].colors
 _MISSED = "#111827"
+_MAX_PICTURES = 4
+_MIN_SCORE = 0.5  # probability of a detection that is drawn
 
 
 def _draw(axes, picture, found) -> None:
@@ -68,3 +75,22 @@ def plot_precision(precision: Mapping[str, np.ndarray], class_names: Sequence[st
         if len(class_names) <= len(_COLORS):
             axes.legend(frameon=False, fontsize=8)
     return figure
+
+
+def evaluation_figures(evaluator: DetectionEvaluator, data: DetectionData) -> dict[str, Figure]:
+    """What `evaluate` draws of a detector: precision over recall, the first pictures, and those with the most missed objects."""
+    names = data.class_names
+    figures = {"precision": plot_precision(evaluator.precision, names)}
+    lost = [
+        missed(picture, boxes[scores >= _MIN_SCORE], classes[scores >= _MIN_SCORE]) for picture, (boxes, classes, scores) in evaluator.found
+    ]
+    shown = [_shown(picture, *found, names) for picture, found in evaluator.found[:_MAX_PICTURES]]
+    misses = [_shown(evaluator.found[row][0], *evaluator.found[row][1], names, lost[row]) for row in worst(lost, _MAX_PICTURES)]
+    return figures | {name: draw_gallery(rows) for name, rows in (("pictures", shown), ("misses", misses)) if rows}
+
+
+def _shown(picture: Picture, boxes, classes, scores, class_names, lost=()) -> tuple:
+    """A picture's pixels and what to draw on it: detections and, named as such, missed objects."""
+    found = [(class_names[c], float(s), box) for box, c, s in zip(boxes, classes, scores, strict=True) if s >= _MIN_SCORE]
+    found += [(f"missed: {class_names[picture.labels[row]]}", None, picture.boxes[row]) for row in np.flatnonzero(lost)]
+    return decode_image(picture.read()).numpy(), found

@@ -1,14 +1,12 @@
 """The figures that a network was evaluated with, for the manifest of its export."""
 
 import json
-import os
 import pathlib
 from collections.abc import Iterable
 
 import keras
 
 from nasnet_tf.base.errors import InputError
-from nasnet_tf.base.files import user_path
 from nasnet_tf.serving.exports import manifest
 from nasnet_tf.training import work_folder
 from nasnet_tf.training.metrics_log import read_metrics
@@ -24,9 +22,9 @@ def of_workdir(workdir: pathlib.Path, step: int, use_ema: bool) -> list[dict]:
     return rows
 
 
-def of_export(name_or_path: str | os.PathLike, model: keras.Model) -> list[dict]:
-    """What the manifest of an export says of these weights; of anything else nothing."""
-    said = manifest.read(user_path(name_or_path)) or {}
+def of_export(folder: pathlib.Path, model: keras.Model) -> list[dict]:
+    """What the manifest of an export says of these weights; nothing where there is no export."""
+    said = manifest.read(folder) or {}
     return said.get("evaluations", []) if said.get("weights_sha256") == manifest.weights_hash(model) else []
 
 

@@ -28,7 +28,8 @@ import numpy as np
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.models.network import inference_model
 from nasnet_tf.serving.exports import keras_archive, litert, manifest, onnx_files, saved_model, tf_serving
-from nasnet_tf.serving.exports.subject import Subject, in_batches
+from nasnet_tf.serving.exports.evaluations import of_files
+from nasnet_tf.serving.exports.export_input import ExportInput, in_batches, read_views
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,20 +38,38 @@ class Format:
 
     Attributes:
       path: in the export's folder.
-      write: (subject, path).
-      open: (path, subject) -> function from images float32 [batch, height, width, 3] in [0, 1] to probabilities, run by the loader that its
-        users have.
+      write: (ExportInput, path) -> None.
+      open: (path, ExportInput) -> function from images float32 [batch, height, width, 3] in [0, 1] to probabilities, run by the loader
+        that its users have.
       most_difference: of a probability that is let pass. BENCHMARKS.md has what real networks differ by: less than half of it.
       is_lossy: where one that differs more, or on too many of the given pictures in its first class, is left out; others are refused then.
       is_calibrated: with pictures, and left out without them.
     """
 
     path: str
-    write: Callable[[Subject, pathlib.Path], None]
-    open: Callable[[pathlib.Path, Subject], Callable[[np.ndarray], np.ndarray]]
+    write: Callable[[ExportInput, pathlib.Path], None]
+    open: Callable[[pathlib.Path, ExportInput], Callable[[np.ndarray], np.ndarray]]
     most_difference: float = 1e-4
     is_lossy: bool = False
     is_calibrated: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportRequest:
+    """What a person asks of the command `export`.
+
+    Attributes:
+      formats, version, evaluations, report: as for `export`.
+      images: files to check with and to calibrate int8 formats with.
+      evaluation_files: what `evaluate --model=... --output=FILE` wrote of the network, for the manifest.
+    """
+
+    formats: Sequence[str] = ("saved_model",)
+    version: int = 1
+    evaluations: Sequence[Mapping] = ()
+    report: Callable[[str], None] = print
+    images: Sequence[pathlib.Path] = ()
+    evaluation_files: Sequence[str] = ()
 
 
 def _by_precision(module, folder: str, suffix: str, tolerances: Mapping[str, float]) -> tuple[Format, ...]:
@@ -58,7 +77,7 @@ def _by_precision(module, folder: str, suffix: str, tolerances: Mapping[str, flo
         Format(
             f"{folder}/{precision}.{suffix}",
             functools.partial(module.write, precision=precision),
-            lambda path, subject: module.open_probabilities(path),
+            lambda path, given: module.open_probabilities(path),
             tolerance,
             precision != "float32",
             precision == "int8",
@@ -68,8 +87,8 @@ def _by_precision(module, folder: str, suffix: str, tolerances: Mapping[str, flo
 
 
 FORMATS: Mapping[str, tuple[Format, ...]] = {
-    "saved_model": (Format(".", saved_model.write, lambda path, subject: tf_serving.open_probabilities(path)),),
-    "serving": (Format("serving/{version}", tf_serving.write, lambda path, subject: tf_serving.open_probabilities(path)),),
+    "saved_model": (Format(".", saved_model.write, lambda path, given: tf_serving.open_probabilities(path)),),
+    "serving": (Format("serving/{version}", tf_serving.write, lambda path, given: tf_serving.open_probabilities(path)),),
     "keras": (Format("model.keras", keras_archive.write, keras_archive.open_probabilities),),
     "tflite": _by_precision(litert, "tflite", "tflite", {"float32": 1e-4, "float16": 0.02, "dynamic_int8": 0.1, "int8": 0.25}),
     "onnx": _by_precision(onnx_files, "onnx", "onnx", {"float32": 1e-4, "int8": 0.25}),
@@ -109,29 +128,47 @@ def export(
     """
     if unknown := [name for name in formats if name not in FORMATS]:
         raise InputError(f"export format {unknown[0]!r}: expected some of {', '.join(FORMATS)}")
-    subject = Subject(inference_model(model), data_description, pictures)
-    basis = f"{len(subject.checked_on)} images" + ("" if pictures is not None else " of noise")
+    given = ExportInput(inference_model(model), data_description, pictures)
+    basis = f"{len(given.checked_on)} images" + ("" if pictures is not None else " of noise")
     with new_folder(pathlib.Path(folder)) as temporary:
-        saved_model.describe(subject, temporary)
+        saved_model.describe(given, temporary)
         checks = {}
         for row in (row for name in dict.fromkeys(formats) for row in FORMATS[name]):
             if row.is_calibrated and pictures is None:
                 report(f"{row.path}: left out: int8 is calibrated with pictures, and none were given")
                 continue
             path = row.path.format(version=version)
-            checks[path] = _write(row, subject, temporary / path, f"{path} on {basis}", report)
+            checks[path] = _write(row, given, temporary / path, f"{path} on {basis}", report)
         facts = {"evaluations": list(evaluations), "checked_on": basis, "checks": {key: value for key, value in checks.items() if value}}
-        return manifest.write(temporary, {**manifest.describe(subject.model, data_description), **facts})
+        return manifest.write(temporary, {**manifest.describe(given.model, data_description), **facts})
 
 
-def _write(row: Format, subject: Subject, path: pathlib.Path, called: str, report: Callable[[str], None]) -> dict | None:
+def export_classifier(model: keras.Model, data_description: dict, folder: pathlib.Path, request: ExportRequest) -> dict:
+    """`export` as a person asks for it."""
+    rows = [*request.evaluations, *of_files(request.evaluation_files, inference_model(model))]
+    pictures = read_views(request.images, data_description["preprocessing"]) if request.images else None
+    if pictures is not None and len(pictures) < len(request.images):
+        request.report(f"--images: {len(pictures)} of {len(request.images)} pictures are used, spread evenly")
+    return export(
+        model,
+        data_description,
+        folder,
+        request.formats,
+        pictures=pictures,
+        version=request.version,
+        evaluations=rows,
+        report=request.report,
+    )
+
+
+def _write(row: Format, given: ExportInput, path: pathlib.Path, called: str, report: Callable[[str], None]) -> dict | None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    row.write(subject, path)
-    actual = in_batches(row.open(path, subject), subject.checked_on)
-    difference = float(np.abs(actual - subject.expected).max())
-    agreement = float((actual.argmax(1) == subject.expected.argmax(1)).mean())
+    row.write(given, path)
+    actual = in_batches(row.open(path, given), given.checked_on)
+    difference = float(np.abs(actual - given.expected).max())
+    agreement = float((actual.argmax(1) == given.expected.argmax(1)).mean())
     line = f"{called}: largest difference of probabilities {difference:.2g}, top-1 agreement {agreement:.1%}"
-    must_agree = row.is_lossy and subject.pictures is not None
+    must_agree = row.is_lossy and given.pictures is not None
     if difference <= row.most_difference and (not must_agree or agreement >= _LEAST_AGREEMENT):  # of NaN neither holds
         report(line)
         return {"largest_difference": difference, "top_1_agreement": agreement}

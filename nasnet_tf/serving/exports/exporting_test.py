@@ -188,10 +188,10 @@ def test_what_differs_from_the_network_is_not_exported(model, tmp_path, monkeypa
 
 
 def test_a_lossy_file_that_takes_pictures_for_other_classes_is_left_out(model, pictures, tmp_path, monkeypatch):
-    def opened(path, subject):
-        return lambda images: np.eye(3, dtype=np.float32)[subject.expected.argmin(1)]
+    def opened(path, given):
+        return lambda images: np.eye(3, dtype=np.float32)[given.expected.argmin(1)]
 
-    row = exporting.Format("fake.bin", lambda subject, path: path.write_bytes(b"x"), opened, most_difference=1.0, is_lossy=True)
+    row = exporting.Format("fake.bin", lambda given, path: path.write_bytes(b"x"), opened, most_difference=1.0, is_lossy=True)
     monkeypatch.setitem(exporting.FORMATS, "fake", (row,))
     for name, given, is_there in (("pictures", pictures, False), ("noise", None, True)):
         lines = []

@@ -13,23 +13,23 @@ import tensorflow as tf
 from nasnet_tf.base.errors import InputError, reason
 from nasnet_tf.base.files import check_unpacked_size
 from nasnet_tf.models.description import network_from_json
-from nasnet_tf.serving.exports.subject import Subject
+from nasnet_tf.serving.exports.export_input import ExportInput
 from nasnet_tf.serving.weights.convert import load_weights
 
 _CONFIG, _DATA = "config.json", "data.json"
 
 
-def write(subject: Subject, path: pathlib.Path) -> None:
+def write(given: ExportInput, path: pathlib.Path) -> None:
     """Writes the file."""
-    subject.model.save(path)
+    given.model.save(path)
     with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr(_DATA, json.dumps(subject.data_description))
+        archive.writestr(_DATA, json.dumps(given.data_description))
 
 
-def open_probabilities(path: pathlib.Path, subject: Subject) -> Callable[[np.ndarray], np.ndarray]:
+def open_probabilities(path: pathlib.Path, given: ExportInput) -> Callable[[np.ndarray], np.ndarray]:
     """A file as a function of images in [0, 1], opened by Keras."""
     model = keras.saving.load_model(path, compile=False)
-    run = tf.function(lambda images: tf.nn.softmax(model(subject.preprocessing.normalize(images), training=False)), autograph=False)
+    run = tf.function(lambda images: tf.nn.softmax(model(given.preprocessing.normalize(images), training=False)), autograph=False)
     return lambda images: run(tf.constant(images)).numpy()
 
 

@@ -7,25 +7,25 @@ import numpy as np
 import tensorflow as tf
 
 from nasnet_tf.base.errors import InputError
-from nasnet_tf.serving.exports.subject import Subject
+from nasnet_tf.serving.exports.export_input import ExportInput
 
 CALIBRATION_IMAGES = 100  # TensorFlow's guide: about 100 to 500
 
 
-def write(subject: Subject, path: pathlib.Path, precision: str) -> None:
+def write(given: ExportInput, path: pathlib.Path, precision: str) -> None:
     """Writes a file with one signature: images [batch, height, width, 3] -> logits, probabilities float32 [batch, num_classes].
 
     Args:
       precision: "float32"; "float16" and "dynamic_int8", which store weights so and take images float32 in [0, 1] as it does; or "int8",
         all of whose arithmetic is, and which takes uint8 images in 0..255.
     """
-    converter = tf.lite.TFLiteConverter.from_saved_model(subject.frozen.name, signature_keys=["serving_default"])
+    converter = tf.lite.TFLiteConverter.from_saved_model(given.frozen.name, signature_keys=["serving_default"])
     if precision != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if precision == "float16":
         converter.target_spec.supported_types = [tf.float16]
     if precision == "int8":
-        images = subject.pictures[:CALIBRATION_IMAGES]
+        images = given.pictures[:CALIBRATION_IMAGES]
         converter.representative_dataset = lambda: ({"images": image[None]} for image in images)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8, tf.lite.OpsSet.TFLITE_BUILTINS]
         converter.inference_input_type = tf.uint8

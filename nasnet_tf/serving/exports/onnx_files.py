@@ -8,37 +8,37 @@ import numpy as np
 import tensorflow as tf
 
 from nasnet_tf.base.errors import InputError
+from nasnet_tf.serving.exports.export_input import ExportInput
 from nasnet_tf.serving.exports.litert import CALIBRATION_IMAGES
-from nasnet_tf.serving.exports.subject import Subject
 
 _OPSET = 18  # the newest that tf2onnx 1.17 writes
 _QUANTIZED = ("Conv", "MatMul", "Gemm")  # what takes the time; the rest, whitening and softmax among it, costs accuracy and gains little
 
 
-def write(subject: Subject, path: pathlib.Path, precision: str) -> None:
-    """Writes a file; precision: "float32", or "int8", calibrated with the subject's pictures."""
+def write(given: ExportInput, path: pathlib.Path, precision: str) -> None:
+    """Writes a file; precision: "float32", or "int8", calibrated with the given pictures."""
     if precision == "int8":
-        return _write_int8(subject, path)
+        return _write_int8(given, path)
     tf2onnx, _ = _packages()
 
-    @tf.function(autograph=False, input_signature=[subject.images_spec])
+    @tf.function(autograph=False, input_signature=[given.images_spec])
     def infer(images):
-        return {name: tf.identity(value, name) for name, value in subject.answer(images).items()}
+        return {name: tf.identity(value, name) for name, value in given.answer(images).items()}
 
-    model, _ = tf2onnx.convert.from_function(infer, input_signature=[subject.images_spec], opset=_OPSET)
+    model, _ = tf2onnx.convert.from_function(infer, input_signature=[given.images_spec], opset=_OPSET)
     for value in (*model.graph.input, *model.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "batch"
     path.write_bytes(model.SerializeToString())
     return None
 
 
-def _write_int8(subject: Subject, path: pathlib.Path) -> None:
+def _write_int8(given: ExportInput, path: pathlib.Path) -> None:
     _, onnxruntime = _packages()
     from onnxruntime import quantization  # noqa: PLC0415
 
     class Pictures(quantization.CalibrationDataReader):
         def __init__(self):
-            self._remaining = iter(subject.pictures[:CALIBRATION_IMAGES])
+            self._remaining = iter(given.pictures[:CALIBRATION_IMAGES])
 
         def get_next(self):
             image = next(self._remaining, None)
@@ -48,7 +48,7 @@ def _write_int8(subject: Subject, path: pathlib.Path) -> None:
         floats, prepared = path.with_name("float32.onnx"), f"{folder}/prepared.onnx"
         if not floats.is_file():
             floats = pathlib.Path(folder, floats.name)
-            write(subject, floats, "float32")
+            write(given, floats, "float32")
         quantization.shape_inference.quant_pre_process(str(floats), prepared, skip_symbolic_shape=True)
         quantization.quantize_static(
             prepared,

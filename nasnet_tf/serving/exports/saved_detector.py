@@ -12,7 +12,7 @@ from nasnet_tf.base.errors import InputError
 from nasnet_tf.data.decoding import decode_image
 from nasnet_tf.data.detection import prepare_picture
 from nasnet_tf.serving.exports import manifest
-from nasnet_tf.serving.exports.exporting import new_folder
+from nasnet_tf.serving.exports.exporting import ExportRequest, new_folder
 from nasnet_tf.serving.exports.saved_model import DESCRIPTIONS
 from nasnet_tf.training.variables import named_weights
 
@@ -91,6 +91,13 @@ def export_detector(
         report(line)
         facts = {"evaluations": list(evaluations), "checked_on": basis, "checks": {".": {"largest_difference": difference}}}
         return manifest.write(temporary, {**manifest.describe(model, data_description), **facts})
+
+
+def export_on_request(model: keras.Model, data_description: dict, folder: pathlib.Path, request: ExportRequest) -> dict:
+    """`export_detector` as a person asks for it."""
+    if tuple(request.formats) != ("saved_model",) or request.images or request.evaluation_files:
+        raise InputError("--format, --images, --evaluation: are for classifiers; a detector is exported as a SavedModel only")
+    return export_detector(model, data_description, folder, request.evaluations, request.report)
 
 
 def _difference(folder: pathlib.Path, model: keras.Model, side: int) -> float:

@@ -15,8 +15,7 @@ from nasnet_tf.base.errors import InputError
 from nasnet_tf.data import preprocessing_from_config
 from nasnet_tf.layers.stochastic import stochastic_layers
 from nasnet_tf.models.stems import STEMS
-from nasnet_tf.serving.exports.subject import Subject, answer
-from nasnet_tf.training import work_folder
+from nasnet_tf.serving.exports.export_input import ExportInput, answer
 from nasnet_tf.training.losses import weight_decay_loss
 from nasnet_tf.training.variables import named_weights
 
@@ -73,20 +72,20 @@ class ReusableModel(tf.train.Checkpoint):
         self.graph_signatures = {"serving_default": classify, "classify_encoded": classify_encoded}
 
 
-def write(subject: Subject, folder: pathlib.Path) -> None:
+def write(given: ExportInput, folder: pathlib.Path) -> None:
     """Writes a SavedModel with the model's weights.
 
     Its signatures:
       serving_default: images float32 [batch, height, width, 3] in [0, 1] -> logits, probabilities float32 [batch, num_classes].
       classify_encoded: encoded string [batch], whole image files of any size -> the same; what evaluation does to an image is done inside.
     """
-    module = ReusableModel(subject.model, subject.data_description)
+    module = ReusableModel(given.model, given.data_description)
     tf.saved_model.save(module, str(folder), signatures=module.graph_signatures)
 
 
-def describe(subject: Subject, folder: pathlib.Path) -> None:
+def describe(given: ExportInput, folder: pathlib.Path) -> None:
     """Writes model.json and data.json."""
-    for name, content in zip(DESCRIPTIONS, (json.loads(subject.model.to_json()), subject.data_description), strict=True):
+    for name, content in zip(DESCRIPTIONS, (json.loads(given.model.to_json()), given.data_description), strict=True):
         (folder / name).write_text(json.dumps(content, indent=1))
 
 
@@ -98,13 +97,6 @@ def weights_checkpoint(folder: pathlib.Path) -> str:
 def is_export(folder: pathlib.Path) -> bool:
     """Whether `export` wrote this folder."""
     return (folder / "saved_model.pb").is_file()
-
-
-def read_data_description(folder: pathlib.Path) -> dict:
-    """Classes and preprocessing of an export."""
-    if not is_export(folder):
-        raise InputError(f"{folder}: is not an export; expected saved_model.pb in it, as python -m nasnet_tf.export writes it")
-    return work_folder.read_data_description(folder)
 
 
 def load_encoded_signature(folder: pathlib.Path) -> Callable[[tf.Tensor], tf.Tensor]:

@@ -7,8 +7,8 @@ import numpy as np
 import tensorflow as tf
 
 from nasnet_tf.base.extras import OnDemand
+from nasnet_tf.serving.exports.export_input import ExportInput, answer
 from nasnet_tf.serving.exports.inference_graph import for_any_batch
-from nasnet_tf.serving.exports.subject import Subject, answer
 
 prediction_log_pb2 = OnDemand("tensorflow_serving.apis.prediction_log_pb2")
 
@@ -19,14 +19,14 @@ _WARM_UP_BATCHES = (1, 8)
 class _Module(tf.Module):
     """The three signatures, and a call on images in [0, 1] for those who load it in Python."""
 
-    def __init__(self, subject: Subject):
+    def __init__(self, given: ExportInput):
         super().__init__()
-        preprocessing, (height, width) = subject.preprocessing, subject.model.input.shape[1:3]
+        preprocessing, (height, width) = given.preprocessing, given.model.input.shape[1:3]
         prepared_spec = tf.TensorSpec([height, width, 3], tf.float32)
 
-        infer = for_any_batch(subject.infer)
+        infer = for_any_batch(given.infer)
 
-        @tf.function(autograph=False, input_signature=[subject.images_spec])
+        @tf.function(autograph=False, input_signature=[given.images_spec])
         def classify(images):
             return answer(infer(preprocessing.normalize(images))["logits"])
 
@@ -35,14 +35,14 @@ class _Module(tf.Module):
             prepared = tf.map_fn(preprocessing.evaluate, encoded, fn_output_signature=prepared_spec)
             return answer(infer(prepared)["logits"])
 
-        @tf.function(autograph=False, input_signature=[subject.images_spec])
+        @tf.function(autograph=False, input_signature=[given.images_spec])
         def features(images):
             return {"feature_vector": infer(preprocessing.normalize(images))["feature_vector"]}
 
         self.graph_signatures = {"serving_default": classify, "classify_encoded": classify_encoded, "image_feature_vector": features}
 
 
-def write(subject: Subject, folder: pathlib.Path) -> None:
+def write(given: ExportInput, folder: pathlib.Path) -> None:
     """Writes a version's folder.
 
     Its signatures:
@@ -50,12 +50,12 @@ def write(subject: Subject, folder: pathlib.Path) -> None:
       classify_encoded: encoded string [batch], whole image files of any size -> the same.
       image_feature_vector: images as above -> feature_vector float32 [batch, features], what the classifier reads.
     """
-    module = _Module(subject)
+    module = _Module(given)
     tf.saved_model.save(module, str(folder), signatures=module.graph_signatures)
     path = folder / _WARM_UP
     path.parent.mkdir()
     with tf.io.TFRecordWriter(str(path)) as writer:
-        for signature, inputs in _warm_up_requests(subject.checked_on):
+        for signature, inputs in _warm_up_requests(given.checked_on):
             log = prediction_log_pb2.PredictionLog()
             log.predict_log.request.model_spec.signature_name = signature
             for name, value in inputs.items():

@@ -13,10 +13,9 @@ from nasnet_tf.base.errors import InputError
 from nasnet_tf.base.files import user_path
 from nasnet_tf.base.values import Count, check_value, expect
 from nasnet_tf.data import imagenet_classes
-from nasnet_tf.models.zoo import canonical_name
 from nasnet_tf.serving.exports import saved_model
-from nasnet_tf.serving.hub.load import load_nasnet
-from nasnet_tf.serving.hub.naming import network_preprocessing
+from nasnet_tf.serving.hub.naming import Name, resolve
+from nasnet_tf.serving.hub.sources import Export
 
 Image = str | os.PathLike | bytes | np.ndarray
 
@@ -86,10 +85,10 @@ class Classifier:
 
 
 class ClassPredictor:
-    """A classifier as `predict` asks for it; see nasnet_tf.cli.task_kinds."""
+    """A classifier as `predict` asks for it; see nasnet_tf.training.task.Predictor."""
 
-    def __init__(self, name_or_path: str | os.PathLike, weights: str | os.PathLike | None = "trained", **options):
-        self._classifier = load_classifier(name_or_path, weights, **options)
+    def __init__(self, source: Name, weights: str | os.PathLike | None = "trained", trust_graph: bool = False):
+        self._classifier = load_classifier(source, weights, trust_graph)
 
     def __call__(self, encoded: Sequence[bytes]) -> list[np.ndarray | None]:
         """See Classifier.probabilities."""
@@ -120,9 +119,7 @@ def _content(image: Image) -> bytes:
         raise InputError(f"{os.fspath(image)}: cannot be read ({error.strerror})") from error
 
 
-def load_classifier(
-    name_or_path: str | os.PathLike, weights: str | os.PathLike | None = "trained", trust_graph: bool = False
-) -> Classifier:
+def load_classifier(name_or_path: Name, weights: str | os.PathLike | None = "trained", trust_graph: bool = False) -> Classifier:
     """A classifier by a name, a size, the work folder of a training, or an export; weights as for load_nasnet.
 
     `load_classifier("mobile")("photo.jpg")` is a list of names and probabilities.
@@ -131,16 +128,16 @@ def load_classifier(
       trust_graph: run the graph that an export brings, which may read and write files, instead of building the network anew from
         its description and its weights.
     """
-    preprocessing, class_names = network_preprocessing(name_or_path)
-    folder = user_path(name_or_path)
-    if canonical_name(name_or_path) is None and saved_model.is_export(folder) and weights != "trained":
-        raise InputError(f"{folder}: an export has its own weights, got weights {weights!r} besides")
+    source = resolve(name_or_path)
+    preprocessing, class_names = source.classes()
+    if isinstance(source, Export) and weights != "trained":
+        raise InputError(f"{source.path}: an export has its own weights, got weights {weights!r} besides")
     if trust_graph:
-        return Classifier(class_names, preprocessing.config(), saved_model.load_encoded_signature(folder))
-    model = load_nasnet(name_or_path, weights)
+        return Classifier(class_names, preprocessing.config(), saved_model.load_encoded_signature(source.path))
+    model = source.model(weights)
     size, sides = preprocessing.image_size, model.input.shape[1:3]
     if any(side not in (None, size) for side in sides):
-        raise InputError(f"{folder}: data.json says image_size {size}, the network has {sides[0]} x {sides[1]}; damaged or mixed up")
+        raise InputError(f"{source.path}: data.json says image_size {size}, the network has {sides[0]} x {sides[1]}; damaged or mixed up")
 
     @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.string)])
     def probabilities(encoded):

@@ -15,10 +15,8 @@ from nasnet_tf.base.files import user_path
 from nasnet_tf.base.values import Part, at_least, check_value, expect
 from nasnet_tf.data.decoding import decode_image
 from nasnet_tf.data.detection import prepare_picture
-from nasnet_tf.models.zoo import canonical_name
-from nasnet_tf.serving.exports import manifest, saved_model
-from nasnet_tf.training import checkpoints, work_folder
-from nasnet_tf.training.variables import load_named_weights
+from nasnet_tf.serving.hub.naming import Name, resolve
+from nasnet_tf.training import work_folder
 
 Image = str | os.PathLike | bytes | np.ndarray
 
@@ -87,7 +85,7 @@ class Detector:
         return self.model(images, training=False)
 
 
-def load_detector(path: str | os.PathLike, image_size: int | None = None) -> Detector:
+def load_detector(path: Name, image_size: int | None = None) -> Detector:
     """A detector by the work folder of its training, of which the best weights are taken, or by its export.
 
     `load_detector("runs/cells")("photo.jpg")` is a list of names, probabilities and boxes; `.model` is the Keras model.
@@ -100,39 +98,30 @@ def load_detector(path: str | os.PathLike, image_size: int | None = None) -> Det
         weights of detectors are public.
     """
     check_value("image_size", image_size, at_least(32) | None)
-    folder = user_path(path)
-    if not folder.is_dir():
-        what = "no trained detectors are public; expected" if canonical_name(path) else "no such folder; expected"
-        raise InputError(f"load_detector({os.fspath(path)!r}): {what} the work folder of a training of a detector, or its export")
-    description = work_folder.read_data_description(folder)
-    kind = work_folder.task_kind(description)
-    if kind != "detection":
-        raise InputError(f"{folder}: expected a detector, got a model for {kind}")
+    source = resolve(path)
+    description = source.description_for("detection", "expected a detector")
     missing = [name for name in ("class_names", "category_ids", "image_size") if name not in description]
     if missing:
-        raise InputError(f"{folder / 'data.json'}: damaged; it lacks {', '.join(missing)}")
-    model, _ = work_folder.read_description(folder)
+        raise InputError(f"{source.path / 'data.json'}: damaged; it lacks {', '.join(missing)}")
+    model, _ = work_folder.read_description(source.path)
     classes, known = len(description["class_names"]), model.get_layer("box_head").num_classes
     if classes != known or classes != len(description["category_ids"]):
-        raise InputError(f"{folder}: data.json names {classes} classes, the detector of model.json has {known}; damaged or mixed up")
-    if saved_model.is_export(folder):
-        manifest.verify(folder, [*saved_model.DESCRIPTIONS, "saved_model.pb", "variables"])
-        load_named_weights(saved_model.weights_checkpoint(folder), model)
-    else:
-        checkpoints.load_trained(folder, model)
+        raise InputError(f"{source.path}: data.json names {classes} classes, the detector of model.json has {known}; damaged or mixed up")
+    source.load_weights(model)
     size = description["image_size"] if image_size is None else int(image_size)
     return Detector(model, description["class_names"], description["category_ids"], size)
 
 
 class BoxPredictor:
-    """A detector as `predict` asks for it; see nasnet_tf.cli.task_kinds."""
+    """A detector as `predict` asks for it; see nasnet_tf.training.task.Predictor."""
 
-    def __init__(self, path: str | os.PathLike, weights: str | os.PathLike | None = "trained", **options):
+    def __init__(self, source: Name, weights: str | os.PathLike | None = "trained", trust_graph: bool = False):
+        source = resolve(source)
         if weights != "trained":
-            raise InputError(f"{os.fspath(path)}: a detector has its own weights, got weights {weights!r} besides")
-        if options.get("trust_graph"):
+            raise InputError(f"{source.path}: a detector has its own weights, got weights {weights!r} besides")
+        if trust_graph:
             raise InputError("--trust_graph: expected a classifier's export; a detector is built anew from its description")
-        self.detector = load_detector(path)
+        self.detector = load_detector(source)
 
     def __call__(self, encoded: Sequence[bytes], least_score: float = 0.5) -> list[list[Found] | None]:
         """What is in each file; None for one that cannot be decoded."""

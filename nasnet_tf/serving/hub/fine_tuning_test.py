@@ -14,8 +14,8 @@ from nasnet_tf.genotype import genotype_hash, load_genotype
 from nasnet_tf.models.network import NetworkConfig, build_network
 from nasnet_tf.recipes import reading, table, training
 from nasnet_tf.serving.exports.exporting import export
-from nasnet_tf.serving.hub.load import check_features, load_features
-from nasnet_tf.serving.hub.naming import architecture_of
+from nasnet_tf.serving.hub.load import load_features
+from nasnet_tf.serving.hub.naming import resolve
 from nasnet_tf.serving.weights import keras_files, public
 from nasnet_tf.serving.weights.convert import save_weights
 
@@ -40,10 +40,11 @@ def trained():
 @pytest.fixture(scope="module")
 def recipe_network():
     """The network of the recipe, small, with 3 classes of its own."""
+    table.load()
     gin.clear_config()
     reading.parse_recipe(reading.read_recipe(reading.find_recipe("finetune.gin")))
     gin.parse_config(["NetworkConfig.cells_per_stack = 1", "NetworkConfig.penultimate_filters = 192"])
-    genotype, config = training._architecture(None, None, "mobile")  # with the bindings in the place of its own
+    genotype, config = training._architecture(None, None, resolve("mobile"))  # with the bindings in the place of its own
     assert genotype_hash(genotype) == genotype_hash(load_genotype("nasnet_a"))
     assert config == dataclasses.replace(CONFIG, dropout_rate=0.5, batch_norm_momentum=0.99)
     assert config.batch_norm_momentum == 0.99  # a short training must be able to move the statistics
@@ -75,13 +76,13 @@ def test_starts_from(trained, recipe, source, tmp_path, monkeypatch):
     else:
         save_weights(trained, path)
     if source == "export":
-        cells, config = architecture_of(path)
+        cells, config = resolve(path).architecture()
         assert (genotype_hash(cells), config.filters, config.stem_multiplier) == (genotype_hash(load_genotype("nasnet_a")), 8, 1.0)
         with pytest.raises(InputError, match="train.genotype: nasnet_b has other cells than .*export"):
-            training._architecture("nasnet_b", None, str(path))
+            training._architecture("nasnet_b", None, resolve(path))
     elif source != "mobile":
         with pytest.raises(InputError, match="does not say its network; expected bindings of train.genotype and train.network"):
-            training._architecture(None, None, str(path))
+            training._architecture(None, None, resolve(path))
     load_features(recipe, path)
     for weight in recipe.weights:
         if not weight.path.startswith("logits"):
@@ -95,10 +96,10 @@ def test_what_is_no_beginning_is_told_before_anything_is_built(tmp_path, monkeyp
     (tmp_path / "empty").mkdir()
     monkeypatch.chdir(tmp_path)
     for source in ("mobile", "NASNet-A (6 @ 4032)", "mine.h5", "model.ckpt", "."):
-        check_features(source)
+        resolve(source).check_features()
     for source, came in (("photo.png", "is a file of another kind"), ("empty", "a folder without weights"), ("./mobile", "no such file")):
         with pytest.raises(InputError, match=f"{came}; expected a TF-slim checkpoint .* or a .h5 or .keras file"):
-            check_features(source)
+            resolve(source).check_features()
     gin.parse_config(["train.initial_weights = 'photo.png'", "train.genotype = 'nasnet_a'"])
     with pytest.raises(InputError, match="photo.png: is a file of another kind"):
         table.bound("train")(**dict.fromkeys(("data", "optimizer", "learning_rate", "training")))

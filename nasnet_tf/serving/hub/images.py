@@ -1,39 +1,18 @@
 """What belongs to using a network: images into its range, its logits into names."""
 
-import os
-import pathlib
-from collections.abc import Mapping, Sequence
-
 import numpy as np
 import tensorflow as tf
 
-from nasnet_tf.base.errors import InputError, reason
+from nasnet_tf.base.errors import InputError
 from nasnet_tf.base.values import Count, check_value, expect
-from nasnet_tf.data import imagenet_classes, preprocessing_from_config
-from nasnet_tf.serving.hub.naming import network_preprocessing
+from nasnet_tf.data import imagenet_classes
+from nasnet_tf.serving.hub.naming import Name, resolve
 
 _ROUNDING = 1e-5  # of numbers in [0, 1]
 _SUM_TOLERANCE = 0.01  # of probabilities in half precision
 
 
-def read_views(paths: Sequence[pathlib.Path], preprocessing: Mapping, most: int = 256) -> np.ndarray:
-    """What evaluation sees of image files, float32 [count, image_size, image_size, 3] in [0, 1]: of `most` of them, spread evenly.
-
-    Raises:
-      InputError: a file that cannot be decoded.
-    """
-    view = tf.function(preprocessing_from_config(preprocessing).view, input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
-    chosen = [paths[index * len(paths) // min(most, len(paths))] for index in range(min(most, len(paths)))]
-    views = []
-    for path in chosen:
-        try:
-            views.append(view(path.read_bytes()).numpy())
-        except tf.errors.InvalidArgumentError as error:
-            raise InputError(f"{path}: cannot be decoded as an image: {reason(error)}") from error
-    return np.clip(np.stack(views), 0.0, 1.0)
-
-
-def preprocess(images, network: str | os.PathLike = "mobile") -> tf.Tensor:
+def preprocess(images, network: Name = "mobile") -> tf.Tensor:
     """Brings images into the range that a network takes: [-1, 1] for ImageNet networks, whitened for CIFAR ones. Sizes stay.
 
     Works inside `Dataset.map` and `tf.function` too, where images beyond their range raise tf.errors.InvalidArgumentError.
@@ -57,7 +36,8 @@ def preprocess(images, network: str | os.PathLike = "mobile") -> tf.Tensor:
     is_image = shape.rank is None or (shape.rank >= 3 and shape[-1] in (3, None))
     expect(is_image, "preprocess", "images [..., height, width, 3], RGB", shape.as_list() if shape.rank is not None else None)
     sides = tuple(shape[-3:-1]) if shape.rank is not None else (None, None)
-    return network_preprocessing(network, None if None in sides else sides)[0].normalize(_in_unit_range(images, dtype))
+    source = resolve(network, image_size=None if None in sides else sides)
+    return source.classes()[0].normalize(_in_unit_range(images, dtype))
 
 
 def _in_unit_range(images: tf.Tensor, dtype: tf.DType) -> tf.Tensor:

@@ -17,6 +17,7 @@ from nasnet_tf.serving.hub.classifier import Classifier, load_classifier
 from nasnet_tf.serving.hub.images import decode_predictions, preprocess
 from nasnet_tf.serving.hub.load import load_nasnet
 from nasnet_tf.serving.hub.naming import class_names
+from nasnet_tf.serving.hub.sources import NamedNetwork
 from nasnet_tf.training import work_folder
 
 GREY = np.full([1, 4, 4, 3], 51, np.uint8)
@@ -173,7 +174,7 @@ def test_list_models():
 
 def test_a_named_network_may_be_measured_with_the_resize_of_its_public_weights(export, monkeypatch):
     """What `evaluate` and `export` take is what exports keep, and by it images are prepared."""
-    monkeypatch.setattr(load, "load_nasnet", lambda *_: None)
+    monkeypatch.setattr(NamedNetwork, "model", lambda *_: None)
     description = load.load_named("mobile", "none", "tf1")[1]
     pixels = np.random.default_rng(0).integers(0, 256, [300, 300, 3]).astype(np.uint8)
     found = preprocessing_from_config(json.loads(json.dumps(description))["preprocessing"]).evaluate(tf.io.encode_png(pixels))

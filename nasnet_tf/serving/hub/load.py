@@ -1,33 +1,24 @@
 """load_nasnet: a network by name, size or path, with pretrained weights, as a Keras model."""
 
-import dataclasses
 import os
-import pathlib
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 import keras
 
 from nasnet_tf.base.errors import InputError
-from nasnet_tf.base.files import user_path
 from nasnet_tf.base.values import Share, check_classes, check_image_size, check_value, expect
-from nasnet_tf.data import ImageNetPreprocessing
 from nasnet_tf.genotype import Genotype
 from nasnet_tf.models import heads
-from nasnet_tf.models.network import NetworkConfig, build_network, inference_model
+from nasnet_tf.models.network import NetworkConfig
 from nasnet_tf.models.stems import StemName
-from nasnet_tf.models.zoo import canonical_name
-from nasnet_tf.serving.exports import keras_archive, manifest, saved_model
-from nasnet_tf.serving.hub.naming import Network, find_network, network_preprocessing, unknown_network
-from nasnet_tf.serving.hub.variations import _freeze, _last_of_each_stride, _pyramid, calm, rebuilt, with_classifier
-from nasnet_tf.serving.weights import public
-from nasnet_tf.serving.weights.convert import load_weights
-from nasnet_tf.serving.weights.files import find_weights, open_weights
-from nasnet_tf.training import checkpoints, work_folder
-from nasnet_tf.training.variables import load_named_weights
+from nasnet_tf.serving.hub.naming import Name, resolve
+from nasnet_tf.serving.hub.sources import Options
+from nasnet_tf.serving.hub.variations import freeze_layers, init_small, last_of_each_stride, pyramid
 
 ImageSize = int | tuple[int | None, int | None]
 
 
+# Its many parameters are public, named and independent of each other: a call says the few that it means, as with keras.applications.
 def load_nasnet(
     name_or_path: str | os.PathLike,
     weights: str | os.PathLike | None = "trained",
@@ -91,40 +82,32 @@ def load_nasnet(
     for name, value in (("prev_skips_reduction", prev_skips_reduction), ("bounded_activation", bounded_activation)):
         expect(value is None or isinstance(value, bool), name, "True, False or None", value)
     num_classes = check_classes(num_classes)
-    image_size = None if image_size is None else check_image_size(image_size)
+    size = None if image_size is None else check_image_size(image_size)
+    has_top = include_top and not features_only and not endpoints
     if (features_only or endpoints) and num_classes is not None:
         raise InputError("num_classes has no meaning with features_only or endpoints")
     if pooling is not None and include_top:
         raise InputError("pooling goes with include_top=False")
-    network = find_network(
+    source = resolve(
         name_or_path,
-        genotype,
-        stem,
-        image_size,
-        config,
+        genotype=genotype,
+        stem=stem,
+        image_size=size,
+        config=config,
         prev_skips_reduction=prev_skips_reduction,
         bounded_activation=bounded_activation,
         dropout_rate=dropout,
         drop_path_rate=drop_path,
     )
-    if network is not None:
-        needs_head = include_top and not features_only and not endpoints
-        model = _named(os.fspath(name_or_path), network, weights, num_classes, needs_head)
-    else:
-        of_names = {"genotype": genotype, "stem": stem, "config": config}
-        of_names |= {"prev_skips_reduction": prev_skips_reduction, "bounded_activation": bounded_activation}
-        said = [option for option, value in of_names.items() if value is not None]
-        if said:
-            raise InputError(f"{os.fspath(name_or_path)}: a path has its own {' and '.join(said)}; they go with a name or a size")
-        model = _trained(name_or_path, weights, num_classes, image_size, dropout, drop_path)
+    model = source.model(weights, Options(num_classes, size, dropout, drop_path, has_top))
     if features_only or endpoints:
-        model = _pyramid(model, endpoints or [endpoint.name for endpoint in _last_of_each_stride(model)])
+        model = pyramid(model, endpoints or [endpoint.name for endpoint in last_of_each_stride(model)])
     elif not include_top:
         pooled = model.get_layer("global_pool")
         features = heads.GlobalPool(pooled.style, pooling, name="features")(pooled.input)
         model = keras.Model(model.input, features, name=model.name)
     if freeze:
-        _freeze(model, freeze)
+        freeze_layers(model, freeze)
     return model
 
 
@@ -144,90 +127,7 @@ def _check(genotype, stem, config, include_top, pooling, features_only, endpoint
     expect(isinstance(freeze, (bool, str)), "freeze", "True, False or the name of an endpoint", freeze)
 
 
-def _check_weights(weights) -> None:
-    is_source = weights is None or isinstance(weights, (str, os.PathLike, keras.Model))
-    expect(is_source, "weights", "'trained', a file, or None for fresh ones", weights)
-
-
-def _named(name: str, network: Network, weights, num_classes: int | None, needs_head: bool) -> keras.Model:
-    """A network of the zoo or of a size, with the weights asked for."""
-    _check_weights(weights)
-    if isinstance(weights, str) and weights in ("trained", "imagenet"):
-        if network.key not in public.NETWORKS:
-            raise InputError(
-                f"network {name!r}: no pretrained weights are known for it, only for {', '.join(public.NETWORKS)}; give a weights "
-                "file, or ask for fresh weights (weights=None in Python)"
-            )
-        weights = public.public_weights(network.key, include_top=needs_head and num_classes in (None, network.num_classes))
-    classes = (network.num_classes if num_classes is None else num_classes) if needs_head else None
-    model = build_network(network.genotype, network.config, classes, network.image_size)
-    if weights is None:
-        return model
-    file = open_weights(weights, model)
-    # A number of classes that was asked for and that the file does not have means a fresh classifier.
-    is_fresh = needs_head and num_classes is not None and not file.has_classifier_for(num_classes)
-    load_weights(model, file, heads=needs_head and not is_fresh)
-    if is_fresh:
-        calm(model.get_layer("logits"))
-    return model
-
-
-def _trained(name_or_path, weights, num_classes, image_size, dropout, drop_path) -> keras.Model:
-    """The network of an export or work folder."""
-    _check_weights(weights)
-    folder = user_path(name_or_path)
-    is_file = folder.is_file() and folder.suffix == ".keras"
-    if folder.is_file() and not is_file:
-        raise InputError(f"{folder}: is a file; expected the folder of an export or a training (a weights file goes with a network's name)")
-    if not folder.is_dir() and not is_file:
-        raise unknown_network(name_or_path)
-    if weights is not None and not (isinstance(weights, str) and weights == "trained"):
-        raise InputError(f"{folder}: weights: expected 'trained' or None with a path, got {weights!r}")
-    if is_file:
-        model = inference_model(keras_archive.read_network(folder, weights is not None))
-    else:
-        if (kind := work_folder.task_kind(work_folder.read_data_description(folder))) != "classification":
-            raise InputError(f"{folder}: holds a network for {kind}; expected one for classification (load_detector takes detectors)")
-        model = inference_model(work_folder.read_description(folder)[0])
-        if weights is not None:
-            _load_from_folder(model, folder)
-    if num_classes is not None or dropout is not None:
-        model = with_classifier(model, num_classes, dropout)
-    if image_size is not None or drop_path is not None or keras.config.dtype_policy() != model.get_layer("cell_0").dtype_policy:
-        model = rebuilt(model, image_size, drop_path)
-    return model
-
-
-def _load_from_folder(model: keras.Model, folder: pathlib.Path, without: Collection[str] = ()) -> None:
-    if (folder / manifest.NAME).is_file():
-        manifest.verify(folder, saved_model.DESCRIPTIONS)
-        if not saved_model.is_export(folder):
-            archive = folder / "model.keras"
-            if not archive.is_file():
-                raise InputError(f"{folder}: is for inference only; load_nasnet takes exports with --format=saved_model or --format=keras")
-            manifest.verify(folder, [archive.name])
-            load_weights(model, archive, heads=not without)
-            return
-        manifest.verify(folder, ["saved_model.pb", "variables"])
-    if saved_model.is_export(folder):
-        load_named_weights(saved_model.weights_checkpoint(folder), model, without=without)
-    else:
-        checkpoints.load_trained(folder, model, without=without)
-
-
-def check_features(source: str | os.PathLike) -> None:
-    """Raises InputError where there is nothing of the kind that load_features takes; reads and downloads nothing."""
-    path = user_path(source)
-    if canonical_name(source) not in public.NETWORKS and not _is_trained(path):
-        find_weights(path)
-
-
-def _is_trained(path: pathlib.Path) -> bool:
-    """Whether something is an export or the work folder of a training."""
-    return saved_model.is_export(path) or (path / "model.json").is_file()
-
-
-def load_features(model: keras.Model, source: str | os.PathLike) -> None:
+def load_features(model: keras.Model, source: Name) -> None:
     """Sets all weights of a network to fine-tune it from there; its classifier starts fresh and small, its auxiliary head as it is.
 
     Args:
@@ -237,41 +137,22 @@ def load_features(model: keras.Model, source: str | os.PathLike) -> None:
     Raises:
       InputError: weights that cannot be had or read, or that are of another network; the model is unchanged then.
     """
-    expect(isinstance(source, (str, os.PathLike)), "weights to start from", "a name or a path", source)
-    path = user_path(source)
-    key = canonical_name(source)
-    if key in public.NETWORKS:
-        load_weights(model, public.public_weights(key, include_top=False), heads=False)
-    elif _is_trained(path):
-        _load_from_folder(model, path, without=("logits", "auxiliary_logits"))
-    else:
-        load_weights(model, source, heads=False)
+    resolve(source).load_features(model)
     if any(layer.name == "logits" for layer in model.layers):
-        calm(model.get_layer("logits"))
+        init_small(model.get_layer("logits"))
 
 
-def load_named(name_or_path: str, weights: str = "trained", resize: str | None = None) -> tuple[keras.Model, dict]:
+def load_named(name: Name, weights: str = "trained", resize: str | None = None) -> tuple[keras.Model, dict]:
     """A network with what data.json says of it, or would say.
 
     Args:
-      name_or_path: as for load_nasnet.
+      name: as for load_nasnet.
       weights: as for load_nasnet; "none" for fresh ones.
       resize: of a named ImageNet network, see ImageNetPreprocessing; None for its default.
 
     Raises:
       InputError: `resize` of what has its own preprocessing, or another one than ImageNet's.
     """
-    model = load_nasnet(name_or_path, None if weights == "none" else weights)
-    path = user_path(name_or_path)
-    if resize is not None and (path.is_dir() or path.is_file()):
-        raise InputError(f"--resize: goes with the name of a network; {path} says itself how its images are prepared")
-    if path.is_dir():
-        return model, work_folder.read_data_description(path)
-    if path.is_file():
-        return model, keras_archive.read_data_description(path)
-    preprocessing, class_names = network_preprocessing(name_or_path)
-    if resize is not None:
-        if not isinstance(preprocessing, ImageNetPreprocessing):
-            raise InputError(f"--resize: is of ImageNet's preprocessing; {name_or_path} has another")
-        preprocessing = dataclasses.replace(preprocessing, resize=resize)
-    return model, {"task": "classification", "class_names": class_names, "preprocessing": preprocessing.config()}
+    source = resolve(name)
+    description = source.description(resize)
+    return source.model(None if weights == "none" else weights), description

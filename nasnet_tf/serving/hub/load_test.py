@@ -18,7 +18,7 @@ from nasnet_tf.serving.hub import load
 from nasnet_tf.serving.hub.classifier import load_classifier
 from nasnet_tf.serving.hub.images import preprocess
 from nasnet_tf.serving.hub.load import load_nasnet
-from nasnet_tf.serving.hub.naming import class_names, find_network
+from nasnet_tf.serving.hub.naming import class_names, resolve
 from nasnet_tf.testing import tiny_genotype
 
 SMALL = "1 @ 256"
@@ -69,17 +69,17 @@ def test_sizes_of_ones_own(tmp_path):
 
 def test_a_size_of_the_paper_is_the_papers_network(tmp_path):
     def described(*arguments, **options):
-        network = find_network(*arguments, **options)
+        network = resolve(*arguments, **options)
         return network.key, network.config, network.num_classes, network.image_size
 
     path = tmp_path / "a.textproto"
     path.write_text(format_genotype(load_genotype("nasnet_a")))
     large, cifar = (described(name) for name in ("large", "cifar"))
-    assert described("6 @ 4032") == described("6@4032", path) == described("6 @ 4032", stem="imagenet") == large
+    assert described("6 @ 4032") == described("6@4032", genotype=path) == described("6 @ 4032", stem="imagenet") == large
     assert (large[1].stem_multiplier, large[1].prev_skips_reduction, large[1].drop_path_rate) == (3.0, True, 0.3)
     assert described("6 @ 4032", image_size=(96, 96)) == (*large[:3], (96, 96))
     assert described("6 @ 768") == described("6 @ 768", image_size=(32, 32)) == cifar
-    assert described("4 @ 1536", "nasnet_b")[0] == "nasnet_b_4@1536"
+    assert described("4 @ 1536", genotype="nasnet_b")[0] == "nasnet_b_4@1536"
     # Other cells, another stem or another size are a size of one's own.
     for name, options in (
         ("6 @ 4032", {"genotype": "nasnet_c"}),

@@ -11,7 +11,7 @@ from nasnet_tf.models.cell import Cell
 from nasnet_tf.models.endpoints import Endpoint, endpoints_of
 
 
-def calm(classifier: keras.layers.Dense) -> None:
+def init_small(classifier: keras.layers.Dense) -> None:
     """Small weights for a fresh classifier on trained features.
 
     Deviation: slim's initial weights, of which fewer classes get larger ones, make the first logits of few classes as large as ten, and
@@ -33,7 +33,7 @@ def with_classifier(model: keras.Model, num_classes: int | None, dropout: float 
     if classes == old.units:
         head.set_weights(old.get_weights())
     else:
-        calm(head)
+        init_small(head)
     return keras.Model(model.input, logits, name=model.name)
 
 
@@ -57,7 +57,8 @@ def rebuilt(model: keras.Model, image_size: tuple[int | None, int | None] | None
     return new
 
 
-def _last_of_each_stride(model: keras.Model) -> list[Endpoint]:
+def last_of_each_stride(model: keras.Model) -> list[Endpoint]:
+    """The last endpoint of each size, largest first."""
     return list({endpoint.stride: endpoint for endpoint in endpoints_of(model)}.values())
 
 
@@ -67,7 +68,8 @@ def _check_endpoint(model: keras.Model, name: str) -> None:
         raise InputError(f"endpoint {name!r}: expected one of {', '.join(known)}")
 
 
-def _pyramid(model: keras.Model, names: Sequence[str]) -> keras.Model:
+def pyramid(model: keras.Model, names: Sequence[str]) -> keras.Model:
+    """The network cut to a dict of these endpoints. Raises InputError for an unknown one."""
     for name in names:
         _check_endpoint(model, name)
 
@@ -78,7 +80,8 @@ def _pyramid(model: keras.Model, names: Sequence[str]) -> keras.Model:
     return keras.Model(model.input, {name: output(name) for name in names}, name=model.name)
 
 
-def _freeze(model: keras.Model, freeze: bool | str) -> None:
+def freeze_layers(model: keras.Model, freeze: bool | str) -> None:
+    """Freezes all layers but the classifier, or those up to an endpoint; freeze as for load_nasnet."""
     if isinstance(freeze, str):
         _check_endpoint(model, freeze)
     for layer in model.layers:

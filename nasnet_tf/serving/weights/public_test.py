@@ -19,7 +19,7 @@ from nasnet_tf.data import imagenet_classes
 from nasnet_tf.models.network import NetworkConfig
 from nasnet_tf.models.zoo import ZOO
 from nasnet_tf.serving.hub.load import load_nasnet
-from nasnet_tf.serving.hub.naming import network_preprocessing
+from nasnet_tf.serving.hub.naming import resolve
 from nasnet_tf.serving.weights import convert, keras_files, public
 
 
@@ -164,7 +164,7 @@ def test_classifier_of_a_named_network(server, tmp_path):
     classifier = nasnet_tf.load_classifier("mobile")
     good, bad = classifier.probabilities([encoded, b"no image"])
     assert bad is None
-    preprocessing, names = network_preprocessing("mobile")
+    preprocessing, names = resolve("mobile").classes()
     np.testing.assert_allclose(good, tf.nn.softmax(source(preprocessing.evaluate(encoded)[None]))[0], rtol=1e-3, atol=1e-6)
     assert list(classifier.class_names) == names
     assert names[:2] == ["tench", "goldfish"]

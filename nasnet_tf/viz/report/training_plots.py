@@ -7,9 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
+from nasnet_tf.data import ImageData
+from nasnet_tf.training.evaluate import Evaluator
 from nasnet_tf.viz.axes import AMBER, BLUE, GREY, legend, level, line, new_figure, scatter
 
 _NO_VALUES = ("step", "epoch", "examples")
+_MAX_CONFUSED = 50  # classes that a confusion matrix is drawn of
 _RAW = "raw_"  # of the weights themselves, beside their averages
 
 
@@ -79,6 +82,11 @@ def plot_confusion(confusion: np.ndarray, class_names: Sequence[str]) -> Figure:
     axes.set_yticks(places, class_names, fontsize=8)
     axes.set(xlabel="taken for", ylabel="class")
     return figure
+
+
+def confusion_figures(evaluator: Evaluator, data: ImageData) -> dict[str, Figure]:
+    """What `evaluate` draws of a classifier: its confusion matrix, if there are few classes."""
+    return {"confusion": plot_confusion(evaluator.confusion, data.class_names)} if data.num_classes <= _MAX_CONFUSED else {}
 
 
 def _is_number(value) -> bool:

@@ -2,13 +2,15 @@
 
 import dataclasses
 import functools
+import pathlib
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from nasnet_tf.base.errors import InputError, reason
 from nasnet_tf.data import Preprocessing, preprocessing_from_config
 from nasnet_tf.serving.exports.inference_graph import freeze
 
@@ -17,7 +19,7 @@ _BATCH = 32
 
 
 @dataclasses.dataclass(frozen=True)
-class Subject:
+class ExportInput:
     """Attributes:
     model: from prepared images to logits.
     data_description: {"class_names": [...], "preprocessing": {...}}, as the training wrote it.
@@ -64,7 +66,7 @@ class Subject:
 
     @functools.cached_property
     def frozen(self) -> tempfile.TemporaryDirectory:
-        """The frozen network as a SavedModel, for converters, for as long as the subject lives: images in [0, 1] -> see `answer`."""
+        """The frozen network as a SavedModel, for converters, for as long as this object lives: images in [0, 1] -> see `answer`."""
         module, folder = tf.Module(), tempfile.TemporaryDirectory()
         module.serve = tf.function(self.answer, autograph=False, input_signature=[self.images_spec])
         tf.saved_model.save(module, folder.name, signatures={"serving_default": module.serve})
@@ -83,3 +85,20 @@ def answer(logits: tf.Tensor) -> dict[str, tf.Tensor]:
 def in_batches(run: Callable[[np.ndarray], np.ndarray], images: np.ndarray) -> np.ndarray:
     """The results for a few images at a time, put together."""
     return np.concatenate([np.asarray(run(images[start : start + _BATCH])) for start in range(0, len(images), _BATCH)])
+
+
+def read_views(paths: Sequence[pathlib.Path], preprocessing: Mapping, most: int = 256) -> np.ndarray:
+    """What evaluation sees of image files, float32 [count, image_size, image_size, 3] in [0, 1]: of `most` of them, spread evenly.
+
+    Raises:
+      InputError: a file that cannot be decoded.
+    """
+    view = tf.function(preprocessing_from_config(preprocessing).view, input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
+    chosen = [paths[index * len(paths) // min(most, len(paths))] for index in range(min(most, len(paths)))]
+    views = []
+    for path in chosen:
+        try:
+            views.append(view(path.read_bytes()).numpy())
+        except tf.errors.InvalidArgumentError as error:
+            raise InputError(f"{path}: cannot be decoded as an image: {reason(error)}") from error
+    return np.clip(np.stack(views), 0.0, 1.0)

@@ -1,0 +1,63 @@
+"""Tasks as recipes bind them and as commands find them; bindings of older versions."""
+
+import gin
+import pytest
+
+from nasnet_tf.base.errors import InputError
+from nasnet_tf.base.identity import bindings
+from nasnet_tf.detection.model import DetectorConfig
+from nasnet_tf.detection.task import Detection
+from nasnet_tf.recipes import renamed, table
+from nasnet_tf.recipes.reading import parse_gin
+from nasnet_tf.recipes.tasks import task_of, tasks
+from nasnet_tf.training.classification import Classification
+
+
+@pytest.fixture(autouse=True)
+def forget_bindings():
+    gin.clear_config()
+    yield
+    gin.clear_config()
+
+
+def test_commands_find_a_task_and_all_that_it_brings():
+    assert tasks() == {"classification": Classification, "detection": Detection}
+    for task in tasks().values():
+        for part in (task.figures, task.export, task.predictor, task.evaluator_class, task.data.from_description):
+            assert callable(part)
+    assert task_of({}, "data.json") is Classification  # which work folders of the first version do not say
+    with pytest.raises(InputError, match="run/data.json: task 'grading' is not one of those known here: classification, detection"):
+        task_of({"task": "grading"}, "run/data.json")
+
+
+@pytest.mark.parametrize(
+    ("binding", "message"),
+    [
+        ("train.task = @RMSProp", "train.task: expected one of @Classification, @Detection, got @RMSProp"),
+        ("train.data = @TrainingConfig()", r"train.data: expected @ImageData\(\) or @DetectionData\(\), got @TrainingConfig\(\)"),
+        ("train.detector = @DetectorConfig()", "bind train.task = @Detection and Detection.detector = ... instead"),
+        ("train.detection_losses = @DetectionLosses()", "bind Detection.losses = ... instead"),
+    ],
+)
+def test_what_is_no_task_and_bindings_of_before_are_told_in_one_line(binding, message):
+    with pytest.raises(InputError, match=message) as caught:
+        parse_gin(["digits.gin"], [binding])
+    assert "\n" not in str(caught.value)
+
+
+def test_a_config_of_before_is_read_as_it_is_meant():
+    text = parse_gin(["detect_small.gin"], ["DetectionData.source = 'coco:shapes'"])
+    gin.clear_config()
+    meant = bindings(text)
+    old = {name: value for name, value in meant.items() if not name.startswith(("train.task", "Detection."))}
+    old |= {"train.detector": "@DetectorConfig()", "train.detection_losses": "@DetectionLosses()"}
+    assert renamed.translated(old) == meant
+    assert renamed.translated({"train.detector": "None", "train.training": "@TrainingConfig()"}) == {"train.training": "@TrainingConfig()"}
+
+
+def test_settings_of_a_task_are_bound():
+    parse_gin(["detect_small.gin"], ["DetectionData.source = 'coco:shapes'", "DetectorConfig.crop_size = 5"])
+    detector = gin.get_bindings("Detection")["detector"]
+    assert isinstance(detector, DetectorConfig)
+    assert detector.crop_size == 5
+    assert table.default("train.task") == "@Classification"

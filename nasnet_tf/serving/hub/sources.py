@@ -1,0 +1,284 @@
+"""What a name of a network can mean: a network to build, a work folder, an export, a .keras file, or weights alone.
+
+nasnet_tf.serving.hub.naming.resolve decides which; everything that follows asks the object that it returns.
+"""
+
+import dataclasses
+import difflib
+import os
+import pathlib
+from collections.abc import Collection
+
+import keras
+
+from nasnet_tf.base.errors import InputError
+from nasnet_tf.base.files import user_path
+from nasnet_tf.base.values import expect
+from nasnet_tf.data import ImageNetPreprocessing, Preprocessing, imagenet_classes, preprocessing_from_config
+from nasnet_tf.genotype import Genotype, load_genotype
+from nasnet_tf.models.description import config_of, genotype_of
+from nasnet_tf.models.network import NetworkConfig, build_network, inference_model
+from nasnet_tf.models.zoo import ZOO, is_path
+from nasnet_tf.serving.exports import keras_archive, manifest, saved_model
+from nasnet_tf.serving.hub.variations import init_small, rebuilt, with_classifier
+from nasnet_tf.serving.weights import public
+from nasnet_tf.serving.weights.convert import load_weights
+from nasnet_tf.serving.weights.files import find_weights, open_weights
+from nasnet_tf.training import checkpoints, work_folder
+from nasnet_tf.training.variables import load_named_weights
+
+_CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+_HEADS = ("logits", "auxiliary_logits")
+_UNKNOWN_ARCHITECTURE = "expected bindings of train.genotype and train.network beside it"
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """How a network is to differ from its source, as load_nasnet takes it; None leaves a value as it is."""
+
+    num_classes: int | None = None
+    image_size: tuple[int | None, int | None] | None = None
+    dropout: float | None = None
+    drop_path: float | None = None
+    needs_head: bool = True
+
+
+class Source:
+    """What every source can be asked."""
+
+    path: pathlib.Path
+
+    def description(self, resize: str | None = None) -> dict:
+        """What data.json says, or would say: the task, the class names, the preprocessing. Builds no network.
+
+        Args:
+          resize: of a named ImageNet network, see ImageNetPreprocessing; None for its default.
+        """
+        raise NotImplementedError
+
+    def description_for(self, task: str, expected: str) -> dict:
+        """`description` of a network for "classification" or "detection". Raises InputError for others; `expected` ends its message."""
+        description = self.description()
+        if not work_folder.is_for(description, task):
+            raise InputError(f"{self.path}: holds a network for {work_folder.task_kind(description)}; {expected}")
+        return description
+
+    def classes(self) -> tuple[Preprocessing, list[str]]:
+        """How a classifier's images are prepared, and the names of its classes. Raises InputError for other networks."""
+        description = self.description_for("classification", "expected one for classification (load_detector takes detectors)")
+        return preprocessing_from_config(description["preprocessing"]), description["class_names"]
+
+    def architecture(self) -> tuple[Genotype, NetworkConfig]:
+        """Cells and configuration. Raises InputError for what does not say them, and for detectors."""
+        raise InputError(f"{self.path}: does not say its network; {_UNKNOWN_ARCHITECTURE}")
+
+    def model(self, weights, options: Options = Options()) -> keras.Model:
+        """A classifier; weights as for load_nasnet."""
+        raise NotImplementedError
+
+    def check_features(self) -> None:
+        """Raises InputError where load_features would find nothing of the kind that it takes; reads and downloads nothing."""
+        find_weights(self.path)
+
+    def load_features(self, network: keras.Model) -> None:
+        """Sets all weights of a network but those of its heads. Raises InputError, and changes nothing, if they do not fit."""
+        load_weights(network, self.path, heads=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class NamedNetwork(Source):
+    """A network of the zoo, or of a size.
+
+    Attributes:
+      name: as it was given.
+      key: the row of the zoo; None for a size that has none.
+      genotype: a message, or the name of a published one.
+      image_size: (height, width), None for any.
+      preprocessing: "cifar" or "imagenet", as for a row of the zoo.
+    """
+
+    name: str
+    key: str | None
+    genotype: Genotype | str
+    config: NetworkConfig
+    num_classes: int
+    image_size: tuple[int | None, int | None]
+    preprocessing: str
+
+    @property
+    def path(self) -> pathlib.Path:
+        """Where a file of this name would be."""
+        return user_path(self.name)
+
+    def description(self, resize: str | None = None) -> dict:
+        preprocessing = preprocessing_from_config({"kind": self.preprocessing, "image_size": max(filter(None, self.image_size))})
+        if resize is not None:
+            if not isinstance(preprocessing, ImageNetPreprocessing):
+                raise InputError(f"--resize: is of ImageNet's preprocessing; {self.name} has another")
+            preprocessing = dataclasses.replace(preprocessing, resize=resize)
+        names = list(_CIFAR10_CLASSES if self.num_classes == 10 else [name for _, name in imagenet_classes()])
+        return {"task": "classification", "class_names": names, "preprocessing": preprocessing.config()}
+
+    def description_for(self, task: str, expected: str) -> dict:
+        if task == "detection":
+            raise InputError(f"{self.name}: no trained detectors are public; {expected}: the work folder of its training, or its export")
+        return super().description_for(task, expected)
+
+    def architecture(self) -> tuple[Genotype, NetworkConfig]:
+        return self.genotype if isinstance(self.genotype, Genotype) else load_genotype(self.genotype), self.config
+
+    def model(self, weights, options: Options = Options()) -> keras.Model:
+        _check_weights(weights)
+        asked, needs_head = options.num_classes, options.needs_head
+        if isinstance(weights, str) and weights in ("trained", "imagenet"):
+            if self.key not in public.NETWORKS:
+                raise InputError(
+                    f"network {self.name!r}: no pretrained weights are known for it, only for {', '.join(public.NETWORKS)}; give a "
+                    "weights file, or ask for fresh weights (weights=None in Python)"
+                )
+            weights = public.public_weights(self.key, include_top=needs_head and asked in (None, self.num_classes))
+        classes = (self.num_classes if asked is None else asked) if needs_head else None
+        model = build_network(self.genotype, self.config, classes, self.image_size)
+        if weights is None:
+            return model
+        file = open_weights(weights, model)
+        # A number of classes that was asked for and that the file does not have means a fresh classifier.
+        is_fresh = needs_head and asked is not None and not file.has_classifier_for(asked)
+        load_weights(model, file, heads=needs_head and not is_fresh)
+        if is_fresh:
+            init_small(model.get_layer("logits"))
+        return model
+
+    def check_features(self) -> None:
+        if self.key not in public.NETWORKS:
+            super().check_features()
+
+    def load_features(self, network: keras.Model) -> None:
+        path = public.public_weights(self.key, include_top=False) if self.key in public.NETWORKS else self.path
+        load_weights(network, path, heads=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Trained(Source):
+    """A network with weights of its own."""
+
+    path: pathlib.Path
+
+    def description(self, resize: str | None = None) -> dict:
+        if resize is not None:
+            raise InputError(f"--resize: goes with the name of a network; {self.path} says itself how its images are prepared")
+        return self._description()
+
+    def model(self, weights, options: Options = Options()) -> keras.Model:
+        _check_weights(weights)
+        if weights is not None and not (isinstance(weights, str) and weights == "trained"):
+            raise InputError(f"{self.path}: weights: expected 'trained' or None with a path, got {weights!r}")
+        model = self._network(is_trained=weights is not None)
+        if options.num_classes is not None or options.dropout is not None:
+            model = with_classifier(model, options.num_classes, options.dropout)
+        has_policy = keras.config.dtype_policy() == model.get_layer("cell_0").dtype_policy
+        if options.image_size is not None or options.drop_path is not None or not has_policy:
+            model = rebuilt(model, options.image_size, options.drop_path)
+        return model
+
+    def _description(self) -> dict:
+        return work_folder.read_data_description(self.path)
+
+    def _network(self, is_trained: bool) -> keras.Model:
+        """The classifier as it was trained, or with fresh weights."""
+        self.classes()
+        model = inference_model(work_folder.read_description(self.path)[0])
+        if is_trained:
+            self.load_weights(model)
+        return model
+
+    def load_weights(self, model: keras.Model, without: Collection[str] = ()) -> None:
+        """Sets the weights of a network of this description, or of one with other heads, which are named in `without`."""
+        raise NotImplementedError
+
+    def architecture(self) -> tuple[Genotype, NetworkConfig]:
+        self.description_for("classification", _UNKNOWN_ARCHITECTURE)
+        model, _ = work_folder.read_description(self.path)
+        return genotype_of(model), config_of(model)
+
+    def check_features(self) -> None:
+        pass
+
+    def load_features(self, network: keras.Model) -> None:
+        self.load_weights(network, _HEADS)
+
+
+class WorkFolder(_Trained):
+    """The folder of a training, of which the best weights are taken."""
+
+    def load_weights(self, model: keras.Model, without: Collection[str] = ()) -> None:
+        checkpoints.load_trained(self.path, model, without=without)
+
+
+class Export(_Trained):
+    """A folder that `export` wrote, in any format."""
+
+    def load_weights(self, model: keras.Model, without: Collection[str] = ()) -> None:
+        manifest.verify(self.path, saved_model.DESCRIPTIONS)
+        if saved_model.is_export(self.path):
+            manifest.verify(self.path, ["saved_model.pb", "variables"])
+            load_named_weights(saved_model.weights_checkpoint(self.path), model, without=without)
+            return
+        archive = self.path / "model.keras"
+        if not archive.is_file():
+            raise InputError(f"{self.path}: is for inference only; load_nasnet takes exports with --format=saved_model or --format=keras")
+        manifest.verify(self.path, [archive.name])
+        load_weights(model, archive, heads=not without)
+
+
+class KerasFile(_Trained):
+    """A network of ours in one file, as `export --format=keras` writes it, or a file of keras.applications to take weights from."""
+
+    architecture = Source.architecture
+    check_features = Source.check_features
+    load_features = Source.load_features
+
+    def _description(self) -> dict:
+        return work_folder.checked_data_description(keras_archive.read_data_description(self.path), f"{self.path}, data.json")
+
+    def _network(self, is_trained: bool) -> keras.Model:
+        return inference_model(keras_archive.read_network(self.path, is_trained))
+
+
+@dataclasses.dataclass(frozen=True)
+class Weights(Source):
+    """What is no network by itself: a weights file, a folder of them, or nothing at all.
+
+    Attributes:
+      name: as it was given.
+    """
+
+    path: pathlib.Path
+    name: str | os.PathLike
+
+    def description(self, resize: str | None = None) -> dict:
+        raise self._unknown()
+
+    def model(self, weights, options: Options = Options()) -> keras.Model:
+        _check_weights(weights)
+        raise self._unknown()
+
+    def _unknown(self) -> InputError:
+        """The error for somebody who expected a network here."""
+        if self.path.is_dir():
+            return InputError(f"{self.path}: holds no trained network; expected a file model.json there")
+        if self.path.is_file():
+            return InputError(
+                f"{self.path}: is a file; expected the folder of an export or a training (a weights file goes with a network's name)"
+            )
+        if is_path(self.name):
+            return InputError(f"{os.fspath(self.name)}: no such folder; expected an export or the work folder of a training")
+        near = difflib.get_close_matches(os.fspath(self.name).lower(), ZOO, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        known = f"not one of the names {', '.join(ZOO)}, nor a size such as '6 @ 768'"
+        return InputError(f"network {self.name!r}: {hint}no such folder, and {known}")
+
+
+def _check_weights(weights) -> None:
+    is_source = weights is None or isinstance(weights, (str, os.PathLike, keras.Model))
+    expect(is_source, "weights", "'trained', a file, or None for fresh ones", weights)
