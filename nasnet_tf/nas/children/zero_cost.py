@@ -1,6 +1,6 @@
 """Scores of architectures that are not trained at all: NASWOT (arXiv 2006.04647) and SynFlow (arXiv 2006.05467).
 
-Evaluators for `search` as any other. What such a score is worth, tools/rank_correlation.py tells.
+tools/rank_correlation.py measures what such a score is worth.
 """
 
 import math
@@ -16,11 +16,13 @@ from nasnet_tf.data import ImageData
 from nasnet_tf.genotype import parse_genotype
 from nasnet_tf.models.costs import count_costs
 from nasnet_tf.models.network import NetworkConfig, build_network
+from nasnet_tf.nas.children.fidelity import TO_THE_END, Request
+from nasnet_tf.nas.children.protocol import Evaluator
 
 _SMALLEST = 1e-6  # beside the eigenvalues of NASWOT's kernel, which is singular where two images have the same codes
 
 
-class ZeroCost:
+class ZeroCost(Evaluator):
     """Scores fresh networks; the reward is one of the scores, all are among the metrics with the seconds that each took.
 
     Args:
@@ -43,8 +45,8 @@ class ZeroCost:
         self._network, self._data, self._proxy, self._batch_size, self._seed = network, data, proxy, batch_size, seed
         self._images: np.ndarray | None = None
 
-    def __call__(self, genotype_text: str, bars: None = None) -> dict:
-        """As for `search`; infeasible where a score is no number."""
+    def __call__(self, genotype_text: str, request: Request = TO_THE_END) -> dict:
+        """As for Evaluator; infeasible where a score is no number."""
         if self._images is None:
             self._images, _ = next(iter(self._data.train(self._batch_size, self._seed).as_numpy_iterator()))
         keras.utils.set_random_seed(self._seed)

@@ -15,14 +15,14 @@ from nasnet_tf.base.values import Count, Part, Seed, checked
 from nasnet_tf.genotype import SearchSpace
 from nasnet_tf.genotype.search_space import DECISIONS_PER_BLOCK
 from nasnet_tf.nas.strategies import states
-from nasnet_tf.nas.strategies.protocol import Proposal, check_decisions, check_reward
+from nasnet_tf.nas.strategies.protocol import Proposal, Strategy, check_decisions, check_reward
 
 # Which of a block's five decisions each kind of mutation may change.
 # Deviation: AmoebaNet's blocks always add, so the paper mutates hidden states and operations only; here the combine is as likely as either.
 _KINDS = {"hidden state": (0, 1), "operation": (2, 3), "combine": (4,)}
 
 
-class RegularizedEvolution:
+class RegularizedEvolution(Strategy):
     """Aging evolution with tournament selection (algorithm 1 of its paper)."""
 
     @checked
@@ -40,14 +40,8 @@ class RegularizedEvolution:
         """
         if tournament > population:
             raise InputError(f"RegularizedEvolution.tournament: expected at most the population, {population}, got {tournament}")
-        self._identity = {
-            "strategy": "RegularizedEvolution",
-            "space": space.description(),
-            "seed": seed,
-            "population": population,
-            "tournament": tournament,
-            "identity_probability": identity_probability,
-        }
+        numbers = {"seed": seed, "population": population, "tournament": tournament, "identity_probability": identity_probability}
+        self._identity = {"strategy": "RegularizedEvolution", "space": space.description(), **numbers}
         self._space = space
         self._random = random.Random(seed)
         self._tournament = tournament

@@ -8,10 +8,10 @@ from nasnet_tf.base.errors import InputError
 from nasnet_tf.base.values import Count, NotNegative, Positive, Seed, Share, checked
 from nasnet_tf.genotype import SearchSpace
 from nasnet_tf.nas.strategies import states
-from nasnet_tf.nas.strategies.protocol import _ROUNDING, Proposal, check_decisions, check_reward
+from nasnet_tf.nas.strategies.protocol import MAX_ROUNDING, Proposal, Strategy, check_decisions, check_reward
 
 
-class PPOSearch:
+class PPOSearch(Strategy):
     """The paper's search: an LSTM policy trained by proximal policy optimization (section 3.1, appendix A.2)."""
 
     @checked
@@ -84,17 +84,14 @@ class PPOSearch:
         return self._drawn.pop()
 
     def would_propose(self, proposal: Proposal) -> bool:
-        """Whether `propose` could have returned this the last time on a machine whose arithmetic rounds otherwise.
-
-        From a policy that is nearly this one, and with the same random numbers.
-        """
+        """As of Strategy: from a policy that is nearly this one, with the same random numbers."""
         if len(proposal.decisions) != len(self._space.sizes) or len(proposal.log_probs) != len(proposal.decisions):
             return False
         place = self._minibatch - len(self._drawn) - 1
         seed = (self._seed, self._batches_drawn - 1)
         log_probs, shortfall = (values.numpy() for values in self._controller.redraw(seed, self._minibatch, place, proposal.decisions))
         apart = np.abs(log_probs - np.array(proposal.log_probs))
-        return bool(np.all(apart < _ROUNDING) and np.all(shortfall < _ROUNDING))
+        return bool(np.all(apart < MAX_ROUNDING) and np.all(shortfall < MAX_ROUNDING))
 
     def proposal_of(self, decisions: Sequence[int]) -> Proposal:
         """The decisions with the probabilities that the policy of now gives them."""

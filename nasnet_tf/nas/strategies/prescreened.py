@@ -11,7 +11,7 @@ from nasnet_tf.base.values import Count, Part, Seed, checked
 from nasnet_tf.genotype import SearchSpace
 from nasnet_tf.genotype.search_space import DECISIONS_PER_BLOCK
 from nasnet_tf.nas.strategies import states
-from nasnet_tf.nas.strategies.protocol import Proposal, Strategy, check_decisions, check_reward, is_near, proposal_of
+from nasnet_tf.nas.strategies.protocol import Proposal, Strategy, check_decisions, check_reward, is_near
 
 linear_model, pipeline, preprocessing = (OnDemand(f"sklearn.{name}") for name in ("linear_model", "pipeline", "preprocessing"))
 
@@ -45,7 +45,7 @@ def fitted(inputs: np.ndarray, rewards: np.ndarray) -> Any:
     return pipeline.make_pipeline(preprocessing.StandardScaler(), ridge).fit(inputs, rewards)
 
 
-class Prescreened:
+class Prescreened(Strategy):
     """Draws several proposals of another strategy and makes the one of which a linear surrogate expects most.
 
     The surrogate is fitted anew to all rewards so far, before a proposal if there were rewards since. The other strategy learns of all
@@ -102,7 +102,7 @@ class Prescreened:
 
     def proposal_of(self, decisions: Sequence[int]) -> Proposal:
         """The other strategy's."""
-        return proposal_of(self._strategy, decisions)
+        return self._strategy.proposal_of(decisions)
 
     def feedback(self, proposal: Proposal, reward: float) -> None:
         """Both the surrogate and the other strategy learn it."""

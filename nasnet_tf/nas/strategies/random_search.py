@@ -5,11 +5,16 @@ import random
 from nasnet_tf.base.values import Seed, checked
 from nasnet_tf.genotype import SearchSpace
 from nasnet_tf.nas.strategies import states
-from nasnet_tf.nas.strategies.protocol import Proposal, check_reward
+from nasnet_tf.nas.strategies.protocol import Proposal, Strategy, check_reward
 
 
-class RandomSearch:
-    """All decisions uniform and independent: the paper's random search (section 4.4)."""
+class RandomSearch(Strategy):
+    """All decisions uniform and independent: the paper's random search (section 4.4).
+
+    Args:
+      space: the decisions to take.
+      seed: of all draws, in [0, 2^31).
+    """
 
     @checked
     def __init__(self, space: SearchSpace, seed: Seed):
@@ -22,9 +27,6 @@ class RandomSearch:
 
     def feedback(self, proposal: Proposal, reward: float) -> None:
         check_reward(reward)
-
-    def diagnostics(self) -> dict[str, float]:
-        return {}
 
     def state(self) -> bytes:
         return states.packed(self._identity, {"random": states.of_random(self._random)})
