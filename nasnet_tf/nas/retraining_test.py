@@ -10,6 +10,7 @@ from nasnet_tf.base.identity import Identity
 from nasnet_tf.genotype import SearchSpace, genotype_hash, load_genotype, parse_genotype
 from nasnet_tf.nas import retraining
 from nasnet_tf.nas.config import SearchConfig
+from nasnet_tf.nas.engines.local import InProcess
 from nasnet_tf.nas.engines.outcome import Outcome
 from nasnet_tf.nas.search import search
 from nasnet_tf.nas.strategies import given
@@ -19,28 +20,16 @@ from nasnet_tf.nas.trials.journal import read_trials
 SPACE = SearchSpace(num_blocks=2, operations=("IDENTITY", "SEP_CONV_3X3", "MAX_POOL_3X3"))
 
 
-class Here:
-    """An engine that runs its one child when it is polled; counts what it ran."""
+class Here(InProcess):
+    """Counts what it ran."""
 
     ran = 0
 
-    def __init__(self):
-        self._open = []
-
-    @property
-    def free_slots(self):
-        return 1 - len(self._open)
-
-    def submit(self, key, function, *args):
-        self._open.append((key, function, args))
-
     def poll(self, timeout_seconds):
-        key, function, args = self._open.pop()
+        key, function, args = self._waiting
+        self._waiting = None
         Here.ran += 1
         return [Outcome(key, 1.0, value=function(*args))]
-
-    def close(self):
-        self._open.clear()
 
 
 def reward_of(text, place):

@@ -59,58 +59,33 @@ class ChildTraining:
             data = data if request.image_size is None else data.resized(request.image_size)
             work_folder.forget_description(folder)  # the rung before may have had images of another size
         build = functools.partial(build_network, genotype, self.network)
-        watch = _Watch(request)
+        bars, curve, stopped = request.bars or (), [], {}
+
+        def goes_on(epoch: float, evaluation: Evaluation) -> bool:
+            curve.append(round(evaluation.accuracy, 6))
+            bar = bars[len(curve) - 1] if len(curve) <= len(bars) else None
+            if bar is None or evaluation.accuracy >= bar.min_accuracy:
+                return True
+            stopped.update(stopped_epoch=round(epoch, 3), predicted=bar.predict(evaluation.accuracy))
+            return False
+
         with _no_graph_optimizer(), numerics.dtype_policy(self.dtype_policy):
             try:
-                model, evaluation = train_and_evaluate(
-                    build,
-                    data,
-                    self.optimizer,
-                    self.learning_rate,
-                    training,
-                    folder,
-                    show_progress=False,
-                    goes_on=watch,
-                    until_epochs=until_epochs,
-                )
+                trained = build, data, self.optimizer, self.learning_rate, training, folder
+                model, evaluation = train_and_evaluate(*trained, show_progress=False, goes_on=goes_on, until_epochs=until_epochs)
             except TrainingDiverged as error:
                 return {"infeasible": str(error)}
             if data is not self.data:  # it costs what it will in the end
                 model = build(self.data.num_classes, self.data.image_size)
             costs = count_costs(model)
             latency = {"latency_seconds": latency_seconds(model)} if self.measure_latency else {}
-        curve = watch.curve
         if request.rung is not None:  # with the evaluations of the rungs before
             curve = [round(row["accuracy"], 6) for row in read_metrics(folder) if row["kind"] == "evaluation"]
-        metrics = {"loss": evaluation.loss, "curve": curve, **watch.stopped, "epochs": until_epochs or training.epochs}
+        reward = stopped.pop("predicted", evaluation.accuracy)
+        metrics = {"loss": evaluation.loss, "curve": curve, **stopped, "epochs": until_epochs or training.epochs}
         metrics |= {"parameters": costs.trainable_parameters, "mult_adds": costs.mult_adds, "num_classes": data.num_classes, **latency}
         metrics |= {f"network_{name}": getattr(self.network, name) for name in ("cells_per_stack", "filters")}
-        return {"reward": evaluation.accuracy if watch.predicted is None else watch.predicted, "metrics": metrics}
-
-
-class _Watch:
-    """Stops a child below a bar.
-
-    Attributes:
-      curve: accuracies after the evaluations.
-      stopped: {"stopped_epoch": ...} of a child that was stopped, else empty.
-      predicted: accuracy in the end of a child that was stopped.
-    """
-
-    def __init__(self, request: Request):
-        self._bars = request.bars or ()
-        self.curve: list[float] = []
-        self.stopped: dict[str, float] = {}
-        self.predicted: float | None = None
-
-    def __call__(self, epoch: float, evaluation: Evaluation) -> bool:
-        """Returns whether the training continues after an evaluation."""
-        self.curve.append(round(evaluation.accuracy, 6))
-        bar = self._bars[len(self.curve) - 1] if len(self.curve) <= len(self._bars) else None
-        if bar is None or evaluation.accuracy >= bar.min_accuracy:
-            return True
-        self.stopped, self.predicted = {"stopped_epoch": round(epoch, 3)}, bar.predict(evaluation.accuracy)
-        return False
+        return {"reward": reward, "metrics": metrics}
 
 
 def measure_on_test(workdir: pathlib.Path, batch_size: int = 100) -> dict:

@@ -16,11 +16,7 @@ Number = int | float
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Event:
-    """What all events have.
-
-    Attributes:
-      time: when it was written, in unix seconds.
-    """
+    """What all events have: the time at which it was written, in unix seconds."""
 
     kind: ClassVar[str]
     may_lack: ClassVar[tuple[str, ...]] = ()  # fields that are always written, but that a file may lack
@@ -50,12 +46,7 @@ class Begun(Event):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Proposed(Event):
-    """The strategy proposed an architecture.
-
-    Attributes:
-      trial: its number.
-      genotype: a textproto.
-    """
+    """The strategy proposed an architecture; the genotype is a textproto."""
 
     kind = "proposed"
     trial: int
@@ -67,11 +58,7 @@ class Proposed(Event):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Taken(Proposed):
-    """A rewarded trial was taken over from another search. These trials come first, and cost nothing here.
-
-    Attributes:
-      taken_from: the work folder of the other search.
-    """
+    """A rewarded trial was taken over from the work folder of another search. These trials come first, and cost nothing here."""
 
     kind = "taken"
     seconds: ClassVar[float] = 0.0
@@ -136,11 +123,7 @@ class Infeasible(Ended):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Spent(Event):
-    """Time was spent before the trials, as on shared weights.
-
-    Attributes:
-      what: on what.
-    """
+    """Time was spent before the trials on something that they share, such as weights."""
 
     kind = "spent"
     what: str
