@@ -26,9 +26,10 @@ def main(arguments: list[str]) -> None:
     from nasnet_tf.nas.trials.pareto import accuracy_of
     from nasnet_tf.nas.trials.trial import leaderboard
     from nasnet_tf.recipes import table
+    from nasnet_tf.recipes.search import search_job
 
     tf.config.set_visible_devices([], "GPU")  # they are the children's; TensorFlow would take their memory for a controller on the CPU
-    search = table.bound("search")(config_text)
+    search = search_job(table.bound("search")(), config_text)
     if flags.FLAGS.dry_run:
         print(search.plan(workdir))
         return

@@ -10,6 +10,7 @@ import types
 from collections.abc import Callable, Sequence
 
 import nasnet_tf
+from nasnet_tf.base.identity import Identity
 from nasnet_tf.genotype import Genotype, SearchSpace, parse_genotype
 
 REPOSITORY = pathlib.Path(__file__).parent.parent
@@ -134,7 +135,7 @@ def run_door(name: str, *arguments) -> None:
 
 
 JOURNAL_SPACE = SearchSpace(num_blocks=2, operations=("IDENTITY", "SEP_CONV_3X3", "MAX_POOL_3X3"))
-JOURNAL_IDENTITY = {"seed": "1", "space": "small"}
+JOURNAL_IDENTITY = Identity({"seed": "1", "space": "small"})
 
 
 def open_ledger(workdir: pathlib.Path, strategy=None, identity=None):

@@ -18,8 +18,11 @@ from collections.abc import Callable, Iterator
 
 import psutil
 
+from nasnet_tf.base.identity import Identity
 from nasnet_tf.genotype import SearchSpace, genotype_hash, parse_genotype
 from nasnet_tf.nas import search
+from nasnet_tf.nas.children.fidelity import Request
+from nasnet_tf.nas.config import SearchConfig
 from nasnet_tf.nas.engines.local import LocalPool
 from nasnet_tf.nas.engines.outcome import Outcome
 from nasnet_tf.nas.engines.ray_tasks import RayTasks
@@ -33,7 +36,7 @@ SPACE = SearchSpace(num_blocks=3)
 TIMEOUT = 300.0
 
 
-def child(text: str, bars: None, folder: str, ways: dict[str, str], pause: float) -> dict:
+def child(text: str, request: Request, folder: str, ways: dict[str, str], pause: float) -> dict:
     """Pretends to train. Leaves a mark of each execution; `ways` says, by trial or "all", how it ends if not well, "once" or always."""
     number = re.search(r'"trial_(\d+)"', text)[1]
     marks = pathlib.Path(folder, "marks")
@@ -112,7 +115,8 @@ def drive(spec: dict) -> None:
     strategy = PPOSearch(SPACE, 1, minibatch=5, learning_rate=0.1) if spec["ppo"] else RandomSearch(SPACE, 1)
     evaluate = functools.partial(child, folder=spec["folder"], ways=spec["ways"], pause=spec["pause"])
     pathlib.Path(spec["folder"], "begun").touch()
-    search.search(pathlib.Path(spec["folder"]), SPACE, strategy, engine, evaluate, spec["trials"], {"spec": "faults"})
+    config = SearchConfig(SPACE, lambda space: strategy, engine, spec["trials"])
+    search.search(pathlib.Path(spec["folder"]), config, evaluate, Identity({"spec": "faults"}))
     print(f"state {hashlib.sha256(strategy.state()).hexdigest()}", flush=True)
 
 

@@ -22,10 +22,12 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from nasnet_tf.base.files import replace_file
+from nasnet_tf.base.identity import Identity
 from nasnet_tf.genotype import SearchSpace, load_genotype, parse_genotype
 from nasnet_tf.nas import retraining
+from nasnet_tf.nas.children.fidelity import TO_THE_END, Request
+from nasnet_tf.nas.config import SearchConfig
 from nasnet_tf.nas.engines.local import InProcess, LocalPool
-from nasnet_tf.nas.limits import Limits
 from nasnet_tf.nas.search import search
 from nasnet_tf.nas.strategies import given
 from nasnet_tf.nas.strategies.evolution import RegularizedEvolution
@@ -91,8 +93,8 @@ class Child:
     def __init__(self, args: argparse.Namespace, is_long: bool, seed: int, folder: pathlib.Path | None = None, is_published: bool = False):
         self._args, self._is_long, self._seed, self._folder, self._is_published = args, is_long, seed, folder, is_published
 
-    def __call__(self, text: str, bars: None = None) -> dict:
-        from nasnet_tf.nas.children.evaluator import evaluate_genotype
+    def __call__(self, text: str, request: Request = TO_THE_END) -> dict:
+        from nasnet_tf.nas.children.evaluator import ChildTraining
         from nasnet_tf.training.optimizers import Momentum
 
         network, data, config, rate = settings(self._args, self._is_long, self._seed)
@@ -100,7 +102,7 @@ class Child:
         folder = self._folder and retraining.trained_folder(self._folder, genotype)
         if self._is_published:  # with the outputs that were released, which the space does not have
             genotype = load_genotype(PUBLISHED)
-        return evaluate_genotype(genotype, network, data, Momentum, rate, config, workdir=folder)
+        return ChildTraining(network, data, Momentum, rate, config)(genotype, Request(folder=folder))
 
 
 def settings(args: argparse.Namespace, is_long: bool, seed: int, epochs: float | None = None):
@@ -133,10 +135,10 @@ def measured(folder: pathlib.Path) -> dict:
     return measure_on_test(folder)
 
 
-def identity(args: argparse.Namespace, **more) -> dict:
+def identity(args: argparse.Namespace, **more) -> Identity:
     """What a journal must have been begun with."""
     unchanging = {name: str(value) for name, value in sorted(vars(args).items()) if name not in _CHANGEABLE}
-    return {**unchanging, **{name: str(value) for name, value in more.items()}}
+    return Identity({**unchanging, **{name: str(value) for name, value in more.items()}})
 
 
 _CHANGEABLE = ("workdir", "core_hours", "seeds", "methods", "data_dir", "workers", "max_minutes", "retrain", "deadline_seconds")
@@ -148,11 +150,11 @@ class Clock:
     def __init__(self, minutes: float):
         self._until = time.monotonic() + 60 * minutes
 
-    def limit(self, folder: pathlib.Path, hours: float | None = None, workers: int = 1) -> Limits:
+    def max_child_hours(self, folder: pathlib.Path, hours: float | None = None, workers: int = 1) -> float:
         """Up to so many hours of all children of a search, and up to the end of this command's time."""
         trials = read_trials(folder) if (folder / NAME).is_file() else []
         left = sum(trial.seconds for trial in trials) / 3600 + max(1e-6, (self._until - time.monotonic()) / 3600 * workers)
-        return Limits(max_child_hours=left if hours is None else min(left, hours))
+        return left if hours is None else min(left, hours)
 
     @property
     def is_over(self) -> bool:
@@ -170,12 +172,12 @@ def play(name: str, seed: int, args: argparse.Namespace, clock: Clock) -> bool:
     folder, method = folder_of(name, seed, args), METHODS[name]
     if is_over(folder, args.core_hours):
         return True
-    spent, engine, workers = ("", 0.0), InProcess, 1
+    evaluator, engine, workers = None, InProcess, 1
     if method.scorer == "shared weights":
         from nasnet_tf.nas.children.shared_weights import SharedWeights
 
-        evaluate = SharedWeights(SPACE, *settings(args, False, seed, args.shared_epochs), score_batches=args.score_batches)
-        spent = "shared weights", evaluate.train(folder)
+        settings_of_all = settings(args, False, seed, args.shared_epochs)
+        evaluator = evaluate = SharedWeights(SPACE, *settings_of_all, score_batches=args.score_batches)
     elif method.scorer == "one network":
         from nasnet_tf.nas.children.space_training import SpaceChildren
 
@@ -183,8 +185,9 @@ def play(name: str, seed: int, args: argparse.Namespace, clock: Clock) -> bool:
     else:
         evaluate, workers = Child(args, is_long=False, seed=seed), args.workers
         engine = functools.partial(LocalPool, workers, args.deadline_seconds)
-    limits = clock.limit(folder, args.core_hours, workers)
-    search(folder, SPACE, method.strategy(seed), engine, evaluate, MANY, identity(args, method=name, seed=seed), limits=limits, spent=spent)
+    hours = clock.max_child_hours(folder, args.core_hours, workers)
+    config = SearchConfig(SPACE, lambda space: method.strategy(seed), engine, MANY, evaluator=evaluator, max_child_hours=hours)
+    search(folder, config, evaluate, identity(args, method=name, seed=seed))
     return is_over(folder, args.core_hours)
 
 
@@ -211,11 +214,14 @@ def finish(folder: pathlib.Path, chosen: list[tuple[int, ...]] | None, args: arg
     folder /= "long"
     engine = functools.partial(LocalPool, args.workers, args.deadline_seconds * 20)
     evaluate = Child(args, True, seed, folder, is_published)
-    limits = clock.limit(folder, workers=args.workers)
-    trials = search(folder, SPACE, given.GivenOrder(chosen), engine, evaluate, len(chosen), identity(args, seed=seed), limits=limits)
+    hours = clock.max_child_hours(folder, workers=args.workers)
+    config = SearchConfig(
+        SPACE, lambda space: given.GivenOrder(chosen), engine, len(chosen), max_child_hours=hours, retrain_top=len(chosen)
+    )
+    trials = search(folder, config, evaluate, identity(args, seed=seed))
     if len(trials) < len(chosen) or any(trial.status == "running" for trial in trials):
         return None
-    winner, test = retraining.retrain_top(folder, SPACE, trials, len(trials), engine, evaluate, measured, identity(args, seed=seed))
+    winner, test = retraining.retrain_top(folder, config, trials, evaluate, measured, identity(args, seed=seed))
     return {"validation": winner.reward, "retrained": float(np.mean([trial.reward for trial in leaderboard(trials)])), **test}
 
 

@@ -30,7 +30,7 @@ class Child:
     def __init__(self, args, is_long, seed, folder=None, is_published=False):
         self._is_long, self._is_published = is_long, is_published
 
-    def __call__(self, text, bars=None):
+    def __call__(self, text, request=None):
         worth = int(genotype_hash(parse_genotype(text))[:4], 16) / 2**17
         return {"reward": 0.25 if self._is_published else worth + 0.4 * self._is_long, "metrics": {}}
 

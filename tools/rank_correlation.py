@@ -17,8 +17,9 @@ import numpy as np
 from compare_searches import small_training
 from scipy.stats import kendalltau, spearmanr
 
+from nasnet_tf.base.identity import Identity
 from nasnet_tf.genotype import SearchSpace
-from nasnet_tf.nas.limits import Limits
+from nasnet_tf.nas.config import SearchConfig
 from nasnet_tf.nas.search import search
 from nasnet_tf.nas.strategies.random_search import RandomSearch
 from nasnet_tf.nas.trials.journal import NAME, read_trials
@@ -63,8 +64,9 @@ def play(part: str, args: argparse.Namespace, until: float) -> bool:
     spent = sum(trial.seconds for trial in read_trials(folder)) if known else 0.0
     left = max(1.0, until - time.monotonic())
     identity = {name: str(value) for name, value in sorted(vars(args).items()) if name not in CHANGEABLE} | {"part": part}
-    limits = Limits(max_child_hours=(spent + left) / 3600)
-    trials = search(folder, SPACE, RandomSearch(SPACE, args.seed), InProcess, evaluate, args.trainings, identity, limits=limits)
+    strategy = functools.partial(RandomSearch, seed=args.seed)
+    config = SearchConfig(SPACE, strategy, InProcess, args.trainings, max_child_hours=(spent + left) / 3600)
+    trials = search(folder, config, evaluate, Identity(identity))
     return len(trials) >= args.trainings and all(trial.status != "running" for trial in trials)
 
 

@@ -17,7 +17,7 @@ def number(text: str, digits: slice) -> float:
 def scored(part: str, args):
     """The truth; the same with something else in it; the opposite; nothing to do with it."""
 
-    def evaluate(text, bars):
+    def evaluate(text, request):
         truth, other = number(text, slice(4)), number(text, slice(4, 8))
         metrics = {"naswot": -truth, "synflow": other, "parameters": 5, "mult_adds": 7, "build_seconds": 1.0}
         metrics |= {"naswot_seconds": 0.5, "synflow_seconds": 0.25}

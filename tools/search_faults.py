@@ -10,6 +10,7 @@ the rows whose names contain a text, `--seed` the moments at which searches are 
 
 import argparse
 import contextlib
+import functools
 import itertools
 import math
 import os
@@ -26,6 +27,7 @@ import psutil
 from broken_search import SPACE, TIMEOUT, AtOnce, Search, check, child, is_alive, started_cluster, until
 
 from nasnet_tf.nas import search
+from nasnet_tf.nas.config import SearchConfig
 from nasnet_tf.nas.strategies.random_search import RandomSearch
 from nasnet_tf.nas.trials.journal import NAME, read_trials
 
@@ -192,7 +194,7 @@ class Faults:
         """At the end a trial takes no more than twice of what it took at 1,000. Without an engine."""
         folder = pathlib.Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
         with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):  # progress
-            search.search(folder, SPACE, RandomSearch(SPACE, 1), AtOnce, child, 20_000, {})
+            search.search(folder, SearchConfig(SPACE, functools.partial(RandomSearch, seed=1), AtOnce, 20_000), child)
         times = [trial.proposed_time for trial in read_trials(folder)]
         steps = [1000 * (after - before) for before, after in itertools.pairwise(times)]
         early, late = statistics.median(steps[500:1500]), statistics.median(steps[-1000:])
@@ -212,13 +214,13 @@ class RayFaults(Faults):
         """What it ran runs again elsewhere; exactly one reward; its room is gone, and there again with the next."""
         broken = self._search(trials=10, workers=None, pause=3.0)
         process = broken.start()
-        until(lambda: self._most_at_a_time(broken, time.time()) == 2)  # one on each machine
+        until(lambda: self._max_at_a_time(broken, time.time()) == 2)  # one on each machine
         self._tell_cluster("remove")
         left = sum(map(len, broken.executions().values()))
         broken.wait_for_executions(left + 2)
-        until(lambda: self._most_at_a_time(broken, time.time() - 0.5) == 1)
+        until(lambda: self._max_at_a_time(broken, time.time() - 0.5) == 1)
         self._tell_cluster("add")
-        until(lambda: self._most_at_a_time(broken, time.time() - 0.5) == 2)
+        until(lambda: self._max_at_a_time(broken, time.time() - 0.5) == 2)
         broken.finish(process)
         broken.check_rewards()
         failures = broken.events("failed")
@@ -226,7 +228,7 @@ class RayFaults(Faults):
         check(failures[0]["reason"] == "its machine left the cluster", failures[0]["reason"])
         return f"reissued: {', '.join(str(event['trial']) for event in failures)} ({failures[0]['reason']})"
 
-    def _most_at_a_time(self, broken: Search, moment: float) -> int:
+    def _max_at_a_time(self, broken: Search, moment: float) -> int:
         ends = {event["trial"]: event["time"] for event in broken.events("finished")}
         rows = broken.executions()
         return sum(rows[number][-1][1] <= moment < ends.get(number, math.inf) for number in rows)

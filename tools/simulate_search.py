@@ -26,9 +26,11 @@ import resource
 import numpy as np
 from matplotlib import pyplot as plt
 
+from nasnet_tf.base.identity import Identity
 from nasnet_tf.genotype import SearchSpace, parse_genotype
+from nasnet_tf.nas.children.fidelity import Request
+from nasnet_tf.nas.config import SearchConfig
 from nasnet_tf.nas.engines.outcome import Outcome
-from nasnet_tf.nas.limits import Limits
 from nasnet_tf.nas.search import search
 from nasnet_tf.nas.strategies.evolution import RegularizedEvolution
 from nasnet_tf.nas.strategies.ppo_search import PPOSearch
@@ -154,7 +156,7 @@ class SurrogateReward:
         return min(1.0, max(0.0, float(self._intercept + self._weights @ features(self._space, decisions))))
 
 
-def child(reward, space: SearchSpace, noise: float, text: str, bars: None) -> dict:
+def child(reward, space: SearchSpace, noise: float, text: str, request: Request) -> dict:
     """The reward of an architecture with the noise of a training of its own; the same if a trial is run again."""
     genotype = parse_genotype(text)
     decisions = space.encode(genotype)
@@ -171,17 +173,16 @@ def play(kind: str, seed: int, args: argparse.Namespace) -> dict:
     strategy = STRATEGIES[kind](space, seed)
     strategy.propose(), strategy.state()  # with all that is loaded for it
     before = resident_megabytes()
-    trials = search(
-        args.workdir / f"{kind}-{seed}",
+    config = SearchConfig(
         space,
-        STRATEGIES[kind](space, seed),
+        lambda space: STRATEGIES[kind](space, seed),
         functools.partial(SimulatedWorkers, args.workers, seed),
-        functools.partial(child, reward, space, noise),
         args.trainings * PROPOSALS_A_TRAINING,
-        {"search.strategy": f"@{kind}", "seed": seed, "noise": noise, "workers": args.workers, **identity_of_reward(args)},
         train_again=kind in TRAIN_AGAIN,
-        limits=Limits(max_trainings=args.trainings),
+        max_trainings=args.trainings,
     )
+    identity = {"search.strategy": f"@{kind}", "seed": seed, "noise": noise, "workers": args.workers, **identity_of_reward(args)}
+    trials = search(args.workdir / f"{kind}-{seed}", config, functools.partial(child, reward, space, noise), Identity(identity))
     rewarded = sorted((trial for trial in trials if trial.status == "finished"), key=lambda trial: trial.finished_time)
     times = [trial.finished_time for trial in rewarded]
     trained = [trial for trial in rewarded if trial.reused_from is None]

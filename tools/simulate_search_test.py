@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import simulate_search
 
+from nasnet_tf.base.identity import Identity
 from nasnet_tf.genotype import SearchSpace, format_genotype
 from nasnet_tf.nas.engines.outcome import Outcome
 from nasnet_tf.nas.strategies.random_search import RandomSearch
@@ -66,7 +67,7 @@ def test_surrogate_finds_out_what_counts(tmp_path, capsys):
         text = format_genotype(space.decode(decisions))
         return 0.3 + 0.02 * text.count("SEP_CONV_3X3") - 0.01 * text.count("CONCAT")
 
-    book, noise = Ledger(tmp_path, space, RandomSearch(space, seed=0), {}), random.Random(0)
+    book, noise = Ledger(tmp_path, space, RandomSearch(space, seed=0), Identity()), random.Random(0)
     for number in range(300):
         reward = accuracy(book.propose().decisions) + noise.gauss(0, 0.01)
         book.record(Outcome(number, 1.0, value={"reward": reward}))

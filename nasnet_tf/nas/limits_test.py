@@ -1,14 +1,17 @@
 """Hours and money."""
 
+import functools
 import time
 
 import pytest
 
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.genotype import SearchSpace
+from nasnet_tf.nas.children.protocol import Evaluator
+from nasnet_tf.nas.config import SearchConfig
 from nasnet_tf.nas.engines.local import InProcess
 from nasnet_tf.nas.engines.outcome import Outcome
-from nasnet_tf.nas.limits import Budget, Limits, Rates
+from nasnet_tf.nas.limits import Budget, Rates
 from nasnet_tf.nas.search import search
 from nasnet_tf.nas.strategies.random_search import RandomSearch
 from nasnet_tf.nas.trials.journal import read_spent
@@ -24,26 +27,33 @@ class SlowEngine(InProcess):
         return [Outcome(outcome.key, 1800.0, outcome.value) for outcome in super().poll(timeout_seconds)]
 
 
-def child(text: str, bars: None) -> dict:
-    return {"reward": 0.5}
+class Prepared(Evaluator):
+    """Rewards all alike, after 45 minutes for something that they share."""
+
+    def __call__(self, text, request):
+        return {"reward": 0.5}
+
+    def prepare(self, workdir):
+        return "shared weights", 2700.0
 
 
-def run(workdir, limits, num_trials=10, **rules):
-    return search(workdir, SPACE, RandomSearch(SPACE, 1), SlowEngine, child, num_trials, limits=limits, **rules)
+def run(workdir, num_trials=10, **more):
+    config = SearchConfig(SPACE, functools.partial(RandomSearch, seed=1), SlowEngine, num_trials, **more)
+    return search(workdir, config, Prepared())
 
 
 def test_a_search_ends_with_its_child_hours_and_goes_on_when_there_are_more(tmp_path):
-    assert len(run(tmp_path, Limits(max_child_hours=1.2))) == 3  # the third began at 1.0 hours
-    assert len(run(tmp_path, Limits(max_child_hours=1.5))) == 3
-    assert len(run(tmp_path, Limits(max_child_hours=2.0))) == 4
-    assert len(run(tmp_path, Limits())) == 10
+    assert len(run(tmp_path, max_child_hours=1.2)) == 3  # the third began at 1.0 hours
+    assert len(run(tmp_path, max_child_hours=1.5)) == 3
+    assert len(run(tmp_path, max_child_hours=2.0)) == 4
+    assert len(run(tmp_path)) == 10
 
 
 def test_hours_are_those_in_which_children_ran_pauses_left_out(monkeypatch):
     trial = Trial(0, "", "", (), (), 0.0, executions=[(10_000.0, 1800.0), (9_000.0, 1000.0), (90_000.0, 600.0)])
     clock = [5.0]
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
-    budget = Budget(Limits(max_hours=1.0), [trial])
+    budget = Budget(1.0, None, [trial])
     before = 10_000 - 8_000 + 600
     clock[0] += 3600 - before - 1
     assert not budget.is_spent(0.0, ())
@@ -53,29 +63,31 @@ def test_hours_are_those_in_which_children_ran_pauses_left_out(monkeypatch):
 
 def test_children_that_run_count_with_what_they_have_taken(monkeypatch):
     monkeypatch.setattr(time, "monotonic", lambda: 3000.0)
-    budget = Budget(Limits(max_child_hours=1.0), [])
+    budget = Budget(None, 1.0, [])
     assert not budget.is_spent(1000.0, [1000.0])
     assert budget.is_spent(1000.0, [1000.0, 2300.0])
 
 
 def test_what_was_spent_before_counts_once(tmp_path):
     for _ in range(2):
-        assert len(run(tmp_path, Limits(max_child_hours=1.0), spent=("shared weights", 2700.0))) == 1
+        assert len(run(tmp_path, max_child_hours=1.0, evaluator=Prepared())) == 1
     assert read_spent(tmp_path) == 2700.0
-    assert len(run(tmp_path, Limits(max_child_hours=1.5))) == 2
+    assert len(run(tmp_path, max_child_hours=1.5)) == 2
 
 
 def test_rates_say_what_it_came_to(tmp_path):
     rates = Rates(watts=50.0, price=0.4)
     assert rates.estimate(9000.0) == pytest.approx({"child_hours": 2.5, "kwh": 0.125, "price": 1.0})
-    run(tmp_path, Limits(), num_trials=1, rates=rates)
+    run(tmp_path, num_trials=1, child_watts=50.0, child_hour_price=0.4)
     assert Rates.load(tmp_path) == rates
-    run(tmp_path, Limits(), num_trials=1)
+    run(tmp_path, num_trials=1)
     assert Rates.load(tmp_path) == Rates()
     assert Rates().estimate(3600.0) == {"child_hours": 1.0}
 
 
-@pytest.mark.parametrize(("make", "values"), [(Limits, {"max_hours": 0}), (Limits, {"max_child_hours": True}), (Rates, {"price": "2"})])
-def test_what_is_no_limit(make, values):
-    with pytest.raises(InputError, match="expected a positive number or None"):
-        make(**values)
+@pytest.mark.parametrize("wrong", [{"max_hours": 0}, {"max_child_hours": True}, {"child_watts": "2"}, {"child_hour_price": -1}])
+def test_what_is_no_limit(tmp_path, wrong):
+    with pytest.raises(InputError, match=f"search.{next(iter(wrong))}: expected a positive number or None"):
+        run(tmp_path, **wrong)
+    with pytest.raises(InputError, match="Rates.price: expected a positive number or None"):
+        Rates(price="2")

@@ -12,9 +12,11 @@ from nasnet_tf.base import work_folders
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.base.files import replace_file
 from nasnet_tf.base.identity import Identity
-from nasnet_tf.genotype import Genotype, SearchSpace, genotype_hashes
+from nasnet_tf.genotype import Genotype, genotype_hashes
 from nasnet_tf.nas.children.folders import architecture_folder
-from nasnet_tf.nas.search import search
+from nasnet_tf.nas.config import SearchConfig
+from nasnet_tf.nas.engines.protocol import Engine
+from nasnet_tf.nas.search import Evaluate, search
 from nasnet_tf.nas.strategies.given import GivenOrder
 from nasnet_tf.nas.trials import journal, pareto
 from nasnet_tf.nas.trials.trial import Trial, leaderboard
@@ -25,7 +27,7 @@ TEST_NAME = "test.json"
 
 
 def folders(workdir: pathlib.Path) -> list[pathlib.Path]:
-    """Of all retrainings of a search that have begun, the first one first: `retrain`, `retrain-2`, ..."""
+    """Returns the folders of all retrainings of a search that have begun, the first one first: `retrain`, `retrain-2`, ..."""
     found = [path.parent for path in workdir.glob(f"{FOLDER}*/{journal.NAME}") if _place(path.parent) is not None]
     return sorted(found, key=_place)
 
@@ -36,7 +38,7 @@ def _place(folder: pathlib.Path) -> int | None:
 
 
 def folder_of(workdir: pathlib.Path, identity: Identity) -> pathlib.Path:
-    """Where the best of a search are trained in this way: with other bindings, beside those that are there."""
+    """Returns the folder for this retraining configuration: the matching one, else the next free `retrain-N`."""
     known = folders(workdir)
     for folder in known:
         if not work_folders.has_saved(folder) or identity.difference(journal.read_identity(folder)) is None:
@@ -49,54 +51,47 @@ def folder_of(workdir: pathlib.Path, identity: Identity) -> pathlib.Path:
 
 
 def trained_folder(folder: pathlib.Path, genotype: Genotype) -> pathlib.Path:
-    """Where an architecture is retrained."""
+    """Returns the folder in which an architecture is retrained."""
     return architecture_folder(folder / "trained", genotype)
 
 
 def retrain_top(
     folder: pathlib.Path,
-    space: SearchSpace,
+    config: SearchConfig,
     trials: Sequence[Trial],
-    count: int,
-    engine: Callable,
-    evaluate: Callable[[str, None], dict],
+    evaluate: Evaluate,
     measure: Callable[[pathlib.Path], dict],
     identity: Identity,
-    front: bool = False,
-    **rules,
 ) -> tuple[Trial, dict]:
     """Trains the best architectures of a search again, and tests the winner once.
 
-    Killed at any moment, it goes on by repeating the call; so it does with a larger count, or after the search has gone on.
+    Killed at any moment, it resumes when the call is repeated, also with a larger config.retrain_top, or after the search has found more.
 
     Args:
       folder: `folder_of` a search; keeps everything, like a search of its own.
-      space: of the search.
+      config: of the search; says how many to retrain, and which. Only those whose reward was measured, not predicted, are retrained.
       trials: of the search.
-      count: architectures to train, or all where there are fewer; only those whose reward was measured, not predicted.
-      engine: () -> engine, as in nasnet_tf.nas.engines.local.
       evaluate: as for `search`; trains in `trained_folder`.
       measure: that folder -> {"accuracy": float, ...} on the test split; called in a child, for the winner alone.
       identity: as for `search`.
-      front: those of the Pareto front of accuracy and cost, the highest rewards first, instead of the best of all.
-      rules: more arguments of `search`.
 
     Returns:
-      The trial of the highest validation accuracy, and what `measure` said of it.
+      The trial of the highest validation accuracy, and what `measure` returned for it.
 
     Raises:
       InputError: the search has rewarded nothing, or no architecture could be trained.
     """
-    choice = pareto.pareto_front(trials) if front else trials
-    best = [trial for trial in leaderboard(choice) if not trial.is_predicted][:count]
+    choice = pareto.pareto_front(trials) if config.retrain_front else trials
+    best = [trial for trial in leaderboard(choice) if not trial.is_predicted][: config.retrain_top]
     if not best:
         raise InputError(f"{folder.parent}: nothing to retrain, no trial of the search has a reward")
     # What was begun comes first: the search may have found better ones since.
     begun = journal.read_trials(folder) if (folder / journal.NAME).is_file() else []
     new = [trial for trial in best if trial.hash not in {other.hash for other in begun}]
     order = [trial.decisions for trial in (*begun, *new)]
+    plain = SearchConfig(config.space, lambda space: GivenOrder(order), config.engine, len(order), tolerance=config.tolerance)
     with work_folders.at_work(folder, "search"):
-        trained = search(folder, space, GivenOrder(order), engine, evaluate, len(order), identity, **rules)
+        trained = search(folder, plain, evaluate, identity)
     retrained = leaderboard(trained)
     if not retrained:
         raise InputError(f"{folder}: none of the {len(order)} architectures could be trained; see the reasons in {folder / journal.NAME}")
@@ -105,13 +100,14 @@ def retrain_top(
     replace_file(folder / WINNER_NAME, comment + winner.text)
     result = _read_test(folder / TEST_NAME)
     if result.get("hash") not in genotype_hashes(winner.genotype):
-        result = {"trial": winner.number, "hash": winner.hash, **_run_one(engine, measure, trained_folder(folder, winner.genotype))}
+        tested = _run_one(config.engine(), measure, trained_folder(folder, winner.genotype))
+        result = {"trial": winner.number, "hash": winner.hash, **tested}
         replace_file(folder / TEST_NAME, json.dumps(result, indent=1))
     return winner, result
 
 
 def _read_test(path: pathlib.Path) -> dict:
-    """What the last test said; nothing where there was none, or where its file is damaged, for it can be measured again."""
+    """Returns the result of the last test; nothing where there was none, or where its file is damaged: it can be measured again."""
     if not path.is_file():
         return {}
     try:
@@ -124,15 +120,14 @@ def _read_test(path: pathlib.Path) -> dict:
     return result
 
 
-def _run_one(engine: Callable, function: Callable, *args) -> dict:
-    pool = engine()
+def _run_one(engine: Engine, function: Callable[..., dict], *args) -> dict:
     try:
-        pool.submit(0, function, *args)
+        engine.submit(0, function, *args)
         outcomes = []
         while not outcomes:
-            outcomes = pool.poll(timeout_seconds=5.0)
+            outcomes = engine.poll(timeout_seconds=5.0)
     finally:
-        pool.close()
+        engine.close()
     if outcomes[0].reason is not None:
         raise InputError(f"testing the winner failed: {outcomes[0].reason}")
     return outcomes[0].value

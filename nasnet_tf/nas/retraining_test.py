@@ -1,12 +1,16 @@
 """Retraining the best of a search, with children that only pretend to train."""
 
+import functools
 import json
 
 import pytest
 
 from nasnet_tf.base.errors import InputError
+from nasnet_tf.base.identity import Identity
 from nasnet_tf.genotype import SearchSpace, genotype_hash, load_genotype, parse_genotype
 from nasnet_tf.nas import retraining
+from nasnet_tf.nas.config import SearchConfig
+from nasnet_tf.nas.engines.local import InProcess
 from nasnet_tf.nas.engines.outcome import Outcome
 from nasnet_tf.nas.search import search
 from nasnet_tf.nas.strategies import given
@@ -16,39 +20,27 @@ from nasnet_tf.nas.trials.journal import read_trials
 SPACE = SearchSpace(num_blocks=2, operations=("IDENTITY", "SEP_CONV_3X3", "MAX_POOL_3X3"))
 
 
-class Here:
-    """An engine that runs its one child when it is polled; counts what it ran."""
+class Here(InProcess):
+    """Counts what it ran."""
 
     ran = 0
 
-    def __init__(self):
-        self._open = []
-
-    @property
-    def free_slots(self):
-        return 1 - len(self._open)
-
-    def submit(self, key, function, *args):
-        self._open.append((key, function, args))
-
     def poll(self, timeout_seconds):
-        key, function, args = self._open.pop()
+        key, function, args = self._waiting
+        self._waiting = None
         Here.ran += 1
         return [Outcome(key, 1.0, value=function(*args))]
-
-    def close(self):
-        self._open.clear()
 
 
 def reward_of(text, place):
     return int(genotype_hash(parse_genotype(text))[place : place + 4], 16) / 2**16
 
 
-def short(text, bars):
+def short(text, request):
     return {"reward": reward_of(text, 0)}
 
 
-def long(text, bars):
+def long(text, request):
     return {"reward": reward_of(text, 4)}
 
 
@@ -56,13 +48,18 @@ def measure(folder):
     return {"accuracy": int(folder.name[8:12], 16) / 2**16, "examples": 10}
 
 
-def searched(tmp_path, num_trials):
-    return search(tmp_path, SPACE, RandomSearch(SPACE, seed=4), Here, short, num_trials, {})
+def config(num_trials=1, **more):
+    return SearchConfig(SPACE, functools.partial(RandomSearch, seed=4), Here, num_trials, **more)
 
 
-def retrain(tmp_path, trials, count, evaluate=long, measure=measure, epochs=9):
-    folder = retraining.folder_of(tmp_path, {"epochs": epochs})
-    return retraining.retrain_top(folder, SPACE, trials, count, Here, evaluate, measure, {"epochs": epochs})
+def searched(tmp_path, num_trials, evaluate=short):
+    return search(tmp_path, config(num_trials), evaluate)
+
+
+def retrain(tmp_path, trials, count, evaluate=long, epochs=9, **more):
+    identity = Identity({"epochs": epochs})
+    folder = retraining.folder_of(tmp_path, identity)
+    return retraining.retrain_top(folder, config(retrain_top=count, **more), trials, evaluate, measure, identity)
 
 
 def test_the_best_are_trained_again_and_the_winner_is_tested_once(tmp_path, capsys):
@@ -85,10 +82,10 @@ def test_the_best_are_trained_again_and_the_winner_is_tested_once(tmp_path, caps
 
 
 def test_an_interrupted_retraining_goes_on_after_the_search_has_gone_on(tmp_path):
-    def interrupted(text, bars):
+    def interrupted(text, request):
         if Here.ran == 3:
             raise KeyboardInterrupt
-        return long(text, bars)
+        return long(text, request)
 
     trials = searched(tmp_path, 6)
     Here.ran = 0
@@ -107,17 +104,16 @@ def test_an_interrupted_retraining_goes_on_after_the_search_has_gone_on(tmp_path
 
 
 def test_the_front_can_be_trained_again_in_the_place_of_the_best(tmp_path):
-    def priced(text, bars):
+    def priced(text, request):
         reward = reward_of(text, 0)
         return {"reward": reward, "metrics": {"mult_adds": 1 if reward < 0.5 else 2 if reward < 0.7 else 3}}
 
-    trials = search(tmp_path, SPACE, RandomSearch(SPACE, seed=4), Here, priced, 12, {})
+    trials = searched(tmp_path, 12, priced)
     by_cost = {cost: [trial for trial in trials if trial.metrics["mult_adds"] == cost] for cost in (1, 2, 3)}
     front = [max(group, key=lambda trial: trial.reward).hash for group in by_cost.values() if group]
     assert len(front) >= 2
-    folder = retraining.folder_of(tmp_path, {})
-    retraining.retrain_top(folder, SPACE, trials, 9, Here, long, measure, {}, front=True)
-    assert [trial.hash for trial in read_trials(folder)] == front[::-1]
+    retrain(tmp_path, trials, 9, retrain_front=True)
+    assert [trial.hash for trial in read_trials(tmp_path / "retrain")] == front[::-1]
 
 
 def test_nothing_to_retrain_is_said(tmp_path):
@@ -125,7 +121,7 @@ def test_nothing_to_retrain_is_said(tmp_path):
         retrain(tmp_path, [], 3)
     trials = searched(tmp_path, 3)
     with pytest.raises(InputError, match="none of the 2 architectures could be trained"):
-        retrain(tmp_path, trials, 2, lambda text, bars: {"infeasible": "diverged"})
+        retrain(tmp_path, trials, 2, lambda text, request: {"infeasible": "diverged"})
 
 
 def test_an_order_goes_on_where_it_was():
@@ -155,11 +151,11 @@ def test_other_bindings_begin_another_retraining_beside_the_first(tmp_path, caps
 
 
 def test_predicted_rewards_are_not_retrained(tmp_path):
-    def stopped(text, bars):
+    def stopped(text, request):
         reward = reward_of(text, 0)
         return {"reward": reward, "metrics": {"stopped_epoch": 1} if reward > 0.5 else {}}
 
-    trials = search(tmp_path, SPACE, RandomSearch(SPACE, seed=4), Here, stopped, 10, {})
+    trials = searched(tmp_path, 10, stopped)
     measured = [trial.hash for trial in sorted(trials, key=lambda trial: -trial.reward) if trial.reward <= 0.5]
     assert 2 <= len(measured) < 9
     retrain(tmp_path, trials, 9)

@@ -11,20 +11,23 @@ import time
 import pytest
 
 from nasnet_tf.base.errors import InputError
+from nasnet_tf.base.identity import Identity
 from nasnet_tf.genotype import SearchSpace, genotype_hash, load_genotype, parse_genotype
 from nasnet_tf.nas import search as loop
 from nasnet_tf.nas.children.early_stopping import EarlyStopping
+from nasnet_tf.nas.children.fidelity import TO_THE_END, Request
+from nasnet_tf.nas.config import SearchConfig
 from nasnet_tf.nas.engines.local import LocalPool
 from nasnet_tf.nas.engines.outcome import Outcome
-from nasnet_tf.nas.limits import Limits
 from nasnet_tf.nas.strategies.random_search import RandomSearch
 from nasnet_tf.nas.trials.journal import read_trials
 from nasnet_tf.testing import TIMEOUT_SECONDS, is_alive, until
 
 SPACE = SearchSpace(num_blocks=2, operations=("IDENTITY", "SEP_CONV_3X3", "MAX_POOL_3X3"))
+RANDOM = functools.partial(RandomSearch, seed=4)
 
 
-def child(text: str, bars: None, folder: str = "", pause: float = 0.0) -> dict:
+def child(text: str, request: Request = TO_THE_END, folder: str = "", pause: float = 0.0) -> dict:
     """Rewards the first digits of the hash; leaves a mark for each execution; some architectures misbehave."""
     digest = genotype_hash(parse_genotype(text))
     if folder:
@@ -34,7 +37,7 @@ def child(text: str, bars: None, folder: str = "", pause: float = 0.0) -> dict:
     return {"reward": int(digest[:4], 16) / 2**16}
 
 
-def misbehave(text: str, bars: None = None, how: str = "") -> dict:
+def misbehave(text: str, request: Request = TO_THE_END, how: str = "") -> dict:
     """One way for all."""
     if how == "killed":
         os.kill(os.getpid(), signal.SIGKILL)
@@ -48,8 +51,8 @@ def misbehave(text: str, bars: None = None, how: str = "") -> dict:
 
 
 def search(workdir, evaluate=child, num_trials=6, workers=2, deadline=TIMEOUT_SECONDS):
-    engine = functools.partial(LocalPool, workers, deadline)
-    return loop.search(workdir, SPACE, RandomSearch(SPACE, seed=4), engine, evaluate, num_trials, {"seed": 4})
+    config = SearchConfig(SPACE, RANDOM, functools.partial(LocalPool, workers, deadline), num_trials)
+    return loop.search(workdir, config, evaluate, Identity({"seed": 4}))
 
 
 def test_search_finds_the_best_and_can_be_prolonged(tmp_path):
@@ -115,18 +118,19 @@ def test_number_of_trainings_ends_a_search_whatever_is_proposed(tmp_path):
 
     def run(folder, **options):
         engine = InOrder()
-        return loop.search(tmp_path / folder, SPACE, OfTwo(SPACE, seed=0), lambda: engine, child, 9, {}, **options), engine
+        config = SearchConfig(SPACE, functools.partial(OfTwo, seed=0), lambda: engine, 9, **options)
+        return loop.search(tmp_path / folder, config, child), engine
 
-    trials, engine = run("known", limits=Limits(max_trainings=2))
+    trials, engine = run("known", max_trainings=2)
     assert (len(trials), len(engine.submitted)) == (2, 2)
     trials, engine = run("known")
     assert (len(trials), len(engine.submitted)) == (9, 0)
-    trials, engine = run("again", train_again=True, limits=Limits(max_trainings=5))
+    trials, engine = run("again", train_again=True, max_trainings=5)
     assert (len(trials), len(engine.submitted)) == (5, 5)
     assert [trial.reused_from for trial in trials] == [None] * 5
     assert [trial.reward for trial in trials] == [trials[0].reward, trials[1].reward] * 2 + [trials[0].reward]
     with pytest.raises(InputError, match="search.max_trainings: expected an integer of 1 or more, or None, got 0"):
-        Limits(max_trainings=0)
+        run("none", max_trainings=0)
 
 
 class InOrder:
@@ -162,7 +166,7 @@ class OfTwo(RandomSearch):
 
 def test_an_architecture_that_is_being_trained_is_not_trained_beside_itself(tmp_path):
     engine = InOrder()
-    trials = loop.search(tmp_path, SPACE, OfTwo(SPACE, seed=0), lambda: engine, child, 8, {})
+    trials = loop.search(tmp_path, SearchConfig(SPACE, functools.partial(OfTwo, seed=0), lambda: engine, 8), child)
     assert len(engine.submitted) == 2
     assert [trial.status for trial in trials] == ["finished"] * 8
     assert [trial.reward for trial in trials] == [trials[0].reward, trials[1].reward] * 4
@@ -182,7 +186,7 @@ def test_a_search_does_not_propose_without_end_while_what_it_proposes_runs(tmp_p
             proposed.append(len(read_trials(tmp_path)))
             return super().poll(timeout_seconds)
 
-    trials = loop.search(tmp_path, SPACE, Same(SPACE, seed=0), Watched, child, 50, {})
+    trials = loop.search(tmp_path, SearchConfig(SPACE, functools.partial(Same, seed=0), Watched, 50), child)
     assert proposed == [3]
     assert [(trial.status, trial.reused_from) for trial in trials] == [("finished", None)] + [("finished", 0)] * 49
 
@@ -197,23 +201,23 @@ def test_machines_that_leave_do_not_pause_a_search(tmp_path):
                 return [outcome]
             return [Outcome(outcome.key, 1.0, reason="its machine left", lost=True)]
 
-    trials = loop.search(tmp_path, SPACE, RandomSearch(SPACE, seed=4), Leaving, child, 8, {})
+    trials = loop.search(tmp_path, SearchConfig(SPACE, RANDOM, Leaving, 8), child)
     assert [(trial.status, trial.attempts) for trial in trials] == [("finished", 10)] * 8
 
 
-def curve_child(text: str, bars: list | None) -> dict:
+def curve_child(text: str, request: Request) -> dict:
     """A child of three evaluations, whose accuracy rises by 0.1 with each unless a bar stops it."""
-    curve = []
+    curve, bars = [], request.bars
     for evaluation in range(3):
-        curve.append(child(text, None)["reward"] / 2 + 0.1 * evaluation)
-        if bars and evaluation < len(bars) and curve[-1] < bars[evaluation].least:
+        curve.append(child(text)["reward"] / 2 + 0.1 * evaluation)
+        if bars and evaluation < len(bars) and curve[-1] < bars[evaluation].min_accuracy:
             return {"reward": bars[evaluation].predict(curve[-1]), "metrics": {"curve": curve, "stopped_epoch": evaluation + 1}}
     return {"reward": curve[-1], "metrics": {"curve": curve}}
 
 
 def test_hopeless_children_are_stopped_and_their_reward_is_predicted(tmp_path):
     rule = EarlyStopping(quantile=0.3, least_peers=5)
-    trials = loop.search(tmp_path, SPACE, RandomSearch(SPACE, seed=4), InOrder, curve_child, 40, {}, rule)
+    trials = loop.search(tmp_path, SearchConfig(SPACE, RANDOM, InOrder, 40, early_stopping=rule), curve_child)
     stopped = [trial for trial in trials if "stopped_epoch" in trial.metrics]
     assert 3 <= len(stopped) <= 20
     for trial in trials:  # every curve rises by the same, so that predictions are exact

@@ -77,14 +77,13 @@ _SET_BY_SEARCH = ("keep_processes",)
 BINDABLES = (
     Bindable("nasnet_tf.recipes.training.TrainConfig", Role.COMMAND, name="train", set_by_us=("profile_steps",), may_change=("strategy",)),
     Bindable(
-        "nasnet_tf.recipes.search.search",
+        "nasnet_tf.nas.config.SearchConfig",
         Role.COMMAND,
-        set_by_us=("config_text",),
-        may_change=("num_trials", "max_*", "engine", "retrain_top", "retrain_front", "child_*", "tolerance"),
+        name="search",
         chooses=("strategy", "seeds", "take_over", "train_again", "early_stopping", "deadline_reward"),
     ),
     Bindable("nasnet_tf.recipes.tuning.tune", Role.COMMAND, set_by_us=("bindings",)),
-    Bindable("nasnet_tf.recipes.children.bind_child", Role.CHILD, name="evaluate_genotype"),
+    Bindable("nasnet_tf.nas.children.evaluator.ChildTraining", Role.CHILD, name="evaluate_genotype"),
     Bindable("nasnet_tf.models.network.NetworkConfig", Role.NETWORK),
     Bindable("nasnet_tf.training.config.TrainingConfig", Role.TRAINING),
     Bindable("nasnet_tf.training.classification.Classification", Role.TASK, set_by_us=_SET_BY_TRAIN),

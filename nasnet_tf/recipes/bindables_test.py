@@ -21,10 +21,10 @@ from nasnet_tf.models.network import NetworkConfig, build_network
 from nasnet_tf.models.zoo import ZOO, canonical_name
 from nasnet_tf.nas import retraining
 from nasnet_tf.nas.children import evaluator
-from nasnet_tf.nas.children.early_stopping import Bar
+from nasnet_tf.nas.children.fidelity import Bar, Request
+from nasnet_tf.nas.children.objectives import WithObjective
 from nasnet_tf.nas.children.shared_weights import SharedWeights
 from nasnet_tf.nas.engines import ray_tasks
-from nasnet_tf.nas.limits import Limits, Rates
 from nasnet_tf.recipes import children, reading, search, table, tuning
 from nasnet_tf.serving.weights.convert import save_weights
 from nasnet_tf.testing import TINY_TEXT, smallest_genotype
@@ -61,6 +61,11 @@ def parse(recipe, **changes):
     return shipped
 
 
+def job(config_text=""):
+    """The search that is bound."""
+    return search.search_job(make("search"), config_text)
+
+
 def make(name):
     """What a recipe makes of a configurable."""
     return gin.get_configurable(name)()
@@ -89,9 +94,8 @@ def test_every_binding_is_used(recipe, tmp_path, monkeypatch):
         assert learning_rate(5.0, 10.0, 32) > 0
         raise Enough
 
-    def begin_search(workdir, space, strategy, engine, *others, **rules):
-        seen["engine"] = engine
-        seen["genotype"] = space.decode(strategy.propose().decisions)
+    def begin_search(workdir, config, *others, **more):
+        seen["genotype"] = config.space.decode(config.new_strategy().propose().decisions)
 
     monkeypatch.setattr(ImageData, "num_classes", 10)
     monkeypatch.setattr(DetectionData, "notes", lambda *_: [])
@@ -109,7 +113,7 @@ def test_every_binding_is_used(recipe, tmp_path, monkeypatch):
     }
     shipped = parse(recipe, **({needed[recipe]: "digits"} if recipe in needed else {}))
     if "search.space" in shipped:
-        table.bound("search")("")(tmp_path)
+        job()(tmp_path)
         for scope in (None, table.RETRAIN_SCOPE):
             with gin.config_scope(scope):
                 local, cluster = make("LocalPool"), make("RayTasks")
@@ -306,7 +310,7 @@ def test_child_task_is_configured_by_text(folder, tmp_path):
     assert 0 <= outcome["reward"] <= 1
     assert len(outcome["metrics"]["curve"]) == 2
     assert outcome["metrics"]["curve"][-1] == pytest.approx(outcome["reward"], abs=1e-6)
-    hopeless = children.ChildTask(text)(format_genotype(genotype), [Bar(least=1.1, slope=0.0, intercept=0.25)])
+    hopeless = children.ChildTask(text)(format_genotype(genotype), Request(bars=(Bar(min_accuracy=1.1, slope=0.0, intercept=0.25),)))
     assert hopeless["reward"] == 0.25
     assert (hopeless["metrics"]["stopped_epoch"], hopeless["metrics"]["curve"]) == (1.0, outcome["metrics"]["curve"][:1])
     retrained = children.ChildTask(text, None, table.RETRAIN_SCOPE, tmp_path / "retrain")(format_genotype(genotype))
@@ -318,8 +322,8 @@ def test_child_task_is_configured_by_text(folder, tmp_path):
 def test_what_a_search_begins_with_costs_and_may_spend_is_bound(tmp_path, monkeypatch):
     seen = {}
 
-    def begin_search(workdir, space, strategy, engine, evaluate, num_trials, identity, early, again, limits, **rules):
-        seen.update(rules, space=space, strategy=strategy, evaluate=evaluate, limits=limits, identity=identity, engine=engine)
+    def begin_search(workdir, config, evaluate, identity, take_over, scalars):
+        seen.update(config=config, evaluate=evaluate, identity=identity)
         return []
 
     monkeypatch.setattr(search, "run_search", begin_search)
@@ -340,24 +344,26 @@ def test_what_a_search_begins_with_costs_and_may_spend_is_bound(tmp_path, monkey
     parse("quickstart_search.gin")
     gin.parse_config(lines)
     assert list(table.mistakes([line.split(" = ")[0] for line in lines])) == []
-    table.bound("search")("")(tmp_path)
-    assert seen["limits"] == Limits(None, 8, 12.5)
-    assert (seen["rates"], seen["halving"].eta) == (Rates(65.0), 3)
-    assert len(seen["strategy"].propose().decisions) == 25
-    genotype = seen["space"].decode(seen["strategy"].propose().decisions)
+    job()(tmp_path)
+    config = seen["config"]
+    assert (config.max_trainings, config.max_hours, config.max_child_hours) == (None, 8, 12.5)
+    assert (config.child_watts, config.child_hour_price, config.halving.eta) == (65.0, None, 3)
+    strategy = config.new_strategy()
+    assert len(strategy.propose().decisions) == 25
+    genotype = config.space.decode(strategy.propose().decisions)
     assert genotype.reduction_cell == load_genotype("nasnet_a").reduction_cell
     assert "fixed reduction_cell" in seen["identity"].values
-    assert pickle.loads(pickle.dumps(seen["evaluate"]))._objective.target == 3e6
+    assert pickle.loads(pickle.dumps(WithObjective(seen["evaluate"], config.objective)))._objective.target == 3e6
     gin.parse_config("search.take_over = ['" + str(tmp_path) + "']")
     with pytest.raises(InputError, match=r"search.take_over: expected work folders of other searches"):
-        table.bound("search")("")(tmp_path)
+        job()(tmp_path)
 
 
 def test_a_mistake_in_a_search_leaves_nothing_behind(tmp_path):
     parse("quickstart_search.gin")
     gin.parse_config(["search.engine = @RayTasks", "RayTasks.address = '127.0.0.1:1'"])
     with pytest.raises(InputError, match="no cluster at 127.0.0.1:1"):
-        table.bound("search")("")(tmp_path / "run")
+        job()(tmp_path / "run")
     assert not list(tmp_path.iterdir())
 
 
@@ -366,7 +372,7 @@ def test_scores_are_those_of_the_searching_process_in_others(tmp_path, monkeypat
     lines = ["search.evaluator = @ZeroCost()", "ZeroCost.network = @NetworkConfig()", "ZeroCost.data = @ImageData()"]
     lines += ["ZeroCost.proxy = 'synflow'", "ZeroCost.batch_size = 8", "SearchSpace.num_blocks = 1", "search.num_trials = 2"]
     text = reading.parse_gin(["quickstart_search.gin"], [*lines, "NetworkConfig.filters = 4", "NetworkConfig.cells_per_stack = 1"])
-    trials, _ = table.bound("search")(text)(tmp_path / "run")
+    trials, _ = job(text)(tmp_path / "run")
     score = make("ZeroCost")
     for trial in trials:
         assert trial.metrics["synflow"] == trial.reward == pytest.approx(score(trial.text)["reward"], rel=1e-4)
@@ -376,7 +382,7 @@ def test_scores_are_those_of_the_searching_process_in_others(tmp_path, monkeypat
 def test_what_scores_is_bound(tmp_path, monkeypatch):
     seen = {}
     monkeypatch.setattr(
-        search, "run_search", lambda *args, **rules: seen.update(engine=args[3], evaluate=args[4], spent=rules["spent"]) or []
+        search, "run_search", lambda workdir, config, evaluate, *more, **most: seen.update(config=config, task=evaluate) or []
     )
     monkeypatch.setattr(SharedWeights, "train", lambda self, workdir: 12.5)
     lines = ["search.evaluator = @SharedWeights()", "SharedWeights.space = @SearchSpace()", "SharedWeights.network = @NetworkConfig()"]
@@ -385,10 +391,14 @@ def test_what_scores_is_bound(tmp_path, monkeypatch):
     parse("quickstart_search.gin")
     gin.parse_config(lines)
     assert list(table.mistakes([line.split(" = ")[0] for line in lines])) == []
-    table.bound("search")("")(tmp_path)
-    assert (seen["engine"].func.__name__, seen["engine"].keywords) == ("LocalPool", {"keep_processes": True})
-    assert isinstance(seen["evaluate"]._evaluator, SharedWeights)
-    assert seen["spent"] == ("shared weights", 12.5)
+    job()(tmp_path)
+    config = seen["config"]
+    assert isinstance(config.evaluator, SharedWeights)
+    assert seen["task"]._evaluator is config.evaluator
+    assert config.evaluator.prepare(tmp_path) == ("shared weights", 12.5)
+    engine = mock.Mock()
+    dataclasses.replace(config, engine=engine).new_engine()
+    engine.assert_called_once_with(keep_processes=True)
     gin.parse_config("search.halving = @SuccessiveHalving()")
     with pytest.raises(InputError, match="search.evaluator: expected neither"):
-        table.bound("search")("")(tmp_path)
+        job()

@@ -12,6 +12,7 @@ import tensorflow as tf
 from nasnet_tf.genotype import SearchSpace
 from nasnet_tf.models.costs import count_costs
 from nasnet_tf.models.network import build_network
+from nasnet_tf.nas.children.evaluator import ChildTraining
 from nasnet_tf.nas.trials.journal import NAME
 from nasnet_tf.training.config import TrainingConfig
 from nasnet_tf.training.task import Data
@@ -24,12 +25,12 @@ class SearchJob:
 
     Attributes:
       space: of the architectures.
-      evaluations: {purpose: nasnet_tf.nas.children.evaluator.evaluate_genotype with its bindings}, of children and of retraining.
+      evaluations: {purpose: how a child is trained}, of the search and of its retraining.
       run: (work folder) -> trials; and (winner, its test, folder) of the retraining, or None.
     """
 
     space: SearchSpace
-    evaluations: Mapping[str, functools.partial]
+    evaluations: Mapping[str, ChildTraining]
     run: Callable[[pathlib.Path], tuple[list, tuple | None]]
 
     def __call__(self, workdir: pathlib.Path) -> tuple[list, tuple | None]:
@@ -40,10 +41,9 @@ class SearchJob:
         genotype = self.space.decode(self.space.sample(random.Random(0)))
         lines = []
         for name, evaluation in self.evaluations.items():
-            bound = evaluation.keywords
             lines.append(f"{name}; this one drawn at random:")
-            build = functools.partial(build_network, genotype, bound["network"])
-            lines += [f"  {line}" for line in described(build, bound["data"], bound["training"])]
+            build = functools.partial(build_network, genotype, evaluation.network)
+            lines += [f"  {line}" for line in described(build, evaluation.data, evaluation.training)]
         return "\n".join([*lines, ending((workdir / NAME).is_file(), workdir)])
 
 

@@ -3,6 +3,7 @@ import pytest
 
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.recipes import reading, table
+from nasnet_tf.recipes.search import search_job
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +28,7 @@ def test_plan_of_a_training(tmp_path):
 def test_plan_of_a_search(tmp_path):
     more = "search.num_trials = 7", "search.retrain_top = 2", "TrainingConfig.batch_size = 25", "retrain/TrainingConfig.batch_size = 50"
     parse("quickstart_search.gin", *more, "NetworkConfig.filters = 4", "retrain/NetworkConfig.filters = 8")
-    plan = table.bound("search")("").plan(tmp_path / "run").splitlines()
+    plan = search_job(table.bound("search")(), "").plan(tmp_path / "run").splitlines()
     titles = [line for line in plan if not line.startswith("  ")]
     assert [title.split(";")[0] for title in titles] == [
         "at most 7 architectures, trained as children",
@@ -44,17 +45,17 @@ def test_plan_of_a_search(tmp_path):
 def test_plan_of_a_search_that_was_begun(tmp_path):
     parse("quickstart_search.gin")
     (tmp_path / "journal.jsonl").touch()
-    assert "would go on in" in table.bound("search")("").plan(tmp_path)
+    assert "would go on in" in search_job(table.bound("search")(), "").plan(tmp_path)
 
 
 def test_plan_says_what_scores_architectures(tmp_path):
     scorer = "SpaceChildren.space = @SearchSpace()", "SpaceChildren.network = @NetworkConfig()", "SpaceChildren.data = @ImageData()"
     scorer += "SpaceChildren.training = @TrainingConfig()", "SpaceChildren.learning_rate = @cosine_decay()"
     parse("quickstart_search.gin", "search.evaluator = @SpaceChildren()", *scorer)
-    assert "scored by SpaceChildren" in table.bound("search")("").plan(tmp_path)
+    assert "scored by SpaceChildren" in search_job(table.bound("search")(), "").plan(tmp_path)
 
 
 def test_a_mistake_in_the_data_is_found(tmp_path):
     parse("quickstart_search.gin", f"ImageData.source = 'folder:{tmp_path}/missing'")
     with pytest.raises(InputError, match="missing"):
-        table.bound("search")("").plan(tmp_path)
+        search_job(table.bound("search")(), "").plan(tmp_path)

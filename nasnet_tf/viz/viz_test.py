@@ -12,6 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.patches import FancyBboxPatch, PathPatch, Polygon
 
 from nasnet_tf.base.errors import InputError
+from nasnet_tf.base.identity import Identity
 from nasnet_tf.genotype import SearchSpace, format_genotype, genotype_hash, load_genotype, published_genotypes
 from nasnet_tf.models.zoo import ZOO
 from nasnet_tf.nas.children import folders
@@ -124,7 +125,7 @@ def test_svg_is_deterministic_text(tmp_path):
 @pytest.fixture
 def searched(tmp_path):
     folder = tmp_path / "search"
-    book = Ledger(folder, SPACE, RandomSearch(SPACE, seed=1), {"seed": "1", "note": "<b>"})
+    book = Ledger(folder, SPACE, RandomSearch(SPACE, seed=1), Identity({"seed": "1", "note": "<b>"}))
     for number in range(12):
         book.propose()
         if number == 3:
@@ -236,7 +237,7 @@ def test_report_leads_to_what_children_wrote(searched):
 def test_report_leads_to_what_each_retraining_wrote(searched):
     expected = []
     for name in ("retrain", "retrain-2"):
-        Ledger(searched / name, SPACE, RandomSearch(SPACE, seed=1), {}).close()
+        Ledger(searched / name, SPACE, RandomSearch(SPACE, seed=1), Identity()).close()
         log = folders.log_of(searched / name / folders.FOLDER, "trial_0")
         log.parent.mkdir()
         log.touch()
@@ -247,7 +248,7 @@ def test_report_leads_to_what_each_retraining_wrote(searched):
 
 
 def test_report_of_a_search_that_just_began(tmp_path):
-    Ledger(tmp_path, SPACE, RandomSearch(SPACE, seed=1), {}).close()
+    Ledger(tmp_path, SPACE, RandomSearch(SPACE, seed=1), Identity()).close()
     check(Report(tmp_path).write().read_text())
 
 

@@ -4,7 +4,7 @@ import itertools
 import time
 
 from nasnet_tf.data import CifarPreprocessing, ImageData
-from nasnet_tf.nas.children.evaluator import evaluate_genotype
+from nasnet_tf.nas.children.evaluator import ChildTraining
 from nasnet_tf.training.config import TrainingConfig
 from nasnet_tf.training.optimizers import Momentum
 from tools.bench.networks import CLIP_NORM, MOMENTUM, RATE, WEIGHT_DECAY, find_case, keras_step
@@ -54,7 +54,7 @@ def our_child(quick: bool):
         evaluate_every_epochs=1e6,
         evaluation_split="validation",
     )
-    evaluate_genotype(case.genotype, case.config, data, optimizer, rate, training)
+    ChildTraining(case.config, data, optimizer, rate, training)(case.genotype)
     phases = ("data and building", "set-up", "tracing and running")
     between = [[b - a for a, b in zip(*pair, strict=True)] for pair in itertools.pairwise(marks[:4])]
     return {"all": [b - a for a, b in zip(marks[0], marks[3], strict=True)]} | dict(zip(phases, between, strict=True))

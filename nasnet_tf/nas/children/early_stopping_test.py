@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from nasnet_tf.base.errors import InputError
-from nasnet_tf.nas.children.early_stopping import Bar, EarlyStopping
+from nasnet_tf.nas.children.early_stopping import EarlyStopping
+from nasnet_tf.nas.children.fidelity import Bar, Request
+from nasnet_tf.nas.trials.trial import Trial
 
 CURVES = [[0.1, 0.2, 0.3], [0.2, 0.3, 0.5], [0.3, 0.4, 0.7], [0.4, 0.5, 0.9]]
 
@@ -14,8 +16,8 @@ CURVES = [[0.1, 0.2, 0.3], [0.2, 0.3, 0.5], [0.3, 0.4, 0.7], [0.4, 0.5, 0.9]]
 def test_bars_are_quantiles_of_all_that_reached_a_rung_and_lines_through_the_whole_ones():
     """Rungs 1 and 2: each stops half of what reaches it, for three quarters in all."""
     first, second = EarlyStopping(quantile=0.75, least_peers=4).bars([*CURVES, [0.0]])
-    assert first.least == pytest.approx(0.2)  # the third of five: the next is below it with probability 3 / 6
-    assert second.least == pytest.approx(0.35)  # between 0.3 and 0.4
+    assert first.min_accuracy == pytest.approx(0.2)  # the third of five: the next is below it with probability 3 / 6
+    assert second.min_accuracy == pytest.approx(0.35)  # between 0.3 and 0.4
     assert (first.slope, first.intercept) == pytest.approx((2.0, 0.1))
     assert (second.slope, second.intercept) == pytest.approx((2.0, -0.1))
 
@@ -24,16 +26,30 @@ def test_whole_curves_may_be_others_than_the_latest():
     stopped = [[0.1], [0.2], [0.3]]
     assert EarlyStopping(quantile=0.5, least_peers=4).bars(stopped) == []
     first, second = EarlyStopping(quantile=0.5, least_peers=4).bars(stopped, CURVES)
-    assert 0.1 <= first.least <= 0.2
-    assert second.least == 0.0  # nobody of the latest came so far
+    assert 0.1 <= first.min_accuracy <= 0.2
+    assert second.min_accuracy == 0.0  # nobody of the latest came so far
     assert (first.slope, first.intercept) == pytest.approx((2.0, 0.1))
+
+
+def ended(number, curve, reused_from=None, **metrics):
+    return Trial(number, "", "", (), (), 0.0, "finished", 0.5, metrics={"curve": curve, **metrics}, reused_from=reused_from)
+
+
+def test_a_request_has_the_bars_of_the_latest_children_that_were_trained(tmp_path):
+    rule, trials = EarlyStopping(quantile=0.75, least_peers=4), [ended(number, curve) for number, curve in enumerate(CURVES)]
+    others = [ended(4, [0.0], stopped_epoch=1.0), ended(5, [0.9] * 3, reused_from=0), ended(6, "none")]
+    expected = rule.bars([*CURVES, [0.0]], CURVES)
+    assert rule.request(None, [*trials, *others], tmp_path).bars == tuple(expected)
+    assert rule.request(None, [], tmp_path) == Request(bars=())
+    latest = [ended(number, [0.5, 0.6, 0.7]) for number in range(200)]
+    assert rule.request(None, [*trials, *latest], tmp_path).bars == tuple(rule.bars([[0.5, 0.6, 0.7]] * 200))
 
 
 def test_nobody_is_stopped_without_enough_peers_or_before_the_first_evaluation():
     assert EarlyStopping(least_peers=5).bars([*CURVES, [0.0]]) == []
     assert EarlyStopping(least_peers=5).bars([]) == []
     bars = EarlyStopping(quantile=0.5, least_peers=4, first_evaluation=2).bars(CURVES)
-    assert [bar.least > 0 for bar in bars] == [False, True]
+    assert [bar.min_accuracy > 0 for bar in bars] == [False, True]
 
 
 def simulated(evaluations, quantile, children=1300, in_flight=20, seed=0):
@@ -50,7 +66,7 @@ def simulated(evaluations, quantile, children=1300, in_flight=20, seed=0):
             running.append((curve.tolist(), rule.bars(peers, whole)))
         if len(running) > in_flight or curve is None:
             ended, bars = running.popleft()
-            below = [place for place, bar in enumerate(bars) if ended[place] < bar.least]
+            below = [place for place, bar in enumerate(bars) if ended[place] < bar.min_accuracy]
             stopped.append(bool(below))
             seen = ended[: below[0] + 1] if below else ended
             ran += len(seen)

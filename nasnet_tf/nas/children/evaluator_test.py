@@ -6,8 +6,8 @@ import pytest
 
 from nasnet_tf.data import CifarPreprocessing, ImageData
 from nasnet_tf.models.network import NetworkConfig
-from nasnet_tf.nas.children.evaluator import evaluate_genotype
-from nasnet_tf.nas.children.halving import Stage
+from nasnet_tf.nas.children.evaluator import ChildTraining
+from nasnet_tf.nas.children.fidelity import Request
 from nasnet_tf.testing import smallest_genotype
 from nasnet_tf.training.config import TrainingConfig
 from nasnet_tf.training.optimizers import Momentum
@@ -18,8 +18,9 @@ DATA = ImageData("digits", CifarPreprocessing(8, upsample=1.0, flip=False), trai
 CONFIG = TrainingConfig(2, 16, gradient_clip_norm=1.0, evaluate_every_epochs=1)
 
 
-def trained(share, folder, **more):
-    return evaluate_genotype(smallest_genotype(), NETWORK, DATA, Momentum, cosine_decay(0.05), CONFIG, Stage(share, folder), **more)
+def trained(share, folder, image_size=None, **more):
+    training = ChildTraining(NETWORK, DATA, Momentum, cosine_decay(0.05), CONFIG, **more)
+    return training(smallest_genotype(), Request(None, share, folder, image_size, rung=0))
 
 
 def test_a_child_that_goes_on_ends_as_if_it_had_not_been_stopped(tmp_path):
@@ -38,14 +39,9 @@ def test_a_child_that_goes_on_ends_as_if_it_had_not_been_stopped(tmp_path):
 
 
 def test_a_rung_may_have_smaller_images(tmp_path):
-    def stage(share, size):
-        return evaluate_genotype(
-            smallest_genotype(), NETWORK, DATA, Momentum, cosine_decay(0.05), CONFIG, Stage(share, tmp_path / "stages", size)
-        )
-
-    small = stage(0.5, 4)
+    small = trained(0.5, tmp_path / "stages", 4)
     assert json.loads((tmp_path / "stages" / "data.json").read_text())["preprocessing"]["image_size"] == 4
-    last = stage(1.0, None)
+    last = trained(1.0, tmp_path / "stages")
     assert json.loads((tmp_path / "stages" / "data.json").read_text())["preprocessing"]["image_size"] == 8
     assert last["metrics"]["curve"][0] == pytest.approx(small["reward"])  # the steps before were those on small images
     assert len(last["metrics"]["curve"]) == 2

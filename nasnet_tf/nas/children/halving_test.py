@@ -10,6 +10,7 @@ from nasnet_tf.base.errors import InputError
 from nasnet_tf.genotype import SearchSpace, genotype_hash, parse_genotype
 from nasnet_tf.nas.children.early_stopping import EarlyStopping
 from nasnet_tf.nas.children.halving import FOLDER, SuccessiveHalving
+from nasnet_tf.nas.config import SearchConfig
 from nasnet_tf.nas.engines.local import InProcess
 from nasnet_tf.nas.search import search
 from nasnet_tf.nas.strategies.random_search import RandomSearch
@@ -36,18 +37,19 @@ def worth(text: str) -> float:
     return int(genotype_hash(parse_genotype(text))[:4], 16) / 2**17
 
 
-def child(text: str, stage) -> dict:
+def child(text: str, request) -> dict:
     """Goes on from what the folder has; its accuracy grows with what it was trained."""
-    stage.folder.mkdir(parents=True, exist_ok=True)
-    path = stage.folder / "trained"
+    request.folder.mkdir(parents=True, exist_ok=True)
+    path = request.folder / "trained"
     before = float(path.read_text()) if path.is_file() else 0.0
-    assert before <= stage.share  # the same, where it was killed before its result was written down
-    path.write_text(str(stage.share))
-    return {"reward": worth(text) + 0.4 * stage.share, "metrics": {"before": before}}
+    assert before <= request.share  # the same, where it was killed before its result was written down
+    path.write_text(str(request.share))
+    return {"reward": worth(text) + 0.4 * request.share, "metrics": {"before": before}}
 
 
 def run(workdir, evaluate=child, num_trials=27, engine=InProcess, strategy=None):
-    return search(workdir, SPACE, strategy or Recorder(), engine, evaluate, num_trials, halving=HALVING)
+    config = SearchConfig(SPACE, lambda space: strategy or Recorder(), engine, num_trials, halving=HALVING)
+    return search(workdir, config, evaluate)
 
 
 def test_the_best_go_on_from_where_they_were(tmp_path):
@@ -105,10 +107,10 @@ def test_killed_at_random_it_comes_to_the_same(tmp_path):
 
 
 def test_who_cannot_go_on_stays_what_it_was(tmp_path):
-    def breaks(text: str, stage) -> dict:
-        if stage.share > 0.2:
+    def breaks(text: str, request) -> dict:
+        if request.share > 0.2:
             raise RuntimeError("no memory")
-        return child(text, stage)
+        return child(text, request)
 
     strategy = Recorder()
     trials = run(tmp_path, breaks, num_trials=5, strategy=strategy)
@@ -124,7 +126,7 @@ def test_who_cannot_go_on_stays_what_it_was(tmp_path):
 
 
 def finished(number, *rewards):
-    return Trial(number, TINY_TEXT, str(number), (), (), 0.0, "finished", rewards[-1], rung_rewards=list(rewards))
+    return Trial(number, TINY_TEXT, str(number), (), (), 0.0, "finished", max(rewards, default=None), rung_rewards=list(rewards))
 
 
 def test_the_highest_rung_comes_first_and_nobody_twice():
@@ -134,19 +136,21 @@ def test_the_highest_rung_comes_first_and_nobody_twice():
     trials += [finished(number, 0.45) for number in (6, 7, 8)]
     assert HALVING.promotable(trials, {1}) is trials[6]
     assert HALVING.promotable(trials[:2], ()) is None
-    assert HALVING.stage(trials[0], 0, pathlib.Path("w")).share == pytest.approx(1 / 9)
-    assert HALVING.stage(trials[0], 2, pathlib.Path("w")).share == 1.0
+    requests = [HALVING.request(finished(0, *[0.5] * rung), (), pathlib.Path("w")) for rung in (0, 1, 2)]
+    assert [(request.rung, request.share) for request in requests] == [(0, pytest.approx(1 / 9)), (1, pytest.approx(1 / 3)), (2, 1.0)]
 
 
 def test_it_goes_with_no_other_way_to_stop(tmp_path):
     with pytest.raises(InputError, match=r"search.halving: expected neither search.early_stopping"):
-        search(tmp_path, SPACE, Recorder(), InProcess, child, 1, halving=HALVING, early_stopping=EarlyStopping())
+        SearchConfig(SPACE, lambda space: Recorder(), InProcess, 1, halving=HALVING, early_stopping=EarlyStopping())
+    with pytest.raises(InputError, match=r"search.halving: expected neither .* nor search.train_again"):
+        SearchConfig(SPACE, lambda space: Recorder(), InProcess, 1, halving=HALVING, train_again=True)
     with pytest.raises(InputError, match=r"SuccessiveHalving.eta: expected an integer of 2 or more, got 1"):
         SuccessiveHalving(eta=1)
 
 
 def test_rungs_before_the_last_may_have_smaller_images(tmp_path):
-    halving, trial = SuccessiveHalving(image_sizes=(12, 16)), run(tmp_path, num_trials=1)[0]
-    assert [halving.stage(trial, rung, tmp_path).image_size for rung in range(3)] == [12, 16, None]
+    halving = SuccessiveHalving(image_sizes=(12, 16))
+    assert [halving.request(finished(0, *[0.5] * rung), (), tmp_path).image_size for rung in range(3)] == [12, 16, None]
     with pytest.raises(InputError, match="image_sizes: expected 2, of the rungs before the last, got 12, 16, 32"):
         SuccessiveHalving(image_sizes=(12, 16, 32))

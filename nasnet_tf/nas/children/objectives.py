@@ -1,7 +1,7 @@
 """Rewards that are not the accuracy alone: what an architecture costs, or whatever its user wants.
 
-An objective is a function (genotype, accuracy, metrics) -> reward, or (reward, more metrics), where metrics are what the evaluator said
-besides, such as "mult_adds" and "parameters". It runs in the child.
+An objective is a function (genotype, accuracy, metrics) -> reward, or (reward, more metrics), where metrics are what the evaluator
+reported with the accuracy, such as "mult_adds" and "parameters". It runs in the child.
 """
 
 import dataclasses

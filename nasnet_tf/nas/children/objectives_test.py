@@ -1,5 +1,6 @@
 """Rewards with costs in them, and what is worth its cost."""
 
+import functools
 import pickle
 import sys
 
@@ -7,7 +8,9 @@ import pytest
 
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.genotype import SearchSpace, format_genotype
+from nasnet_tf.nas.children.fidelity import TO_THE_END
 from nasnet_tf.nas.children.objectives import CostReward, WithObjective
+from nasnet_tf.nas.config import SearchConfig
 from nasnet_tf.nas.engines.local import InProcess
 from nasnet_tf.nas.search import search
 from nasnet_tf.nas.strategies.random_search import RandomSearch
@@ -18,7 +21,7 @@ SPACE = SearchSpace(num_blocks=2)
 TEXT = format_genotype(SPACE.decode([0] * len(SPACE.sizes)))
 
 
-def child(text: str, bars: None = None) -> dict:
+def child(text: str, request=None) -> dict:
     return {"reward": 0.8, "metrics": {"mult_adds": 8e6, "parameters": 1e5, "curve": [0.5, 0.8]}}
 
 
@@ -56,13 +59,14 @@ def test_what_is_no_cost():
 
 
 def test_children_without_a_reward_stay_so(tmp_path):
-    def infeasible(text, bars=None):
-        return {"infeasible": "diverged"} if bars is None else {"reward": float("nan")}
+    def infeasible(text, request=None):
+        return {"infeasible": "diverged"} if request is None else {"reward": float("nan")}
 
     wrapped = WithObjective(infeasible, CostReward(target=1.0))
     assert wrapped(TEXT) == {"infeasible": "diverged"}
-    assert list(wrapped(TEXT, [])) == ["reward"]
-    trials = search(tmp_path, SPACE, RandomSearch(SPACE, 1), InProcess, WithObjective(child, CostReward(target=4e6)), 2)
+    assert list(wrapped(TEXT, TO_THE_END)) == ["reward"]
+    config = SearchConfig(SPACE, functools.partial(RandomSearch, seed=1), InProcess, 2, objective=CostReward(target=4e6))
+    trials = search(tmp_path, config, child)
     assert trials[0].reward == pytest.approx(0.8 * 2**-0.07)
 
 

@@ -6,6 +6,7 @@ held-out batches normalized by statistics of their own. Whether such scores rank
 1902.08142), which tools/rank_correlation.py answers for a space and a data set.
 """
 
+import dataclasses
 import functools
 import io
 import itertools
@@ -19,14 +20,11 @@ import numpy as np
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.base.files import make_folder, replace_file
 from nasnet_tf.base.terminal import ProgressLine
-from nasnet_tf.base.values import Count, Share, checked
-from nasnet_tf.data import ImageData
-from nasnet_tf.genotype import SearchSpace, parse_genotype
-from nasnet_tf.models.network import NetworkConfig
+from nasnet_tf.base.values import Count
+from nasnet_tf.genotype import parse_genotype
 from nasnet_tf.models.space.plan import Plan, fresh_weight
-from nasnet_tf.nas.children.space_training import SpaceTraining
-from nasnet_tf.training.config import TrainingConfig
-from nasnet_tf.training.schedules import Schedule
+from nasnet_tf.nas.children.fidelity import TO_THE_END, Request
+from nasnet_tf.nas.children.space_training import SpaceEvaluator
 
 FOLDER, NAME = "shared", "weights.npz"
 _SAVE_SECONDS = 120.0
@@ -98,44 +96,31 @@ class WeightStore:
         self._arrays = {tuple(map(int, name.split("-"))): array for name, array in arrays.items()}
 
 
-class SharedWeights:
+@dataclasses.dataclass(eq=False)
+class SharedWeights(SpaceEvaluator):
     """An evaluator whose reward is the accuracy with shared weights, which it trains once for a search.
 
-    Training goes on where it was killed, from what it saves every two minutes.
+    Training resumes where it was killed, from what it saves every two minutes.
+
+    Attributes:
+      score_batches: how many held-out batches an architecture is scored on, 1 or more; None for all.
     """
 
-    @checked
-    def __init__(
-        self,
-        space: SearchSpace,
-        network: NetworkConfig,
-        data: ImageData,
-        training: TrainingConfig,
-        learning_rate: Schedule,
-        momentum: Share = 0.9,
-        score_batches: Count | None = None,
-    ):
-        """Nothing is trained yet.
+    score_batches: Count | None = None
 
-        Args:
-          space, network, data, learning_rate, momentum: as for SpaceChildren.
-          training: of the shared weights: its epochs are those of all architectures together.
-          score_batches: how many held-out batches an architecture is scored on, 1 or more; None for all.
-        """
-        self._space, self._score_batches = space, score_batches
-        self._make = functools.partial(SpaceTraining, space, network, data, training, learning_rate, momentum)
-        self._step, self.seconds = 0, 0.0
-
-    @functools.cached_property
-    def _steps(self) -> SpaceTraining:
-        return self._make()
+    def __post_init__(self):
+        super().__post_init__()
+        self._step, self._seconds = 0, 0.0
 
     @functools.cached_property
     def _store(self) -> WeightStore:
         return WeightStore(self._steps.network.widest, self._steps.training.seed)
 
+    def prepare(self, workdir: pathlib.Path) -> tuple[str, float]:
+        return "shared weights", self.train(workdir)
+
     def train(self, workdir: pathlib.Path, max_steps: int | None = None) -> float:
-        """Trains the shared weights, or goes on with it.
+        """Trains the shared weights, or resumes their training.
 
         Args:
           workdir: of the search; has a folder for them.
@@ -151,23 +136,23 @@ class SharedWeights:
         end = steps.total_steps if max_steps is None else min(max_steps, steps.total_steps)
         line = ProgressLine("shared weights", steps.total_steps, "steps", self._step)
         began = saved = time.monotonic()
-        before, loss = self.seconds, 0.0
+        before, loss = self._seconds, 0.0
         if self._step < end:
             batches = steps.data.train(steps.training.batch_size, steps.training.seed, self._step).take(end - self._step)
             for images, labels in batches.as_numpy_iterator():
                 loss = self._train_one(images, labels)
                 now = time.monotonic()
-                self.seconds = before + now - began
+                self._seconds = before + now - began
                 if now - saved > _SAVE_SECONDS or self._step == end:
                     self._save(folder / NAME)
                     saved = now
                 line.update(self._step, loss=loss)
-        return self.seconds
+        return self._seconds
 
     def _train_one(self, images: np.ndarray, labels: np.ndarray) -> float:
         steps = self._steps
-        decisions = self._space.sample(random.Random(f"{steps.training.seed} {self._step}"))
-        plan = steps.network.plan(self._space.decode(decisions))
+        decisions = self.space.sample(random.Random(f"{steps.training.seed} {self._step}"))
+        plan = steps.network.plan(self.space.decode(decisions))
         weights, velocity = self._store.gather(plan)
         weights, _, velocity, loss = steps.step(
             images, labels, steps.rate(self._step), velocity, plan.is_decayed, weights, plan.fresh_statistics(), *plan.arrays
@@ -180,7 +165,7 @@ class SharedWeights:
 
     def _save(self, path: pathlib.Path) -> None:
         buffer = io.BytesIO()
-        np.savez(buffer, step=self._step, seconds=self.seconds, **self._store.arrays())
+        np.savez(buffer, step=self._step, seconds=self._seconds, **self._store.arrays())
         replace_file(path, buffer.getvalue())
 
     def _restore(self, path: pathlib.Path) -> None:
@@ -189,17 +174,17 @@ class SharedWeights:
         try:
             with np.load(path, allow_pickle=False) as archive:
                 arrays = dict(archive)
-            self._step, self.seconds = arrays.pop("step").item(), arrays.pop("seconds").item()
+            self._step, self._seconds = arrays.pop("step").item(), arrays.pop("seconds").item()
         except (ValueError, OSError, KeyError, zipfile.BadZipFile) as error:
             raise InputError(f"{path}: damaged ({error}); remove it to train the shared weights anew") from error
         self._store.restore(arrays)
 
-    def __call__(self, genotype_text: str, bars: None = None) -> dict:
-        """As for `search`: the score of an architecture, in [0, 1]."""
+    def __call__(self, genotype_text: str, request: Request = TO_THE_END) -> dict:
+        """As for Evaluator: the score of an architecture, in [0, 1]."""
         steps = self._steps
         plan = steps.network.plan(parse_genotype(genotype_text))
         weights, _ = self._store.gather(plan)
-        batches = itertools.islice(steps.validation_batches, self._score_batches)
+        batches = itertools.islice(steps.validation_batches, self.score_batches)
         score = steps.accuracy(batches, weights, plan.fresh_statistics(), plan, own_statistics=True)
         metrics = {"parameters": int(plan.sizes[:, 0].sum()), "shared_steps": self._step, "num_classes": steps.data.num_classes}
         return {"reward": score, "metrics": metrics}

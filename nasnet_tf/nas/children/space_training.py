@@ -3,6 +3,7 @@
 The steps are those of nasnet_tf.training for Momentum: cross-entropy, weight decay of kernels, clipping, momentum.
 """
 
+import dataclasses
 import functools
 import math
 from collections.abc import Callable, Iterable
@@ -11,18 +12,20 @@ import numpy as np
 import tensorflow as tf
 
 from nasnet_tf.base.errors import InputError
-from nasnet_tf.base.values import Share, checked
+from nasnet_tf.base.values import Share, check_fields
 from nasnet_tf.data import ImageData
 from nasnet_tf.genotype import SearchSpace, parse_genotype
 from nasnet_tf.models.network import NetworkConfig
 from nasnet_tf.models.space.costs import count_mult_adds
 from nasnet_tf.models.space.network import SpaceNetwork
 from nasnet_tf.models.space.plan import Plan
+from nasnet_tf.nas.children.fidelity import TO_THE_END, Request
+from nasnet_tf.nas.children.protocol import Evaluator
 from nasnet_tf.training.config import TrainingConfig
 from nasnet_tf.training.losses import classification_loss
 from nasnet_tf.training.schedules import Schedule
 
-MOST_KEPT_BYTES = 2**29  # of images, of all batches of a training or an evaluation
+MAX_KEPT_BYTES = 2**29  # of images, of all batches of a training or an evaluation
 # What a configuration may have that the one network does not do.
 _PLAIN = {"ema_decay": None, "frozen_epochs": 0.0, "replica_batch_size": None}
 
@@ -118,54 +121,63 @@ class SpaceTraining:
         if name in self._kept:
             return self._kept[name]
         batches = make().as_numpy_iterator()
-        if num_examples * self.data.image_size**2 * 3 * 4 > MOST_KEPT_BYTES:
+        if num_examples * self.data.image_size**2 * 3 * 4 > MAX_KEPT_BYTES:
             return batches
         return self._kept.setdefault(name, list(batches))
 
 
-class SpaceChildren:
-    """An evaluator like nasnet_tf.nas.children.evaluator.evaluate_genotype, but all children are trained on one traced network.
+@dataclasses.dataclass(eq=False)
+class SpaceEvaluator(Evaluator):
+    """Scores architectures on the one traced network of their space. The first architecture of a process waits for the trace.
 
-    From the same weights the steps are the same; the fresh weights are other draws of the same distribution. The first child of a process
-    waits for the trace, so it is for engines that keep their processes.
+    Attributes:
+      space: of the architectures.
+      network, data, learning_rate: of a child.
+      training: of a child; with shared weights, its epochs are those of all architectures together.
+      momentum: of the update, in [0, 1).
     """
 
-    @checked
-    def __init__(
-        self,
-        space: SearchSpace,
-        network: NetworkConfig,
-        data: ImageData,
-        training: TrainingConfig,
-        learning_rate: Schedule,
-        momentum: Share = 0.9,
-    ):
-        self._make = functools.partial(SpaceTraining, space, network, data, training, learning_rate, momentum)
+    space: SearchSpace
+    network: NetworkConfig
+    data: ImageData
+    training: TrainingConfig
+    learning_rate: Schedule
+    momentum: Share = 0.9
+
+    def __post_init__(self):
+        check_fields(self)
 
     @functools.cached_property
-    def _space(self) -> SpaceTraining:
-        return self._make()
+    def _steps(self) -> SpaceTraining:
+        return SpaceTraining(self.space, self.network, self.data, self.training, self.learning_rate, self.momentum)
 
-    def __call__(self, genotype_text: str, bars: None = None) -> dict:
-        """As for `search`; early stopping is not done here."""
-        if bars:
+
+class SpaceChildren(SpaceEvaluator):
+    """Trains each child like nasnet_tf.nas.children.evaluator.ChildTraining, but all of them on one traced network.
+
+    From the same weights the steps are the same; the fresh weights are other draws of the same distribution.
+    """
+
+    def __call__(self, genotype_text: str, request: Request = TO_THE_END) -> dict:
+        """As for Evaluator; early stopping is not done here."""
+        if request.bars:
             raise InputError("SpaceChildren: expected no early stopping")
-        space = self._space
+        steps = self._steps
         genotype = parse_genotype(genotype_text)
-        plan = space.network.plan(genotype)
-        weights, statistics = plan.fresh_weights(space.training.seed), plan.fresh_statistics()
+        plan = steps.network.plan(genotype)
+        weights, statistics = plan.fresh_weights(steps.training.seed), plan.fresh_statistics()
         velocity, decayed = np.zeros_like(weights), plan.is_decayed
         losses, curve = [], []
-        every = max(1, round(space.training.evaluate_every_epochs * space.steps_per_epoch))
-        for step, (images, labels) in enumerate(space.training_batches):
-            weights, statistics, velocity, loss = space.step(
-                images, labels, space.rate(step), velocity, decayed, weights, statistics, *plan.arrays
+        every = max(1, round(steps.training.evaluate_every_epochs * steps.steps_per_epoch))
+        for step, (images, labels) in enumerate(steps.training_batches):
+            weights, statistics, velocity, loss = steps.step(
+                images, labels, steps.rate(step), velocity, decayed, weights, statistics, *plan.arrays
             )
             losses.append(float(loss))
             if not math.isfinite(losses[-1]):
                 return {"infeasible": f"the loss is {losses[-1]} at step {step + 1}"}
-            if (step + 1) % every == 0 or step + 1 == space.total_steps:
-                curve.append(round(space.accuracy(space.validation_batches, weights, statistics, plan, own_statistics=False), 6))
-        costs = {"parameters": int(plan.sizes[:, 0].sum()), "mult_adds": count_mult_adds(space.network, genotype)}
-        metrics = {"curve": curve, "epochs": space.training.epochs, **costs}
-        return {"reward": curve[-1], "metrics": {**metrics, "loss": float(np.mean(losses[-every:])), "num_classes": space.data.num_classes}}
+            if (step + 1) % every == 0 or step + 1 == steps.total_steps:
+                curve.append(round(steps.accuracy(steps.validation_batches, weights, statistics, plan, own_statistics=False), 6))
+        costs = {"parameters": int(plan.sizes[:, 0].sum()), "mult_adds": count_mult_adds(steps.network, genotype)}
+        metrics = {"curve": curve, "epochs": steps.training.epochs, **costs}
+        return {"reward": curve[-1], "metrics": {**metrics, "loss": float(np.mean(losses[-every:])), "num_classes": steps.data.num_classes}}

@@ -1,5 +1,6 @@
 """Trainings on the one network of a space against trainings of networks of their own; shared weights; scores without training."""
 
+import functools
 import random
 
 import numpy as np
@@ -14,6 +15,7 @@ from nasnet_tf.nas.children import space_training
 from nasnet_tf.nas.children.shared_weights import FOLDER, NAME, SharedWeights, WeightStore
 from nasnet_tf.nas.children.space_training import SpaceChildren, SpaceTraining
 from nasnet_tf.nas.children.zero_cost import ZeroCost
+from nasnet_tf.nas.config import SearchConfig
 from nasnet_tf.nas.engines.local import InProcess
 from nasnet_tf.nas.search import search
 from nasnet_tf.nas.strategies.random_search import RandomSearch
@@ -37,7 +39,7 @@ def training():
 @pytest.fixture(scope="module")
 def children(training):
     made = SpaceChildren(SPACE, NETWORK, DATA, CONFIG, RATE)
-    made.__dict__["_space"] = training  # one trace for all tests
+    made.__dict__["_steps"] = training  # one trace for all tests
     return made
 
 
@@ -83,7 +85,7 @@ def test_batches_are_kept_only_where_they_are_small(training, monkeypatch):
     kept = training.training_batches
     assert training.training_batches is kept
     assert training.validation_batches is training.validation_batches
-    monkeypatch.setattr(space_training, "MOST_KEPT_BYTES", 12_000)  # six batches of 16 images of 768 bytes have more
+    monkeypatch.setattr(space_training, "MAX_KEPT_BYTES", 12_000)  # six batches of 16 images of 768 bytes have more
     monkeypatch.setattr(training, "_kept", {})
     for (images, labels), (same, alike) in zip(kept, training.training_batches, strict=True):
         np.testing.assert_array_equal(images, same)
@@ -124,7 +126,8 @@ def test_a_cells_state_has_its_own_channels_whoever_reads_it_with_what_others(tr
 
 def test_shared_weights_are_trained_once_and_score_any_architecture(tmp_path, training):
     weights = shared(training)
-    assert weights.train(tmp_path) > 0
+    seconds = weights.train(tmp_path)
+    assert seconds > 0
     trained = (tmp_path / FOLDER / NAME).read_bytes()
     cut = shared(training)
     cut.train(tmp_path / "cut", max_steps=2)
@@ -134,9 +137,9 @@ def test_shared_weights_are_trained_once_and_score_any_architecture(tmp_path, tr
     for name, array in weights._store.arrays().items():
         np.testing.assert_array_equal(array, again._store.arrays()[name])
     third = shared(training)
-    third.train(tmp_path)
+    assert third.prepare(tmp_path) == ("shared weights", seconds)
     assert (tmp_path / FOLDER / NAME).read_bytes() == trained  # nothing was left to do
-    trials = search(tmp_path / "search", SPACE, RandomSearch(SPACE, 1), InProcess, third, 3)
+    trials = search(tmp_path / "search", SearchConfig(SPACE, functools.partial(RandomSearch, seed=1), InProcess, 3), third)
     assert [trial.reward for trial in trials] == [weights(trial.text)["reward"] for trial in trials]
     assert trials[0].metrics["shared_steps"] == 4
     assert 0 <= trials[0].reward <= 1

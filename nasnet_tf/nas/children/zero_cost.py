@@ -1,8 +1,9 @@
 """Scores of architectures that are not trained at all: NASWOT (arXiv 2006.04647) and SynFlow (arXiv 2006.05467).
 
-Evaluators for `search` as any other. What such a score is worth, tools/rank_correlation.py tells.
+tools/rank_correlation.py measures what such a score is worth.
 """
 
+import dataclasses
 import math
 import time
 from typing import Literal
@@ -11,45 +12,46 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from nasnet_tf.base.values import Seed, at_least, checked
+from nasnet_tf.base.values import Seed, at_least, check_fields
 from nasnet_tf.data import ImageData
 from nasnet_tf.genotype import parse_genotype
 from nasnet_tf.models.costs import count_costs
 from nasnet_tf.models.network import NetworkConfig, build_network
+from nasnet_tf.nas.children.fidelity import TO_THE_END, Request
+from nasnet_tf.nas.children.protocol import Evaluator
 
 _SMALLEST = 1e-6  # beside the eigenvalues of NASWOT's kernel, which is singular where two images have the same codes
 
 
-class ZeroCost:
-    """Scores fresh networks; the reward is one of the scores, all are among the metrics with the seconds that each took.
+@dataclasses.dataclass(eq=False)
+class ZeroCost(Evaluator):
+    """Scores fresh networks. The reward is one of the scores; all are among the metrics, with the seconds that each took.
 
-    Args:
+    Attributes:
       network: how cells are stacked.
-      data: of whose training images NASWOT takes one batch.
+      data: NASWOT takes one batch of its training images.
       proxy: which score is the reward: "naswot", "synflow" or "parameters", the trainable ones.
       batch_size: images for NASWOT, 2 or more.
       seed: of weights and images.
     """
 
-    @checked
-    def __init__(
-        self,
-        network: NetworkConfig,
-        data: ImageData,
-        proxy: Literal["naswot", "synflow", "parameters"] = "naswot",
-        batch_size: at_least(2) = 64,
-        seed: Seed = 0,
-    ):
-        self._network, self._data, self._proxy, self._batch_size, self._seed = network, data, proxy, batch_size, seed
+    network: NetworkConfig
+    data: ImageData
+    proxy: Literal["naswot", "synflow", "parameters"] = "naswot"
+    batch_size: at_least(2) = 64
+    seed: Seed = 0
+
+    def __post_init__(self):
+        check_fields(self)
         self._images: np.ndarray | None = None
 
-    def __call__(self, genotype_text: str, bars: None = None) -> dict:
-        """As for `search`; infeasible where a score is no number."""
+    def __call__(self, genotype_text: str, request: Request = TO_THE_END) -> dict:
+        """As for Evaluator; infeasible where a score is no number."""
         if self._images is None:
-            self._images, _ = next(iter(self._data.train(self._batch_size, self._seed).as_numpy_iterator()))
-        keras.utils.set_random_seed(self._seed)
+            self._images, _ = next(iter(self.data.train(self.batch_size, self.seed).as_numpy_iterator()))
+        keras.utils.set_random_seed(self.seed)
         start = time.monotonic()
-        model = build_network(parse_genotype(genotype_text), self._network, self._data.num_classes, self._data.image_size)
+        model = build_network(parse_genotype(genotype_text), self.network, self.data.num_classes, self.data.image_size)
         metrics = {"build_seconds": time.monotonic() - start}
         # The second one changes moving statistics, which the first one reads.
         for name, score in (("synflow", lambda: synflow(model)), ("naswot", lambda: naswot(model, self._images))):
@@ -59,7 +61,7 @@ class ZeroCost:
         costs = count_costs(model)
         metrics |= {"parameters": costs.trainable_parameters, "mult_adds": costs.mult_adds}
         keras.utils.clear_session()
-        return {"reward": metrics[self._proxy], "metrics": metrics}
+        return {"reward": metrics[self.proxy], "metrics": metrics}
 
 
 def naswot(model: keras.Model, images: np.ndarray) -> float:

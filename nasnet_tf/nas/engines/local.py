@@ -1,9 +1,4 @@
-"""Where children run. An engine has `submit`, `poll`, `cancel`, `close` and `free_slots`, and, if its outcomes say on which machine they
-were, `set_aside`; it knows nothing of architectures.
-
-LocalPool, here, has the processes of one machine; InProcess none but the searching one; RayTasks, in ray_engine.py, the machines of a
-cluster. Deadlines are the engine's; retries and the truth about trials are the ledger's.
-"""
+"""Engines of one machine: LocalPool runs children in processes, InProcess in the searching process itself."""
 
 import concurrent.futures
 import concurrent.futures.process
@@ -22,13 +17,14 @@ from nasnet_tf.base.cpus import available_cpus
 from nasnet_tf.base.extras import OnDemand
 from nasnet_tf.base.values import Count, Positive, checked
 from nasnet_tf.nas.engines.outcome import Outcome, run_child, thread_environment
+from nasnet_tf.nas.engines.protocol import Engine
 
 pebble = OnDemand("pebble")
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
-class LocalPool:
+class LocalPool(Engine):
     """Child processes of this machine, each execution in a fresh one unless they are kept.
 
     Children are forked from a server that has TensorFlow loaded but has never used it: each starts in a quarter of a second instead of
@@ -60,7 +56,6 @@ class LocalPool:
 
     @property
     def free_slots(self) -> int:
-        """Children that could start at once."""
         return self._num_workers - len(self._running)
 
     def submit(self, key: int, function: Callable[..., dict], *args) -> None:
@@ -82,31 +77,27 @@ class LocalPool:
             outcomes.append(Outcome(key, time.monotonic() - began, machine=self._machine, **fields))
         return outcomes
 
-    def set_aside(self, machine: str) -> bool:
-        """Runs no more children on a machine; False, and nothing, where there is no other."""
-        return False
-
     def cancel(self, key: int) -> None:
-        """Kills the child of this key, if it still runs; no outcome is reported for it."""
         for future, (running_key, _) in list(self._running.items()):
             if running_key == key:
                 del self._running[future]
                 future.cancel()
 
     def close(self) -> None:
-        """Kills all children and waits for them."""
         self._pool.stop()
         self._pool.join()
 
 
-class InProcess:
+class InProcess(Engine):
     """Children one after the other in the searching process.
 
-    There is no deadline, and a child that kills its process kills the search, which goes on when it is repeated.
+    There is no deadline. A child that kills its process kills the search, which resumes when the command is repeated.
+
+    Args:
+      keep_processes: accepted as by other engines; the one process is kept in any case.
     """
 
     def __init__(self, keep_processes: bool = True):
-        """The one process is kept in any case."""
         self._waiting: tuple[int, Callable[..., dict], tuple] | None = None
 
     @property
@@ -126,10 +117,6 @@ class InProcess:
         began = time.monotonic()
         fields = run_child({}, function, args)
         return [Outcome(key, time.monotonic() - began, machine=socket.gethostname(), **fields)]
-
-    def set_aside(self, machine: str) -> bool:
-        """False: there is no other machine."""
-        return False
 
     def cancel(self, key: int) -> None:
         """Forgets what was submitted under this key."""

@@ -1,4 +1,4 @@
-"""Children as tasks of a Ray cluster: an engine as in engines.py, for several machines."""
+"""The engine of several machines: children are tasks of a Ray cluster."""
 
 import dataclasses
 import math
@@ -14,6 +14,7 @@ from collections.abc import Callable
 from nasnet_tf.base.errors import EngineLost, InputError
 from nasnet_tf.base.values import Count, NotNegative, Positive, checked
 from nasnet_tf.nas.engines.outcome import Outcome, thread_environment
+from nasnet_tf.nas.engines.protocol import Engine
 
 _CONNECT_SECONDS = 10.0
 _OBJECT_STORE_BYTES = 100 * 2**20  # of a cluster of our own; near the least Ray takes, for outcomes are small
@@ -28,7 +29,7 @@ class _Child:
     node: str = ""  # likewise
 
 
-class RayTasks:
+class RayTasks(Engine):
     """Child processes on the machines of a Ray cluster, each execution in a fresh one. Needs the extra [ray].
 
     The searching process must run on a machine of the cluster. Every machine has this package installed, with the same versions of Python,
@@ -73,7 +74,7 @@ class RayTasks:
         elif num_gpus < 1:
             self._environment["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
         self._children: list[_Child] = []
-        self._aside: set[str] = set()  # nodes
+        self._quarantined: set[str] = set()  # nodes
         self._sigterm_handler = signal.getsignal(signal.SIGTERM)  # Ray sets one of its own, and does not take it back
         self._ray = _connect(address)
         # One process for each execution if none is kept: TensorFlow does not give back all memory. No retries: they are the ledger's.
@@ -94,9 +95,9 @@ class RayTasks:
     def submit(self, key: int, function: Callable[..., dict], *args) -> None:
         """Starts function(*args) in a child; the function must be importable on the machines of the cluster."""
         task = self._task
-        healthy, aside = self._healthy_and_aside()
-        if healthy and aside:
-            task = task.options(label_selector={"ray.io/node-id": f"!in({','.join(sorted(aside))})"})
+        healthy, quarantined = self._rooms()
+        if healthy and quarantined:
+            task = task.options(label_selector={"ray.io/node-id": f"!in({','.join(sorted(quarantined))})"})
         # Read in the child, once it has said where it is: a machine without this package must be known by its name.
         payload = self._ray.cloudpickle.dumps((function, args))
         self._children.append(_Child(key, task.remote(self._environment, payload), time.monotonic()))
@@ -125,17 +126,16 @@ class RayTasks:
                 break
         return outcomes
 
-    def set_aside(self, machine: str) -> bool:
-        """Runs no more children on a machine, as outcomes name it; False, and nothing, where there is no other."""
+    def quarantine(self, machine: str) -> bool:
         node = {name: node for node, name in self._machines().items()}.get(machine)
-        healthy, _ = self._healthy_and_aside()
+        healthy, _ = self._rooms()
         if node is None or not set(healthy) - {node}:
             return False
-        self._aside.add(node)
+        self._quarantined.add(node)
         return True
 
     def _next(self, child: _Child) -> dict | None:
-        """What a child that has something to say says: fields of an Outcome, None that it has begun."""
+        """Returns the next message from a child: fields of its Outcome if it has ended, else None."""
         try:
             said = self._ray.get(next(child.items))
         except self._ray.exceptions.RayTaskError as error:  # not of the function, for run_child catches that
@@ -156,7 +156,7 @@ class RayTasks:
         return None
 
     def _lost(self) -> dict:
-        """What there is to say of a child whose machine left; raises EngineLost if it was this one."""
+        """Returns the fields of the Outcome of a child whose machine left; raises EngineLost if that was this machine."""
         if not self._is_there(self._own_node):
             raise EngineLost("RayTasks: the part of the cluster that runs on this machine has ended")
         return {"reason": "its machine left the cluster", "lost": True}
@@ -173,7 +173,6 @@ class RayTasks:
         return True
 
     def cancel(self, key: int) -> None:
-        """Kills the child of this key, if it still runs; no outcome is reported for it."""
         for child in [child for child in self._children if child.key == key]:
             self._children.remove(child)
             self._ray.cancel(child.items, force=True)
@@ -199,14 +198,14 @@ class RayTasks:
         # The small number is for quotients like 1 / 0.1, which must not come out below 10.
         return min(int(node["Resources"].get(name, 0) / amount + 1e-9) for name, amount in needs.items())
 
-    def _healthy_and_aside(self) -> tuple[dict[str, int], set[str]]:
-        """Rooms by node of the machines that children may run on, and those that they may not."""
+    def _rooms(self) -> tuple[dict[str, int], set[str]]:
+        """Returns the rooms of the machines that children may run on, by node, and the nodes that are quarantined."""
         rooms = {node["NodeID"]: room for node in self._nodes() if (room := self._room(node))}
-        return {node: room for node, room in rooms.items() if node not in self._aside}, self._aside & rooms.keys()
+        return {node: room for node, room in rooms.items() if node not in self._quarantined}, self._quarantined & rooms.keys()
 
     def _capacity(self) -> int:
         """Children that the machines of the cluster take at a time."""
-        return sum(self._room(node) for node in self._nodes() if node.get("NodeID") not in self._aside)
+        return sum(self._room(node) for node in self._nodes() if node.get("NodeID") not in self._quarantined)
 
 
 def _task() -> Callable:

@@ -6,70 +6,64 @@ population when it is answered, and until that is full for the first time propos
 """
 
 import collections
+import dataclasses
 import random
 
 import numpy as np
 
 from nasnet_tf.base.errors import InputError
-from nasnet_tf.base.values import Count, Part, Seed, checked
+from nasnet_tf.base.values import Count, Part, Seed, check_fields
 from nasnet_tf.genotype import SearchSpace
 from nasnet_tf.genotype.search_space import DECISIONS_PER_BLOCK
 from nasnet_tf.nas.strategies import states
-from nasnet_tf.nas.strategies.protocol import Proposal, check_decisions, check_reward
+from nasnet_tf.nas.strategies.protocol import Proposal, Strategy, check_decisions, check_reward
 
 # Which of a block's five decisions each kind of mutation may change.
 # Deviation: AmoebaNet's blocks always add, so the paper mutates hidden states and operations only; here the combine is as likely as either.
 _KINDS = {"hidden state": (0, 1), "operation": (2, 3), "combine": (4,)}
 
 
-class RegularizedEvolution:
-    """Aging evolution with tournament selection (algorithm 1 of its paper)."""
+@dataclasses.dataclass(eq=False)
+class RegularizedEvolution(Strategy):
+    """Aging evolution with tournament selection (algorithm 1 of its paper). The defaults are the paper's.
 
-    @checked
-    def __init__(self, space: SearchSpace, seed: Seed, population: Count = 100, tournament: Count = 25, identity_probability: Part = 0.05):
-        """Starts with nobody.
+    Attributes:
+      space: the decisions to take.
+      seed: of all draws, in [0, 2^31).
+      population: how many architectures may be parents, at least 1.
+      tournament: how many of them, drawn with replacement, compete to be the parent (S in the paper), at least 1.
+      identity_probability: of a child equal to its parent, in [0, 1].
+    """
 
-        The defaults are the paper's.
+    space: SearchSpace
+    seed: Seed
+    population: Count = 100
+    tournament: Count = 25
+    identity_probability: Part = 0.05
 
-        Args:
-          space: the decisions to take.
-          seed: of all draws, in [0, 2^31).
-          population: how many architectures may be parents, at least 1.
-          tournament: how many of them, drawn with replacement, compete to be the parent (S in the paper), at least 1.
-          identity_probability: of a child equal to its parent, in [0, 1].
-        """
-        if tournament > population:
-            raise InputError(f"RegularizedEvolution.tournament: expected at most the population, {population}, got {tournament}")
-        self._identity = {
-            "strategy": "RegularizedEvolution",
-            "space": space.description(),
-            "seed": seed,
-            "population": population,
-            "tournament": tournament,
-            "identity_probability": identity_probability,
-        }
-        self._space = space
-        self._random = random.Random(seed)
-        self._tournament = tournament
-        self._identity_probability = identity_probability
-        self._population: collections.deque[tuple[tuple[int, ...], float]] = collections.deque(maxlen=population)  # oldest first
+    def __post_init__(self):
+        check_fields(self)
+        if self.tournament > self.population:
+            raise InputError(f"RegularizedEvolution.tournament: expected at most the population, {self.population}, got {self.tournament}")
+        self._random = random.Random(self.seed)
+        self._population: collections.deque[tuple[tuple[int, ...], float]] = collections.deque(maxlen=self.population)  # oldest first
         places = {
-            kind: [place for place, size in enumerate(space.sizes) if size > 1 and place % DECISIONS_PER_BLOCK in within_block]
+            kind: [place for place, size in enumerate(self.space.sizes) if size > 1 and place % DECISIONS_PER_BLOCK in within_block]
             for kind, within_block in _KINDS.items()
         }
         self._mutable = [kind for kind in places.values() if kind]
 
     def propose(self) -> Proposal:
         if len(self._population) < self._population.maxlen:
-            return Proposal(self._space.sample(self._random))
-        contestants = self._random.choices(self._population, k=self._tournament)
+            return Proposal(self.space.sample(self._random))
+        contestants = self._random.choices(self._population, k=self.tournament)
         parent, _ = max(contestants, key=lambda contestant: contestant[1])
         return Proposal(self._mutated(parent))
 
     def feedback(self, proposal: Proposal, reward: float) -> None:
         """Admits an architecture to the population; the oldest leaves when that is full."""
         check_reward(reward)
-        check_decisions("RegularizedEvolution", self._space, proposal.decisions)
+        check_decisions("RegularizedEvolution", self.space, proposal.decisions)
         self._population.append((tuple(proposal.decisions), float(reward)))
 
     def diagnostics(self) -> dict[str, float]:
@@ -84,19 +78,19 @@ class RegularizedEvolution:
             "decisions": np.array([decisions for decisions, _ in self._population], np.int32),
             "rewards": np.array([reward for _, reward in self._population]),
         }
-        return states.packed(self._identity, arrays)
+        return states.packed(states.identity_of(self), arrays)
 
     def restore(self, state: bytes) -> None:
-        arrays = states.unpacked(self._identity, state)
+        arrays = states.unpacked(states.identity_of(self), state)
         states.set_random(self._random, arrays["random"])
         self._population.clear()
         self._population.extend(zip(map(tuple, arrays["decisions"].tolist()), arrays["rewards"].tolist(), strict=True))
 
     def _mutated(self, parent: tuple[int, ...]) -> tuple[int, ...]:
         """One decision, of a kind and then a place drawn uniformly, takes another value, drawn uniformly; or none does."""
-        if not self._mutable or self._random.random() < self._identity_probability:
+        if not self._mutable or self._random.random() < self.identity_probability:
             return parent
         place = self._random.choice(self._random.choice(self._mutable))
-        value = self._random.randrange(self._space.sizes[place] - 1)
+        value = self._random.randrange(self.space.sizes[place] - 1)
         value += value >= parent[place]  # the others, in order
         return (*parent[:place], value, *parent[place + 1 :])

@@ -7,10 +7,10 @@ import numpy as np
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.genotype import SearchSpace, load_genotype
 from nasnet_tf.nas.strategies import states
-from nasnet_tf.nas.strategies.protocol import Proposal, Strategy, is_near, proposal_of, would_propose
+from nasnet_tf.nas.strategies.protocol import Proposal, Strategy, is_near
 
 
-class Seeded:
+class Seeded(Strategy):
     """Proposes given architectures, one after the other, and then what another strategy proposes, which learns of all.
 
     Args:
@@ -29,18 +29,16 @@ class Seeded:
         if self._next == len(self._seeds):
             return self._strategy.propose()
         self._next += 1
-        self._last = proposal_of(self._strategy, self._seeds[self._next - 1])
+        self._last = self._strategy.proposal_of(self._seeds[self._next - 1])
         return self._last
 
     def would_propose(self, proposal: Proposal) -> bool:
-        """As PPOSearch has it; a seed's probabilities may be nearly the same."""
-        if self._last is None:
-            return would_propose(self._strategy, proposal)
-        return is_near(proposal, self._last)
+        """Whether it is nearly the last seed, or the other strategy would propose it."""
+        return self._strategy.would_propose(proposal) if self._last is None else is_near(proposal, self._last)
 
     def proposal_of(self, decisions: Sequence[int]) -> Proposal:
         """The strategy's own."""
-        return proposal_of(self._strategy, decisions)
+        return self._strategy.proposal_of(decisions)
 
     def feedback(self, proposal: Proposal, reward: float) -> None:
         """Goes to the strategy."""
@@ -79,7 +77,7 @@ def seeds_of(space: SearchSpace, names: Sequence[str]) -> list[tuple[int, ...]]:
     return found
 
 
-class GivenOrder:
+class GivenOrder(Strategy):
     """A strategy that proposes a list of architectures, one after the other."""
 
     def __init__(self, decisions: Sequence[tuple[int, ...]]):
@@ -93,10 +91,6 @@ class GivenOrder:
 
     def feedback(self, proposal: Proposal, reward: float) -> None:
         """Changes nothing."""
-
-    def diagnostics(self) -> dict[str, float]:
-        """Nothing."""
-        return {}
 
     def state(self) -> bytes:
         """Where in the list it stands."""

@@ -1,73 +1,53 @@
 """The search of the paper: a policy trained by proximal policy optimization (section 3.1, appendix A.2)."""
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
 
 from nasnet_tf.base.errors import InputError
-from nasnet_tf.base.values import Count, NotNegative, Positive, Seed, Share, checked
+from nasnet_tf.base.values import Count, NotNegative, Positive, Seed, Share, check_fields
 from nasnet_tf.genotype import SearchSpace
 from nasnet_tf.nas.strategies import states
-from nasnet_tf.nas.strategies.protocol import _ROUNDING, Proposal, check_decisions, check_reward
+from nasnet_tf.nas.strategies.protocol import MAX_ROUNDING, Proposal, Strategy, check_decisions, check_reward
 
 
-class PPOSearch:
-    """The paper's search: an LSTM policy trained by proximal policy optimization (section 3.1, appendix A.2)."""
+@dataclasses.dataclass(eq=False)
+class PPOSearch(Strategy):
+    """The paper's search: an LSTM policy trained by proximal policy optimization (section 3.1, appendix A.2).
 
-    @checked
-    def __init__(
-        self,
-        space: SearchSpace,
-        seed: Seed,
-        minibatch: Count = 20,
-        learning_rate: Positive = 0.00035,
-        entropy_weight: NotNegative = 1e-5,
-        baseline_decay: Share = 0.95,
-        clip: Positive = 0.2,
-        epochs: Count = 1,
-        hidden_units: Count = 100,
-    ):
-        """Starts from a fresh policy.
+    The defaults are the paper's, but for `clip` and `epochs`, on which it is silent. The clip is the PPO paper's (its section 6.1), which
+    passes 3 times over a minibatch in its Atari runs; BENCHMARKS.md compares one and three passes. Each further pass adds some 60% to the
+    controller's time.
 
-        The defaults are the paper's, but for `clip` and `epochs`, on which it is silent. The former is the PPO paper's (its section 6.1).
-        That passes 3 times over a minibatch in its Atari runs; BENCHMARKS.md has what one and three passes come to here. Each further pass
-        adds some 60% to the controller's time.
+    Attributes:
+      space: the decisions to take.
+      seed: of initial weights and of all draws, in [0, 2^31).
+      minibatch: rewards that make one update, 1 or more; taken in the order they arrive.
+      learning_rate: of Adam, positive.
+      entropy_weight: of the bonus for a policy that keeps exploring, 0 or more.
+      baseline_decay: of the moving average of rewards, in [0, 1).
+      clip: range of PPO's probability ratio around 1, positive.
+      epochs: Adam steps on each minibatch, 1 or more.
+      hidden_units: of the LSTM, 1 or more.
+    """
 
-        Args:
-          space: the decisions to take.
-          seed: of initial weights and of all draws, in [0, 2^31).
-          minibatch: rewards that make one update, 1 or more; taken in the order they arrive.
-          learning_rate: of Adam, positive.
-          entropy_weight: of the bonus for a policy that keeps exploring, 0 or more.
-          baseline_decay: of the moving average of rewards, in [0, 1).
-          clip: range of PPO's probability ratio around 1, positive.
-          epochs: Adam steps on each minibatch, 1 or more.
-          hidden_units: of the LSTM, 1 or more.
+    space: SearchSpace
+    seed: Seed
+    minibatch: Count = 20
+    learning_rate: Positive = 0.00035
+    entropy_weight: NotNegative = 1e-5
+    baseline_decay: Share = 0.95
+    clip: Positive = 0.2
+    epochs: Count = 1
+    hidden_units: Count = 100
 
-        Raises:
-          InputError: a number outside its range.
-        """
+    def __post_init__(self):
+        check_fields(self)
         from nasnet_tf.nas.strategies import policy, ppo  # here, because they import TensorFlow and random search does without
 
-        self._identity = {
-            "strategy": "PPOSearch",
-            "space": space.description(),
-            "seed": seed,
-            "minibatch": minibatch,
-            "learning_rate": learning_rate,
-            "entropy_weight": entropy_weight,
-            "baseline_decay": baseline_decay,
-            "clip": clip,
-            "epochs": epochs,
-            "hidden_units": hidden_units,
-        }
-        self._space = space
-        self._seed = seed
-        self._minibatch = minibatch
-        self._baseline_decay = baseline_decay
-        self._epochs = epochs
-        self._controller = policy.Controller(space.sizes, seed, hidden_units)
-        self._updater = ppo.Updater(self._controller, learning_rate, clip, entropy_weight)
+        self._controller = policy.Controller(self.space.sizes, self.seed, self.hidden_units)
+        self._updater = ppo.Updater(self._controller, self.learning_rate, self.clip, self.entropy_weight)
         self._updated_baseline = ppo.updated_baseline
         self._baseline: float | None = None
         self._batches_drawn = 0
@@ -78,23 +58,20 @@ class PPOSearch:
 
     def propose(self) -> Proposal:
         if not self._drawn:
-            decisions, log_probs = self._controller.sample((self._seed, self._batches_drawn), self._minibatch)
+            decisions, log_probs = self._controller.sample((self.seed, self._batches_drawn), self.minibatch)
             self._batches_drawn += 1
             self._drawn = _proposals(decisions.numpy(), shortest_decimals(log_probs.numpy()))[::-1]
         return self._drawn.pop()
 
     def would_propose(self, proposal: Proposal) -> bool:
-        """Whether `propose` could have returned this the last time on a machine whose arithmetic rounds otherwise.
-
-        From a policy that is nearly this one, and with the same random numbers.
-        """
-        if len(proposal.decisions) != len(self._space.sizes) or len(proposal.log_probs) != len(proposal.decisions):
+        """As of Strategy: from a policy that is nearly this one, with the same random numbers."""
+        if len(proposal.decisions) != len(self.space.sizes) or len(proposal.log_probs) != len(proposal.decisions):
             return False
-        place = self._minibatch - len(self._drawn) - 1
-        seed = (self._seed, self._batches_drawn - 1)
-        log_probs, shortfall = (values.numpy() for values in self._controller.redraw(seed, self._minibatch, place, proposal.decisions))
+        place = self.minibatch - len(self._drawn) - 1
+        seed = (self.seed, self._batches_drawn - 1)
+        log_probs, shortfall = (values.numpy() for values in self._controller.redraw(seed, self.minibatch, place, proposal.decisions))
         apart = np.abs(log_probs - np.array(proposal.log_probs))
-        return bool(np.all(apart < _ROUNDING) and np.all(shortfall < _ROUNDING))
+        return bool(np.all(apart < MAX_ROUNDING) and np.all(shortfall < MAX_ROUNDING))
 
     def proposal_of(self, decisions: Sequence[int]) -> Proposal:
         """The decisions with the probabilities that the policy of now gives them."""
@@ -108,17 +85,17 @@ class PPOSearch:
         advantage is zero.
         """
         check_reward(reward)
-        check_decisions("PPOSearch", self._space, proposal.decisions)
-        if len(proposal.log_probs) != len(self._space.sizes):
+        check_decisions("PPOSearch", self.space, proposal.decisions)
+        if len(proposal.log_probs) != len(self.space.sizes):
             raise InputError(
-                f"feedback to PPOSearch: expected {len(self._space.sizes)} log_probs in the proposal, got {len(proposal.log_probs)}"
+                f"feedback to PPOSearch: expected {len(self.space.sizes)} log_probs in the proposal, got {len(proposal.log_probs)}"
             )
         advantage = 0.0 if self._baseline is None else reward - self._baseline
-        self._baseline = self._updated_baseline(self._baseline, reward, self._baseline_decay)
+        self._baseline = self._updated_baseline(self._baseline, reward, self.baseline_decay)
         self._answered.append((proposal, advantage))
-        if len(self._answered) == self._minibatch:
+        if len(self._answered) == self.minibatch:
             proposals, advantages = zip(*self._answered, strict=True)
-            self._last_update = self._updater.update(*_arrays(proposals), np.array(advantages), self._epochs)
+            self._last_update = self._updater.update(*_arrays(proposals), np.array(advantages), self.epochs)
             self._updates += 1
             self._answered = []
             self._drawn = []  # what was drawn ahead came from the policy that just changed
@@ -145,10 +122,10 @@ class PPOSearch:
             "diagnostics_names": np.array(list(self._last_update), np.str_),
             "diagnostics": np.array(list(self._last_update.values())),
         }
-        return states.packed(self._identity, arrays)
+        return states.packed(states.identity_of(self), arrays)
 
     def restore(self, state: bytes) -> None:
-        arrays = states.unpacked(self._identity, state)
+        arrays = states.unpacked(states.identity_of(self), state)
         self._updater.restore(arrays)
         self._baseline = arrays["baseline"].item() if arrays["baseline"].size else None
         self._batches_drawn = arrays["batches_drawn"].item()

@@ -1,5 +1,6 @@
-"""A strategy that trains only what promises something: a surrogate of the rewards so far chooses among another strategy's proposals."""
+"""A strategy that trains only what is promising: a surrogate of the rewards so far chooses among another strategy's proposals."""
 
+import dataclasses
 import random
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -7,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from nasnet_tf.base.extras import OnDemand
-from nasnet_tf.base.values import Count, Part, Seed, checked
+from nasnet_tf.base.values import Count, Part, Seed, check_fields
 from nasnet_tf.genotype import SearchSpace
 from nasnet_tf.genotype.search_space import DECISIONS_PER_BLOCK
 from nasnet_tf.nas.strategies import states
-from nasnet_tf.nas.strategies.protocol import Proposal, Strategy, check_decisions, check_reward, is_near, proposal_of
+from nasnet_tf.nas.strategies.protocol import Proposal, Strategy, check_decisions, check_reward, is_near
 
 linear_model, pipeline, preprocessing = (OnDemand(f"sklearn.{name}") for name in ("linear_model", "pipeline", "preprocessing"))
 
@@ -45,37 +46,33 @@ def fitted(inputs: np.ndarray, rewards: np.ndarray) -> Any:
     return pipeline.make_pipeline(preprocessing.StandardScaler(), ridge).fit(inputs, rewards)
 
 
-class Prescreened:
+@dataclasses.dataclass(eq=False)
+class Prescreened(Strategy):
     """Draws several proposals of another strategy and makes the one of which a linear surrogate expects most.
 
-    The surrogate is fitted anew to all rewards so far, before a proposal if there were rewards since. The other strategy learns of all
-    rewards; of the proposals that were not made it hears nothing.
+    The surrogate is fitted to all rewards so far, before a proposal if there were rewards since the last fit. The other strategy learns of
+    all rewards, and hears nothing of the proposals that were not made.
+
+    Attributes:
+      space: the decisions to take.
+      strategy: (space) -> the other strategy.
+      seed: of the choice of proposals that are made without the surrogate, in [0, 2^31).
+      candidates: proposals to choose one from, 1 or more.
+      random_share: fraction of proposals made without asking the surrogate, so that it also learns about architectures it rates low; in
+        [0, 1].
+      least_rewards: rewards before the surrogate chooses, 1 or more; until then all proposals are made without it.
     """
 
-    @checked
-    def __init__(
-        self,
-        space: SearchSpace,
-        strategy: Callable[[SearchSpace], Strategy],
-        seed: Seed,
-        candidates: Count = 10,
-        random_share: Part = 0.2,
-        least_rewards: Count = 20,
-    ):
-        """Starts without a surrogate.
+    space: SearchSpace
+    strategy: Callable[[SearchSpace], Strategy]
+    seed: Seed
+    candidates: Count = 10
+    random_share: Part = 0.2
+    least_rewards: Count = 20
 
-        Args:
-          space: the decisions to take.
-          strategy: (space) -> the other strategy.
-          seed: of the choice which proposals are made unseen, in [0, 2^31).
-          candidates: to choose one from, 1 or more.
-          random_share: of the proposals are made unseen, lest the surrogate only sees what it likes; in [0, 1].
-          least_rewards: so many before the surrogate chooses, 1 or more; up to there all are made unseen.
-        """
-        numbers = {"seed": seed, "candidates": candidates, "random_share": random_share, "least_rewards": least_rewards}
-        self._identity = {"strategy": "Prescreened", "space": space.description(), **numbers}
-        self._space, self._strategy, self._random = space, strategy(space), random.Random(seed)
-        self._candidates, self._random_share, self._least_rewards = candidates, random_share, least_rewards
+    def __post_init__(self):
+        check_fields(self)
+        self._strategy, self._random = self.strategy(self.space), random.Random(self.seed)
         self._decisions: list[tuple[int, ...]] = []
         self._rewards: list[float] = []
         self._surrogate: Any = None  # `fitted` to all rewards; None if there are newer ones
@@ -83,18 +80,18 @@ class Prescreened:
 
     def propose(self) -> Proposal:
         """The most promising of the candidates; of equals, the first."""
-        is_unseen = self._random.random() < self._random_share
-        if is_unseen or len(self._rewards) < self._least_rewards:
+        is_unseen = self._random.random() < self.random_share
+        if is_unseen or len(self._rewards) < self.least_rewards:
             self._last = [self._strategy.propose()]
             return self._last[0]
-        self._last = [self._strategy.propose() for _ in range(self._candidates)]
+        self._last = [self._strategy.propose() for _ in range(self.candidates)]
         if self._surrogate is None:
             self._surrogate = fitted(self._features(self._decisions), np.array(self._rewards))
         expected = self._surrogate.predict(self._features([proposal.decisions for proposal in self._last]))
         return self._last[int(np.argmax(np.round(expected, _DIGITS)))]
 
     def _features(self, decisions: Sequence[Sequence[int]]) -> np.ndarray:
-        return np.array([features(self._space, each) for each in decisions])
+        return np.array([features(self.space, each) for each in decisions])
 
     def would_propose(self, proposal: Proposal) -> bool:
         """Whether it is one of the last candidates: among those that promise nearly the same, another machine may choose another one."""
@@ -102,12 +99,12 @@ class Prescreened:
 
     def proposal_of(self, decisions: Sequence[int]) -> Proposal:
         """The other strategy's."""
-        return proposal_of(self._strategy, decisions)
+        return self._strategy.proposal_of(decisions)
 
     def feedback(self, proposal: Proposal, reward: float) -> None:
         """Both the surrogate and the other strategy learn it."""
         check_reward(reward)
-        check_decisions("Prescreened", self._space, proposal.decisions)
+        check_decisions("Prescreened", self.space, proposal.decisions)
         self._strategy.feedback(proposal, reward)
         self._decisions.append(tuple(proposal.decisions))
         self._rewards.append(float(reward))
@@ -121,15 +118,15 @@ class Prescreened:
         """Rewards, and the other strategy's state."""
         arrays = {
             "random": states.of_random(self._random),
-            "decisions": np.array(self._decisions, np.int32).reshape(-1, len(self._space.sizes)),
+            "decisions": np.array(self._decisions, np.int32).reshape(-1, len(self.space.sizes)),
             "rewards": np.array(self._rewards),
             "strategy": np.frombuffer(self._strategy.state(), np.uint8),
         }
-        return states.packed(self._identity, arrays)
+        return states.packed(states.identity_of(self), arrays)
 
     def restore(self, state: bytes) -> None:
         """As of Strategy."""
-        arrays = states.unpacked(self._identity, state)
+        arrays = states.unpacked(states.identity_of(self), state)
         self._strategy.restore(arrays["strategy"].tobytes())
         states.set_random(self._random, arrays["random"])
         self._decisions, self._rewards = list(map(tuple, arrays["decisions"].tolist())), arrays["rewards"].tolist()

@@ -7,6 +7,7 @@ import pytest
 
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.genotype import SearchSpace
+from nasnet_tf.nas.config import SearchConfig
 from nasnet_tf.nas.engines.local import InProcess
 from nasnet_tf.nas.search import search
 from nasnet_tf.nas.strategies.evolution import RegularizedEvolution
@@ -58,14 +59,15 @@ def test_it_proposes_what_promises_most():
 
 
 def test_killed_it_goes_on_as_it_would_have(tmp_path):
-    def child(text, bars):
+    def child(text, request):
         from nasnet_tf.genotype import parse_genotype
 
         return {"reward": worth(SPACE.encode(parse_genotype(text)))}
 
     def run(folder, num_trials):
         evolution = made(lambda space: RegularizedEvolution(space, 5, population=5, tournament=2))
-        return [trial.decisions for trial in search(tmp_path / folder, SPACE, evolution, InProcess, child, num_trials)]
+        config = SearchConfig(SPACE, lambda space: evolution, InProcess, num_trials)
+        return [trial.decisions for trial in search(tmp_path / folder, config, child)]
 
     whole = run("whole", 30)
     for count in (3, 12, 25):

@@ -1,14 +1,14 @@
 """Search strategies: two verbs, propose() and feedback(proposal, reward).
 
 A strategy's state is a pure function of its constructor's arguments and of the sequence of calls to the two verbs: no clock, no global
-random state. Replaying the calls of a stopped search therefore restores it; so does, in no time, handing what `state` returned to a fresh
-strategy of the same arguments. Children run in parallel, so proposals may be answered in any order, or never.
+random state. Replaying the calls of a stopped search therefore restores it. Handing what `state` returned to a fresh strategy of the same
+arguments does the same at once. Children run in parallel, so proposals may be answered in any order, or never.
 """
 
+import abc
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -30,22 +30,29 @@ class Proposal:
     log_probs: tuple[float, ...] = ()
 
 
-@runtime_checkable
-class Strategy(Protocol):
-    """A way of searching."""
+class Strategy(metaclass=abc.ABCMeta):
+    """A way of searching. A new one inherits from this class, defines the four abstract methods, and overrides others where it needs them.
 
+    nasnet_tf.nas.strategies.states helps with `state` and `restore`.
+    """
+
+    @abc.abstractmethod
     def propose(self) -> Proposal:
-        """The next architecture to try."""
+        """Returns the next architecture to try."""
 
+    @abc.abstractmethod
     def feedback(self, proposal: Proposal, reward: float) -> None:
         """Learns how well a proposal did; raises InputError unless the reward is a finite number."""
 
     def diagnostics(self) -> dict[str, float]:
-        """What is worth logging; finite numbers."""
+        """Returns what is worth logging: finite numbers. A strategy that counts its "updates" gets a log of them."""
+        return {}
 
+    @abc.abstractmethod
     def state(self) -> bytes:
-        """All that calls have changed; equal states give equal bytes."""
+        """Returns all that calls have changed; equal states give equal bytes."""
 
+    @abc.abstractmethod
     def restore(self, state: bytes) -> None:
         """Continues, to the bit, where `state` was taken from a strategy of the same class and arguments.
 
@@ -53,32 +60,31 @@ class Strategy(Protocol):
           InputError: the bytes are damaged, or of another strategy; this one is then as it was.
         """
 
+    def proposal_of(self, decisions: Sequence[int]) -> Proposal:
+        """Returns an architecture that is tried whatever the strategy thinks, as a proposal that `feedback` takes.
 
-def proposal_of(strategy: Strategy, decisions: Sequence[int]) -> Proposal:
-    """An architecture that is tried whatever the strategy thinks, as a proposal that it can learn from.
+        A strategy that learns from the probabilities of decisions gives the probabilities it would have drawn these with.
+        """
+        return Proposal(tuple(decisions))
 
-    Strategies that need more than the decisions have a method of this name for it.
-    """
-    own = getattr(strategy, "proposal_of", None)
-    return Proposal(tuple(decisions)) if own is None else own(decisions)
+    def would_propose(self, proposal: Proposal) -> bool:
+        """Whether the last call of `propose` could have returned this proposal on a machine with other arithmetic.
 
-
-def would_propose(strategy: Strategy, proposal: Proposal) -> bool:
-    """Whether a strategy could have made this proposal the last time on a machine with other arithmetic; False if it does not know."""
-    own = getattr(strategy, "would_propose", None)
-    return own is not None and own(proposal)
+        Only a strategy whose proposals depend on rounding needs to know.
+        """
+        return False
 
 
 def is_near(one: Proposal, other: Proposal) -> bool:
     """Whether two proposals differ by no more than arithmetic."""
     if one.decisions != other.decisions or len(one.log_probs) != len(other.log_probs):
         return False
-    return bool(np.all(np.abs(np.subtract(one.log_probs, other.log_probs)) < _ROUNDING))
+    return bool(np.all(np.abs(np.subtract(one.log_probs, other.log_probs)) < MAX_ROUNDING))
 
 
 # In nats. Rounding of another machine's kind grows with the updates that follow: to 4e-6 in 2,000 trials at the paper's rate, to 3e-4 at
 # 0.005 with three passes. Fresh policies of two seeds differ by 0.1.
-_ROUNDING = 0.02
+MAX_ROUNDING = 0.02
 
 
 def check_reward(reward: float) -> None:

@@ -9,9 +9,9 @@ import sys
 import numpy as np
 import pytest
 
-from nasnet_tf import nas
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.genotype import SearchSpace
+from nasnet_tf.nas import strategies
 from nasnet_tf.nas.strategies.evolution import RegularizedEvolution
 from nasnet_tf.nas.strategies.ppo_search import PPOSearch, shortest_decimals
 from nasnet_tf.nas.strategies.protocol import Proposal
@@ -261,9 +261,9 @@ def test_refuses_decisions_outside_the_space(make):
     ],
 )
 def test_ppo_refuses_impossible_bindings_before_it_loads_anything(bindings, message, monkeypatch):
-    for module in ("controller", "ppo"):
-        monkeypatch.setitem(sys.modules, f"nasnet_tf.nas.{module}", None)
-        monkeypatch.delattr(nas, module, raising=False)
+    for module in ("policy", "ppo"):
+        monkeypatch.setitem(sys.modules, f"nasnet_tf.nas.strategies.{module}", None)
+        monkeypatch.delattr(strategies, module, raising=False)
     with pytest.raises(InputError, match=rf"^PPOSearch\.{message}") as raised:
         PPOSearch(**{"space": SPACE, "seed": 0, **bindings})
     assert "\n" not in str(raised.value)
@@ -280,8 +280,9 @@ def test_random_search_and_evolution_need_no_tensorflow():
 import sys
 sys.modules["tensorflow"] = None
 from nasnet_tf.genotype import SearchSpace
+from nasnet_tf.nas import strategies
 from nasnet_tf.nas.strategies.evolution import RegularizedEvolution
-from nasnet_tf.nas.strategies.protocol import RandomSearch
+from nasnet_tf.nas.strategies.random_search import RandomSearch
 print(*(len(strategy(SearchSpace(), 0).propose().decisions) for strategy in (RandomSearch, RegularizedEvolution)))
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

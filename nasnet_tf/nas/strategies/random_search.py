@@ -1,33 +1,38 @@
 """Random search (paper section 4.4)."""
 
+import dataclasses
 import random
 
-from nasnet_tf.base.values import Seed, checked
+from nasnet_tf.base.values import Seed, check_fields
 from nasnet_tf.genotype import SearchSpace
 from nasnet_tf.nas.strategies import states
-from nasnet_tf.nas.strategies.protocol import Proposal, check_reward
+from nasnet_tf.nas.strategies.protocol import Proposal, Strategy, check_reward
 
 
-class RandomSearch:
-    """All decisions uniform and independent: the paper's random search (section 4.4)."""
+@dataclasses.dataclass(eq=False)
+class RandomSearch(Strategy):
+    """All decisions uniform and independent: the paper's random search (section 4.4).
 
-    @checked
-    def __init__(self, space: SearchSpace, seed: Seed):
-        self._identity = {"strategy": "RandomSearch", "space": space.description(), "seed": seed}
-        self._space = space
-        self._random = random.Random(seed)
+    Attributes:
+      space: the decisions to take.
+      seed: of all draws, in [0, 2^31).
+    """
+
+    space: SearchSpace
+    seed: Seed
+
+    def __post_init__(self):
+        check_fields(self)
+        self._random = random.Random(self.seed)
 
     def propose(self) -> Proposal:
-        return Proposal(self._space.sample(self._random))
+        return Proposal(self.space.sample(self._random))
 
     def feedback(self, proposal: Proposal, reward: float) -> None:
         check_reward(reward)
 
-    def diagnostics(self) -> dict[str, float]:
-        return {}
-
     def state(self) -> bytes:
-        return states.packed(self._identity, {"random": states.of_random(self._random)})
+        return states.packed(states.identity_of(self), {"random": states.of_random(self._random)})
 
     def restore(self, state: bytes) -> None:
-        states.set_random(self._random, states.unpacked(self._identity, state)["random"])
+        states.set_random(self._random, states.unpacked(states.identity_of(self), state)["random"])

@@ -1,23 +1,26 @@
-"""The state of a search strategy as bytes: named arrays, whom they belong to, and a checksum. No pickle: it comes from disk."""
+"""The state of a search strategy as bytes: named arrays, the strategy they fit, and a checksum. No pickle, for it comes from disk."""
 
+import dataclasses
 import hashlib
 import io
 import json
 import random
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from nasnet_tf.base.errors import InputError
+from nasnet_tf.genotype import SearchSpace
 
 _DIGEST_BYTES = hashlib.sha256().digest_size
 
 
 def packed(identity: Mapping, arrays: Mapping[str, np.ndarray]) -> bytes:
-    """The same bytes for the same content.
+    """Returns the same bytes for the same content.
 
     Args:
-      identity: JSON, which "strategy" and with which arguments; what the state fits.
+      identity: what the state fits, as JSON: which "strategy", and with which arguments.
       arrays: not named "identity".
     """
     buffer = io.BytesIO()
@@ -27,7 +30,7 @@ def packed(identity: Mapping, arrays: Mapping[str, np.ndarray]) -> bytes:
 
 
 def unpacked(identity: Mapping, state: bytes) -> dict[str, np.ndarray]:
-    """The arrays of `packed`; raises InputError if the bytes are others, or of another identity."""
+    """Returns the arrays of `packed`; raises InputError if the bytes are damaged, or of another identity."""
     name = f"state of {identity['strategy']}"
     content = state[_DIGEST_BYTES:]
     if hashlib.sha256(content).digest() != state[:_DIGEST_BYTES]:
@@ -41,11 +44,18 @@ def unpacked(identity: Mapping, state: bytes) -> dict[str, np.ndarray]:
     return arrays
 
 
+def identity_of(strategy: Any) -> dict:
+    """Returns the identity of a strategy that is a dataclass: its class and its fields, without functions."""
+    values = {field.name: getattr(strategy, field.name) for field in dataclasses.fields(strategy)}
+    values = {name: value.description() if isinstance(value, SearchSpace) else value for name, value in values.items()}
+    return {"strategy": type(strategy).__name__} | {name: value for name, value in values.items() if not callable(value)}
+
+
 def of_random(rng: random.Random) -> np.ndarray:
-    """Where a generator stands, uint32 [625]; normal variates, which keep one more number, are not drawn here."""
+    """Returns the state of a generator, uint32 [625]; normal variates, which keep one more number, are not drawn here."""
     return np.array(rng.getstate()[1], np.uint32)
 
 
 def set_random(rng: random.Random, state: np.ndarray) -> None:
-    """Puts a generator where another one stood."""
+    """Restores the state of a generator."""
     rng.setstate((random.Random.VERSION, tuple(state.tolist()), None))

@@ -1,12 +1,15 @@
 """Searches that begin from what is known."""
 
+import functools
 import json
 import random
 
 import pytest
 
 from nasnet_tf.base.errors import InputError
+from nasnet_tf.base.identity import Identity
 from nasnet_tf.genotype import SearchSpace, format_genotype, genotype_hash, load_genotype, parse_genotype
+from nasnet_tf.nas.config import SearchConfig
 from nasnet_tf.nas.engines.local import InProcess
 from nasnet_tf.nas.search import search
 from nasnet_tf.nas.strategies.evolution import RegularizedEvolution
@@ -16,10 +19,10 @@ from nasnet_tf.nas.trials.earlier import trials_of
 from nasnet_tf.nas.trials.journal import NAME, read_trials
 
 SPACE = SearchSpace()
-TASK = {"ImageData.source": "'cifar10'"}
+TASK = Identity({"ImageData.source": "'cifar10'"})
 
 
-def child(text: str, bars: None) -> dict:
+def child(text: str, request) -> dict:
     return {"reward": int(genotype_hash(parse_genotype(text))[:4], 16) / 2**16, "metrics": {"mult_adds": 5}}
 
 
@@ -27,8 +30,13 @@ def evolution() -> RegularizedEvolution:
     return RegularizedEvolution(SPACE, seed=3, population=4, tournament=2)
 
 
-def run(workdir, strategy, num_trials=8, identity=TASK, **rules):
-    return search(workdir, SPACE, strategy, InProcess, child, num_trials, identity, **rules)
+def run(workdir, strategy, num_trials=8, identity=TASK, take_over=()):
+    return search(workdir, SearchConfig(SPACE, lambda space: strategy, InProcess, num_trials), child, identity, take_over)
+
+
+def task_with(**more):
+    """The same task with other bindings, of which these may differ where trials are taken over."""
+    return Identity({**TASK.values, **{name.replace("__", "."): value for name, value in more.items()}}, ("*.seed",))
 
 
 def test_seeds_are_tried_first_and_count_for_the_strategy(tmp_path, capsys):
@@ -83,10 +91,10 @@ def test_ppo_learns_of_a_seed_by_the_probabilities_of_its_policy(tmp_path):
 
 
 def test_trials_of_an_old_search_are_taken_over_as_rewarded_proposals(tmp_path):
-    old = run(tmp_path / "old", RandomSearch(SPACE, 1), identity={**TASK, "RandomSearch.seed": "1"})
+    old = run(tmp_path / "old", RandomSearch(SPACE, 1), identity=task_with(RandomSearch__seed="1"))
 
     def go(num_trials):
-        others = trials_of([str(tmp_path / "old")], {**TASK, "RegularizedEvolution.seed": "3"})
+        others = trials_of([str(tmp_path / "old")], task_with(RegularizedEvolution__seed="3"))
         return run(tmp_path / "new", evolution(), num_trials, take_over=others)
 
     trials = go(2)
@@ -96,7 +104,7 @@ def test_trials_of_an_old_search_are_taken_over_as_rewarded_proposals(tmp_path):
     assert sum(trial.seconds for trial in trials[:8]) == 0
     # The population is full from the first proposal on.
     assert any(sum(a != b for a, b in zip(trials[8].decisions, parent.decisions, strict=True)) <= 1 for parent in trials[4:8])
-    run(tmp_path / "old", RandomSearch(SPACE, 1), num_trials=12, identity={**TASK, "RandomSearch.seed": "1"})
+    run(tmp_path / "old", RandomSearch(SPACE, 1), num_trials=12, identity=task_with(RandomSearch__seed="1"))
     assert len(go(4)) == 12  # what it began with stays
 
 
@@ -112,9 +120,9 @@ def test_taking_over_that_was_killed_goes_on(tmp_path):
 def test_trials_of_another_task_or_space_are_not_taken(tmp_path):
     run(tmp_path / "old", RandomSearch(SPACE, 1), num_trials=2)
     with pytest.raises(InputError, match="another task: ImageData.source was 'cifar10', is 'digits' here"):
-        list(trials_of([str(tmp_path / "old")], {"ImageData.source": "'digits'"}))
+        list(trials_of([str(tmp_path / "old")], Identity({"ImageData.source": "'digits'"})))
     others = list(trials_of([str(tmp_path / "old")], TASK))
     small = SearchSpace(num_blocks=2)
     with pytest.raises(InputError, match="not in this search space"):
-        search(tmp_path / "new", small, RandomSearch(small, 1), InProcess, child, 2, TASK, take_over=others)
+        search(tmp_path / "new", SearchConfig(small, functools.partial(RandomSearch, seed=1), InProcess, 2), child, TASK, others)
     assert read_trials(tmp_path / "new") == []

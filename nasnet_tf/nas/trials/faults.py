@@ -1,19 +1,20 @@
-"""What fails in a long search, and when it is no use to go on: children, machines, everything.
+"""What can fail in a long search: children, machines, everything.
 
-An architecture is tried a few times. A machine on which nearly all fails is put aside, and what failed there is no fault of the
-architectures. Only when nothing works any more the search pauses, after the children that still run have ended; any that ends well lets it
-go on.
+An architecture is tried a few times. A machine on which nearly all executions fail is quarantined, and its failures do not count against
+the architectures. The search pauses only when nothing works any more, after the children that still run have ended; a child that ends well
+lets it continue.
 """
 
 import collections
 import dataclasses
+from collections.abc import Callable
 
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.base.values import Count, PositivePart, at_least, check_fields
 from nasnet_tf.nas.engines.outcome import Outcome
-from nasnet_tf.nas.trials.trial import Trial
+from nasnet_tf.nas.trials.trial import Status, Trial
 
-_MOST_ASIDE = 3  # put aside one after the other without a success between them: it is not the machines
+_MAX_IN_A_ROW = 3  # machines quarantined one after the other without a success between them: it is not the machines
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,10 +23,12 @@ class FaultTolerance:
 
     Attributes:
       max_attempts: failures after which an architecture is not tried again, 1 or more.
-      max_losses: the same of machines that left while they trained it, which count for none of the former, 1 or more.
-      executions: the last so many of a machine are looked at, 2 or more; so many infeasible ones in a row pause a search without a reward.
-      share: of them failed makes a machine sick, in (0, 1].
-      drain: before a pause, children that still run may end; they are killed otherwise.
+      max_losses: machines that may leave while they train an architecture before it is not tried again, 1 or more. They do not count as
+        attempts.
+      executions: number of recent executions of a machine that are considered, 2 or more. As many infeasible architectures in a row pause
+        a search that has no reward yet.
+      share: fraction of failed executions among them that quarantines the machine, in (0, 1].
+      drain: before a pause, children that still run may end; otherwise they are killed.
     """
 
     max_attempts: Count = 3
@@ -39,7 +42,7 @@ class FaultTolerance:
 
     def is_given_up(self, trial: Trial) -> bool:
         """Whether a trial that failed is not tried again."""
-        return trial.status == "failed" and (len(trial.failed_on) >= self.max_attempts or trial.losses >= self.max_losses)
+        return trial.status == Status.FAILED and (len(trial.failed_on) >= self.max_attempts or trial.losses >= self.max_losses)
 
 
 class Watch:
@@ -47,17 +50,17 @@ class Watch:
 
     Args:
       tolerance: the rules.
-      put_aside: (machine, why) -> whether children can run elsewhere; from then on none runs there.
+      quarantine: (machine, why) -> whether children can run elsewhere; from then on none runs there.
 
     Attributes:
       trouble: why the search should pause; empty while something works.
     """
 
-    def __init__(self, tolerance: FaultTolerance, put_aside):
-        self._tolerance, self._put_aside = tolerance, put_aside
+    def __init__(self, tolerance: FaultTolerance, quarantine: Callable[[str, str], bool]):
+        self._tolerance, self._quarantine = tolerance, quarantine
         self._failed: dict[str, collections.deque[bool]] = {}  # by machine, of its last executions
-        self._aside: set[str] = set()
-        self._aside_in_a_row = self._infeasible_in_a_row = 0
+        self._quarantined: set[str] = set()
+        self._quarantined_in_a_row = self._infeasible_in_a_row = 0
         self._rewarded = False
         self._accuser: str | None = None
         self.trouble = ""
@@ -66,17 +69,17 @@ class Watch:
         """Takes in how an execution of a trial ended, after the ledger has.
 
         Raises:
-          InputError: a second machine found a mistake in the input, or one that is the only one.
+          InputError: a second machine found a mistake in the input, or the only machine did.
         """
-        if trial.status == "finished" and outcome.reason is None:
+        if trial.status == Status.FINISHED and outcome.reason is None:
             self._rewarded, self._accuser, self.trouble = True, None, ""
-            self._aside_in_a_row = self._infeasible_in_a_row = 0
+            self._quarantined_in_a_row = self._infeasible_in_a_row = 0
             self._last_executions(outcome.machine).append(False)
-        elif outcome.lost or (outcome.machine in self._aside and outcome.reason is not None):
+        elif outcome.lost or (outcome.machine in self._quarantined and outcome.reason is not None):
             return
         elif outcome.user_error:
             self._hear(outcome.machine, trial)
-        elif trial.status == "infeasible" and not outcome.over_deadline:
+        elif trial.status == Status.INFEASIBLE and not outcome.over_deadline:
             self._infeasible_in_a_row += 1
             if not self._rewarded and self._infeasible_in_a_row >= self._tolerance.executions:
                 self.trouble = f"{self._infeasible_in_a_row} architectures in a row were infeasible, {_last(trial)}"
@@ -88,7 +91,7 @@ class Watch:
 
     def _hear(self, machine: str, trial: Trial) -> None:
         """A mistake in the input that one machine finds may be that machine's: a disk that is not there."""
-        if self._accuser is not None or not self._sent_aside(machine, f"trial {trial.number}: {trial.reason}"):
+        if self._accuser is not None or not self._is_quarantined(machine, f"trial {trial.number}: {trial.reason}"):
             raise InputError(f"trial {trial.number}: {trial.reason}")
         self._accuser = machine
 
@@ -98,16 +101,17 @@ class Watch:
         if len(failed) < failed.maxlen or sum(failed) < self._tolerance.share * len(failed):
             return
         why = f"{sum(failed)} of the last {len(failed)} executions failed, {_last(trial)}"
-        if self._sent_aside(machine, why):
-            self._aside_in_a_row += 1
-        if machine not in self._aside or self._aside_in_a_row >= _MOST_ASIDE:
+        if self._is_quarantined(machine, why):
+            self._quarantined_in_a_row += 1
+        if machine not in self._quarantined or self._quarantined_in_a_row >= _MAX_IN_A_ROW:
             self.trouble = why
 
-    def _sent_aside(self, machine: str, why: str) -> bool:
-        if not machine or not self._put_aside(machine, why):
+    def _is_quarantined(self, machine: str, why: str) -> bool:
+        """Quarantines a machine if children can run elsewhere; returns whether they can."""
+        if not machine or not self._quarantine(machine, why):
             return False
-        self._aside.add(machine)
-        print(f"machine {machine} is put aside, and what failed there is tried elsewhere: {why}")
+        self._quarantined.add(machine)
+        print(f"machine {machine} is quarantined, and what failed there is tried elsewhere: {why}")
         return True
 
 

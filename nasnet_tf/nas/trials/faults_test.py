@@ -1,6 +1,7 @@
 """What is given up when: machines of a pretended cluster that fail, hang or lie; architectures; the search."""
 
 import dataclasses
+import functools
 import json
 import re
 
@@ -9,6 +10,7 @@ import pytest
 from nasnet_tf.base.errors import EngineLost, InputError, SearchPaused
 from nasnet_tf.genotype import SearchSpace
 from nasnet_tf.nas import search as loop
+from nasnet_tf.nas.config import SearchConfig
 from nasnet_tf.nas.engines.outcome import Outcome
 from nasnet_tf.nas.search_test import child
 from nasnet_tf.nas.strategies.random_search import RandomSearch
@@ -32,15 +34,17 @@ class Cluster:
     """
 
     def __init__(self, machines, slots=4):
-        self.ways, self.slots, self.aside = machines, slots, set()
+        self.ways, self.slots, self.quarantined = machines, slots, set()
         self.running, self.ran = [], []
 
     @property
     def free_slots(self):
-        return self.slots * len(self.ways.keys() - self.aside) - sum(machine not in self.aside for machine, *_ in self.running)
+        healthy = self.ways.keys() - self.quarantined
+        return self.slots * len(healthy) - sum(machine in healthy for machine, *_ in self.running)
 
     def submit(self, key, function, *args):
-        room = {machine: self.slots - sum(other == machine for other, *_ in self.running) for machine in self.ways.keys() - self.aside}
+        healthy = self.ways.keys() - self.quarantined
+        room = {machine: self.slots - sum(other == machine for other, *_ in self.running) for machine in healthy}
         # Whoever fails at once is always free: the sick machine gets more than its share.
         machine = min((name for name, free in room.items() if free > 0), key=lambda name: (not self.ways[name], name))
         self.running.append((machine, key, function, args))
@@ -55,10 +59,10 @@ class Cluster:
         fields = BAD[way] if way else {"value": function(*args)}
         return [Outcome(key, 1.0, machine=machine, **fields)]
 
-    def set_aside(self, machine):
-        if not self.ways.keys() - self.aside - {machine}:
+    def quarantine(self, machine):
+        if not self.ways.keys() - self.quarantined - {machine}:
             return False
-        self.aside.add(machine)
+        self.quarantined.add(machine)
         return True
 
     def close(self):
@@ -67,7 +71,8 @@ class Cluster:
 
 def search(folder, machines, num_trials=30, evaluate=child, slots=4, **rules):
     cluster = Cluster(machines, slots)
-    return cluster, lambda: loop.search(folder, SPACE, RandomSearch(SPACE, seed=4), lambda: cluster, evaluate, num_trials, {}, **rules)
+    config = SearchConfig(SPACE, functools.partial(RandomSearch, seed=4), lambda: cluster, num_trials, **rules)
+    return cluster, lambda: loop.search(folder, config, evaluate)
 
 
 def events(folder, kind):
@@ -76,13 +81,13 @@ def events(folder, kind):
 
 
 @pytest.mark.parametrize("way", ["fails", "hangs", "has no disk"])
-def test_one_sick_machine_is_put_aside_and_costs_no_architecture_its_chance(tmp_path, way, capsys):
+def test_one_sick_machine_is_quarantined_and_costs_no_architecture_its_chance(tmp_path, way, capsys):
     cluster, run = search(tmp_path, {"a": "", "sick": way, "z": ""})
     trials = run()
     assert [trial.status for trial in trials] == ["finished"] * 30
-    assert cluster.aside == {"sick"}
+    assert cluster.quarantined == {"sick"}
     assert sum(machine == "sick" for machine, _ in cluster.ran) <= 10 + 4
-    assert capsys.readouterr().out.count("machine sick is put aside") == 1
+    assert capsys.readouterr().out.count("machine sick is quarantined") == 1
     (aside,) = events(tmp_path, "aside")
     assert (aside["machine"], "reason" in aside) == ("sick", True)
     assert [dataclasses.replace(trial) for trial in read_trials(tmp_path)] == trials  # the journal says the same
@@ -90,15 +95,15 @@ def test_one_sick_machine_is_put_aside_and_costs_no_architecture_its_chance(tmp_
 
 @pytest.mark.parametrize(("pattern", "is_sick"), [("x" * 9 + ".", True), ("x" * 8 + "..", False), ("x" * 9, False), ("." + "x" * 9, True)])
 def test_nine_of_the_last_ten_executions_make_a_machine_sick(pattern, is_sick):
-    aside = []
-    watch = Watch(FaultTolerance(), lambda machine, why: aside.append(machine) or True)
+    quarantined = []
+    watch = Watch(FaultTolerance(), lambda machine, why: quarantined.append(machine) or True)
     for mark in pattern:
         for machine, failed in (("b", mark == "x"), ("a", False)):
             trial = Trial(0, "", "", (), (), 0.0, "failed" if failed else "finished", reason="no such device")
             watch.see(Outcome(0, 1.0, machine=machine, reason="no such device" if failed else None), trial)
     if pattern.endswith("."):
         watch.see(Outcome(0, 1.0, machine="b", reason="no"), Trial(0, "", "", (), (), 0.0, "failed"))
-    assert aside == ["b"] * is_sick
+    assert quarantined == ["b"] * is_sick
     assert watch.trouble == ""
 
 
@@ -106,7 +111,7 @@ def test_nothing_works_anywhere(tmp_path):
     cluster, run = search(tmp_path, dict.fromkeys("abcde", "fails"))
     with pytest.raises(SearchPaused, match="10 of the last 10 executions failed, the last one, of trial .*: no such device"):
         run()
-    assert 3 <= len(cluster.aside) <= 4
+    assert 3 <= len(cluster.quarantined) <= 4
     cluster, run = search(tmp_path, dict.fromkeys("abcde", ""))
     trials = run()
     assert sum(trial.status == "finished" for trial in trials) >= 24
@@ -142,7 +147,7 @@ def test_mistake_in_the_input_is_believed_when_a_second_machine_finds_it(tmp_pat
     cluster, run = search(tmp_path / "alone", {"a": "has no disk"})
     with pytest.raises(InputError, match="the data is not there"):
         run()
-    assert cluster.aside == set()
+    assert cluster.quarantined == set()
 
 
 def test_machines_that_leave_cost_no_attempt_and_do_not_pause(tmp_path):
@@ -157,7 +162,7 @@ def test_machines_that_leave_cost_no_attempt_and_do_not_pause(tmp_path):
 
 
 def test_a_search_whose_architectures_are_all_infeasible_pauses_with_the_reason(tmp_path):
-    def diverges(text, bars):
+    def diverges(text, request):
         return {"infeasible": "the loss is nan"}
 
     _, run = search(tmp_path, {"a": "", "b": ""}, evaluate=diverges)
@@ -174,7 +179,8 @@ def test_a_child_over_its_deadline_is_infeasible_at_once_and_for_good(tmp_path):
             learned.append(reward)
 
     def search(folder, cluster, **rules):
-        return loop.search(tmp_path / folder, SPACE, Learns(SPACE, seed=4), lambda: cluster, child, 5, {}, **rules)
+        config = SearchConfig(SPACE, functools.partial(Learns, seed=4), lambda: cluster, 5, **rules)
+        return loop.search(tmp_path / folder, config, child)
 
     for folder, reward in (("silent", None), ("told", 0.125)):
         learned.clear()

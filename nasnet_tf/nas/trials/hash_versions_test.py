@@ -27,7 +27,7 @@ def test_a_journal_with_older_hashes_is_read_with_todays_and_resumed(tmp_path):
     today = genotype_hash(one)
     assert genotype_hash(other) == today
     assert len(set(old)) == 2
-    first = {"event": "search", "time": 0.0, "identity": IDENTITY, "version": "0.2.0"}
+    first = {"event": "search", "time": 0.0, "identity": dict(IDENTITY.values), "version": "0.2.0"}
     rows = [first]
     for number, genotype in enumerate((one, other)):
         values = {"hash": old[number], "decisions": space.encode(genotype), "log_probs": []}

@@ -1,10 +1,13 @@
-"""What evaluators return, as numbers and JSON, whatever types they had: evaluators are other people's."""
+"""What executions return, as events of the journal: numbers and JSON, whatever types an evaluator gave."""
 
 import math
 
 import numpy as np
 
 from nasnet_tf.base.errors import InputError
+from nasnet_tf.nas.engines.outcome import Outcome
+from nasnet_tf.nas.trials.events import Ended, Failed, Finished, Infeasible
+from nasnet_tf.nas.trials.trial import Trial
 
 
 def finite_number(value) -> float | None:
@@ -70,3 +73,32 @@ def checked(value) -> dict:
             f'the evaluator returned {said[:200]}; expected {{"reward": number, "metrics": {{...}}}} or {{"infeasible": reason}}'
         )
     return value
+
+
+def ended(outcome: Outcome, trial: Trial, rung: int | None, deadline_reward: float | None) -> Ended:
+    """Returns the event of an execution that ended.
+
+    Args:
+      outcome: as the engine reports it.
+      trial: the trial that was executed.
+      rung: the rung of successive halving that the execution was to reach; None without.
+      deadline_reward: what the strategy learns of a child that was killed at its deadline; None for nothing.
+    """
+    common = {"trial": trial.number, "attempt": trial.attempts + 1, "seconds": round(outcome.seconds, 3)}
+    common |= {"machine": outcome.machine, "lost": outcome.lost, "rung": rung}
+    if outcome.over_deadline:
+        reason = f"over its deadline ({outcome.reason})"
+        return Infeasible(reason=reason, over_deadline=True, policy_reward=deadline_reward, **common)
+    if outcome.reason is not None:
+        return Failed(reason=outcome.reason, **common)
+    try:
+        value = checked(outcome.value)
+    except InputError as error:
+        return Failed(reason=str(error), **common)
+    if "infeasible" in value:
+        return Infeasible(reason=str(value["infeasible"]), **common)
+    reward = finite_number(value["reward"])
+    if reward is None:
+        return Infeasible(reason=f"its reward is {value['reward']!r}, not a finite number", **common)
+    metrics = json_ready(value.get("metrics") or {})
+    return Finished(reward=reward, metrics=metrics if isinstance(metrics, dict) else {"metrics": metrics}, **common)

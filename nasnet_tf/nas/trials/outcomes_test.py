@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from nasnet_tf.base.errors import InputError
+from nasnet_tf.base.identity import Identity
 from nasnet_tf.genotype import SearchSpace
 from nasnet_tf.nas.engines.outcome import Outcome
 from nasnet_tf.nas.strategies.random_search import RandomSearch
@@ -19,7 +20,7 @@ SPACE = SearchSpace(num_blocks=2, operations=("IDENTITY", "SEP_CONV_3X3", "MAX_P
 
 
 def recorded(folder, value):
-    book = Ledger(folder, SPACE, RandomSearch(SPACE, seed=1), {})
+    book = Ledger(folder, SPACE, RandomSearch(SPACE, seed=1), Identity())
     book.propose()
     book.record(Outcome(0, 1.0, value=value))
     book.close()

@@ -1,9 +1,11 @@
 """Results for other programs."""
 
 import csv
+import functools
 import json
 
 from nasnet_tf.genotype import SearchSpace
+from nasnet_tf.nas.config import SearchConfig
 from nasnet_tf.nas.engines.local import InProcess
 from nasnet_tf.nas.search import search
 from nasnet_tf.nas.strategies.random_search import RandomSearch
@@ -12,7 +14,7 @@ from nasnet_tf.nas.trials.table import read_search
 SPACE = SearchSpace(num_blocks=2)
 
 
-def child(text: str, bars: None) -> dict:
+def child(text: str, request) -> dict:
     if "trial_1" in text:
         return {"infeasible": "too large, by far"}
     return {"reward": 0.5, "metrics": {"mult_adds": 7, "curve": [0.1, 0.5], "reason": "none"}}
@@ -21,7 +23,7 @@ def child(text: str, bars: None) -> dict:
 def test_a_list_a_table_and_csv(tmp_path):
     import nasnet_tf
 
-    search(tmp_path, SPACE, RandomSearch(SPACE, 1), InProcess, child, 3)
+    search(tmp_path, SearchConfig(SPACE, functools.partial(RandomSearch, seed=1), InProcess, 3), child)
     assert nasnet_tf.read_search is read_search
     results = read_search(str(tmp_path))
     assert [trial.status for trial in results] == ["finished", "infeasible", "finished"]

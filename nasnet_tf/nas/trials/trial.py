@@ -1,13 +1,22 @@
-"""Trials: proposed architectures and what became of them, as the events of a journal tell; which of them are the best."""
+"""Trials: proposed architectures and what became of them, as the events of a journal say; which of them are the best."""
 
 import dataclasses
+import enum
 import functools
 from collections.abc import Iterable
 
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.genotype import Genotype, parse_genotype
+from nasnet_tf.nas.trials.events import Ended, Event, Failed, Finished, Proposed, Quarantined, Spent, Taken
 
-_OUTCOMES = ("finished", "failed", "infeasible")
+
+class Status(enum.StrEnum):
+    """What became of a trial. Equal to its text, as in JSON and CSV."""
+
+    RUNNING = "running"  # or to be run again
+    FINISHED = "finished"
+    FAILED = "failed"  # its last execution did; final if no more are allowed
+    INFEASIBLE = "infeasible"
 
 
 @dataclasses.dataclass
@@ -16,22 +25,21 @@ class Trial:
 
     Attributes:
       text: the genotype as a textproto.
-      status: "running" (or to be run again), "finished", "failed" (an execution failed; final if no more are allowed), "infeasible".
       reward: validation accuracy in [0, 1], of finished trials.
       seconds: spent on all its executions.
       metrics: what the evaluator reported besides: parameters, mult_adds, ...
       reason: of the last failure.
       attempts: executions that ended.
-      executions: (unix seconds of its end, seconds it took) of each of them that trained something.
-      failed_on: the machines of those that failed and count, "" where it is not known.
+      executions: (unix seconds of its end, seconds it took) of each execution that trained something.
+      failed_on: the machines of the executions that failed and count, "" where the machine is not known.
       losses: executions that ended because their machine left.
       machine: of the last execution.
       over_deadline: it was killed at its deadline.
       proposed_time, finished_time: unix seconds; the latter of the last outcome, None before the first.
       reused_from: the trial of the same architecture whose reward this one got, if there is one.
-      rung_rewards: of successive halving, the reward at each rung that it has reached.
-      failed_rungs: executions that should have brought it to the next one.
-      taken_from: the work folder of the search that it was taken over from; "" of this search's own.
+      rung_rewards: the reward at each rung of successive halving that it has reached.
+      failed_rungs: executions that should have brought it to the next rung and failed.
+      taken_from: the work folder of the search that it was taken over from; "" for this search's own trials.
     """
 
     number: int
@@ -40,7 +48,7 @@ class Trial:
     decisions: tuple[int, ...]
     log_probs: tuple[float, ...]
     proposed_time: float
-    status: str = "running"
+    status: Status = Status.RUNNING
     reward: float | None = None
     seconds: float = 0.0
     metrics: dict = dataclasses.field(default_factory=dict)
@@ -59,101 +67,95 @@ class Trial:
 
     @functools.cached_property
     def genotype(self) -> Genotype:
-        """The architecture; parsed when it is asked for, for a search of 20,000 trials needs few of them."""
+        """The architecture, parsed when it is first used: a search of 20,000 trials needs few of them."""
         return parse_genotype(self.text, f"journal, trial {self.number}")
 
     @property
     def is_rewarded_or_infeasible(self) -> bool:
-        """Nothing that comes later changes it."""
-        return self.status in ("finished", "infeasible")
+        """Whether nothing that comes later changes the status."""
+        return self.status in (Status.FINISHED, Status.INFEASIBLE)
 
     @property
     def is_predicted(self) -> bool:
-        """The reward was not measured: the child was stopped early."""
+        """Whether the reward was predicted, not measured, because the child was stopped early."""
         return "stopped_epoch" in self.metrics
 
 
-def apply_event(trials: list[Trial], event: dict) -> bool:
+def apply_event(trials: list[Trial], event: Event) -> bool:
     """Brings the list of trials up to date with one event.
 
     Returns:
-      Whether it changed anything: an event that says again what is known, as in a file with a line twice, does not.
+      Whether it changed anything. An event that repeats what is known, as in a file with a line twice, does not.
 
     Raises:
-      InputError: the event does not fit the trials: it lacks something, or lines before it are missing.
+      InputError: the event does not fit the trials: lines before it are missing.
     """
-    if event["event"] == "search":
-        return True
-    try:
-        if event["event"] == "aside":
-            _put_aside(trials, event["machine"])
-            return True
-        if event["event"] == "spent":
-            return event["seconds"] >= 0
-        number, kind = event["trial"], event["event"]
-        if kind in ("proposed", "taken"):
-            trial = Trial(
-                number, event["genotype"], event["hash"], tuple(event["decisions"]), tuple(event["log_probs"]), proposed_time=event["time"]
-            )
-            if kind == "taken":
-                trial.status, trial.reward, trial.metrics = "finished", event["reward"], event["metrics"]
-                trial.taken_from, trial.finished_time = event["taken_from"], event["time"]
-            if number < len(trials) and trials[number].decisions == trial.decisions and trials[number].log_probs == trial.log_probs:
-                return False
-            if number != len(trials):
-                raise InputError(f"proposes trial {number}, expected trial {len(trials)}")
-            trials.append(trial)
-            return True
-        if kind not in _OUTCOMES:
-            raise InputError(f"unknown event {kind!r}; expected proposed, taken, spent, aside, {', '.join(_OUTCOMES)}")
-        if number not in range(len(trials)):
-            raise InputError(f"{kind} trial {number}, which has not been proposed")
-        trial = trials[number]
-        goes_on = trial.status == "finished" and event.get("rung", 0) == len(trial.rung_rewards) > 0
-        if (trial.is_rewarded_or_infeasible and not goes_on) or event["attempt"] <= trial.attempts:
-            return False
-        if event["attempt"] != trial.attempts + 1:
-            raise InputError(f"attempt {event['attempt']} of trial {number}, expected {trial.attempts + 1}")
-        if goes_on and kind != "finished":  # it stays what it was
-            trial.seconds, trial.attempts = trial.seconds + event["seconds"], event["attempt"]
-            trial.reason, trial.failed_rungs = event["reason"], trial.failed_rungs + 1
-            trial.executions.append((event["time"], event["seconds"]))
-            return True
-        seconds, reward = trial.seconds + event["seconds"], event["reward"] if kind == "finished" else None
-        if kind == "finished" and not isinstance(reward, (int, float)):
-            raise InputError(f"reward of trial {number}: expected a number, got {reward!r}")
-        trial.seconds, trial.reward = seconds, reward
-        trial.status, trial.attempts, trial.finished_time = kind, event["attempt"], event["time"]
-        trial.reason, trial.metrics = event.get("reason", ""), event.get("metrics", {})
-        trial.reused_from, trial.machine = event.get("reused_from"), event.get("machine", "")
-        trial.over_deadline = event.get("over_deadline", False)
-        if kind == "finished" and "rung" in event:
-            trial.rung_rewards.append(reward)
-        if event.get("lost"):
-            trial.losses += 1
-        elif kind == "failed":
-            trial.failed_on.append(trial.machine)
-        if event["seconds"] > 0:
-            trial.executions.append((event["time"], event["seconds"]))
-        return True
-    except KeyError as error:
-        raise InputError(f"lacks {error}") from error
-    except TypeError as error:
-        raise InputError(f"has a value of a wrong type ({error})") from error
+    match event:
+        case Proposed():
+            return _append(trials, event)
+        case Ended():
+            if event.trial not in range(len(trials)):
+                raise InputError(f"{event.kind} trial {event.trial}, which has not been proposed")
+            return _end(trials[event.trial], event)
+        case Quarantined():
+            _forget_failures(trials, event.machine)
+        case Spent():
+            return event.seconds >= 0
+    return True
 
 
-def _put_aside(trials: list[Trial], machine: str) -> None:
+def _append(trials: list[Trial], event: Proposed) -> bool:
+    number = event.trial
+    trial = Trial(number, event.genotype, event.hash, event.decisions, event.log_probs, proposed_time=event.time)
+    if isinstance(event, Taken):
+        trial.status, trial.reward, trial.metrics = Status.FINISHED, event.reward, event.metrics
+        trial.taken_from, trial.finished_time = event.taken_from, event.time
+    if number < len(trials) and (trials[number].decisions, trials[number].log_probs) == (trial.decisions, trial.log_probs):
+        return False
+    if number != len(trials):
+        raise InputError(f"proposes trial {number}, expected trial {len(trials)}")
+    trials.append(trial)
+    return True
+
+
+def _end(trial: Trial, event: Ended) -> bool:
+    is_promoted = trial.status == Status.FINISHED and (event.rung or 0) == len(trial.rung_rewards) > 0
+    if (trial.is_rewarded_or_infeasible and not is_promoted) or event.attempt <= trial.attempts:
+        return False
+    if event.attempt != trial.attempts + 1:
+        raise InputError(f"attempt {event.attempt} of trial {trial.number}, expected {trial.attempts + 1}")
+    trial.attempts, trial.reason = event.attempt, event.reason
+    trial.seconds += event.seconds
+    is_lasting = is_promoted and not isinstance(event, Finished)  # it stays what it was
+    if event.seconds > 0 or is_lasting:
+        trial.executions.append((event.time, event.seconds))
+    if is_lasting:
+        trial.failed_rungs += 1
+        return True
+    trial.status, trial.reward, trial.metrics = Status(event.kind), event.reward, event.metrics or {}
+    trial.finished_time, trial.reused_from, trial.machine = event.time, event.reused_from, event.machine
+    trial.over_deadline = event.over_deadline
+    if isinstance(event, Finished) and event.rung is not None:
+        trial.rung_rewards.append(event.reward)
+    if event.lost:
+        trial.losses += 1
+    elif isinstance(event, Failed):
+        trial.failed_on.append(trial.machine)
+    return True
+
+
+def _forget_failures(trials: list[Trial], machine: str) -> None:
     for trial in trials:
         trial.failed_on = [other for other in trial.failed_on if other != machine]
-        if trial.status == "infeasible" and trial.over_deadline and trial.machine == machine:
-            trial.status, trial.over_deadline = "failed", False
+        if trial.status == Status.INFEASIBLE and trial.over_deadline and trial.machine == machine:
+            trial.status, trial.over_deadline = Status.FAILED, False
 
 
 def architectures(trials: Iterable[Trial]) -> list[Trial]:
     """The first finished trial of each architecture: a policy that repeats its best one must not fill a leaderboard with it."""
     first: dict[str, Trial] = {}
     for trial in trials:
-        if trial.status == "finished":
+        if trial.status == Status.FINISHED:
             first.setdefault(trial.hash, trial)
     return list(first.values())
 
