@@ -11,7 +11,7 @@ from nasnet_tf.genotype import SearchSpace
 from nasnet_tf.nas.children.early_stopping import EarlyStopping
 from nasnet_tf.nas.children.fidelity import Fidelity, FullTraining
 from nasnet_tf.nas.children.halving import SuccessiveHalving
-from nasnet_tf.nas.children.objectives import CostReward
+from nasnet_tf.nas.children.objectives import Objective
 from nasnet_tf.nas.children.protocol import Evaluator
 from nasnet_tf.nas.engines.protocol import Engine
 from nasnet_tf.nas.strategies import given
@@ -69,7 +69,7 @@ class SearchConfig:
     child_hour_price: Positive | None = None
     tolerance: FaultTolerance | None = None
     deadline_reward: float | None = None
-    objective: CostReward | str | None = None
+    objective: Objective | str | None = None
     seeds: Sequence[str] = ()
     take_over: Sequence[str] = ()
     retrain_top: Natural = 0

@@ -11,6 +11,7 @@ ADDED = '''"""What a user might add."""
 
 import keras
 
+from nasnet_tf.nas.children.objectives import Objective
 from nasnet_tf.nas.engines.local import InProcess
 from nasnet_tf.nas.strategies.random_search import RandomSearch
 
@@ -52,7 +53,7 @@ class Elsewhere(InProcess):
         super().__init__()
 
 
-class Halved:
+class Halved(Objective):
     """Half of the accuracy.
 
     Args:
@@ -89,8 +90,7 @@ identity = Identity({"HillClimbing.seed": "0", "Elsewhere.queue": "'a'", "Halved
 assert set(identity.lasting()) == {"HillClimbing.seed", "Halved.factor"}  # an engine says where, not what
 assert set(identity.without(table.choices()).lasting()) == {"Halved.factor"}  # a strategy chooses; take_over compares the rest
 assert identity.without(table.choices()).difference({"PPOSearch.seed": "3", "Halved.factor": "1"}) is None
-search = table.bound("search")(text)
-assert type(search).__name__ == "SearchJob"
+assert type(table.bound("search")().objective).__name__ == "Halved"
 for wrong, words in (("search.engine = @Halved", "@Elsewhere"), ("HillClimbing.patince = 3", "did you mean patience")):
     gin.clear_config()
     try:

@@ -14,11 +14,21 @@ from nasnet_tf.base.values import Positive, check_fields
 from nasnet_tf.genotype import Genotype, parse_genotype
 from nasnet_tf.nas.trials import outcomes
 
-Objective = Callable[[Genotype, float, Mapping[str, Any]], Any]
+
+class Objective:
+    """A reward that recipes bind as `search.objective`; a class of your own inherits from this one."""
+
+    def __call__(self, genotype: Genotype, accuracy: float, metrics: Mapping[str, Any]) -> Any:
+        """Returns the reward, or (reward, more metrics).
+
+        Args:
+          metrics: what the evaluator said besides.
+        """
+        raise NotImplementedError
 
 
 @dataclasses.dataclass(frozen=True)
-class CostReward:
+class CostReward(Objective):
     """accuracy * (cost / target) ^ weight: MnasNet's reward (arXiv 1807.11626, equations 2 and 3, with one exponent for both sides).
 
     Attributes:
