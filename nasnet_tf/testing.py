@@ -169,3 +169,24 @@ def content_of(book) -> list[tuple]:
 
 
 SEVERAL_CLASSES = types.SimpleNamespace(num_classes=3)  # all that a task for classification asks of its data before it trains
+
+
+def parse_shipped(recipe: str, **changes) -> dict[str, str]:
+    """Parses a shipped recipe and then changes, "name__parameter" for "name.parameter"; returns the recipe's own bindings."""
+    import gin
+
+    from nasnet_tf.base.identity import bindings
+    from nasnet_tf.recipes import reading, table
+
+    table.load()
+    reading.parse_recipe(reading.read_recipe(reading.find_recipe(recipe)))
+    shipped = bindings(gin.config_str(max_line_length=10**6))
+    gin.parse_config([f"{name.replace('__', '.')} = {value!r}" for name, value in changes.items()])
+    return shipped
+
+
+def made_by_gin(name: str):
+    """Returns what gin makes of a configurable with its bindings."""
+    import gin
+
+    return gin.get_configurable(name)()

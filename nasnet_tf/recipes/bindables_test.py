@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import pickle
 import random
 import re
 from unittest import mock
@@ -13,21 +12,18 @@ import pytest
 import tensorflow as tf
 
 from nasnet_tf.base import identity
-from nasnet_tf.base.errors import InputError
 from nasnet_tf.data import ImageData
 from nasnet_tf.data.detection import DetectionData
-from nasnet_tf.genotype import format_genotype, load_genotype
+from nasnet_tf.genotype import format_genotype
 from nasnet_tf.models.network import NetworkConfig, build_network
 from nasnet_tf.models.zoo import ZOO, canonical_name
 from nasnet_tf.nas import retraining
 from nasnet_tf.nas.children import evaluator
 from nasnet_tf.nas.children.fidelity import Bar, Request
-from nasnet_tf.nas.children.objectives import WithObjective
-from nasnet_tf.nas.children.shared_weights import SharedWeights
 from nasnet_tf.nas.engines import ray_tasks
 from nasnet_tf.recipes import children, reading, search, table, tuning
 from nasnet_tf.serving.weights.convert import save_weights
-from nasnet_tf.testing import TINY_TEXT, smallest_genotype
+from nasnet_tf.testing import TINY_TEXT, made_by_gin, parse_shipped, smallest_genotype
 from nasnet_tf.training import loop
 from nasnet_tf.training.checkpoints import load_trained
 from nasnet_tf.training.timetable import Timetable
@@ -44,31 +40,6 @@ def zoo_name(recipe):
 
 
 NETWORKS = {recipe: zoo_name(recipe) for recipe in RECIPES if zoo_name(recipe)}
-
-
-@pytest.fixture(autouse=True)
-def _clean_gin():
-    gin.clear_config()
-    yield
-    gin.clear_config()
-
-
-def parse(recipe, **changes):
-    """The recipe's own bindings, before the changes are made: a "name__parameter" for each "name.parameter"."""
-    reading.parse_recipe(reading.read_recipe(reading.find_recipe(recipe)))
-    shipped = identity.bindings(gin.config_str(max_line_length=10**6))
-    gin.parse_config([f"{name.replace('__', '.')} = {value!r}" for name, value in changes.items()])
-    return shipped
-
-
-def job(config_text=""):
-    """The search that is bound."""
-    return search.search_job(make("search"), config_text)
-
-
-def make(name):
-    """What a recipe makes of a configurable."""
-    return gin.get_configurable(name)()
 
 
 class Enough(Exception):
@@ -111,12 +82,12 @@ def test_every_binding_is_used(recipe, tmp_path, monkeypatch):
         "detect_finetune.gin": "DetectionData__source",
         "detect_small.gin": "DetectionData__source",
     }
-    shipped = parse(recipe, **({needed[recipe]: "digits"} if recipe in needed else {}))
+    shipped = parse_shipped(recipe, **({needed[recipe]: "digits"} if recipe in needed else {}))
     if "search.space" in shipped:
-        job()(tmp_path)
+        search.search_job(made_by_gin("search"), "")(tmp_path)
         for scope in (None, table.RETRAIN_SCOPE):
             with gin.config_scope(scope):
-                local, cluster = make("LocalPool"), make("RayTasks")
+                local, cluster = made_by_gin("LocalPool"), made_by_gin("RayTasks")
                 local.close()
                 # Whichever engine runs: the default would kill the paper's children in the middle.
                 assert local._deadline == cluster._deadline == deadline_in_recipe(shipped, scope)
@@ -134,17 +105,17 @@ def test_every_binding_is_used(recipe, tmp_path, monkeypatch):
 @pytest.mark.parametrize(("recipe", "name"), NETWORKS.items())
 def test_recipe_is_that_of_its_row_of_the_zoo(recipe, name):
     row = ZOO[name]
-    parse(recipe)
+    parse_shipped(recipe)
     assert gin.query_parameter("train.genotype") == row.genotype
-    assert make("NetworkConfig") == dataclasses.replace(row.config, auxiliary_head=True)
-    preprocessing = make("ImageData").preprocessing
+    assert made_by_gin("NetworkConfig") == dataclasses.replace(row.config, auxiliary_head=True)
+    preprocessing = made_by_gin("ImageData").preprocessing
     assert (preprocessing.config()["kind"], preprocessing.image_size) == (row.preprocessing, row.image_size)
     # What the file says on top.
     head = reading.recipes()[recipe].read_text().split("\n\n")[0]
     assert f"nasnet_tf.train --gin_file={recipe} --workdir=" in head
     assert f"{row.paper.parameters / 1e6:.1f}M parameters" in head
     assert f"{row.mult_adds / 1e6:,.0f} million multiply-adds" in head
-    assert f"{make('TrainingConfig').epochs} epochs" in head
+    assert f"{made_by_gin('TrainingConfig').epochs} epochs" in head
     if row.preprocessing == "imagenet":
         assert f"{row.paper.top_1}% top-1, {row.paper.top_5}% top-5." in head
     else:
@@ -157,9 +128,9 @@ def test_recipe_is_that_of_its_row_of_the_zoo(recipe, name):
     ("recipe", "examples", "held_out"), [("cifar10_nasnet_a.gin", 50_000, 0), ("cifar10_nasnet_a_held_out.gin", 45_000, 5_000)]
 )
 def test_cifar_is_trained_on_as_many_images_as_the_recipe_says(recipe, examples, held_out):
-    parse(recipe)
+    parse_shipped(recipe)
     head = reading.recipes()[recipe].read_text().split("\n\n")[0]
-    data, training = make("ImageData"), make("TrainingConfig")
+    data, training = made_by_gin("ImageData"), made_by_gin("TrainingConfig")
     assert data.validation_examples == held_out
     assert (training.evaluation_split is None) == (held_out == 0)
     steps = Timetable(training, 50_000 - held_out).total
@@ -168,9 +139,9 @@ def test_cifar_is_trained_on_as_many_images_as_the_recipe_says(recipe, examples,
 
 @pytest.mark.parametrize("recipe", [recipe for recipe in NETWORKS if recipe.startswith("imagenet")])
 def test_what_is_reported_of_imagenet_chooses_nothing(recipe):
-    parse(recipe)
-    assert (make("ImageData").test_split, make("ImageData").validation_split) == ("validation", None)
-    assert make("TrainingConfig").evaluation_split is None
+    parse_shipped(recipe)
+    assert (made_by_gin("ImageData").test_split, made_by_gin("ImageData").validation_split) == ("validation", None)
+    assert made_by_gin("TrainingConfig").evaluation_split is None
 
 
 def test_every_row_of_the_zoo_has_its_recipes():
@@ -188,8 +159,8 @@ def test_every_row_of_the_zoo_has_its_recipes():
     ],
 )
 def test_learning_rate_follows_the_batch_size(recipe, batch_size, rate):
-    parse(recipe, **({} if batch_size == 1600 else {"TrainingConfig__batch_size": batch_size}))
-    schedule = make("exponential_decay")
+    parse_shipped(recipe, **({} if batch_size == 1600 else {"TrainingConfig__batch_size": batch_size}))
+    schedule = made_by_gin("exponential_decay")
     assert [schedule(epoch, 312, batch_size) for epoch in (0, 1.5, 3, 24.1)] == pytest.approx([0, rate / 2, rate * 0.97, rate * 0.97**10])
 
 
@@ -221,9 +192,9 @@ IMAGENET = loop.TrainingConfig(  # paper A.7, slim's notes
 def test_training_is_the_papers(recipes, training, optimizer):
     for recipe in recipes:
         gin.clear_config()
-        parse(recipe)
-        assert make("TrainingConfig") == training
-        config = make("Momentum" if recipe.startswith("cifar10") else "RMSProp").get_config()
+        parse_shipped(recipe)
+        assert made_by_gin("TrainingConfig") == training
+        config = made_by_gin("Momentum" if recipe.startswith("cifar10") else "RMSProp").get_config()
         assert optimizer.items() <= config.items()
 
 
@@ -270,7 +241,7 @@ def test_training_step(recipe, folder, tmp_path, monkeypatch):
         changes["exponential_decay__warmup_epochs"] = 0.0  # or the only step would be at rate 0
     else:
         changes["TrainingConfig__evaluation_split"] = "validation"
-    parse(recipe, **changes)
+    parse_shipped(recipe, **changes)
     if recipe == "finetune.gin":  # a weights file does not say its network
         gin.parse_config(["train.network = @NetworkConfig()", "NetworkConfig.stem = 'imagenet'", "NetworkConfig.stem_multiplier = 1.0"])
     fresh = {}
@@ -298,7 +269,7 @@ def test_training_step(recipe, folder, tmp_path, monkeypatch):
 def test_child_task_is_configured_by_text(folder, tmp_path):
     small = SMALL | {"NetworkConfig__filters": 2, "ImageData__source": f"folder:{folder}", "ImageData__validation_examples": 4}
     small |= {"TrainingConfig__epochs": 2.0, "TrainingConfig__evaluate_every_epochs": 1.0}
-    parse("cifar10_search.gin", CifarPreprocessing__image_size=8, **small)
+    parse_shipped("cifar10_search.gin", CifarPreprocessing__image_size=8, **small)
     gin.parse_config(
         ["retrain/NetworkConfig.cells_per_stack = 1", "retrain/NetworkConfig.filters = 4", "retrain/TrainingConfig.epochs = 1"]
     )
@@ -317,88 +288,3 @@ def test_child_task_is_configured_by_text(folder, tmp_path):
     assert retrained["metrics"]["parameters"] > outcome["metrics"]["parameters"]
     kept = retraining.trained_folder(tmp_path / "retrain", genotype)
     assert evaluator.measure_on_test(kept)["examples"] == 4
-
-
-def test_what_a_search_begins_with_costs_and_may_spend_is_bound(tmp_path, monkeypatch):
-    seen = {}
-
-    def begin_search(workdir, config, evaluate, identity, take_over, scalars):
-        seen.update(config=config, evaluate=evaluate, identity=identity)
-        return []
-
-    monkeypatch.setattr(search, "run_search", begin_search)
-    lines = [
-        "search.strategy = @Prescreened",
-        "Prescreened.strategy = @RegularizedEvolution",
-        "Prescreened.seed = 3",
-        "RegularizedEvolution.seed = 0",
-        "search.seeds = ['nasnet_a']",
-        "search.objective = @CostReward()",
-        "CostReward.target = 3e6",
-        "search.max_hours = 8",
-        "search.max_child_hours = 12.5",
-        "search.child_watts = 65.0",
-        "search.halving = @SuccessiveHalving()",
-        "SearchSpace.fixed_reduction = 'nasnet_a'",
-    ]
-    parse("quickstart_search.gin")
-    gin.parse_config(lines)
-    assert list(table.mistakes([line.split(" = ")[0] for line in lines])) == []
-    job()(tmp_path)
-    config = seen["config"]
-    assert (config.max_trainings, config.max_hours, config.max_child_hours) == (None, 8, 12.5)
-    assert (config.child_watts, config.child_hour_price, config.halving.eta) == (65.0, None, 3)
-    strategy = config.new_strategy()
-    assert len(strategy.propose().decisions) == 25
-    genotype = config.space.decode(strategy.propose().decisions)
-    assert genotype.reduction_cell == load_genotype("nasnet_a").reduction_cell
-    assert "fixed reduction_cell" in seen["identity"].values
-    assert pickle.loads(pickle.dumps(WithObjective(seen["evaluate"], config.objective)))._objective.target == 3e6
-    gin.parse_config("search.take_over = ['" + str(tmp_path) + "']")
-    with pytest.raises(InputError, match=r"search.take_over: expected work folders of other searches"):
-        job()(tmp_path)
-
-
-def test_a_mistake_in_a_search_leaves_nothing_behind(tmp_path):
-    parse("quickstart_search.gin")
-    gin.parse_config(["search.engine = @RayTasks", "RayTasks.address = '127.0.0.1:1'"])
-    with pytest.raises(InputError, match="no cluster at 127.0.0.1:1"):
-        job()(tmp_path / "run")
-    assert not list(tmp_path.iterdir())
-
-
-def test_scores_are_those_of_the_searching_process_in_others(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    lines = ["search.evaluator = @ZeroCost()", "ZeroCost.network = @NetworkConfig()", "ZeroCost.data = @ImageData()"]
-    lines += ["ZeroCost.proxy = 'synflow'", "ZeroCost.batch_size = 8", "SearchSpace.num_blocks = 1", "search.num_trials = 2"]
-    text = reading.parse_gin(["quickstart_search.gin"], [*lines, "NetworkConfig.filters = 4", "NetworkConfig.cells_per_stack = 1"])
-    trials, _ = job(text)(tmp_path / "run")
-    score = make("ZeroCost")
-    for trial in trials:
-        assert trial.metrics["synflow"] == trial.reward == pytest.approx(score(trial.text)["reward"], rel=1e-4)
-    assert len({trial.reward for trial in trials}) == 2
-
-
-def test_what_scores_is_bound(tmp_path, monkeypatch):
-    seen = {}
-    monkeypatch.setattr(
-        search, "run_search", lambda workdir, config, evaluate, *more, **most: seen.update(config=config, task=evaluate) or []
-    )
-    monkeypatch.setattr(SharedWeights, "train", lambda self, workdir: 12.5)
-    lines = ["search.evaluator = @SharedWeights()", "SharedWeights.space = @SearchSpace()", "SharedWeights.network = @NetworkConfig()"]
-    lines += ["SharedWeights.data = @ImageData()", "SharedWeights.training = @shared/TrainingConfig()", "shared/TrainingConfig.epochs = 30"]
-    lines += ["SharedWeights.learning_rate = @cosine_decay()"]
-    parse("quickstart_search.gin")
-    gin.parse_config(lines)
-    assert list(table.mistakes([line.split(" = ")[0] for line in lines])) == []
-    job()(tmp_path)
-    config = seen["config"]
-    assert isinstance(config.evaluator, SharedWeights)
-    assert seen["task"]._evaluator is config.evaluator
-    assert config.evaluator.prepare(tmp_path) == ("shared weights", 12.5)
-    engine = mock.Mock()
-    dataclasses.replace(config, engine=engine).new_engine()
-    engine.assert_called_once_with(keep_processes=True)
-    gin.parse_config("search.halving = @SuccessiveHalving()")
-    with pytest.raises(InputError, match="search.evaluator: expected neither"):
-        job()

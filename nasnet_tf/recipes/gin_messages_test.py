@@ -11,13 +11,6 @@ from nasnet_tf.recipes import gin_messages, reading, table
 table.load()
 
 
-@pytest.fixture(autouse=True)
-def _fresh():
-    gin.clear_config()
-    yield
-    gin.clear_config()
-
-
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

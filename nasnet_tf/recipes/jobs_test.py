@@ -1,15 +1,8 @@
-import gin
 import pytest
 
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.recipes import reading, table
 from nasnet_tf.recipes.search import search_job
-
-
-@pytest.fixture(autouse=True)
-def forget_bindings():
-    yield
-    gin.clear_config()
 
 
 def parse(recipe, *bindings):

@@ -13,13 +13,6 @@ from nasnet_tf.recipes.tasks import task_of, tasks
 from nasnet_tf.training.classification import Classification
 
 
-@pytest.fixture(autouse=True)
-def forget_bindings():
-    gin.clear_config()
-    yield
-    gin.clear_config()
-
-
 def test_commands_find_a_task_and_all_that_it_brings():
     assert tasks() == {"classification": Classification, "detection": Detection}
     for task in tasks().values():
