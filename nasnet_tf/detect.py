@@ -18,22 +18,22 @@ def main(arguments: list[str]) -> None:
     output = flags.new_folder()
     terminal.import_tensorflow()
     from nasnet_tf.data.decoding import decode_image
-    from nasnet_tf.serving.hub.detector import BoxPredictor
+    from nasnet_tf.serving.hub.detector import load_detector
     from nasnet_tf.viz.detections import draw_detections
 
-    predictor = BoxPredictor(flags.FLAGS.model)
+    detector = load_detector(flags.FLAGS.model)
     if output is not None:
         output.mkdir(parents=True, exist_ok=True)
     rows, undecodable, taken = [], [], set()
     for start in range(0, len(files), flags.FLAGS.batch_size):
         batch = files[start : start + flags.FLAGS.batch_size]
         contents = [path.read_bytes() for path in batch]
-        for path, content, answer in zip(batch, contents, predictor(contents, flags.FLAGS.least_score), strict=True):
+        for path, content, answer in zip(batch, contents, detector.answers(contents, flags.FLAGS.least_score), strict=True):
             if answer is None:
                 undecodable.append(str(path))
                 rows.append({"file": str(path), "error": "cannot be decoded as an image"})
                 continue
-            text, fields = predictor.describe(answer, len(answer))
+            text, fields = detector.describe(answer, len(answer))
             print(f"{path}: {text}", flush=True)
             rows.append({"file": str(path), **fields})
             if output is not None:

@@ -56,7 +56,7 @@ def _predict(predictor, files: list[pathlib.Path], rows: IO[str] | None) -> list
     for start in range(0, len(files), flags.FLAGS.batch_size):
         batch = files[start : start + flags.FLAGS.batch_size]
         contents = [path.read_bytes() for path in batch]
-        for path, content, answer in zip(batch, contents, predictor(contents), strict=True):
+        for path, content, answer in zip(batch, contents, predictor.answers(contents), strict=True):
             if answer is None:
                 undecodable.append(str(path))
                 row = {"file": str(path), "error": "cannot be decoded as an image"}

@@ -19,7 +19,7 @@ from nasnet_tf.detection.model import DetectorConfig, build_detector
 from nasnet_tf.detection.task import Detection, DetectionLosses
 from nasnet_tf.models.description import network_from_json
 from nasnet_tf.models.network import NetworkConfig, build_network
-from nasnet_tf.serving.hub.detector import BoxPredictor, load_detector
+from nasnet_tf.serving.hub.detector import load_detector
 from nasnet_tf.serving.hub.load import load_features, load_nasnet
 from nasnet_tf.testing import REPOSITORY, run_door, tiny_genotype
 from nasnet_tf.training.config import TrainingConfig
@@ -247,10 +247,9 @@ def test_use(data, trained):
     found = load_detector(trained[0])
     paths = [picture.path for picture in data.objects("test")]
     assert found([]) == []
-    predictor = BoxPredictor(trained[0])
-    nothing, something = predictor([b"no picture", paths[0].read_bytes()], 0.0)
+    nothing, something = found.answers([b"no picture", paths[0].read_bytes()], 0.0)
     assert nothing is None
-    text, fields = predictor.describe(something, 2)
+    text, fields = found.describe(something, 2)
     assert len(fields["found"]) == 2
     assert fields["found"][0]["class"] in text
     with pytest.raises(InputError, match="cannot be decoded"):

@@ -99,7 +99,7 @@ class Detection(BindableTask):
     evaluator_class = DetectionEvaluator
     figures = Located("nasnet_tf.viz.detections.evaluation_figures")
     export = Located("nasnet_tf.serving.exports.saved_detector.export_on_request")
-    predictor = Located("nasnet_tf.serving.hub.detector.BoxPredictor")
+    predictor = Located("nasnet_tf.serving.hub.detector.load_detector_on_request")
     starts_trained = True
 
     def __init__(

@@ -29,7 +29,7 @@ class Classification(BindableTask):
     evaluator_class = Evaluator
     figures = Located("nasnet_tf.viz.report.training_plots.confusion_figures")
     export = Located("nasnet_tf.serving.exports.exporting.export_classifier")
-    predictor = Located("nasnet_tf.serving.hub.classifier.ClassPredictor")
+    predictor = Located("nasnet_tf.serving.hub.classifier.load_classifier")
 
     def __init__(self, data: ImageData, config: TrainingConfig):
         if data.num_classes < 2:

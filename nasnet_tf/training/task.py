@@ -82,7 +82,7 @@ class Task(Protocol):
 class Predictor(Protocol):
     """What `predict` asks of a model."""
 
-    def __call__(self, encoded: Sequence[bytes]) -> Sequence[Any]:
+    def answers(self, encoded: Sequence[bytes]) -> Sequence[Any]:
         """Returns an answer for each image file's content; None for one that cannot be decoded."""
 
     def describe(self, answer: Any, top: int) -> tuple[str, dict]:

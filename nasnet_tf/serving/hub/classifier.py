@@ -70,10 +70,18 @@ class Classifier:
             # Which one was it?
             return [None] if len(encoded) == 1 else [self.probabilities([content])[0] for content in encoded]
 
+    answers = probabilities  # as nasnet_tf.training.task.Predictor asks for them
+
     def best(self, probabilities: np.ndarray, top: int) -> list[Prediction]:
         """The most probable classes, most probable first."""
         order = np.argsort(-probabilities, kind="stable")[:top]
         return [Prediction(self._labels[index][1], float(probabilities[index]), self._labels[index][0]) for index in order]
+
+    def describe(self, answer: np.ndarray, top: int) -> tuple[str, dict]:
+        """The most probable classes as text for people and as JSON-ready fields; see nasnet_tf.training.task.Predictor."""
+        best = self.best(answer, top)
+        rows = [{"class": each.name, "probability": round(each.probability, 6)} | _identity(each) for each in best]
+        return ", ".join(f"{each.name} {each.probability:.1%}" for each in best), {"top": rows}
 
     @functools.cached_property
     def _labels(self) -> Sequence[tuple[str, str]]:
@@ -82,23 +90,6 @@ class Classifier:
             return imagenet_classes()
         words = dict(imagenet_classes())
         return [(name, words[name]) if name in words else ("", name) for name in self.class_names]
-
-
-class ClassPredictor:
-    """A classifier as `predict` asks for it; see nasnet_tf.training.task.Predictor."""
-
-    def __init__(self, source: Name, weights: str | os.PathLike | None = "trained", trust_graph: bool = False):
-        self._classifier = load_classifier(source, weights, trust_graph)
-
-    def __call__(self, encoded: Sequence[bytes]) -> list[np.ndarray | None]:
-        """See Classifier.probabilities."""
-        return self._classifier.probabilities(encoded)
-
-    def describe(self, probabilities: np.ndarray, top: int) -> tuple[str, dict]:
-        """The most probable classes as text for people and as JSON-ready fields."""
-        best = self._classifier.best(probabilities, top)
-        rows = [{"class": each.name, "probability": round(each.probability, 6)} | _identity(each) for each in best]
-        return ", ".join(f"{each.name} {each.probability:.1%}" for each in best), {"top": rows}
 
 
 def _identity(prediction: Prediction) -> dict[str, str]:

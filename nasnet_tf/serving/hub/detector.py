@@ -62,27 +62,30 @@ class Detector:
         pictures = [_pixels(image) for image in ([images] if is_one else images)]
         if not pictures:
             return []
-        found = self._detect(tf.stack([prepare_picture(picture, self.image_size) for picture in pictures]))
+        found = self.model(tf.stack([prepare_picture(picture, self.image_size) for picture in pictures]), training=False)
         answers = []
         for row, picture in enumerate(pictures):
-            size, rows = np.tile(picture.shape[:2], 2), range(int(found["num_detections"][row]))
-            boxes, classes, scores = (found[f"detection_{name}"][row].numpy() for name in ("boxes", "classes", "scores"))
-            answers.append(
-                [
-                    Found(
-                        self.class_names[classes[n]],
-                        float(scores[n]),
-                        tuple(map(float, boxes[n] * size)),
-                        int(self.category_ids[classes[n]]),
-                    )
-                    for n in rows
-                    if scores[n] >= least_score
-                ]
-            )
+            size, count = np.tile(picture.shape[:2], 2), int(found["num_detections"][row])
+            columns = [found[f"detection_{name}"][row, :count].numpy() for name in ("boxes", "classes", "scores")]
+            answers.append([self._found(*each, size) for each in zip(*columns, strict=True) if each[2] >= least_score])
         return answers[0] if is_one else answers
 
-    def _detect(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        return self.model(images, training=False)
+    def _found(self, box: np.ndarray, label: int, score: float, size: np.ndarray) -> Found:
+        return Found(self.class_names[label], float(score), tuple(map(float, box * size)), int(self.category_ids[label]))
+
+    def answers(self, encoded: Sequence[bytes], least_score: float = 0.5) -> list[list[Found] | None]:
+        """What is in each image file's content; None for one that cannot be decoded."""
+        pictures = list(map(_try_pixels, encoded))
+        found = iter(self([picture for picture in pictures if picture is not None], least_score))
+        return [None if picture is None else next(found) for picture in pictures]
+
+    def describe(self, answer: list[Found], top: int) -> tuple[str, dict]:
+        """The most probable things as text for people and as JSON-ready fields; see nasnet_tf.training.task.Predictor."""
+        rows = [
+            {"class": name, "category_id": number, "probability": round(score, 6), "box": [round(side, 2) for side in box]}
+            for name, score, box, number in answer[:top]
+        ]
+        return ", ".join(f"{row['class']} {row['probability']:.1%} at {_corners(row['box'])}" for row in rows) or "nothing", {"found": rows}
 
 
 def load_detector(path: Name, image_size: int | None = None) -> Detector:
@@ -112,41 +115,13 @@ def load_detector(path: Name, image_size: int | None = None) -> Detector:
     return Detector(model, description["class_names"], description["category_ids"], size)
 
 
-class BoxPredictor:
-    """A detector as `predict` asks for it; see nasnet_tf.training.task.Predictor."""
-
-    def __init__(self, source: Name, weights: str | os.PathLike | None = "trained", trust_graph: bool = False):
-        source = resolve(source)
-        if weights != "trained":
-            raise InputError(f"{source.path}: a detector has its own weights, got weights {weights!r} besides")
-        if trust_graph:
-            raise InputError("--trust_graph: expected a classifier's export; a detector is built anew from its description")
-        self.detector = load_detector(source)
-
-    def __call__(self, encoded: Sequence[bytes], least_score: float = 0.5) -> list[list[Found] | None]:
-        """What is in each file; None for one that cannot be decoded."""
-        answers: list[list[Found] | None] = [None] * len(encoded)
-        pictures = {}
-        for number, content in enumerate(encoded):
-            with_error = _try_pixels(content)
-            if with_error is not None:
-                pictures[number] = with_error
-        for number, answer in zip(pictures, self.detector(list(pictures.values()), least_score), strict=True):
-            answers[number] = answer
-        return answers
-
-    def describe(self, answer: list[Found], top: int) -> tuple[str, dict]:
-        """The most probable things as text for people and as JSON-ready fields."""
-        rows = [
-            {
-                "class": each.name,
-                "category_id": each.category_id,
-                "probability": round(each.score, 6),
-                "box": [round(x, 2) for x in each.box],
-            }
-            for each in answer[:top]
-        ]
-        return ", ".join(f"{row['class']} {row['probability']:.1%} at {_corners(row['box'])}" for row in rows) or "nothing", {"found": rows}
+def load_detector_on_request(source: Name, weights: str | os.PathLike | None, trust_graph: bool) -> Detector:
+    """The detector that `predict` asks for. Raises InputError for flags that only classifiers have."""
+    if weights != "trained":
+        raise InputError(f"{resolve(source).path}: a detector has its own weights, got weights {weights!r} besides")
+    if trust_graph:
+        raise InputError("--trust_graph: expected a classifier's export; a detector is built anew from its description")
+    return load_detector(source)
 
 
 def _corners(box) -> str:

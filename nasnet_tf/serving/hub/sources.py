@@ -74,6 +74,11 @@ class Source:
 
     def model(self, weights, options: Options = Options()) -> keras.Model:
         """A classifier; weights as for load_nasnet."""
+        is_source = weights is None or isinstance(weights, (str, os.PathLike, keras.Model))
+        expect(is_source, "weights", "'trained', a file, or None for fresh ones", weights)
+        return self._model(weights, options)
+
+    def _model(self, weights, options: Options) -> keras.Model:
         raise NotImplementedError
 
     def check_features(self) -> None:
@@ -127,8 +132,7 @@ class NamedNetwork(Source):
     def architecture(self) -> tuple[Genotype, NetworkConfig]:
         return self.genotype if isinstance(self.genotype, Genotype) else load_genotype(self.genotype), self.config
 
-    def model(self, weights, options: Options = Options()) -> keras.Model:
-        _check_weights(weights)
+    def _model(self, weights, options: Options) -> keras.Model:
         asked, needs_head = options.num_classes, options.needs_head
         if isinstance(weights, str) and weights in ("trained", "imagenet"):
             if self.key not in public.NETWORKS:
@@ -169,8 +173,7 @@ class _Trained(Source):
             raise InputError(f"--resize: goes with the name of a network; {self.path} says itself how its images are prepared")
         return self._description()
 
-    def model(self, weights, options: Options = Options()) -> keras.Model:
-        _check_weights(weights)
+    def _model(self, weights, options: Options) -> keras.Model:
         if weights is not None and not (isinstance(weights, str) and weights == "trained"):
             raise InputError(f"{self.path}: weights: expected 'trained' or None with a path, got {weights!r}")
         model = self._network(is_trained=weights is not None)
@@ -259,8 +262,7 @@ class Weights(Source):
     def description(self, resize: str | None = None) -> dict:
         raise self._unknown()
 
-    def model(self, weights, options: Options = Options()) -> keras.Model:
-        _check_weights(weights)
+    def _model(self, weights, options: Options) -> keras.Model:
         raise self._unknown()
 
     def _unknown(self) -> InputError:
@@ -277,8 +279,3 @@ class Weights(Source):
         hint = f"did you mean {near[0]!r}? " if near else ""
         known = f"not one of the names {', '.join(ZOO)}, nor a size such as '6 @ 768'"
         return InputError(f"network {self.name!r}: {hint}no such folder, and {known}")
-
-
-def _check_weights(weights) -> None:
-    is_source = weights is None or isinstance(weights, (str, os.PathLike, keras.Model))
-    expect(is_source, "weights", "'trained', a file, or None for fresh ones", weights)
