@@ -65,7 +65,7 @@ def smallest_genotype() -> Genotype:
 
 
 def png(pixels) -> bytes:
-    """Grey or coloured pixels [height, width, 1 or 3] as a PNG file."""
+    """Returns pixels, 0..255 [height, width, 1 or 3], as a PNG file."""
     import numpy as np
     import tensorflow as tf
 
@@ -73,7 +73,7 @@ def png(pixels) -> bytes:
 
 
 def jpeg(pixels, quality: int = 100) -> bytes:
-    """The same as a JPEG file."""
+    """Returns pixels, 0..255 [height, width, 1 or 3], as a JPEG file."""
     import numpy as np
     import tensorflow as tf
 
