@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 import nasnet_tf
 from nasnet_tf.base.identity import Identity
-from nasnet_tf.genotype import Genotype, SearchSpace, parse_genotype
+from nasnet_tf.genotype import Block, Branch, Genotype, SearchSpace, parse_genotype
 
 REPOSITORY = pathlib.Path(__file__).parent.parent
 SHARED = pathlib.Path(os.environ.get("NASNET_SHARED", REPOSITORY.parent / "shared"))
@@ -31,20 +31,6 @@ reduction_cell {
   outputs { states: [2] }
 }
 """
-
-SMALLEST_TEXT = """
-name: "smallest"
-num_input_states: 2
-normal_cell {
-  blocks { left { input: 0 operation: CONV_1X1 } right { input: 1 operation: IDENTITY } combine: ADD }
-  outputs { states: [2] }
-}
-reduction_cell {
-  blocks { left { input: 0 operation: AVG_POOL_3X3 } right { input: 1 operation: MAX_POOL_3X3 } combine: ADD }
-  outputs { states: [2] }
-}
-"""
-
 
 ALL_COMBINES = ("ADD", "CONCAT", "LAYER_NORM_ADD", "INSTANCE_NORM_ADD")
 SPACES = {
@@ -71,8 +57,36 @@ def tiny_genotype() -> Genotype:
 
 
 def smallest_genotype() -> Genotype:
-    """One block a cell, a convolution among them: for what takes any network of cells, and is to be traced quickly."""
-    return parse_genotype(SMALLEST_TEXT)
+    """One block a cell, a convolution among them: for what takes any network of cells, and is to be traced quickly.
+
+    Normal cell: 1x1 convolution of h_i + h_{i-1}. Reduction cell: average pool of h_i + maximum pool of h_{i-1}.
+    """
+    space = SearchSpace(num_blocks=1, operations=("CONV_1X1", "IDENTITY", "AVG_POOL_3X3", "MAX_POOL_3X3"))
+    return space.decode((0, 1, 0, 1, 0) + (0, 1, 2, 3, 0), "smallest")
+
+
+def png(pixels) -> bytes:
+    """Returns pixels, 0..255 [height, width, 1 or 3], as a PNG file."""
+    import numpy as np
+    import tensorflow as tf
+
+    return tf.io.encode_png(np.asarray(pixels, np.uint8)).numpy()
+
+
+def jpeg(pixels, quality: int = 100) -> bytes:
+    """Returns pixels, 0..255 [height, width, 1 or 3], as a JPEG file."""
+    import numpy as np
+    import tensorflow as tf
+
+    return tf.io.encode_jpeg(np.asarray(pixels, np.uint8), quality=quality).numpy()
+
+
+def swap_sides(block: Block) -> None:
+    """Exchanges the left and the right branch of a block."""
+    left = Branch()
+    left.CopyFrom(block.left)
+    block.left.CopyFrom(block.right)
+    block.right.CopyFrom(left)
 
 
 def terminated_at(step: int) -> type:

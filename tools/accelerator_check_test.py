@@ -1,23 +1,10 @@
-import importlib.util
-import sys
-
+import accelerator_check as tool
 import numpy as np
-import pytest
 
-from nasnet_tf.testing import REPOSITORY
 from nasnet_tf.training.distribution import make_strategy
 
 
-@pytest.fixture(scope="module")
-def tool():
-    spec = importlib.util.spec_from_file_location("accelerator_check", REPOSITORY / "tools" / "accelerator_check.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look themselves up there
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_compares_devices_and_numbers(tool, monkeypatch):
+def test_compares_devices_and_numbers(monkeypatch):
     monkeypatch.setattr(tool, "STEPS", 2)
     rows = list(tool.comparisons(make_strategy("one_device"), make_strategy("mirrored"), is_tpu=False))
     assert [holds for holds, _ in rows] == [True] * 4, rows
@@ -26,14 +13,14 @@ def test_compares_devices_and_numbers(tool, monkeypatch):
     assert all(row[-1].startswith("holds: losses differ by ") for _, row in rows)
 
 
-def test_a_comparison_can_fail(tool):
+def test_a_comparison_can_fail():
     reference = np.array([2.0, 1.0])
     assert tool.compare(np.array([2.0, 1.01]), reference, 0.01)[0]
     assert not tool.compare(np.array([2.0, 1.03]), reference, 0.01)[0]
     assert tool.compare(np.array([np.nan, 1.0]), reference, 0.01)[1].startswith("DOES NOT HOLD")
 
 
-def test_speeds_are_rows_and_so_are_failures(tool, monkeypatch):
+def test_speeds_are_rows_and_so_are_failures(monkeypatch):
     case = tool.Case("tiny", None, None, 10, 8, 2, 1)
     monkeypatch.setattr(tool, "build_network", lambda *_: tool.small_network(batch_norm=False))
 
@@ -56,19 +43,19 @@ def test_speeds_are_rows_and_so_are_failures(tool, monkeypatch):
     assert {line.count("|") for line in lines} == {6}
 
 
-def test_infers(tool, monkeypatch):
+def test_infers(monkeypatch):
     monkeypatch.setattr(tool, "build_network", lambda *_: tool.small_network(batch_norm=False))
     monkeypatch.setattr(tool, "inference_model", lambda model: model)
     case = tool.Case("tiny", None, None, 10, 8, 2, 1)
     assert tool.inference_speed(case, "float32", False, make_strategy("one_device")) > 0
 
 
-def test_both_networks_are_measured(tool):
+def test_both_networks_are_measured():
     assert [case.name for case in tool.cases(is_small=False)] == ["mobile", "large"]
     assert [case.config.filters for case in tool.cases(is_small=True)] == [8]  # fewer leave the ImageNet stem's first cell none
 
 
-def test_on_a_cpu_xla_takes_float32_alone(tool, monkeypatch):
+def test_on_a_cpu_xla_takes_float32_alone(monkeypatch):
     for kind in ("training_speed", "inference_speed"):
         monkeypatch.setattr(tool, kind, lambda *_: 1.0)
     rows = tool.speeds(tool.cases(is_small=True), ("float32", "mixed_bfloat16"), None, on_cpu=True)

@@ -8,14 +8,15 @@ the formats in turn, so that what else the machine does hits all alike. The refe
 """
 
 import argparse
+import functools
 import json
 import pathlib
-import statistics
 import tempfile
 import time
 from collections.abc import Callable
 
 import numpy as np
+from bench.timing import timed
 
 Run = Callable[[np.ndarray], np.ndarray]
 _ROUNDS_PER_BATCH = 4  # a batch takes as long as many single images
@@ -84,40 +85,39 @@ def size_of(path: pathlib.Path) -> int:
 
 def measure(formats: dict, images: np.ndarray, rounds: int, batch: int) -> list[dict]:
     """A row of figures for each format."""
-    rows, runs, times, cpu_times = {}, {}, {name: ([], []) for name in formats}, {name: ([], []) for name in formats}
+    rows, runs, samples = [], {}, {name: ([], []) for name in formats}
     for name, (opener, path) in formats.items():
         start = time.perf_counter()
         runs[name] = opener()
         loaded = time.perf_counter()
         runs[name](images[:1])
         answered = time.perf_counter()
-        rows[name] = {"format": name, "mb": size_of(path) / 1e6 if path else None, "load_s": loaded - start, "first_s": answered - loaded}
-    many = np.concatenate([images] * -(-batch // len(images)))[:batch]
+        size = size_of(path) / 1e6 if path else None
+        rows.append({"format": name, "mb": size, "load_s": loaded - start, "first_s": answered - loaded})
+    many = np.resize(images, [batch, *images.shape[1:]])
     for number in range(rounds):
         for name, run in runs.items():
             for which, asked in enumerate((images[number % len(images)][None], many)):
                 if which and number % _ROUNDS_PER_BATCH:
                     continue
                 time.sleep(_PAUSE_SECONDS)
-                start, cpu_start = time.perf_counter(), time.process_time()
-                run(asked)
+                sample = timed(functools.partial(run, asked))
                 if number:  # the first of each size prepares
-                    times[name][which].append(time.perf_counter() - start)
-                    cpu_times[name][which].append(time.process_time() - cpu_start)
+                    samples[name][which].append(sample)
     expected = None
-    for name, run in runs.items():
+    for row, (name, run) in zip(rows, runs.items(), strict=True):
         answers = np.concatenate([run(images[start : start + batch]) for start in range(0, len(images), batch)]).argmax(1)
         expected = answers if expected is None else expected
-        percentiles = statistics.quantiles(times[name][0], n=100)
-        rows[name] |= {
-            "p50_ms": 1000 * percentiles[49],
-            "p99_ms": 1000 * percentiles[98],
-            f"images_per_second_at_{batch}": batch / statistics.median(times[name][1]),
-            "cpu_ms": 1000 * statistics.median(cpu_times[name][0]),
-            f"cpu_ms_at_{batch}": 1000 * statistics.median(cpu_times[name][1]) / batch,
+        (single, single_cpu), (whole, whole_cpu) = (np.transpose(each) for each in samples[name])
+        row |= {
+            "p50_ms": 1000 * np.percentile(single, 50),
+            "p99_ms": 1000 * np.percentile(single, 99),
+            f"images_per_second_at_{batch}": batch / np.median(whole),
+            "cpu_ms": 1000 * np.median(single_cpu),
+            f"cpu_ms_at_{batch}": 1000 * np.median(whole_cpu) / batch,
             "agreement": None if name.startswith("keras.applications") else float((answers == expected).mean()),
         }
-    return list(rows.values())
+    return rows
 
 
 def main() -> None:

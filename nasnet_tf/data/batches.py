@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from nasnet_tf.base.cpus import available_cpus
-from nasnet_tf.base.errors import InputError
+from nasnet_tf.base.values import Count, Natural, check_value, expect
 
 # AutoGraph would rewrite the functions given to tf.data; they need none of it, and it took 9/10 of the time to the first batch.
 as_written = tf.autograph.experimental.do_not_convert
@@ -26,13 +26,11 @@ Load = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
 def rows_of(batch_size: int, shard: tuple[int, int]) -> tuple[int, int]:
     """(number of rows, first row) of each batch that a worker prepares; shard is its (index, count)."""
-    check_integer("batch_size", batch_size, least=1)
     index, count = shard
-    check_integer("shard count", count, least=1)
-    if type(index) is not int or not 0 <= index < count:
-        raise InputError(f"shard: expected (index, count) with an index of 0..{count - 1}, got {shard!r}")
-    if batch_size % count:
-        raise InputError(f"batch_size: expected a multiple of the {count} workers that share each batch, got {batch_size}")
+    check_value("batch_size", batch_size, Count)
+    check_value("shard count", count, Count)
+    expect(type(index) is int and 0 <= index < count, "shard", f"(index, count) with an index of 0..{count - 1}", shard)
+    expect(batch_size % count == 0, "batch_size", f"a multiple of the {count} workers that share each batch", batch_size)
     return batch_size // count, index * (batch_size // count)
 
 
@@ -52,7 +50,7 @@ def training_batches(
       examples_at: places in the stream, int64 [n] -> numbers of examples, int64 [n].
     """
     size, first = rows_of(batch_size, shard)
-    check_integer("start_step", start_step, least=0)
+    check_value("start_step", start_step, Natural)
 
     @as_written
     def read(step):
@@ -126,9 +124,3 @@ def finish(batches: tf.data.Dataset) -> tf.data.Dataset:
     # Images are small, and others are prepared at the same time: handing parts of one to other threads costs more than it saves.
     options.threading.max_intra_op_parallelism = 1
     return batches.prefetch(_PREFETCHED_BATCHES).with_options(options)
-
-
-def check_integer(what: str, value: int, least: int) -> None:
-    """InputError where value is no integer, or smaller."""
-    if type(value) is not int or value < least:
-        raise InputError(f"{what}: expected an integer of {least} or more, got {value!r}")

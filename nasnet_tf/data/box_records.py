@@ -2,7 +2,7 @@
 
 import functools
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -68,9 +68,6 @@ class _Records(Sequence):
         if isinstance(place, slice):
             return [self._make(number) for number in range(*place.indices(self._count))]
         return self._make(range(self._count)[place])
-
-    def __iter__(self) -> Iterator[Picture]:
-        return map(self._make, range(self._count))
 
 
 def _fields(feature) -> dict | None:

@@ -1,23 +1,14 @@
-import io
-
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from nasnet_tf.base.errors import InputError
 from nasnet_tf.data.cifar import CifarPreprocessing, _cutout_mask
-
-
-def png(pixels) -> bytes:
-    return tf.io.encode_png(np.asarray(pixels, np.uint8)).numpy()
+from nasnet_tf.data.imagenet_test import seed
+from nasnet_tf.testing import png
 
 
 def random_png(size: int) -> bytes:
     return png(np.random.default_rng(0).integers(0, 256, [size, size, 3]))
-
-
-def seed(number: int) -> tf.Tensor:
-    return tf.constant([1, number], tf.int64)
 
 
 def test_whitening_by_hand():
@@ -71,8 +62,6 @@ def test_without_upsampling_nothing_is_cut_off():
     preprocessing = CifarPreprocessing(image_size=8, upsample=1.0, flip=False)
     content = random_png(8)
     np.testing.assert_allclose(preprocessing.train(content, seed(3)), preprocessing.evaluate(content), atol=1e-6)
-    with pytest.raises(InputError, match=r"CifarPreprocessing.upsample: expected a factor of 1 or more, got 0.5"):
-        CifarPreprocessing(upsample=0.5)
 
 
 def test_flip_mirrors_about_half_of_the_images():
@@ -121,32 +110,3 @@ def test_the_seed_decides():
     images = [preprocessing.train(encoded, seed(number)).numpy() for number in (1, 1, 2)]
     assert np.array_equal(images[0], images[1])
     assert not np.array_equal(images[0], images[2])
-
-
-@pytest.mark.parametrize(
-    ("mode", "kind"),
-    [("RGB", "JPEG"), ("L", "JPEG"), ("CMYK", "JPEG"), ("L", "PNG"), ("RGBA", "PNG"), ("P", "GIF"), ("RGB", "BMP"), ("L", "BMP")],
-)
-def test_formats(mode, kind):
-    images = pytest.importorskip("PIL.Image")
-    pixels = np.zeros([16, 16, 3], np.uint8)
-    pixels[:, :8] = 204  # a level of the palette that GIFs get
-    buffer = io.BytesIO()
-    images.fromarray(pixels).convert(mode).save(buffer, kind)
-    image = CifarPreprocessing(image_size=16).evaluate(buffer.getvalue())
-    np.testing.assert_allclose(image, np.where(pixels > 0, 1, -1), atol=0.1)
-
-
-@pytest.mark.parametrize(
-    ("fields", "message"),
-    [
-        ({"image_size": 0}, "image_size: expected an integer of 1 or more, got 0"),
-        ({"image_size": 32.0}, "image_size: expected an integer of 1 or more, got 32.0"),
-        ({"cutout_size": -1}, "cutout_size: expected an integer of 0 or more, got -1"),
-        ({"cutout_size": True}, "cutout_size: expected an integer of 0 or more, got True"),
-        ({"flip": 1}, "flip: expected True or False, got 1"),
-    ],
-)
-def test_bad_values(fields, message):
-    with pytest.raises(InputError, match=message):
-        CifarPreprocessing(**fields)

@@ -47,20 +47,21 @@ def _annotation_files(root: pathlib.Path) -> dict[str, pathlib.Path]:
     files = sorted((root / "annotations").glob("*.json"))
     files = [path for path in files if path.name.startswith("instances_")] or files
     if files:
-        return {path.stem.removeprefix("instances_"): path for path in files} if len(files) > 1 else {_only(files[0]): files[0]}
+        return _by_split(files)
     inside = sorted(root.glob("*/*.json"))
     if inside:
         for path, other in itertools.pairwise(inside):
             if path.parent == other.parent:
                 raise InputError(f"{path.parent}: expected one file of annotations in a split's folder, got {path.name} and {other.name}")
         return {path.parent.name: path for path in inside}
-    files = sorted(root.glob("*.json"))
-    return {path.stem.removeprefix("instances_"): path for path in files} if len(files) > 1 else {_only(path): path for path in files}
+    return _by_split(sorted(root.glob("*.json")))
 
 
-def _only(path: pathlib.Path) -> str:
-    """The split of a single file: told by its name, else "train"."""
-    return path.stem.removeprefix("instances_") if path.stem.startswith("instances_") else "train"
+def _by_split(files: list[pathlib.Path]) -> dict[str, pathlib.Path]:
+    """{split: file}: splits are told by the names of the files; a single file whose name tells nothing is "train"."""
+    if len(files) == 1 and not files[0].stem.startswith("instances_"):
+        return {"train": files[0]}
+    return {path.stem.removeprefix("instances_"): path for path in files}
 
 
 def _read(path: pathlib.Path) -> dict:

@@ -10,13 +10,14 @@ import tensorflow as tf
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.data.detection import DetectionData
 from nasnet_tf.data.objects import training_objects
+from nasnet_tf.testing import png
 
 
 def picture(path, height=60, width=80):
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = np.zeros([height, width, 3], np.uint8)
     pixels[10:20, 40:60] = 255
-    path.write_bytes(tf.io.encode_png(pixels).numpy())
+    path.write_bytes(png(pixels))
 
 
 def box(number, image, category=3, bbox=(40, 10, 20, 10), **more):

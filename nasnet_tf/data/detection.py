@@ -6,7 +6,6 @@ the stream is mirrored, and its boxes sampled, by (seed, n).
 
 import dataclasses
 import functools
-from collections.abc import Mapping
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -14,7 +13,7 @@ import tensorflow as tf
 
 from nasnet_tf.base.errors import InputError, reason
 from nasnet_tf.base.files import user_path
-from nasnet_tf.base.values import Count, at_least, check_fields
+from nasnet_tf.base.values import Count, at_least, expect
 from nasnet_tf.data import box_records, coco, voc
 from nasnet_tf.data.batches import WORKERS, as_written, finish, rows_of
 from nasnet_tf.data.decoding import decode_image
@@ -22,7 +21,7 @@ from nasnet_tf.data.objects import Picture, Pictures, training_objects
 from nasnet_tf.data.order import Order
 from nasnet_tf.data.preparing import prepared_folder
 from nasnet_tf.data.sources import Source
-from nasnet_tf.data.splits import Splits, check_hold_out
+from nasnet_tf.data.splits import DividedData
 
 
 class DetectionBatch(NamedTuple):
@@ -42,7 +41,7 @@ class DetectionBatch(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class DetectionData:
+class DetectionData(DividedData):
     """Pictures with boxes, how they are divided, and how they are prepared. Nothing is read before it is asked for.
 
     Attributes:
@@ -66,18 +65,9 @@ class DetectionData:
     max_boxes: Count = 100
     data_dir: str | None = None
 
-    def __post_init__(self):
-        check_fields(self)
-        check_hold_out("DetectionData", self.validation_split, self.validation_examples)
-
     def description(self) -> dict:
         """A JSON-ready dict that `from_description` turns back into this, with names and ids of the classes besides."""
         return {**dataclasses.asdict(self), "class_names": list(self.class_names), "category_ids": list(self.category_ids)}
-
-    @classmethod
-    def from_description(cls, description: Mapping) -> "DetectionData":
-        """What `description` described; a description may say more than that."""
-        return cls(**{field.name: description[field.name] for field in dataclasses.fields(cls) if field.name in description})
 
     @functools.cached_property
     def _pictures(self) -> Pictures:
@@ -87,42 +77,22 @@ class DetectionData:
             "voc": lambda: voc.open_voc(self.source, user_path(place)),
             "tfds": lambda: box_records.open_records(place, prepared_folder(self.data_dir)),
         }
-        if kind not in openers or not place:
-            raise InputError(f"DetectionData.source: expected coco:FOLDER, voc:FOLDER or tfds:NAME, got {self.source!r}")
+        expect(kind in openers and place != "", "DetectionData.source", "coco:FOLDER, voc:FOLDER or tfds:NAME", self.source)
         return openers[kind]()
 
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """The name of each label."""
-        return self._pictures.class_names
+    @functools.cached_property
+    def _source(self) -> Source:
+        sizes = {name: len(rows) for name, rows in self._pictures.splits.items()}
+        return Source(self.source, self._pictures.class_names, sizes, read=None, parse=None)
 
     @property
     def category_ids(self) -> tuple[int, ...]:
         """The annotation's own id of each label."""
         return self._pictures.category_ids
 
-    @property
-    def num_classes(self) -> int:
-        """Labels are 0..num_classes - 1."""
-        return len(self.class_names)
-
-    @property
-    def num_train_examples(self) -> int:
-        """Pictures of an epoch, without the hold-out."""
-        return self.num_examples("train")
-
-    def num_examples(self, split: str) -> int:
-        """Number of pictures of "train", "validation" or "test"."""
-        _, start, stop = self._division(split)
-        return stop - start
-
-    def share_examples(self, split: str, other: str) -> bool:
-        """Whether two of "train", "validation" and "test" have pictures in common."""
-        return self._splits().share_examples(split, other)
-
     def notes(self, split: str) -> list[str]:
         """What was odd in the annotations of "train", "validation" or "test", and what was done about it; a line for each rule."""
-        name = self._division(split)[0]
+        name = self._bounds(split)[0]
         crowded = [picture.name for picture in self.objects(split) if len(picture.labels) > self.max_boxes]
         lines = [f"{name}: {line}" for line in self._pictures.notes[name].lines()]
         if crowded and split == "train":
@@ -134,7 +104,7 @@ class DetectionData:
 
     def objects(self, split: str) -> list[Picture]:
         """The pictures of "train", "validation" or "test" with all that their annotations say."""
-        name, start, stop = self._division(split)
+        name, start, stop = self._bounds(split)
         return list(self._pictures.splits[name][start:stop])
 
     def train(self, batch_size: int, seed: int, start_step: int = 0, shard: tuple[int, int] = (0, 1)) -> tf.data.Dataset:
@@ -158,7 +128,7 @@ class DetectionData:
             boxes, labels = tf.ensure_shape(boxes, [self.max_boxes, 4]), tf.ensure_shape(labels, [self.max_boxes])
             labels = tf.where(is_image, labels, -1)
             seeds = tf.random.split(tf.stack([tf.constant(seed, tf.int64), place]), 2)
-            image = tf.where(is_image, self._resize(image), 0.0)
+            image = tf.where(is_image, prepare_picture(image, self.image_size), 0.0)
             if self.flip:
                 is_flipped = tf.random.stateless_uniform([], seeds[0]) < 0.5
                 image = tf.where(is_flipped, image[:, ::-1], image)
@@ -192,7 +162,7 @@ class DetectionData:
         @as_written
         def prepare(row):
             image = decode_image(_content(pictures, tf.maximum(row, 0)))
-            return self._resize(image), row, tf.cast(tf.shape(image)[:2], tf.float32)
+            return prepare_picture(image, self.image_size), row, tf.cast(tf.shape(image)[:2], tf.float32)
 
         rows = tf.data.Dataset.from_tensor_slices(np.array(mine, np.int32))
         return finish(rows.map(prepare, num_parallel_calls=WORKERS, deterministic=True).batch(size, drop_remainder=True))
@@ -210,19 +180,6 @@ class DetectionData:
             if mistake:
                 return InputError(f"data set {self.source!r}, {split}: {picture.path} cannot be decoded as an image: {mistake}")
         return None
-
-    def _resize(self, image: tf.Tensor) -> tf.Tensor:
-        return prepare_picture(image, self.image_size)
-
-    def _splits(self) -> Splits:
-        rows = {name: len(rows) for name, rows in self._pictures.splits.items()}
-        source = Source(self.source, self.class_names, rows, read=None, parse=None)
-        return Splits("DetectionData", source, self.train_split, self.validation_split, self.validation_examples, self.test_split)
-
-    def _division(self, split: str) -> tuple[str, int, int]:
-        """(split of the source, first, one past the last) of "train", "validation" or "test", as of ImageData."""
-        splits = self._splits()
-        return splits.source.bounds(splits.find(split))
 
 
 def prepare_picture(image: tf.Tensor, image_size: int) -> tf.Tensor:

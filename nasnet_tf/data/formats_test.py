@@ -1,12 +1,15 @@
-"""Image files as they occur in real data sets, through the preprocessing of training and of evaluation."""
+"""Image files as they occur in real data sets, through both kinds of preprocessing, for training and for evaluation."""
 
 import base64
+import io
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
-from nasnet_tf.data import ImageNetPreprocessing
+from nasnet_tf.data import CifarPreprocessing, ImageNetPreprocessing
+from nasnet_tf.testing import jpeg, png
 
 WHOLE = ImageNetPreprocessing(image_size=8, distort_color=False, area_range=(1.0, 1.0), aspect_ratio_range=(1.0, 1.0))
 COLOR = (200, 100, 50)
@@ -25,24 +28,46 @@ def flat(height: int, width: int, channels: int = 3) -> np.ndarray:
     return np.broadcast_to(np.array(COLOR[:channels], np.uint8), [height, width, channels])
 
 
+def written(mode: str, kind: str) -> bytes:
+    """An image of COLOR as Pillow writes it."""
+    file = io.BytesIO()
+    Image.fromarray(np.array(flat(16, 16))).convert(mode).save(file, kind)
+    return file.getvalue()
+
+
 def prepared(encoded: bytes) -> list[np.ndarray]:
-    """The image as evaluation and as training prepare it, in 0..255."""
-    images = [WHOLE.evaluate(encoded), WHOLE.train(encoded, tf.constant([1, 1], tf.int64))]
-    return [(image.numpy() + 1) * 127.5 for image in images]
+    """The image as the preparations have it before it is whitened, in 0..255."""
+    images = [WHOLE.view(encoded), (WHOLE.train(encoded, tf.constant([1, 1], tf.int64)) + 1) / 2, CifarPreprocessing(8).view(encoded)]
+    return [image.numpy() * 255 for image in images]
+
+
+GREY = (124, 124, 124)  # 0.299 * 200 + 0.587 * 100 + 0.114 * 50
 
 
 @pytest.mark.parametrize(
     ("make", "expected"),
     [
-        pytest.param(lambda: tf.io.encode_jpeg(flat(16, 16, 1)).numpy(), (200, 200, 200), id="grey JPEG"),
+        pytest.param(lambda: jpeg(flat(16, 16, 1)), (200, 200, 200), id="grey JPEG"),
         pytest.param(lambda: CMYK, COLOR, id="CMYK JPEG"),
         # Without the marker the same bytes mean full ink of black.
         pytest.param(lambda: CMYK.replace(ADOBE, b""), (0, 0, 0), id="CMYK JPEG without Adobe marker"),
-        pytest.param(lambda: tf.io.encode_jpeg(flat(1, 1), quality=100).numpy(), COLOR, id="1x1 JPEG"),
-        pytest.param(lambda: tf.io.encode_jpeg(flat(4000, 6000), quality=100).numpy(), COLOR, id="huge JPEG"),
-        pytest.param(lambda: tf.io.encode_png(flat(1, 1)).numpy(), COLOR, id="1x1 PNG"),
+        pytest.param(lambda: jpeg(flat(1, 1)), COLOR, id="1x1 JPEG"),
+        pytest.param(lambda: jpeg(flat(4000, 6000)), COLOR, id="huge JPEG"),
+        pytest.param(lambda: png(flat(1, 1)), COLOR, id="1x1 PNG"),
         pytest.param(lambda: tf.io.encode_png(flat(16, 16).astype(np.uint16) * 257).numpy(), COLOR, id="16-bit PNG"),
         pytest.param(lambda: GIF, COLOR, id="GIF"),
+        *(
+            pytest.param(lambda mode=mode, kind=kind: written(mode, kind), expected, id=f"{mode} {kind}")
+            for mode, kind, expected in (
+                ("RGB", "JPEG", COLOR),
+                ("L", "JPEG", GREY),
+                ("CMYK", "JPEG", COLOR),
+                ("L", "PNG", GREY),
+                ("RGBA", "PNG", COLOR),
+                ("RGB", "BMP", COLOR),
+                ("L", "BMP", GREY),
+            )
+        ),
     ],
 )
 def test_comes_out_in_its_colors(make, expected):

@@ -1,13 +1,10 @@
-import io
-
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from nasnet_tf.base.errors import InputError
 from nasnet_tf.data.imagenet import ImageNetPreprocessing, _distort_color
 from nasnet_tf.data.sources import open_source
-from nasnet_tf.testing import SHARED
+from nasnet_tf.testing import SHARED, jpeg, png
 
 TFDS_DIR = SHARED / "data" / "tensorflow_datasets"
 WHOLE = {"area_range": (1.0, 1.0), "aspect_ratio_range": (1.0, 1.0)}
@@ -15,14 +12,6 @@ WHOLE = {"area_range": (1.0, 1.0), "aspect_ratio_range": (1.0, 1.0)}
 
 def seed(number: int) -> tf.Tensor:
     return tf.constant([1, number], tf.int64)
-
-
-def png(pixels) -> bytes:
-    return tf.io.encode_png(np.asarray(pixels, np.uint8)).numpy()
-
-
-def jpeg(pixels) -> bytes:
-    return tf.io.encode_jpeg(np.asarray(pixels, np.uint8), quality=100).numpy()
 
 
 def test_evaluation_keeps_the_central_part():
@@ -149,16 +138,6 @@ def test_the_seed_decides():
     assert not np.array_equal(images[0], images[2])
 
 
-@pytest.mark.parametrize(("mode", "kind"), [("L", "JPEG"), ("CMYK", "JPEG"), ("L", "PNG"), ("RGBA", "PNG"), ("P", "GIF"), ("RGB", "BMP")])
-def test_formats(mode, kind):
-    images = pytest.importorskip("PIL.Image")
-    buffer = io.BytesIO()
-    images.fromarray(np.full([16, 16, 3], 51, np.uint8)).convert(mode).save(buffer, kind)
-    preprocessing = ImageNetPreprocessing(image_size=8, distort_color=False)
-    for image in (preprocessing.evaluate(buffer.getvalue()), preprocessing.train(buffer.getvalue(), seed(0))):
-        np.testing.assert_allclose(image, np.full([8, 8, 3], -0.6), atol=0.02)
-
-
 @pytest.mark.skipif(not TFDS_DIR.is_dir(), reason="needs prepared TFDS data")
 def test_real_photographs():
     preprocessing = ImageNetPreprocessing()
@@ -166,21 +145,3 @@ def test_real_photographs():
         for image in (preprocessing.evaluate(example["image"]), preprocessing.train(example["image"], seed(0))):
             assert image.shape == (224, 224, 3)
             assert -1 <= float(tf.reduce_min(image)) < float(tf.reduce_max(image)) <= 1
-
-
-@pytest.mark.parametrize(
-    ("fields", "message"),
-    [
-        ({"image_size": -5}, "image_size: expected an integer of 1 or more, got -5"),
-        ({"central_fraction": 0}, r"central_fraction: expected a share in \(0, 1\], got 0"),
-        ({"central_fraction": 87.5}, r"central_fraction: .* got 87.5"),
-        ({"area_range": (0.5, 0.1)}, r"area_range: expected two numbers, 0 < least <= most <= 1, got \(0.5, 0.1\)"),
-        ({"area_range": (0.1, 1.1)}, r"area_range: "),
-        ({"area_range": 0.5}, r"area_range: "),
-        ({"aspect_ratio_range": (0, 1)}, r"aspect_ratio_range: expected two numbers, 0 < least <= most, got \(0, 1\)"),
-        ({"distort_color": "fast"}, r"distort_color: expected True or False, got 'fast'"),
-    ],
-)
-def test_bad_values(fields, message):
-    with pytest.raises(InputError, match=message):
-        ImageNetPreprocessing(**fields)

@@ -7,26 +7,22 @@ the same bits. Epoch e is a permutation of all examples by (seed, e); example n 
 
 import dataclasses
 import functools
-import sys
 from collections.abc import Callable, Mapping
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 import tensorflow as tf
 
 from nasnet_tf.base.errors import InputError, reason
-from nasnet_tf.base.values import check_fields
 from nasnet_tf.data.batches import evaluation_batches, rows_of, training_batches
 from nasnet_tf.data.order import Order
 from nasnet_tf.data.preprocessing import Preprocessing, preprocessing_from_config
 from nasnet_tf.data.sources import Read, Source, open_source
-from nasnet_tf.data.splits import Splits, check_hold_out
-
-_told: set[str] = set()  # summaries of folders, each once in a process
+from nasnet_tf.data.splits import DividedData
 
 
 @dataclasses.dataclass(frozen=True)
-class ImageData:
+class ImageData(DividedData):
     """A data set, how it is divided, and how its images are prepared. Nothing is read before it is asked for.
 
     Attributes:
@@ -53,28 +49,9 @@ class ImageData:
     test_split: str = "test"
     cache: bool = True
 
-    def __post_init__(self):
-        check_fields(self)
-        check_hold_out("ImageData", self.validation_split, self.validation_examples)
-
-    def __getstate__(self) -> dict:
-        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # without what was opened
-
     @functools.cached_property
     def _source(self) -> Source:
         return open_source(self.source, self.data_dir)
-
-    @functools.cached_property
-    def _splits(self) -> Splits:
-        splits = Splits("ImageData", self._source, self.train_split, self.validation_split, self.validation_examples, self.test_split)
-        if self._source.is_folder and (summary := splits.summary()) not in _told:
-            _told.add(summary)
-            print(summary, file=sys.stderr, flush=True)
-        return splits
-
-    def share_examples(self, split: str, other: str) -> bool:
-        """Whether two of "train", "validation" and "test" have examples in common."""
-        return self._splits.share_examples(split, other)
 
     @functools.cached_property
     def _read_train(self) -> Read:
@@ -87,23 +64,12 @@ class ImageData:
         return {**fields, "preprocessing": self.preprocessing.config(), "class_names": list(self.class_names)}
 
     @classmethod
-    def from_description(cls, description: Mapping) -> "ImageData":
+    def from_description(cls, description: Mapping) -> Self:
         """What `description` described; a description may say more than that."""
         missing = [name for name in ("source", "preprocessing") if name not in description]
         if missing:
             raise InputError(f"data.json: damaged; expected {' and '.join(missing)}, got {', '.join(description) or 'nothing'}")
-        fields = {field.name: description[field.name] for field in dataclasses.fields(cls) if field.name in description}
-        return cls(**fields | {"preprocessing": preprocessing_from_config(description["preprocessing"])})
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """The name of each label."""
-        return self._source.class_names
-
-    @property
-    def num_classes(self) -> int:
-        """Labels are 0..num_classes - 1."""
-        return len(self.class_names)
+        return super().from_description({**description, "preprocessing": preprocessing_from_config(description["preprocessing"])})
 
     def resized(self, image_size: int) -> "ImageData":
         """The same data with images of another side, in pixels."""
@@ -113,15 +79,6 @@ class ImageData:
     def image_size(self) -> int:
         """Side of the prepared images in pixels."""
         return self.preprocessing.image_size
-
-    @property
-    def num_train_examples(self) -> int:
-        """Number of examples of an epoch, without the hold-out."""
-        return self.num_examples("train")
-
-    def num_examples(self, split: str) -> int:
-        """Number of examples of "train", "validation" or "test"."""
-        return self._source.num_examples(self._slice(split))
 
     def train(self, batch_size: int, seed: int, start_step: int = 0, shard: tuple[int, int] = (0, 1)) -> tf.data.Dataset:
         """Training batches without end; one may hold the end of an epoch and the beginning of the next.
@@ -138,7 +95,7 @@ class ImageData:
         Returns:
           (images float32 [batch_size / count, image_size, image_size, 3], labels int32 [batch_size / count]), without end.
         """
-        split = self._source.bounds(self._slice("train"))[0]
+        split = self._bounds("train")[0]
 
         def load(numbers):
             example = self._source.load(split, numbers, self._read_train)
@@ -151,7 +108,7 @@ class ImageData:
 
     def _order(self, seed: int) -> Callable[[np.ndarray], np.ndarray]:
         """(places in the training stream) -> the numbers of the examples in the split of the source."""
-        _, start, stop = self._source.bounds(self._slice("train"))
+        _, start, stop = self._bounds("train")
         order = Order(stop - start, seed)
         return lambda places: start + order(places)
 
@@ -159,7 +116,7 @@ class ImageData:
         """The names of the examples of one whole training batch, in its order; for messages. Reads them, and no others."""
         rows_of(batch_size, (0, 1))
         numbers = self._order(seed)(step * batch_size + np.arange(batch_size))
-        examples = self._source.load(self._source.bounds(self._slice("train"))[0], tf.constant(numbers))
+        examples = self._source.load(self._bounds("train")[0], tf.constant(numbers))
         return [name.decode(errors="replace") for name in examples["name"].numpy()]
 
     def corrupt_names(self, batch_size: int, seed: int, step: int) -> list[str]:
@@ -179,7 +136,7 @@ class ImageData:
           (images float32 [batch_size / count, image_size, image_size, 3], labels int32 [batch_size / count], weights float32 [batch_size /
           count]): weight 1, and 0 for the examples that fill up the last batch, whose images and labels are 0.
         """
-        name, start, stop = self._source.bounds(self._slice(split))
+        name, start, stop = self._bounds(split)
 
         def load(numbers):
             example = self._source.load(name, numbers)
@@ -193,7 +150,7 @@ class ImageData:
         For when training or evaluation has failed: an error inside a pipeline does not name the example.
         """
         where = f"data set {self.source!r}, {split}"
-        name, start, stop = self._source.bounds(self._slice(split))
+        name, start, stop = self._bounds(split)
         for number in range(start, stop):
             called = f"example {number}"
             try:
@@ -212,10 +169,6 @@ class ImageData:
             except tf.errors.OpError as error:
                 return InputError(f"{where}: {called} cannot be decoded as an image: {reason(error)}")
         return None
-
-    def _slice(self, split: str) -> str:
-        """The split of the source, or the slice of one, that "train", "validation" or "test" means here."""
-        return self._splits.find(split)
 
 
 class _InMemory:

@@ -9,9 +9,9 @@ import tensorflow as tf
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.data import CifarPreprocessing, ImageData, ImageNetPreprocessing, pipeline
 from nasnet_tf.data.sources import Source
-from nasnet_tf.testing import SHARED
+from nasnet_tf.data.sources_test import make_folder
+from nasnet_tf.testing import jpeg, png
 
-TFDS_DIR = SHARED / "data" / "tensorflow_datasets"
 PLAIN = ImageNetPreprocessing(image_size=4, distort_color=False)
 DIGITS = CifarPreprocessing(image_size=8, flip=False, cutout_size=3)
 
@@ -19,11 +19,8 @@ DIGITS = CifarPreprocessing(image_size=8, flip=False, cutout_size=3)
 @pytest.fixture(name="folder")
 def folder_of_grey(tmp_path) -> pathlib.Path:
     """Ten training and three test images, each of its own grey level, which is even for cats and odd for dogs."""
-    for split, levels in (("train", range(10)), ("test", range(100, 103))):
-        for level in levels:
-            file = tmp_path / split / ("cat", "dog")[level % 2] / f"{level}.png"
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(tf.io.encode_png(tf.fill([4, 4, 3], tf.constant(level, tf.uint8))).numpy())
+    splits = [("train", level) for level in range(10)] + [("test", level) for level in range(100, 103)]
+    make_folder(tmp_path, {f"{split}/{('cat', 'dog')[level % 2]}/{level}.png": level for split, level in splits})
     return tmp_path
 
 
@@ -96,11 +93,7 @@ def test_passed_over_examples_are_not_read(folder):
     pathlib.Path(first).unlink()
     with pytest.raises(tf.errors.InvalidArgumentError, match="cannot be read: No such file"):
         next(iter(data.train(1, seed=1)))
-    assert len(train_levels_from(data, start_step=1)) == 2
-
-
-def train_levels_from(data: ImageData, start_step: int) -> list[int]:
-    return [level for images, _ in data.train(1, 1, start_step).take(2) for level in levels(images)]
+    assert len(list(data.train(1, seed=1, start_step=1).take(2))) == 2
 
 
 def test_corrupt_images_are_zeros_with_label_minus_1_and_move_no_other(folder):
@@ -241,7 +234,7 @@ class Counted:
     """A data set of grey images under ImageData that counts which of them are read."""
 
     def __init__(self, monkeypatch, examples: int):
-        image = tf.io.encode_png(tf.zeros([2, 2, 3], tf.uint8)).numpy()
+        image = png(np.zeros([2, 2, 3]))
         self.read = collections.Counter()
 
         def read(split, numbers):
@@ -285,7 +278,7 @@ def test_workers_evaluate_what_is_theirs(monkeypatch):
 def test_diagnose_names_the_corrupt_image(folder):
     data = grey_data(folder)
     assert data.diagnose("train") is None
-    whole = tf.io.encode_jpeg(np.random.default_rng(0).integers(0, 255, [32, 32, 3]).astype(np.uint8)).numpy()
+    whole = jpeg(np.random.default_rng(0).integers(0, 255, [32, 32, 3]))
     (folder / "train" / "dog" / "3.png").write_bytes(whole[: len(whole) // 2])
     error = data.diagnose("train")
     assert isinstance(error, InputError)
@@ -316,7 +309,6 @@ def test_diagnose_names_labels_out_of_range(folder, monkeypatch):
 @pytest.mark.parametrize(
     ("fields", "use", "message"),
     [
-        ({"validation_examples": -1}, None, "ImageData.validation_examples: expected an integer of 0 or more, or a share .*, got -1"),
         ({"validation_examples": 1, "validation_split": "test"}, None, "expected validation_split or validation_examples, not both"),
         ({"validation_examples": 10}, lambda d: d.train(1, 1), "expected fewer than the 10 examples of 'train', got 10"),
         ({"validation_examples": 11}, lambda d: d.num_examples("validation"), "expected fewer than the 10 examples of 'train', got 11"),
@@ -345,12 +337,3 @@ def test_mistakes(folder, fields, use, message):
 
     with pytest.raises(InputError, match=message):
         attempt()
-
-
-@pytest.mark.skipif(not TFDS_DIR.is_dir(), reason="needs prepared TFDS data")
-def test_cifar10():
-    data = ImageData("cifar10", CifarPreprocessing(cutout_size=16), str(TFDS_DIR), train_split="train[:2000]", validation_examples=500)
-    images, labels = next(iter(data.train(64, seed=1, start_step=30)))
-    assert images.shape == (64, 32, 32, 3)
-    assert set(labels.numpy()) <= set(range(10))
-    assert sum(float(tf.reduce_sum(weights)) for _, _, weights in data.evaluation("validation", 64)) == 500

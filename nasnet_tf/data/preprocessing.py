@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 
 from nasnet_tf.base.errors import InputError
+from nasnet_tf.base.values import expect
 from nasnet_tf.data.cifar import CifarPreprocessing
 from nasnet_tf.data.imagenet import ImageNetPreprocessing
 
@@ -20,8 +21,7 @@ def preprocessing_from_config(config: Mapping) -> Preprocessing:
     """
     fields = dict(config)
     kind = fields.pop("kind", None)
-    if kind not in PREPROCESSING:
-        raise InputError(f"preprocessing: expected a 'kind' out of {', '.join(PREPROCESSING)}, got {kind!r}")
+    expect(kind in PREPROCESSING, "preprocessing", f"a 'kind' out of {', '.join(PREPROCESSING)}", kind)
     known = [field.name for field in dataclasses.fields(PREPROCESSING[kind])]
     unknown = sorted(set(fields) - set(known))
     if unknown:

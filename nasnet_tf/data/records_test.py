@@ -1,4 +1,6 @@
-import threading
+import concurrent.futures
+import io
+import pathlib
 
 import numpy as np
 import pytest
@@ -22,41 +24,22 @@ def two_files(tmp_path) -> list[tuple[str, int]]:
     return files
 
 
-class CountedFile:
+class CountedFile(io.FileIO):
     """A file as `records._open` gives it, that counts what is read."""
 
     bytes_read = 0
 
-    def __init__(self, path):
-        self._file = open(path, "rb", buffering=0)  # noqa: SIM115
-        self.seek, self.fileno, self.close = self._file.seek, self._file.fileno, self._file.close
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
-
     def read(self, size):
-        content = self._file.read(size)
+        content = super().read(size)
         CountedFile.bytes_read += len(content)
         return content
 
 
 def test_records_in_any_order_from_several_threads(files):
-    reader, wrong = TFRecords(files), []
     numbers = np.random.default_rng(0).permutation(50)
-
-    def check():
-        if reader.read(numbers) != [PAYLOADS[number] for number in numbers]:
-            wrong.append(1)
-
-    threads = [threading.Thread(target=check) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not wrong
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        for found in pool.map(TFRecords(files).read, [numbers] * 4):
+            assert found == [PAYLOADS[number] for number in numbers]
 
 
 def test_only_what_is_asked_for_is_read(files, monkeypatch):
@@ -88,15 +71,11 @@ def test_files_of_other_file_systems(files):
     ],
 )
 def test_damaged_files(files, damage, message):
-    path = files[0][0]
+    path = pathlib.Path(files[0][0])
+    content = path.read_bytes()
+    path.unlink()
     if damage:
-        with open(path, "rb+") as file:
-            content = damage(file.read())
-            file.seek(0)
-            file.truncate()
-            file.write(content)
-    else:
-        tf.io.gfile.remove(path)
+        path.write_bytes(damage(content))
     reader = TFRecords(files)
     with pytest.raises(InputError, match=message):
         reader.read(np.array([0]))
@@ -112,12 +91,10 @@ def test_damaged_files(files, damage, message):
     ],
 )
 def test_a_changed_bit_is_found(files, place, number, message):
-    path = files[0][0]
-    with open(path, "rb+") as file:
-        file.seek(place)
-        (byte,) = file.read(1)
-        file.seek(place)
-        file.write(bytes([byte ^ 1]))
+    path = pathlib.Path(files[0][0])
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
     reader = TFRecords(files)
     with pytest.raises(InputError, match=message):
         reader.read(np.array([number]))

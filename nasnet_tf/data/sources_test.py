@@ -2,26 +2,27 @@ import pathlib
 import shutil
 import socket
 
+import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.data.sources import open_source
-from nasnet_tf.testing import SHARED
+from nasnet_tf.testing import SHARED, png
 
 TFDS_DIR = SHARED / "data" / "tensorflow_datasets"
 
 
-def png(level: int) -> bytes:
-    return tf.io.encode_png(tf.fill([2, 2, 3], tf.constant(level, tf.uint8))).numpy()
+def grey(level: int) -> bytes:
+    return png(np.full([2, 2, 3], level))
 
 
 def make_folder(root: pathlib.Path, files: dict[str, int]) -> str:
     """Writes PNGs of one grey level each, {"train/cat/1.png": level}, and returns the name of the data set."""
     for name, level in files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_bytes(png(level))
+        (root / name).write_bytes(grey(level))
     return f"folder:{root}"
 
 
@@ -142,11 +143,11 @@ def test_prepared_set_with_keys_of_other_names(tmp_path, monkeypatch):
         "species": tfds.features.ClassLabel(names=["cat", "dog"]),
         "file_name": tfds.features.Text(),
     }
-    make_prepared(tmp_path, features, [{"photo": png(7), "species": "dog", "file_name": "rex.png"}])
+    make_prepared(tmp_path, features, [{"photo": grey(7), "species": "dog", "file_name": "rex.png"}])
     source = open_source("mine", str(tmp_path))
     assert source.class_names == ("cat", "dog")
     (example,) = source.examples("train")
-    assert (example["image"].numpy(), int(example["label"]), example["name"].numpy()) == (png(7), 1, b"rex.png")
+    assert (example["image"].numpy(), int(example["label"]), example["name"].numpy()) == (grey(7), 1, b"rex.png")
 
 
 def test_of_two_labels_the_declared_one_is_taken(tmp_path):
@@ -155,7 +156,7 @@ def test_of_two_labels_the_declared_one_is_taken(tmp_path):
         "coarse": tfds.features.ClassLabel(names=["pet"]),
         "label": tfds.features.ClassLabel(names=["cat", "dog"]),
     }
-    example = {"image": png(7), "coarse": 0, "label": 1}
+    example = {"image": grey(7), "coarse": 0, "label": 1}
     make_prepared(tmp_path / "declared", features, [example], supervised_keys=("image", "label"))
     assert open_source("mine", str(tmp_path / "declared")).class_names == ("cat", "dog")
     make_prepared(tmp_path / "open", features, [example])
@@ -186,11 +187,8 @@ def test_unknown_names(tmp_path, name, message):
     with pytest.raises(InputError, match=message) as caught:
         open_source(name, str(tmp_path))
     assert "\n" not in str(caught.value)
-
-
-def test_missing_data_dir():
     with pytest.raises(InputError, match=r"data_dir '/no/such/folder': no such folder"):
-        open_source("cifar10", "/no/such/folder")
+        open_source(name, "/no/such/folder")
 
 
 def test_download_without_a_network_fails_soon(tmp_path, monkeypatch):

@@ -5,43 +5,94 @@ at by evaluation only.
 """
 
 import dataclasses
+import functools
 import re
+import sys
+from collections.abc import Mapping
+from typing import Self
 
 from nasnet_tf.base.errors import InputError
-from nasnet_tf.base.values import Natural, conforms, expect
+from nasnet_tf.base.values import Natural, check_fields, conforms, expect
 from nasnet_tf.data.sources import Source
 
 _SHARE = re.compile(r"(\d|[1-9]\d)%")
 _NAMED = 3  # of the files that are left out
 
-
-def check_hold_out(owner: str, validation_split: str | None, validation_examples: int | str) -> None:
-    """The two ways to say what validates; arguments as for Splits."""
-    is_share = isinstance(validation_examples, str) and _SHARE.fullmatch(validation_examples) is not None
-    expected = "an integer of 0 or more, or a share such as '10%'"
-    expect(is_share or conforms(validation_examples, Natural), f"{owner}.validation_examples", expected, validation_examples)
-    if validation_split is not None and validation_examples:
-        raise InputError(
-            f"{owner}: expected validation_split or validation_examples, not both; got {validation_split!r} and {validation_examples}"
-        )
+_told: set[str] = set()  # summaries of folders that this process has printed
 
 
-@dataclasses.dataclass(frozen=True)
-class Splits:
-    """The splits of a source as they are used; attributes as of ImageData.
+class DividedData:
+    """Base of ImageData and DetectionData: a data set and how it is divided.
 
-    owner: the class that the splits were bound of, for messages.
+    A subclass is a dataclass with these fields, which ImageData documents, and `_source` as a cached property.
     """
 
-    owner: str
-    source: Source
     train_split: str
     validation_split: str | None
     validation_examples: int | str
     test_split: str
+    _source: Source
 
-    def find(self, split: str) -> str:
-        """The split of the source, or the slice of one, that "train", "validation" or "test" means.
+    def __post_init__(self):
+        check_fields(self)
+        held_out, owner = self.validation_examples, type(self).__name__
+        is_share = isinstance(held_out, str) and _SHARE.fullmatch(held_out) is not None
+        expected = "an integer of 0 or more, or a share such as '10%'"
+        expect(is_share or conforms(held_out, Natural), f"{owner}.validation_examples", expected, held_out)
+        if self.validation_split is not None and held_out:
+            raise InputError(
+                f"{owner}: expected validation_split or validation_examples, not both; got {self.validation_split!r} and {held_out}"
+            )
+
+    def __getstate__(self) -> dict:
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # without what was opened
+
+    @classmethod
+    def from_description(cls, description: Mapping) -> Self:
+        """What the method `description` described; a description may say more than that."""
+        return cls(**{field.name: description[field.name] for field in dataclasses.fields(cls) if field.name in description})
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The name of each label."""
+        return self._source.class_names
+
+    @property
+    def num_classes(self) -> int:
+        """Labels are 0..num_classes - 1."""
+        return len(self.class_names)
+
+    @property
+    def num_train_examples(self) -> int:
+        """Number of examples of an epoch, without the hold-out."""
+        return self.num_examples("train")
+
+    def num_examples(self, split: str) -> int:
+        """Number of examples of "train", "validation" or "test"."""
+        _, start, stop = self._bounds(split)
+        return stop - start
+
+    def share_examples(self, split: str, other: str) -> bool:
+        """Whether two of "train", "validation" and "test" have examples in common; False where one of them is not there."""
+        try:
+            (name, start, stop), (other_name, other_start, other_stop) = self._bounds(split), self._bounds(other)
+        except InputError:
+            return False
+        return name == other_name and start < other_stop and other_start < stop
+
+    def _bounds(self, split: str) -> tuple[str, int, int]:
+        """(split of the source, first example, one past the last) of "train", "validation" or "test"."""
+        return self._source.bounds(self._slice(split))
+
+    def _slice(self, split: str) -> str:
+        """The source's split, or the slice of one, for "train", "validation" or "test". Prints a folder's summary once per process."""
+        if self._source.is_folder and self._summary not in _told:
+            _told.add(self._summary)
+            print(self._summary, file=sys.stderr, flush=True)
+        return self._find(split)
+
+    def _find(self, split: str) -> str:
+        """Returns what `_slice` returns, and prints nothing.
 
         Raises:
           InputError: there is none, or what validates is trained on.
@@ -50,71 +101,64 @@ class Splits:
             return self._test()
         if split not in ("train", "validation"):
             raise InputError(f"unknown split {split!r}; expected 'train', 'validation' or 'test'")
-        name, start, stop = self.source.bounds(self.train_split)
+        name, start, stop = self._source.bounds(self.train_split)
         validates = self._validation_split()
         if validates is not None:
-            other, other_start, other_stop = self.source.bounds(validates)
+            other, other_start, other_stop = self._source.bounds(validates)
             if other == name and other_start < stop and start < other_stop:
                 raise InputError(
-                    f"{self.owner}: validation_split {validates!r} shares examples with train_split {self.train_split!r}; "
+                    f"{type(self).__name__}: validation_split {validates!r} shares examples with train_split {self.train_split!r}; "
                     "expected slices that do not overlap"
                 )
             return self.train_split if split == "train" else validates
         border = stop - self._held_out()
         if border <= start:
             raise InputError(
-                f"{self.owner}.validation_examples: expected fewer than the {stop - start} examples of {self.train_split!r}, "
+                f"{type(self).__name__}.validation_examples: expected fewer than the {stop - start} examples of {self.train_split!r}, "
                 f"got {self.validation_examples}"
             )
         if split == "train":
             return f"{name}[{start}:{border}]"
         if border == stop:
             raise InputError(
-                f"there is no validation split: bind {self.owner}.validation_split to a split of the data set, "
-                f"or {self.owner}.validation_examples to the number of training examples to hold out"
+                f"there is no validation split: bind {type(self).__name__}.validation_split to a split of the data set, "
+                f"or {type(self).__name__}.validation_examples to the number of training examples to hold out"
             )
         return f"{name}[{border}:{stop}]"
 
-    def share_examples(self, split: str, other: str) -> bool:
-        """Whether two of "train", "validation" and "test" have examples in common; False where one of them is not there."""
-        try:
-            (name, start, stop), (other_name, other_start, other_stop) = (self.source.bounds(self.find(each)) for each in (split, other))
-        except InputError:
-            return False
-        return name == other_name and start < other_stop and other_start < stop
-
-    def summary(self) -> str:
+    @functools.cached_property
+    def _summary(self) -> str:
         """What there is and how it is used, in one line for people."""
-        left_out = self.source.left_out
-        there = [f"{sum(self.source.splits.values())} images", f"{len(self.source.class_names)} classes"]
+        left_out = self._source.left_out
+        there = [f"{sum(self._source.splits.values())} images", f"{len(self._source.class_names)} classes"]
         if left_out:
             there.append(f"{len(left_out)} left out ({', '.join(left_out[:_NAMED])}{', ...' if len(left_out) > _NAMED else ''})")
         uses = []
         for split, verb in (("train", "trained on"), ("validation", "to validate"), ("test", "to test")):
             try:
-                uses.append(f"{self.source.num_examples(self.find(split))} {verb}")
+                uses.append(f"{self._source.num_examples(self._find(split))} {verb}")
             except InputError:
                 if split == "train":
                     raise
                 uses.append(f"none {verb}")
         if self._validation_split() is None and self._held_out():
             uses[1] += f", held out of {self.train_split}"
-        return f"{self.source.name}: {', '.join(there)}; {', '.join(uses)}"
+        return f"{self._source.name}: {', '.join(there)}; {', '.join(uses)}"
 
     def _validation_split(self) -> str | None:
         """The split that validates; None where it is held out of train_split, if at all."""
-        if self.validation_split is None and self.source.is_folder and "validation" in self.source.splits:
+        if self.validation_split is None and self._source.is_folder and "validation" in self._source.splits:
             return "validation"
         return self.validation_split
 
     def _held_out(self) -> int:
         if isinstance(self.validation_examples, str):
-            return max(1, round(self.source.num_examples(self.train_split) * int(self.validation_examples[:-1]) / 100))
+            return max(1, round(self._source.num_examples(self.train_split) * int(self.validation_examples[:-1]) / 100))
         return self.validation_examples
 
     def _test(self) -> str:
         """Of a folder that has a split `test` never the one that validates, whatever an older recipe says."""
-        source = self.source
+        source = self._source
         if source.is_folder and "test" in source.splits and self.test_split == self._validation_split():
             return "test"
         if source.is_folder and self.test_split == "test" and "test" not in source.splits:

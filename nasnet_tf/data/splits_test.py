@@ -81,12 +81,6 @@ def test_hold_outs_that_are_none(value, expected):
         ImageData("digits", CifarPreprocessing(8), validation_examples=value)
 
 
-def test_too_many_held_out(tmp_path):
-    source = folder(tmp_path, train=10)
-    with pytest.raises(InputError, match="validation_examples: expected fewer than the 20 examples of 'train', got 500"):
-        ImageData(source, CifarPreprocessing(8), validation_examples=500).num_examples("train")
-
-
 def test_every_image_below_a_class_is_its(tmp_path):
     files = ("1.png", "2.WEBP", "a/b/3.jpg", ".hidden/4.png", "a/.5.png", "6.txt", "x.png/7.png")
     source = open_source(make_folder(tmp_path / "pets", {f"train/{label}/{name}": 1 for label in ("cat", "dog") for name in files}))

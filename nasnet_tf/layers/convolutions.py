@@ -45,8 +45,10 @@ class ConvBn(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs):
-        hidden = self.style.activation(inputs) if self.activation else inputs
-        return self.bn(tf.nn.conv2d(hidden, self.kernel, self.strides, self.padding))
+        return self.bn(self.convolve(self.style.activation(inputs) if self.activation else inputs))
+
+    def convolve(self, hidden):
+        return tf.nn.conv2d(hidden, self.kernel, self.strides, self.padding)
 
 
 class SeparableConv(keras.layers.Layer):
@@ -113,7 +115,7 @@ class FactorizedConv(keras.layers.Layer):
         return inputs
 
 
-class DilatedConv(keras.layers.Layer):
+class DilatedConv(ConvBn):
     """ReLU, 3x3 convolution with dilation rate 2, batch normalization.
 
     At stride 2 the taps of such a kernel fall on every second pixel only, so it is a plain 3x3 convolution of the subsampled input.
@@ -121,17 +123,9 @@ class DilatedConv(keras.layers.Layer):
     """
 
     def __init__(self, filters: int, style: LayerStyle, stride=1, **kwargs):
-        super().__init__(**kwargs)
-        self.filters, self.style, self.stride = filters, style, stride
-        self.bn = BatchNorm(style, name="bn")
+        super().__init__(filters, style, (3, 3), stride, **kwargs)
 
-    def build(self, input_shape):
-        self.kernel = add_kernel(self, "kernel", (3, 3, input_shape[-1], self.filters))
-        self.bn.build((None, None, None, self.filters))
-        self.built = True
-
-    def call(self, inputs):
-        hidden = self.style.activation(inputs)
-        if self.stride == 2:
-            return self.bn(tf.nn.conv2d(hidden[:, ::2, ::2], self.kernel, 1, "SAME"))
-        return self.bn(tf.nn.atrous_conv2d(hidden, self.kernel, rate=2, padding="SAME"))
+    def convolve(self, hidden):
+        if self.strides == (2, 2):
+            return tf.nn.conv2d(hidden[:, ::2, ::2], self.kernel, 1, "SAME")
+        return tf.nn.atrous_conv2d(hidden, self.kernel, rate=2, padding="SAME")

@@ -27,17 +27,28 @@ class LayerStyle:
         return tf.nn.relu6(tensor) if self.bounded_activation else tf.nn.relu(tensor)
 
 
-class BatchNorm(keras.layers.Layer):
+class StyledLayer(keras.layers.Layer):
+    """A layer whose saved configuration holds its style."""
+
+    def __init__(self, style: LayerStyle, **kwargs):
+        super().__init__(**kwargs)
+        self.style = style
+
+    def get_config(self):
+        return {**super().get_config(), "style": vars(self.style)}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**{**config, "style": LayerStyle(**config["style"])})
+
+
+class BatchNorm(StyledLayer):
     """Batch normalization over batch, height and width, per replica unless the style says otherwise.
 
     Keras' own layer computes moments and arithmetic as some twenty ops; here it is the one fused op, which halves the graph of a network
     and the time to trace it. As in TF-slim, the moving variance takes the batch variance with Bessel's correction (n / (n - 1)), where
     Keras takes the biased one. A frozen layer (`trainable = False`) uses and keeps its moving statistics, as in Keras.
     """
-
-    def __init__(self, style: LayerStyle, **kwargs):
-        super().__init__(**kwargs)
-        self.style = style
 
     def build(self, input_shape):
         shape = (input_shape[-1],)

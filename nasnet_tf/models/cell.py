@@ -7,13 +7,13 @@ from google.protobuf import text_format
 from nasnet_tf import genotype as genotypes
 from nasnet_tf.genotype import Operation
 from nasnet_tf.genotype.combines import COMBINES
-from nasnet_tf.layers.normalization import LayerStyle
+from nasnet_tf.layers.normalization import LayerStyle, StyledLayer
 from nasnet_tf.layers.stochastic import DropPath
 from nasnet_tf.models.cell_layers import Site, cell_layout, make_layer
 
 
 @keras.saving.register_keras_serializable(package="nasnet_tf")
-class Cell(keras.layers.Layer):
+class Cell(StyledLayer):
     """One cell as one Keras layer.
 
     Call with the input states, newest first: a list of 1 to num_input_states tensors float [batch, height, width, channels]. States that
@@ -50,9 +50,9 @@ class Cell(keras.layers.Layer):
         drop_path_seed: int | None = None,
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        super().__init__(style, **kwargs)
         self.cell, self.num_input_states, self.filters, self.is_reduction = cell, num_input_states, filters, is_reduction
-        self.reductions, self.style, self.drop_path_rate = list(reductions), style, drop_path_rate
+        self.reductions, self.drop_path_rate = list(reductions), drop_path_rate
         self.num_paths = sum(side.operation != Operation.IDENTITY for block in cell.blocks for side in (block.left, block.right))
         self.drop_path = None
         if drop_path_rate > 0 and self.num_paths:
@@ -116,15 +116,13 @@ class Cell(keras.layers.Layer):
             "filters": self.filters,
             "is_reduction": self.is_reduction,
             "reductions": self.reductions,
-            "style": vars(self.style),
             "drop_path_rate": self.drop_path_rate,
             "drop_path_seed": self.drop_path.seed if self.drop_path else None,
         }
 
     @classmethod
     def from_config(cls, config):
-        config = {**config, "cell": text_format.Parse(config["cell"], genotypes.Cell()), "style": LayerStyle(**config["style"])}
-        return cls(**config)
+        return super().from_config({**config, "cell": text_format.Parse(config["cell"], genotypes.Cell())})
 
 
 def _chain(layers, tensor):

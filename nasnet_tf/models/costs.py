@@ -7,7 +7,7 @@ convolutions and matrix products, for one image. Batch normalization, pooling an
 import dataclasses
 import math
 import statistics
-import time
+import timeit
 
 import keras
 import tensorflow as tf
@@ -61,12 +61,7 @@ def latency_seconds(model: keras.Model, repeats: int = 15) -> float:
     _, height, width, channels = model.input.shape
     image = tf.zeros([1, height, width, channels], model.input.dtype)
     run(image).numpy()
-    seconds = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        run(image).numpy()
-        seconds.append(time.perf_counter() - start)
-    return statistics.median(seconds)
+    return statistics.median(timeit.repeat(lambda: run(image).numpy(), number=1, repeat=repeats))
 
 
 def _mult_adds(operation: tf.Operation) -> int:

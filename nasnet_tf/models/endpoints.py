@@ -36,8 +36,7 @@ def endpoints_of(model: keras.Model) -> list[Endpoint]:
             stride *= 2 if layer.is_reduction else 1
         else:
             continue
-        outputs = layer.output if isinstance(layer.output, list) else [layer.output]
-        found.append(Endpoint(layer.name, stride, sum(output.shape[-1] for output in outputs)))
+        found.append(Endpoint(layer.name, stride, sum(output.shape[-1] for output in keras.tree.flatten(layer.output))))
     is_pyramid = isinstance(model.output, dict) and set(model.output) <= {endpoint.name for endpoint in found}
     return [endpoint for endpoint in found if not is_pyramid or endpoint.name in model.output]
 
@@ -80,11 +79,11 @@ def cut(model: keras.Model, endpoint: str) -> tuple[keras.Model, keras.Model]:
     known = [each.name for each in endpoints_of(model)]
     if endpoint not in known:
         raise InputError(f"cut: endpoint {endpoint!r}: expected one of {', '.join(known)}")
-    layers = _ancestors(model, output)
+    layers = [layer for layer in keras.Model(model.input, output).layers if not isinstance(layer, keras.layers.InputLayer)]
     place = 1 + next(number for number, layer in enumerate(layers) if layer.name == endpoint)
     before, after = layers[:place], layers[place:]
-    read = {id(tensor) for layer in after for tensor in _flat(layer.input)} | {id(output)}
-    states = [tensor for layer in reversed(before) for tensor in _flat(layer.output) if id(tensor) in read]
+    read = {id(tensor) for layer in after for tensor in keras.tree.flatten(layer.input)} | {id(output)}
+    states = [tensor for layer in reversed(before) for tensor in keras.tree.flatten(layer.output) if id(tensor) in read]
 
     images = keras.Input((None, None, model.input.shape[-1]), name="images")
     trunk = _run(before, [model.input], [images])
@@ -96,27 +95,11 @@ def cut(model: keras.Model, endpoint: str) -> tuple[keras.Model, keras.Model]:
     )
 
 
-def _ancestors(model: keras.Model, output) -> list[keras.layers.Layer]:
-    """The layers that an output depends on, without the input, in the order of the network."""
-    makers = {id(tensor): layer for layer in model.layers for tensor in _flat(layer.output)}
-    needed, waiting = set(), [output]
-    while waiting:
-        layer = makers[id(waiting.pop())]
-        if layer.name not in needed and not isinstance(layer, keras.layers.InputLayer):
-            needed.add(layer.name)
-            waiting += _flat(layer.input)
-    return [layer for layer in model.layers if layer.name in needed]
-
-
 def _run(layers: Iterable[keras.layers.Layer], old_inputs, new_inputs) -> dict[int, keras.KerasTensor]:
     """Calls layers once more, on other inputs: {id of each old tensor: the new one}."""
     new = {id(old): tensor for old, tensor in zip(old_inputs, new_inputs, strict=True)}
     for layer in layers:
         inputs = [new[id(tensor)] for tensor in layer.input] if isinstance(layer.input, list) else new[id(layer.input)]
         outputs = layer(inputs)
-        new |= {id(old): tensor for old, tensor in zip(_flat(layer.output), _flat(outputs), strict=True)}
+        new |= {id(old): tensor for old, tensor in zip(keras.tree.flatten(layer.output), keras.tree.flatten(outputs), strict=True)}
     return new
-
-
-def _flat(tensors) -> list:
-    return tensors if isinstance(tensors, list) else [tensors]

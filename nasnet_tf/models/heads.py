@@ -3,19 +3,19 @@
 import keras
 import tensorflow as tf
 
-from nasnet_tf.base.errors import InputError
+from nasnet_tf.base.values import expect
 from nasnet_tf.layers.convolutions import ConvBn, slim_initializer
-from nasnet_tf.layers.normalization import LayerStyle
+from nasnet_tf.layers.normalization import LayerStyle, StyledLayer
 from nasnet_tf.models.stems import STEMS
 
 
 @keras.saving.register_keras_serializable(package="nasnet_tf")
-class Stem(keras.layers.Layer):
+class Stem(StyledLayer):
     """The layer of an entry of nasnet_tf.models.stems; "cifar", "imagenet": 3x3 convolution and batch normalization, no ReLU."""
 
     def __init__(self, kind: str, filters: int, style: LayerStyle, **kwargs):
-        super().__init__(**kwargs)
-        self.kind, self.filters, self.style = kind, filters, style
+        super().__init__(style, **kwargs)
+        self.kind, self.filters = kind, filters
         self.conv = STEMS[kind].layer(filters, style, name="conv")
 
     def build(self, input_shape):
@@ -26,15 +26,11 @@ class Stem(keras.layers.Layer):
         return self.conv(images)
 
     def get_config(self):
-        return {**super().get_config(), "kind": self.kind, "filters": self.filters, "style": vars(self.style)}
-
-    @classmethod
-    def from_config(cls, config):
-        return cls(**{**config, "style": LayerStyle(**config["style"])})
+        return {**super().get_config(), "kind": self.kind, "filters": self.filters}
 
 
 @keras.saving.register_keras_serializable(package="nasnet_tf")
-class GlobalPool(keras.layers.Layer):
+class GlobalPool(StyledLayer):
     """ReLU, then the mean over height and width: float [batch, height, width, channels] -> float32 [batch, channels].
 
     Several inputs are put side by side. pooling="max" takes the maximum instead of the mean, pooling=None neither: the result is then the
@@ -42,10 +38,9 @@ class GlobalPool(keras.layers.Layer):
     """
 
     def __init__(self, style: LayerStyle, pooling: str | None = "avg", **kwargs):
-        super().__init__(**kwargs)
-        if pooling not in ("avg", "max", None):
-            raise InputError(f"pooling: expected 'avg', 'max' or None, got {pooling!r}")
-        self.style, self.pooling = style, pooling
+        super().__init__(style, **kwargs)
+        expect(pooling in ("avg", "max", None), "pooling", "'avg', 'max' or None", pooling)
+        self.pooling = pooling
 
     def call(self, inputs):
         states = inputs if isinstance(inputs, (list, tuple)) else [inputs]
@@ -63,15 +58,11 @@ class GlobalPool(keras.layers.Layer):
         return keras.KerasTensor((states[0].shape[0], channels), "float32")
 
     def get_config(self):
-        return {**super().get_config(), "style": vars(self.style), "pooling": self.pooling}
-
-    @classmethod
-    def from_config(cls, config):
-        return cls(**{**config, "style": LayerStyle(**config["style"])})
+        return {**super().get_config(), "pooling": self.pooling}
 
 
 @keras.saving.register_keras_serializable(package="nasnet_tf")
-class AuxiliaryHead(keras.layers.Layer):
+class AuxiliaryHead(StyledLayer):
     """A small classifier at 2/3 of the depth, for training only: float [batch, height, width, channels] -> logits [batch, num_classes].
 
     ReLU, 5x5 average pool of stride 3 without padding, 1x1 convolution to 128, a convolution to 768 as large as the map that remains,
@@ -79,8 +70,8 @@ class AuxiliaryHead(keras.layers.Layer):
     """
 
     def __init__(self, num_classes: int, style: LayerStyle, **kwargs):
-        super().__init__(**kwargs)
-        self.num_classes, self.style = num_classes, style
+        super().__init__(style, **kwargs)
+        self.num_classes = num_classes
         self.projection = ConvBn(128, style, activation=False, name="projection")
         self.classifier = classifier(num_classes, "classifier")
 
@@ -105,11 +96,7 @@ class AuxiliaryHead(keras.layers.Layer):
         return input_shape[0], self.num_classes
 
     def get_config(self):
-        return {**super().get_config(), "num_classes": self.num_classes, "style": vars(self.style)}
-
-    @classmethod
-    def from_config(cls, config):
-        return cls(**{**config, "style": LayerStyle(**config["style"])})
+        return {**super().get_config(), "num_classes": self.num_classes}
 
 
 def classifier(num_classes: int, name: str) -> keras.layers.Dense:

@@ -1,6 +1,7 @@
 """What memory a training step takes: an estimate from its graph, run nowhere."""
 
 import dataclasses
+import itertools
 import math
 
 import keras
@@ -65,11 +66,7 @@ def _peak(operations: list[tf.Operation], batch_size: int) -> int:
             last = max((places[consumer.name] for consumer in output.consumers()), default=place)
             changes[place] += _size(output)
             changes[last + 1] -= _size(output)
-    live = peak = 0
-    for change in changes:
-        live += change
-        peak = max(peak, live)
-    return peak
+    return max(itertools.accumulate(changes))
 
 
 def _size(tensor) -> int:

@@ -14,7 +14,7 @@ from nasnet_tf.models.cell import Cell
 from nasnet_tf.models.costs import count_costs
 from nasnet_tf.models.network import NetworkConfig, build_network, first_stack_filters, inference_model
 from nasnet_tf.models.zoo import ZOO
-from nasnet_tf.testing import tiny_genotype
+from nasnet_tf.testing import ALL_COMBINES, SPACES, tiny_genotype
 
 SMALL = {"stem": "cifar", "stem_multiplier": 3.0, "filters": 4, "batch_norm_momentum": 0.9}
 
@@ -173,12 +173,7 @@ def test_any_image_size_gives_what_a_fixed_size_gives():
     np.testing.assert_allclose(free(images), fixed(images), rtol=1e-5, atol=1e-6)
 
 
-def spaces():
-    normed = ("ADD", "CONCAT", "LAYER_NORM_ADD", "INSTANCE_NORM_ADD")
-    return [SearchSpace(), SearchSpace(4, 4, combines=normed, outputs="each_block"), SearchSpace(4, 3, combines=normed)]
-
-
-@pytest.mark.parametrize("space", spaces(), ids=["A", "B", "three inputs"])
+@pytest.mark.parametrize("space", [SPACES["a"], SPACES["b"], SearchSpace(4, 3, combines=ALL_COMBINES)], ids=["A", "B", "three inputs"])
 @pytest.mark.parametrize("seed", [1, 2])
 def test_random_genotypes_train_a_step(space, seed):
     genotype = space.decode(space.sample(random.Random(seed)))
@@ -233,20 +228,6 @@ def test_auxiliary_head_goes_and_the_logits_stay():
 
 
 @pytest.mark.parametrize(
-    ("fields", "message"),
-    [
-        ({"cells_per_stack": 0}, "cells_per_stack: expected an integer from 1 to 1,000, got 0"),
-        ({"stem": "mnist"}, "stem: expected one of 'cifar', 'imagenet', got 'mnist'"),
-        ({"penultimate_filters": 24}, "give filters or penultimate_filters, one of the two"),
-        ({"drop_path_rate": 1.0}, "drop_path_rate: expected a share in"),
-    ],
-)
-def test_wrong_config(fields, message):
-    with pytest.raises(InputError, match=message):
-        NetworkConfig(**{"cells_per_stack": 1, **SMALL, **fields})
-
-
-@pytest.mark.parametrize(
     ("fields", "classes", "size", "message"),
     [
         ({"stem": "imagenet", "filters": 4}, 3, 32, "4 filters make a cell of 1"),
@@ -278,5 +259,3 @@ def test_strided_normal_cells_stand_for_reductions():
     assert len({layer.cell.SerializeToString() for layer in cells}) == 1
     assert config.num_cells == len(cells)
     assert cells[-1].drop_path_rate == 0
-    with pytest.raises(InputError, match="NetworkConfig.stacking: expected one of 'released', 'strided_normal', got 'strided'"):
-        dataclasses.replace(config, stacking="strided")

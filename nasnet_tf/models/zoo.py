@@ -6,7 +6,7 @@ import re
 
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.genotype import Genotype
-from nasnet_tf.models.network import NetworkConfig, Stacking
+from nasnet_tf.models.network import NetworkConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +54,13 @@ class Variant:
     paper: Published
 
 
-def _cifar(title: str, genotype: str, cells_per_stack: int, penultimate_filters: int, counts: tuple[int, int], paper: Published) -> Variant:
+def _variant(genotype: str, config: NetworkConfig, num_classes: int, image_size: int, counts: tuple[int, int], paper: Published) -> Variant:
+    """counts: trainable parameters and multiply-adds. The preprocessing has the name of the stem."""
+    title = f"NASNet-{genotype[-1].upper()} ({config.cells_per_stack} @ {config.penultimate_filters})"
+    return Variant(title, genotype, config, num_classes, image_size, config.stem, *counts, paper)
+
+
+def _cifar(genotype: str, cells_per_stack: int, penultimate_filters: int, counts: tuple[int, int], paper: Published) -> Variant:
     # TF-slim's nasnet_cifar.
     config = NetworkConfig(
         cells_per_stack,
@@ -65,30 +71,24 @@ def _cifar(title: str, genotype: str, cells_per_stack: int, penultimate_filters:
         batch_norm_momentum=0.9,
         batch_norm_epsilon=1e-5,
     )
-    return Variant(title, genotype, config, 10, 32, "cifar", *counts, paper)
+    return _variant(genotype, config, 10, 32, counts, paper)
 
 
-def _imagenet(title: str, genotype: str, config: NetworkConfig, image_size: int, counts: tuple[int, int], paper: Published) -> Variant:
-    return Variant(title, genotype, config, 1000, image_size, "imagenet", *counts, paper)
-
-
-def _mobile_config(cells_per_stack: int, penultimate_filters: int) -> NetworkConfig:
+def _mobile(genotype: str, cells_per_stack: int, penultimate_filters: int, counts: tuple[int, int], paper: Published) -> Variant:
     # TF-slim's nasnet_mobile.
-    return NetworkConfig(cells_per_stack, "imagenet", 1.0, penultimate_filters=penultimate_filters, dropout_rate=0.5)
+    config = NetworkConfig(cells_per_stack, "imagenet", 1.0, penultimate_filters=penultimate_filters, dropout_rate=0.5)
+    return _variant(genotype, config, 1000, 224, counts, paper)
 
 
-def _large_config(cells_per_stack: int, penultimate_filters: int, stem_multiplier: float, stacking: Stacking = "released") -> NetworkConfig:
+def _large(config: NetworkConfig, image_size: int, counts: tuple[int, int], paper: Published) -> Variant:
     # TF-slim's nasnet_large; keep probability 0.7.
-    return NetworkConfig(
-        cells_per_stack,
-        "imagenet",
-        stem_multiplier,
-        penultimate_filters=penultimate_filters,
-        prev_skips_reduction=True,
-        dropout_rate=0.5,
-        drop_path_rate=0.3,
-        stacking=stacking,
-    )
+    config = dataclasses.replace(config, prev_skips_reduction=True, dropout_rate=0.5, drop_path_rate=0.3)
+    return _variant("nasnet_a", config, 1000, image_size, counts, paper)
+
+
+def _strided(cells_per_stack: int, penultimate_filters: int, counts: tuple[int, int], paper: Published) -> Variant:
+    config = NetworkConfig(cells_per_stack, "imagenet", 1.0, penultimate_filters=penultimate_filters, stacking="strided_normal")
+    return _large(config, 299, counts, paper)
 
 
 # Deviation: TF-slim has presets for 4 @ 1056, 6 @ 4032 and 6 @ 768 of NASNet-A only, and these three have the published counts. The two
@@ -96,63 +96,22 @@ def _large_config(cells_per_stack: int, penultimate_filters: int, stem_multiplie
 # follow the preset for their image size, with the stem width that comes nearest to the published counts over all of them: 32 filters on
 # ImageNet, as for mobile. `python -m nasnet_tf.costs` prints what remains.
 ZOO = {
-    "mobile": _imagenet(
-        "NASNet-A (4 @ 1056)",
-        "nasnet_a",
-        _mobile_config(4, 1056),
-        224,
-        (5_289_978, 563_638_816),
-        Published(5.3e6, 564e6, top_1=74.0, top_5=91.6),
-    ),
-    "nasnet_b_4@1536": _imagenet(
-        "NASNet-B (4 @ 1536)",
-        "nasnet_b",
-        _mobile_config(4, 1536),
-        224,
-        (5_070_428, 442_968_000),
-        Published(5.3e6, 488e6, top_1=72.8, top_5=91.3),
-    ),
-    "nasnet_c_3@960": _imagenet(
-        "NASNet-C (3 @ 960)",
-        "nasnet_c",
-        _mobile_config(3, 960),
-        224,
-        (5_172_172, 554_299_580),
-        Published(4.9e6, 558e6, top_1=72.5, top_5=91.0),
-    ),
+    "mobile": _mobile("nasnet_a", 4, 1056, (5_289_978, 563_638_816), Published(5.3e6, 564e6, top_1=74.0, top_5=91.6)),
+    "nasnet_b_4@1536": _mobile("nasnet_b", 4, 1536, (5_070_428, 442_968_000), Published(5.3e6, 488e6, top_1=72.8, top_5=91.3)),
+    "nasnet_c_3@960": _mobile("nasnet_c", 3, 960, (5_172_172, 554_299_580), Published(4.9e6, 558e6, top_1=72.5, top_5=91.0)),
     # 1538 is no multiple of 24: 64 filters in the first stack, 1536 in the last cell.
-    "nasnet_a_5@1538": _imagenet(
-        "NASNet-A (5 @ 1538)",
-        "nasnet_a",
-        _large_config(5, 1538, stem_multiplier=1.0, stacking="strided_normal"),
-        299,
-        (10_899_288, 2_351_618_608),
-        Published(10.9e6, 2.35e9, top_1=78.6, top_5=94.2),
-    ),
-    "nasnet_a_7@1920": _imagenet(
-        "NASNet-A (7 @ 1920)",
-        "nasnet_a",
-        _large_config(7, 1920, stem_multiplier=1.0, stacking="strided_normal"),
-        299,
-        (22_531_764, 4_929_313_484),
-        Published(22.6e6, 4.93e9, top_1=80.8, top_5=95.3),
-    ),
-    "large": _imagenet(
-        "NASNet-A (6 @ 4032)",
-        "nasnet_a",
-        _large_config(6, 4032, stem_multiplier=3.0),
+    "nasnet_a_5@1538": _strided(5, 1538, (10_899_288, 2_351_618_608), Published(10.9e6, 2.35e9, top_1=78.6, top_5=94.2)),
+    "nasnet_a_7@1920": _strided(7, 1920, (22_531_764, 4_929_313_484), Published(22.6e6, 4.93e9, top_1=80.8, top_5=95.3)),
+    "large": _large(
+        NetworkConfig(6, "imagenet", 3.0, penultimate_filters=4032),
         331,
         (88_753_150, 23_783_414_658),
         Published(88.9e6, 23.8e9, top_1=82.7, top_5=96.2),
     ),
-    "cifar": _cifar(
-        "NASNet-A (6 @ 768)", "nasnet_a", 6, 768, (3_346_538, 544_333_312), Published(3.3e6, error=3.41, error_with_cutout=2.65)
-    ),
-    "nasnet_a_7@2304": _cifar(
-        "NASNet-A (7 @ 2304)", "nasnet_a", 7, 2304, (32_590_954, 5_151_250_944), Published(27.6e6, error=2.97, error_with_cutout=2.40)
-    ),
-    "nasnet_b_4@1152": _cifar("NASNet-B (4 @ 1152)", "nasnet_b", 4, 1152, (2_069_938, 334_967_040), Published(2.6e6, error=3.73)),
-    "nasnet_c_4@640": _cifar("NASNet-C (4 @ 640)", "nasnet_c", 4, 640, (2_530_154, 409_032_960), Published(3.1e6, error=3.59)),
+    "cifar": _cifar("nasnet_a", 6, 768, (3_346_538, 544_333_312), Published(3.3e6, error=3.41, error_with_cutout=2.65)),
+    "nasnet_a_7@2304": _cifar("nasnet_a", 7, 2304, (32_590_954, 5_151_250_944), Published(27.6e6, error=2.97, error_with_cutout=2.40)),
+    "nasnet_b_4@1152": _cifar("nasnet_b", 4, 1152, (2_069_938, 334_967_040), Published(2.6e6, error=3.73)),
+    "nasnet_c_4@640": _cifar("nasnet_c", 4, 640, (2_530_154, 409_032_960), Published(3.1e6, error=3.59)),
 }
 
 

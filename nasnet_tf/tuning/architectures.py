@@ -19,7 +19,7 @@ from nasnet_tf.nas.strategies.protocol import Proposal, Strategy
 def decision_choices(space: SearchSpace) -> dict[str, list]:
     """{"normal_cell.block_0.left_input": [0, 1], ...}: a name and the values for each decision of the space, in their order."""
     result = {}
-    for cell in ("normal_cell", "reduction_cell"):
+    for cell in space.searched:
         for block in range(space.num_blocks):
             inputs, operations = list(range(space.num_input_states + block)), list(space.operations)
             parts = {
@@ -65,19 +65,14 @@ class NASNetHyperModel(keras_tuner.HyperModel):
         super().__init__()
         if network.auxiliary_head:
             raise InputError("NASNetHyperModel: expected a network without auxiliary head, got auxiliary_head=True")
-        self._space, self._network, self._num_classes, self._image_size, self._optimizer = (
-            space,
-            network,
-            num_classes,
-            image_size,
-            optimizer,
-        )
+        self._space, self._optimizer = space, optimizer
+        self._build_network = lambda genotype: build_network(genotype, network, num_classes, image_size)
 
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
         """The network of hp's values: images float [batch, size, size, 3] -> logits float32 [batch, num_classes]."""
         values = {name: hp.Choice(name, choices) for name, choices in decision_choices(self._space).items()}
         genotype = self._space.decode(decisions_of(self._space, values))
-        model = build_network(genotype, self._network, self._num_classes, self._image_size)
+        model = self._build_network(genotype)
         # XLA makes this network many times slower on CPUs, and "auto" turns it on elsewhere unmeasured.
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         model.compile(self._optimizer(), loss, metrics=["accuracy"], jit_compile=False)

@@ -56,6 +56,11 @@ def test_decisions_as_values(space):
     assert values["normal_cell.block_0.left_operation"] == operation[genotype.normal_cell.blocks[0].left.operation].name
 
 
+def test_a_fixed_cell_is_not_decided():
+    space = SearchSpace(fixed_normal="nasnet_a")
+    assert tuple(map(len, decision_choices(space).values())) == space.sizes
+
+
 def test_hypermodel_builds_the_network_of_its_values():
     decisions = SPACE.sample(random.Random(2))
     hp = keras_tuner.HyperParameters()

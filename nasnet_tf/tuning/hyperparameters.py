@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.base.extras import OnDemand
+from nasnet_tf.base.values import expect
 
 keras_tuner = OnDemand("keras_tuner")
 
@@ -27,8 +28,8 @@ def make_hyperparameters(ranges: Mapping[str, tuple], bindings: Mapping[str, str
     Raises:
       InputError: a name that no binding has, another kind than these, or an empty range; the message names the binding.
     """
-    if not isinstance(ranges, Mapping) or not ranges:
-        raise InputError(f"tune.hyperparameters: expected a dictionary from names of bindings to ranges, got {ranges!r}")
+    is_right = isinstance(ranges, Mapping) and len(ranges) > 0
+    expect(is_right, "tune.hyperparameters", "a dictionary from names of bindings to ranges", ranges)
     result = keras_tuner.HyperParameters()
     for name, given in ranges.items():
         if name not in bindings:
@@ -47,24 +48,21 @@ def make_hyperparameters(ranges: Mapping[str, tuple], bindings: Mapping[str, str
 
 
 def _add_number(result: "keras_tuner.HyperParameters", name: str, kind: str, low, high, sampling) -> None:
-    if sampling not in SAMPLINGS:
-        raise InputError(f"tune.hyperparameters, {name}: expected a sampling out of {', '.join(SAMPLINGS)}, got {sampling!r}")
-    types = (int,) if kind == "int" else (int, float)
-    if any(isinstance(end, bool) or not isinstance(end, types) or not math.isfinite(end) for end in (low, high)):
-        numbers = "integers" if kind == "int" else "finite numbers"
-        raise InputError(f"tune.hyperparameters, {name}: expected {numbers} as the ends of the range, got {low!r} and {high!r}")
-    if not low < high:
-        raise InputError(f"tune.hyperparameters, {name}: expected a range from low to high, got the empty one from {low!r} to {high!r}")
-    if sampling != "linear" and low <= 0:
-        raise InputError(f"tune.hyperparameters, {name}: expected a range above 0 for {sampling} sampling, got one from {low!r}")
+    where, ends = f"tune.hyperparameters, {name}", (low, high)
+    expect(sampling in SAMPLINGS, where, f"a sampling out of {', '.join(SAMPLINGS)}", sampling)
+    allowed, expected = (int, "integers") if kind == "int" else (int | float, "finite numbers")
+    are_right = all(isinstance(end, allowed) and not isinstance(end, bool) and math.isfinite(end) for end in ends)
+    expect(are_right, where, f"{expected} as the ends of the range", ends)
+    expect(low < high, where, "a range from low to high that is not empty", ends)
+    expect(sampling == "linear" or low > 0, where, f"a range above 0 for {sampling} sampling", ends)
     add = result.Int if kind == "int" else result.Float
     add(name, low, high, sampling=sampling)
 
 
 def _add_choice(result: "keras_tuner.HyperParameters", name: str, values: list) -> None:
     literals = [repr(value) for value in values]
-    if not literals or len(set(literals)) < len(literals):
-        raise InputError(f"tune.hyperparameters, {name}: expected different values to choose from, got {values!r}")
+    are_different = 0 < len(literals) == len(set(literals))
+    expect(are_different, f"tune.hyperparameters, {name}", "different values to choose from", values)
     for literal in literals:
         try:
             ast.literal_eval(literal)

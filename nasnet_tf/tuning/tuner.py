@@ -15,6 +15,7 @@ from nasnet_tf.base.errors import InputError, TrainingDiverged, reason
 from nasnet_tf.base.extras import OnDemand
 from nasnet_tf.base.files import replace_file
 from nasnet_tf.base.identity import Identity, read_bindings
+from nasnet_tf.base.values import Count, conforms, expect
 from nasnet_tf.tuning.hyperparameters import as_literal, make_hyperparameters
 from nasnet_tf.tuning.results import Trial, format_config, read_results, read_trial, write_results
 
@@ -41,8 +42,7 @@ def make_oracle(
       InputError: a mistake in the ranges or the oracle's arguments.
     """
     hyperparameters = make_hyperparameters(ranges, bindings)
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 1:
-        raise InputError(f"tune.seed: expected an integer of 1 or more (KerasTuner takes 0 for a random one), got {seed!r}")
+    expect(conforms(seed, Count), "tune.seed", "an integer of 1 or more (KerasTuner takes 0 for a random one)", seed)
     if bindings.get(_SPLIT, "'validation'") != "'validation'":
         raise InputError(f"{_SPLIT}: expected 'validation', the examples to tune on, got {bindings[_SPLIT]}")
     try:
@@ -54,8 +54,7 @@ def make_oracle(
         )
     except (ImportError, TypeError, ValueError) as error:  # KerasTuner's: an argument out of range, scikit-learn not installed
         raise InputError(f"tune.oracle: {str(error).splitlines()[0]}") from error
-    if asked.max_trials is not None and not (isinstance(asked.max_trials, int) and asked.max_trials >= 1):
-        raise InputError(f"tune.oracle: expected max_trials of 1 or more, or None, got {asked.max_trials!r}")
+    expect(conforms(asked.max_trials, Count | None), "tune.oracle", "max_trials of 1 or more, or None", asked.max_trials)
     if EPOCHS in ranges and isinstance(asked, keras_tuner.oracles.HyperbandOracle):
         raise InputError(f"tune.hyperparameters, {EPOCHS}: cannot be tuned by an oracle that sets the epochs itself")
     asked.verbose = 0

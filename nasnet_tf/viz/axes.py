@@ -1,7 +1,5 @@
 """The look that all plots share, and what keeps pages of 20,000 trials small."""
 
-from collections.abc import Sequence
-
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -58,8 +56,3 @@ def legend(axes) -> None:
 def thinned(length: int, limit: int) -> np.ndarray:
     """At most `limit` places in a list, evenly, with the first and the last."""
     return np.unique(np.linspace(0, length - 1, min(length, limit)).round().astype(int))
-
-
-def repeated(colors: Sequence[str], count: int) -> list[str]:
-    """So many colours, in turn."""
-    return [colors[index % len(colors)] for index in range(count)]

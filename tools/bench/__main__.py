@@ -24,6 +24,8 @@ GROUPS = {
     "first_step": "the first training step and the memory that training takes",
     "inference": "inference in TensorFlow",
     "child": "a child of a search up to its first step",
+    "space": "a child in the network of the whole search space",
+    "detector": "the stages of a detector",
     "controller": "proposing and learning architectures",
     "loading": "load_nasnet with a file of weights",
     "start": "import, --help, predict up to its answer",

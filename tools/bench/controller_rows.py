@@ -4,7 +4,7 @@ import os
 
 from nasnet_tf.genotype import SearchSpace
 from nasnet_tf.nas.strategies.ppo_search import PPOSearch
-from tools.bench.timing import Options, Row, alone, in_turns
+from tools.bench.timing import Options, Row, alone, in_turns, total
 
 _MINIBATCH = 20
 _WARM_UP = 3
@@ -13,7 +13,7 @@ _WARM_UP = 3
 def measure(options: Options) -> list[Row]:
     """With the numbers of PPOSearch, one pass over a minibatch."""
     samples = alone(minibatches, options.rounds if options.quick else 10 * options.rounds)
-    both = [[a + b for a, b in zip(*pair, strict=True)] for pair in zip(*samples.values(), strict=True)]
+    both = [total(*pair) for pair in zip(*samples.values(), strict=True)]
     rows = [Row("propose 20 architectures and learn them", "ms", {"ours": both}, "10 ms")]
     return rows + [Row(f"of it: {what}", "ms", {"ours": found}) for what, found in samples.items()]
 

@@ -8,8 +8,9 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from nasnet_tf.genotype import Genotype, load_genotype, parse_genotype
+from nasnet_tf.genotype import Genotype, SearchSpace, load_genotype
 from nasnet_tf.models.network import NetworkConfig, build_network
+from nasnet_tf.models.zoo import ZOO
 from nasnet_tf.training.classification import Classification
 from nasnet_tf.training.config import TrainingConfig
 from nasnet_tf.training.optimizers import Momentum, RMSProp
@@ -24,18 +25,8 @@ WEIGHT_DECAY = 4e-5
 AVERAGE = 0.9999
 _NOBODY = "itself"  # the peer where the code is tried
 
-_TINY = """
-name: "tiny"
-num_input_states: 2
-normal_cell {
-  blocks { left { input: 0 operation: SEP_CONV_3X3 } right { input: 1 operation: IDENTITY } combine: ADD }
-  outputs { states: [2] }
-}
-reduction_cell {
-  blocks { left { input: 0 operation: AVG_POOL_3X3 } right { input: 0 operation: MAX_POOL_3X3 } combine: ADD }
-  outputs { states: [2] }
-}
-"""
+TINY_SPACE = SearchSpace(num_blocks=1, operations=("SEP_CONV_3X3", "AVG_POOL_3X3"))
+_TINY = TINY_SPACE.decode((0, 1, 0, 1, 0) * 2)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +51,8 @@ class Case:
     def theirs(self) -> keras.Model:
         """Logits, as ours."""
         if self.peer == "keras.applications":
-            return keras.applications.NASNetMobile(weights=None, classifier_activation=None)
+            build = keras.applications.NASNetLarge if self.image_size == 331 else keras.applications.NASNetMobile
+            return build(weights=None, classifier_activation=None)
         if self.peer == _NOBODY:
             return self._tiny()
         return keras_network(self.genotype, self.config, self.classes, self.image_size)
@@ -115,12 +107,14 @@ def keras_step(model: keras.Model, rmsprop: bool, batch: tuple[tf.Tensor, tf.Ten
 
 
 def find_case(name: str, quick: bool) -> Case:
-    """name: "mobile", as in the paper, or "child", of a search on CIFAR (N = 2, F = 32)."""
+    """name: "mobile" or "large", as in the paper, or "child", of a search on CIFAR (N = 2, F = 32)."""
     if quick:
         config = NetworkConfig(1, "cifar", 1.0, filters=4)
-        return Case(parse_genotype(_TINY), config, 8, 10, _NOBODY, name == "mobile")
+        return Case(_TINY, config, 8, 10, _NOBODY, name != "child")
     if name == "mobile":
         config = NetworkConfig(4, "imagenet", 1.0, penultimate_filters=1056)
         return Case(load_genotype("nasnet_a"), config, 224, 1000, "keras.applications", True)
+    if name == "large":
+        return Case(load_genotype("nasnet_a"), ZOO["large"].config, 331, 1000, "keras.applications", True)
     config = NetworkConfig(2, "cifar", 3.0, filters=32, batch_norm_momentum=0.9, batch_norm_epsilon=1e-5)
     return Case(load_genotype("nasnet_a"), config, 32, 10, "Keras' layers", False)

@@ -2,13 +2,11 @@
 
 import pathlib
 
-from nasnet_tf.models.network import build_network
-from nasnet_tf.models.zoo import ZOO
 from nasnet_tf.training.checkpoints import Checkpoints
 from nasnet_tf.training.optimizers import RMSProp
 from nasnet_tf.training.state import TrainingState
 from tools.bench.networks import find_case
-from tools.bench.timing import Options, Row, alone, timed
+from tools.bench.timing import Options, Row, alone, timed, total
 
 
 def measure(options: Options) -> list[Row]:
@@ -19,11 +17,7 @@ def measure(options: Options) -> list[Row]:
 
 
 def pauses(rounds: int, quick: bool, workdir: str):
-    if quick:
-        model = find_case("mobile", quick).ours()
-    else:
-        large = ZOO["large"]
-        model = build_network(large.genotype, large.config, large.num_classes, large.image_size)
+    model = find_case("large", quick).ours()
     state = TrainingState.fresh(model, RMSProp(), 0.9999)
     saved = Checkpoints(pathlib.Path(workdir), state, [0.0])
     samples = {"first": [timed(lambda: saved.save(1, [0.0]))], "pause": [], "whole": []}
@@ -34,6 +28,6 @@ def pauses(rounds: int, quick: bool, workdir: str):
         pause = timed(lambda step=number + 2: saved.save(step, [0.0]))
         rest = timed(saved.wait)
         samples["pause"].append(pause)
-        samples["whole"].append([a + b for a, b in zip(pause, rest, strict=True)])
+        samples["whole"].append(total(pause, rest))
     saved.close()
     return samples

@@ -14,6 +14,13 @@ ROOT = pathlib.Path(__file__).parents[2]
 # A table in Markdown. Behind a stroke: of processor time.
 HEADER = "| what | ours | peer | ratio | least, most | goal |\n|---|---|---|---|---|---|"
 
+# Calls a function of a module; prints its result as JSON on the last line.
+_ALONE = """
+import importlib, json, sys
+module, function, arguments = sys.argv[1:]
+print(json.dumps(getattr(importlib.import_module(module), function)(*json.loads(arguments))))
+"""
+
 # Of one round: seconds (by the clock, of processor time), or gigabytes of memory alone. Less is better.
 Sample = list[float]
 
@@ -86,6 +93,11 @@ def timed(call: Callable[[], object]) -> Sample:
     return [time.perf_counter() - start, time.process_time() - cpu_start]
 
 
+def total(*samples: Sample) -> Sample:
+    """The sums of samples that were taken one after the other."""
+    return [sum(values) for values in zip(*samples, strict=True)]
+
+
 def in_turns(calls: Mapping[str, Callable[[], object]], rounds: int, warm_up: int = 1) -> dict[str, list[Sample]]:
     """Each in every round, so that whatever else the machine does hits all alike."""
     samples = {who: [] for who in calls}
@@ -99,7 +111,7 @@ def in_turns(calls: Mapping[str, Callable[[], object]], rounds: int, warm_up: in
 
 def alone(function: Callable, *arguments):
     """What a function of a module of this package returns, in a process of its own; arguments and result are JSON-ready."""
-    command = [sys.executable, "-m", "tools.bench.alone", function.__module__, function.__name__, json.dumps(arguments)]
+    command = [sys.executable, "-c", _ALONE, function.__module__, function.__name__, json.dumps(arguments)]
     return json.loads(subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()[-1])
 
 

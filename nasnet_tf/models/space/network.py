@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from nasnet_tf import genotype as genotypes
 from nasnet_tf.base.errors import InputError
+from nasnet_tf.base.values import expect
 from nasnet_tf.genotype import Genotype, Operation, SearchSpace, validate
 from nasnet_tf.genotype.combines import COMBINES
 from nasnet_tf.models.cell import Cell
@@ -51,10 +52,8 @@ class SpaceNetwork:
 
     def __init__(self, space: SearchSpace, config: NetworkConfig, num_classes: int, image_size: int):
         for name in ("auxiliary_head", "dropout_rate", "drop_path_rate", "bounded_activation", "synchronized_batch_norm"):
-            if getattr(config, name):
-                raise InputError(f"SpaceNetwork: expected NetworkConfig.{name} to be off, got {getattr(config, name)!r}")
-        if space.outputs != "concat_unused":
-            raise InputError(f"SpaceNetwork: expected a space of cells with one output, 'concat_unused', got {space.outputs!r}")
+            expect(not getattr(config, name), "SpaceNetwork", f"NetworkConfig.{name} to be off", getattr(config, name))
+        expect(space.outputs == "concat_unused", "SpaceNetwork", "a space of cells with one output, 'concat_unused'", space.outputs)
         self._space, self.style, self.image_size = space, config.style, image_size
         # How cells are stacked does not depend on what is in them.
         pattern = build_network(space.decode([0] * len(space.sizes)), config, num_classes, image_size)

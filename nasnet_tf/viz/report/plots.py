@@ -1,5 +1,6 @@
 """Searches as plots: data in, a figure out."""
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -21,7 +22,6 @@ from nasnet_tf.viz.axes import (
     level,
     line,
     new_figure,
-    repeated,
     scatter,
     strip_axes,
     thinned,
@@ -63,7 +63,7 @@ def plot_comparison(searches: Sequence[tuple[str, Sequence[Trial]]]) -> Figure:
     has_means = most >= count
     left = figure.add_subplot(1, 1 + has_means, 1)
     right = figure.add_subplot(1, 2, 2, sharey=left) if has_means else None
-    for (name, trials), color in zip(searches, repeated(COLORS, len(searches)), strict=True):
+    for (name, trials), color in zip(searches, itertools.cycle(COLORS), strict=False):
         numbers, best, means = _progress(trials, count)
         line(left, numbers, best, color=color, drawstyle="steps-post", label=name)
         if has_means:
@@ -173,7 +173,7 @@ def plot_learning_curves(trials: Sequence[Trial], best: Sequence[Trial], limit: 
     axes.add_collection(LineCollection([_curve(trial) for trial in others], colors=GREY, linewidths=0.6, alpha=0.4, rasterized=True))
     axes.autoscale_view()
     known = [trial for trial in best if trial.metrics.get("curve")]
-    for trial, color in zip(known, repeated(COLORS, len(known)), strict=True):
+    for trial, color in zip(known, itertools.cycle(COLORS), strict=False):
         axes.plot(*_curve(trial).T, color=color, marker=".", label=f"trial {trial.number}")
     legend(axes)
     return figure

@@ -19,7 +19,7 @@ def top_mean(rewards: Sequence[float], count: int) -> float | None:
 
 def running_best(rewards: Sequence[float]) -> np.ndarray:
     """The highest so far, [len(rewards)]."""
-    return np.maximum.accumulate(np.asarray(rewards, float)) if len(rewards) else np.empty(0)
+    return np.maximum.accumulate(np.asarray(rewards, float))
 
 
 def running_top_mean(rewards: Sequence[float], count: int = TOP) -> np.ndarray:

@@ -1,0 +1,29 @@
+"""The repository ships what its tools make."""
+
+import subprocess
+import sys
+
+import pytest
+
+from nasnet_tf.testing import REPOSITORY
+
+
+def made(tool, folder):
+    """Runs a tool; returns {name: content} of the files that it writes."""
+    subprocess.run([sys.executable, REPOSITORY / "tools" / tool, "--folder", folder], check=True, capture_output=True)
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+def test_digits(tmp_path):
+    pytest.importorskip("sklearn")
+    shipped = REPOSITORY / "nasnet_tf" / "data" / "digits"
+    assert made("make_digits.py", tmp_path) == {file.name: file.read_bytes() for file in shipped.iterdir()}
+
+
+def test_pictures_of_the_docs(tmp_path):
+    found = made("make_pictures.py", tmp_path)
+    shown = REPOSITORY / "docs" / "pictures"
+    assert sorted(found) == sorted(file.name for kind in ("svg", "jpg") for file in shown.glob(f"*.{kind}"))
+    for name, content in found.items():
+        assert not name.endswith(".svg") or content.count(b"<text") > 5
+        assert len(content) < 100_000
