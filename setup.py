@@ -77,6 +77,7 @@ setup(
         "nasnet_tf": ["py.typed", "*.pyi"],
         "nasnet_tf.recipes.shipped": ["*.gin"],
         "nasnet_tf.genotype": ["*.proto", "published/*.textproto"],
+        "nasnet_tf.viz.report": ["page.css", "page.js"],
         "nasnet_tf.data": ["digits/**/*", "imagenet_classes.txt"],
     },
     install_requires=[

@@ -7,7 +7,7 @@ import sys
 
 from nasnet_tf.base.files import replace_file
 from nasnet_tf.testing import TIMEOUT_SECONDS, until
-from nasnet_tf.viz.viz_test import write_journal
+from nasnet_tf.viz.report.searches_test import write_journal
 
 
 def wait_until(condition, process):

@@ -23,6 +23,7 @@ from nasnet_tf.genotype.combines import COMBINES
 from nasnet_tf.models.cell import Cell
 from nasnet_tf.models.cell_layers import Kind, Layout, Site, cell_layout
 from nasnet_tf.models.network import NetworkConfig, build_network
+from nasnet_tf.models.space.choosing import combine, switch
 from nasnet_tf.models.space.plan import Plan, Weight
 from nasnet_tf.models.space.templates import RANK, is_statistic, named_weights, run_layer, weights_of_kind, without_values
 
@@ -260,7 +261,7 @@ class SpaceNetwork:
             states = states.write(number, given[0])
         for block in range(num_blocks):
             left, right = (run(states.read(number)) for number in pairs[block])
-            states = states.write(num_inputs + block, run(_combine(joined[block], left, right)))
+            states = states.write(num_inputs + block, run(combine(joined[block], left, right)))
         first, newest = num_inputs + num_blocks, states.read(num_inputs + num_blocks - 1)
         for number in range(num_inputs):
             states = states.write(first + number, run(states.read(number)))
@@ -277,26 +278,10 @@ class SpaceNetwork:
 
         @tf.function(input_signature=[_NUMBER, *signature], autograph=False)
         def run_place(branch, *args):
-            tensor, statistics = _switch(branch, [functools.partial(run, *args) for run in branches])
+            tensor, statistics = switch(branch, [functools.partial(run, *args) for run in branches])
             return tf.ensure_shape(tensor, [None] * RANK), statistics
 
         return run_place
-
-
-def _switch(branch: tf.Tensor, functions: Sequence[Callable]):
-    """tf.switch_case that runs its one branch as a function of its own.
-
-    tf.switch_case itself would put all branches into the graph, with switches before and merges behind them: tens of thousands of ops,
-    which take minutes to set up. The public function has no argument for that, so this is its private half; setup.py bounds the releases
-    of TensorFlow that have it.
-    """
-    from tensorflow.python.ops import cond_v2  # noqa: PLC0415
-
-    return cond_v2.indexed_case(branch, functions, "switch", lower_using_switch_merge=False)
-
-
-def _combine(concatenates: tf.Tensor, left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
-    return tf.ensure_shape(_switch(concatenates, [lambda: left + right, lambda: tf.concat([left, right], -1)]), [None] * RANK)
 
 
 def _sources(pattern: keras.Model, cells: Sequence[Cell]) -> list[list[int]]:

@@ -3,7 +3,9 @@
 import base64
 import dataclasses
 import datetime
+import functools
 import html
+import pathlib
 import re
 import urllib.parse
 from collections.abc import Sequence
@@ -12,67 +14,7 @@ from matplotlib.figure import Figure
 
 from nasnet_tf.viz.diagram import figure_to_svg
 
-_STYLE = """
-:root { color-scheme: light dark; --text: #18181b; --soft: #5f5f68; --page: #fafafa; --card: #ffffff; --line: #e4e4e7; --accent: #2563eb; }
-@media (prefers-color-scheme: dark) {
-  :root { --text: #f4f4f5; --soft: #b4b4bd; --page: #18181b; --card: #242427; --line: #3f3f46; --accent: #93c5fd; }
-  figure svg, figure img { filter: invert(1) hue-rotate(180deg); }
-}
-body { margin: 0 auto; max-width: 1100px; padding: 2rem 1rem; background: var(--page); color: var(--text);
-  font: 15px/1.5 system-ui, sans-serif; overflow-wrap: break-word; }
-h1 { font-size: 1.7rem; margin: 0 0 .3rem; } h2 { font-size: 1.25rem; margin: 2.2rem 0 .6rem; }
-h3 { font-size: 1rem; margin: 1.4rem 0 .4rem; } p { margin: .4rem 0; }
-.soft { color: var(--soft); } a { color: var(--accent); } nav a { margin-right: 1rem; display: inline-block; }
-.numbers { display: flex; flex-wrap: wrap; gap: .7rem; }
-.numbers div { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: .6rem .9rem; min-width: 7rem; }
-.numbers b { display: block; font-size: 1.35rem; color: var(--accent); font-variant-numeric: tabular-nums; }
-.numbers span { color: var(--soft); }
-.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(28rem, 100%), 1fr)); gap: 1rem; }
-figure { margin: 0; background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: .7rem; overflow-x: auto; }
-figure svg { width: 100%; height: auto; max-height: 40rem; } figcaption { color: var(--soft); font-size: .85rem; }
-figure.drawing svg { max-height: none; }
-figure img { display: block; max-width: 100%; max-height: 50rem; margin: auto; background: #ffffff; }
-figure:target { border-color: var(--accent); }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; } .wide { overflow-x: auto; }
-figure.drawing svg { display: block; margin: auto; } .wide + figure { margin-top: 1rem; }
-th, td { text-align: right; padding: .35rem .6rem; border-bottom: 1px solid var(--line); vertical-align: top; } th { color: var(--soft); }
-th:first-child, td:first-child, td.text, th.text { text-align: left; } td.text { overflow-wrap: anywhere; min-width: 7rem; }
-details { margin: .6rem 0; } summary { cursor: pointer; color: var(--accent); }
-pre { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: .8rem; overflow-x: auto; font-size: .8rem; }
-.gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(8.5rem, 1fr)); gap: .7rem; }
-.gallery div { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: .6rem; text-align: center;
-  font-size: .85rem; }
-.gallery .right { border-color: #16a34a; } .gallery .wrong { border-color: #dc2626; border-width: 2px; }
-.gallery img { width: 100%; aspect-ratio: 1; object-fit: contain; image-rendering: pixelated; }
-"""
-# Ages count on while the page stands open; what a reader has unfolded stays so when a live page renews itself; links lead into folds.
-_SCRIPT = """
-function age() {
-  for (const time of document.querySelectorAll("time")) {
-    const minutes = Math.max(0, (Date.now() - new Date(time.dateTime)) / 60000);
-    const text = minutes < 1 ? "less than a minute" : minutes < 120 ? Math.round(minutes) + " min" :
-      minutes < 2880 ? Math.round(minutes / 60) + " h" : Math.round(minutes / 1440) + " days";
-    time.nextElementSibling.textContent = " (" + text + " ago)";
-  }
-}
-age();
-setInterval(age, 10000);
-const folds = [...document.querySelectorAll("details")];
-for (const fold of folds) {
-  fold.open = (history.state || []).includes(fold.id);
-  fold.addEventListener("toggle", () => history.replaceState(folds.filter(each => each.open).map(each => each.id), ""));
-}
-function unfold() {
-  const target = document.getElementById(location.hash.slice(1));
-  const fold = target && target.closest("details");
-  if (fold && !fold.open) {
-    fold.open = true;
-    target.scrollIntoView();
-  }
-}
-addEventListener("hashchange", unfold);
-unfold();
-"""
+_HERE = pathlib.Path(__file__).parent
 
 
 def document(title: str, content: str, refresh_seconds: float | None) -> str:
@@ -81,9 +23,14 @@ def document(title: str, content: str, refresh_seconds: float | None) -> str:
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">{refresh}'
-        f"<title>{html.escape(title)}</title><style>{_STYLE}</style></head><body><h1>{html.escape(title)}</h1>{_with_own_ids(content)}"
-        f"<script>{_SCRIPT}</script></body></html>\n"
+        f"<title>{html.escape(title)}</title><style>\n{_read('page.css')}</style></head><body><h1>{html.escape(title)}</h1>{_with_own_ids(content)}"
+        f"<script>\n{_read('page.js')}</script></body></html>\n"
     )
+
+
+@functools.cache
+def _read(name: str) -> str:
+    return (_HERE / name).read_text(encoding="utf-8")
 
 
 def _with_own_ids(content: str) -> str:

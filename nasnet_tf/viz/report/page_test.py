@@ -15,7 +15,7 @@ from nasnet_tf.nas.trials.journal import read_trials
 from nasnet_tf.nas.trials.trial import architectures
 from nasnet_tf.viz.report import searches
 from nasnet_tf.viz.report.report import Report
-from nasnet_tf.viz.viz_test import check, write_journal, write_retraining
+from nasnet_tf.viz.report.searches_test import check, write_journal, write_retraining
 
 CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
 

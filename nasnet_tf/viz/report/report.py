@@ -9,7 +9,7 @@ from collections.abc import Callable
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.base.files import replace_file
 from nasnet_tf.nas.trials.journal import NAME as JOURNAL
-from nasnet_tf.viz.report import page, searches, trainings
+from nasnet_tf.viz.report import page, search_tables, searches, trainings
 from nasnet_tf.viz.report.trainings import METRICS, PREDICTIONS, TUNED
 
 
@@ -46,7 +46,7 @@ class Report:
         """
         now = time.time()
         folders = [self._workdir, *sorted(path for path in self._workdir.iterdir() if path.is_dir())]
-        begun = [folder for folder in folders if searches.has_begun(folder)]
+        begun = [folder for folder in folders if search_tables.has_begun(folder)]
         begun = [folder for folder in begun if folder == self._workdir or not searches.is_retraining(folder)]
         found = [self._section(self._search, folder) for folder in begun]
         sections = [(searches.title(search.name), search.section) for search in found]

@@ -2,27 +2,24 @@
 
 import ast
 import dataclasses
-import json
 import pathlib
 from collections.abc import Sequence
 
 import numpy as np
 
-from nasnet_tf.base.errors import InputError
 from nasnet_tf.base.terminal import format_seconds
-from nasnet_tf.genotype import SearchSpace, genotype_hash, load_genotype
+from nasnet_tf.genotype import SearchSpace
 from nasnet_tf.nas import retraining
 from nasnet_tf.nas.children import folders
 from nasnet_tf.nas.limits import RATES_NAME, Rates, busy_seconds
 from nasnet_tf.nas.retraining import TEST_NAME, WINNER_NAME
 from nasnet_tf.nas.trials.journal import NAME as JOURNAL
 from nasnet_tf.nas.trials.journal import read_identity, read_spent, read_trials
-from nasnet_tf.nas.trials.pareto import accuracy_of, cost_of, pareto_front
 from nasnet_tf.nas.trials.trial import Trial, architectures, leaderboard
 from nasnet_tf.nas.trials.update_log import NAME as UPDATES
 from nasnet_tf.nas.trials.update_log import read_updates
 from nasnet_tf.viz.diagram import draw_genotype
-from nasnet_tf.viz.report import page, plots, statistics
+from nasnet_tf.viz.report import page, plots, search_tables, statistics
 
 _RANKS, _CURVES, _REASONS, _REASON_LENGTH, _MOST_ON_FRONT = 10, 5, 20, 400, 15
 _CONFIG = "operative_config.gin"
@@ -45,18 +42,9 @@ class Search:
     section: str
 
 
-def has_begun(folder: pathlib.Path) -> bool:
-    """Whether the folder's journal has a first line; that of a search that just starts may not."""
-    path = folder / JOURNAL
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        return file.readline().endswith(b"\n")
-
-
 def is_retraining(folder: pathlib.Path) -> bool:
     """Whether the folder's trials are of the best of the search around it, trained again."""
-    return folder in retraining.folders(folder.parent) and has_begun(folder.parent)
+    return folder in retraining.folders(folder.parent) and search_tables.has_begun(folder.parent)
 
 
 def read_search(folder: pathlib.Path, root: pathlib.Path) -> Search:
@@ -67,10 +55,14 @@ def read_search(folder: pathlib.Path, root: pathlib.Path) -> Search:
     parts = [page.heading(2, title(name)), _summary(trials, Rates.load(folder), read_spent(folder))]
     best = leaderboard(trials)
     if best:
-        caption = f"The best cells: trial {best[0].number}, {_accuracy(best[0])}"
-        drawing = page.picture(draw_genotype(best[0].genotype), caption, is_drawing=True, place=_place(name, best[0].hash))
+        caption = f"The best cells: trial {best[0].number}, {search_tables.accuracy(best[0])}"
+        drawing = page.picture(draw_genotype(best[0].genotype), caption, is_drawing=True, place=search_tables.place(name, best[0].hash))
         parts += [page.heading(3, "Best cells"), drawing]
-        parts += [page.heading(3, "Leaderboard"), _leaderboard(best[:_RANKS], name), _front(trials, best[:_RANKS], name)]
+        parts += [
+            page.heading(3, "Leaderboard"),
+            search_tables.leaderboard(best[:_RANKS], name),
+            search_tables.front(trials, best[:_RANKS], name),
+        ]
         updates = read_updates(folder / UPDATES) if (folder / UPDATES).is_file() else []
         parts += [page.heading(3, "Over time"), page.pictures(_plots(trials, best, updates, _largest_entropy(identity, trials)))]
     else:
@@ -78,7 +70,7 @@ def read_search(folder: pathlib.Path, root: pathlib.Path) -> Search:
         parts.append(
             page.paragraph("Nothing has been rewarded" + (f" yet; {waiting} trials are running or to be run." if waiting else "."))
         )
-    parts += [_failures(trials), *(_retrained(other, best, name) for other in retraining.folders(folder))]
+    parts += [search_tables.failures(trials), *(search_tables.retrained(other, best, name) for other in retraining.folders(folder))]
     parts.append(_logs(folder, root, name))
     settings = "\n".join(f"{key} = {value}" for key, value in identity.items())
     parts.append(page.fold(name, "Settings of the search", page.settings(settings)))
@@ -91,11 +83,6 @@ def read_search(folder: pathlib.Path, root: pathlib.Path) -> Search:
 def title(name: str) -> str:
     """Of a search's section."""
     return f"Search: {name}"
-
-
-def _place(name: str, digest: str) -> str:
-    """Where in the page an architecture of a search is drawn."""
-    return f"{name} {digest}"
 
 
 def compare(searches: Sequence[Search]) -> str:
@@ -192,115 +179,8 @@ def _plots(trials: Sequence[Trial], best: Sequence[Trial], updates: Sequence[dic
     return captioned
 
 
-def _leaderboard(best: Sequence[Trial], name: str) -> str:
-    rows = [
-        [
-            str(rank),
-            str(trial.number),
-            _accuracy(trial),
-            *_costs(trial),
-            f"{trial.seconds:.1f}",
-            page.Link(trial.hash, _place(name, trial.hash)),
-        ]
-        for rank, trial in enumerate(best, 1)
-    ]
-    table = page.table(["rank", "trial", "validation accuracy", "parameters", "multiply-adds", "seconds", "architecture"], rows)
-    drawings = []
-    for rank, trial in enumerate(best[1:], 2):
-        drawing = page.picture(draw_genotype(trial.genotype), _accuracy(trial), is_drawing=True, place=_place(name, trial.hash))
-        drawings.append(page.fold(name, f"Cells of rank {rank}, trial {trial.number}", drawing))
-    return table + "".join(drawings)
-
-
-def _front(trials: Sequence[Trial], shown: Sequence[Trial], name: str) -> str:
-    """The Pareto front, with the cells that the leaderboard does not show; nothing where no costs are known."""
-    front = pareto_front(trials)
-    if not front:
-        return ""
-    cost = "cost" if any("cost" in trial.metrics for trial in front) else "multiply-adds"
-    drawn = {trial.hash for trial in shown}
-    rows, drawings = [], []
-    for trial in front[-_MOST_ON_FRONT:]:
-        numbers = [f"{cost_of(trial):,.6g}", f"{accuracy_of(trial):.4f}", f"{trial.reward:.4f}"]
-        rows.append([str(trial.number), *numbers, page.Link(trial.hash, _place(name, trial.hash))])
-        if trial.hash not in drawn:
-            drawing = page.picture(draw_genotype(trial.genotype), numbers[1], is_drawing=True, place=_place(name, trial.hash))
-            drawings.append(page.fold(name, f"Cells on the front, trial {trial.number}", drawing))
-    left = len(front) - len(rows)
-    parts = [
-        page.heading(3, "Accuracy for its cost"),
-        page.paragraph("Architectures that no other one beats in both" + (f"; {left} cheaper ones are left out." if left else ".")),
-        page.table(["trial", cost, "validation accuracy", "reward", "architecture"], rows),
-    ]
-    return "".join(parts + drawings)
-
-
-def _accuracy(trial: Trial) -> str:
-    stopped = trial.metrics.get("stopped_epoch")
-    of_reward = f" (accuracy {trial.metrics['accuracy']:.4f})" if "accuracy" in trial.metrics else ""
-    return f"{trial.reward:.4f}{of_reward}" + (f" (predicted, stopped after epoch {stopped:g})" if stopped is not None else "")
-
-
-def _costs(trial: Trial) -> list[str]:
-    return [f"{trial.metrics[name]:,}" if name in trial.metrics else "-" for name in ("parameters", "mult_adds")]
-
-
-def _failures(trials: Sequence[Trial]) -> str:
-    groups = statistics.failures(trials)
-    if not groups:
-        return ""
-    rows = []
-    for group in groups[:_REASONS]:
-        numbers = ", ".join(str(trial.number) for trial in group[:5]) + (", ..." if len(group) > 5 else "")
-        reason = group[-1].reason
-        reason = reason if len(reason) <= _REASON_LENGTH else f"{reason[:_REASON_LENGTH]}..."
-        rows.append([group[0].status, str(len(group)), numbers, str(sum(trial.attempts for trial in group)), reason])
-    left = page.paragraph(f"and {len(groups) - _REASONS} reasons more, of fewer trials each") if len(groups) > _REASONS else ""
-    head = ["status", "trials", "which", "executions", "reason (the last of its kind)"]
-    return page.heading(3, "Failures") + page.table(head, rows, text_columns=(2, 4)) + left
-
-
 def _logs(folder: pathlib.Path, root: pathlib.Path, name: str) -> str:
     """Links to what children wrote, those of retrainings included; each has a file only if it wrote something."""
     paths = [path for part in (folder, *retraining.folders(folder)) for path in sorted((part / folders.FOLDER).glob("*.log"))]
     links = page.files([path.relative_to(root).as_posix() for path in paths])
     return page.fold(name, "What children wrote", links) if paths else ""
-
-
-def _retrained(folder: pathlib.Path, searched: Sequence[Trial], name: str) -> str:
-    """What came of training the best of a search again; nothing where none was."""
-    if not has_begun(folder):
-        return ""
-    trials = read_trials(folder)
-    ranking = leaderboard(trials)
-    in_search = {trial.hash: (rank, trial) for rank, trial in enumerate(searched, 1)}
-    rows, pairs = [], []
-    for rank, trial in enumerate(ranking, 1):
-        before = in_search.get(trial.hash)
-        pairs += [(before[1].reward, trial.reward)] if before else []
-        was = [str(before[0]), str(before[1].number), _accuracy(before[1])] if before else ["-", "-", "-"]
-        is_drawn = before is not None and before[0] <= _RANKS
-        architecture = page.Link(trial.hash, _place(name, trial.hash)) if is_drawn else trial.hash
-        rows.append([str(rank), _accuracy(trial), *was, *_costs(trial), architecture])
-    parts = [
-        page.heading(3, folder.name.replace(retraining.FOLDER, "Retrained")),
-        page.paragraph(f"{len(ranking)} of {len(trials)} have been trained again."),
-    ]
-    test, winner = folder / TEST_NAME, folder / WINNER_NAME
-    if test.is_file():
-        try:
-            accuracy = json.loads(test.read_text())["accuracy"]
-        except (ValueError, KeyError) as error:
-            raise InputError(f'{test}: expected {{"accuracy": ..., "trial": ...}} ({error!r})') from error
-        parts.append(page.numbers({"test accuracy of the winner": f"{accuracy:.4f}"}))
-    if rows:
-        head = ["rank", "validation accuracy", "rank in search", "trial", "reward in search", "parameters", "multiply-adds", "architecture"]
-        parts.append(page.table(head, rows))
-    if len(pairs) > 2:
-        parts.append(page.pictures([(plots.plot_retraining(pairs), "What retraining made of the rewards")]))
-    if winner.is_file():
-        genotype = load_genotype(str(winner))
-        caption = f"The winner's cells, architecture {genotype_hash(genotype)}"
-        parts.append(page.picture(draw_genotype(genotype), caption, is_drawing=True))
-    parts.append(_failures(trials))
-    return "".join(parts)

@@ -6,8 +6,8 @@ import pytest
 
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.viz.report.report import Report
+from nasnet_tf.viz.report.searches_test import check
 from nasnet_tf.viz.report.training_plots import curve_names, plot_curve, plot_tuned
-from nasnet_tf.viz.viz_test import check
 
 ROWS = [
     {"kind": "train", "step": 5, "epoch": 0.5, "loss": 2.0, "accuracy": 0.1, "learning_rate": 0.05, "images_per_second": 300.0},

@@ -1,0 +1,26 @@
+// Ages count on while the page stands open; what a reader has unfolded stays so when a live page renews itself; links lead into folds.
+function age() {
+  for (const time of document.querySelectorAll("time")) {
+    const minutes = Math.max(0, (Date.now() - new Date(time.dateTime)) / 60000);
+    const text = minutes < 1 ? "less than a minute" : minutes < 120 ? Math.round(minutes) + " min" :
+      minutes < 2880 ? Math.round(minutes / 60) + " h" : Math.round(minutes / 1440) + " days";
+    time.nextElementSibling.textContent = " (" + text + " ago)";
+  }
+}
+age();
+setInterval(age, 10000);
+const folds = [...document.querySelectorAll("details")];
+for (const fold of folds) {
+  fold.open = (history.state || []).includes(fold.id);
+  fold.addEventListener("toggle", () => history.replaceState(folds.filter(each => each.open).map(each => each.id), ""));
+}
+function unfold() {
+  const target = document.getElementById(location.hash.slice(1));
+  const fold = target && target.closest("details");
+  if (fold && !fold.open) {
+    fold.open = true;
+    target.scrollIntoView();
+  }
+}
+addEventListener("hashchange", unfold);
+unfold();

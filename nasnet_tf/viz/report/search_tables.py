@@ -1,0 +1,140 @@
+"""Tables of a search in a report: the best, the Pareto front, failures, retrainings."""
+
+import json
+import pathlib
+from collections.abc import Sequence
+
+from nasnet_tf.base.errors import InputError
+from nasnet_tf.genotype import genotype_hash, load_genotype
+from nasnet_tf.nas import retraining
+from nasnet_tf.nas.retraining import TEST_NAME, WINNER_NAME
+from nasnet_tf.nas.trials.journal import NAME as JOURNAL
+from nasnet_tf.nas.trials.journal import read_trials
+from nasnet_tf.nas.trials.pareto import accuracy_of, cost_of, pareto_front
+from nasnet_tf.nas.trials.trial import Trial
+from nasnet_tf.nas.trials.trial import leaderboard as ranked
+from nasnet_tf.viz.diagram import draw_genotype
+from nasnet_tf.viz.report import page, plots, statistics
+
+_RANKS, _CURVES, _REASONS, _REASON_LENGTH, _MOST_ON_FRONT = 10, 5, 20, 400, 15
+
+
+def place(name: str, digest: str) -> str:
+    """Where in the page an architecture of a search is drawn."""
+    return f"{name} {digest}"
+
+
+def has_begun(folder: pathlib.Path) -> bool:
+    """Whether the folder's journal has a first line; that of a search that just starts may not."""
+    path = folder / JOURNAL
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.readline().endswith(b"\n")
+
+
+def leaderboard(best: Sequence[Trial], name: str) -> str:
+    rows = [
+        [
+            str(rank),
+            str(trial.number),
+            accuracy(trial),
+            *costs(trial),
+            f"{trial.seconds:.1f}",
+            page.Link(trial.hash, place(name, trial.hash)),
+        ]
+        for rank, trial in enumerate(best, 1)
+    ]
+    table = page.table(["rank", "trial", "validation accuracy", "parameters", "multiply-adds", "seconds", "architecture"], rows)
+    drawings = []
+    for rank, trial in enumerate(best[1:], 2):
+        drawing = page.picture(draw_genotype(trial.genotype), accuracy(trial), is_drawing=True, place=place(name, trial.hash))
+        drawings.append(page.fold(name, f"Cells of rank {rank}, trial {trial.number}", drawing))
+    return table + "".join(drawings)
+
+
+def front(trials: Sequence[Trial], shown: Sequence[Trial], name: str) -> str:
+    """The Pareto front, with the cells that the leaderboard does not show; nothing where no costs are known."""
+    front = pareto_front(trials)
+    if not front:
+        return ""
+    cost = "cost" if any("cost" in trial.metrics for trial in front) else "multiply-adds"
+    drawn = {trial.hash for trial in shown}
+    rows, drawings = [], []
+    for trial in front[-_MOST_ON_FRONT:]:
+        numbers = [f"{cost_of(trial):,.6g}", f"{accuracy_of(trial):.4f}", f"{trial.reward:.4f}"]
+        rows.append([str(trial.number), *numbers, page.Link(trial.hash, place(name, trial.hash))])
+        if trial.hash not in drawn:
+            drawing = page.picture(draw_genotype(trial.genotype), numbers[1], is_drawing=True, place=place(name, trial.hash))
+            drawings.append(page.fold(name, f"Cells on the front, trial {trial.number}", drawing))
+    left = len(front) - len(rows)
+    parts = [
+        page.heading(3, "Accuracy for its cost"),
+        page.paragraph("Architectures that no other one beats in both" + (f"; {left} cheaper ones are left out." if left else ".")),
+        page.table(["trial", cost, "validation accuracy", "reward", "architecture"], rows),
+    ]
+    return "".join(parts + drawings)
+
+
+def accuracy(trial: Trial) -> str:
+    stopped = trial.metrics.get("stopped_epoch")
+    of_reward = f" (accuracy {trial.metrics['accuracy']:.4f})" if "accuracy" in trial.metrics else ""
+    return f"{trial.reward:.4f}{of_reward}" + (f" (predicted, stopped after epoch {stopped:g})" if stopped is not None else "")
+
+
+def costs(trial: Trial) -> list[str]:
+    return [f"{trial.metrics[name]:,}" if name in trial.metrics else "-" for name in ("parameters", "mult_adds")]
+
+
+def failures(trials: Sequence[Trial]) -> str:
+    groups = statistics.failures(trials)
+    if not groups:
+        return ""
+    rows = []
+    for group in groups[:_REASONS]:
+        numbers = ", ".join(str(trial.number) for trial in group[:5]) + (", ..." if len(group) > 5 else "")
+        reason = group[-1].reason
+        reason = reason if len(reason) <= _REASON_LENGTH else f"{reason[:_REASON_LENGTH]}..."
+        rows.append([group[0].status, str(len(group)), numbers, str(sum(trial.attempts for trial in group)), reason])
+    left = page.paragraph(f"and {len(groups) - _REASONS} reasons more, of fewer trials each") if len(groups) > _REASONS else ""
+    head = ["status", "trials", "which", "executions", "reason (the last of its kind)"]
+    return page.heading(3, "Failures") + page.table(head, rows, text_columns=(2, 4)) + left
+
+
+def retrained(folder: pathlib.Path, searched: Sequence[Trial], name: str) -> str:
+    """What came of training the best of a search again; nothing where none was."""
+    if not has_begun(folder):
+        return ""
+    trials = read_trials(folder)
+    ranking = ranked(trials)
+    in_search = {trial.hash: (rank, trial) for rank, trial in enumerate(searched, 1)}
+    rows, pairs = [], []
+    for rank, trial in enumerate(ranking, 1):
+        before = in_search.get(trial.hash)
+        pairs += [(before[1].reward, trial.reward)] if before else []
+        was = [str(before[0]), str(before[1].number), accuracy(before[1])] if before else ["-", "-", "-"]
+        is_drawn = before is not None and before[0] <= _RANKS
+        architecture = page.Link(trial.hash, place(name, trial.hash)) if is_drawn else trial.hash
+        rows.append([str(rank), accuracy(trial), *was, *costs(trial), architecture])
+    parts = [
+        page.heading(3, folder.name.replace(retraining.FOLDER, "Retrained")),
+        page.paragraph(f"{len(ranking)} of {len(trials)} have been trained again."),
+    ]
+    test, winner = folder / TEST_NAME, folder / WINNER_NAME
+    if test.is_file():
+        try:
+            measured = json.loads(test.read_text())["accuracy"]
+        except (ValueError, KeyError) as error:
+            raise InputError(f'{test}: expected {{"accuracy": ..., "trial": ...}} ({error!r})') from error
+        parts.append(page.numbers({"test accuracy of the winner": f"{measured:.4f}"}))
+    if rows:
+        head = ["rank", "validation accuracy", "rank in search", "trial", "reward in search", "parameters", "multiply-adds", "architecture"]
+        parts.append(page.table(head, rows))
+    if len(pairs) > 2:
+        parts.append(page.pictures([(plots.plot_retraining(pairs), "What retraining made of the rewards")]))
+    if winner.is_file():
+        genotype = load_genotype(str(winner))
+        caption = f"The winner's cells, architecture {genotype_hash(genotype)}"
+        parts.append(page.picture(draw_genotype(genotype), caption, is_drawing=True))
+    parts.append(failures(trials))
+    return "".join(parts)

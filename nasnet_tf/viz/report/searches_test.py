@@ -1,0 +1,221 @@
+"""The report of searches, checked by what is in the page."""
+
+import html.parser
+import json
+import random
+import re
+
+import numpy as np
+import pytest
+
+from nasnet_tf.base.errors import InputError
+from nasnet_tf.base.identity import Identity
+from nasnet_tf.genotype import SearchSpace, format_genotype
+from nasnet_tf.nas.children import folders
+from nasnet_tf.nas.engines.outcome import Outcome
+from nasnet_tf.nas.limits import Rates, busy_seconds
+from nasnet_tf.nas.strategies.random_search import RandomSearch
+from nasnet_tf.nas.trials.journal import read_trials
+from nasnet_tf.nas.trials.ledger import Ledger
+from nasnet_tf.nas.trials.pareto import pareto_front
+from nasnet_tf.nas.trials.trial import Trial, leaderboard
+from nasnet_tf.testing import tiny_genotype
+from nasnet_tf.viz.diagram import figure_to_svg
+from nasnet_tf.viz.report import plots, statistics
+from nasnet_tf.viz.report.report import Report
+
+SPACE = SearchSpace(num_blocks=3)
+
+
+@pytest.fixture
+def searched(tmp_path):
+    folder = tmp_path / "search"
+    book = Ledger(folder, SPACE, RandomSearch(SPACE, seed=1), Identity({"seed": "1", "note": "<b>"}))
+    for number in range(12):
+        book.propose()
+        if number == 3:
+            book.record(Outcome(number, 1.0, reason="died <here>"))
+        elif number < 11:
+            metrics = {"parameters": 1000 * number + 10, "mult_adds": 5_000_000 + number}
+            book.record(Outcome(number, 2.0, value={"reward": [0.5, 0.9, 0.7][number % 3], "metrics": metrics}))
+    book.close()
+    return folder
+
+
+def write_journal(folder, count, strategy, identity=None, seed=0):
+    """A search of made-up trials: a twentieth fail, a tenth is known, a fifth is stopped early, one still runs."""
+    folder.mkdir(parents=True)
+    rng = random.Random(seed)
+    rows = [{"event": "search", "identity": identity or {"search.strategy": strategy, "SearchSpace.num_blocks": "3"}}]
+    for number in range(count):
+        decisions = SPACE.sample(rng)
+        log_probs = [-rng.random() for _ in decisions] if strategy == "@PPOSearch()" else []
+        text = format_genotype(SPACE.decode(decisions))
+        proposed = {"genotype": text, "hash": f"{seed:08}{number:08}", "decisions": decisions, "log_probs": log_probs}
+        rows.append({"event": "proposed", "trial": number, **proposed})
+        ended = {"trial": number, "attempt": 1, "seconds": round(rng.lognormvariate(3, 1), 3)}
+        reward, curve = 0.5 + 0.4 * rng.random(), [0.3, 0.4, 0.5, 0.6]
+        metrics = {"parameters": rng.randrange(10**5, 10**6), "mult_adds": rng.randrange(10**6, 10**7), "curve": curve}
+        if number % 20 == 7:
+            rows.append({"event": "failed", **ended, "reason": f"<child {number}> died: " + "a_long_word/" * 12})
+        elif number % 10 == 8:
+            again = {"reward": rows[-1].get("reward", 0.5), "metrics": {}, "seconds": 0.0, "reused_from": number - 1}
+            rows.append({"event": "finished", **ended, **again})
+        elif number < count - 1:
+            stopped = {"stopped_epoch": 2, "curve": curve[:2]} if number % 5 == 3 else {}
+            rows.append({"event": "finished", **ended, "reward": reward, "metrics": metrics | stopped})
+    rows = [row | {"time": 1.7e9 + 10 * place} for place, row in enumerate(rows)]
+    (folder / "journal.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def write_retraining(folder):
+    """Beside a search of write_journal: five of its architectures trained again."""
+    write_journal(folder / "retrain", 6, "", {"epochs": "20"})
+    (folder / "retrain" / "winner.textproto").write_text(format_genotype(tiny_genotype()))
+    (folder / "retrain" / "test.json").write_text(json.dumps({"accuracy": 0.9731, "trial": 3}))
+
+
+class Checker(html.parser.HTMLParser):
+    """Collects tags that are not balanced, and the text of table cells."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.wrong, self.cells, self.tags = [], [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        if tag not in ("meta", "img", "br"):
+            self.open.append(tag)
+        if tag == "td":
+            self.cells.append("")
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append(tag)
+
+    def handle_endtag(self, tag):
+        if not self.open or self.open.pop() != tag:
+            self.wrong.append(tag)
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] == "td":
+            self.cells[-1] += data
+
+
+def check(page):
+    checker = Checker()
+    checker.feed(page)
+    assert (checker.wrong, checker.open) == ([], [])
+    without_namespaces = re.sub(r'(xmlns(:\w+)?|rdf:\w+)="[^"]*"', "", page)
+    without_metadata = re.sub(r"<metadata>.*?</metadata>", "", without_namespaces, flags=re.DOTALL)
+    assert not re.search(r"https?://", without_metadata)
+    return checker
+
+
+def test_report_of_a_search(searched):
+    trials = read_trials(searched)
+    best = leaderboard(trials)[:10]
+    assert [trial.number for trial in best[:4]] == [1, 4, 7, 10]
+    page = Report(searched.parent).write().read_text()
+    checker = check(page)
+    assert checker.cells[:7] == ["1", "1", "0.9000", "1,010", "5,000,001", "2.0", ""]
+    assert f'<a href="#search-{best[0].hash}">{best[0].hash}</a>' in page
+    assert page.count(f'id="search-{best[0].hash}"') == 1
+    assert [checker.cells[7 * row + 1] for row in range(10)] == [str(trial.number) for trial in best]
+    assert "died &lt;here&gt;" in page
+    assert "died <here>" not in page
+    assert checker.tags.count("svg") == 1 + 9 + 4  # best, nine more of the leaderboard, four plots
+
+
+def test_report_leads_to_what_children_wrote(searched):
+    """Those of retrainings too, and wherever the page is; only to files that are there."""
+    assert "What children wrote" not in Report(searched).write().read_text()
+    logs = []
+    for name, child in ((".", "trial_3"), ("retrain", "trial_0"), ("retrain-2", "trial_0")):
+        if name != ".":
+            Ledger(searched / name, SPACE, RandomSearch(SPACE, seed=1), Identity()).close()
+        logs.append(folders.log_of(searched / name / folders.FOLDER, child))
+        logs[-1].parent.mkdir()
+        logs[-1].touch()
+    assert logs[0].relative_to(searched).as_posix() == "children/trial_00003.log"
+    for root in (searched, searched.parent):
+        page = Report(root).write().read_text()
+        check(page)
+        assert re.findall(r'<a href="([^"]*\.log)">', page) == [log.relative_to(root).as_posix() for log in logs]
+
+
+def test_report_of_a_search_that_just_began(tmp_path):
+    Ledger(tmp_path, SPACE, RandomSearch(SPACE, seed=1), Identity()).close()
+    check(Report(tmp_path).write().read_text())
+
+
+def test_nothing_to_report(tmp_path):
+    with pytest.raises(InputError, match="nothing to report; looked there and one folder below for journal.jsonl"):
+        Report(tmp_path).write()
+    with pytest.raises(InputError, match="no such folder"):
+        Report(tmp_path / "none")
+
+
+def test_plots_show_the_numbers(searched):
+    trials = read_trials(searched)
+    axes = plots.plot_rewards(trials).axes[0]
+    assert list(axes.lines[0].get_ydata()) == [0.5] + [0.9] * 9
+    assert len(axes.lines) == 1  # there are no 25 to take a mean of
+    axes = plots.plot_rewards([trial(number, 0.5 + 0.01 * number) for number in range(27)], chance=0.25).axes[0]
+    assert axes.lines[1].get_xydata().tolist() == [pytest.approx([number, 0.5 + 0.01 * (number - 12)]) for number in (24, 25, 26)]
+    assert list(axes.lines[2].get_ydata()) == [0.25, 0.25]
+    bars = plots.plot_operation_frequencies(trials).axes[0].patches
+    assert sum(bar.get_height() for bar in bars) == pytest.approx(len({bar.get_x() for bar in bars}))
+    assert format_genotype(trials[0].genotype)
+
+
+def trial(number, reward, **values):
+    row = {"hash": str(number), "decisions": (), "log_probs": (), "proposed_time": 0.0, "text": "", **values}
+    return Trial(number, reward=reward, status="finished" if reward is not None else row.pop("status", "running"), **row)
+
+
+def test_statistics():
+    rewards = [0.5, 0.9, 0.1, 0.7]
+    assert statistics.running_best(rewards).tolist() == [0.5, 0.9, 0.9, 0.9]
+    assert statistics.running_top_mean(rewards, 2) == pytest.approx([np.nan, 0.7, 0.7, 0.8], nan_ok=True)
+    assert statistics.running_top_mean([], 2).tolist() == statistics.running_best([]).tolist() == []
+    assert (statistics.top_mean(rewards, 2), statistics.top_mean(rewards, 5)) == (pytest.approx(0.8), None)
+    numbers, estimates = statistics.entropy_estimates([trial(0, None), trial(5, None, log_probs=(-1.0, -0.5))])
+    assert (numbers.tolist(), estimates.tolist()) == ([5], [1.5])
+    assert statistics.smoothed(np.array([1.0, 2.0, 6.0]), 2).tolist() == [1.5, 4.0]
+    assert statistics.smoothed(np.array([1.0]), 2).tolist() == []
+    failed = [trial(n, None, status="failed", reason=reason) for n, reason in enumerate(("died (9)", "other", "died (10)"))]
+    assert [[each.number for each in group] for group in statistics.failures(failed)] == [[0, 2], [1]]
+    # Two at once for 5 of 15 seconds, then a pause, then two attempts of one trial with a pause between.
+    times = [
+        trial(number, 0.5, executions=spans) for number, spans in enumerate(([(10.0, 10.0)], [(15.0, 10.0)], [(180.0, 8.0), (200.0, 12.0)]))
+    ]
+    assert busy_seconds(times) == pytest.approx(35.0)
+    assert statistics.largest_entropy(SearchSpace(num_blocks=1)) == pytest.approx(2 * np.log(2 * 2 * 13 * 13 * 2))
+
+
+def test_many_trials_become_images(tmp_path):
+    write_journal(tmp_path / "search", 700, "@PPOSearch()")
+    trials = read_trials(tmp_path / "search")
+    for plot in (plots.plot_rewards, plots.plot_accuracy_against_cost, plots.plot_times):
+        svg = figure_to_svg(plot(trials))
+        assert "<image" in svg
+        assert svg.count("<use") < 200
+        assert len(svg) < 200_000
+
+
+def test_the_report_shows_the_front_and_what_was_spent(tmp_path):
+    folder = tmp_path / "search"
+    write_journal(folder, 40, "@RandomSearch()")
+    Rates(watts=50.0, price=2.0).save(folder)
+    trials = read_trials(folder)
+    front = pareto_front(trials)
+    words = [cell.strip() for cell in check(Report(tmp_path).write().read_text()).cells]
+    for trial in front[-15:]:
+        assert [str(trial.number), f"{trial.metrics['mult_adds']:,.6g}"] in [words[place : place + 2] for place in range(len(words))]
+    text = (tmp_path / "report.html").read_text()
+    hours = sum(trial.seconds for trial in trials) / 3600
+    assert f"<b>{hours:.2f}</b><span>child-hours</span>" in text
+    assert f"<b>{hours * 0.05:.2f} kWh</b>" in text
+    assert f"<b>{hours * 2:.2f}</b><span>price, estimated</span>" in text
+    drawn = plots.plot_accuracy_against_cost(trials).axes[0].lines[0].get_xydata()
+    assert drawn.tolist() == [pytest.approx((trial.metrics["mult_adds"] / 1e6, trial.reward)) for trial in front]
