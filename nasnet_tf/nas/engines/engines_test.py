@@ -52,7 +52,7 @@ def child(how: str, mark: pathlib.Path | None = None) -> dict:
 # A cluster that lives until it is told to end, or its process is killed; one child runs in it. It believes to have a GPU.
 SERVER = """
 import functools, pathlib, ray, sys
-from nasnet_tf.nas import engines_test
+from nasnet_tf.nas.engines import engines_test
 from nasnet_tf.nas.engines.ray_tasks import RayTasks
 if __name__ == "__main__":
     ray.init = functools.partial(ray.init, num_gpus=1)

@@ -1,4 +1,4 @@
-"""Tests of regularized evolution: its mutations, its queue, its learning; what all strategies share is in strategies_test.py."""
+"""Tests of regularized evolution: its mutations, its queue, its learning; what all strategies share is in protocol_test.py."""
 
 import collections
 import random
