@@ -1,15 +1,20 @@
 """Trainings and tunings as plots: data in, a figure out."""
 
+from __future__ import annotations
+
 import math
 import numbers
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from nasnet_tf.data import ImageData
-from nasnet_tf.training.evaluate import Evaluator
 from nasnet_tf.viz.axes import AMBER, BLUE, GREY, legend, level, line, new_figure, scatter
+
+if TYPE_CHECKING:  # they import TensorFlow, which a report does without
+    from nasnet_tf.data import ImageData
+    from nasnet_tf.training.evaluate import Evaluator
 
 _NO_VALUES = ("step", "epoch", "examples")
 _MAX_CONFUSED = 50  # classes that a confusion matrix is drawn of
