@@ -5,44 +5,30 @@ import pytest
 from nasnet_tf.base.cpus import available_cpus, quota
 
 
-def write(root, files):
-    for name, text in files.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(text)
+def limits(controllers, quota, period=100000):
+    """The files of a group of the older kind."""
+    return {f"{controllers}/cpu.cfs_quota_us": f"{quota}\n", f"{controllers}/cpu.cfs_period_us": f"{period}\n"}
 
 
 @pytest.mark.parametrize(
-    ("files", "cpus"),
+    ("groups", "files", "cpus"),
     [
-        ({}, None),
-        ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "max 100000\n"}, None),
-        ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "250000 100000\n"}, 3),
-        ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "10000 100000\n"}, 1),
+        (None, {}, None),
+        ("0::/\n", {"cpu.max": "max 100000\n"}, None),
+        ("0::/\n", {"cpu.max": "250000 100000\n"}, 3),
+        ("0::/\n", {"cpu.max": "10000 100000\n"}, 1),
         # A group above has the smaller limit; one outside of what is mounted is not seen.
-        ({"proc/self/cgroup": "0::/a/b\n", "sys/fs/cgroup/a/cpu.max": "200000 100000", "sys/fs/cgroup/a/b/cpu.max": "800000 100000"}, 2),
-        ({"proc/self/cgroup": "0::/not/here\n", "sys/fs/cgroup/cpu.max": "400000 100000"}, 4),
-        (
-            {
-                "proc/self/cgroup": "5:memory:/x\n4:cpu,cpuacct:/docker/x\n0::/\n",
-                "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us": "150000\n",
-                "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us": "100000\n",
-                "sys/fs/cgroup/memory/cpu.cfs_quota_us": "1\n",
-                "sys/fs/cgroup/memory/cpu.cfs_period_us": "1\n",
-            },
-            2,
-        ),
-        (
-            {
-                "proc/self/cgroup": "4:cpu:/\n",
-                "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "-1\n",
-                "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000\n",
-            },
-            None,
-        ),
+        ("0::/a/b\n", {"a/cpu.max": "200000 100000", "a/b/cpu.max": "800000 100000"}, 2),
+        ("0::/not/here\n", {"cpu.max": "400000 100000"}, 4),
+        ("5:memory:/x\n4:cpu,cpuacct:/docker/x\n0::/\n", limits("cpu,cpuacct", 150000) | limits("memory", 1, 1), 2),
+        ("4:cpu:/\n", limits("cpu", -1), None),
     ],
 )
-def test_quota_of_control_groups(files, cpus, tmp_path):
-    write(tmp_path, files)
+def test_quota_of_control_groups(groups, files, cpus, tmp_path):
+    files = {f"sys/fs/cgroup/{name}": text for name, text in files.items()} | ({"proc/self/cgroup": groups} if groups else {})
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
     assert quota(tmp_path) == cpus
 
 

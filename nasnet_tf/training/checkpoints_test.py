@@ -10,7 +10,8 @@ import pytest
 import tensorflow as tf
 
 from nasnet_tf.base.errors import InputError
-from nasnet_tf.training import checkpoints, work_folder
+from nasnet_tf.base.identity import Identity, flattened
+from nasnet_tf.training import checkpoints
 from nasnet_tf.training.classification import Classification
 from nasnet_tf.training.disk import writing
 from nasnet_tf.training.loop_test import Stop, assert_same_weights, dense, rows_without_speed, stop, train
@@ -116,6 +117,9 @@ def test_a_description_that_is_no_object_is_named(whole, tmp_path, name):
 
 
 def test_first_difference():
-    assert work_folder.first_difference({"a": [1, {"b": 2}]}, json.loads('{"a": [1, {"b": 2}]}')) is None
-    assert work_folder.first_difference({"a": [1, {"b": 2}]}, {"a": [1, {"b": 3}]}) == "a[1].b: was 2, is 3"
-    assert work_folder.first_difference({"a": 1}, {"a": 1, "c": 5}) == "c: was null, is 5"
+    def difference(old, new):
+        return Identity(flattened(new)).difference(flattened(old))
+
+    assert difference({"a": [1, {"b": 2}]}, json.loads('{"a": [1, {"b": 2}]}')) is None
+    assert difference({"a": [1, {"b": 2}]}, {"a": [1, {"b": 3}]}) == "a[1].b was 2, is 3"
+    assert difference({"a": 1}, {"a": 1, "c": 5}) == "c was not bound, is 5"

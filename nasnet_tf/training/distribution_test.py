@@ -13,7 +13,7 @@ import pytest
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.data import CifarPreprocessing, ImageData
 from nasnet_tf.models.network import NetworkConfig, build_network
-from nasnet_tf.testing import TIMEOUT_SECONDS, hold_ports, smallest_genotype
+from nasnet_tf.testing import TIMEOUT_SECONDS, hold_ports, smallest_genotype, until
 from nasnet_tf.training import distribution, loop
 from nasnet_tf.training.distribution import distribute, is_chief, make_strategy
 from nasnet_tf.training.metrics_log import read_metrics
@@ -26,9 +26,10 @@ import os, pathlib, sys, threading
 threading.Thread(target=lambda: sys.stdin.read() or os._exit(1), daemon=True).start()  # not to outlive a test that is killed
 from nasnet_tf.training.distribution import make_strategy
 strategy = make_strategy("multi_worker")
-from nasnet_tf import cli
+from nasnet_tf.cli import command
 from nasnet_tf.testing import terminated_at
 from nasnet_tf.training import loop
+from nasnet_tf.training.distribution_test import train
 
 def main(arguments):
     steps, workdir, terminated = arguments
@@ -36,7 +37,7 @@ def main(arguments):
         loop.TrainStep = terminated_at(int(terminated))
     train(strategy, int(steps), pathlib.Path(workdir))
 
-cli.run(main, arguments="steps, work folder, step at which SIGTERM comes")
+command.run(main, arguments="steps, work folder, step at which SIGTERM comes")
 """
 
 
@@ -104,18 +105,6 @@ class Job:
     def log(self, index):
         return (self.folder / f"log_{index}.txt").read_text()
 
-    def wait_for(self, what, is_there):
-        """Until is_there(the work folder)."""
-        for _ in range(int(TIMEOUT_SECONDS) * 10):
-            if is_there(self.folder / "run"):
-                return
-            assert all(process.poll() is None for process in self.processes), self.log(0)
-            try:
-                self.processes[0].wait(0.1)
-            except subprocess.TimeoutExpired:
-                continue
-        raise AssertionError(f"no {what} within {TIMEOUT_SECONDS} seconds: {self.log(0)}")
-
 
 def has_checkpoint(folder):
     return any((folder / "checkpoints").glob("last-*.index"))
@@ -177,7 +166,12 @@ def test_two_processes_go_on_stop_when_asked_and_one_goes_on(alone, begun, tmp_p
 @pytest.mark.several_processes
 def test_a_lost_worker_ends_the_job_with_a_message(tmp_path):
     with Job(tmp_path, 100_000) as job:
-        job.wait_for("checkpoint", has_checkpoint)
+
+        def has_begun():
+            assert all(process.poll() is None for process in job.processes), job.log(0)
+            return has_checkpoint(tmp_path / "run")
+
+        until(has_begun)
         job.processes[1].kill()
         codes = job.wait()
         assert codes[0] == 1, job.log(0)

@@ -1,27 +1,24 @@
-import keras
+import dataclasses
+
 import numpy as np
 import pytest
 from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
 from nasnet_tf import train as door
 from nasnet_tf.base.errors import InputError
-from nasnet_tf.data import CifarPreprocessing, ImageData
-from nasnet_tf.training import distribution, loop, profiling
+from nasnet_tf.training import distribution, loop, loop_test, profiling
 from nasnet_tf.training.optimizers import RMSProp
 from nasnet_tf.training.schedules import cosine_decay
 
-DATA = ImageData("digits", CifarPreprocessing(image_size=8, flip=False), train_split="train[:80]", validation_examples=16)
-
-
-def dense(num_classes, image_size):
-    images = keras.Input((image_size, image_size, 3), name="images")
-    return keras.Model(images, keras.layers.Dense(num_classes, name="logits")(keras.layers.Flatten(name="flatten")(images)), name="dense")
+DATA = dataclasses.replace(loop_test.DATA, train_split="train[:80]")
 
 
 def train(workdir, profile_steps=None, steps_per_call=1):
     """Eight steps."""
     config = loop.TrainingConfig(epochs=2, batch_size=16, evaluation_split=None, steps_per_call=steps_per_call)
-    model, _ = loop.train_and_evaluate(dense, DATA, RMSProp, cosine_decay(0.1), config, workdir, None, False, profile_steps=profile_steps)
+    model, _ = loop.train_and_evaluate(
+        loop_test.dense, DATA, RMSProp, cosine_decay(0.1), config, workdir, None, False, profile_steps=profile_steps
+    )
     return [weight.numpy() for weight in model.weights]
 
 
@@ -81,6 +78,6 @@ def test_the_flag_takes_two_numbers(monkeypatch, text):
     class Flags:
         profile_steps = text
 
-    monkeypatch.setattr(door.cli, "FLAGS", Flags)
+    monkeypatch.setattr(door.flags, "FLAGS", Flags)
     with pytest.raises(InputError, match=f"--profile_steps: expected two numbers of steps such as 100,120, got '{text}'"):
         door._profile_steps()
