@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import tensorflow as tf
 
 from nasnet_tf.base.values import Count, PositivePart, Within, check_fields
-from nasnet_tf.data.decoding import check_size, decode_image
+from nasnet_tf.data.decoding import DCT_METHOD, check_jpeg_size, decode_image
 from nasnet_tf.data.orientation import displayed, displayed_shape, exif_orientation, stored_box
 
 _MIN_OBJECT_COVERED = 0.1  # slim; the object is the whole image
@@ -103,11 +103,12 @@ class ImageNetPreprocessing:
             return begin[:2], size[:2]
 
         def part_of_jpeg():
-            with tf.control_dependencies([check_size(encoded)]):
+            with tf.control_dependencies([check_jpeg_size(encoded)]):
                 orientation = exif_orientation(encoded)
             shape = displayed_shape(tf.io.extract_jpeg_shape(encoded), orientation)
             begin, size = random_box(shape)
-            part = tf.io.decode_and_crop_jpeg(encoded, stored_box(begin, size, shape, orientation), channels=3)
+            box = stored_box(begin, size, shape, orientation)
+            part = tf.io.decode_and_crop_jpeg(encoded, box, channels=3, dct_method=DCT_METHOD)
             return displayed(part, orientation)
 
         def part_of_other():
