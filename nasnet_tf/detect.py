@@ -29,9 +29,9 @@ def main(arguments: list[str]) -> None:
         batch = files[start : start + flags.FLAGS.batch_size]
         contents = [path.read_bytes() for path in batch]
         for path, content, answer in zip(batch, contents, predictor(contents, flags.FLAGS.least_score), strict=True):
-            if answer is None:
-                undecodable.append(str(path))
-                rows.append({"file": str(path), "error": "cannot be decoded as an image"})
+            if isinstance(answer, InputError):
+                undecodable.append(f"{path} ({answer})")
+                rows.append({"file": str(path), "error": f"cannot be decoded as an image: {answer}"})
                 continue
             text, fields = predictor.describe(answer, len(answer))
             print(f"{path}: {text}", flush=True)

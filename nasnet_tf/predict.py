@@ -51,15 +51,15 @@ def _eagerly(is_wanted: bool) -> Iterator[None]:
 
 
 def _predict(predictor, files: list[pathlib.Path], rows: IO[str] | None) -> list[str]:
-    """Prints and writes each answer; returns the files that cannot be decoded."""
+    """Prints and writes each answer; returns the files that cannot be decoded, each with the reason."""
     undecodable = []
     for start in range(0, len(files), flags.FLAGS.batch_size):
         batch = files[start : start + flags.FLAGS.batch_size]
         contents = [path.read_bytes() for path in batch]
         for path, content, answer in zip(batch, contents, predictor(contents), strict=True):
-            if answer is None:
-                undecodable.append(str(path))
-                row = {"file": str(path), "error": "cannot be decoded as an image"}
+            if isinstance(answer, InputError):
+                undecodable.append(f"{path} ({answer})")
+                row = {"file": str(path), "error": f"cannot be decoded as an image: {answer}"}
             else:
                 text, fields = predictor.describe(answer, flags.FLAGS.top)
                 print(f"{path}: {text}", flush=True)

@@ -22,6 +22,11 @@ def user_path(path: str | os.PathLike) -> pathlib.Path:
     return pathlib.Path(os.path.expanduser(path))
 
 
+def shown(path: str | bytes | os.PathLike) -> str:
+    """A path, or its bytes, as text that can be printed: bytes that are not UTF-8 as \\xff."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
 def what_is_there(path: str | os.PathLike) -> str:
     """Of a path that is no file: "is a folder" or "no such file"."""
     return "is a folder" if os.path.isdir(path) else "no such file"

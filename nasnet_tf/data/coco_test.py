@@ -137,7 +137,7 @@ def test_undecodable_pictures_are_left_out_of_training_and_named(awkward):
     data = DetectionData(f"coco:{awkward}", 64)
     batch = next(iter(data.train(3, seed=0)))
     assert sorted(batch.weights.numpy()) == [0, 1, 1]
-    assert data.corrupt_names(3, 0, 0) == [str(awkward / "b.png")]
+    assert list(data.corrupt_names(3, 0, 0)) == [str(awkward / "b.png")]
     assert "b.png cannot be decoded" in str(data.diagnose("train"))
 
 

@@ -3,13 +3,17 @@
 All of it is TensorFlow graph, so that exported networks follow the same rules.
 """
 
+import os
+
 import tensorflow as tf
 
+from nasnet_tf.base.errors import InputError
 from nasnet_tf.data.bmp import bmp_sides, decode_bmp
 from nasnet_tf.data.orientation import displayed, exif_orientation
 from nasnet_tf.data.refusal import refuse_unless
 
 MAX_PIXELS = 2**26  # 201 MB of uint8 RGB; the largest image of ImageNet has 61 million
+MAX_PIXELS_VARIABLE = "NASNET_MAX_PIXELS"  # environment variable with another limit
 _MILLION = 1e6
 DCT_METHOD = "INTEGER_ACCURATE"  # the pixels of other programs; TensorFlow's default is off by up to 160 levels on scans of high quality
 # What is decoded, by the first bytes; "?" stands for any. TensorFlow knows more formats, whose sizes nothing here would check.
@@ -22,7 +26,7 @@ def decode_image(encoded: tf.Tensor) -> tf.Tensor:
     """string [], a JPEG, PNG, GIF (its first frame), BMP or WebP in color or gray -> uint8 [height, width, 3], upright.
 
     Raises:
-      tf.errors.InvalidArgumentError: not such a file, a damaged one, one of more than MAX_PIXELS pixels (of a GIF, in all frames), an
+      tf.errors.InvalidArgumentError: not such a file, a damaged one, one of more than max_pixels() pixels (of a GIF, in all frames), an
         animated WebP or a compressed BMP.
     """
     encoded = tf.convert_to_tensor(encoded)
@@ -41,8 +45,22 @@ def decode_image(encoded: tf.Tensor) -> tf.Tensor:
     return image
 
 
+def max_pixels() -> int:
+    """The limit of graphs that are built now: MAX_PIXELS, or what the environment variable NASNET_MAX_PIXELS says.
+
+    Raises:
+      InputError: the variable is no positive integer.
+    """
+    text = os.environ.get(MAX_PIXELS_VARIABLE, "").replace("_", "")
+    if not text:
+        return MAX_PIXELS
+    if not text.isdecimal() or not 0 < int(text) < 2**31:
+        raise InputError(f"{MAX_PIXELS_VARIABLE}: expected a number of pixels, 1 to {2**31 - 1}, got {text!r}")
+    return int(text)
+
+
 def check_jpeg_size(encoded: tf.Tensor) -> tf.Operation | None:
-    """An op that fails for a JPEG file, string [], of more than MAX_PIXELS pixels. It decodes nothing."""
+    """An op that fails for a JPEG file, string [], of more than max_pixels() pixels. It decodes nothing."""
     return _check_sides(tf.cast(tf.io.extract_jpeg_shape(encoded)[1::-1], tf.int64))
 
 
@@ -66,12 +84,13 @@ def _check_sides(sides: tf.Tensor) -> tf.Operation | None:
 
 
 def _check_pixels(pixels: tf.Tensor, size: list) -> tf.Operation | None:
+    most = max_pixels()
     return refuse_unless(
-        pixels <= MAX_PIXELS,
+        pixels <= most,
         "image too large: ",
         *size,
         tf.cast(pixels, tf.float64) / _MILLION,
-        f" million pixels; expected at most {MAX_PIXELS / _MILLION:.1f} million",
+        f" million pixels; expected at most {most / _MILLION:.1f} million ({MAX_PIXELS_VARIABLE} raises this)",
     )
 
 
@@ -130,7 +149,7 @@ def _gif_pixels(encoded: tf.Tensor) -> tf.Tensor:
     Walks over the blocks of the file (GIF89a specification, section 12 ff.): extensions and frames, each with its chain of data
     sub-blocks that begin with their length, of which 0 ends the chain.
     """
-    content = tf.cast(tf.io.decode_raw(encoded, tf.uint8), tf.int64)
+    content, most = tf.cast(tf.io.decode_raw(encoded, tf.uint8), tf.int64), max_pixels()
     length = tf.size(content, tf.int64)
 
     def byte(place):
@@ -155,7 +174,7 @@ def _gif_pixels(encoded: tf.Tensor) -> tf.Tensor:
         return tf.cond(in_data, sub_block, block)
 
     def goes_on(place, pixels, in_data):
-        return (place < length) & (pixels <= MAX_PIXELS) & (in_data | (byte(place) != 0x3B))
+        return (place < length) & (pixels <= most) & (in_data | (byte(place) != 0x3B))
 
     start = 13 + table_size(byte(tf.constant(10, tf.int64)))
     return tf.while_loop(goes_on, step, (start, tf.zeros([], tf.int64), tf.constant(False)))[1]

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from nasnet_tf.base.errors import InputError, reason
-from nasnet_tf.base.files import user_path
+from nasnet_tf.base.files import shown, user_path
 from nasnet_tf.base.values import Count, at_least, check_fields
 from nasnet_tf.data import box_records, coco, voc
 from nasnet_tf.data.batches import WORKERS, as_written, finish, rows_of
@@ -197,18 +197,19 @@ class DetectionData:
         rows = tf.data.Dataset.from_tensor_slices(np.array(mine, np.int32))
         return finish(rows.map(prepare, num_parallel_calls=WORKERS, deterministic=True).batch(size, drop_remainder=True))
 
-    def corrupt_names(self, batch_size: int, seed: int, step: int) -> list[str]:
-        """The names of the pictures of a whole training batch that cannot be decoded."""
+    def corrupt_names(self, batch_size: int, seed: int, step: int) -> dict[str, str]:
+        """The names of the pictures of a whole training batch that cannot be decoded, and why."""
         pictures = self.objects("train")
         numbers = Order(len(pictures), seed)(np.arange(step * batch_size, (step + 1) * batch_size))
-        return [str(pictures[number].path) for number in numbers if _mistake(pictures[number])]
+        mistakes = {shown(pictures[number].path): _mistake(pictures[number]) for number in numbers}
+        return {name: f"cannot be decoded as an image: {mistake}" for name, mistake in mistakes.items() if mistake}
 
     def diagnose(self, split: str) -> InputError | None:
         """What is wrong with the first picture of a split that cannot be decoded; None if there is none."""
         for picture in self.objects(split):
             mistake = _mistake(picture)
             if mistake:
-                return InputError(f"data set {self.source!r}, {split}: {picture.path} cannot be decoded as an image: {mistake}")
+                return InputError(f"data set {self.source!r}, {split}: {shown(picture.path)} cannot be decoded as an image: {mistake}")
         return None
 
     def _resize(self, image: tf.Tensor) -> tf.Tensor:

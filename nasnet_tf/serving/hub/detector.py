@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 import nasnet_tf.detection.model  # noqa: F401  registers the detector's layers with Keras
-from nasnet_tf.base.errors import InputError
+from nasnet_tf.base.errors import InputError, reason
 from nasnet_tf.base.files import user_path
 from nasnet_tf.base.values import Part, at_least, check_value, expect
 from nasnet_tf.data.decoding import decode_image
@@ -123,14 +123,10 @@ class BoxPredictor:
             raise InputError("--trust_graph: expected a classifier's export; a detector is built anew from its description")
         self.detector = load_detector(source)
 
-    def __call__(self, encoded: Sequence[bytes], least_score: float = 0.5) -> list[list[Found] | None]:
-        """What is in each file; None for one that cannot be decoded."""
-        answers: list[list[Found] | None] = [None] * len(encoded)
-        pictures = {}
-        for number, content in enumerate(encoded):
-            with_error = _try_pixels(content)
-            if with_error is not None:
-                pictures[number] = with_error
+    def __call__(self, encoded: Sequence[bytes], least_score: float = 0.5) -> list[list[Found] | InputError]:
+        """What is in each file; for one that cannot be decoded, an InputError that says why."""
+        answers: list = list(map(_decoded, encoded))
+        pictures = {number: answer for number, answer in enumerate(answers) if not isinstance(answer, InputError)}
         for number, answer in zip(pictures, self.detector(list(pictures.values()), least_score), strict=True):
             answers[number] = answer
         return answers
@@ -154,11 +150,11 @@ def _corners(box) -> str:
     return f"y {top}..{bottom}, x {left}..{right}"
 
 
-def _try_pixels(content: bytes) -> np.ndarray | None:
+def _decoded(content: bytes) -> np.ndarray | InputError:
     try:
-        return _pixels(content)
-    except InputError:
-        return None
+        return decode_image(content).numpy()
+    except tf.errors.OpError as error:
+        return InputError(reason(error))
 
 
 def _pixels(image: Image) -> np.ndarray:
@@ -175,4 +171,4 @@ def _pixels(image: Image) -> np.ndarray:
     except OSError as error:
         raise InputError(f"{called}: cannot be read ({error.strerror})") from error
     except tf.errors.OpError as error:
-        raise InputError(f"{called}: cannot be decoded as an image") from error
+        raise InputError(f"{called}: cannot be decoded as an image: {reason(error)}") from error
