@@ -11,7 +11,7 @@ from typing import IO
 
 from nasnet_tf.base import terminal
 from nasnet_tf.base.errors import InputError
-from nasnet_tf.base.files import find_images
+from nasnet_tf.base.files import find_images, shown
 from nasnet_tf.cli import command, flags
 
 
@@ -58,12 +58,12 @@ def _predict(predictor, files: list[pathlib.Path], rows: IO[str] | None) -> list
         contents = [path.read_bytes() for path in batch]
         for path, content, answer in zip(batch, contents, predictor(contents), strict=True):
             if isinstance(answer, InputError):
-                undecodable.append(f"{path} ({answer})")
-                row = {"file": str(path), "error": f"cannot be decoded as an image: {answer}"}
+                undecodable.append(f"{shown(path)} ({answer})")
+                row = {"file": shown(path), "error": f"cannot be decoded as an image: {answer}"}
             else:
                 text, fields = predictor.describe(answer, flags.FLAGS.top)
-                print(f"{path}: {text}", flush=True)
-                row = {"file": str(path), **fields}
+                print(f"{shown(path)}: {text}", flush=True)
+                row = {"file": shown(path), **fields}
                 if flags.FLAGS.embed_images:
                     kind = mimetypes.guess_type(path.name)[0] or "image/jpeg"
                     row["image"] = f"data:{kind};base64,{base64.b64encode(content).decode()}"

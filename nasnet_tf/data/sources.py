@@ -20,7 +20,7 @@ import tensorflow as tf
 
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.base.extras import OnDemand
-from nasnet_tf.base.files import IMAGE_SUFFIXES, files_below, image_files, user_path
+from nasnet_tf.base.files import IMAGE_SUFFIXES, files_below, image_files, shown, user_path
 from nasnet_tf.data.preparing import FOLDER_PREFIX, prepared_builder, prepared_folder
 from nasnet_tf.data.records import ArrayRecords, TFRecords
 
@@ -200,7 +200,7 @@ def _folder_source(name: str, root: pathlib.Path) -> Source:
     expected = f"expected images as {root}/{_LAYOUT}"
     if not root.is_dir():
         raise InputError(f"data set {name!r}: no folder {root}; {expected}")
-    splits = {split.name: {label.name: image_files(label) for label in _folders(split)} for split in _folders(root)}
+    splits = {split.name: {shown(label.name): image_files(label) for label in _folders(split)} for split in _folders(root)}
     if not splits:
         raise InputError(f"data set {name!r}: {root} has no folders of splits; {expected}")
     for spelling, meant in _SPELLINGS.items():
@@ -217,14 +217,14 @@ def _folder_source(name: str, root: pathlib.Path) -> Source:
             if not files:
                 raise InputError(f"data set {name!r}: {root / split / label} has no images; expected files {', '.join(IMAGE_SUFFIXES)}")
     read_files = {path for labels in splits.values() for files in labels.values() for path in files}
-    left_out = tuple(str(path.relative_to(root)) for path in files_below(root) if path not in read_files)
+    left_out = tuple(shown(path.relative_to(root)) for path in files_below(root) if path not in read_files)
     examples = {split: _shuffled(split, labels, class_names) for split, labels in splits.items()}
 
     @functools.cache
     def columns(split: str) -> tuple[tf.Tensor, tf.Tensor]:
         with tf.init_scope(), tf.device("cpu:0"):  # once, and not as constants of each function that uses them
             paths, labels = zip(*examples[split], strict=True)
-            return tf.constant(paths), tf.constant(labels, tf.int64)
+            return tf.constant(list(map(os.fsencode, paths))), tf.constant(labels, tf.int64)
 
     def read(split: str, numbers: np.ndarray) -> list[bytes]:
         return [_content(examples[split][number][0]) for number in numbers]
@@ -241,7 +241,7 @@ def _content(path: str) -> bytes:
     try:
         return pathlib.Path(path).read_bytes()
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+        raise InputError(f"{shown(path)} cannot be read: {error.strerror}") from error
 
 
 def _shuffled(split: str, labels: Mapping[str, list[pathlib.Path]], class_names: list[str]) -> list[tuple[str, int]]:

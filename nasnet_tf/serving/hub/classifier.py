@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from nasnet_tf.base.errors import InputError, reason
-from nasnet_tf.base.files import user_path
+from nasnet_tf.base.files import shown, user_path
 from nasnet_tf.base.values import Count, check_value, expect
 from nasnet_tf.data import imagenet_classes
 from nasnet_tf.serving.exports import saved_model
@@ -57,7 +57,7 @@ class Classifier:
         answers = self.probabilities([_content(image) for image in batch]) if batch else []
         for number, (image, answer) in enumerate(zip(batch, answers, strict=True)):
             if isinstance(answer, InputError):
-                called = os.fspath(image) if isinstance(image, (str, os.PathLike)) else f"image {number}"
+                called = shown(image) if isinstance(image, (str, os.PathLike)) else f"image {number}"
                 raise InputError(f"{called}: cannot be decoded as an image: {answer}")
         results = [self.best(answer, top) for answer in answers]
         return results[0] if is_one else results
@@ -117,7 +117,7 @@ def _content(image: Image) -> bytes:
     try:
         return user_path(image).read_bytes()
     except OSError as error:
-        raise InputError(f"{os.fspath(image)}: cannot be read ({error.strerror})") from error
+        raise InputError(f"{shown(image)}: cannot be read ({error.strerror})") from error
 
 
 def load_classifier(name_or_path: Name, weights: str | os.PathLike | None = "trained", trust_graph: bool = False) -> Classifier:

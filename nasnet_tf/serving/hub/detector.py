@@ -11,7 +11,7 @@ import tensorflow as tf
 
 import nasnet_tf.detection.model  # noqa: F401  registers the detector's layers with Keras
 from nasnet_tf.base.errors import InputError, reason
-from nasnet_tf.base.files import user_path
+from nasnet_tf.base.files import shown, user_path
 from nasnet_tf.base.values import Part, at_least, check_value, expect
 from nasnet_tf.data.decoding import decode_image
 from nasnet_tf.data.detection import prepare_picture
@@ -165,7 +165,7 @@ def _pixels(image: Image) -> np.ndarray:
         expect(is_image, "detector: image", "uint8 [height, width, 3]", f"{image.dtype} {list(image.shape)}")
         return image
     expect(isinstance(image, (str, os.PathLike, bytes)), "detector: image", "a path, a file's content or pixels", type(image).__name__)
-    called = "image" if isinstance(image, bytes) else os.fspath(image)
+    called = "image" if isinstance(image, bytes) else shown(image)
     try:
         return decode_image(image if isinstance(image, bytes) else user_path(image).read_bytes()).numpy()
     except OSError as error:
