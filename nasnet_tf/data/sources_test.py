@@ -119,7 +119,7 @@ def test_bad_splits(pets, split, message):
         ({"a.png": 1}, r"has no folders of splits"),
         ({"cat/1.png": 1}, r"x/cat has no folders of classes; expected images as"),
         ({"train/cat/1.png": 1, "train/dog/notes.txt": 1}, r"x/train/dog has no images; expected files \.jpg"),
-        ({"train/cat/1.png": 1, "train/dog/1.png": 1, "test/cat/1.png": 1}, r"split 'test' lacks the classes dog that other splits have"),
+        ({"train/cat/1.png": 1, "test/dog/1.png": 1, "test/cat/1.png": 1}, r"split 'train' lacks the classes dog that other splits have"),
     ],
 )
 def test_folders_of_another_layout(tmp_path, files, message):
@@ -264,3 +264,12 @@ def test_linked_folders_are_followed_and_loops_are_not(tmp_path):
     assert source.class_names == ("bird", "cat", "dog")
     assert sorted(names(source, "train").count(each) for each in ("a.png", "b.png", "c.png")) == [2, 2, 3]
     assert source.left_out == ("train/bird/notes.txt", "train/cat/loop")
+
+
+def test_a_class_that_test_lacks_is_noted(tmp_path, capsys):
+    name = make_folder(tmp_path / "pets", {"train/cat/1.png": 1, "train/dog/1.png": 2, "test/dog/1.png": 3})
+    source = open_source(name)
+    assert source.class_names == ("cat", "dog")
+    assert [int(example["label"]) for example in source.examples("test")] == [1]
+    assert ImageData(name, CifarPreprocessing(8)).num_examples("test") == 1
+    assert "test has no images of cat" in capsys.readouterr().err

@@ -89,6 +89,7 @@ class Splits:
         there = [f"{sum(self.source.splits.values())} images", f"{len(self.source.class_names)} classes"]
         if left_out:
             there.append(f"{len(left_out)} left out ({', '.join(left_out[:_NAMED])}{', ...' if len(left_out) > _NAMED else ''})")
+        there += self.source.notes
         uses = []
         for split, verb in (("train", "trained on"), ("validation", "to validate"), ("test", "to test")):
             try:
@@ -119,7 +120,7 @@ class Splits:
             return "test"
         if source.is_folder and self.test_split == "test" and "test" not in source.splits:
             raise InputError(
-                f"data set {source.name!r} has no split 'test', only {', '.join(source.splits)}; make a folder test beside it with one "
-                "for each class, or evaluate on validation, which chose the best checkpoint"
+                f"data set {source.name!r} has no split 'test', only {', '.join(source.splits)}; make a split test "
+                "beside it, or evaluate on validation, which chose the best checkpoint"
             )
         return self.test_split
