@@ -21,7 +21,7 @@ from nasnet_tf.data.decoding import decode_image
 from nasnet_tf.data.objects import Picture, Pictures, training_objects
 from nasnet_tf.data.order import Order
 from nasnet_tf.data.preparing import prepared_folder
-from nasnet_tf.data.sources import Source
+from nasnet_tf.data.sources import Source, with_our_names
 from nasnet_tf.data.splits import Splits, check_hold_out
 
 
@@ -46,7 +46,8 @@ class DetectionData:
     """Pictures with boxes, how they are divided, and how they are prepared. Nothing is read before it is asked for.
 
     Attributes:
-      source: `coco:FOLDER`, `voc:FOLDER` or `tfds:NAME`, such as tfds:coco/2017; see nasnet_tf.data.coco, voc and box_records.
+      source: `coco:FOLDER`, `voc:FOLDER` or `tfds:NAME`, such as tfds:coco/2017; see nasnet_tf.data.coco, voc and box_records. Splits of
+        the first two mean the same as those of a folder of images, and `val` or `valid` is `validation`; not beside a `trainval`.
       image_size: side in pixels that all pictures are resized to, without regard to their shape, as in the original.
       train_split, validation_split, validation_examples, test_split: as of ImageData.
       flip: mirror half of the pictures in training.
@@ -89,7 +90,10 @@ class DetectionData:
         }
         if kind not in openers or not place:
             raise InputError(f"DetectionData.source: expected coco:FOLDER, voc:FOLDER or tfds:NAME, got {self.source!r}")
-        return openers[kind]()
+        pictures = openers[kind]()
+        if kind == "tfds" or "trainval" in pictures.splits:
+            return pictures
+        return dataclasses.replace(pictures, splits=with_our_names(pictures.splits), notes=with_our_names(pictures.notes))
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -130,6 +134,11 @@ class DetectionData:
                 f"{name}: {len(crowded)} x pictures of more than {self.max_boxes} boxes, of which the first are trained on: "
                 f"{', '.join(crowded[:3])}"
             )
+        if split == "train":
+            found = set().union(*(picture.labels.tolist() for picture in self.objects(split)))
+            missing = [called for label, called in enumerate(self.class_names) if label not in found]
+            if missing:
+                lines.append(f"{name}: {len(missing)} x categories without boxes, which are not learned: {', '.join(missing[:10])}")
         return lines
 
     def objects(self, split: str) -> list[Picture]:
@@ -217,7 +226,9 @@ class DetectionData:
 
     def _splits(self) -> Splits:
         rows = {name: len(rows) for name, rows in self._pictures.splits.items()}
-        source = Source(self.source, self.class_names, rows, read=None, parse=None)
+        # Splits mean the same as a folder's. Not where Pascal VOC's trainval holds what val does, and not for TFDS.
+        is_folder = not self.source.startswith("tfds:") and "trainval" not in rows
+        source = Source(self.source, self.class_names, rows, read=None, parse=None, is_folder=is_folder)
         return Splits("DetectionData", source, self.train_split, self.validation_split, self.validation_examples, self.test_split)
 
     def _division(self, split: str) -> tuple[str, int, int]:
