@@ -11,6 +11,7 @@ from nasnet_tf.base.errors import InputError
 from nasnet_tf.data.bmp import bmp_sides, decode_bmp
 from nasnet_tf.data.orientation import displayed, exif_orientation
 from nasnet_tf.data.refusal import refuse_unless
+from nasnet_tf.data.sixteen_bits import WHITE, to_eight_bits
 
 MAX_PIXELS = 2**26  # 201 MB of uint8 RGB; the largest image of ImageNet has 61 million
 MAX_PIXELS_VARIABLE = "NASNET_MAX_PIXELS"  # environment variable with another limit
@@ -22,8 +23,11 @@ _KNOWN = "JPEG, PNG, GIF, BMP or WebP"
 _SIGNATURE_BYTES = 12
 
 
-def decode_image(encoded: tf.Tensor) -> tf.Tensor:
+def decode_image(encoded: tf.Tensor, white_level: int = WHITE) -> tf.Tensor:
     """string [], a JPEG, PNG, GIF (its first frame), BMP or WebP in color or gray -> uint8 [height, width, 3], upright.
+
+    Args:
+      white_level: of a PNG of 16 bits, what becomes 255.
 
     Raises:
       tf.errors.InvalidArgumentError: not such a file, a damaged one, one of more than max_pixels() pixels (of a GIF, in all frames), an
@@ -35,7 +39,7 @@ def decode_image(encoded: tf.Tensor) -> tf.Tensor:
         [
             lambda: _refused(encoded),
             lambda: _decode_jpeg(encoded),
-            lambda: _decode_png(encoded),
+            lambda: _decode_png(encoded, white_level),
             lambda: _decode_gif(encoded),
             lambda: _decode_bmp(encoded),
             lambda: _decode_webp(encoded),
@@ -106,10 +110,16 @@ def _decode_jpeg(encoded: tf.Tensor) -> tf.Tensor:
         return displayed(tf.io.decode_jpeg(encoded, channels=3, dct_method=DCT_METHOD), exif_orientation(encoded))
 
 
-def _decode_png(encoded: tf.Tensor) -> tf.Tensor:
+def _decode_png(encoded: tf.Tensor, white_level: int) -> tf.Tensor:
     sides = tf.cast(tf.io.decode_raw(_head(encoded, 16, 8), tf.int32, little_endian=False), tf.int64) % 2**32
     with tf.control_dependencies([_check_sides(sides)]):
-        return tf.io.decode_png(encoded, channels=3)
+        if white_level == WHITE:
+            return tf.io.decode_png(encoded, channels=3)
+        return tf.cond(
+            tf.strings.substr(_head(encoded, 24, 1), 0, 1) == b"\x10",
+            lambda: to_eight_bits(tf.io.decode_png(encoded, channels=3, dtype=tf.uint16), white_level),
+            lambda: tf.io.decode_png(encoded, channels=3),
+        )
 
 
 def _decode_gif(encoded: tf.Tensor) -> tf.Tensor:

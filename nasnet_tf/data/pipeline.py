@@ -20,9 +20,11 @@ from nasnet_tf.base.values import check_fields
 from nasnet_tf.data.batches import evaluation_batches, rows_of, training_batches
 from nasnet_tf.data.order import Order
 from nasnet_tf.data.preprocessing import Preprocessing, preprocessing_from_config
+from nasnet_tf.data.sixteen_bits import white_note
 from nasnet_tf.data.sources import Read, Source, open_source
 from nasnet_tf.data.splits import Splits, check_hold_out
 
+_LOOKED_AT = 8  # images of a folder, to tell what is in them
 _told: set[str] = set()  # summaries of folders, each once in a process
 
 
@@ -70,8 +72,15 @@ class ImageData:
         splits = Splits("ImageData", self._source, self.train_split, self.validation_split, self.validation_examples, self.test_split)
         if self._source.is_folder and (summary := splits.summary()) not in _told:
             _told.add(summary)
-            print(summary, file=sys.stderr, flush=True)
+            print("\n".join(filter(None, [summary, self._white_note()])), file=sys.stderr, flush=True)
         return splits
+
+    def _white_note(self) -> str | None:
+        name, start, stop = self._source.bounds(self.train_split)
+        try:
+            return white_note(self._source.read(name, np.arange(start, min(stop, start + _LOOKED_AT))), self.preprocessing.white_level)
+        except InputError:
+            return None  # a file that cannot be read: told when it is needed
 
     def share_examples(self, split: str, other: str) -> bool:
         """Whether two of "train", "validation" and "test" have examples in common."""
