@@ -6,7 +6,7 @@ import pathlib
 
 from nasnet_tf.base import terminal
 from nasnet_tf.base.errors import InputError
-from nasnet_tf.base.files import find_images
+from nasnet_tf.base.files import find_images, shown
 from nasnet_tf.cli import command, flags
 
 
@@ -29,13 +29,13 @@ def main(arguments: list[str]) -> None:
         batch = files[start : start + flags.FLAGS.batch_size]
         contents = [path.read_bytes() for path in batch]
         for path, content, answer in zip(batch, contents, detector.answers(contents, flags.FLAGS.least_score), strict=True):
-            if answer is None:
-                undecodable.append(str(path))
-                rows.append({"file": str(path), "error": "cannot be decoded as an image"})
+            if isinstance(answer, InputError):
+                undecodable.append(f"{shown(path)} ({answer})")
+                rows.append({"file": shown(path), "error": f"cannot be decoded as an image: {answer}"})
                 continue
             text, fields = detector.describe(answer, len(answer))
-            print(f"{path}: {text}", flush=True)
-            rows.append({"file": str(path), **fields})
+            print(f"{shown(path)}: {text}", flush=True)
+            rows.append({"file": shown(path), **fields})
             if output is not None:
                 rows[-1]["picture"] = _free_name(path, taken)
                 figure = draw_detections(decode_image(content).numpy(), [(each.name, each.score, each.box) for each in answer])
@@ -49,10 +49,10 @@ def main(arguments: list[str]) -> None:
 
 def _free_name(path: pathlib.Path, taken: set[str]) -> str:
     """The file's name as a PNG, with a number where another folder's picture has it already."""
-    name, number = f"{path.stem}.png", 1
+    name, number = f"{shown(path.stem)}.png", 1
     while name in taken:
         number += 1
-        name = f"{path.stem}-{number}.png"
+        name = f"{shown(path.stem)}-{number}.png"
     taken.add(name)
     return name
 

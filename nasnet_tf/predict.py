@@ -6,12 +6,13 @@ import itertools
 import json
 import mimetypes
 import pathlib
+import sys
 from collections.abc import Iterator
 from typing import IO
 
 from nasnet_tf.base import terminal
 from nasnet_tf.base.errors import InputError
-from nasnet_tf.base.files import find_images
+from nasnet_tf.base.files import find_images, shown
 from nasnet_tf.cli import command, flags
 
 
@@ -24,15 +25,18 @@ def main(arguments: list[str]) -> None:
     if output is not None and output.exists() and any(map(output.samefile, files)):
         raise InputError(f"--output: expected a file for the results, but {output} is one of the images")
     terminal.import_tensorflow()
+    from nasnet_tf.data.sixteen_bits import WHITE
     from nasnet_tf.recipes.tasks import task_of
     from nasnet_tf.serving.hub.naming import resolve
 
     source = resolve(flags.FLAGS.model)
     weights = None if flags.FLAGS.weights == "none" else flags.FLAGS.weights
-    predictor = task_of(source.description(), source.path).predictor(source, weights, flags.FLAGS.trust_graph)
+    description = source.description()
+    predictor = task_of(description, source.path).predictor(source, weights, flags.FLAGS.trust_graph)
+    white_level = description.get("preprocessing", {}).get("white_level", WHITE)
     is_one_batch = len(files) <= flags.FLAGS.batch_size
     with contextlib.nullcontext() if output is None else output.open("w") as rows, _eagerly(is_one_batch):
-        undecodable = _predict(predictor, files, rows)
+        undecodable = _predict(predictor, files, rows, white_level)
     if undecodable:
         raise InputError(f"{len(undecodable)} of {len(files)} files cannot be decoded as images: {', '.join(undecodable)}")
 
@@ -50,20 +54,24 @@ def _eagerly(is_wanted: bool) -> Iterator[None]:
         tf.config.run_functions_eagerly(before)
 
 
-def _predict(predictor, files: list[pathlib.Path], rows: IO[str] | None) -> list[str]:
-    """Prints and writes each answer; returns the files that cannot be decoded."""
+def _predict(predictor, files: list[pathlib.Path], rows: IO[str] | None, white_level: int) -> list[str]:
+    """Prints and writes each answer; returns the files that cannot be decoded, each with the reason."""
+    from nasnet_tf.data.sixteen_bits import white_note
+
     undecodable = []
     for start in range(0, len(files), flags.FLAGS.batch_size):
         batch = files[start : start + flags.FLAGS.batch_size]
         contents = [path.read_bytes() for path in batch]
+        if start == 0 and (note := white_note(contents, white_level)):
+            print(note, file=sys.stderr, flush=True)
         for path, content, answer in zip(batch, contents, predictor.answers(contents), strict=True):
-            if answer is None:
-                undecodable.append(str(path))
-                row = {"file": str(path), "error": "cannot be decoded as an image"}
+            if isinstance(answer, InputError):
+                undecodable.append(f"{shown(path)} ({answer})")
+                row = {"file": shown(path), "error": f"cannot be decoded as an image: {answer}"}
             else:
                 text, fields = predictor.describe(answer, flags.FLAGS.top)
-                print(f"{path}: {text}", flush=True)
-                row = {"file": str(path), **fields}
+                print(f"{shown(path)}: {text}", flush=True)
+                row = {"file": shown(path), **fields}
                 if flags.FLAGS.embed_images:
                     kind = mimetypes.guess_type(path.name)[0] or "image/jpeg"
                     row["image"] = f"data:{kind};base64,{base64.b64encode(content).decode()}"

@@ -42,9 +42,16 @@ class WorkerLost(NasnetError, ConnectionError):
 
 
 def reason(error: BaseException) -> str:
-    """Returns the first line of an error's message, without the names of TensorFlow's functions."""
+    """Returns what an error says in one line, without what TensorFlow puts around it: its functions, its code and its pipelines."""
     text = re.sub(r"\{\{.*?\}\}\s*", "", str(getattr(error, "message", error)))
-    return text.splitlines()[0] if text else type(error).__name__
+    refused = re.search(r"assertion failed: \[(.*?)\]", text)
+    if refused:
+        return refused[1]
+    lines = [line for line in text.split("\n\t [[")[0].splitlines() if line.strip()]
+    if not lines:
+        return type(error).__name__
+    line = lines[-1 if lines[0].startswith("Graph execution error") else 0]
+    return re.sub(r"^Error in user-defined function passed to .*? Iterator::[\w:\[\]]*: ", "", line)
 
 
 def did_you_mean(name: str, known: Collection[str]) -> str:

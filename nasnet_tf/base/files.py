@@ -22,6 +22,11 @@ def user_path(path: str | os.PathLike) -> pathlib.Path:
     return pathlib.Path(os.path.expanduser(path))
 
 
+def shown(path: str | bytes | os.PathLike) -> str:
+    """A path, or its bytes, as text that can be printed: bytes that are not UTF-8 as \\xff."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
 def what_is_there(path: str | os.PathLike) -> str:
     """Of a path that is no file: "is a folder" or "no such file"."""
     return "is a folder" if os.path.isdir(path) else "no such file"
@@ -70,10 +75,25 @@ def image_files(folder: pathlib.Path) -> list[pathlib.Path]:
 
 
 def files_below(folder: pathlib.Path) -> list[pathlib.Path]:
-    """All files in a folder and below, in the order of their paths, whatever begins with a dot left out."""
-    found = []
-    for place, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+    """All files in a folder and below, in the order of their paths, whatever begins with a dot left out.
+
+    Links to folders are followed, and a folder that is reached more than once is looked through once. A link to a folder around it, which
+    would be a loop, is listed like a file.
+
+    Raises:
+      InputError: a folder in there cannot be read.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise InputError(f"{shown(error.filename)}: this folder cannot be read: {error.strerror}") from error
+
+    found, seen = [], {os.path.realpath(folder)}
+    above = {os.path.realpath(parent) for parent in folder.absolute().parents}
+    for place, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
+        around = above | set(map(str, pathlib.Path(os.path.realpath(place), "_").parents))
+        inside = {name: os.path.realpath(os.path.join(place, name)) for name in sorted(folders) if not name.startswith(".")}
+        folders[:] = [name for name, real in inside.items() if real not in around and not (real in seen or seen.add(real))]
+        names += [name for name, real in inside.items() if real in around]
         found += [pathlib.Path(place, name) for name in names if not name.startswith(".")]
     return sorted(found)
 

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from nasnet_tf.base.values import Count, Natural, Within, check_fields
 from nasnet_tf.data.decoding import decode_image
+from nasnet_tf.data.sixteen_bits import WHITE
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,19 +19,24 @@ class CifarPreprocessing:
       upsample: how much larger training images are made, of which a crop of image_size is taken; 40 / 32 in the paper, 1 for no crop.
       flip: mirror half of the training images (not for digits or letters).
       cutout_size: side in pixels of the square set to 0 in training images; 0 for none; 16 in cutout's own paper.
+      white_level: of PNGs of 16 bits, the level that becomes white; 4095 for data of 12 bits.
     """
 
     image_size: Count = 32
     upsample: Annotated[float, Within("a factor of 1 or more", lambda factor: factor >= 1)] = 1.25
     flip: bool = True
     cutout_size: Natural = 0
+    white_level: Annotated[int, Within("an integer, 1 to 65535", lambda level: 1 <= level <= WHITE)] = WHITE
 
     def __post_init__(self):
         check_fields(self)
 
     def config(self) -> dict:
         """A JSON-ready dict that `preprocessing_from_config` turns back into this."""
-        return {"kind": "cifar", **dataclasses.asdict(self)}
+        fields = dataclasses.asdict(self)
+        if self.white_level == WHITE:  # folders written before there was a choice do not say it
+            del fields["white_level"]
+        return {"kind": "cifar", **fields}
 
     def train(self, encoded: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """Prepares a training image, augmented as the seed says.
@@ -60,7 +66,7 @@ class CifarPreprocessing:
 
     def view(self, encoded: tf.Tensor) -> tf.Tensor:
         """What `evaluate` sees, before it is normalized: float32 [image_size, image_size, 3] in [0, 1]."""
-        image = decode_image(encoded)
+        image = decode_image(encoded, self.white_level)
         # Antialiasing counts when shrinking only; an image of the right size comes out unchanged.
         return tf.image.resize(image, [self.image_size, self.image_size], antialias=True) / 255.0
 

@@ -13,6 +13,7 @@ import tensorflow as tf
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.data.objects import Notes, Picture, Pictures, check_pictures, is_number, make_picture
 from nasnet_tf.data.orientation import exif_orientation
+from nasnet_tf.data.picture_files import check_found, find_pictures
 
 _HEAD_BYTES = 2**12  # of a JPEG file: an Exif segment begins there
 _LAYOUT = "<folder>/annotations/instances_<split>.json with <folder>/<split>/ or <folder>/images/<split>/, or one JSON beside its pictures"
@@ -115,6 +116,9 @@ def _pictures(content: dict, path: pathlib.Path, folders: list[pathlib.Path], ca
     rows: dict[str, list] = {}
     images: dict[str, tuple[int | str, pathlib.Path, tuple[int, int] | None]] = {}
     missing = set()
+    listed = [image["file_name"] for image in content["images"] if isinstance(image.get("file_name"), str)]
+    files = find_pictures(listed, folders)
+    check_found(path, listed, files, folders)
     for image in content["images"]:
         image_id, file_name = _id(image.get("id")), image.get("file_name")
         if image_id is None or not isinstance(file_name, str):
@@ -122,7 +126,7 @@ def _pictures(content: dict, path: pathlib.Path, folders: list[pathlib.Path], ca
         elif str(image_id) in images or str(image_id) in missing:
             notes.add("pictures with the id of one before: the first counts", f"{image_id} {file_name}")
         else:
-            file = next((folder / file_name for folder in folders if (folder / file_name).is_file()), None)
+            file = files.get(file_name)
             if file is None:
                 notes.add("pictures that are not there: left out", file_name)
                 missing.add(str(image_id))

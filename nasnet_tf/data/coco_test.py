@@ -25,7 +25,7 @@ def box(number, image, category=3, bbox=(40, 10, 20, 10), **more):
 
 
 def write(root, images, annotations, categories=((3, "cat"), (7, "dog"))):
-    root.mkdir(exist_ok=True)
+    root.mkdir(parents=True, exist_ok=True)
     content = {"images": images, "annotations": annotations, "categories": [{"id": key, "name": name} for key, name in categories]}
     (root / "all.json").write_text(json.dumps(content))
 
@@ -138,7 +138,7 @@ def test_undecodable_pictures_are_left_out_of_training_and_named(awkward):
     data = DetectionData(f"coco:{awkward}", 64)
     batch = next(iter(data.train(3, seed=0)))
     assert sorted(batch.weights.numpy()) == [0, 1, 1]
-    assert data.corrupt_names(3, 0, 0) == [str(awkward / "b.png")]
+    assert list(data.corrupt_names(3, 0, 0)) == [str(awkward / "b.png")]
     assert "b.png cannot be decoded" in str(data.diagnose("train"))
 
 
@@ -208,6 +208,83 @@ def test_voc(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "names",
+    [
+        ("images\\a.png", "images\\b.png"),
+        ("..\\..\\media\\upload\\4\\a.png", "..\\..\\media\\upload\\4\\b.png"),
+        ("images/1/a.png", "images/1/b.png"),
+        ("/home/me/export/images/a.png", "C:\\Users\\me\\b.png"),
+    ],
+)
+@pytest.mark.parametrize("place", ["images", ".", "deep/er"])
+def test_file_names_of_annotation_tools(tmp_path, names, place):
+    for name in ("a.png", "b.png"):
+        picture(tmp_path / place / name)
+    write(tmp_path, [image(1, names[0]), image(2, names[1])], [box(1, 1), box(2, 2)])
+    found = DetectionData(f"coco:{tmp_path}", 64).objects("train")
+    assert [each.path.resolve() for each in found] == [(tmp_path / place / name).resolve() for name in ("a.png", "b.png")]
+
+
+def test_pictures_are_not_guessed(tmp_path):
+    for name in ("x/1/a.png", "x/2/a.png", "b.png"):
+        picture(tmp_path / name)
+    write(tmp_path, [image(1, "y/3/a.png"), image(2, "1/b.png"), image(3, "2/b.png")], [box(1, 1)])
+    with pytest.raises(InputError, match="3 of 3 pictures are not there, first 'y/3/a.png'; looked in and below"):
+        DetectionData(f"coco:{tmp_path}", 64).objects("train")
+
+
+def test_valid_validates_and_categories_without_boxes_are_told(tmp_path):
+    for split, count in (("train", 3), ("valid", 2), ("test", 1)):
+        for number in range(count):
+            picture(tmp_path / split / f"{number}.png")
+        rows = [image(number, f"{number}.png") for number in range(count)]
+        write(tmp_path / split, rows, [box(number, number) for number in range(count)], [(0, "all"), (3, "cat")])
+    data = DetectionData(f"coco:{tmp_path}", 64)
+    assert [data.num_examples(split) for split in ("train", "validation", "test")] == [3, 2, 1]
+    assert DetectionData(f"coco:{tmp_path}", 64, validation_split="valid").num_examples("validation") == 2
+    assert any("categories without boxes, which are not learned: all" in line for line in data.notes("train"))
+
+
+def voc(path, objects, size="<size><width>80</width><height>60</height></size>", file_name=""):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"<annotation><filename>{file_name}</filename>{size}{objects}</annotation>")
+
+
+CAT = "<object><name>cat</name><bndbox><xmin>41.0</xmin><ymin>11</ymin><xmax>60.5</xmax><ymax>20</ymax></bndbox></object>"
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpeg", "a.JPG", "my cat 1.png"])
+def test_voc_with_other_names(tmp_path, name):
+    stem = name.rsplit(".", 1)[0]
+    picture(tmp_path / "JPEGImages" / name)
+    voc(
+        tmp_path / "Annotations" / f"{stem}.xml",
+        CAT + "<object><name>dog</name></object>",
+        "<size><width>0</width><height>0</height></size>",
+    )
+    (tmp_path / "ImageSets" / "Main").mkdir(parents=True)
+    (tmp_path / "ImageSets" / "Main" / "train.txt").write_text(f"{stem}\n")
+    data = DetectionData(f"voc:{tmp_path}", 64)
+    (found,) = data.objects("train")
+    assert (found.name, found.size, data.class_names) == (name, None, ("cat",))
+    assert found.boxes.tolist() == [[10, 40, 20, 60.5]]
+    assert data.notes("train") == [f"train: 1 x objects without a box or a name: left out: {stem}.xml"]
+
+
+@pytest.mark.parametrize("folder", ["", "train", "Annotations"])
+def test_voc_of_labelimg(tmp_path, folder):
+    for stem in ("a", "b"):
+        picture(tmp_path / folder / f"{stem}.png")
+        size = "<size><width>80.0</width><height>60.0</height></size>"
+        voc(tmp_path / folder / f"{stem}.xml", CAT, size, f"C:\\pictures\\{stem}.png")
+    assert [each.size for each in DetectionData(f"voc:{tmp_path}", 64).objects("train")] == [(60, 80)] * 2
+    (tmp_path / folder / "a.png").unlink()
+    (tmp_path / folder / "b.png").unlink()
+    with pytest.raises(InputError, match="2 of 2 pictures are not there, first 'a.xml'; looked in and below"):
+        DetectionData(f"voc:{tmp_path}", 64).objects("train")
+
+
+@pytest.mark.parametrize(
     ("change", "message"),
     [
         (lambda root: (root / "all.json").write_text("[1"), "cannot be read as JSON"),
@@ -217,7 +294,10 @@ def test_voc(tmp_path):
         (lambda root: write(root, [image(1, "a.png")], [], [("x", "cat")]), "expected a category with a whole number as its id"),
         (lambda root: (root / "all.json").rename(root / "sub" / "a.json") and write(root / "sub", [], []), "got a.json and all.json"),
         (lambda root: (root / "all.json").unlink(), "no annotations in"),
-        (lambda root: [path.unlink() for path in root.rglob("*.png")], "has no picture that is there"),
+        (
+            lambda root: [path.unlink() for path in root.rglob("*.png")],
+            "5 of 5 pictures are not there, first 'a.png'; looked in and below .*set",
+        ),
     ],
 )
 def test_what_cannot_be_used_is_an_error(awkward, change, message):

@@ -1,91 +1,156 @@
-"""Image files into pixels, their size read from the header first: a few kilobytes may claim gigabytes.
+"""Image files into pixels. The first bytes decide what a file is, and its header says how large: a few kilobytes may claim gigabytes.
 
-All of it is TensorFlow graph, so that exported networks carry the limit too.
+All of it is TensorFlow graph, so that exported networks follow the same rules.
 """
 
-import numpy as np
+import os
+
 import tensorflow as tf
 
+from nasnet_tf.base.errors import InputError
+from nasnet_tf.data.bmp import bmp_sides, decode_bmp
 from nasnet_tf.data.orientation import displayed, exif_orientation
+from nasnet_tf.data.refusal import refuse_unless
+from nasnet_tf.data.sixteen_bits import WHITE, to_eight_bits
 
 MAX_PIXELS = 2**26  # 201 MB of uint8 RGB; the largest image of ImageNet has 61 million
-_HEADER_BYTES = 32
-# Where a PNG, a BMP and the three kinds of WebP have their size. Of magic, width and height: place and bytes; then the byte order, how many
-# numbers a side's field can hold, what is added to it, and by what the height's is divided first.
-_SIZES = (
-    (b"\x89PNG", (0, 4), (16, 4), (20, 4), "big", 2**32, 0, 1),
-    (b"BM", (0, 2), (18, 4), (22, 4), "little", 2**32, 0, 1),
-    (b"VP8X", (12, 4), (24, 3), (27, 3), "little", 2**24, 1, 1),
-    (b"VP8L", (12, 4), (21, 4), (21, 4), "little", 2**14, 1, 2**14),
-    (b"VP8 ", (12, 4), (26, 2), (28, 2), "little", 2**14, 0, 1),
-)
-_MAGICS = np.array([int.from_bytes(row[0], row[4]) for row in _SIZES], np.float64)
-_RANGES, _ADDED, _DIVISORS = np.array([row[5:] for row in _SIZES], np.float64).T
+MAX_PIXELS_VARIABLE = "NASNET_MAX_PIXELS"  # environment variable with another limit
+_MILLION = 1e6
+DCT_METHOD = "INTEGER_ACCURATE"  # the pixels of other programs; TensorFlow's default is off by up to 160 levels on scans of high quality
+# What is decoded, by the first bytes; "?" stands for any. TensorFlow knows more formats, whose sizes nothing here would check.
+_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM", b"RIFF????WEBP")
+_KNOWN = "JPEG, PNG, GIF, BMP or WebP"
+_SIGNATURE_BYTES = 12
 
 
-def _field_weights() -> np.ndarray:
-    """float64 [_HEADER_BYTES, 3 * kinds]: a header times these are its magics, widths and heights as numbers, were it of each kind."""
-    weights = np.zeros([_HEADER_BYTES, 3, len(_SIZES)])
-    for kind, (_, *fields, order, _, _, _) in enumerate(_SIZES):
-        for field, (place, size) in enumerate(fields):
-            powers = 256.0 ** np.arange(size)
-            weights[place : place + size, field, kind] = powers[::-1] if order == "big" else powers
-    return weights.reshape(_HEADER_BYTES, -1)
+def decode_image(encoded: tf.Tensor, white_level: int = WHITE) -> tf.Tensor:
+    """string [], a JPEG, PNG, GIF (its first frame), BMP or WebP in color or gray -> uint8 [height, width, 3], upright.
 
-
-_FIELD_WEIGHTS = _field_weights()
-
-
-def decode_image(encoded: tf.Tensor) -> tf.Tensor:
-    """string [], a JPEG, PNG, GIF (its first frame), BMP or WebP in colour or grey -> uint8 [height, width, 3], upright.
+    Args:
+      white_level: of a PNG of 16 bits, what becomes 255.
 
     Raises:
-      tf.errors.InvalidArgumentError: not such a file, a damaged one, one of more than MAX_PIXELS pixels (of a GIF, in all frames), or an
-        animated WebP.
+      tf.errors.InvalidArgumentError: not such a file, a damaged one, one of more than max_pixels() pixels (of a GIF, in all frames), an
+        animated WebP or a compressed BMP.
     """
     encoded = tf.convert_to_tensor(encoded)
-    with tf.control_dependencies([check_size(encoded)]):
-        # TensorFlow 2.21 refuses a WebP with an alpha channel if asked for three channels.
-        image = tf.cond(
-            tf.strings.substr(encoded, 0, 4) == "RIFF",
+    image = tf.switch_case(
+        _kind(encoded),
+        [
+            lambda: _refused(encoded),
+            lambda: _decode_jpeg(encoded),
+            lambda: _decode_png(encoded, white_level),
+            lambda: _decode_gif(encoded),
+            lambda: _decode_bmp(encoded),
             lambda: _decode_webp(encoded),
-            lambda: displayed(tf.io.decode_image(encoded, channels=3, expand_animations=False), exif_orientation(encoded)),
-        )
+        ],
+    )
     image.set_shape([None, None, 3])
     return image
 
 
-def _decode_webp(encoded: tf.Tensor) -> tf.Tensor:
-    """The decoder of TensorFlow 2.21 writes beyond its memory if the file is animated: a flag of the extended format."""
-    header = tf.cast(tf.io.decode_raw(tf.strings.substr(encoded, 0, 21) + "\0" * 21, tf.uint8), tf.int32)
-    is_animated = tf.reduce_all(header[12:16] == list(b"VP8X")) & (header[20] & 2 != 0)
-    with tf.control_dependencies([tf.debugging.Assert(~is_animated, ["an animated WebP; expected a still image"])]):
-        return tf.io.decode_webp(encoded)[0, ..., :3]
+def max_pixels() -> int:
+    """The limit of graphs that are built now: MAX_PIXELS, or what the environment variable NASNET_MAX_PIXELS says.
 
-
-def check_size(encoded: tf.Tensor) -> tf.Operation | None:
-    """An op that fails for an image file, string [], of more than MAX_PIXELS pixels. It decodes nothing."""
-    encoded = tf.convert_to_tensor(encoded)
-    kind = tf.cast(tf.io.is_jpeg(encoded), tf.int32) + 2 * tf.cast(tf.strings.substr(encoded, 0, 4) == "GIF8", tf.int32)
-    pixels = tf.switch_case(kind, [lambda: _header_pixels(encoded), lambda: _jpeg_pixels(encoded), lambda: _gif_pixels(encoded)])
-    return tf.debugging.Assert(pixels <= MAX_PIXELS, ["image too large: expected at most", MAX_PIXELS, "pixels, its header says", pixels])
-
-
-def _jpeg_pixels(encoded: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_prod(tf.cast(tf.io.extract_jpeg_shape(encoded)[:2], tf.int64))
-
-
-def _header_pixels(encoded: tf.Tensor) -> tf.Tensor:
-    """int64 []: of a PNG, BMP or WebP, whose sizes stand at fixed places; 0 for anything else, which the decoder refuses.
-
-    All kinds at once, in few ops: small images are decoded in no time, and this should not take as long.
+    Raises:
+      InputError: the variable is no positive integer.
     """
-    padded = tf.strings.substr(encoded, 0, _HEADER_BYTES) + "\0" * _HEADER_BYTES
-    header = tf.cast(tf.io.decode_raw(padded, tf.uint8)[None, :_HEADER_BYTES], tf.float64)
-    magics, widths, heights = tf.unstack(tf.reshape(tf.matmul(header, _FIELD_WEIGHTS), [3, -1]))
-    sides = tf.floor(tf.stack([widths, heights / _DIVISORS])) % _RANGES
-    sides = tf.minimum(sides, 2.0**32 - sides) + _ADDED  # a BMP's height is negative where its top row comes first
-    return tf.cast(tf.reduce_sum(tf.where(magics == _MAGICS, sides[0] * sides[1], 0.0)), tf.int64)
+    text = os.environ.get(MAX_PIXELS_VARIABLE, "").replace("_", "")
+    if not text:
+        return MAX_PIXELS
+    if not text.isdecimal() or not 0 < int(text) < 2**31:
+        raise InputError(f"{MAX_PIXELS_VARIABLE}: expected a number of pixels, 1 to {2**31 - 1}, got {text!r}")
+    return int(text)
+
+
+def check_jpeg_size(encoded: tf.Tensor) -> tf.Operation | None:
+    """An op that fails for a JPEG file, string [], of more than max_pixels() pixels. It decodes nothing."""
+    return _check_sides(tf.cast(tf.io.extract_jpeg_shape(encoded)[1::-1], tf.int64))
+
+
+def _kind(encoded: tf.Tensor) -> tf.Tensor:
+    """int32 []: 1 and up, a place in _SIGNATURES; 0 for anything else."""
+    head = tf.io.decode_raw(_head(encoded, 0, _SIGNATURE_BYTES), tf.uint8)
+    padded = [signature.ljust(_SIGNATURE_BYTES, b"?") for signature in _SIGNATURES]
+    expected = tf.constant([list(signature) for signature in padded], tf.uint8)
+    is_kind = tf.reduce_all((head == expected) | (expected == ord("?")), axis=1)
+    return tf.reduce_sum(tf.where(is_kind, tf.range(1, len(_SIGNATURES) + 1), 0))
+
+
+def _head(encoded: tf.Tensor, start: int, count: int) -> tf.Tensor:
+    """string []: so many bytes from there, zeros after the end of the file."""
+    return tf.strings.substr(tf.strings.substr(encoded, 0, start + count) + b"\0" * (start + count), start, count)
+
+
+def _check_sides(sides: tf.Tensor) -> tf.Operation | None:
+    """sides: int64 [2], width and height."""
+    return _check_pixels(sides[0] * sides[1], [sides[0], " x ", sides[1], ", "])
+
+
+def _check_pixels(pixels: tf.Tensor, size: list) -> tf.Operation | None:
+    most = max_pixels()
+    return refuse_unless(
+        pixels <= most,
+        "image too large: ",
+        *size,
+        tf.cast(pixels, tf.float64) / _MILLION,
+        f" million pixels; expected at most {most / _MILLION:.1f} million ({MAX_PIXELS_VARIABLE} raises this)",
+    )
+
+
+def _refused(encoded: tf.Tensor) -> tf.Tensor:
+    is_empty = tf.strings.length(encoded) == 0
+    message = tf.where(is_empty, "an empty file", f"expected a {_KNOWN} file, got another kind")
+    with tf.control_dependencies([refuse_unless(tf.constant(False), message)]):
+        return tf.zeros([0, 0, 3], tf.uint8)
+
+
+def _decode_jpeg(encoded: tf.Tensor) -> tf.Tensor:
+    with tf.control_dependencies([check_jpeg_size(encoded)]):
+        return displayed(tf.io.decode_jpeg(encoded, channels=3, dct_method=DCT_METHOD), exif_orientation(encoded))
+
+
+def _decode_png(encoded: tf.Tensor, white_level: int) -> tf.Tensor:
+    sides = tf.cast(tf.io.decode_raw(_head(encoded, 16, 8), tf.int32, little_endian=False), tf.int64) % 2**32
+    with tf.control_dependencies([_check_sides(sides)]):
+        if white_level == WHITE:
+            return tf.io.decode_png(encoded, channels=3)
+        return tf.cond(
+            tf.strings.substr(_head(encoded, 24, 1), 0, 1) == b"\x10",
+            lambda: to_eight_bits(tf.io.decode_png(encoded, channels=3, dtype=tf.uint16), white_level),
+            lambda: tf.io.decode_png(encoded, channels=3),
+        )
+
+
+def _decode_gif(encoded: tf.Tensor) -> tf.Tensor:
+    with tf.control_dependencies([_check_pixels(_gif_pixels(encoded), ["all frames together "])]):
+        return tf.io.decode_image(encoded, channels=3, expand_animations=False)
+
+
+def _decode_bmp(encoded: tf.Tensor) -> tf.Tensor:
+    with tf.control_dependencies([_check_sides(bmp_sides(encoded))]):
+        return decode_bmp(encoded)
+
+
+def _decode_webp(encoded: tf.Tensor) -> tf.Tensor:
+    """The decoder of TensorFlow 2.21 writes beyond its memory if the file is animated, which is a flag of the extended format."""
+    head = tf.cast(tf.io.decode_raw(_head(encoded, 12, 20), tf.uint8), tf.int64)
+    is_extended, is_lossless = (tf.reduce_all(head[:4] == list(name)) for name in (b"VP8X", b"VP8L"))
+
+    def number(place, size=2):
+        place -= 12
+        return tf.reduce_sum(head[place : place + size] * [256**index for index in range(size)])
+
+    # Where the three kinds of WebP have their width and height, and how.
+    extended = tf.stack([number(24, 3), number(27, 3)]) + 1
+    lossless = tf.stack([number(21), number(21, 4) // 2**14]) % 2**14 + 1
+    lossy = tf.stack([number(26), number(28)]) % 2**14
+    sides = tf.where(is_extended, extended, tf.where(is_lossless, lossless, lossy))
+    is_animated = is_extended & (head[20 - 12] & 2 != 0)
+    checks = [_check_sides(sides), refuse_unless(~is_animated, "an animated WebP; expected a still image")]
+    with tf.control_dependencies(checks):
+        # TensorFlow 2.21 refuses a WebP with an alpha channel if asked for three channels.
+        return tf.io.decode_webp(encoded)[0, ..., :3]
 
 
 def _gif_pixels(encoded: tf.Tensor) -> tf.Tensor:
@@ -94,7 +159,7 @@ def _gif_pixels(encoded: tf.Tensor) -> tf.Tensor:
     Walks over the blocks of the file (GIF89a specification, section 12 ff.): extensions and frames, each with its chain of data
     sub-blocks that begin with their length, of which 0 ends the chain.
     """
-    content = tf.cast(tf.io.decode_raw(encoded, tf.uint8), tf.int64)
+    content, most = tf.cast(tf.io.decode_raw(encoded, tf.uint8), tf.int64), max_pixels()
     length = tf.size(content, tf.int64)
 
     def byte(place):
@@ -119,7 +184,7 @@ def _gif_pixels(encoded: tf.Tensor) -> tf.Tensor:
         return tf.cond(in_data, sub_block, block)
 
     def goes_on(place, pixels, in_data):
-        return (place < length) & (pixels <= MAX_PIXELS) & (in_data | (byte(place) != 0x3B))
+        return (place < length) & (pixels <= most) & (in_data | (byte(place) != 0x3B))
 
     start = 13 + table_size(byte(tf.constant(10, tf.int64)))
     return tf.while_loop(goes_on, step, (start, tf.zeros([], tf.int64), tf.constant(False)))[1]

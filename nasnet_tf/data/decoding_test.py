@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from nasnet_tf.base.errors import InputError, reason
 from nasnet_tf.data import decoding
 from nasnet_tf.data.imagenet import ImageNetPreprocessing
 
@@ -68,7 +69,7 @@ def test_huge_images_are_refused_inside_a_graph_before_they_are_decoded(decode):
     place = gif.index(b"\x2c\0\0\0\0") + 5  # of the frame, on which TensorFlow's decoder rests; the screen stays small
     gif[place : place + 4] = struct.pack("<HH", 30000, 30000)
     for content in (huge_png(9000), bytes(jpeg), bytes(bmp), bytes(gif)):
-        with pytest.raises(tf.errors.InvalidArgumentError, match="image too large: expected at most.*67108864"):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="image too large: .* million pixels; expected at most 67.1 million"):
             decode(content)
 
 
@@ -78,6 +79,19 @@ def test_training_crops_of_huge_jpegs_are_refused():
     jpeg[place : place + 4] = struct.pack(">HH", 30000, 30000)
     with pytest.raises(tf.errors.InvalidArgumentError, match="image too large"):
         ImageNetPreprocessing(8).train(bytes(jpeg), tf.constant([1, 2], tf.int64))
+
+
+def test_the_reason_names_the_size_and_the_limit_can_be_raised(decode, monkeypatch):
+    content = huge_png(9000)
+    with pytest.raises(tf.errors.InvalidArgumentError) as caught:
+        decode(content)
+    message = "image too large: 9000 x 9000, 81.0 million pixels; expected at most 67.1 million (NASNET_MAX_PIXELS raises this)"
+    assert reason(caught.value) == message
+    monkeypatch.setenv("NASNET_MAX_PIXELS", "90_000_000")
+    assert decoding.decode_image(content).shape == (9000, 9000, 3)
+    monkeypatch.setenv("NASNET_MAX_PIXELS", "many")
+    with pytest.raises(InputError, match="NASNET_MAX_PIXELS: expected a number of pixels, 1 to 2147483647, got 'many'"):
+        decoding.decode_image(content)
 
 
 def test_all_frames_of_a_gif_count(decode, monkeypatch):

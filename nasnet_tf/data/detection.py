@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from nasnet_tf.base.errors import InputError, reason
-from nasnet_tf.base.files import user_path
+from nasnet_tf.base.files import shown, user_path
 from nasnet_tf.base.values import Count, at_least, expect
 from nasnet_tf.data import box_records, coco, voc
 from nasnet_tf.data.batches import WORKERS, as_written, finish, rows_of
@@ -20,7 +20,7 @@ from nasnet_tf.data.decoding import decode_image
 from nasnet_tf.data.objects import Picture, Pictures, training_objects
 from nasnet_tf.data.order import Order
 from nasnet_tf.data.preparing import prepared_folder
-from nasnet_tf.data.sources import Source
+from nasnet_tf.data.sources import Source, with_our_names
 from nasnet_tf.data.splits import DividedData
 
 
@@ -45,7 +45,8 @@ class DetectionData(DividedData):
     """Pictures with boxes, how they are divided, and how they are prepared. Nothing is read before it is asked for.
 
     Attributes:
-      source: `coco:FOLDER`, `voc:FOLDER` or `tfds:NAME`, such as tfds:coco/2017; see nasnet_tf.data.coco, voc and box_records.
+      source: `coco:FOLDER`, `voc:FOLDER` or `tfds:NAME`, such as tfds:coco/2017; see nasnet_tf.data.coco, voc and box_records. Splits of
+        the first two mean the same as those of a folder of images, and `val` or `valid` is `validation`; not beside a `trainval`.
       image_size: side in pixels that all pictures are resized to, without regard to their shape, as in the original.
       train_split, validation_split, validation_examples, test_split: as of ImageData.
       flip: mirror half of the pictures in training.
@@ -78,12 +79,17 @@ class DetectionData(DividedData):
             "tfds": lambda: box_records.open_records(place, prepared_folder(self.data_dir)),
         }
         expect(kind in openers and place != "", "DetectionData.source", "coco:FOLDER, voc:FOLDER or tfds:NAME", self.source)
-        return openers[kind]()
+        pictures = openers[kind]()
+        if kind == "tfds" or "trainval" in pictures.splits:
+            return pictures
+        return dataclasses.replace(pictures, splits=with_our_names(pictures.splits), notes=with_our_names(pictures.notes))
 
     @functools.cached_property
     def _source(self) -> Source:
         sizes = {name: len(rows) for name, rows in self._pictures.splits.items()}
-        return Source(self.source, self._pictures.class_names, sizes, read=None, parse=None)
+        # Splits mean the same as a folder's. Not where Pascal VOC's trainval holds what val does, and not for TFDS.
+        is_folder = not self.source.startswith("tfds:") and "trainval" not in sizes
+        return Source(self.source, self._pictures.class_names, sizes, read=None, parse=None, is_folder=is_folder)
 
     @property
     def category_ids(self) -> tuple[int, ...]:
@@ -100,6 +106,11 @@ class DetectionData(DividedData):
                 f"{name}: {len(crowded)} x pictures of more than {self.max_boxes} boxes, of which the first are trained on: "
                 f"{', '.join(crowded[:3])}"
             )
+        if split == "train":
+            found = set().union(*(picture.labels.tolist() for picture in self.objects(split)))
+            missing = [called for label, called in enumerate(self.class_names) if label not in found]
+            if missing:
+                lines.append(f"{name}: {len(missing)} x categories without boxes, which are not learned: {', '.join(missing[:10])}")
         return lines
 
     def objects(self, split: str) -> list[Picture]:
@@ -167,18 +178,19 @@ class DetectionData(DividedData):
         rows = tf.data.Dataset.from_tensor_slices(np.array(mine, np.int32))
         return finish(rows.map(prepare, num_parallel_calls=WORKERS, deterministic=True).batch(size, drop_remainder=True))
 
-    def corrupt_names(self, batch_size: int, seed: int, step: int) -> list[str]:
-        """The names of the pictures of a whole training batch that cannot be decoded."""
+    def corrupt_names(self, batch_size: int, seed: int, step: int) -> dict[str, str]:
+        """The names of the pictures of a whole training batch that cannot be decoded, and why."""
         pictures = self.objects("train")
         numbers = Order(len(pictures), seed)(np.arange(step * batch_size, (step + 1) * batch_size))
-        return [str(pictures[number].path) for number in numbers if _mistake(pictures[number])]
+        mistakes = {shown(pictures[number].path): _mistake(pictures[number]) for number in numbers}
+        return {name: f"cannot be decoded as an image: {mistake}" for name, mistake in mistakes.items() if mistake}
 
     def diagnose(self, split: str) -> InputError | None:
         """What is wrong with the first picture of a split that cannot be decoded; None if there is none."""
         for picture in self.objects(split):
             mistake = _mistake(picture)
             if mistake:
-                return InputError(f"data set {self.source!r}, {split}: {picture.path} cannot be decoded as an image: {mistake}")
+                return InputError(f"data set {self.source!r}, {split}: {shown(picture.path)} cannot be decoded as an image: {mistake}")
         return None
 
 

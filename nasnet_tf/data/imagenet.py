@@ -9,8 +9,9 @@ from typing import Annotated, Any, Literal
 import tensorflow as tf
 
 from nasnet_tf.base.values import Count, PositivePart, Within, check_fields
-from nasnet_tf.data.decoding import check_size, decode_image
+from nasnet_tf.data.decoding import DCT_METHOD, check_jpeg_size, decode_image
 from nasnet_tf.data.orientation import displayed, displayed_shape, exif_orientation, stored_box
+from nasnet_tf.data.sixteen_bits import WHITE
 
 _MIN_OBJECT_COVERED = 0.1  # slim; the object is the whole image
 _MAX_ATTEMPTS = 100  # slim
@@ -37,6 +38,7 @@ class ImageNetPreprocessing:
       distort_color: change brightness and saturation of training images.
       resize: "tf2", bilinear between the centres of pixels; or "tf1", between their upper left corners, as slim did it. On the latter the
         public weights' published accuracies were measured; at 224 pixels the two differ by 0.028 in the mean. Neither antialiases.
+      white_level: of PNGs of 16 bits, the level that becomes white; 4095 for data of 12 bits.
     """
 
     image_size: Count = 224
@@ -45,6 +47,7 @@ class ImageNetPreprocessing:
     aspect_ratio_range: _range_up_to(math.inf) = (0.75, 1.33)
     distort_color: bool = True
     resize: Literal["tf2", "tf1"] = "tf2"
+    white_level: Annotated[int, Within("an integer, 1 to 65535", lambda level: 1 <= level <= WHITE)] = WHITE
 
     def __post_init__(self):
         check_fields(self)
@@ -56,6 +59,8 @@ class ImageNetPreprocessing:
         fields = dataclasses.asdict(self)
         if self.resize == "tf2":  # folders written before there was a choice do not say it
             del fields["resize"]
+        if self.white_level == WHITE:
+            del fields["white_level"]
         return {"kind": "imagenet"} | {field: list(value) if isinstance(value, tuple) else value for field, value in fields.items()}
 
     def train(self, encoded: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
@@ -77,7 +82,7 @@ class ImageNetPreprocessing:
         """Prepares an image for evaluation: string [] -> float32 [image_size, image_size, 3], its central part, in [-1, 1]."""
         # Decoding that part alone can change its last column, for which the next one is needed; with that decoded too, next to nothing is
         # saved.
-        return _scale(self._resize(tf.image.central_crop(decode_image(encoded), self.central_fraction)))
+        return _scale(self._resize(tf.image.central_crop(decode_image(encoded, self.white_level), self.central_fraction)))
 
     def view(self, encoded: tf.Tensor) -> tf.Tensor:
         """What `evaluate` sees, before it is normalized: float32 [image_size, image_size, 3] in [0, 1]."""
@@ -103,15 +108,16 @@ class ImageNetPreprocessing:
             return begin[:2], size[:2]
 
         def part_of_jpeg():
-            with tf.control_dependencies([check_size(encoded)]):
+            with tf.control_dependencies([check_jpeg_size(encoded)]):
                 orientation = exif_orientation(encoded)
             shape = displayed_shape(tf.io.extract_jpeg_shape(encoded), orientation)
             begin, size = random_box(shape)
-            part = tf.io.decode_and_crop_jpeg(encoded, stored_box(begin, size, shape, orientation), channels=3)
+            box = stored_box(begin, size, shape, orientation)
+            part = tf.io.decode_and_crop_jpeg(encoded, box, channels=3, dct_method=DCT_METHOD)
             return displayed(part, orientation)
 
         def part_of_other():
-            image = decode_image(encoded)
+            image = decode_image(encoded, self.white_level)
             (top, left), (height, width) = map(tf.unstack, random_box(tf.shape(image)))
             return image[top : top + height, left : left + width]
 

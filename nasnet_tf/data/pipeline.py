@@ -7,6 +7,7 @@ the same bits. Epoch e is a permutation of all examples by (seed, e); example n 
 
 import dataclasses
 import functools
+import sys
 from collections.abc import Callable, Mapping
 from typing import ClassVar, Self
 
@@ -14,11 +15,16 @@ import numpy as np
 import tensorflow as tf
 
 from nasnet_tf.base.errors import InputError, reason
+from nasnet_tf.base.files import shown
 from nasnet_tf.data.batches import evaluation_batches, rows_of, training_batches
 from nasnet_tf.data.order import Order
 from nasnet_tf.data.preprocessing import Preprocessing, preprocessing_from_config
+from nasnet_tf.data.sixteen_bits import white_note
 from nasnet_tf.data.sources import Read, Source, open_source
 from nasnet_tf.data.splits import DividedData
+
+_LOOKED_AT = 8  # images of a folder, to tell what is in them
+_told: set[str] = set()  # summaries of folders that this process has printed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +58,24 @@ class ImageData(DividedData):
     @functools.cached_property
     def _source(self) -> Source:
         return open_source(self.source, self.data_dir)
+
+    @functools.cached_property
+    def _summary(self) -> str:
+        return "\n".join(filter(None, [super()._summary, self._white_note()]))
+
+    def _white_note(self) -> str | None:
+        name, start, stop = self._source.bounds(self.train_split)
+        try:
+            return white_note(self._source.read(name, np.arange(start, min(stop, start + _LOOKED_AT))), self.preprocessing.white_level)
+        except InputError:
+            return None  # a file that cannot be read: told when it is needed
+
+    def _slice(self, split: str) -> str:
+        """As of DividedData. Prints a folder's summary once per process."""
+        if self._source.is_folder and self._summary not in _told:
+            _told.add(self._summary)
+            print(self._summary, file=sys.stderr, flush=True)
+        return super()._slice(split)
 
     @functools.cached_property
     def _read_train(self) -> Read:
@@ -117,12 +141,15 @@ class ImageData(DividedData):
         rows_of(batch_size, (0, 1))
         numbers = self._order(seed)(step * batch_size + np.arange(batch_size))
         examples = self._source.load(self._bounds("train")[0], tf.constant(numbers))
-        return [name.decode(errors="replace") for name in examples["name"].numpy()]
+        return [shown(name) for name in examples["name"].numpy()]
 
-    def corrupt_names(self, batch_size: int, seed: int, step: int) -> list[str]:
-        """The names of those examples of a whole training batch that have label -1. Prepares the batch once more."""
+    def corrupt_names(self, batch_size: int, seed: int, step: int) -> dict[str, str]:
+        """The names of those examples of a whole training batch that have label -1, and why. Prepares the batch once more."""
         _, labels = next(iter(self.train(batch_size, seed, step)))
-        return [name for name, label in zip(self.names(batch_size, seed, step), labels.numpy(), strict=True) if label < 0]
+        numbers = self._order(seed)(step * batch_size + np.arange(batch_size))
+        split = self._bounds("train")[0]
+        mistakes = (self._mistake(split, number) for number in numbers[labels.numpy() < 0])
+        return {called: what or "no image, or no label" for called, what in mistakes}
 
     def evaluation(self, split: str, batch_size: int, shard: tuple[int, int] = (0, 1)) -> tf.data.Dataset:
         """Every example of a split exactly once, in batches of one size. An image that cannot be decoded is an error here.
@@ -152,23 +179,28 @@ class ImageData(DividedData):
         where = f"data set {self.source!r}, {split}"
         name, start, stop = self._bounds(split)
         for number in range(start, stop):
-            called = f"example {number}"
-            try:
-                records = self._source.read(name, np.array([number]))
-                (example,) = tf.data.Dataset.from_tensor_slices(
-                    self._source.parse(name, tf.constant([number], tf.int64), tf.constant(records))
-                )
-                called, label = example["name"].numpy().decode(errors="replace"), int(example["label"])
-                if not 0 <= label < self.num_classes:
-                    return InputError(
-                        f"{where}: {called} has label {label}; expected 0..{self.num_classes - 1} (the split may be unlabelled)"
-                    )
-                self.preprocessing.evaluate(example["image"])
-            except InputError as error:
-                return InputError(f"{where}: {error}")
-            except tf.errors.OpError as error:
-                return InputError(f"{where}: {called} cannot be decoded as an image: {reason(error)}")
+            called, mistake = self._mistake(name, number)
+            if mistake:
+                return InputError(f"{where}: {f'{called} ' if called else ''}{mistake}")
         return None
+
+    def _mistake(self, split: str, number: int) -> tuple[str, str | None]:
+        """(what to call an example of a split of the source, what is wrong with it or None); the latter names what cannot be read."""
+        called = ""
+        try:
+            records = self._source.read(split, np.array([number]))
+            (example,) = tf.data.Dataset.from_tensor_slices(
+                self._source.parse(split, tf.constant([number], tf.int64), tf.constant(records))
+            )
+            called, label = shown(example["name"].numpy()), int(example["label"])
+            if not 0 <= label < self.num_classes:
+                return called, f"has label {label}; expected 0..{self.num_classes - 1} (the split may be unlabelled)"
+            self.preprocessing.evaluate(example["image"])
+        except InputError as error:
+            return called, str(error)
+        except tf.errors.OpError as error:
+            return called, f"cannot be decoded as an image: {reason(error)}"
+        return called, None
 
 
 class _InMemory:

@@ -1,7 +1,10 @@
 """From the name of a data set to its examples: images as encoded files, never decoded here.
 
-Three kinds of names: `digits`, the prepared set that ships with the package; `folder:PATH`, images as PATH/<split>/<label>/*.jpg, or deeper
-in there; and any image classification set of TensorFlow Datasets (TFDS), which is downloaded and prepared where that is possible.
+Four kinds of names:
+- `digits`, the prepared set that ships with the package;
+- `folder:PATH`, images as PATH/<split>/<label>/*.jpg, or deeper in there;
+- `table:FILE`, a CSV file with the columns file, label and split, whose splits mean the same as a folder's;
+- any image classification set of TensorFlow Datasets (TFDS), which is downloaded and prepared where that is possible.
 
 Of a folder, `train` is trained on; `validation` chooses among checkpoints and architectures, or where there is none, examples held out of
 `train`; `test`, if it is there, is looked at by evaluation only.
@@ -14,15 +17,17 @@ import pathlib
 import random
 import re
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.base.extras import OnDemand
-from nasnet_tf.base.files import IMAGE_SUFFIXES, files_below, image_files, user_path
+from nasnet_tf.base.files import IMAGE_SUFFIXES, files_below, image_files, shown, user_path
 from nasnet_tf.data.preparing import FOLDER_PREFIX, prepared_builder, prepared_folder
 from nasnet_tf.data.records import ArrayRecords, TFRecords
+from nasnet_tf.data.tables import read_table
 
 tfds = OnDemand("tensorflow_datasets")
 
@@ -32,6 +37,8 @@ _DIGITS = pathlib.Path(__file__).parent / "digits"
 _POSITION = r"-?(?:\d+|(?:100|\d{1,2})%)"
 _SPLIT = re.compile(rf"(?P<name>[^\[\]]+)(\[(?P<start>{_POSITION})?:(?P<stop>{_POSITION})?\])?")
 _EXAMPLES_AT_A_TIME = 32
+_TABLE_PREFIX = "table:"
+_NAMED = 5  # of the classes that a split lacks
 RECORDS = {"tfrecord": TFRecords, "array_record": ArrayRecords}  # by the values of tfds.core.FileFormat
 
 
@@ -46,8 +53,9 @@ class Source:
       name: the name it was opened by.
       class_names: the name of each label, in the order of the labels 0..len - 1.
       splits: number of examples of each split.
-      is_folder: whether it is a folder of images, whose splits have the meaning above; those of other sets are as they may be.
+      is_folder: whether it is a folder or table of images, whose splits have the meaning above; those of other sets are as they may be.
       left_out: files of a folder that are no images.
+      notes: what is odd and allowed, such as a class that a split lacks.
       read: (split name, numbers of examples int64 [n]) -> their records, n byte strings. Reads these and no others, in any order, from
         several threads at once; InputError where a file is gone or damaged.
       parse: (split name, numbers int64 [n], records string [n]) -> the examples, as `load` describes them; TensorFlow operations.
@@ -60,6 +68,7 @@ class Source:
     parse: Callable[[str, tf.Tensor, tf.Tensor], dict[str, tf.Tensor]] = dataclasses.field(repr=False)
     is_folder: bool = False
     left_out: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def bounds(self, split: str) -> tuple[str, int, int]:
         """(name, first example, one past the last) of a split or a slice of one: `train`, `train[:45000]`, `train[-500:]`, `train[:90%]`.
@@ -117,7 +126,8 @@ def open_source(name: str, data_dir: str | None = None) -> Source:
     """Finds a data set by its name.
 
     Args:
-      name: `digits`, `folder:PATH`, or a name of TFDS, which may carry a config and a version: `cifar10`, `imagenet2012:5.1.0`.
+      name: `digits`, `folder:PATH`, `table:FILE`, or a name of TFDS, which may carry a config and a version:
+        `cifar10`, `imagenet2012:5.1.0`.
       data_dir: where TFDS data sets are, or are to be, prepared (TFDS' own default, ~/tensorflow_datasets, if None). Data that is
         prepared there is read without touching the network.
 
@@ -130,6 +140,8 @@ def open_source(name: str, data_dir: str | None = None) -> Source:
         return _tfds_source(name, tfds.builder_from_directory(_DIGITS))
     if name.startswith(FOLDER_PREFIX):
         return _folder_source(name, user_path(name.removeprefix(FOLDER_PREFIX)))
+    if name.startswith(_TABLE_PREFIX):
+        return _file_source(name, with_our_names(read_table(user_path(name.removeprefix(_TABLE_PREFIX)))))
     return _tfds_source(name, prepared_builder(name, data_dir))
 
 
@@ -200,31 +212,51 @@ def _folder_source(name: str, root: pathlib.Path) -> Source:
     expected = f"expected images as {root}/{_LAYOUT}"
     if not root.is_dir():
         raise InputError(f"data set {name!r}: no folder {root}; {expected}")
-    splits = {split.name: {label.name: image_files(label) for label in _folders(split)} for split in _folders(root)}
+    splits = {split.name: {shown(label.name): image_files(label) for label in _folders(split)} for split in _folders(root)}
     if not splits:
         raise InputError(f"data set {name!r}: {root} has no folders of splits; {expected}")
-    for spelling, meant in _SPELLINGS.items():
-        if spelling in splits and meant not in splits:
-            splits[meant] = splits.pop(spelling)
-    class_names = sorted(set().union(*splits.values()))
     for split, labels in splits.items():
         if not labels:
             raise InputError(f"data set {name!r}: {root / split} has no folders of classes; {expected}")
-        missing = [label for label in class_names if label not in labels]
-        if missing:
-            raise InputError(f"data set {name!r}: split {split!r} lacks the classes {', '.join(missing)} that other splits have")
         for label, files in labels.items():
-            if not files:
+            if not files and split in ("train", *(() if "train" in splits else splits)):
                 raise InputError(f"data set {name!r}: {root / split / label} has no images; expected files {', '.join(IMAGE_SUFFIXES)}")
     read_files = {path for labels in splits.values() for files in labels.values() for path in files}
-    left_out = tuple(str(path.relative_to(root)) for path in files_below(root) if path not in read_files)
-    examples = {split: _shuffled(split, labels, class_names) for split, labels in splits.items()}
+    left_out = tuple(shown(path.relative_to(root)) for path in files_below(root) if path not in read_files)
+    return _file_source(name, with_our_names(splits), left_out)
+
+
+def with_our_names(splits: Mapping[str, Any]) -> dict[str, Any]:
+    """The same splits; `val` or `valid` is called `validation`, unless there is one."""
+    splits = dict(splits)
+    for spelling, meant in _SPELLINGS.items():
+        if spelling in splits and meant not in splits:
+            splits[meant] = splits.pop(spelling)
+    return splits
+
+
+def _file_source(name: str, splits: Mapping[str, Mapping[str, list[pathlib.Path]]], left_out: tuple[str, ...] = ()) -> Source:
+    """A source of image files, {split: {label: files}}.
+
+    Raises:
+      InputError: a class that `train` lacks.
+    """
+    class_names = sorted(set().union(*splits.values()))
+    missing = {split: [label for label in class_names if not labels.get(label)] for split, labels in splits.items()}
+    if missing.get("train"):
+        raise InputError(f"data set {name!r}: split 'train' lacks the classes {', '.join(missing['train'])} that other splits have")
+    notes = tuple(
+        f"{split} has no images of {', '.join(lacks[:_NAMED])}{', ...' if len(lacks) > _NAMED else ''}"
+        for split, lacks in missing.items()
+        if lacks
+    )
+    examples = {split: rows for split, labels in splits.items() if (rows := _shuffled(split, labels, class_names))}
 
     @functools.cache
     def columns(split: str) -> tuple[tf.Tensor, tf.Tensor]:
         with tf.init_scope(), tf.device("cpu:0"):  # once, and not as constants of each function that uses them
             paths, labels = zip(*examples[split], strict=True)
-            return tf.constant(paths), tf.constant(labels, tf.int64)
+            return tf.constant(list(map(os.fsencode, paths))), tf.constant(labels, tf.int64)
 
     def read(split: str, numbers: np.ndarray) -> list[bytes]:
         return [_content(examples[split][number][0]) for number in numbers]
@@ -234,19 +266,19 @@ def _folder_source(name: str, root: pathlib.Path) -> Source:
         return {"image": records, "label": tf.gather(labels, numbers), "name": tf.gather(paths, numbers)}
 
     sizes = {split: len(rows) for split, rows in examples.items()}
-    return Source(name, tuple(class_names), sizes, read, parse, is_folder=True, left_out=left_out)
+    return Source(name, tuple(class_names), sizes, read, parse, is_folder=True, left_out=left_out, notes=notes)
 
 
 def _content(path: str) -> bytes:
     try:
         return pathlib.Path(path).read_bytes()
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+        raise InputError(f"{shown(path)} cannot be read: {error.strerror}") from error
 
 
 def _shuffled(split: str, labels: Mapping[str, list[pathlib.Path]], class_names: list[str]) -> list[tuple[str, int]]:
     """(path, label) of each file, the classes mixed so that a slice has them all, in an order that depends only on the files' names."""
-    rows = [(str(path), class_names.index(label)) for label in class_names for path in labels[label]]
+    rows = [(str(path), class_names.index(label)) for label in class_names for path in labels.get(label, ())]
     random.Random(split).shuffle(rows)
     return rows
 

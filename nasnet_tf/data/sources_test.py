@@ -1,3 +1,4 @@
+import os
 import pathlib
 import shutil
 import socket
@@ -8,6 +9,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from nasnet_tf.base.errors import InputError
+from nasnet_tf.data import CifarPreprocessing, ImageData
 from nasnet_tf.data.sources import open_source
 from nasnet_tf.testing import SHARED, png
 
@@ -118,7 +120,7 @@ def test_bad_splits(pets, split, message):
         ({"a.png": 1}, r"has no folders of splits"),
         ({"cat/1.png": 1}, r"x/cat has no folders of classes; expected images as"),
         ({"train/cat/1.png": 1, "train/dog/notes.txt": 1}, r"x/train/dog has no images; expected files \.jpg"),
-        ({"train/cat/1.png": 1, "train/dog/1.png": 1, "test/cat/1.png": 1}, r"split 'test' lacks the classes dog that other splits have"),
+        ({"train/cat/1.png": 1, "test/dog/1.png": 1, "test/cat/1.png": 1}, r"split 'train' lacks the classes dog that other splits have"),
     ],
 )
 def test_folders_of_another_layout(tmp_path, files, message):
@@ -226,3 +228,46 @@ def test_prepared_sets_of_tfds(name, splits, classes, monkeypatch):
     assert len(examples) == source.splits["train"] // 50
     assert len({example["name"].numpy() for example in examples}) == len(examples)
     assert tf.io.decode_image(examples[0]["image"]).shape[-1] == 3
+
+
+def test_names_that_are_not_utf8(tmp_path):
+    root = tmp_path / "pets"
+    make_folder(root, {"train/cat/a.png": 1, "train/dog/a.png": 2})
+    strange = os.path.join(os.fsencode(root / "train" / "cat"), b"caf\xe9.png")
+    with open(strange, "wb") as file:
+        file.write(png(3))
+    os.mkdir(os.path.join(os.fsencode(root / "train"), b"\xff"))
+    with open(os.path.join(os.fsencode(root / "train"), b"\xff", b"\xfe.png"), "wb") as file:
+        file.write(png(4))
+    source = open_source(f"folder:{root}")
+    assert source.class_names == ("\\xff", "cat", "dog")
+    assert len(list(source.examples("train"))) == 4
+    data = ImageData(f"folder:{root}", CifarPreprocessing(8))
+    assert data.diagnose("train") is None
+    with open(strange, "wb") as file:
+        file.write(b"no image")
+    assert r"train/cat/caf\xe9.png cannot be decoded as an image" in str(data.diagnose("train"))
+    assert any(name.endswith(r"caf\xe9.png") for name in data.corrupt_names(4, 0, 0))
+
+
+def test_linked_folders_are_followed_and_loops_are_not(tmp_path):
+    make_folder(tmp_path / "elsewhere", {"b.png": 1, "deeper/c.png": 2, "notes.txt": 0})
+    name = make_folder(tmp_path / "pets", {"train/cat/a.png": 3, "train/dog/a.png": 4})
+    cat = tmp_path / "pets" / "train" / "cat"
+    (cat / "more").symlink_to(tmp_path / "elsewhere")
+    (cat / "loop").symlink_to(tmp_path / "pets")
+    (tmp_path / "elsewhere" / "again").symlink_to(cat)
+    (tmp_path / "pets" / "train" / "bird").symlink_to(tmp_path / "elsewhere")
+    source = open_source(name)
+    assert source.class_names == ("bird", "cat", "dog")
+    assert sorted(names(source, "train").count(each) for each in ("a.png", "b.png", "c.png")) == [2, 2, 3]
+    assert source.left_out == ("train/bird/notes.txt", "train/cat/loop")
+
+
+def test_a_class_that_test_lacks_is_noted(tmp_path, capsys):
+    name = make_folder(tmp_path / "pets", {"train/cat/1.png": 1, "train/dog/1.png": 2, "test/dog/1.png": 3})
+    source = open_source(name)
+    assert source.class_names == ("cat", "dog")
+    assert [int(example["label"]) for example in source.examples("test")] == [1]
+    assert ImageData(name, CifarPreprocessing(8)).num_examples("test") == 1
+    assert "test has no images of cat" in capsys.readouterr().err

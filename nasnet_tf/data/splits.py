@@ -7,7 +7,6 @@ at by evaluation only.
 import dataclasses
 import functools
 import re
-import sys
 from collections.abc import Mapping
 from typing import Self
 
@@ -17,8 +16,6 @@ from nasnet_tf.data.sources import Source
 
 _SHARE = re.compile(r"(\d|[1-9]\d)%")
 _NAMED = 3  # of the files that are left out
-
-_told: set[str] = set()  # summaries of folders that this process has printed
 
 
 class DividedData:
@@ -85,10 +82,7 @@ class DividedData:
         return self._source.bounds(self._slice(split))
 
     def _slice(self, split: str) -> str:
-        """The source's split, or the slice of one, for "train", "validation" or "test". Prints a folder's summary once per process."""
-        if self._source.is_folder and self._summary not in _told:
-            _told.add(self._summary)
-            print(self._summary, file=sys.stderr, flush=True)
+        """The source's split, or the slice of one, for "train", "validation" or "test"."""
         return self._find(split)
 
     def _find(self, split: str) -> str:
@@ -133,6 +127,7 @@ class DividedData:
         there = [f"{sum(self._source.splits.values())} images", f"{len(self._source.class_names)} classes"]
         if left_out:
             there.append(f"{len(left_out)} left out ({', '.join(left_out[:_NAMED])}{', ...' if len(left_out) > _NAMED else ''})")
+        there += self.source.notes
         uses = []
         for split, verb in (("train", "trained on"), ("validation", "to validate"), ("test", "to test")):
             try:
@@ -163,7 +158,7 @@ class DividedData:
             return "test"
         if source.is_folder and self.test_split == "test" and "test" not in source.splits:
             raise InputError(
-                f"data set {source.name!r} has no split 'test', only {', '.join(source.splits)}; make a folder test beside it with one "
-                "for each class, or evaluate on validation, which chose the best checkpoint"
+                f"data set {source.name!r} has no split 'test', only {', '.join(source.splits)}; make a split test "
+                "beside it, or evaluate on validation, which chose the best checkpoint"
             )
         return self.test_split

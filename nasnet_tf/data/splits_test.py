@@ -41,7 +41,7 @@ def test_folders_of_every_shape(tmp_path):
     assert found(without_validation) == {"train": "train[0:20]", "validation": None, "test": "test"}
     without_test = folder(tmp_path / "c", train=10, validation=3)
     assert found(without_test)["test"] is None
-    with pytest.raises(InputError, match="has no split .test., only train, validation; make a folder test .* or evaluate on validation"):
+    with pytest.raises(InputError, match="has no split .test., only train, validation; make a split test .* or evaluate on validation"):
         ImageData(without_test, CifarPreprocessing(8)).num_examples("test")
     assert found(without_test, test_split="validation")["test"] == "validation"  # said, so meant
     others = folder(tmp_path / "d", train=10, val=3)

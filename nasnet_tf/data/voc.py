@@ -1,10 +1,19 @@
-"""Pascal VOC's folders: Annotations/*.xml, ImageSets/Main/<split>.txt, JPEGImages/."""
+"""Pascal VOC's annotations, an XML file for each picture, in the folders that VOC and annotation tools make."""
 
 import pathlib
 import xml.etree.ElementTree
+from collections.abc import Mapping, Sequence
 
 from nasnet_tf.base.errors import InputError
+from nasnet_tf.base.files import IMAGE_SUFFIXES, shown
 from nasnet_tf.data.objects import Notes, Picture, Pictures, check_pictures, make_picture
+from nasnet_tf.data.picture_files import check_found
+
+_LAYOUT = (
+    "Annotations/*.xml, ImageSets/Main/<split>.txt and JPEGImages/; or <split>/*.xml beside the pictures; "
+    "or *.xml beside the pictures, all for the split `train`"
+)
+_SIDES = ("xmin", "ymin", "xmax", "ymax")
 
 
 def open_voc(name: str, root: pathlib.Path) -> Pictures:
@@ -13,45 +22,90 @@ def open_voc(name: str, root: pathlib.Path) -> Pictures:
     Coordinates count from 1 and include the last pixel: (xmin - 1, ymin - 1, xmax, ymax) are the edges.
 
     Raises:
-      InputError: no such folders, no picture there, an annotation that cannot be read.
+      InputError: no such folders, pictures that are not there, an annotation that cannot be read.
     """
-    lists = sorted((root / "ImageSets" / "Main").glob("*.txt"))
-    lists = [path for path in lists if "_" not in path.stem]  # the others are of single classes
-    if not lists or not (root / "Annotations").is_dir():
-        raise InputError(f"data set {name!r}: expected {root}/Annotations/*.xml, ImageSets/Main/<split>.txt and JPEGImages/")
+    splits = _annotation_files(root)
+    if not splits:
+        raise InputError(f"data set {name!r}: no annotations in {shown(root)}; expected {_LAYOUT}")
     found, notes, class_names = {}, {}, set()
-    for path in lists:
-        notes[path.stem] = Notes()
-        found[path.stem] = [_read(root, line.split()[0], notes[path.stem]) for line in path.read_text().splitlines() if line.strip()]
-        class_names |= {row[1] for _, rows, _ in filter(None, found[path.stem]) for row in rows}
+    folders: dict[pathlib.Path, dict[str, pathlib.Path]] = {}
+    for split, files in splits.items():
+        notes[split] = Notes()
+        rows = {path.name: _read(root, path, folders, notes[split]) for path in files}
+        check_found(root, list(rows), [stem for stem, row in rows.items() if row], list(dict.fromkeys(_places(root, files[0]))))
+        found[split] = [row for row in rows.values() if row]
+        class_names |= {row[1] for _, objects, _ in found[split] for row in objects}
     names = sorted(class_names)
-    splits = {split: _pictures([row for row in rows if row], names, notes[split]) for split, rows in found.items()}
-    check_pictures(name, splits, names)
-    return Pictures(name, tuple(names), tuple(range(1, len(names) + 1)), splits, notes)
+    pictures = {split: _pictures(rows, names, notes[split]) for split, rows in found.items()}
+    check_pictures(name, pictures, names)
+    return Pictures(name, tuple(names), tuple(range(1, len(names) + 1)), pictures, notes)
 
 
-def _read(root: pathlib.Path, stem: str, notes: Notes):
+def _annotation_files(root: pathlib.Path) -> dict[str, list[pathlib.Path]]:
+    """{split: its XML files}."""
+    annotations = root / "Annotations"
+    lists = [path for path in sorted((root / "ImageSets" / "Main").glob("*.txt")) if "_" not in path.stem]  # the others are of one class
+    if lists and annotations.is_dir():
+        lines = {path.stem: path.read_text(errors="surrogateescape").splitlines() for path in lists}
+        return {split: [_listed(annotations, line.strip()) for line in rows if line.strip()] for split, rows in lines.items() if any(rows)}
+    for folder in (annotations, root):
+        if files := sorted(folder.glob("*.xml")):
+            return {"train": files}
+    return {folder.name: files for folder in sorted(root.glob("*/")) if (files := sorted(folder.glob("*.xml")))}
+
+
+def _listed(annotations: pathlib.Path, line: str) -> pathlib.Path:
+    """The annotation that a line of a list means: names may have spaces or an ending, and a number may follow."""
+    first = line.split()[0]
+    places = [annotations / f"{name}.xml" for stem in (line, first) for name in (stem, pathlib.Path(stem).stem)]
+    return next((path for path in places if path.is_file()), annotations / f"{first}.xml")
+
+
+def _places(root: pathlib.Path, annotation: pathlib.Path) -> list[pathlib.Path]:
+    return [root / "JPEGImages", annotation.parent, annotation.parent / "images", root / "images", root]
+
+
+def _image(root: pathlib.Path, annotation: pathlib.Path, file_name: str, folders: dict) -> pathlib.Path | None:
+    """The picture of an annotation: named like it, or as it says, with any ending in small or capital letters."""
+    said = file_name.replace("\\", "/").rsplit("/", 1)[-1]
+    names = [said.lower(), *(f"{stem}{suffix}".lower() for stem in (annotation.stem, pathlib.Path(said).stem) for suffix in IMAGE_SUFFIXES)]
+    for place in _places(root, annotation):
+        if place not in folders:
+            folders[place] = {path.name.lower(): path for path in sorted(place.iterdir())} if place.is_dir() else {}
+        image = next((folders[place][name] for name in names if name in folders[place] and name.endswith(IMAGE_SUFFIXES)), None)
+        if image:
+            return image
+    return None
+
+
+def _read(root: pathlib.Path, annotation: pathlib.Path, folders: Mapping, notes: Notes):
     """(image file, rows with class names, size) of one picture; None where it is not there."""
-    annotation, image = root / "Annotations" / f"{stem}.xml", root / "JPEGImages" / f"{stem}.jpg"
-    for path in (annotation, image):
-        if not path.is_file():
-            notes.add("pictures that are not there: left out", path.name)
-            return None
+    if not annotation.is_file():
+        notes.add("pictures that are not there: left out", shown(annotation.name))
+        return None
     try:
         tree = xml.etree.ElementTree.parse(annotation).getroot()
+        image = _image(root, annotation, tree.findtext("filename") or "", folders)
+        if image is None:
+            notes.add("pictures that are not there: left out", f"of {shown(annotation.name)}")
+            return None
         rows = []
         for item in tree.iter("object"):
-            left, top, right, bottom = (float(item.find("bndbox").findtext(tag)) for tag in ("xmin", "ymin", "xmax", "ymax"))
+            bounds, called = item.find("bndbox"), item.findtext("name")
+            texts = [] if bounds is None else [bounds.findtext(side) for side in _SIDES]
+            if None in texts or not texts or not called:
+                notes.add("objects without a box or a name: left out", shown(annotation.name))
+                continue
+            left, top, right, bottom = map(float, texts)
             box = (top - 1, left - 1, bottom, right)
-            rows.append((box, item.findtext("name"), item.findtext("difficult") == "1", (box[2] - box[0]) * (box[3] - box[1])))
-        size = tree.find("size")
-        size = None if size is None else (int(size.findtext("height")), int(size.findtext("width")))
-    except (xml.etree.ElementTree.ParseError, AttributeError, TypeError, ValueError) as error:
-        raise InputError(f"{annotation}: cannot be read as an annotation of Pascal VOC ({error})") from error
-    return image, rows, size
+            rows.append((box, called.strip(), item.findtext("difficult") == "1", (box[2] - box[0]) * (box[3] - box[1])))
+        sides = [float(tree.findtext(f"size/{side}") or 0) for side in ("height", "width")]
+    except (xml.etree.ElementTree.ParseError, ValueError) as error:
+        raise InputError(f"{shown(annotation)}: cannot be read as an annotation of Pascal VOC ({error})") from error
+    return image, rows, tuple(map(int, sides)) if min(sides) > 0 else None  # tools that do not know the size write 0
 
 
-def _pictures(found: list, names: list[str], notes: Notes) -> list[Picture]:
+def _pictures(found: Sequence[tuple], names: list[str], notes: Notes) -> list[Picture]:
     return [
         make_picture(image, number, [(row[0], names.index(row[1]), *row[2:]) for row in rows], size, notes)
         for number, (image, rows, size) in enumerate(found, start=1)

@@ -231,7 +231,7 @@ def test_detect_draws_and_writes_what_is_found(data, exported, tmp_path, capsys)
     bad = tmp_path / "bad.png"
     bad.write_bytes(b"no picture")
     options = [f"--model={exported}", f"--output={tmp_path / 'found'}", "--batch_size=2", "--least_score=0"]
-    with pytest.raises(InputError, match=r"1 of 4 files cannot be decoded as images: .*bad.png"):
+    with pytest.raises(InputError, match=r"1 of 4 files cannot be decoded as images: .*bad.png .expected a JPEG"):
         run_door("detect", bad, paths[0].parent, *options)
     expected = load_detector(exported)(paths, least_score=0.0)
     rows = json.loads((tmp_path / "found" / "detections.json").read_text())
@@ -248,7 +248,7 @@ def test_use(data, trained):
     paths = [picture.path for picture in data.objects("test")]
     assert found([]) == []
     nothing, something = found.answers([b"no picture", paths[0].read_bytes()], 0.0)
-    assert nothing is None
+    assert str(nothing) == "expected a JPEG, PNG, GIF, BMP or WebP file, got another kind"
     text, fields = found.describe(something, 2)
     assert len(fields["found"]) == 2
     assert fields["found"][0]["class"] in text

@@ -36,14 +36,15 @@ class CorruptImages:
         Raises:
           InputError: there are more of them than the limit.
         """
-        new = [name for name in self._data.corrupt_names(batch_size, seed, step) if name not in self._names]
+        found = self._data.corrupt_names(batch_size, seed, step)
+        new = [name for name in found if name not in self._names]
         self._names += new
         if self._is_chief and new:
             if self._path:
                 self._path.write_text("".join(f"{name}\n" for name in self._names))
-            print(f"warning: left out, as they cannot be decoded: {', '.join(new)}", file=sys.stderr, flush=True)
+            print(f"warning: left out: {', '.join(f'{name} {found[name]}' for name in new)}", file=sys.stderr, flush=True)
         if len(self._names) > self._limit:
             raise InputError(
-                f"{self._names[-1]} cannot be decoded as an image, or has no label; {len(self._names)} such in the training data are "
+                f"{self._names[-1]} {found.get(self._names[-1], 'cannot be trained on')}; {len(self._names)} such in the training data are "
                 f"more than TrainingConfig.max_corrupt_images = {self._limit}: {', '.join(self._names)}"
             )

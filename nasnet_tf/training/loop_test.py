@@ -245,7 +245,7 @@ def test_corrupt_image_is_named(tmp_path):
     bad = source / "train" / "b" / "2.png"
     bad.write_bytes(bad.read_bytes()[:30])
     data = ImageData(f"folder:{source}", CifarPreprocessing(8), validation_split="test", cache=False)
-    with pytest.raises(InputError, match=r"train/b/2.png cannot be decoded as an image, .*more than TrainingConfig.max_corrupt_images = 0"):
+    with pytest.raises(InputError, match=r"train/b/2.png cannot be decoded as an image: .*more than TrainingConfig.max_corrupt_images = 0"):
         CorruptImages(data, 0, None, is_chief=False).note(8, 0, 0)
     other, corrupt = source / "train" / "a" / "0.png", CorruptImages(data, 1, None, is_chief=False)
     corrupt.note(8, 0, 0)

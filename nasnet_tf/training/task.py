@@ -29,8 +29,8 @@ class Data(Protocol):
     def train(self, batch_size: int, seed: int, start_step: int, shard: tuple[int, int]) -> tf.data.Dataset:
         """Training batches without end, as ImageData.train describes them."""
 
-    def corrupt_names(self, batch_size: int, seed: int, step: int) -> list[str]:
-        """The names of the examples of a training batch that its task counted as corrupt."""
+    def corrupt_names(self, batch_size: int, seed: int, step: int) -> dict[str, str]:
+        """The names of the examples of a training batch that its task counted as corrupt, and what is wrong with each."""
 
     def diagnose(self, split: str) -> InputError | None:
         """What is wrong with the first bad example of a split; None where nothing is."""
@@ -83,7 +83,7 @@ class Predictor(Protocol):
     """What `predict` asks of a model."""
 
     def answers(self, encoded: Sequence[bytes]) -> Sequence[Any]:
-        """Returns an answer for each image file's content; None for one that cannot be decoded."""
+        """Returns an answer for each image file's content; for one that cannot be decoded, an InputError that says why."""
 
     def describe(self, answer: Any, top: int) -> tuple[str, dict]:
         """Returns at most `top` parts of an answer, as text for people and as JSON-ready fields."""

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from nasnet_tf.base.errors import InputError, reason
+from nasnet_tf.base.files import shown
 from nasnet_tf.data import Preprocessing, preprocessing_from_config
 from nasnet_tf.serving.exports.inference_graph import freeze
 
@@ -100,5 +101,5 @@ def read_views(paths: Sequence[pathlib.Path], preprocessing: Mapping, most: int 
         try:
             views.append(view(path.read_bytes()).numpy())
         except tf.errors.InvalidArgumentError as error:
-            raise InputError(f"{path}: cannot be decoded as an image: {reason(error)}") from error
+            raise InputError(f"{shown(path)}: cannot be decoded as an image: {reason(error)}") from error
     return np.clip(np.stack(views), 0.0, 1.0)

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from nasnet_tf.base.errors import InputError
-from nasnet_tf.base.files import user_path
+from nasnet_tf.base.errors import InputError, reason
+from nasnet_tf.base.files import shown, user_path
 from nasnet_tf.base.values import Count, check_value, expect
 from nasnet_tf.data import imagenet_classes
 from nasnet_tf.serving.exports import saved_model
@@ -56,19 +56,20 @@ class Classifier:
         batch = [images] if is_one else list(images)
         answers = self.probabilities([_content(image) for image in batch]) if batch else []
         for number, (image, answer) in enumerate(zip(batch, answers, strict=True)):
-            if answer is None:
-                called = os.fspath(image) if isinstance(image, (str, os.PathLike)) else f"image {number}"
-                raise InputError(f"{called}: cannot be decoded as an image")
+            if isinstance(answer, InputError):
+                called = shown(image) if isinstance(image, (str, os.PathLike)) else f"image {number}"
+                raise InputError(f"{called}: cannot be decoded as an image: {answer}")
         results = [self.best(answer, top) for answer in answers]
         return results[0] if is_one else results
 
-    def probabilities(self, encoded: Sequence[bytes]) -> list[np.ndarray | None]:
-        """Probabilities float32 [num_classes] of each file's content; None for one that cannot be decoded."""
+    def probabilities(self, encoded: Sequence[bytes]) -> list[np.ndarray | InputError]:
+        """Probabilities float32 [num_classes] of each file's content; for one that cannot be decoded, an InputError that says why."""
         try:
             return list(self._probabilities(tf.constant(list(encoded))).numpy())
-        except tf.errors.InvalidArgumentError:
-            # Which one was it?
-            return [None] if len(encoded) == 1 else [self.probabilities([content])[0] for content in encoded]
+        except tf.errors.InvalidArgumentError as error:
+            if len(encoded) == 1:
+                return [InputError(reason(error))]
+            return [self.probabilities([content])[0] for content in encoded]  # to find out which one it was
 
     answers = probabilities  # as nasnet_tf.training.task.Predictor asks for them
 
@@ -107,7 +108,7 @@ def _content(image: Image) -> bytes:
     try:
         return user_path(image).read_bytes()
     except OSError as error:
-        raise InputError(f"{os.fspath(image)}: cannot be read ({error.strerror})") from error
+        raise InputError(f"{shown(image)}: cannot be read ({error.strerror})") from error
 
 
 def load_classifier(name_or_path: Name, weights: str | os.PathLike | None = "trained", trust_graph: bool = False) -> Classifier:

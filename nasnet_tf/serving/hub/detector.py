@@ -10,8 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 import nasnet_tf.detection.model  # noqa: F401  registers the detector's layers with Keras
-from nasnet_tf.base.errors import InputError
-from nasnet_tf.base.files import user_path
+from nasnet_tf.base.errors import InputError, reason
+from nasnet_tf.base.files import shown, user_path
 from nasnet_tf.base.values import Part, at_least, check_value, expect
 from nasnet_tf.data.decoding import decode_image
 from nasnet_tf.data.detection import prepare_picture
@@ -73,11 +73,13 @@ class Detector:
     def _found(self, box: np.ndarray, label: int, score: float, size: np.ndarray) -> Found:
         return Found(self.class_names[label], float(score), tuple(map(float, box * size)), int(self.category_ids[label]))
 
-    def answers(self, encoded: Sequence[bytes], least_score: float = 0.5) -> list[list[Found] | None]:
-        """What is in each image file's content; None for one that cannot be decoded."""
-        pictures = list(map(_try_pixels, encoded))
-        found = iter(self([picture for picture in pictures if picture is not None], least_score))
-        return [None if picture is None else next(found) for picture in pictures]
+    def answers(self, encoded: Sequence[bytes], least_score: float = 0.5) -> list[list[Found] | InputError]:
+        """What is in each image file's content; for one that cannot be decoded, an InputError that says why."""
+        answers: list = list(map(_decoded, encoded))
+        pictures = {number: answer for number, answer in enumerate(answers) if not isinstance(answer, InputError)}
+        for number, answer in zip(pictures, self(list(pictures.values()), least_score), strict=True):
+            answers[number] = answer
+        return answers
 
     def describe(self, answer: list[Found], top: int) -> tuple[str, dict]:
         """The most probable things as text for people and as JSON-ready fields; see nasnet_tf.training.task.Predictor."""
@@ -129,11 +131,11 @@ def _corners(box) -> str:
     return f"y {top}..{bottom}, x {left}..{right}"
 
 
-def _try_pixels(content: bytes) -> np.ndarray | None:
+def _decoded(content: bytes) -> np.ndarray | InputError:
     try:
-        return _pixels(content)
-    except InputError:
-        return None
+        return decode_image(content).numpy()
+    except tf.errors.OpError as error:
+        return InputError(reason(error))
 
 
 def _pixels(image: Image) -> np.ndarray:
@@ -144,10 +146,10 @@ def _pixels(image: Image) -> np.ndarray:
         expect(is_image, "detector: image", "uint8 [height, width, 3]", f"{image.dtype} {list(image.shape)}")
         return image
     expect(isinstance(image, (str, os.PathLike, bytes)), "detector: image", "a path, a file's content or pixels", type(image).__name__)
-    called = "image" if isinstance(image, bytes) else os.fspath(image)
+    called = "image" if isinstance(image, bytes) else shown(image)
     try:
         return decode_image(image if isinstance(image, bytes) else user_path(image).read_bytes()).numpy()
     except OSError as error:
         raise InputError(f"{called}: cannot be read ({error.strerror})") from error
     except tf.errors.OpError as error:
-        raise InputError(f"{called}: cannot be decoded as an image") from error
+        raise InputError(f"{called}: cannot be decoded as an image: {reason(error)}") from error

@@ -163,7 +163,7 @@ def test_classifier_of_a_named_network(server, tmp_path):
     encoded = tf.io.encode_png(tf.cast(pixels, tf.uint8)).numpy()
     classifier = nasnet_tf.load_classifier("mobile")
     good, bad = classifier.probabilities([encoded, b"no image"])
-    assert bad is None
+    assert str(bad) == "expected a JPEG, PNG, GIF, BMP or WebP file, got another kind"
     preprocessing, names = resolve("mobile").classes()
     np.testing.assert_allclose(good, tf.nn.softmax(source(preprocessing.evaluate(encoded)[None]))[0], rtol=1e-3, atol=1e-6)
     assert list(classifier.class_names) == names

@@ -1,0 +1,15 @@
+"""Refusing an image in the middle of a graph, with a message for people."""
+
+import tensorflow as tf
+
+
+def refuse_unless(condition: tf.Tensor, *message: str | tf.Tensor) -> tf.Operation | None:
+    """An op that fails with tf.errors.InvalidArgumentError unless the condition, bool [], holds; `nasnet_tf.base.errors.reason` tells why.
+
+    Args:
+      message: parts of one sentence; tensors are scalars.
+    """
+    parts = [
+        part if isinstance(part, str) else tf.strings.as_string(part, precision=1 if part.dtype.is_floating else -1) for part in message
+    ]
+    return tf.raw_ops.Assert(condition=condition, data=[tf.strings.join(parts)])
