@@ -26,6 +26,7 @@ EXTRAS = {
         "keras-tuner>=1.4.8,<2",
         "pebble>=5.1,<6",
         "scikit-learn>=1.5",  # KerasTuner's Bayesian optimization, which does not say so
+        "scipy>=1.11",  # the model of ModelGuided
     ],
     "pictures": PICTURES,
     "detection": [*TRAIN, *PICTURES, "pycocotools>=2.0.11,<3"],  # COCO's metric

@@ -19,6 +19,7 @@ PACKAGES = {
     "pebble": ("pebble", "search"),
     "pycocotools": ("pycocotools", "detection"),
     "ray": ("ray", "ray"),
+    "scipy": ("scipy", "search"),
     "sklearn": ("scikit-learn", "search"),
     "tensorboard": ("tensorboard", "train"),
     "tensorflow_datasets": ("tensorflow-datasets", "train"),

@@ -15,6 +15,7 @@ from typing import Literal
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.base.values import Count, check_fields
 from nasnet_tf.genotype.genotype_pb2 import Cell, Combine, Genotype, Operation
+from nasnet_tf.genotype.hashing import genotype_hash
 from nasnet_tf.genotype.spec import format_genotype, load_genotype
 
 DECISIONS_PER_BLOCK = 5
@@ -111,6 +112,10 @@ class SearchSpace:
         each = DECISIONS_PER_BLOCK * self.num_blocks
         cells = {field: self._decode_cell(decisions[place * each :][:each]) for place, field in enumerate(self.searched)}
         return Genotype(name=name, num_input_states=self.num_input_states, **cells, **self.fixed)
+
+    def identity_of(self, decisions: Sequence[int]) -> str:
+        """Returns a text that is equal for decisions that are one architecture: the hash of the genotype."""
+        return genotype_hash(self.decode(decisions))
 
     def encode(self, genotype: Genotype) -> tuple[int, ...]:
         """The decisions that `decode` turns into this genotype.

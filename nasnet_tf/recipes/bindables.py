@@ -101,6 +101,8 @@ BINDABLES = (
     Bindable("nasnet_tf.nas.strategies.ppo_search.PPOSearch", Role.STRATEGY),
     Bindable("nasnet_tf.nas.strategies.random_search.RandomSearch", Role.STRATEGY),
     Bindable("nasnet_tf.nas.strategies.evolution.RegularizedEvolution", Role.STRATEGY),
+    Bindable("nasnet_tf.nas.strategies.local_search.LocalSearch", Role.STRATEGY),
+    Bindable("nasnet_tf.nas.strategies.model_guided.ModelGuided", Role.STRATEGY),
     Bindable("nasnet_tf.nas.strategies.prescreened.Prescreened", Role.STRATEGY),
     Bindable("nasnet_tf.nas.children.objectives.CostReward", Role.OBJECTIVE),
     Bindable("nasnet_tf.nas.engines.local.LocalPool", Role.ENGINE, set_by_us=_SET_BY_SEARCH),

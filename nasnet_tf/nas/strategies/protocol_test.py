@@ -13,6 +13,8 @@ from nasnet_tf.base.errors import InputError
 from nasnet_tf.genotype import SearchSpace
 from nasnet_tf.nas import strategies
 from nasnet_tf.nas.strategies.evolution import RegularizedEvolution
+from nasnet_tf.nas.strategies.local_search import LocalSearch
+from nasnet_tf.nas.strategies.model_guided import ModelGuided
 from nasnet_tf.nas.strategies.ppo_search import PPOSearch, shortest_decimals
 from nasnet_tf.nas.strategies.protocol import Proposal
 from nasnet_tf.nas.strategies.random_search import RandomSearch
@@ -55,7 +57,18 @@ def _small_random(seed=5):
     return RandomSearch(SPACE, seed)
 
 
-@pytest.mark.parametrize("make", [_small_ppo, _small_evolution, _small_random], ids=["ppo", "evolution", "random"])
+def _small_local(seed=5):
+    return LocalSearch(SPACE, seed, starts=4)
+
+
+def _small_guided(seed=5):
+    return ModelGuided(SPACE, seed)
+
+
+MAKERS = {"ppo": _small_ppo, "evolution": _small_evolution, "random": _small_random, "local": _small_local, "guided": _small_guided}
+
+
+@pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
 class TestEveryStrategy:
     def test_proposals_are_valid_plain_numbers(self, make):
         proposals = _run(make(), 30)

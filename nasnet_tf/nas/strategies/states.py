@@ -48,6 +48,7 @@ def identity_of(strategy: Any) -> dict:
     """Returns the identity of a strategy that is a dataclass: its class and its fields, without functions."""
     values = {field.name: getattr(strategy, field.name) for field in dataclasses.fields(strategy)}
     values = {name: value.description() if isinstance(value, SearchSpace) else value for name, value in values.items()}
+    values.pop("strategy", None)  # of a strategy that has a base strategy, which has a state of its own
     return {"strategy": type(strategy).__name__} | {name: value for name, value in values.items() if not callable(value)}
 
 

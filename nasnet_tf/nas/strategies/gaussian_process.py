@@ -1,0 +1,155 @@
+"""A Gaussian process over architectures: what rewards to expect, how sure that is, and which features the model credits.
+
+The kernel is half linear and half Matern 5/2 in features that are scaled by their spread over the search space. Its shape is fixed: with
+tens of noisy rewards, tuning length scales and weights by marginal likelihood overfits. Only the share of noise is fitted.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from nasnet_tf.base.extras import OnDemand
+
+linalg, special = OnDemand("scipy.linalg"), OnDemand("scipy.special")
+
+LINEAR_SHARE = 0.5  # of the kernel; 0.2 to 0.8 rank real architectures alike
+LENGTH_SCALE = 2**0.5  # of the Matern kernel, in root-mean-square distance per feature: that of two random architectures
+NOISE_RATIOS = tuple(np.geomspace(0.001, 3.0, 10).tolist())  # variance of the noise over that of the kernel
+_SMALLEST_ERROR = 1e-4  # an accuracy of 1 counts as one of 0.9999
+_BOUND = 3.0  # times (third quartile - median): two standard deviations of a normal distribution
+
+
+def targets(rewards: np.ndarray) -> tuple[np.ndarray, float]:
+    """What the model predicts instead of rewards: bounded below, with mean 0 and standard deviation 1.
+
+    Accuracies become minus the logarithm of the error. Rewards that are no accuracies become normal scores of their ranks, which need no
+    scale. Values far below the median are raised to a bound, which the upper half of the values determines. So failed trainings have no
+    leverage.
+
+    Args:
+      rewards: float [n], finite.
+
+    Returns:
+      float [n], and what 1 means: a factor of the error as its natural logarithm, or 0 for rewards that are no accuracies.
+    """
+    is_accuracy = bool(np.all((rewards >= 0) & (rewards <= 1)))
+    if is_accuracy:
+        values = -np.log(np.maximum(1 - rewards, _SMALLEST_ERROR))
+    else:
+        order = np.sort(rewards)
+        middle = (np.searchsorted(order, rewards, "left") + np.searchsorted(order, rewards, "right")) / 2
+        values = special.ndtri(np.clip(middle / len(rewards), 0.5 / len(rewards), 1 - 0.5 / len(rewards)))
+    _, median, upper = np.quantile(values, (0.25, 0.5, 0.75))
+    values = np.maximum(values, median - _BOUND * (upper - median)) if upper > median else values
+    spread = values.std()
+    scale = spread if spread > 1e-9 else 1.0
+    return (values - values.mean()) / scale, float(scale) if is_accuracy else 0.0
+
+
+def kernel(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Float [n, m], the prior covariance of scaled features, [n, features] and [m, features]."""
+    width = one.shape[1]
+    found = one @ other.T
+    distance = found * -2.0  # in place from here on: this is where most of a proposal's time goes
+    distance += (one * one).sum(axis=1)[:, None]
+    distance += (other * other).sum(axis=1)
+    distance *= 5 / (width * LENGTH_SCALE**2)
+    np.sqrt(np.maximum(distance, 0.0, out=distance), out=distance)
+    matern = np.exp(-distance)
+    matern *= 1 + distance * (1 + distance / 3)
+    found *= LINEAR_SHARE / width
+    matern *= 1 - LINEAR_SHARE
+    found += matern
+    return found
+
+
+def best_noise_ratio(covariance: np.ndarray, values: np.ndarray, noise: np.ndarray) -> float:
+    """The noise ratio of the highest marginal likelihood.
+
+    Args:
+      covariance: kernel of the trials, float [n, n].
+      values: their targets, float [n].
+      noise: float [n], the noise of each trial as a multiple of that of a whole training.
+    """
+    likelihoods = []
+    for ratio in NOISE_RATIOS:
+        lower = linalg.cholesky(covariance + np.diag(ratio * noise), lower=True, check_finite=False)
+        white = linalg.solve_triangular(lower, values, lower=True, check_finite=False)
+        likelihoods.append(-np.log(np.diag(lower)).sum() - len(values) / 2 * np.log(max(white @ white, 1e-12)))
+    return NOISE_RATIOS[int(np.argmax(np.round(likelihoods, 6)))]
+
+
+@dataclasses.dataclass(frozen=True)
+class Fit:
+    """A Gaussian process that has seen trials.
+
+    Attributes:
+      inputs: scaled features of the trials, float [n, features].
+      lower: Cholesky factor of their covariance with noise, [n, n].
+      weights: what each trial contributes to a mean, [n].
+      variance: by which the kernel is multiplied.
+      expected: mean of the targets of the trials without their noise, [n]; without pending ones.
+    """
+
+    inputs: np.ndarray
+    lower: np.ndarray
+    weights: np.ndarray
+    variance: float
+    expected: np.ndarray
+
+    def predict(self, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation, float [m] each, of the targets without noise."""
+        across = kernel(inputs, self.inputs)
+        white = linalg.solve_triangular(self.lower, across.T, lower=True, check_finite=False)
+        prior = LINEAR_SHARE * (inputs * inputs).sum(axis=1) / inputs.shape[1] + 1 - LINEAR_SHARE
+        return across @ self.weights, np.sqrt(self.variance * np.maximum(prior - (white * white).sum(axis=0), 1e-9))
+
+    def effects(self) -> tuple[np.ndarray, np.ndarray]:
+        """What a feature that is larger by its standard deviation adds to the target: mean and standard error, float [features] each.
+
+        These are the weights of the linear part of the kernel; the Matern part holds what they do not explain.
+        """
+        scale = LINEAR_SHARE / self.inputs.shape[1]
+        white = linalg.solve_triangular(self.lower, self.inputs, lower=True, check_finite=False)
+        left = np.maximum(scale - scale**2 * (white * white).sum(axis=0), 0.0)
+        return scale * self.inputs.T @ self.weights, np.sqrt(self.variance * left)
+
+    def left_out(self, values: np.ndarray) -> np.ndarray:
+        """What the model predicts for each of its trials from the others, float [n], in closed form."""
+        inverse = linalg.cho_solve((self.lower, True), np.eye(len(values)), check_finite=False)
+        return values - self.weights / np.diag(inverse)
+
+
+def fit(inputs: np.ndarray, values: np.ndarray, noise: np.ndarray, pending: np.ndarray) -> Fit:
+    """Conditions the process on trials, and on pending architectures as if their rewards were what it expects ("kriging believer").
+
+    Args:
+      inputs: scaled features of the trials, float [n, features].
+      values: their targets, float [n].
+      noise: variance of the noise of each trial over that of the kernel, float [n].
+      pending: scaled features of architectures without a reward, float [m, features].
+    """
+    covariance = kernel(inputs, inputs)
+    lower = linalg.cholesky(covariance + np.diag(noise), lower=True, check_finite=False)
+    weights = linalg.cho_solve((lower, True), values, check_finite=False)
+    variance = max(float(values @ weights) / len(values), 1e-9)
+    expected = values - noise * weights
+    if not len(pending):
+        return Fit(inputs, lower, weights, variance, expected)
+    # Expected values change no mean, so that the weights of the pending ones are 0; only the factor grows.
+    corner = linalg.solve_triangular(lower, kernel(inputs, pending), lower=True, check_finite=False)
+    rest = kernel(pending, pending) - corner.T @ corner + np.median(noise) * np.eye(len(pending))
+    size = len(lower)
+    grown = np.zeros((size + len(pending),) * 2)
+    grown[:size, :size], grown[size:, :size] = lower, corner.T
+    grown[size:, size:] = linalg.cholesky(rest, lower=True, check_finite=False)
+    return Fit(np.concatenate([inputs, pending]), grown, np.concatenate([weights, np.zeros(len(pending))]), variance, expected)
+
+
+def log_expected_improvement(mean: np.ndarray, deviation: np.ndarray, best: float) -> np.ndarray:
+    """Natural logarithm of the expected improvement on `best`, float [n]; finite however small that is."""
+    z = np.maximum((mean - best) / deviation, -1e8)
+    density = np.exp(-z * z / 2) / np.sqrt(2 * np.pi)
+    direct = np.log(np.maximum(z * special.ndtr(z) + density, 1e-300))
+    far = -z * z / 2 - np.log(np.sqrt(2 * np.pi)) - 2 * np.log(np.maximum(-z, 1.0))  # its asymptote
+    return np.log(deviation) + np.where(z > -10, direct, far)

@@ -1,0 +1,95 @@
+"""Local search: all neighbors of the best architecture, and a new start where none of them is better.
+
+A strong baseline that needs no model (White et al., arXiv 2005.02960).
+"""
+
+import dataclasses
+import random
+
+import numpy as np
+
+from nasnet_tf.base.values import Count, Seed, check_fields
+from nasnet_tf.genotype import SearchSpace
+from nasnet_tf.nas.strategies import states
+from nasnet_tf.nas.strategies.protocol import Proposal, Strategy, check_decisions, check_reward
+
+
+@dataclasses.dataclass(eq=False)
+class LocalSearch(Strategy):
+    """Proposes the neighbors of the best architecture of the current start in random order, and never a decision list twice.
+
+    Attributes:
+      space: the decisions to take.
+      seed: of all draws, in [0, 2^31).
+      starts: number of random architectures, of which the best is the first to have its neighbors tried, 1 or more.
+    """
+
+    space: SearchSpace
+    seed: Seed
+    starts: Count = 10
+
+    def __post_init__(self):
+        check_fields(self)
+        self._random = random.Random(self.seed)
+        self._starts_left = self.starts
+        self._best: tuple[tuple[int, ...], float] | None = None  # of the current start
+        self._neighbors: list[tuple[int, ...]] = []  # of the best, that are still to be proposed
+        self._proposed: set[tuple[int, ...]] = set()
+        self._restarts = 0
+
+    def propose(self) -> Proposal:
+        while True:
+            is_random = self._starts_left > 0
+            if is_random:
+                self._starts_left -= 1
+                decisions = self.space.sample(self._random)
+            elif self._neighbors:
+                decisions = self._neighbors.pop()
+            else:  # a local optimum, or its last neighbors are being trained
+                self._best, self._starts_left = None, 1
+                self._restarts += 1
+                continue
+            if is_random or decisions not in self._proposed:
+                self._proposed.add(decisions)
+                return Proposal(decisions)
+
+    def feedback(self, proposal: Proposal, reward: float) -> None:
+        """Moves to an architecture that is better than the best one of the current start."""
+        check_reward(reward)
+        check_decisions("LocalSearch", self.space, proposal.decisions)
+        if self._best is None or reward > self._best[1]:
+            best = tuple(proposal.decisions)
+            self._best = best, float(reward)
+            self._neighbors = [
+                (*best[:place], value, *best[place + 1 :])
+                for place, size in enumerate(self.space.sizes)
+                for value in range(size)
+                if value != best[place]
+            ]
+            self._random.shuffle(self._neighbors)
+
+    def diagnostics(self) -> dict[str, float]:
+        """Number of restarts, neighbors left and, once there is one, the best reward of the current start."""
+        known = {} if self._best is None else {"best": self._best[1]}
+        return {"restarts": float(self._restarts), "neighbors": float(len(self._neighbors)), **known}
+
+    def state(self) -> bytes:
+        width = len(self.space.sizes)
+        best = [] if self._best is None else [self._best]
+        arrays = {
+            "random": states.of_random(self._random),
+            "numbers": np.array([self._starts_left, self._restarts]),
+            "best": np.array([decisions for decisions, _ in best], np.int32).reshape(-1, width),
+            "best_reward": np.array([reward for _, reward in best]),
+            "neighbors": np.array(self._neighbors, np.int32).reshape(-1, width),
+            "proposed": np.array(sorted(self._proposed), np.int32).reshape(-1, width),
+        }
+        return states.packed(states.identity_of(self), arrays)
+
+    def restore(self, state: bytes) -> None:
+        arrays = states.unpacked(states.identity_of(self), state)
+        states.set_random(self._random, arrays["random"])
+        self._starts_left, self._restarts = arrays["numbers"].tolist()
+        best, self._neighbors, proposed = (list(map(tuple, arrays[name].tolist())) for name in ("best", "neighbors", "proposed"))
+        self._best = (best[0], arrays["best_reward"].item()) if best else None
+        self._proposed = set(proposed)

@@ -1,0 +1,216 @@
+"""Plays search strategies against tables of architectures that were really trained: hundreds of searches in minutes.
+
+    python tools/strategy_benchmark.py --workdir=runs/benchmark --nasbench201 nasbench201_cifar10.csv --lanas lanas_cifar10.csv --seeds 200
+
+Nothing is trained. A strategy proposes, the table answers with the reward of a short training, and the strategy is judged by what the
+architectures are worth: NAS-Bench-201 by the test accuracy of a long training, surrogates by their value without noise. With --delays 10,
+a reward arrives after ten more proposals, as with ten parallel workers. An architecture that is proposed again gets the reward that it had
+and is no training. Every game is a line of games.jsonl: repeat the command to resume. The result is summary.json, table.md and curves.svg.
+
+The files: docs/search.md says where the originals are.
+"""
+
+import argparse
+import collections
+import concurrent.futures
+import functools
+import heapq
+import json
+import multiprocessing
+import pathlib
+import random
+import time
+
+import architecture_tables
+import numpy as np
+from matplotlib import pyplot as plt
+
+from nasnet_tf.nas.strategies.evolution import RegularizedEvolution
+from nasnet_tf.nas.strategies.local_search import LocalSearch
+from nasnet_tf.nas.strategies.model_guided import ModelGuided
+from nasnet_tf.nas.strategies.ppo_search import PPOSearch
+from nasnet_tf.nas.strategies.prescreened import Prescreened
+from nasnet_tf.nas.strategies.random_search import RandomSearch
+
+evolution = functools.partial(RegularizedEvolution, population=20, tournament=5)
+STRATEGIES = {
+    "random": RandomSearch,
+    "evolution": evolution,
+    "local_search": LocalSearch,
+    "ppo": PPOSearch,
+    "ppo_10_passes": functools.partial(PPOSearch, epochs=10, learning_rate=0.002),
+    "screened_evolution": lambda space, seed: Prescreened(space, lambda inner: evolution(inner, seed), seed),
+    "model_guided": ModelGuided,
+}
+CHECKPOINTS = (25, 50, 100, 200, 400)
+TOP = 5
+PROPOSALS_A_TRAINING = 20  # at most: a strategy that only repeats itself must end
+_tables = {}  # of this process, by their arguments
+
+
+def table_of(kind: str, paths: tuple[str, ...]):
+    """The table of a command line argument."""
+    if (kind, paths) not in _tables:
+        files = list(map(pathlib.Path, paths))
+        makers = {"nasbench201": architecture_tables.NasBench201, "lanas": architecture_tables.lanas}
+        _tables[kind, paths] = makers[kind](files[0]) if kind in makers else architecture_tables.journals(files)
+    return _tables[kind, paths]
+
+
+def play(kind: str, paths: tuple[str, ...], name: str, seed: int, trainings: int, delay: int) -> dict:
+    """One search; a row with its curves after each training: the truth of the best architecture, and of the best five by reward."""
+    table, started = table_of(kind, paths), time.process_time()
+    strategy = STRATEGIES[name](table.space, seed)
+    draws, rewards, top, curves = random.Random(f"{seed} noise"), {}, [], {"best": [], "top": []}
+    pending = collections.deque()
+    proposed = 0
+    while len(rewards) < trainings and proposed < trainings * PROPOSALS_A_TRAINING:
+        proposed += 1
+        proposal = strategy.propose()
+        identity = table.space.identity_of(proposal.decisions)
+        if identity not in rewards:
+            rewards[identity] = table.reward(tuple(proposal.decisions), draws)
+            top = heapq.nlargest(TOP, [*top, (rewards[identity], -len(rewards), table.truth(tuple(proposal.decisions)))])
+            curves["best"].append(round(top[0][2], 4))
+            curves["top"].append(round(float(np.mean([truth for *_, truth in top])), 4))
+        pending.append((proposal, rewards[identity]))
+        if len(pending) > delay:
+            strategy.feedback(*pending.popleft())
+    seconds = time.process_time() - started
+    return {
+        "table": kind,
+        "strategy": name,
+        "seed": seed,
+        "trainings": trainings,
+        "delay": delay,
+        "best_of_table": table.best,
+        "proposals": proposed,
+        "milliseconds": 1000 * seconds / proposed,
+        "curves": curves,
+    }
+
+
+def identity(row: dict) -> tuple:
+    return tuple(row[key] for key in ("table", "strategy", "seed", "trainings", "delay"))
+
+
+def values_of(rows: list[dict]) -> np.ndarray:
+    """Float [games, trainings]: regret of the best architecture in a complete table, else the truth of the best five."""
+    curves = [
+        row["curves"]["top"] if row["best_of_table"] is None else np.subtract(row["best_of_table"], row["curves"]["best"]) for row in rows
+    ]
+    longest = max(map(len, curves))  # strategies that repeat themselves may end early
+    return np.array([[*curve, *[curve[-1]] * (longest - len(curve))] for curve in curves])
+
+
+def summaries(rows: list[dict]) -> list[dict]:
+    """For each table, delay and strategy: mean and standard error at the checkpoints, and trainings to reach random search's end."""
+    groups = collections.defaultdict(list)
+    for row in rows:
+        groups[row["table"], row["delay"], row["strategy"]].append(row)
+    found = []
+    for (table, delay, name), games in groups.items():
+        values = values_of(games)
+        is_regret = games[0]["best_of_table"] is not None
+        points = [point for point in CHECKPOINTS if point <= values.shape[1]]
+        tops = np.array([[row["curves"]["top"][min(point, len(row["curves"]["top"])) - 1] for point in points] for row in games])
+        errors = np.sqrt(max(len(values), 2) - 1)
+        random_games = groups.get((table, delay, "random"))
+        reached = None
+        if random_games:
+            goal, mean = values_of(random_games).mean(axis=0)[-1], values.mean(axis=0)
+            is_there = mean <= goal if is_regret else mean >= goal
+            reached = int(np.argmax(is_there)) + 1 if is_there.any() else None
+        found.append(
+            {
+                "table": table,
+                "delay": delay,
+                "strategy": name,
+                "games": len(values),
+                "measure": "regret" if is_regret else "best five",
+                "mean": dict(zip(points, values[:, np.array(points) - 1].mean(axis=0).tolist(), strict=True)),
+                "error": dict(zip(points, (values[:, np.array(points) - 1].std(axis=0) / errors).tolist(), strict=True)),
+                "best_five": dict(zip(points, tops.mean(axis=0).tolist(), strict=True)),
+                "trainings_to_reach_random": reached,
+                "milliseconds": float(np.mean([row["milliseconds"] for row in games])),
+                "curve": values.mean(axis=0).round(4).tolist(),
+            }
+        )
+    return sorted(found, key=lambda each: (each["table"], each["delay"], list(STRATEGIES).index(each["strategy"])))
+
+
+def text_of(found: list[dict]) -> str:
+    """Markdown."""
+    head = ["table", "measure", "delay", "strategy", *map(str, CHECKPOINTS), "reaches random's last", "ms a proposal", "seeds"]
+    lines = [head, ["---"] * len(head)]
+    for each in found:
+        cells = [f"{each['mean'][p]:.2f} ± {each['error'][p]:.2f}" if p in each["mean"] else "" for p in CHECKPOINTS]
+        ends = [str(each["trainings_to_reach_random"] or "never"), f"{each['milliseconds']:.0f}", str(each["games"])]
+        lines.append([each["table"], each["measure"], str(each["delay"]), each["strategy"], *cells, *ends])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def draw(found: list[dict], path: pathlib.Path) -> None:
+    """A panel for each table and delay, a line for each strategy."""
+    panels = list(dict.fromkeys((each["table"], each["delay"]) for each in found))
+    figure, axes = plt.subplots(1, len(panels), figsize=(5 * len(panels), 4), layout="constrained", squeeze=False)
+    for axis, panel in zip(axes[0], panels, strict=True):
+        for each in found:
+            if (each["table"], each["delay"]) == panel:
+                axis.plot(
+                    range(1, len(each["curve"]) + 1), each["curve"], label=f"{each['strategy']}, {each['games']} seeds", linewidth=1.2
+                )
+        axis.set(
+            title=f"{panel[0]}, rewards {panel[1]} late", xlabel="trainings", ylabel=f"{each['measure']}, %", xscale="log", xlim=(10, None)
+        )
+        axis.legend()
+    figure.savefig(path)
+    plt.close(figure)
+
+
+def main(argv: list[str] | None = None) -> list[dict]:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--workdir", type=pathlib.Path, required=True)
+    parser.add_argument("--nasbench201", help="CSV file of the complete table")
+    parser.add_argument("--lanas", help="CSV file of LaNAS' cells, for a surrogate")
+    parser.add_argument("--journals", nargs="+", help="journals of searches over the default space, or archives of them, for a surrogate")
+    parser.add_argument(
+        "--strategies", nargs="+", default=["random", "evolution", "local_search", "model_guided"], choices=list(STRATEGIES)
+    )
+    parser.add_argument("--seeds", type=int, default=100)
+    parser.add_argument("--first_seed", type=int, default=0)
+    parser.add_argument("--trainings", type=int, default=400)
+    parser.add_argument("--delays", type=int, nargs="+", default=[0])
+    parser.add_argument("--jobs", type=int, default=1, help="games at a time")
+    args = parser.parse_args(argv)
+    args.workdir.mkdir(parents=True, exist_ok=True)
+    path = args.workdir / "games.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines() if line.endswith("}")] if path.exists() else []
+    done = set(map(identity, rows))
+    sources = {"nasbench201": [args.nasbench201], "lanas": [args.lanas], "journals": args.journals or []}
+    sources = {kind: tuple(filter(None, paths)) for kind, paths in sources.items() if any(paths)}
+    seeds = range(args.first_seed, args.first_seed + args.seeds)
+    games = [
+        (kind, paths, name, seed, args.trainings, delay)
+        for seed in seeds
+        for kind, paths in sources.items()
+        for name in args.strategies
+        for delay in args.delays
+        if (kind, name, seed, args.trainings, delay) not in done
+    ]
+    for kind, paths in sources.items():
+        table_of(kind, paths)  # before the processes fork, which then share it
+    with concurrent.futures.ProcessPoolExecutor(args.jobs, multiprocessing.get_context("fork")) as pool, open(path, "a") as file:
+        for game in concurrent.futures.as_completed([pool.submit(play, *each) for each in games]):
+            rows.append(game.result())
+            print(json.dumps(rows[-1]), file=file, flush=True)
+    found = summaries(rows)
+    (args.workdir / "summary.json").write_text(json.dumps(found))
+    (args.workdir / "table.md").write_text(text_of(found))
+    draw(found, args.workdir / "curves.svg")
+    print(text_of(found))
+    return found
+
+
+if __name__ == "__main__":
+    main()

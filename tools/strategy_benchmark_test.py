@@ -1,0 +1,94 @@
+"""Games against a small table and a small surrogate, whose best architectures are known."""
+
+import csv
+import itertools
+import json
+
+import architecture_tables as tables
+import numpy as np
+import pytest
+import strategy_benchmark as tool
+
+from nasnet_tf.nas.strategies.graph_features import GraphFeatures
+from nasnet_tf.nas.strategies.random_search import RandomSearch
+
+NAMES = tables.NasBench201Space.NAMES
+VALUE = {"none": 0.0, "skip_connect": 2.0, "nor_conv_1x1": 4.0, "nor_conv_3x3": 6.0, "avg_pool_3x3": 1.0}
+
+
+@pytest.fixture(scope="module")
+def complete(tmp_path_factory):
+    """A complete table: every convolution helps, the long training 10 points better than the short one."""
+    path = tmp_path_factory.mktemp("table") / "cells.csv"
+    edges = [f"edge_{source}_{target}" for source, target in tables.NasBench201Space.EDGES]
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow([*edges, "validation_12_epochs", "test_200_epochs"])
+        for cell in itertools.product(NAMES, repeat=6):
+            short = 40 + sum(map(VALUE.get, cell))
+            writer.writerow([*cell, short, short + 10])
+    return path
+
+
+def test_a_complete_table(complete):
+    table = tables.NasBench201(complete)
+    best = (NAMES.index("nor_conv_3x3"),) * 6
+    assert table.best == table.truth(best) == 86.0
+    assert table.reward(best, None) == pytest.approx(0.76)
+    games = {name: tool.play("nasbench201", (str(complete),), name, 0, 60, 0) for name in ("random", "model_guided", "local_search")}
+    regrets = {name: table.best - game["curves"]["best"][-1] for name, game in games.items()}
+    assert regrets["model_guided"] == 0.0
+    assert regrets["local_search"] < regrets["random"]
+    assert all(len(game["curves"]["top"]) == 60 for game in games.values())
+    assert all(np.diff(game["curves"]["best"]).min() >= 0 for game in games.values())  # rewards have no noise here
+
+
+def test_rewards_arrive_late(complete, monkeypatch):
+    """With a delay of 3, the fourth proposal is made before the first reward."""
+    seen = []
+
+    class Noted(RandomSearch):
+        def propose(self):
+            seen.append("propose")
+            return super().propose()
+
+        def feedback(self, proposal, reward):
+            seen.append("feedback")
+
+    monkeypatch.setitem(tool.STRATEGIES, "random", Noted)
+    tool.play("nasbench201", (str(complete),), "random", 0, 6, 3)
+    assert seen[:6] == ["propose"] * 4 + ["feedback", "propose"]
+
+
+def test_a_surrogate_learns_what_is_true_and_adds_noise():
+    space = tables.SearchSpace(num_blocks=2, operations=("IDENTITY", "SEP_CONV_3X3"), combines=("ADD",), fixed_reduction="nasnet_a")
+    rng = tables.random.Random(0)
+    decisions = [space.sample(rng) for _ in range(200)]
+    features = GraphFeatures(space)
+    column = features.names.index("SEP_CONV_3X3 reading an input")
+    accuracies = 80 + 3 * features(decisions)[:, column] + np.random.RandomState(0).randn(200)
+    surrogate = tables.Surrogate(space, decisions, accuracies)
+    assert surrogate.r2 > 0.6
+    truths = [surrogate.truth(each) for each in decisions]
+    assert np.corrcoef(truths, accuracies)[0, 1] > 0.8
+    draws = tables.random.Random(1)
+    rewards = [100 * surrogate.reward(decisions[0], draws) for _ in range(200)]
+    assert 0.3 < np.std(rewards) < 3
+    assert np.mean(rewards) == pytest.approx(truths[0], abs=0.5)
+
+
+def test_a_benchmark_resumes_and_its_numbers_are_those_of_the_games(complete, tmp_path, capsys):
+    arguments = [f"--workdir={tmp_path}", f"--nasbench201={complete}", "--strategies", "random", "model_guided", "--trainings=30"]
+    tool.main([*arguments, "--seeds=1"])
+    first = (tmp_path / "games.jsonl").read_text()
+    found = tool.main([*arguments, "--seeds=2"])
+    games = (tmp_path / "games.jsonl").read_text()
+    assert games.startswith(first)
+    assert len(games.splitlines()) == 4
+    rows = [json.loads(line) for line in games.splitlines()]
+    mine = [86.0 - row["curves"]["best"][24] for row in rows if row["strategy"] == "random"]
+    row = next(each for each in found if each["strategy"] == "random")
+    assert row["mean"][25] == pytest.approx(np.mean(mine), abs=1e-6)
+    assert row["error"][25] == pytest.approx(np.std(mine, ddof=1) / np.sqrt(2), abs=1e-6)
+    assert "| nasbench201 | regret | 0 | model_guided |" in (tmp_path / "table.md").read_text()
+    assert (tmp_path / "curves.svg").is_file()
