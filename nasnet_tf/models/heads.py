@@ -4,13 +4,14 @@ import keras
 import tensorflow as tf
 
 from nasnet_tf.base.errors import InputError
+from nasnet_tf.layers.composite import Composite
 from nasnet_tf.layers.convolutions import ConvBn, slim_initializer
 from nasnet_tf.layers.normalization import LayerStyle
 from nasnet_tf.models.stems import STEMS
 
 
 @keras.saving.register_keras_serializable(package="nasnet_tf")
-class Stem(keras.layers.Layer):
+class Stem(Composite):
     """The layer of an entry of nasnet_tf.models.stems; "cifar", "imagenet": 3x3 convolution and batch normalization, no ReLU."""
 
     def __init__(self, kind: str, filters: int, style: LayerStyle, **kwargs):
@@ -20,13 +21,13 @@ class Stem(keras.layers.Layer):
 
     def build(self, input_shape):
         self.conv.build(input_shape)
-        self.built = True
+        super().build(input_shape)
 
     def call(self, images):
         return self.conv(images)
 
     def get_config(self):
-        return {**super().get_config(), "kind": self.kind, "filters": self.filters, "style": vars(self.style)}
+        return {**super().get_config(), "kind": self.kind, "filters": self.filters, "style": dict(vars(self.style))}
 
     @classmethod
     def from_config(cls, config):
@@ -63,7 +64,7 @@ class GlobalPool(keras.layers.Layer):
         return keras.KerasTensor((states[0].shape[0], channels), "float32")
 
     def get_config(self):
-        return {**super().get_config(), "style": vars(self.style), "pooling": self.pooling}
+        return {**super().get_config(), "style": dict(vars(self.style)), "pooling": self.pooling}
 
     @classmethod
     def from_config(cls, config):
@@ -71,7 +72,7 @@ class GlobalPool(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="nasnet_tf")
-class AuxiliaryHead(keras.layers.Layer):
+class AuxiliaryHead(Composite):
     """A small classifier at 2/3 of the depth, for training only: float [batch, height, width, channels] -> logits [batch, num_classes].
 
     ReLU, 5x5 average pool of stride 3 without padding, 1x1 convolution to 128, a convolution to 768 as large as the map that remains,
@@ -94,7 +95,7 @@ class AuxiliaryHead(keras.layers.Layer):
         self.full_map = ConvBn(768, self.style, remaining, padding="VALID", name="full_map")
         self.full_map.build((None, None, None, 128))
         self.classifier.build((None, 768))
-        self.built = True
+        super().build(input_shape)
 
     def call(self, inputs):
         hidden = tf.nn.avg_pool2d(self.style.activation(inputs), self.window, 3, "VALID")
@@ -105,7 +106,7 @@ class AuxiliaryHead(keras.layers.Layer):
         return input_shape[0], self.num_classes
 
     def get_config(self):
-        return {**super().get_config(), "num_classes": self.num_classes, "style": vars(self.style)}
+        return {**super().get_config(), "num_classes": self.num_classes, "style": dict(vars(self.style))}
 
     @classmethod
     def from_config(cls, config):
