@@ -86,4 +86,4 @@ class RoiPooling(keras.layers.Layer):
     def get_config(self):
         config = super().get_config()
         config.pop("dtype")
-        return {**config, "size": self.size, "halvings": self.halvings}
+        return {**config, "size": self.size, "halvings": list(self.halvings)}

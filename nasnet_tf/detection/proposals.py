@@ -64,4 +64,5 @@ class Proposals(keras.layers.Layer):
     def get_config(self):
         config = super().get_config()
         config.pop("dtype")
-        return {**config, **self.settings, **self.limits}
+        settings = dict(self.settings) | {name: list(self.settings[name]) for name in ("scales", "ratios")}
+        return {**config, **settings, **self.limits}

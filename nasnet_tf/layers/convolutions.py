@@ -5,6 +5,7 @@ import math
 import keras
 import tensorflow as tf
 
+from nasnet_tf.layers.composite import Composite
 from nasnet_tf.layers.normalization import BatchNorm, LayerStyle
 
 
@@ -27,7 +28,7 @@ def add_kernel(layer: keras.layers.Layer, name: str, shape: tuple[int, ...]):
     return layer.add_weight(name=name, shape=shape, initializer=slim_initializer(shape))
 
 
-class ConvBn(keras.layers.Layer):
+class ConvBn(Composite):
     """[ReLU,] convolution without bias, batch normalization.
 
     float [batch, height, width, in] -> float [batch, ceil(height / stride), ceil(width / stride), filters] ("same" padding).
@@ -42,7 +43,7 @@ class ConvBn(keras.layers.Layer):
     def build(self, input_shape):
         self.kernel = add_kernel(self, "kernel", (*self.kernel_size, input_shape[-1], self.filters))
         self.bn.build((None, None, None, self.filters))
-        self.built = True
+        super().build(input_shape)
 
     def call(self, inputs):
         return self.bn(self.convolve(self.style.activation(inputs) if self.activation else inputs))
@@ -51,7 +52,7 @@ class ConvBn(keras.layers.Layer):
         return tf.nn.conv2d(hidden, self.kernel, self.strides, self.padding)
 
 
-class SeparableConv(keras.layers.Layer):
+class SeparableConv(Composite):
     """A depthwise-separable convolution applied twice, the stride in the first; nothing between depthwise and pointwise part."""
 
     def __init__(self, filters: int, style: LayerStyle, kernel_size: int, stride=1, **kwargs):
@@ -67,7 +68,7 @@ class SeparableConv(keras.layers.Layer):
         self.pointwise_2 = add_kernel(self, "pointwise_2_kernel", (1, 1, self.filters, self.filters))
         for bn in (self.bn_1, self.bn_2):
             bn.build((None, None, None, self.filters))
-        self.built = True
+        super().build(input_shape)
 
     def call(self, inputs):
         hidden = inputs
@@ -81,7 +82,7 @@ class SeparableConv(keras.layers.Layer):
         return hidden
 
 
-class FactorizedConv(keras.layers.Layer):
+class FactorizedConv(Composite):
     """1xn, then nx1 convolution between a 1x1 convolution that narrows the hidden state and one that widens it again, each with ReLU and
     batch normalization; the stride is split between the two in the middle.
 
@@ -107,7 +108,7 @@ class FactorizedConv(keras.layers.Layer):
         for step in self.steps:
             step.build((None, None, None, channels))
             channels = step.filters
-        self.built = True
+        super().build(input_shape)
 
     def call(self, inputs):
         for step in self.steps:

@@ -35,7 +35,7 @@ class StyledLayer(keras.layers.Layer):
         self.style = style
 
     def get_config(self):
-        return {**super().get_config(), "style": vars(self.style)}
+        return {**super().get_config(), "style": dict(vars(self.style))}
 
     @classmethod
     def from_config(cls, config):

@@ -2,15 +2,15 @@
 
 import functools
 
-import keras
 import tensorflow as tf
 
 from nasnet_tf.genotype import Operation
+from nasnet_tf.layers.composite import Composite
 from nasnet_tf.layers.convolutions import ConvBn, DilatedConv, FactorizedConv, SeparableConv
 from nasnet_tf.layers.normalization import LayerStyle
 
 
-class Identity(keras.layers.Layer):
+class Identity(Composite):
     """The input itself; ReLU, 1x1 convolution and batch normalization where the stride or the number of filters must change."""
 
     def __init__(self, filters: int, style: LayerStyle, stride=1, **kwargs):
@@ -21,7 +21,7 @@ class Identity(keras.layers.Layer):
         if self.stride > 1 or input_shape[-1] != self.filters:
             self.projection = ConvBn(self.filters, self.style, stride=self.stride, name="projection")
             self.projection.build(input_shape)
-        self.built = True
+        super().build(input_shape)
 
     def call(self, inputs):
         if self.projection is not None:
@@ -29,7 +29,7 @@ class Identity(keras.layers.Layer):
         return self.style.activation(inputs) if self.style.bounded_activation else inputs
 
 
-class Pool(keras.layers.Layer):
+class Pool(Composite):
     """Average or maximum over a window, padding left out of both; then, without a ReLU, a 1x1 convolution where filters must change.
 
     Padding is "same" as in TF-slim. `keras.applications` pads with zeros instead, which shrinks averages and lifts negative maxima at
@@ -45,7 +45,7 @@ class Pool(keras.layers.Layer):
         if input_shape[-1] != self.filters:
             self.projection = ConvBn(self.filters, self.style, activation=False, name="projection")
             self.projection.build(input_shape)
-        self.built = True
+        super().build(input_shape)
 
     def call(self, inputs):
         hidden = self.pool(tf.nn.relu6(inputs) if self.style.bounded_activation else inputs)

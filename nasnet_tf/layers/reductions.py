@@ -1,15 +1,15 @@
 """Changing the size of a hidden state: factorized reduction (as in TF-slim, nasnet_utils.factorized_reduction)."""
 
-import keras
 import tensorflow as tf
 
+from nasnet_tf.layers.composite import Composite
 from nasnet_tf.layers.convolutions import add_kernel
 from nasnet_tf.layers.normalization import BatchNorm, LayerStyle
 
 _LAST_OF_2X2 = [[1, 0], [1, 0], [0, 0], [0, 0]]  # pads a 1x1 kernel
 
 
-class FactorizedReduction(keras.layers.Layer):
+class FactorizedReduction(Composite):
     """[ReLU,] two 1x1 convolutions of stride 2, one on the even pixels, one on the odd, side by side; batch normalization.
 
     float [batch, height, width, in] -> float [batch, ceil(height / 2), ceil(width / 2), filters].
@@ -25,7 +25,7 @@ class FactorizedReduction(keras.layers.Layer):
         self.even = add_kernel(self, "even_kernel", (1, 1, input_shape[-1], half))
         self.odd = add_kernel(self, "odd_kernel", (1, 1, input_shape[-1], self.filters - half))
         self.bn.build((None, None, None, self.filters))
-        self.built = True
+        super().build(input_shape)
 
     def call(self, inputs):
         hidden = self.style.activation(inputs) if self.activation else inputs

@@ -7,13 +7,14 @@ from google.protobuf import text_format
 from nasnet_tf import genotype as genotypes
 from nasnet_tf.genotype import Operation
 from nasnet_tf.genotype.combines import COMBINES
+from nasnet_tf.layers.composite import Composite
 from nasnet_tf.layers.normalization import LayerStyle, StyledLayer
 from nasnet_tf.layers.stochastic import DropPath
 from nasnet_tf.models.cell_layers import Site, cell_layout, make_layer
 
 
 @keras.saving.register_keras_serializable(package="nasnet_tf")
-class Cell(StyledLayer):
+class Cell(StyledLayer, Composite):
     """One cell as one Keras layer.
 
     Call with the input states, newest first: a list of 1 to num_input_states tensors float [batch, height, width, channels]. States that
@@ -68,7 +69,7 @@ class Cell(StyledLayer):
             self.norms.append(self._built(norm) if norm else None)
         self.output_fits = {str(state): [self._built(site) for site in sites] for state, sites in layout.output_fits.items()}
         self.output_channels = layout.output_channels
-        self.built = True
+        super().build(input_shapes)
 
     def _built(self, site: Site) -> keras.layers.Layer:
         layer = make_layer(site.kind, self.filters, self.style, site.name)
@@ -115,7 +116,7 @@ class Cell(StyledLayer):
             "num_input_states": self.num_input_states,
             "filters": self.filters,
             "is_reduction": self.is_reduction,
-            "reductions": self.reductions,
+            "reductions": list(self.reductions),  # Keras keeps a list of its own kind
             "drop_path_rate": self.drop_path_rate,
             "drop_path_seed": self.drop_path.seed if self.drop_path else None,
         }

@@ -4,13 +4,14 @@ import keras
 import tensorflow as tf
 
 from nasnet_tf.base.values import expect
+from nasnet_tf.layers.composite import Composite
 from nasnet_tf.layers.convolutions import ConvBn, slim_initializer
 from nasnet_tf.layers.normalization import LayerStyle, StyledLayer
 from nasnet_tf.models.stems import STEMS
 
 
 @keras.saving.register_keras_serializable(package="nasnet_tf")
-class Stem(StyledLayer):
+class Stem(StyledLayer, Composite):
     """The layer of an entry of nasnet_tf.models.stems; "cifar", "imagenet": 3x3 convolution and batch normalization, no ReLU."""
 
     def __init__(self, kind: str, filters: int, style: LayerStyle, **kwargs):
@@ -20,7 +21,7 @@ class Stem(StyledLayer):
 
     def build(self, input_shape):
         self.conv.build(input_shape)
-        self.built = True
+        super().build(input_shape)
 
     def call(self, images):
         return self.conv(images)
@@ -62,7 +63,7 @@ class GlobalPool(StyledLayer):
 
 
 @keras.saving.register_keras_serializable(package="nasnet_tf")
-class AuxiliaryHead(StyledLayer):
+class AuxiliaryHead(StyledLayer, Composite):
     """A small classifier at 2/3 of the depth, for training only: float [batch, height, width, channels] -> logits [batch, num_classes].
 
     ReLU, 5x5 average pool of stride 3 without padding, 1x1 convolution to 128, a convolution to 768 as large as the map that remains,
@@ -85,7 +86,7 @@ class AuxiliaryHead(StyledLayer):
         self.full_map = ConvBn(768, self.style, remaining, padding="VALID", name="full_map")
         self.full_map.build((None, None, None, 128))
         self.classifier.build((None, 768))
-        self.built = True
+        super().build(input_shape)
 
     def call(self, inputs):
         hidden = tf.nn.avg_pool2d(self.style.activation(inputs), self.window, 3, "VALID")
