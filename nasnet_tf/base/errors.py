@@ -50,7 +50,7 @@ def reason(error: BaseException) -> str:
     lines = [line for line in text.split("\n\t [[")[0].splitlines() if line.strip()]
     if not lines:
         return type(error).__name__
-    line = lines[-1 if lines[0].startswith("Graph execution error") else 0]
+    line = re.sub(r"\s*\[Op:.*$", "", lines[-1 if lines[0].startswith("Graph execution error") else 0])
     return re.sub(r"^Error in user-defined function passed to .*? Iterator::[\w:\[\]]*: ", "", line)
 
 

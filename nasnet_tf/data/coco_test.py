@@ -188,25 +188,6 @@ def test_boxes_of_pictures_that_exif_turns(tmp_path, orientation, as_stored):
     assert float(tf.reduce_mean(batch.images[0, 34:94, 50:166])) > 0.95
 
 
-def test_voc(tmp_path):
-    root = tmp_path / "VOC2007"
-    picture(root / "JPEGImages" / "000001.jpg")
-    (root / "ImageSets" / "Main").mkdir(parents=True)
-    (root / "ImageSets" / "Main" / "train.txt").write_text("000001\n000002\n")
-    (root / "Annotations").mkdir()
-    bounds = "<bndbox><xmin>41</xmin><ymin>11</ymin><xmax>60</xmax><ymax>20</ymax></bndbox>"
-    objects = "".join(
-        f"<object><name>{name}</name><difficult>{hard}</difficult>{bounds}</object>" for name, hard in (("dog", 0), ("cat", 1))
-    )
-    (root / "Annotations" / "000001.xml").write_text(f"<annotation><size><width>80</width><height>60</height></size>{objects}</annotation>")
-    data = DetectionData(f"voc:{root}", 64)
-    (found,) = data.objects("train")
-    assert data.class_names == ("cat", "dog")
-    assert (found.labels.tolist(), found.is_crowd.tolist()) == ([1, 0], [False, True])
-    assert found.boxes[0].tolist() == [10, 40, 20, 60]
-    assert "000002.xml" in data.notes("train")[0]
-
-
 @pytest.mark.parametrize(
     "names",
     [
@@ -243,45 +224,6 @@ def test_valid_validates_and_categories_without_boxes_are_told(tmp_path):
     assert [data.num_examples(split) for split in ("train", "validation", "test")] == [3, 2, 1]
     assert DetectionData(f"coco:{tmp_path}", 64, validation_split="valid").num_examples("validation") == 2
     assert any("categories without boxes, which are not learned: all" in line for line in data.notes("train"))
-
-
-def voc(path, objects, size="<size><width>80</width><height>60</height></size>", file_name=""):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"<annotation><filename>{file_name}</filename>{size}{objects}</annotation>")
-
-
-CAT = "<object><name>cat</name><bndbox><xmin>41.0</xmin><ymin>11</ymin><xmax>60.5</xmax><ymax>20</ymax></bndbox></object>"
-
-
-@pytest.mark.parametrize("name", ["a.png", "a.jpeg", "a.JPG", "my cat 1.png"])
-def test_voc_with_other_names(tmp_path, name):
-    stem = name.rsplit(".", 1)[0]
-    picture(tmp_path / "JPEGImages" / name)
-    voc(
-        tmp_path / "Annotations" / f"{stem}.xml",
-        CAT + "<object><name>dog</name></object>",
-        "<size><width>0</width><height>0</height></size>",
-    )
-    (tmp_path / "ImageSets" / "Main").mkdir(parents=True)
-    (tmp_path / "ImageSets" / "Main" / "train.txt").write_text(f"{stem}\n")
-    data = DetectionData(f"voc:{tmp_path}", 64)
-    (found,) = data.objects("train")
-    assert (found.name, found.size, data.class_names) == (name, None, ("cat",))
-    assert found.boxes.tolist() == [[10, 40, 20, 60.5]]
-    assert data.notes("train") == [f"train: 1 x objects without a box or a name: left out: {stem}.xml"]
-
-
-@pytest.mark.parametrize("folder", ["", "train", "Annotations"])
-def test_voc_of_labelimg(tmp_path, folder):
-    for stem in ("a", "b"):
-        picture(tmp_path / folder / f"{stem}.png")
-        size = "<size><width>80.0</width><height>60.0</height></size>"
-        voc(tmp_path / folder / f"{stem}.xml", CAT, size, f"C:\\pictures\\{stem}.png")
-    assert [each.size for each in DetectionData(f"voc:{tmp_path}", 64).objects("train")] == [(60, 80)] * 2
-    (tmp_path / folder / "a.png").unlink()
-    (tmp_path / folder / "b.png").unlink()
-    with pytest.raises(InputError, match="2 of 2 pictures are not there, first 'a.xml'; looked in and below"):
-        DetectionData(f"voc:{tmp_path}", 64).objects("train")
 
 
 @pytest.mark.parametrize(
