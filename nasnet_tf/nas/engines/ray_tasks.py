@@ -9,7 +9,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from nasnet_tf.base.errors import EngineLost, InputError
 from nasnet_tf.base.values import Count, NotNegative, Positive, checked
@@ -25,6 +25,8 @@ class _Child:
     key: int
     items: object  # the task's ray.ObjectRefGenerator: an item when it begins and one when it ends
     submitted: float
+    payload: bytes
+    avoided: set[str]  # nodes
     deadline: float = math.inf  # known once it has begun
     node: str = ""  # likewise
 
@@ -75,6 +77,7 @@ class RayTasks(Engine):
             self._environment["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
         self._children: list[_Child] = []
         self._quarantined: set[str] = set()  # nodes
+        self._avoided: dict[int, set[str]] = {}  # nodes, by the keys of children to be submitted
         self._sigterm_handler = signal.getsignal(signal.SIGTERM)  # Ray sets one of its own, and does not take it back
         self._ray = _connect(address)
         # One process for each execution if none is kept: TensorFlow does not give back all memory. No retries: they are the ledger's.
@@ -94,18 +97,37 @@ class RayTasks(Engine):
 
     def submit(self, key: int, function: Callable[..., dict], *args) -> None:
         """Starts function(*args) in a child; the function must be importable on the machines of the cluster."""
-        task = self._task
-        healthy, quarantined = self._rooms()
-        if healthy and quarantined:
-            task = task.options(label_selector={"ray.io/node-id": f"!in({','.join(sorted(quarantined))})"})
         # Read in the child, once it has said where it is: a machine without this package must be known by its name.
         payload = self._ray.cloudpickle.dumps((function, args))
-        self._children.append(_Child(key, task.remote(self._environment, payload), time.monotonic()))
+        items, avoided = self._begin(payload, self._avoided.pop(key, set()))
+        self._children.append(_Child(key, items, time.monotonic(), payload, avoided))
+
+    def avoid(self, key: int, machines: Collection[str]) -> None:
+        self._avoided[key] = {node for node, name in self._machines().items() if name in machines}
+
+    def _begin(self, payload: bytes, avoided: set[str]) -> tuple[object, set[str]]:
+        """Starts a child; returns what it yields, and the nodes to avoid: none of them where there are no others."""
+        healthy, quarantined = self._rooms()
+        avoided = avoided & healthy.keys()
+        if not healthy.keys() - avoided:
+            avoided = set()
+        task, shunned = self._task, avoided | quarantined
+        if shunned and healthy:
+            task = task.options(label_selector={"ray.io/node-id": f"!in({','.join(sorted(shunned))})"})
+        return task.remote(self._environment, payload), avoided
+
+    def _begin_anywhere(self) -> None:
+        """Starts children again that wait for a machine other than those they avoid, when there is none any more."""
+        for child in self._children:
+            if child.avoided and not child.node and not self._rooms()[0].keys() - child.avoided:
+                self._ray.cancel(child.items, force=True)
+                child.items, child.avoided = self._begin(child.payload, set())
 
     def poll(self, timeout_seconds: float) -> list[Outcome]:
         """Waits until something ended, or for the timeout."""
         end = time.monotonic() + timeout_seconds
         outcomes = []
+        self._begin_anywhere()
         while self._children and not outcomes:
             now = time.monotonic()
             until = min(end, *(child.deadline for child in self._children))
