@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -26,7 +27,8 @@ import os, pathlib, sys, threading
 threading.Thread(target=lambda: sys.stdin.read() or os._exit(1), daemon=True).start()  # not to outlive a test that is killed
 from nasnet_tf.training.distribution import make_strategy
 strategy = make_strategy("multi_worker")
-from nasnet_tf import cli
+from nasnet_tf.cli import command
+from nasnet_tf.training.distribution_test import train
 from nasnet_tf.testing import terminated_at
 from nasnet_tf.training import loop
 
@@ -36,7 +38,7 @@ def main(arguments):
         loop.TrainStep = terminated_at(int(terminated))
     train(strategy, int(steps), pathlib.Path(workdir))
 
-cli.run(main, arguments="steps, work folder, step at which SIGTERM comes")
+command.run(main, arguments="steps, work folder, step at which SIGTERM comes")
 """
 
 
@@ -170,6 +172,7 @@ def test_two_processes_go_on_stop_when_asked_and_one_goes_on(alone, begun, tmp_p
         assert job.wait() == [0, 0], job.log(0) + job.log(1)
         for index in range(2):
             assert "stopped as asked, at step 14 of 20" in job.log(index)
+            assert not re.search("Traceback|Logging error|AutoGraph", job.log(index)), job.log(index)
     assert len(losses(tmp_path)) == 14
     assert_goes_on_alone(tmp_path, alone)
 
