@@ -11,7 +11,7 @@ from typing import IO
 
 from nasnet_tf.base import terminal
 from nasnet_tf.base.errors import InputError
-from nasnet_tf.base.files import find_images
+from nasnet_tf.base.files import find_images, naming
 from nasnet_tf.cli import command, flags
 
 
@@ -31,10 +31,16 @@ def main(arguments: list[str]) -> None:
     weights = None if flags.FLAGS.weights == "none" else flags.FLAGS.weights
     predictor = task_of(source.description(), source.path).predictor(source, weights, flags.FLAGS.trust_graph)
     is_one_batch = len(files) <= flags.FLAGS.batch_size
-    with contextlib.nullcontext() if output is None else output.open("w") as rows, _eagerly(is_one_batch):
+    with contextlib.nullcontext() if output is None else _opened(output) as rows, _eagerly(is_one_batch):
         undecodable = _predict(predictor, files, rows)
     if undecodable:
         raise InputError(f"{len(undecodable)} of {len(files)} files cannot be decoded as images: {', '.join(undecodable)}")
+
+
+@contextlib.contextmanager
+def _opened(output: pathlib.Path) -> Iterator[IO[str]]:
+    with naming(output), output.open("w") as rows:
+        yield rows
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ import json
 import os
 import pathlib
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import IO
 
 from nasnet_tf.base.errors import InputError
@@ -120,6 +120,18 @@ def check_unpacked_size(path: pathlib.Path, unpacked_bytes: int, packed_bytes: i
     Raises:
       InputError: more than 64 MiB, and more than 20 times what is packed.
     """
+@contextlib.contextmanager
+def naming(path: pathlib.Path) -> Iterator[None]:
+    """Names the file or folder in the system's errors of writing it: that of a full disk, raised by a write, has no name."""
+    try:
+        yield
+    except OSError as error:
+        # It says already what it is about, or it is about a terminal or pipe.
+        if error.errno is None or error.filename is not None or isinstance(error, BrokenPipeError):
+            raise
+        raise OSError(f"{path} cannot be written ({error.strerror}); what was written before stays") from error
+
+
     packed_bytes = path.stat().st_size if packed_bytes is None else packed_bytes
     limit = max(_MOST_EXPANSION * packed_bytes, _ALWAYS_ALLOWED)
     if unpacked_bytes > limit:

@@ -288,8 +288,7 @@ class _Training:
 
     def close(self) -> None:
         """Also after an error: finishes what is being written."""
-        self._profile.close()
-        if self._log:
-            self._log.close()
-        if self._saved:
-            self._saved.close()
+        with contextlib.ExitStack() as stack:  # the full disk that stops one of them does not stop the others
+            for each in (self._saved, self._log, self._profile):
+                if each:
+                    stack.callback(each.close)
