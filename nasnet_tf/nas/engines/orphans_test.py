@@ -98,7 +98,7 @@ def check_all_end(process, everything, number):
 
 
 @pytest.mark.several_processes
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP], ids=str)
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
 @pytest.mark.parametrize("kind", ["search", "retraining", "kept"])
 def test_no_process_outlives_its_search(tmp_path, kind, number):
     with driven(kind, tmp_path) as (process, everything):
