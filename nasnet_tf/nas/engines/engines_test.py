@@ -52,7 +52,7 @@ def child(how: str, mark: pathlib.Path | None = None) -> dict:
 # A cluster that lives until it is told to end, or its process is killed; one child runs in it. It believes to have a GPU.
 SERVER = """
 import functools, pathlib, ray, sys
-from nasnet_tf.nas import engines_test
+from nasnet_tf.nas.engines import engines_test
 from nasnet_tf.nas.engines.ray_tasks import RayTasks
 if __name__ == "__main__":
     ray.init = functools.partial(ray.init, num_gpus=1)
@@ -282,7 +282,7 @@ def test_mistakes_are_told_at_once(monkeypatch, arguments, message):
 def test_without_ray(monkeypatch):
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     monkeypatch.setitem(sys.modules, "ray", None)
-    monkeypatch.setattr("nasnet_tf.nas.engines.ray_tasks._check_listens", lambda address: None)
+    monkeypatch.setattr("nasnet_tf.nas.engines.ray_cluster.check_listens", lambda address: None)
     with pytest.raises(InputError, match=r"install the extra \[ray\]"):
         RayTasks("127.0.0.1:1")
 
