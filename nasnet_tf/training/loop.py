@@ -19,6 +19,7 @@ import tensorflow as tf
 
 from nasnet_tf.base import work_folders
 from nasnet_tf.base.errors import InputError, TrainingDiverged, TrainingInterrupted, reason
+from nasnet_tf.base.files import check_local
 from nasnet_tf.base.terminal import ProgressLine
 from nasnet_tf.layers.stochastic import DropPath, stochastic_layers
 from nasnet_tf.training import checkpoints, distribution, numerics, profiling, work_folder
@@ -72,12 +73,14 @@ def train_and_evaluate(
     Raises:
       InputError: a dtype policy that does not train, data that cannot be read, steps to profile that there are not, a work folder of
         another training, or workers that do not see the same work folder.
-      TrainingDiverged: the last checkpoint has the weights before it.
       FolderInUse: another process trains in the work folder.
+      TrainingDiverged: the last checkpoint has the weights before it.
       WorkerLost: another worker's process is gone.
       TrainingInterrupted: SIGTERM came; the last checkpoint has everything up to the step that was under way.
     """
     numerics.check()
+    if workdir is not None:
+        check_local(workdir)
     if config.evaluation_split is not None:
         data.num_examples(config.evaluation_split)  # a mistake in it comes up now, not after an epoch
     if config.batch_size > data.num_train_examples:

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from nasnet_tf.base.errors import InputError, reason
-from nasnet_tf.base.files import naming, user_path
+from nasnet_tf.base.files import check_local, naming, user_path
 from nasnet_tf.models.cell import Cell
 from nasnet_tf.serving.weights.files import BACKGROUND, EMA_SUFFIX, WeightsFile, open_weights
 from nasnet_tf.serving.weights.names import keras_names, slim_names
@@ -149,6 +149,7 @@ def save_weights(model: keras.Model, path: str | os.PathLike, ema_names: bool = 
     Raises:
       InputError: a network that the format has no names for.
     """
+    check_local(path)
     path = user_path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with naming(path), tempfile.TemporaryDirectory(dir=path.parent) as folder:
