@@ -33,7 +33,7 @@ EXTRAS = {
     "onnx": ["onnxruntime>=1.20", "tf2onnx>=1.17,<2"],
     "tflite": ["ai-edge-litert>=2.1,<3"],
     "serving": ["tensorflow-serving-api>=2.21,<2.22"],  # the messages of its warm-up requests
-    "ray": ["ray>=2.60,<3"],  # a search on several machines
+    "ray": [*TRAIN, "ray>=2.60,<3"],  # a search on several machines, whose children read recipes and train
 }
 EXTRAS["all"] = sorted({package for packages in EXTRAS.values() for package in packages})
 # tools/serve_example.py, which is not part of the package

@@ -6,7 +6,7 @@ import pathlib
 
 from nasnet_tf.base import terminal
 from nasnet_tf.base.errors import InputError
-from nasnet_tf.base.files import find_images, shown
+from nasnet_tf.base.files import find_images, naming, replace_file, shown
 from nasnet_tf.cli import command, flags
 
 
@@ -39,9 +39,10 @@ def main(arguments: list[str]) -> None:
             if output is not None:
                 rows[-1]["picture"] = _free_name(path, taken)
                 figure = draw_detections(decode_image(content).numpy(), [(each.name, each.score, each.box) for each in answer])
-                figure.savefig(output / rows[-1]["picture"])
+                with naming(output / rows[-1]["picture"]):
+                    figure.savefig(output / rows[-1]["picture"])
     if output is not None:
-        (output / "detections.json").write_text(json.dumps(rows, indent=1))
+        replace_file(output / "detections.json", json.dumps(rows, indent=1))
         print(f"written: {output}")
     if undecodable:
         raise InputError(f"{len(undecodable)} of {len(files)} files cannot be decoded as images: {', '.join(undecodable)}")

@@ -8,6 +8,7 @@ import sys
 
 from nasnet_tf.base import extras, terminal
 from nasnet_tf.base.errors import InputError
+from nasnet_tf.base.files import replace_file
 from nasnet_tf.cli import command, flags
 
 
@@ -76,10 +77,10 @@ def _evaluate_workdir() -> None:
     choice = f"{split}{'' if flags.FLAGS.checkpoint == 'best' else '-last'}{'' if flags.FLAGS.ema else '-raw'}"
     row = {"split": split, **dataclasses.asdict(result), "step": step, "checkpoint": flags.FLAGS.checkpoint, "ema": flags.FLAGS.ema}
     path = workdir / f"evaluation-{choice}.json"
-    path.write_text(json.dumps(row, indent=1))
+    replace_file(path, json.dumps(row, indent=1))
     for name, content in task.results(evaluator).items():
         file = workdir / f"{name}-{choice}.json"
-        file.write_text(json.dumps(content))
+        replace_file(file, json.dumps(content))
         print(f"{name}: {file}")
     if extras.is_installed("matplotlib"):
         from nasnet_tf.viz.diagram import save_figure

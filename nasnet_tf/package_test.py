@@ -97,13 +97,31 @@ def test_each_field_of_a_recipe_is_told():
     assert silent == []
 
 
-def test_every_extra_has_what_the_package_asks_it_for():
+def packages_of_extras():
     setup = (REPOSITORY / "setup.py").read_text()
     start = setup.index("TRAIN = ")
     values: dict = {}
     exec(setup[start : setup.index("class BuildWithoutTests")], values)
+    return values["EXTRAS"]
+
+
+def test_every_extra_has_what_the_package_asks_it_for():
     for package, extra in extras.PACKAGES.values():
-        assert any(each.startswith(package) for each in values["EXTRAS"][extra]), package
+        assert any(each.startswith(package) for each in packages_of_extras()[extra]), package
+
+
+def test_the_extra_of_clusters_alone_can_search_on_a_machine_that_joins(tmp_path):
+    there = packages_of_extras()["ray"]
+    missing = [name for name, (package, _) in extras.PACKAGES.items() if not any(row.startswith(package) for row in there)]
+    assert "gin" not in missing
+    assert "pebble" in missing
+    script = f"import sys\nsys.modules.update(dict.fromkeys({missing}))\n" + (
+        "import nasnet_tf.recipes.children\nfrom nasnet_tf.testing import run_door\n"
+        f"run_door('search', '--gin_file=quickstart_search.gin', '--workdir={tmp_path / 'run'}', '--dry_run',"
+        " '--gin_param=search.engine = @RayTasks')"
+    )
+    result = python(script)
+    assert result.returncode == 0, result.stderr
 
 
 def test_a_network_is_used_without_extras_and_a_missing_one_is_named(tmp_path):

@@ -12,7 +12,7 @@ from typing import IO
 
 from nasnet_tf.base import terminal
 from nasnet_tf.base.errors import InputError
-from nasnet_tf.base.files import find_images, shown
+from nasnet_tf.base.files import find_images, naming, shown
 from nasnet_tf.cli import command, flags
 
 
@@ -35,10 +35,16 @@ def main(arguments: list[str]) -> None:
     predictor = task_of(description, source.path).predictor(source, weights, flags.FLAGS.trust_graph)
     white_level = description.get("preprocessing", {}).get("white_level", WHITE)
     is_one_batch = len(files) <= flags.FLAGS.batch_size
-    with contextlib.nullcontext() if output is None else output.open("w") as rows, _eagerly(is_one_batch):
+    with contextlib.nullcontext() if output is None else _opened(output) as rows, _eagerly(is_one_batch):
         undecodable = _predict(predictor, files, rows, white_level)
     if undecodable:
         raise InputError(f"{len(undecodable)} of {len(files)} files cannot be decoded as images: {', '.join(undecodable)}")
+
+
+@contextlib.contextmanager
+def _opened(output: pathlib.Path) -> Iterator[IO[str]]:
+    with naming(output), output.open("w") as rows:
+        yield rows
 
 
 @contextlib.contextmanager

@@ -152,7 +152,7 @@ def random_batch(case: Case, strategy: tf.distribute.Strategy) -> tuple[tf.Tenso
     def make():
         return tf.random.normal(shape), tf.random.uniform(shape[:1], 0, case.num_classes, tf.int32)
 
-    return tf.function(lambda: strategy.run(make))()
+    return tf.function(lambda: strategy.run(make), autograph=False)()
 
 
 def images_per_second(run: Callable[[int], tf.Tensor], case: Case, strategy: tf.distribute.Strategy) -> float:

@@ -30,6 +30,7 @@ from nasnet_tf.base.identity import Identity
 from nasnet_tf.genotype import SearchSpace, parse_genotype
 from nasnet_tf.nas.children.fidelity import Request
 from nasnet_tf.nas.config import SearchConfig
+from nasnet_tf.nas.engines.local import end_with_parent
 from nasnet_tf.nas.engines.outcome import Outcome
 from nasnet_tf.nas.search import search
 from nasnet_tf.nas.strategies.evolution import RegularizedEvolution
@@ -290,7 +291,7 @@ def main() -> None:
     rows = []
     # Each in a process of its own, for its memory to be its own.
     context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(args.jobs, context, max_tasks_per_child=1) as pool:
+    with concurrent.futures.ProcessPoolExecutor(args.jobs, context, end_with_parent, max_tasks_per_child=1) as pool:
         searches = [pool.submit(play, kind, seed, args) for seed in range(args.seeds) for kind in args.strategies]
         for finished in concurrent.futures.as_completed(searches):
             row = finished.result()

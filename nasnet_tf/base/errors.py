@@ -27,6 +27,10 @@ class EngineLost(NasnetError, RuntimeError):
     """No child can run any more, and those that ran are gone."""
 
 
+class FolderInUse(NasnetError, RuntimeError):
+    """Another process writes in the same folder."""
+
+
 class TrainingInterrupted(NasnetError):
     """A training ended early, as asked, with everything saved; repeating the call resumes it."""
 

@@ -6,14 +6,16 @@ import glob
 import json
 import os
 import pathlib
+import re
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import IO
 
 from nasnet_tf.base.errors import InputError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp")
 _MOST_EXPANSION = 20  # of an archive of weights, which hardly compress; optimizer slots that are still 0 do
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 _ALWAYS_ALLOWED = 64 * 2**20  # bytes
 
 
@@ -32,12 +34,32 @@ def what_is_there(path: str | os.PathLike) -> str:
     return "is a folder" if os.path.isdir(path) else "no such file"
 
 
+def check_local(path: str | os.PathLike, name: str = "") -> None:
+    """That a path to be written is on a disk: a bucket's name would become a folder beside, "./gs:/...".
+
+    Args:
+      path: as it was given; pathlib makes one slash of two.
+      name: of the flag or argument, for the message.
+
+    Raises:
+      InputError: it is an address, such as gs://bucket/run.
+    """
+    text = os.fspath(path)
+    if _ADDRESS.match(text):
+        address = text if "://" in text else text.replace(":/", "://", 1)
+        raise InputError(
+            f"{f'{name}: ' if name else ''}{address} cannot be written: expected a path on a disk of this machine; "
+            "write there and copy it, or mount the bucket"
+        )
+
+
 def check_place(path: pathlib.Path, name: str) -> None:
     """That a file or folder could be written at a path; makes nothing.
 
     Raises:
-      InputError: what should be a folder above it is a file, or may not be written; named by `name` and the path.
+      InputError: it is an address, or what should be a folder above it is a file, or may not be written; named by `name` and the path.
     """
+    check_local(path, name)
     there = next(place for place in (path, *path.absolute().parents) if os.path.lexists(place))
     if there != path and not there.is_dir():
         raise InputError(f"{name}: {path} cannot be written: expected a folder, but {there} is a file")
@@ -104,6 +126,7 @@ def replace_file(path: pathlib.Path, content: str | bytes) -> None:
     Raises:
       OSError: it cannot be written; names the file, and what was there before stays.
     """
+    check_local(path)
     temporary = path.with_name(f"{path.name}.tmp")
     try:
         with temporary.open("wb") as file:
@@ -115,6 +138,18 @@ def replace_file(path: pathlib.Path, content: str | bytes) -> None:
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise OSError(f"{path} cannot be written ({error.strerror}); what was there before stays") from error
+
+
+@contextlib.contextmanager
+def naming(path: pathlib.Path) -> Iterator[None]:
+    """Names the file or folder in the system's errors of writing it: that of a full disk, raised by a write, has no name."""
+    try:
+        yield
+    except OSError as error:
+        # It says already what it is about, or it is about a terminal or pipe.
+        if error.errno is None or error.filename is not None or isinstance(error, BrokenPipeError):
+            raise
+        raise OSError(f"{path} cannot be written ({error.strerror}); what was written before stays") from error
 
 
 def lock(file: IO, path: pathlib.Path) -> bool:
@@ -162,6 +197,7 @@ def sync_folder(folder: pathlib.Path) -> None:
 def make_folder(folder: pathlib.Path) -> None:
     """Makes a folder and those around it where they are missing, and waits until they are on disk."""
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    check_local(folder)
     folder.mkdir(parents=True, exist_ok=True)
     for path in missing:
         sync_folder(path.parent)

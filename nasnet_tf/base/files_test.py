@@ -1,5 +1,7 @@
 """Files as a whole."""
 
+import pathlib
+
 import pytest
 
 from nasnet_tf.base import files
@@ -41,3 +43,22 @@ def test_a_full_disk_leaves_the_old_file(tmp_path):
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(OSError, match=r"missing/file.txt cannot be written \(No such file or directory\)"):
         replace_file(tmp_path / "missing" / "file.txt", "text")
+
+
+@pytest.mark.parametrize("path", ["gs://bucket/run", "s3://bucket/a.json", "hdfs://host:1/x", "file:///tmp/x"])
+def test_addresses_are_refused_in_one_line(tmp_path, monkeypatch, path):
+    monkeypatch.chdir(tmp_path)
+    writers = (files.check_local, files.make_folder, lambda path: replace_file(path, ""), lambda path: files.check_place(path, "--workdir"))
+    for write in writers:
+        with pytest.raises(
+            InputError, match=r"://.* cannot be written: expected a path on a disk of this machine; write there and copy it"
+        ):
+            write(pathlib.Path(path))
+    with pytest.raises(InputError, match=f"^--output: {path} cannot be written"):
+        files.check_local(path, "--output")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("path", ["a:b", "runs/a", "/a:/b", "C:/x", "10:30/x", "~/x"])
+def test_other_paths_are_no_addresses(path):
+    files.check_local(path)

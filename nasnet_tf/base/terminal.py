@@ -8,11 +8,29 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from typing import TextIO
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 # What libraries write past any log level; whoever reads images says by name which cannot be decoded.
 _REMARKS = re.compile(rb"Improper call to JPEG library|Corrupt JPEG data|Premature end of JPEG file|libpng (warning|error)")
 _END = b"\0end of remarks\n"
+
+
+class _Follower:
+    """A standard error that outlives its file. Whoever keeps it, as TensorFlow's log handler does, writes to today's standard error later.
+
+    Args:
+      file: where it writes until `follow` is called.
+    """
+
+    def __init__(self, file: TextIO):
+        self._file: TextIO | None = file
+
+    def follow(self) -> None:
+        self._file = None
+
+    def __getattr__(self, name: str):
+        return getattr(self._file or sys.stderr, name)
 
 
 @contextlib.contextmanager
@@ -27,7 +45,8 @@ def quiet() -> Iterator[None]:
         stack.callback(os.close, stderr)
         stack.callback(os.dup2, stderr, 2)
         os.dup2(remarks.fileno(), 2)
-        python = stack.enter_context(os.fdopen(os.dup(2), "w", buffering=1))
+        python = _Follower(stack.enter_context(os.fdopen(os.dup(2), "w", buffering=1)))
+        stack.callback(python.follow)
         stack.enter_context(contextlib.redirect_stderr(python))
         try:
             yield

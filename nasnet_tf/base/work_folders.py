@@ -6,16 +6,21 @@ begins anew.
 
 import contextlib
 import json
+import os
 import pathlib
 import shutil
+import socket
+import time
 from collections.abc import Iterable, Iterator
+from typing import IO
 
-from nasnet_tf.base.errors import InputError
-from nasnet_tf.base.files import lock, make_folder
+from nasnet_tf.base.errors import FolderInUse, InputError
+from nasnet_tf.base.files import lock, make_folder, naming
 from nasnet_tf.base.identity import CONFIG_NAME
 
 _LOCK = "lock"
 _JOURNAL = "journal.jsonl"
+_PATIENCE_SECONDS = 10.0
 # By what it is seen that a folder is somebody's; of a search its rewards besides.
 _KEPT = {
     "a training": ("checkpoints/*.index",),
@@ -83,9 +88,7 @@ def at_work(folder: pathlib.Path, kind: str) -> Iterator[None]:
             file.seek(0)
             other = file.read() or kind
             raise InputError(f"{folder}: {'another' if other == kind else 'a'} {other} is running in this work folder")
-        file.truncate(0)
-        file.write(kind)
-        file.flush()
+        _sign(file, path, kind)
         if kind != "search":
             (folder / _JOURNAL).unlink(missing_ok=True)  # of a search that only began, for no page to tell of both
         try:
@@ -94,6 +97,38 @@ def at_work(folder: pathlib.Path, kind: str) -> Iterator[None]:
             if not has_saved(folder):
                 _take_back(folder, {_LOCK, *_BEGINNINGS[kind]} - before, missing)
             raise
+
+
+@contextlib.contextmanager
+def sole_writer(folder: pathlib.Path) -> Iterator[None]:
+    """Nobody else writes in this folder inside the `with`, whoever calls: a command, a child of a search or somebody's own script.
+
+    What a killed search leaves behind ends within seconds, and is waited for. The lock ends with the process that has it.
+
+    Args:
+      folder: of checkpoints or weights; made where it is missing.
+
+    Raises:
+      FolderInUse: another process writes there.
+    """
+    make_folder(folder)
+    path, end = folder / _LOCK, time.monotonic() + _PATIENCE_SECONDS
+    with path.open("a+") as file:
+        while not lock(file, path):
+            if time.monotonic() > end:
+                file.seek(0)
+                raise FolderInUse(f"{folder}: {file.read() or 'another process'} writes there; wait for its end, or take another folder")
+            time.sleep(0.1)
+        _sign(file, path, f"process {os.getpid()} of {socket.gethostname()}")
+        yield
+
+
+def _sign(file: IO[str], path: pathlib.Path, text: str) -> None:
+    """Writes into a lock who has it."""
+    with naming(path):
+        file.truncate(0)
+        file.write(text)
+        file.flush()
 
 
 def _take_back(folder: pathlib.Path, names: Iterable[str], missing: Iterable[pathlib.Path]) -> None:

@@ -15,7 +15,7 @@ from absl.flags import (  # noqa: F401  the commands define theirs with these
 )
 
 from nasnet_tf.base.errors import InputError
-from nasnet_tf.base.files import check_place
+from nasnet_tf.base.files import check_local, check_place
 
 REQUIRED: set[str] = set()  # names of the flags that a command cannot do without
 
@@ -74,6 +74,7 @@ def new_output(name: str = "output", suffixes: tuple[str, ...] = ()) -> pathlib.
     """The file that a flag names, None where it is not given; InputError, before any work, if it cannot be written there."""
     if FLAGS[name].value is None:
         return None
+    check_local(FLAGS[name].value, f"--{name}")
     path = pathlib.Path(FLAGS[name].value)
     if suffixes and path.suffix.lower() not in suffixes:
         raise InputError(f"--{name}: expected a name that ends in {' or '.join(suffixes)}, got {path}")

@@ -142,6 +142,9 @@ class _Loop:
     def _start(self, trial: Trial) -> None:
         request = self._fidelity.request(trial, self._ledger.finished, self._ledger.workdir)
         self._running[trial.number] = _Execution(trial, request, time.monotonic())
+        failed_on = {*trial.failed_on, *trial.failed_rungs_on} - {""}
+        if failed_on:
+            self._engine.avoid(trial.number, failed_on)
         self._engine.submit(trial.number, self._evaluate, trial.text, request)
 
     def _take_in(self, outcome: Outcome) -> None:
@@ -158,7 +161,7 @@ class _Loop:
             self._waiting = collections.deque(trial for trial in ledger.unfinished() if trial.number not in elsewhere)
         elif trial.status == Status.FAILED and not self._config.tolerance.is_given_up(trial):
             self._waiting.append(trial)
-        elif trial is ledger.best:
+        if trial is ledger.best:
             _write_best(ledger)
 
     def _is_running(self, trial: Trial) -> bool:

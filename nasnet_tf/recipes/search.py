@@ -6,6 +6,7 @@ import pathlib
 import gin
 
 from nasnet_tf.base import work_folders
+from nasnet_tf.base.files import check_local
 from nasnet_tf.base.identity import Identity, bindings
 from nasnet_tf.genotype import SearchSpace
 from nasnet_tf.nas import retraining
@@ -39,6 +40,7 @@ def search_job(config: SearchConfig, config_text: str) -> SearchJob:
     config = dataclasses.replace(config, strategy=lambda space: strategy, seeds=())
 
     def run(workdir: pathlib.Path) -> tuple[list[Trial], tuple[Trial, dict, pathlib.Path] | None]:
+        check_local(workdir)
         workdir = workdir.absolute()  # children on other machines have other current folders
         earlier.check_folders(config.take_over, workdir)
         if config.evaluator is None:

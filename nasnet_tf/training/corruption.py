@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import tensorflow as tf
 
 from nasnet_tf.base.errors import InputError
+from nasnet_tf.base.files import replace_file
 from nasnet_tf.training.task import Data
 
 FILE_NAME = "corrupt_images.txt"
@@ -41,7 +42,7 @@ class CorruptImages:
         self._names += new
         if self._is_chief and new:
             if self._path:
-                self._path.write_text("".join(f"{name}\n" for name in self._names))
+                replace_file(self._path, "".join(f"{name}\n" for name in self._names))
             print(f"warning: left out: {', '.join(f'{name} {found[name]}' for name in new)}", file=sys.stderr, flush=True)
         if len(self._names) > self._limit:
             raise InputError(

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator
 
+import numpy as np
 import tensorflow as tf
 
 from nasnet_tf.base.errors import InputError, WorkerLost, reason
@@ -118,8 +119,17 @@ def watching_workers(strategy: tf.distribute.Strategy) -> Iterator[None]:
 def wait_for_all(strategy: tf.distribute.Strategy) -> None:
     """Returns when all workers are here; a worker that ends while the chief still writes would take it for lost."""
     if num_workers(strategy) > 1:
-        count = tf.function(lambda: strategy.reduce(tf.distribute.ReduceOp.SUM, strategy.run(lambda: tf.constant(1.0)), axis=None))
-        count().numpy()
+        _summed(strategy, lambda: tf.constant(1.0))
+
+
+def _summed(strategy: tf.distribute.Strategy, value: Callable[[], tf.Tensor]) -> np.ndarray:
+    """The sum of what the replicas of all workers return."""
+
+    @tf.function(autograph=False)
+    def summed():
+        return strategy.reduce(tf.distribute.ReduceOp.SUM, strategy.run(value), axis=None)
+
+    return summed().numpy()
 
 
 def check_same_start(strategy: tf.distribute.Strategy, step: int) -> None:
@@ -134,7 +144,7 @@ def check_same_start(strategy: tf.distribute.Strategy, step: int) -> None:
             replica = tf.distribute.get_replica_context().replica_id_in_sync_group
             return tf.one_hot(replica, strategy.num_replicas_in_sync, tf.constant(step, tf.int64), tf.constant(0, tf.int64))
 
-        steps = tf.function(lambda: strategy.reduce(tf.distribute.ReduceOp.SUM, strategy.run(own), axis=None))().numpy()
+        steps = _summed(strategy, own)
         if any(steps != step):
             raise InputError(
                 f"this worker goes on from step {step}, others from another, {sorted(set(steps.tolist()))}: expected all workers to see "

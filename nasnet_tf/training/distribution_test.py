@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -159,6 +160,7 @@ def test_two_processes_go_on_stop_when_asked_and_one_goes_on(alone, begun, tmp_p
         assert job.wait() == [0, 0], job.log(0) + job.log(1)
         for index in range(2):
             assert "stopped as asked, at step 14 of 20" in job.log(index)
+            assert not re.search("Traceback|Logging error|AutoGraph", job.log(index)), job.log(index)
     assert len(losses(tmp_path)) == 14
     assert_goes_on_alone(tmp_path, alone)
 

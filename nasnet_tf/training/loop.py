@@ -17,7 +17,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from nasnet_tf.base import work_folders
 from nasnet_tf.base.errors import InputError, TrainingDiverged, TrainingInterrupted, reason
+from nasnet_tf.base.files import check_local
 from nasnet_tf.base.terminal import ProgressLine
 from nasnet_tf.layers.stochastic import DropPath, stochastic_layers
 from nasnet_tf.training import checkpoints, distribution, numerics, profiling, work_folder
@@ -71,11 +73,14 @@ def train_and_evaluate(
     Raises:
       InputError: a dtype policy that does not train, data that cannot be read, steps to profile that there are not, a work folder of
         another training, or workers that do not see the same work folder.
+      FolderInUse: another process trains in the work folder.
       TrainingDiverged: the last checkpoint has the weights before it.
       WorkerLost: another worker's process is gone.
       TrainingInterrupted: SIGTERM came; the last checkpoint has everything up to the step that was under way.
     """
     numerics.check()
+    if workdir is not None:
+        check_local(workdir)
     if config.evaluation_split is not None:
         data.num_examples(config.evaluation_split)  # a mistake in it comes up now, not after an epoch
     if config.batch_size > data.num_train_examples:
@@ -84,9 +89,9 @@ def train_and_evaluate(
         )
     strategy = strategy or tf.distribute.get_strategy()
     keras.utils.set_random_seed(config.seed)
-    with distribution.watching_workers(strategy):
+    with distribution.watching_workers(strategy), contextlib.ExitStack() as claims:
         training = _Training(
-            network, data, optimizer, learning_rate, config, workdir, strategy, task(data, config), profile_steps, until_epochs
+            network, data, optimizer, learning_rate, config, workdir, strategy, task(data, config), profile_steps, until_epochs, claims
         )
         with contextlib.closing(training):
             training.run(show_progress, goes_on)
@@ -107,7 +112,7 @@ def _made(optimizer: Callable[[], keras.optimizers.Optimizer]) -> keras.optimize
 class _Training:
     """One training. Its methods are in the order of time: set-up, steps, what falls due between steps, the end."""
 
-    def __init__(self, network, data, optimizer, learning_rate, config, workdir, strategy, task, profile_steps, until_epochs):
+    def __init__(self, network, data, optimizer, learning_rate, config, workdir, strategy, task, profile_steps, until_epochs, claims):
         self._data, self._schedule, self._config, self._strategy, self._task = data, learning_rate, config, strategy, task
         self._times = Timetable(config, data.num_train_examples, until_epochs)
         if profile_steps is not None:
@@ -122,15 +127,15 @@ class _Training:
             self._model = network(data.num_classes, data.image_size)
             self._state = TrainingState.fresh(self._model, _made(optimizer), config.ema_decay)
             if workdir is not None:
-                self._open(workdir)
+                self._open(workdir, claims)
         self._synchronize = make_synchronize(self._state.local, strategy)
         self._evaluator = task.evaluator(self._model, strategy)
         self._corrupt_images = CorruptImages(data, config.max_corrupt_images, workdir, self._is_chief)
 
-    def _open(self, workdir: pathlib.Path) -> None:
+    def _open(self, workdir: pathlib.Path, claims: contextlib.ExitStack) -> None:
         """Describes the training in its work folder, or goes on from what is there."""
         if self._is_chief:
-            workdir.mkdir(parents=True, exist_ok=True)
+            claims.enter_context(work_folders.sole_writer(workdir / "checkpoints"))
             work_folder.describe(workdir, self._model, self._task.kind, self._data, self._config)
         self._saved = checkpoints.Checkpoints(workdir, self._state, self._window.sums)
         self._start = self._saved.restore()
@@ -288,8 +293,7 @@ class _Training:
 
     def close(self) -> None:
         """Also after an error: finishes what is being written."""
-        self._profile.close()
-        if self._log:
-            self._log.close()
-        if self._saved:
-            self._saved.close()
+        with contextlib.ExitStack() as stack:  # the full disk that stops one of them does not stop the others
+            for each in (self._saved, self._log, self._profile):
+                if each:
+                    stack.callback(each.close)

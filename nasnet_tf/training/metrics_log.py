@@ -4,6 +4,7 @@ For TensorBoard each kind of row is a run of its own, logs/train and logs/evalua
 trained with and what was measured lie over each other in one plot.
 """
 
+import contextlib
 import json
 import pathlib
 from collections.abc import Iterator, Sequence
@@ -54,11 +55,13 @@ class MetricsLog:
             tf.summary.image(name, (images - least) / tf.maximum(most - least, 1e-6), step=step, max_outputs=images.shape[0])
 
     def close(self) -> None:
-        """Closes both files."""
-        self._file.close()
-        with writing(self._events):
+        """Closes all files, also where one cannot be written."""
+        with contextlib.ExitStack() as stack:
             for writer in self._writers.values():
-                writer.close()
+                stack.enter_context(writing(self._events))
+                stack.callback(writer.close)
+            stack.enter_context(writing(self._rows))
+            stack.callback(self._file.close)  # what could not be written is tried again
 
     def _run(self, kind: str) -> tf.summary.SummaryWriter:
         if kind not in self._writers:

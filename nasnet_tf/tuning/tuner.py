@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from nasnet_tf.base import work_folders
 from nasnet_tf.base.errors import InputError, TrainingDiverged, reason
 from nasnet_tf.base.extras import OnDemand
-from nasnet_tf.base.files import replace_file
+from nasnet_tf.base.files import check_local, replace_file
 from nasnet_tf.base.identity import Identity, read_bindings
 from nasnet_tf.base.values import Count, conforms, expect
 from nasnet_tf.tuning.hyperparameters import as_literal, make_hyperparameters
@@ -82,6 +82,7 @@ def tune(
     Raises:
       InputError: a mistake in the bindings that a trial found, or a result there that is damaged.
     """
+    check_local(workdir)
     ended, _ = read_results(workdir)  # a damaged one is told before anything is written
     # Else set by a keras_tuner.Tuner, which would read the state back.
     asked._set_project_dir(str(workdir), "keras_tuner")

@@ -14,6 +14,7 @@ from matplotlib.patches import FancyBboxPatch, PathPatch, Polygon
 from matplotlib.path import Path
 
 from nasnet_tf.base.errors import InputError
+from nasnet_tf.base.files import check_local, naming
 from nasnet_tf.genotype import Block, Cell, Genotype, Operation, genotype_hash
 from nasnet_tf.genotype.combines import COMBINES
 from nasnet_tf.viz.layout import SIDE, Layout
@@ -156,7 +157,9 @@ def save_figure(figure: Figure, path: pathlib.Path) -> None:
     """Writes an .svg, .png or .pdf."""
     if path.suffix not in (".svg", ".png", ".pdf"):
         raise InputError(f"{path}: cannot be drawn; expected a name that ends in .svg, .png or .pdf")
-    if path.suffix == ".svg":
-        path.write_text(f'<?xml version="1.0" encoding="utf-8"?>\n{figure_to_svg(figure)}')
-    else:
-        figure.savefig(path, dpi=150)
+    check_local(path)
+    with naming(path):
+        if path.suffix == ".svg":
+            path.write_text(f'<?xml version="1.0" encoding="utf-8"?>\n{figure_to_svg(figure)}')
+        else:
+            figure.savefig(path, dpi=150)

@@ -17,8 +17,9 @@ import zipfile
 
 import numpy as np
 
+from nasnet_tf.base import work_folders
 from nasnet_tf.base.errors import InputError
-from nasnet_tf.base.files import make_folder, replace_file
+from nasnet_tf.base.files import replace_file
 from nasnet_tf.base.terminal import ProgressLine
 from nasnet_tf.base.values import Count
 from nasnet_tf.genotype import parse_genotype
@@ -130,24 +131,29 @@ class SharedWeights(SpaceEvaluator):
           Seconds that it has taken, in all.
         """
         folder = workdir / FOLDER
-        make_folder(folder)
         self._restore(folder / NAME)
         steps = self._steps
         end = steps.total_steps if max_steps is None else min(max_steps, steps.total_steps)
+        if self._step < end:
+            with work_folders.sole_writer(folder):
+                self._restore(folder / NAME)  # whoever wrote until now may have come further
+                self._train_until(end, folder / NAME)
+        return self._seconds
+
+    def _train_until(self, end: int, path: pathlib.Path) -> None:
+        steps = self._steps
         line = ProgressLine("shared weights", steps.total_steps, "steps", self._step)
         began = saved = time.monotonic()
-        before, loss = self._seconds, 0.0
-        if self._step < end:
-            batches = steps.data.train(steps.training.batch_size, steps.training.seed, self._step).take(end - self._step)
-            for images, labels in batches.as_numpy_iterator():
-                loss = self._train_one(images, labels)
-                now = time.monotonic()
-                self._seconds = before + now - began
-                if now - saved > _SAVE_SECONDS or self._step == end:
-                    self._save(folder / NAME)
-                    saved = now
-                line.update(self._step, loss=loss)
-        return self._seconds
+        before = self._seconds
+        batches = steps.data.train(steps.training.batch_size, steps.training.seed, self._step).take(end - self._step)
+        for images, labels in batches.as_numpy_iterator():
+            loss = self._train_one(images, labels)
+            now = time.monotonic()
+            self._seconds = before + now - began
+            if now - saved > _SAVE_SECONDS or self._step == end:
+                self._save(path)
+                saved = now
+            line.update(self._step, loss=loss)
 
     def _train_one(self, images: np.ndarray, labels: np.ndarray) -> float:
         steps = self._steps

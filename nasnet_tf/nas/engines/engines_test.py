@@ -282,7 +282,7 @@ def test_mistakes_are_told_at_once(monkeypatch, arguments, message):
 def test_without_ray(monkeypatch):
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     monkeypatch.setitem(sys.modules, "ray", None)
-    monkeypatch.setattr("nasnet_tf.nas.engines.ray_tasks._check_listens", lambda address: None)
+    monkeypatch.setattr("nasnet_tf.nas.engines.ray_cluster.check_listens", lambda address: None)
     with pytest.raises(InputError, match=r"install the extra \[ray\]"):
         RayTasks("127.0.0.1:1")
 

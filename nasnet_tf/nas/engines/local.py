@@ -5,6 +5,7 @@ import concurrent.futures.process
 import ctypes
 import gc
 import multiprocessing
+import multiprocessing.forkserver
 import os
 import signal
 import socket
@@ -29,8 +30,11 @@ class LocalPool(Engine):
 
     Children are forked from a server that has TensorFlow loaded but has never used it: each starts in a quarter of a second instead of
     ten. Threads of a running TensorFlow do not survive a fork, which is why the searching process itself, whose controller uses
-    TensorFlow, is not forked. Children end with the process that made the pool, however it ends: the fork server ends with
-    it, and the kernel (on Linux; elsewhere a thread of theirs) ends children with the fork server.
+    TensorFlow, is not forked.
+
+    Children end with the process that made the pool, however it ends. The fork server ends when nobody holds the write end of its pipe any
+    more. Python gives that end to the children too, and they close it: otherwise the server would wait for its children, and they for it.
+    The kernel (on Linux; elsewhere a thread in each child) kills the children of a server that has ended.
 
     Where there is a GPU, all share the first one; RayTasks gives each child one, or a part of one.
 
@@ -153,12 +157,21 @@ def _run(environment: dict[str, str], function: Callable[..., dict], args: tuple
 def end_with_parent() -> None:
     """From now on this process ends when its parent does, whatever it is doing then: a killed search must leave nothing running."""
     parent = os.getppid()
+    _let_fork_server_end()
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     else:
         threading.Thread(target=_wait_for_end, args=(parent,), daemon=True).start()
     if os.getppid() != parent or parent == 1:  # it ended before
         os._exit(1)
+
+
+def _let_fork_server_end() -> None:
+    """Closes this child's write end of the pipe whose end of file tells the fork server that its search has ended."""
+    server = multiprocessing.forkserver._forkserver  # without a public way to it
+    descriptor, server._forkserver_alive_fd = server._forkserver_alive_fd, None
+    if descriptor is not None:
+        os.close(descriptor)
 
 
 def _wait_for_end(parent: int) -> None:

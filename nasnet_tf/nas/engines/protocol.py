@@ -1,7 +1,7 @@
 """Where children run: what an engine does, whatever machines it has."""
 
 import abc
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from nasnet_tf.nas.engines.outcome import Outcome
 
@@ -20,6 +20,13 @@ class Engine(metaclass=abc.ABCMeta):
     @abc.abstractmethod
     def submit(self, key: int, function: Callable[..., dict], *args) -> None:
         """Starts function(*args) in a child; both must be picklable."""
+
+    def avoid(self, key: int, machines: Collection[str]) -> None:
+        """Asks that the next child of this key run on none of these machines, as outcomes name them, where there are others.
+
+        Does nothing where an engine has no choice of machines.
+        """
+        return
 
     @abc.abstractmethod
     def poll(self, timeout_seconds: float) -> list[Outcome]:

@@ -2,22 +2,19 @@
 
 import dataclasses
 import math
-import os
-import secrets
 import signal
-import socket
-import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from nasnet_tf.base.errors import EngineLost, InputError
 from nasnet_tf.base.values import Count, NotNegative, Positive, checked
+from nasnet_tf.nas.engines import ray_cluster
 from nasnet_tf.nas.engines.outcome import Outcome, thread_environment
 from nasnet_tf.nas.engines.protocol import Engine
 
-_CONNECT_SECONDS = 10.0
-_OBJECT_STORE_BYTES = 100 * 2**20  # of a cluster of our own; near the least Ray takes, for outcomes are small
+_SECONDS_BETWEEN_CHECKS = 2.0  # of the processes that a search cannot do without
+_SECONDS_TO_LEAVE = 3.0  # a cluster that is gone
 
 
 @dataclasses.dataclass
@@ -25,6 +22,8 @@ class _Child:
     key: int
     items: object  # the task's ray.ObjectRefGenerator: an item when it begins and one when it ends
     submitted: float
+    payload: bytes
+    avoided: set[str]  # nodes
     deadline: float = math.inf  # known once it has begun
     node: str = ""  # likewise
 
@@ -74,13 +73,23 @@ class RayTasks(Engine):
         elif num_gpus < 1:
             self._environment["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
         self._children: list[_Child] = []
+        self._lifelines: ray_cluster.Lifelines | None = None
         self._quarantined: set[str] = set()  # nodes
+        self._avoided: dict[int, set[str]] = {}  # nodes, by the keys of children to be submitted
         self._sigterm_handler = signal.getsignal(signal.SIGTERM)  # Ray sets one of its own, and does not take it back
-        self._ray = _connect(address)
+        self._ray = ray_cluster.connect(address)
         # One process for each execution if none is kept: TensorFlow does not give back all memory. No retries: they are the ledger's.
         max_calls = 0 if keep_processes else 1
-        self._task = self._ray.remote(num_cpus=num_cpus, num_gpus=num_gpus, max_retries=0, max_calls=max_calls)(_task())
-        self._own_node = self._ray.get_runtime_context().get_node_id()
+        self._task = self._ray.remote(num_cpus=num_cpus, num_gpus=num_gpus, max_retries=0, max_calls=max_calls)(ray_cluster.task())
+        context = self._ray.get_runtime_context()
+        self._own_node = context.get_node_id()
+        self._is_lost = False
+        self._lifelines = ray_cluster.Lifelines(
+            {
+                "the head of the cluster": ray_cluster.split(context.gcs_address),
+                "the part of the cluster that runs on this machine": self._address(self._own_node),
+            }
+        )
         if self._capacity() == 0:
             machines = [{name: node["Resources"].get(name, 0) for name in self._needs} for node in self._nodes()]
             self.close()
@@ -94,21 +103,41 @@ class RayTasks(Engine):
 
     def submit(self, key: int, function: Callable[..., dict], *args) -> None:
         """Starts function(*args) in a child; the function must be importable on the machines of the cluster."""
-        task = self._task
-        healthy, quarantined = self._rooms()
-        if healthy and quarantined:
-            task = task.options(label_selector={"ray.io/node-id": f"!in({','.join(sorted(quarantined))})"})
         # Read in the child, once it has said where it is: a machine without this package must be known by its name.
         payload = self._ray.cloudpickle.dumps((function, args))
-        self._children.append(_Child(key, task.remote(self._environment, payload), time.monotonic()))
+        items, avoided = self._begin(payload, self._avoided.pop(key, set()))
+        self._children.append(_Child(key, items, time.monotonic(), payload, avoided))
+
+    def avoid(self, key: int, machines: Collection[str]) -> None:
+        self._avoided[key] = {node for node, name in self._machines().items() if name in machines}
+
+    def _begin(self, payload: bytes, avoided: set[str]) -> tuple[object, set[str]]:
+        """Starts a child; returns what it yields, and the nodes to avoid: none of them where there are no others."""
+        healthy, quarantined = self._rooms()
+        avoided = avoided & healthy.keys()
+        if not healthy.keys() - avoided:
+            avoided = set()
+        task, shunned = self._task, avoided | quarantined
+        if shunned and healthy:
+            task = task.options(label_selector={"ray.io/node-id": f"!in({','.join(sorted(shunned))})"})
+        return task.remote(self._environment, payload), avoided
+
+    def _begin_anywhere(self) -> None:
+        """Starts children again that wait for a machine other than those they avoid, when there is none any more."""
+        for child in self._children:
+            if child.avoided and not child.node and not self._rooms()[0].keys() - child.avoided:
+                self._ray.cancel(child.items, force=True)
+                child.items, child.avoided = self._begin(child.payload, set())
 
     def poll(self, timeout_seconds: float) -> list[Outcome]:
         """Waits until something ended, or for the timeout."""
         end = time.monotonic() + timeout_seconds
         outcomes = []
+        self._begin_anywhere()
         while self._children and not outcomes:
             now = time.monotonic()
-            until = min(end, *(child.deadline for child in self._children))
+            self._check()
+            until = min(end, now + _SECONDS_BETWEEN_CHECKS, *(child.deadline for child in self._children))
             ready, _ = self._ray.wait([child.items for child in self._children], timeout=max(0.0, until - now))
             for child in list(self._children):
                 if child.items in ready:
@@ -157,20 +186,24 @@ class RayTasks(Engine):
 
     def _lost(self) -> dict:
         """Returns the fields of the Outcome of a child whose machine left; raises EngineLost if that was this machine."""
-        if not self._is_there(self._own_node):
-            raise EngineLost("RayTasks: the part of the cluster that runs on this machine has ended")
+        self._check(at_once=True)
         return {"reason": "its machine left the cluster", "lost": True}
 
     def _is_there(self, node_id: str) -> bool:
         """Whether a machine answers; the cluster itself needs half a minute to miss one."""
-        address = next(((n["NodeManagerAddress"], n["NodeManagerPort"]) for n in self._ray.nodes() if n["NodeID"] == node_id), None)
-        if address is None:
-            return True  # not known, so not known to be gone
+        address = self._address(node_id)
+        return address is None or ray_cluster.is_listening(address)  # who is not known is not known to be gone
+
+    def _address(self, node_id: str) -> tuple[str, int] | None:
+        return next(((n["NodeManagerAddress"], n["NodeManagerPort"]) for n in self._all_nodes() if n["NodeID"] == node_id), None)
+
+    def _check(self, at_once: bool = False) -> None:
+        """Raises EngineLost if the cluster is gone."""
         try:
-            socket.create_connection(address, _CONNECT_SECONDS).close()
-        except OSError:
-            return False
-        return True
+            self._lifelines.check(at_once)
+        except EngineLost:
+            self._is_lost = True
+            raise
 
     def cancel(self, key: int) -> None:
         for child in [child for child in self._children if child.key == key]:
@@ -179,18 +212,30 @@ class RayTasks(Engine):
 
     def close(self) -> None:
         """Kills all children and leaves the cluster; ends it if it was started here."""
-        for child in list(self._children):
-            self.cancel(child.key)
-        self._ray.shutdown()
+        leaving = threading.Thread(target=self._leave, daemon=True)
+        leaving.start()
+        leaving.join(_SECONDS_TO_LEAVE if self._is_lost else None)
+        if leaving.is_alive():
+            ray_cluster.forget(self._ray)
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, self._sigterm_handler)
 
+    def _leave(self) -> None:
+        for child in list(self._children):
+            self.cancel(child.key)
+        self._ray.shutdown()
+
+    def _all_nodes(self) -> list[dict]:
+        if self._lifelines is not None:
+            self._check()
+        return self._ray.nodes()
+
     def _nodes(self) -> list[dict]:
-        return [node for node in self._ray.nodes() if node["Alive"]]
+        return [node for node in self._all_nodes() if node["Alive"]]
 
     def _machines(self) -> dict[str, str]:
         """Names for people of all nodes, by their ids; those that have left too."""
-        return {node["NodeID"]: f"{node['NodeManagerAddress']} ({node['NodeID'][:8]})" for node in self._ray.nodes()}
+        return {node["NodeID"]: f"{node['NodeManagerAddress']} ({node['NodeID'][:8]})" for node in self._all_nodes()}
 
     def _room(self, node: dict) -> int:
         """Children that a machine takes at a time."""
@@ -206,71 +251,3 @@ class RayTasks(Engine):
     def _capacity(self) -> int:
         """Children that the machines of the cluster take at a time."""
         return sum(self._room(node) for node in self._nodes() if node.get("NodeID") not in self._quarantined)
-
-
-def _task() -> Callable:
-    """The task: tells on which node it is, that it has begun, then what came of it. Made in a function, it travels as a whole."""
-
-    def child(environment, payload):
-        import ray
-
-        yield ray.get_runtime_context().get_node_id()
-        try:
-            from nasnet_tf.nas.engines.outcome import run_child
-
-            function, args = ray.cloudpickle.loads(payload)
-        except Exception as error:
-            yield {"reason": f"its machine could not run it: {type(error).__name__}: {error}"}
-        else:
-            yield None
-            yield run_child(environment, function, args)
-
-    return child
-
-
-def _connect(address: str):
-    """The module ray, connected to a cluster."""
-    if "ray" in sys.modules and "RAY_AUTH_MODE" not in os.environ:
-        raise InputError("RayTasks: ray was imported before; set RAY_AUTH_MODE=token in the environment before that, for it is read then")
-    # Ray reads all of these when it is imported.
-    os.environ.setdefault("RAY_AUTH_MODE", "token")
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    os.environ["RAY_DISABLE_FAILURE_SIGNAL_HANDLER"] = "1"  # which would print a stack of C++ for every SIGTERM
-    options = {"address": address, "log_to_driver": False, "logging_level": "ERROR"}
-    if address == "local":
-        options |= {"include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES}
-        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-        # With this the daemons listen on 127.0.0.1 alone, on every system; otherwise on all addresses, even if told 127.0.0.1.
-        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
-    else:
-        _check_listens(address)
-        os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "3")  # attempts to connect, a second each; the default of 20 is for starting
-    try:
-        import ray
-    except ModuleNotFoundError as error:
-        raise InputError(f'RayTasks: {error}; install the extra [ray], as in pip install "nasnet_tf[ray]"') from error
-    try:
-        ray.init(**options)
-    except Exception as error:  # Ray raises RuntimeError, ConnectionError, ValueError, plain Exception, ...
-        ray.shutdown()
-        what = "start a cluster" if address == "local" else f"join the cluster at {address}"
-        raise InputError(f"RayTasks: could not {what}: {_cause(error)}") from error
-    return ray
-
-
-def _check_listens(address: str) -> None:
-    """Raises InputError where nothing listens, which Ray itself takes minutes to say."""
-    host, _, port = address.rpartition(":")
-    if not host or "/" in host or not port.isdigit():
-        raise InputError(f"RayTasks.address: expected 'local' or '<host>:<port>', got {address!r}")
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), _CONNECT_SECONDS).close()
-    except OSError as error:
-        raise InputError(f"RayTasks.address: no cluster at {address}: {error}") from error
-
-
-def _cause(error: BaseException) -> str:
-    """The last line of what was behind it all."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return (str(error).strip().splitlines() or [type(error).__name__])[-1]

@@ -115,7 +115,7 @@ class Failed(Ended):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Infeasible(Ended):
-    """The architecture cannot be rewarded, and is not tried again."""
+    """The architecture cannot be rewarded, and is not tried again unless the machine that says so is quarantined."""
 
     kind = "infeasible"
     reason: str = dataclasses.field()
@@ -132,7 +132,7 @@ class Spent(Event):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Quarantined(Event):
-    """No more children run on a machine. What failed or was killed there no longer counts."""
+    """No more children run on a machine. What failed, was killed or was infeasible there no longer counts."""
 
     kind = "aside"
     machine: str

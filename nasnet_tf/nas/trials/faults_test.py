@@ -2,13 +2,14 @@
 
 import dataclasses
 import functools
+import itertools
 import json
 import re
 
 import pytest
 
 from nasnet_tf.base.errors import EngineLost, InputError, SearchPaused
-from nasnet_tf.genotype import SearchSpace
+from nasnet_tf.genotype import SearchSpace, genotype_hash, parse_genotype
 from nasnet_tf.nas import search as loop
 from nasnet_tf.nas.config import SearchConfig
 from nasnet_tf.nas.engines.outcome import Outcome
@@ -17,12 +18,15 @@ from nasnet_tf.nas.strategies.random_search import RandomSearch
 from nasnet_tf.nas.trials.faults import FaultTolerance, Watch
 from nasnet_tf.nas.trials.journal import read_trials
 from nasnet_tf.nas.trials.trial import Trial
+from nasnet_tf.testing import open_ledger
 
 SPACE = SearchSpace(num_blocks=2, operations=("IDENTITY", "SEP_CONV_3X3", "MAX_POOL_3X3"))
 BAD = {
     "fails": {"reason": "no such device"},
     "hangs": {"reason": "killed at its deadline of 9 seconds", "over_deadline": True},
     "has no disk": {"reason": "the data is not there", "user_error": True},
+    "finds NaN": {"value": {"reward": float("nan")}},
+    "diverges": {"value": {"infeasible": "the loss is nan"}},
     "leaves": {"reason": "its machine left the cluster", "lost": True},
 }
 
@@ -35,7 +39,7 @@ class Cluster:
 
     def __init__(self, machines, slots=4):
         self.ways, self.slots, self.quarantined = machines, slots, set()
-        self.running, self.ran = [], []
+        self.running, self.ran, self.avoided = [], [], {}
 
     @property
     def free_slots(self):
@@ -45,8 +49,10 @@ class Cluster:
     def submit(self, key, function, *args):
         healthy = self.ways.keys() - self.quarantined
         room = {machine: self.slots - sum(other == machine for other, *_ in self.running) for machine in healthy}
+        # A retry waits for a machine other than those where it failed.
+        allowed = healthy - self.avoided.get(key, set()) or healthy
         # Whoever fails at once is always free: the sick machine gets more than its share.
-        machine = min((name for name, free in room.items() if free > 0), key=lambda name: (not self.ways[name], name))
+        machine = min(allowed, key=lambda name: (room[name] <= 0, not self.ways[name], name))
         self.running.append((machine, key, function, args))
         self.ran.append((machine, key))
 
@@ -58,6 +64,9 @@ class Cluster:
             self.ways[machine] = f"{int(count) - 1} {way}" if int(count) > 1 else ""
         fields = BAD[way] if way else {"value": function(*args)}
         return [Outcome(key, 1.0, machine=machine, **fields)]
+
+    def avoid(self, key, machines):
+        self.avoided[key] = set(machines)
 
     def quarantine(self, machine):
         if not self.ways.keys() - self.quarantined - {machine}:
@@ -80,17 +89,69 @@ def events(folder, kind):
     return [row for row in rows if row["event"] == kind]
 
 
-@pytest.mark.parametrize("way", ["fails", "hangs", "has no disk"])
+@pytest.mark.parametrize("way", ["fails", "hangs", "has no disk", "finds NaN", "diverges"])
 def test_one_sick_machine_is_quarantined_and_costs_no_architecture_its_chance(tmp_path, way, capsys):
     cluster, run = search(tmp_path, {"a": "", "sick": way, "z": ""})
     trials = run()
     assert [trial.status for trial in trials] == ["finished"] * 30
     assert cluster.quarantined == {"sick"}
-    assert sum(machine == "sick" for machine, _ in cluster.ran) <= 10 + 4
+    if way in ("fails", "hangs", "has no disk"):  # only what others find says that architectures are not infeasible
+        assert sum(machine == "sick" for machine, _ in cluster.ran) <= 10 + 4
     assert capsys.readouterr().out.count("machine sick is quarantined") == 1
     (aside,) = events(tmp_path, "aside")
     assert (aside["machine"], "reason" in aside) == ("sick", True)
     assert [dataclasses.replace(trial) for trial in read_trials(tmp_path)] == trials  # the journal says the same
+
+
+def test_a_small_search_loses_nothing_to_a_machine_whose_children_come_out_nan(tmp_path):
+    """It never runs ten children; and the twins of what was infeasible there are open again too."""
+    cluster, run = search(tmp_path, {"good": "", "sick": "finds NaN"}, num_trials=20, slots=1)
+    poll, turns = cluster.poll, itertools.cycle(["good", "sick"])
+
+    def in_turns(timeout_seconds):
+        turn = next(turns)
+        others = [child for child in cluster.running if child[0] != turn]
+        cluster.running = [child for child in cluster.running if child[0] == turn] or others
+        outcomes = poll(timeout_seconds)
+        cluster.running += [child for child in others if child not in cluster.running and child[1] != outcomes[0].key]
+        return outcomes
+
+    cluster.poll = in_turns
+    trials = run()
+    assert cluster.quarantined == {"sick"}
+    assert sum(machine == "sick" for machine, _ in cluster.ran) <= 8
+    assert [trial.status for trial in trials] == ["finished"] * 20
+    assert [dataclasses.replace(trial) for trial in read_trials(tmp_path)] == trials
+
+
+def test_architectures_that_are_infeasible_anywhere_make_no_machine_sick(tmp_path):
+    def diverges(text, request):
+        return {"infeasible": "the loss is nan"} if int(genotype_hash(parse_genotype(text))[:2], 16) % 2 else child(text, request)
+
+    cluster, run = search(tmp_path, {"a": "", "b": ""}, num_trials=60, evaluate=diverges)
+    statuses = {trial.status for trial in run()}
+    assert (statuses, cluster.quarantined) == ({"finished", "infeasible"}, set())
+
+
+def test_what_still_ran_on_a_machine_when_it_was_quarantined_is_not_believed(tmp_path):
+    book = open_ledger(tmp_path)
+    trials = [book.propose() for _ in range(3)]
+    nan = {"value": {"reward": float("nan")}, "machine": "sick"}
+    book.record(Outcome(0, 1.0, **nan))
+    assert trials[0].status == "infeasible"
+    book.quarantine("sick", "all are")
+    book.record(Outcome(1, 1.0, **nan))
+    assert [trial.status for trial in trials] == ["failed", "failed", "running"]
+    assert (trials[1].failed_on, trials[1].losses) == ([], 1)
+    assert book.unfinished() == trials
+    book.close()
+
+
+def test_a_retry_goes_to_another_machine_first(tmp_path):
+    """Of four trials, none is given up because the machine that fails at once is free at once."""
+    cluster, run = search(tmp_path, {"good": "", "sick": "fails"}, num_trials=4, slots=1)
+    assert [trial.status for trial in run()] == ["finished"] * 4
+    assert all(sum(run == ("sick", key) for run in cluster.ran) <= 1 for key in range(4))
 
 
 @pytest.mark.parametrize(("pattern", "is_sick"), [("x" * 9 + ".", True), ("x" * 8 + "..", False), ("x" * 9, False), ("." + "x" * 9, True)])

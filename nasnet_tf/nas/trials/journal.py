@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 
 from nasnet_tf.base import work_folders
 from nasnet_tf.base.errors import InputError
-from nasnet_tf.base.files import lock, make_folder, sync_folder
+from nasnet_tf.base.files import lock, make_folder, naming, sync_folder
 from nasnet_tf.base.identity import Identity
 from nasnet_tf.genotype import HASH_VERSION, genotype_hash, parse_genotype
 from nasnet_tf.nas.trials.events import Begun, Event, Spent, from_json
@@ -96,10 +96,11 @@ class Journal:
     def append(self, event: Event) -> None:
         """Writes one event and waits until it is on disk."""
         line = json.dumps(event.to_json(), allow_nan=False).encode() + b"\n"
-        written = self._file.write(line)
-        if written != len(line):
-            raise OSError(f"{self._path}: took {written} of {len(line)} bytes: is the disk full?")
-        os.fsync(self._file.fileno())
+        with naming(self._path):
+            written = self._file.write(line)
+            if written != len(line):
+                raise OSError(f"{self._path}: took {written} of {len(line)} bytes: is the disk full?")
+            os.fsync(self._file.fileno())
         self._hash.update(line)
         self.num_rows += 1
 

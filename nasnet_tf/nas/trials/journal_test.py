@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import random
+import re
 
 import pytest
 
@@ -249,3 +250,16 @@ def test_a_journal_that_says_odd_things(tmp_path, first, reward, message):
     (tmp_path / NAME).write_text("".join(json.dumps(row) + "\n" for row in (first, proposed, finished)))
     with pytest.raises(InputError, match=message):
         read_trials(tmp_path)
+
+
+def test_a_journal_that_finds_no_room_is_named(tmp_path):
+    book = open_ledger(tmp_path)
+    book.propose()
+    file = book._journal._file
+    with (
+        open("/dev/full", "ab", buffering=0) as book._journal._file,
+        pytest.raises(OSError, match=re.escape(f"{tmp_path / NAME} cannot be written (No space left on device)")),
+    ):
+        book.record(finished(0, 0.5))
+    book.close()
+    file.close()

@@ -189,7 +189,7 @@ class Ledger:
         self._known = {trial.hash: trial for trial in reversed(ended)}
 
     def quarantine(self, machine: str, reason: str) -> None:
-        """Writes down that what failed on a machine no longer counts."""
+        """Writes down that what failed or was infeasible on a machine no longer counts."""
         self._write(Quarantined(machine=machine, reason=reason))
         self.quarantined.append(machine)
 
@@ -258,9 +258,11 @@ class Ledger:
         if trial.is_rewarded_or_infeasible and not rung:
             print(f"trial {trial.number}: another result came late; ignored")
             return trial
-        if outcome.reason is not None and outcome.machine in self.quarantined:  # what still ran there
-            outcome = dataclasses.replace(outcome, lost=True, over_deadline=False)
-        self._write(outcomes.ended(outcome, trial, rung, self._deadline_reward))
+        event = outcomes.ended(outcome, trial, rung, self._deadline_reward)
+        if outcome.machine in self.quarantined and not isinstance(event, Finished):  # what still ran there
+            lost = dataclasses.replace(outcome, reason=outcome.reason or event.reason, lost=True, over_deadline=False)
+            event = outcomes.ended(lost, trial, rung, self._deadline_reward)
+        self._write(event)
         return trial
 
     def spend(self, what: str, seconds: float) -> None:

@@ -4,7 +4,7 @@ import csv
 import os
 from collections.abc import Sequence
 
-from nasnet_tf.base.files import user_path
+from nasnet_tf.base.files import check_local, naming, user_path
 from nasnet_tf.nas.trials.journal import read_trials
 from nasnet_tf.nas.trials.trial import Trial
 
@@ -43,8 +43,9 @@ class SearchResults(list[Trial]):
 
     def to_csv(self, path: str | os.PathLike) -> None:
         """Writes the table, a row for each trial after one of names; decisions and curves as JSON has lists."""
+        check_local(path)
         table = self.table()
-        with user_path(path).open("w", newline="", encoding="utf-8") as file:
+        with naming(user_path(path)), user_path(path).open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(table)
             writer.writerows([_cell(value) for value in row] for row in zip(*table.values(), strict=True))

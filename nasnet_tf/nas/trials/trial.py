@@ -38,7 +38,7 @@ class Trial:
       proposed_time, finished_time: unix seconds; the latter of the last outcome, None before the first.
       reused_from: the trial of the same architecture whose reward this one got, if there is one.
       rung_rewards: the reward at each rung of successive halving that it has reached.
-      failed_rungs: executions that should have brought it to the next rung and failed.
+      failed_rungs_on: the machines of the executions that should have brought it to the next rung and failed.
       taken_from: the work folder of the search that it was taken over from; "" for this search's own trials.
     """
 
@@ -63,7 +63,7 @@ class Trial:
     over_deadline: bool = False
     taken_from: str = ""
     rung_rewards: list[float] = dataclasses.field(default_factory=list)
-    failed_rungs: int = 0
+    failed_rungs_on: list[str] = dataclasses.field(default_factory=list)
 
     @functools.cached_property
     def genotype(self) -> Genotype:
@@ -72,8 +72,13 @@ class Trial:
 
     @property
     def is_rewarded_or_infeasible(self) -> bool:
-        """Whether nothing that comes later changes the status."""
+        """Whether nothing that comes later changes the status, unless the machine that found it infeasible is quarantined."""
         return self.status in (Status.FINISHED, Status.INFEASIBLE)
+
+    @property
+    def failed_rungs(self) -> int:
+        """Executions that should have brought it to the next rung and failed."""
+        return len(self.failed_rungs_on)
 
     @property
     def is_predicted(self) -> bool:
@@ -98,7 +103,7 @@ def apply_event(trials: list[Trial], event: Event) -> bool:
                 raise InputError(f"{event.kind} trial {event.trial}, which has not been proposed")
             return _end(trials[event.trial], event)
         case Quarantined():
-            _forget_failures(trials, event.machine)
+            _forget_verdicts(trials, event.machine)
         case Spent():
             return event.seconds >= 0
     return True
@@ -130,7 +135,7 @@ def _end(trial: Trial, event: Ended) -> bool:
     if event.seconds > 0 or is_lasting:
         trial.executions.append((event.time, event.seconds))
     if is_lasting:
-        trial.failed_rungs += 1
+        trial.failed_rungs_on.append(event.machine)
         return True
     trial.status, trial.reward, trial.metrics = Status(event.kind), event.reward, event.metrics or {}
     trial.finished_time, trial.reused_from, trial.machine = event.time, event.reused_from, event.machine
@@ -144,11 +149,15 @@ def _end(trial: Trial, event: Ended) -> bool:
     return True
 
 
-def _forget_failures(trials: list[Trial], machine: str) -> None:
+def _forget_verdicts(trials: list[Trial], machine: str) -> None:
+    """Opens again what failed or was infeasible on this machine, and the trials that share such an outcome."""
+    reopened = set()
     for trial in trials:
-        trial.failed_on = [other for other in trial.failed_on if other != machine]
-        if trial.status == Status.INFEASIBLE and trial.over_deadline and trial.machine == machine:
-            trial.status, trial.over_deadline = Status.FAILED, False
+        for machines in (trial.failed_on, trial.failed_rungs_on):
+            machines[:] = [other for other in machines if other != machine]
+        if trial.status == Status.INFEASIBLE and (trial.machine == machine or trial.reused_from in reopened):
+            trial.status, trial.over_deadline, trial.reused_from = Status.FAILED, False, None
+            reopened.add(trial.number)
 
 
 def architectures(trials: Iterable[Trial]) -> list[Trial]:

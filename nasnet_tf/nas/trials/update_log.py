@@ -10,7 +10,7 @@ journal: a replay writes the rows that a kill has cost.
 import json
 import pathlib
 
-from nasnet_tf.base.files import read_json_lines, replace_file
+from nasnet_tf.base.files import naming, read_json_lines, replace_file
 
 NAME = "metrics.jsonl"
 FOLDER = "logs"  # of TensorBoard's files
@@ -35,7 +35,7 @@ class UpdateLog:
 
     def __init__(self, workdir: pathlib.Path, is_new: bool):
         self._workdir = workdir
-        path = workdir / NAME
+        path = self._path = workdir / NAME
         rows = [] if is_new or not path.is_file() else read_updates(path)
         replace_file(path, "".join(map(_line, rows)))
         self._last_step = rows[-1]["step"] if rows else 0
@@ -49,8 +49,9 @@ class UpdateLog:
         if step <= self._last_step:
             return
         self._last_step = step
-        self._file.write(_line({"kind": "update", "step": step, "trials": trials, **values}))
-        self._file.flush()
+        with naming(self._path):
+            self._file.write(_line({"kind": "update", "step": step, "trials": trials, **values}))
+            self._file.flush()
         self._write_scalars("update", values, step)
 
     def write_trial(self, number: int, **values: float) -> None:
@@ -60,14 +61,20 @@ class UpdateLog:
     def _write_scalars(self, group: str, values: dict[str, float], step: int) -> None:
         import tensorflow as tf  # here, for random search and evolution do without
 
-        self._writer = self._writer or tf.summary.create_file_writer(str(self._workdir / FOLDER))
-        with self._writer.as_default():
-            for name, value in values.items():
-                tf.summary.scalar(f"{group}/{name}", value, step=step)
-        self._writer.flush()
+        from nasnet_tf.training.disk import writing
+
+        with writing(f"TensorBoard log in {self._workdir / FOLDER}"):
+            self._writer = self._writer or tf.summary.create_file_writer(str(self._workdir / FOLDER))
+            with self._writer.as_default():
+                for name, value in values.items():
+                    tf.summary.scalar(f"{group}/{name}", value, step=step)
+            self._writer.flush()
 
     def close(self) -> None:
         """Closes the files."""
-        self._file.close()
-        if self._writer is not None:
-            self._writer.close()
+        try:
+            with naming(self._path):  # what could not be written is tried again
+                self._file.close()
+        finally:
+            if self._writer is not None:
+                self._writer.close()

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import keras
 
 from nasnet_tf.base.errors import InputError
+from nasnet_tf.base.files import naming
 from nasnet_tf.serving.exports import manifest
 from nasnet_tf.training import work_folder
 from nasnet_tf.training.metrics_log import read_metrics
@@ -49,4 +50,5 @@ def of_files(paths: Iterable[str], model: keras.Model) -> list[dict]:
 
 def write(path: pathlib.Path, model: keras.Model, row: dict) -> None:
     """Writes a file that `of_files` reads."""
-    path.write_text(json.dumps({**row, "weights_sha256": manifest.weights_hash(model)}, indent=1))
+    with naming(path):
+        path.write_text(json.dumps({**row, "weights_sha256": manifest.weights_hash(model)}, indent=1))

@@ -26,6 +26,7 @@ import keras
 import numpy as np
 
 from nasnet_tf.base.errors import InputError
+from nasnet_tf.base.files import check_local, naming
 from nasnet_tf.models.network import inference_model
 from nasnet_tf.serving.exports import keras_archive, litert, manifest, onnx_files, saved_model, tf_serving
 from nasnet_tf.serving.exports.evaluations import of_files
@@ -183,11 +184,12 @@ def _write(row: Format, given: ExportInput, path: pathlib.Path, called: str, rep
 @contextlib.contextmanager
 def new_folder(folder: pathlib.Path) -> Iterator[pathlib.Path]:
     """A folder beside, renamed at the end: the name never stands for half an export. SIGTERM leaves nothing of it either."""
+    check_local(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder}: exists and is not an empty folder; an export needs a new one")
     temporary = folder.with_name(f"{folder.name}.tmp-{os.getpid()}")
     try:
-        with _ended_by_sigterm():
+        with _ended_by_sigterm(), naming(folder):
             temporary.mkdir(parents=True)
             yield temporary
             if folder.exists():

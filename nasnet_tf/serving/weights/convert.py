@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from nasnet_tf.base.errors import InputError, reason
-from nasnet_tf.base.files import user_path
+from nasnet_tf.base.files import check_local, naming, user_path
 from nasnet_tf.models.cell import Cell
 from nasnet_tf.serving.weights.files import BACKGROUND, EMA_SUFFIX, WeightsFile, open_weights
 from nasnet_tf.serving.weights.names import keras_names, slim_names
@@ -149,9 +149,10 @@ def save_weights(model: keras.Model, path: str | os.PathLike, ema_names: bool = 
     Raises:
       InputError: a network that the format has no names for.
     """
+    check_local(path)
     path = user_path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+    with naming(path), tempfile.TemporaryDirectory(dir=path.parent) as folder:
         temporary = pathlib.Path(folder) / path.name
         if path.suffix in (".h5", ".keras"):
             twin = to_keras_applications(model)

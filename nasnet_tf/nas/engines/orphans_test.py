@@ -1,0 +1,116 @@
+"""Searches that are killed while their children sleep, compute, trace or hang: nothing of them stays."""
+
+import contextlib
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from nasnet_tf.testing import is_alive, until
+
+ALL_GONE_SECONDS = 10.0
+WAYS = ("sleeps", "computes", "traces", "hangs")
+
+# Searches, retrains, or keeps its processes; the child of each trial does what its number says. A retraining's trials are rewarded first.
+DRIVER = """
+import functools, pathlib, sys
+from nasnet_tf.base.identity import Identity
+from nasnet_tf.nas import retraining
+from nasnet_tf.nas.config import SearchConfig
+from nasnet_tf.nas.engines import orphans_test
+from nasnet_tf.nas.engines.local import InProcess, LocalPool
+from nasnet_tf.nas.search import search
+from nasnet_tf.nas.strategies.random_search import RandomSearch
+from nasnet_tf.testing import JOURNAL_SPACE
+if __name__ == "__main__":
+    kind, folder = sys.argv[1], pathlib.Path(sys.argv[2])
+    pool = functools.partial(LocalPool, 4, keep_processes=kind == "kept")
+    child = functools.partial(orphans_test.child, folder=folder)
+    config = SearchConfig(JOURNAL_SPACE, functools.partial(RandomSearch, seed=1), pool, 4, retrain_top=4, train_again=True)
+    if kind == "retraining":
+        first = SearchConfig(JOURNAL_SPACE, functools.partial(RandomSearch, seed=1), InProcess, 4)
+        trials = search(folder / "run", first, orphans_test.rewarded)
+        retraining.retrain_top(folder / "run" / "retrain", config, trials, child, print, Identity())
+    else:
+        search(folder / "run", config, child)
+"""
+
+
+def rewarded(text, request):
+    return {"reward": len(text) / 1000}
+
+
+def child(text, request, folder):
+    """Leaves a mark once it does what it does, and never ends by itself."""
+    number = int(text.split('"trial_')[1].split('"')[0])
+    begun = (folder / f"child_{number}").touch
+    way = WAYS[number % 4]
+    if way == "hangs":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if way == "traces":
+        import tensorflow as tf
+
+        while True:
+            tf.function(lambda x: tf.reduce_sum(tf.matmul(x, x)))(tf.ones([8, 8]))
+            begun()
+    begun()
+    while way == "computes":
+        pass
+    while True:
+        time.sleep(600)
+
+
+@contextlib.contextmanager
+def driven(kind, folder):
+    """The process of a search and all processes of its session, as they are at the end of the `with`; none of them stays."""
+    (folder / "driver.py").write_text(DRIVER)
+    command = [sys.executable, str(folder / "driver.py"), kind, str(folder)]
+    process = subprocess.Popen(command, start_new_session=True)
+    everything = []
+    try:
+        yield process, everything
+    finally:
+        everything += [other for other in processes_of(process) if other not in everything]
+        for other in everything:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                other.kill()
+        process.wait()
+
+
+def processes_of(process):
+    try:
+        whole = psutil.Process(process.pid)
+        return [whole, *whole.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def check_all_end(process, everything, number):
+    process.send_signal(number)
+    process.wait(ALL_GONE_SECONDS)
+    began = time.monotonic()
+    while left := [other for other in everything if other.is_running() and is_alive(other.pid)]:
+        assert time.monotonic() - began < ALL_GONE_SECONDS, left
+        time.sleep(0.05)
+
+
+@pytest.mark.several_processes
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+@pytest.mark.parametrize("kind", ["search", "retraining", "kept"])
+def test_no_process_outlives_its_search(tmp_path, kind, number):
+    with driven(kind, tmp_path) as (process, everything):
+        until(lambda: process.poll() is not None or all((tmp_path / f"child_{each}").exists() for each in range(4)))
+        everything += processes_of(process)
+        assert len(everything) == 1 + 2 + 4  # the search, the server that forks and the resource tracker, the children
+        check_all_end(process, everything, number)
+
+
+@pytest.mark.several_processes
+def test_the_server_that_still_loads_ends_with_its_search(tmp_path):
+    with driven("search", tmp_path) as (process, everything):
+        until(lambda: process.poll() is not None or len(processes_of(process)) == 3)
+        everything += processes_of(process)
+        check_all_end(process, everything, signal.SIGKILL)
