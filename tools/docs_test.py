@@ -16,6 +16,7 @@ import subprocess
 import sys
 
 import gin
+import make_reference
 import pytest
 
 from nasnet_tf.__main__ import DOORS
@@ -249,3 +250,7 @@ def regenerate(folder: pathlib.Path):
     path = folder / "genotype_pb2.py"
     code = re.sub(r"AddSerializedFile\(b'.*'\)", lambda _: f"AddSerializedFile({file.SerializeToString()!r})", path.read_text())
     path.write_text(code)
+
+
+def test_the_page_of_bindables_is_that_of_the_table():
+    assert make_reference.PAGE.read_text() == make_reference.page(), "run python tools/make_reference.py"
