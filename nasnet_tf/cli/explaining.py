@@ -87,6 +87,9 @@ def _type(hint: Any) -> str:
         return values.describe(hint)
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
         return " | ".join(map(_type, typing.get_args(hint)))
+    if typing.get_origin(hint) in (tuple, list):
+        parts = ("..." if part is Ellipsis else _type(part) for part in typing.get_args(hint))
+        return f"{typing.get_origin(hint).__name__}[{', '.join(parts)}]"
     if hint is type(None):
         return "None"
     return hint.__name__ if isinstance(hint, type) and not typing.get_args(hint) else re.sub(r"\b(?:\w+\.)+(?=\w)", "", str(hint))
