@@ -7,7 +7,7 @@ from nasnet_tf import data
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.genotype import SearchSpace
 from nasnet_tf.models.network import NetworkConfig
-from nasnet_tf.nas.engines import ray_tasks
+from nasnet_tf.nas.engines import ray_cluster
 from nasnet_tf.nas.engines.local import LocalPool
 from nasnet_tf.nas.strategies.ppo_search import PPOSearch
 from nasnet_tf.recipes.reading import parse_gin
@@ -96,7 +96,7 @@ def test_right_bindings_pass():
 
 
 def test_nothing_is_called(monkeypatch):
-    monkeypatch.setattr(ray_tasks, "_connect", lambda *_: pytest.fail("called"))
+    monkeypatch.setattr(ray_cluster, "connect", lambda *_: pytest.fail("called"))
     parse_gin(["digits.gin"], ["search.engine = @RayTasks", "train.strategy = @make_strategy()", "make_strategy.name = 'tpu'"])
 
 

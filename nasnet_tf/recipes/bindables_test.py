@@ -20,7 +20,7 @@ from nasnet_tf.models.zoo import ZOO, canonical_name
 from nasnet_tf.nas import retraining
 from nasnet_tf.nas.children import evaluator
 from nasnet_tf.nas.children.fidelity import Bar, Request
-from nasnet_tf.nas.engines import ray_tasks
+from nasnet_tf.nas.engines import ray_cluster
 from nasnet_tf.recipes import children, reading, search, table, tuning
 from nasnet_tf.serving.weights.convert import save_weights
 from nasnet_tf.testing import TINY_TEXT, made_by_gin, parse_shipped, smallest_genotype
@@ -75,8 +75,10 @@ def test_every_binding_is_used(recipe, tmp_path, monkeypatch):
     monkeypatch.setattr(evaluator, "train_and_evaluate", begin_training)
     monkeypatch.setattr(search, "run_search", begin_search)
     monkeypatch.setattr(tuning, "train_bound", begin_trial)
-    node = {"Alive": True, "NodeID": "a", "Resources": {"CPU": 1.0}}
-    monkeypatch.setattr(ray_tasks, "_connect", lambda address: mock.Mock(nodes=lambda: [node]))
+    node = {"Alive": True, "NodeID": "a", "Resources": {"CPU": 1.0}, "NodeManagerAddress": "127.0.0.1", "NodeManagerPort": 1}
+    context = mock.Mock(gcs_address="127.0.0.1:1", get_node_id=lambda: "a")
+    cluster = mock.Mock(nodes=lambda: [node], get_runtime_context=lambda: context)
+    monkeypatch.setattr(ray_cluster, "connect", lambda address: cluster)
     needed = {
         "finetune.gin": "ImageData__source",
         "detect_finetune.gin": "DetectionData__source",

@@ -16,7 +16,7 @@ WAYS = ("sleeps", "computes", "traces", "hangs")
 
 # Searches, retrains, or keeps its processes; the child of each trial does what its number says. A retraining's trials are rewarded first.
 DRIVER = """
-import functools, pathlib, sys
+import functools, pathlib, signal, sys
 from nasnet_tf.base.identity import Identity
 from nasnet_tf.nas import retraining
 from nasnet_tf.nas.config import SearchConfig
@@ -26,6 +26,7 @@ from nasnet_tf.nas.search import search
 from nasnet_tf.nas.strategies.random_search import RandomSearch
 from nasnet_tf.testing import JOURNAL_SPACE
 if __name__ == "__main__":
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever runs the tests may ignore it, as nohup does
     kind, folder = sys.argv[1], pathlib.Path(sys.argv[2])
     pool = functools.partial(LocalPool, 4, keep_processes=kind == "kept")
     child = functools.partial(orphans_test.child, folder=folder)
