@@ -77,8 +77,8 @@ def test_every_binding_is_used(recipe, tmp_path, monkeypatch):
     monkeypatch.setattr(tuning, "train_bound", begin_trial)
     node = {"Alive": True, "NodeID": "a", "Resources": {"CPU": 1.0}, "NodeManagerAddress": "127.0.0.1", "NodeManagerPort": 1}
     context = mock.Mock(gcs_address="127.0.0.1:1", get_node_id=lambda: "a")
-    cluster = mock.Mock(nodes=lambda: [node], get_runtime_context=lambda: context)
-    monkeypatch.setattr(ray_cluster, "connect", lambda address: cluster)
+    ray = mock.Mock(nodes=lambda: [node], get_runtime_context=lambda: context)
+    monkeypatch.setattr(ray_cluster, "connect", lambda address: ray)
     needed = {
         "finetune.gin": "ImageData__source",
         "detect_finetune.gin": "DetectionData__source",

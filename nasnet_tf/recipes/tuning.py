@@ -16,9 +16,13 @@ keras_tuner = OnDemand("keras_tuner")
 def tune(
     bindings: dict[str, str], hyperparameters: dict, oracle: Callable[..., "keras_tuner.Oracle"], seed: int
 ) -> Callable[[pathlib.Path], list[results.Trial]]:
-    """The tuning of what `train` is bound to, to be called with its work folder; arguments as in nasnet_tf.tuning.tuner.make_oracle.
+    """Returns the tuning of what `train` is bound to, to be called with its work folder.
 
-    hyperparameters: {binding: range}, what to tune; see nasnet_tf.tuning.hyperparameters.make_hyperparameters.
+    Args:
+      bindings: {name: literal}, the configuration of the training.
+      hyperparameters: {binding: range}, what to tune; see nasnet_tf.tuning.hyperparameters.make_hyperparameters.
+      oracle: what proposes values, a class such as @RandomSearchOracle.
+      seed: of the oracle, 1 or more.
     """
     asked = tuner.make_oracle(bindings, hyperparameters, oracle, seed)
     return lambda workdir: tuner.tune(workdir, bindings, hyperparameters, asked, train_bound)
