@@ -127,7 +127,7 @@ class DividedData:
         there = [f"{sum(self._source.splits.values())} images", f"{len(self._source.class_names)} classes"]
         if left_out:
             there.append(f"{len(left_out)} left out ({', '.join(left_out[:_NAMED])}{', ...' if len(left_out) > _NAMED else ''})")
-        there += self.source.notes
+        there += self._source.notes
         uses = []
         for split, verb in (("train", "trained on"), ("validation", "to validate"), ("test", "to test")):
             try:
