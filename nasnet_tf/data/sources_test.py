@@ -235,10 +235,10 @@ def test_names_that_are_not_utf8(tmp_path):
     make_folder(root, {"train/cat/a.png": 1, "train/dog/a.png": 2})
     strange = os.path.join(os.fsencode(root / "train" / "cat"), b"caf\xe9.png")
     with open(strange, "wb") as file:
-        file.write(png(3))
+        file.write(grey(3))
     os.mkdir(os.path.join(os.fsencode(root / "train"), b"\xff"))
     with open(os.path.join(os.fsencode(root / "train"), b"\xff", b"\xfe.png"), "wb") as file:
-        file.write(png(4))
+        file.write(grey(4))
     source = open_source(f"folder:{root}")
     assert source.class_names == ("\\xff", "cat", "dog")
     assert len(list(source.examples("train"))) == 4
