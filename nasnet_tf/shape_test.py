@@ -13,6 +13,13 @@ REASONS = {
     "nasnet_tf/serving/hub/load.py:_check": "checks the options of load_nasnet",
     "nasnet_tf/training/loop.py:train_and_evaluate": "a call in the style of Keras' fit: each part of a training is replaced by its name",
     "nasnet_tf/training/loop.py:__init__": "takes the parts of train_and_evaluate",
+    "nasnet_tf/models/network.py:build_network": "a network from top to bottom, with the docstring that all others point to",
+    "nasnet_tf/data/pipeline_test.py": "one folder of gray images serves all tests of the pipeline",
+    "nasnet_tf/nas/engines/engines_test.py": "all engines pass the same tests",
+    "nasnet_tf/serving/hub/load_test.py": "one test for each option of load_nasnet",
+    "nasnet_tf/serving/weights/convert_test.py": "all formats start from the same networks",
+    "tools/compare_searches.py": "one comparison, from the searches to its table",
+    "tools/simulate_search.py": "one simulation, from the strategies to its figure",
     "tools/bench/keras_network.py:keras_network": "keras.applications' network as it is written there, to be compared line by line",
 }
 FILES = sorted(

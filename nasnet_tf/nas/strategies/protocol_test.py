@@ -57,15 +57,13 @@ def _small_random(seed=5):
     return RandomSearch(SPACE, seed)
 
 
-def _small_local(seed=5):
-    return LocalSearch(SPACE, seed, starts=4)
-
-
-def _small_guided(seed=5):
-    return ModelGuided(SPACE, seed)
-
-
-MAKERS = {"ppo": _small_ppo, "evolution": _small_evolution, "random": _small_random, "local": _small_local, "guided": _small_guided}
+MAKERS = {
+    "ppo": _small_ppo,
+    "evolution": _small_evolution,
+    "random": _small_random,
+    "local": lambda seed=5: LocalSearch(SPACE, seed, starts=4),
+    "guided": lambda seed=5: ModelGuided(SPACE, seed),
+}
 
 
 @pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
