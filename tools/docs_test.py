@@ -18,6 +18,7 @@ import sys
 import gin
 import make_reference
 import pytest
+from absl.flags import Error as FlagsError
 
 from nasnet_tf.__main__ import DOORS
 from nasnet_tf.base.errors import InputError
@@ -151,7 +152,7 @@ def check_door(words):
 
 def test_a_wrong_command_is_found(tmp_path):
     for wrong in (["trane"], ["train", "--gin_fil=x"], ["train", "--gin_file=no.gin", "--workdir=x"]):
-        with pytest.raises((AssertionError, flags.Error, InputError)):
+        with pytest.raises((AssertionError, FlagsError, InputError)):
             check_door(wrong)
     with pytest.raises(InputError):
         check_door(["train", "--gin_file=digits.gin", "--workdir=x", "--gin_param=TrainingConfig.epoch=1"])

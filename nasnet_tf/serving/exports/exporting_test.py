@@ -228,7 +228,7 @@ def test_figures_that_it_was_evaluated_with(made, model, tmp_path):
     folder, other = tmp_path / "export", network(2)
     exporting.export(model, DESCRIPTION, folder, ["keras"], evaluations=figures)
     assert evaluations.of_export(folder, load_nasnet(folder)) == figures
-    assert evaluations.of_export(folder, other) == evaluations.of_export("mobile", model) == []
+    assert evaluations.of_export(folder, other) == evaluations.of_export(tmp_path / "none", model) == []
     evaluations.write(tmp_path / "mine.json", model, {"data": "folder:x", "accuracy": 0.75})
     assert evaluations.of_files([tmp_path / "mine.json"], load_nasnet(made[0]))[0]["accuracy"] == 0.75
     for file, message in (("mine.json", "mine.json: is of other weights than these"), ("none.json", "none.json: no such file")):
