@@ -29,7 +29,7 @@ def page() -> str:
                 cells = (f"`{each.name}`", each.type, default, " ".join(each.text.split()))
                 lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
             lines.append("")
-    return "\n".join(lines).rstrip() + "\n"
+    return "\n".join(lines).rstrip().replace("http://", "https://") + "\n"
 
 
 if __name__ == "__main__":
