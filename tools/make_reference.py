@@ -21,7 +21,7 @@ def page() -> str:
         lines += [f"## {role.value.capitalize()}", ""] if rows else []
         for row in rows:
             prose, parameters = described(row.name)
-            lines += [f"### {row.name}", "", prose, "", f"`{row.location}`", ""]
+            lines += [f"### {row.name}", "", prose.split("\n\n")[0], "", f"`{row.location}`", ""]
             if parameters:
                 lines += ["| parameter | type | default | meaning |", "|---|---|---|---|"]
             for each in parameters:
