@@ -165,6 +165,6 @@ def test_installed_package_finds_its_recipes(tmp_path):
     """As a wheel lays the files out: recipes inside the package, no gin folder beside it."""
     shutil.copytree(REPOSITORY / "nasnet_tf", tmp_path / "nasnet_tf", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(REPOSITORY / "gin", tmp_path / "nasnet_tf" / "recipes" / "shipped")
-    script = "from nasnet_tf import cli; print(cli.find_recipe('imagenet_large.gin'))"
+    script = "from nasnet_tf.recipes.reading import find_recipe; print(find_recipe('imagenet_large.gin'))"
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path, check=True)
     assert pathlib.Path(result.stdout.strip()) == tmp_path / "nasnet_tf" / "recipes" / "shipped" / "imagenet_large.gin"
