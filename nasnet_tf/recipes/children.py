@@ -20,7 +20,7 @@ class ScoringTask:
     """(textproto, request) -> outcome, by `search.evaluator`, which every process that is kept makes once for itself.
 
     Args:
-      config_text: as cli.parse_gin returns it.
+      config_text: as recipes.reading.parse_gin returns it.
       workdir: of the search, absolute.
       evaluator: that of the searching process.
     """
@@ -51,7 +51,7 @@ class ChildTask:
     """(textproto, request) -> outcome, by training a child.
 
     Args:
-      config_text: as cli.parse_gin returns it.
+      config_text: as recipes.reading.parse_gin returns it.
       logs: folder of a file for each trial, which gets what the child and its libraries write to standard error; None to leave it there.
       scope: of gin, whose bindings count before the others; "" for none.
       retrain_folder: to keep the training in its folder for the architecture; None to keep nothing.
