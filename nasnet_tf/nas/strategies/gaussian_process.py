@@ -1,4 +1,4 @@
-"""A Gaussian process over architectures: what rewards to expect, how sure that is, and which features the model credits.
+"""A Gaussian process over architectures: what rewards to expect, and how sure that is.
 
 The kernel is half linear and half Matern 5/2 in features that are scaled by their spread over the search space. Its shape is fixed: with
 tens of noisy rewards, tuning length scales and weights by marginal likelihood overfits. Only the share of noise is fitted.
@@ -17,6 +17,23 @@ LENGTH_SCALE = 2**0.5  # of the Matern kernel, in root-mean-square distance per 
 NOISE_RATIOS = tuple(np.geomspace(0.001, 3.0, 10).tolist())  # variance of the noise over that of the kernel
 _SMALLEST_ERROR = 1e-4  # an accuracy of 1 counts as one of 0.9999
 _BOUND = 3.0  # times (third quartile - median): two standard deviations of a normal distribution
+
+
+class Scale:
+    """Features with mean 0 and standard deviation 1 over a sample; those that do not vary in it are left out.
+
+    Args:
+      sample: float [n, features].
+    """
+
+    def __init__(self, sample: np.ndarray):
+        spread = sample.std(axis=0)
+        self._varies = spread > 1e-9
+        self._mean, self._spread = sample.mean(axis=0)[self._varies], spread[self._varies]
+
+    def __call__(self, features: np.ndarray) -> np.ndarray:
+        """Float [m, features that vary] of features, float [m, features]."""
+        return (features[:, self._varies] - self._mean) / self._spread
 
 
 def targets(rewards: np.ndarray) -> tuple[np.ndarray, float]:
@@ -104,15 +121,17 @@ class Fit:
         prior = LINEAR_SHARE * (inputs * inputs).sum(axis=1) / inputs.shape[1] + 1 - LINEAR_SHARE
         return across @ self.weights, np.sqrt(self.variance * np.maximum(prior - (white * white).sum(axis=0), 1e-9))
 
-    def effects(self) -> tuple[np.ndarray, np.ndarray]:
-        """What a feature that is larger by its standard deviation adds to the target: mean and standard error, float [features] each.
+    def combinations(self, inputs: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard error, float [k] each, of k weighted sums of the targets without noise.
 
-        These are the weights of the linear part of the kernel; the Matern part holds what they do not explain.
+        Args:
+          inputs: scaled features, float [m, features].
+          weights: float [k, m].
         """
-        scale = LINEAR_SHARE / self.inputs.shape[1]
-        white = linalg.solve_triangular(self.lower, self.inputs, lower=True, check_finite=False)
-        left = np.maximum(scale - scale**2 * (white * white).sum(axis=0), 0.0)
-        return scale * self.inputs.T @ self.weights, np.sqrt(self.variance * left)
+        across = weights @ kernel(inputs, self.inputs)
+        white = linalg.solve_triangular(self.lower, across.T, lower=True, check_finite=False)
+        variances = ((weights @ kernel(inputs, inputs)) * weights).sum(axis=1) - (white * white).sum(axis=0)
+        return across @ self.weights, np.sqrt(self.variance * np.maximum(variances, 0.0))
 
     def left_out(self, values: np.ndarray) -> np.ndarray:
         """What the model predicts for each of its trials from the others, float [n], in closed form."""

@@ -52,10 +52,7 @@ class ModelGuided(Strategy):
         self._sizes = np.array(space.sizes)
         self._places = np.flatnonzero(self._sizes > 1)
         self._features = GraphFeatures(space)
-        sample = self._features(self._random_decisions(np.random.RandomState(0), _SCALE_SAMPLES))
-        self._mean, spread = sample.mean(axis=0), sample.std(axis=0)
-        self._varies = spread > 1e-9
-        self._spread = np.where(self._varies, spread, 1.0)
+        self._scale = gaussian_process.Scale(self._features(self._random_decisions(np.random.RandomState(0), _SCALE_SAMPLES)))
         self._proposed = 0
         self._decisions: list[Decisions] = []
         self._inputs: list[np.ndarray] = []
@@ -83,7 +80,7 @@ class ModelGuided(Strategy):
 
     def _ranked_candidates(self, new: list[Decisions], draws: np.random.RandomState) -> list[Decisions]:
         """The best candidates, those with the highest expected improvement first; `new` are candidates to begin with."""
-        fit, seen, _ = self._fit(self._pending)
+        fit, seen = self._fit(self._pending)
         order = np.argsort(-np.round(fit.expected, _DIGITS), kind="stable")
         best, parents = float(fit.expected[order[0]]), [self._decisions[seen[place]] for place in order[:_PARENTS]]
         scores: dict[Decisions, float] = {}  # in the order in which the candidates were made
@@ -101,8 +98,8 @@ class ModelGuided(Strategy):
         self._diagnostics = {name: float(number) for name, number in numbers.items()}
         return ranked[:_REMEMBERED]
 
-    def _fit(self, pending: Sequence[Decisions]) -> tuple[gaussian_process.Fit, list[int], np.ndarray]:
-        """The model of now, the indices of the trials that it has seen, and their targets."""
+    def _fit(self, pending: Sequence[Decisions]) -> tuple[gaussian_process.Fit, list[int]]:
+        """The model of now, and the indices of the trials that it has seen."""
         values, _ = gaussian_process.targets(np.array(self._rewards))
         seen = list(range(len(values)))
         if len(seen) > _MOST_TRIALS:
@@ -114,10 +111,10 @@ class ModelGuided(Strategy):
             self._noise_ratio = gaussian_process.best_noise_ratio(gaussian_process.kernel(inputs, inputs), values, noise)
             self._fitted_trials = len(values)
         unknown = self._scaled(pending) if pending else inputs[:0]
-        return gaussian_process.fit(inputs, values, self._noise_ratio * noise, unknown), seen, values
+        return gaussian_process.fit(inputs, values, self._noise_ratio * noise, unknown), seen
 
     def _scaled(self, decisions: Sequence[Decisions]) -> np.ndarray:
-        return ((self._features(decisions) - self._mean) / self._spread)[:, self._varies]
+        return self._scale(self._features(decisions))
 
     def _random_decisions(self, draws: np.random.RandomState, count: int) -> np.ndarray:
         return (draws.random_sample((count, len(self._sizes))) * self._sizes).astype(int)
@@ -159,26 +156,6 @@ class ModelGuided(Strategy):
         The improvement is in standard deviations of the target, see `gaussian_process.targets`.
         """
         return {**self._strategy.diagnostics(), **self._diagnostics}
-
-    def credits(self) -> dict:
-        """Which features the model credits, and how far to trust it.
-
-        Returns:
-          "effects": by the name of a feature, mean and standard error of what one standard deviation more adds to the target;
-          "r2", "rank_correlation": of predictions of each trial from the others; both are near 0 or below if the model knows nothing.
-        """
-        kept = self._noise_ratio, self._fitted_trials
-        fit, _, values = self._fit([])
-        self._noise_ratio, self._fitted_trials = kept  # looking changes nothing
-        left_out = fit.left_out(values)
-        names = [name for name, varies in zip(self._features.names, self._varies, strict=True) if varies]
-        means, errors = fit.effects()
-        ranks = [np.argsort(np.argsort(each, kind="stable"), kind="stable") for each in (values, left_out)]
-        return {
-            "effects": dict(zip(names, zip(means.tolist(), errors.tolist(), strict=True), strict=True)),
-            "r2": float(1 - np.mean((values - left_out) ** 2) / max(np.var(values), 1e-12)),
-            "rank_correlation": float(np.corrcoef(ranks)[0, 1]),
-        }
 
     def state(self) -> bytes:
         arrays = {

@@ -1,12 +1,12 @@
 """The parts of a report that are about searches."""
 
-import ast
 import dataclasses
 import pathlib
 from collections.abc import Sequence
 
 import numpy as np
 
+from nasnet_tf.base.errors import InputError
 from nasnet_tf.base.terminal import format_seconds
 from nasnet_tf.genotype import SearchSpace
 from nasnet_tf.nas import retraining
@@ -15,6 +15,7 @@ from nasnet_tf.nas.limits import RATES_NAME, Rates, busy_seconds
 from nasnet_tf.nas.retraining import TEST_NAME, WINNER_NAME
 from nasnet_tf.nas.trials.journal import NAME as JOURNAL
 from nasnet_tf.nas.trials.journal import read_identity, read_spent, read_trials
+from nasnet_tf.nas.trials.spaces import space_of
 from nasnet_tf.nas.trials.trial import Trial, architectures, leaderboard
 from nasnet_tf.nas.trials.update_log import NAME as UPDATES
 from nasnet_tf.nas.trials.update_log import read_updates
@@ -63,8 +64,13 @@ def read_search(folder: pathlib.Path, root: pathlib.Path) -> Search:
             search_tables.leaderboard(best[:_RANKS], name),
             search_tables.front(trials, best[:_RANKS], name),
         ]
+        space = _space(identity, trials)
+        parts.append(search_tables.credited(space, trials) if space else "")
         updates = read_updates(folder / UPDATES) if (folder / UPDATES).is_file() else []
-        parts += [page.heading(3, "Over time"), page.pictures(_plots(trials, best, updates, _largest_entropy(identity, trials)))]
+        parts += [
+            page.heading(3, "Over time"),
+            page.pictures(_plots(trials, best, updates, statistics.largest_entropy(space) if space else None)),
+        ]
     else:
         waiting = sum(trial.status == "running" for trial in trials)
         parts.append(
@@ -151,17 +157,15 @@ def _chance(trials: Sequence[Trial]) -> float | None:
     return 1 / counts[0] if counts else None
 
 
-def _largest_entropy(identity: dict, trials: Sequence[Trial]) -> float | None:
-    """Of a policy over the search's space, as its settings tell; None where they do not fit the trials."""
+def _space(identity: dict, trials: Sequence[Trial]) -> SearchSpace | None:
+    """The search space, where the journal says it."""
     try:
-        values = {key.removeprefix("SearchSpace."): ast.literal_eval(value) for key, value in identity.items() if "SearchSpace." in key}
-        space = SearchSpace(**values)
-    except (ValueError, SyntaxError, TypeError):
+        return space_of(identity, trials)
+    except InputError:
         return None
-    return statistics.largest_entropy(space) if trials and len(trials[0].decisions) == len(space.sizes) else None
 
 
-def _plots(trials: Sequence[Trial], best: Sequence[Trial], updates: Sequence[dict], largest_entropy: float | None) -> list:
+def _plots(trials: Sequence[Trial], best: Sequence[Trial], updates: Sequence[dict], space: SearchSpace | None) -> list:
     captioned = [(plots.plot_rewards(trials, _chance(trials)), "Reward over trials; the means are of different architectures")]
     if any("mult_adds" in trial.metrics for trial in best):
         captioned.append((plots.plot_accuracy_against_cost(trials), "Accuracy against cost; larger dots have more parameters"))
@@ -172,7 +176,7 @@ def _plots(trials: Sequence[Trial], best: Sequence[Trial], updates: Sequence[dic
         figure = plots.plot_learning_curves(trials, best[:_CURVES])
         captioned.append((figure, "Accuracy in each evaluation of a child; coloured: the best"))
     if updates or any(trial.log_probs for trial in trials):
-        figure = plots.plot_entropy(trials, updates, largest_entropy)
+        figure = plots.plot_entropy(trials, updates, statistics.largest_entropy(space) if space else None)
         captioned.append((figure, "Entropy of the policy, from the probabilities of its proposals"))
     for name in plots.update_names(updates):
         captioned.append((plots.plot_update(updates, name), f"{name.replace('_', ' ')} at each update of the policy"))
