@@ -101,19 +101,19 @@ def importance(space: SearchSpace, decisions: Sequence[Sequence[int]], rewards: 
     raw = features((np.random.RandomState(0).random_sample((_SAMPLES, len(sizes))) * sizes).astype(int))
     scale = gaussian_process.Scale(raw)
     inputs, sample = scale(features(decisions)), scale(raw)
-    values, spread = gaussian_process.targets(np.asarray(rewards, float))
-    noise = gaussian_process.best_noise_ratio(gaussian_process.kernel(inputs, inputs), values, np.ones(len(values))) * np.ones(len(values))
-    fit = gaussian_process.fit(inputs, values, noise, inputs[:0])
+    targets = gaussian_process.targets(np.asarray(rewards, float))
+    values = targets.values
+    fit = gaussian_process.fitted(inputs, values)
     names, counts = features.counts(raw)
     mean, error = fit.combinations(sample, np.linalg.pinv(counts - counts.mean(axis=0), rcond=1e-8))
-    unit = -spread if spread else 1.0  # a larger target is a smaller error
+    unit = -targets.scale if targets.is_accuracy else 1.0  # a larger target is a smaller error
     effects = [Effect(name, unit * float(m), abs(unit) * float(e)) for name, m, e in zip(names, mean, error, strict=True)]
     unseen = fit.left_out(values)
     is_constant = np.ptp(values) == 0
     correlation, p_value = (0.0, 1.0) if is_constant else stats.spearmanr(values, unseen, alternative="greater")
     return Importance(
         effects=sorted(effects, key=lambda each: -abs(each.mean) / max(each.error, 1e-12)),
-        is_accuracy=bool(spread),
+        is_accuracy=targets.is_accuracy,
         num_trials=len(values),
         r2=float(1 - np.mean((values - unseen) ** 2) / max(np.var(values), 1e-12)),
         rank_correlation=float(correlation),
