@@ -43,6 +43,17 @@ def test_a_complete_table(complete):
     assert all(np.diff(game["curves"]["best"]).min() >= 0 for game in games.values())  # rewards have no noise here
 
 
+def test_the_front_is_measured_and_raised(complete):
+    table = tables.NasBench201(complete)
+    assert tool.front_area(table.all) == max(tool.front_area(table.all), tool.front_area(table.all[:500]))
+    assert table.cost((NAMES.index("nor_conv_3x3"),) * 6) == 55
+    fronts = {
+        name: tool.play("nasbench201", (str(complete),), name, 0, 60, 0)["curves"]["front"] for name in ("random", "model_guided_front")
+    }
+    assert len(fronts["random"]) == 2  # after 25 and 50
+    assert fronts["model_guided_front"][1] > fronts["random"][1]
+
+
 def test_rewards_arrive_late(complete, monkeypatch):
     """With a delay of 3, the fourth proposal is made before the first reward."""
     seen = []
@@ -55,7 +66,7 @@ def test_rewards_arrive_late(complete, monkeypatch):
         def feedback(self, proposal, reward):
             seen.append("feedback")
 
-    monkeypatch.setitem(tool.STRATEGIES, "random", Noted)
+    monkeypatch.setitem(tool.STRATEGIES, "random", lambda table, seed: Noted(table.space, seed))
     tool.play("nasbench201", (str(complete),), "random", 0, 6, 3)
     assert seen[:6] == ["propose"] * 4 + ["feedback", "propose"]
 
