@@ -192,8 +192,9 @@ def build_network(
 
 
 def inference_model(model: keras.Model) -> keras.Model:
-    """The network without its auxiliary head, sharing all weights; a network that has none as it is."""
-    return keras.Model(model.input, model.output["logits"], name=model.name) if isinstance(model.output, dict) else model
+    """Returns the network without its auxiliary head, sharing all weights; other models, such as a detector or a pyramid, as they are."""
+    has_heads = isinstance(model.output, dict) and "logits" in model.output
+    return keras.Model(model.input, model.output["logits"], name=model.name) if has_heads else model
 
 
 class _Trunk:
