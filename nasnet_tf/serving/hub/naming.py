@@ -98,8 +98,8 @@ def find_network(
     row_config = dataclasses.replace(row.config, **said)
     has_momentum = config is not None or "batch_norm_momentum" in said
     fresh_config = row_config if has_momentum else dataclasses.replace(row_config, batch_norm_momentum=NetworkConfig.batch_norm_momentum)
-    size = image_size or (row.image_size, row.image_size)
-    return NamedNetwork(name, key, row.genotype, row_config, row.num_classes, size, row.preprocessing, fresh_config)
+    sides = image_size or (row.image_size, row.image_size)
+    return NamedNetwork(name, key, row.genotype, row_config, row.num_classes, sides, row.preprocessing, fresh_config)
 
 
 def class_names(network: Name) -> list[str]:
