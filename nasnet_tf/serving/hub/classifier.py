@@ -54,7 +54,7 @@ class Classifier:
         check_value("top", top, Count)
         is_one = isinstance(images, (str, os.PathLike, bytes)) or (isinstance(images, np.ndarray) and images.ndim == 3)
         batch = [images] if is_one else list(images)
-        answers = self.probabilities([_content(image) for image in batch]) if batch else []
+        answers = self.probabilities([_content(image) for image in batch])
         for number, (image, answer) in enumerate(zip(batch, answers, strict=True)):
             if isinstance(answer, InputError):
                 called = shown(image) if isinstance(image, (str, os.PathLike)) else f"image {number}"
@@ -64,6 +64,8 @@ class Classifier:
 
     def probabilities(self, encoded: Sequence[bytes]) -> list[np.ndarray | InputError]:
         """Probabilities float32 [num_classes] of each file's content; for one that cannot be decoded, an InputError that says why."""
+        if not encoded:
+            return []
         try:
             return list(self._probabilities(tf.constant(list(encoded))).numpy())
         except tf.errors.InvalidArgumentError as error:

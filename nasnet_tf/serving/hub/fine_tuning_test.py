@@ -19,7 +19,7 @@ from nasnet_tf.serving.hub.naming import resolve
 from nasnet_tf.serving.weights import keras_files, public
 from nasnet_tf.serving.weights.convert import save_weights
 
-CONFIG = NetworkConfig(1, "imagenet", 1.0, penultimate_filters=192)
+CONFIG = NetworkConfig(1, "imagenet", 1.0, penultimate_filters=192, batch_norm_momentum=0.9997)
 
 
 @functools.cache

@@ -36,6 +36,7 @@ def load_nasnet(
     endpoints: Sequence[str] | None = None,
     dropout: float | None = None,
     drop_path: float | None = None,
+    batch_norm_momentum: float | None = None,
     freeze: bool | str = False,
 ) -> keras.Model:
     """Loads a network.
@@ -68,6 +69,8 @@ def load_nasnet(
       endpoints: the same with these hidden states, by name.
       dropout: probability of dropping a pooled feature in training, in [0, 1). If not given, that of the network.
       drop_path: probability of dropping a path in the last cell in training, in [0, 1). If not given, that of the network.
+      batch_norm_momentum: fraction of the old moving statistics that a training step keeps, in [0, 1). If not given, that of the network;
+        for a name or size with weights=None 0.9, which a short training can live with, unless `config` says it.
       freeze: True: nothing but the classifier can be trained; the name of an endpoint: nothing up to that endpoint.
 
     Returns:
@@ -78,7 +81,9 @@ def load_nasnet(
     Raises:
       InputError: an unknown name, option or endpoint; weights that cannot be had, read or fitted.
     """
-    _check(genotype, stem, config, include_top, pooling, features_only, endpoints, dropout, drop_path, freeze)
+    _check(genotype, stem, config, include_top, pooling, features_only, endpoints, freeze)
+    for name, value in (("dropout", dropout), ("drop_path", drop_path), ("batch_norm_momentum", batch_norm_momentum)):
+        check_value(name, value, Share | None)
     for name, value in (("prev_skips_reduction", prev_skips_reduction), ("bounded_activation", bounded_activation)):
         expect(value is None or isinstance(value, bool), name, "True, False or None", value)
     num_classes = check_classes(num_classes)
@@ -98,8 +103,9 @@ def load_nasnet(
         bounded_activation=bounded_activation,
         dropout_rate=dropout,
         drop_path_rate=drop_path,
+        batch_norm_momentum=batch_norm_momentum,
     )
-    model = source.model(weights, Options(num_classes, size, dropout, drop_path, has_top))
+    model = source.model(weights, Options(num_classes, size, dropout, drop_path, has_top, batch_norm_momentum))
     if features_only or endpoints:
         model = pyramid(model, endpoints or [endpoint.name for endpoint in last_of_each_stride(model)])
     elif not include_top:
@@ -111,7 +117,7 @@ def load_nasnet(
     return model
 
 
-def _check(genotype, stem, config, include_top, pooling, features_only, endpoints, dropout, drop_path, freeze) -> None:
+def _check(genotype, stem, config, include_top, pooling, features_only, endpoints, freeze) -> None:
     """The kinds of load_nasnet's arguments."""
     is_genotype = genotype is None or isinstance(genotype, (Genotype, str, os.PathLike))
     expect(is_genotype, "genotype", "a message, the name of a published one, or the path of a textproto", genotype)
@@ -120,8 +126,6 @@ def _check(genotype, stem, config, include_top, pooling, features_only, endpoint
     expect(pooling in (None, "avg", "max"), "pooling", "'avg', 'max' or None", pooling)
     for name, value in (("include_top", include_top), ("features_only", features_only)):
         expect(isinstance(value, bool), name, "True or False", value)
-    for name, value in (("dropout", dropout), ("drop_path", drop_path)):
-        check_value(name, value, Share | None)
     are_names = isinstance(endpoints, Sequence) and not isinstance(endpoints, str) and all(isinstance(name, str) for name in endpoints)
     expect(endpoints is None or are_names, "endpoints", "a list of names, or None", endpoints)
     expect(isinstance(freeze, (bool, str)), "freeze", "True, False or the name of an endpoint", freeze)

@@ -94,9 +94,12 @@ def find_network(
     if config is not None:
         _check_config(name, row, config, stem)
         row = dataclasses.replace(row, config=config)
-    row_config = dataclasses.replace(row.config, **{field: value for field, value in changes.items() if value is not None})
-    default_size = (row.image_size, row.image_size)
-    return NamedNetwork(name, key, row.genotype, row_config, row.num_classes, image_size or default_size, row.preprocessing)
+    said = {field: value for field, value in changes.items() if value is not None}
+    row_config = dataclasses.replace(row.config, **said)
+    has_momentum = config is not None or "batch_norm_momentum" in said
+    fresh_config = row_config if has_momentum else dataclasses.replace(row_config, batch_norm_momentum=NetworkConfig.batch_norm_momentum)
+    sides = image_size or (row.image_size, row.image_size)
+    return NamedNetwork(name, key, row.genotype, row_config, row.num_classes, sides, row.preprocessing, fresh_config)
 
 
 def class_names(network: Name) -> list[str]:

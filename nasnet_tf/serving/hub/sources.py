@@ -41,6 +41,7 @@ class Options:
     dropout: float | None = None
     drop_path: float | None = None
     needs_head: bool = True
+    batch_norm_momentum: float | None = None
 
 
 class Source:
@@ -98,6 +99,7 @@ class NamedNetwork(Source):
       name: as it was given.
       key: the row of the zoo; None for a size that has none.
       genotype: a message, or the name of a published one.
+      fresh_config: the configuration for fresh weights, whose moving statistics a short training must be able to move.
       image_size: (height, width), None for any.
       preprocessing: "cifar" or "imagenet", as for a row of the zoo.
     """
@@ -109,6 +111,7 @@ class NamedNetwork(Source):
     num_classes: int
     image_size: tuple[int | None, int | None]
     preprocessing: str
+    fresh_config: NetworkConfig
 
     @property
     def path(self) -> pathlib.Path:
@@ -142,7 +145,8 @@ class NamedNetwork(Source):
                 )
             weights = public.public_weights(self.key, include_top=needs_head and asked in (None, self.num_classes))
         classes = (self.num_classes if asked is None else asked) if needs_head else None
-        model = build_network(self.genotype, self.config, classes, self.image_size)
+        config = self.fresh_config if weights is None else self.config
+        model = build_network(self.genotype, config, classes, self.image_size)
         if weights is None:
             return model
         file = open_weights(weights, model)
@@ -180,8 +184,9 @@ class _Trained(Source):
         if options.num_classes is not None or options.dropout is not None:
             model = with_classifier(model, options.num_classes, options.dropout)
         has_policy = keras.config.dtype_policy() == model.get_layer("cell_0").dtype_policy
-        if options.image_size is not None or options.drop_path is not None or not has_policy:
-            model = rebuilt(model, options.image_size, options.drop_path)
+        changes = options.image_size, options.drop_path, options.batch_norm_momentum
+        if any(change is not None for change in changes) or not has_policy:
+            model = rebuilt(model, *changes)
         return model
 
     def _description(self) -> dict:

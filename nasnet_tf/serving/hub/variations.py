@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import keras
 
 from nasnet_tf.base.errors import InputError
+from nasnet_tf.layers.normalization import StyledLayer
 from nasnet_tf.layers.stochastic import Dropout
 from nasnet_tf.models import heads
 from nasnet_tf.models.cell import Cell
@@ -37,7 +38,9 @@ def with_classifier(model: keras.Model, num_classes: int | None, dropout: float 
     return keras.Model(model.input, logits, name=model.name)
 
 
-def rebuilt(model: keras.Model, image_size: tuple[int | None, int | None] | None, drop_path: float | None) -> keras.Model:
+def rebuilt(
+    model: keras.Model, image_size: tuple[int | None, int | None] | None, drop_path: float | None, batch_norm_momentum: float | None
+) -> keras.Model:
     """The network with other options, and its weights."""
     cells = [layer.name for layer in model.layers if isinstance(layer, Cell)]
 
@@ -47,6 +50,8 @@ def rebuilt(model: keras.Model, image_size: tuple[int | None, int | None] | None
             config["dtype"] = keras.config.dtype_policy()
         if drop_path is not None and isinstance(layer, Cell):
             config["drop_path_rate"] = drop_path * (cells.index(layer.name) + 1) / len(cells)
+        if batch_norm_momentum is not None and isinstance(layer, StyledLayer):
+            config["style"]["batch_norm_momentum"] = batch_norm_momentum
         return type(layer).from_config(config)
 
     images = keras.Input((*(image_size or model.input.shape[1:3]), 3), name="images")

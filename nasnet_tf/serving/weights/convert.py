@@ -90,7 +90,7 @@ def keras_twin(model: keras.Model, num_classes: int | None) -> keras.Model:
     cells = {layer.name: layer for layer in model.layers if isinstance(layer, Cell)}
     cells_per_stack = sum(name.startswith("cell_") and "stem" not in name for name in cells) // 3
     filters, style = cells["cell_0"].filters, cells["cell_0"].style
-    wanted = {"batch_norm_momentum": 0.9997, "batch_norm_epsilon": 1e-3, "bounded_activation": False}
+    wanted = {"batch_norm_epsilon": 1e-3, "bounded_activation": False}
     for name, value in wanted.items():
         if getattr(style, name) != value:
             raise InputError(f"keras.applications: NASNet has {name} {value} there, this network {getattr(style, name)}")
@@ -106,7 +106,7 @@ def keras_twin(model: keras.Model, num_classes: int | None) -> keras.Model:
     height, width = model.input.shape[1:3]
     # The same tensor: h_{i-1} of the first cell after a reduction is what the reduction itself read.
     skips = cells[f"cell_{cells_per_stack}"].input[1] is not cells["reduction_cell_0"].input[0]
-    return NASNet(
+    twin = NASNet(
         # Only sizes of 32 and more are accepted there; the weights are the same for all.
         input_shape=(height or 224, width or 224, 3) if min(height or 224, width or 224) >= 32 else (224, 224, 3),
         penultimate_filters=24 * filters,
@@ -118,6 +118,10 @@ def keras_twin(model: keras.Model, num_classes: int | None) -> keras.Model:
         classes=num_classes or 1000,
         name=f"nasnet_{cells_per_stack}_{24 * filters}",
     )
+    for layer in twin.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = style.batch_norm_momentum  # NASNet knows 0.9997 only
+    return twin
 
 
 def to_keras_applications(model: keras.Model) -> keras.Model:
