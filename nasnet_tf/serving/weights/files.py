@@ -14,6 +14,7 @@ import numpy as np
 
 from nasnet_tf.base.errors import InputError, reason
 from nasnet_tf.base.files import check_unpacked_size, user_path
+from nasnet_tf.models.cell import Cell
 from nasnet_tf.serving.weights import keras_files
 from nasnet_tf.serving.weights.names import keras_names, own_names, slim_names
 from nasnet_tf.training.variables import open_checkpoint
@@ -55,7 +56,7 @@ class WeightsFile:
 def open_weights(source: str | os.PathLike | keras.Model, model: keras.Model, use_ema: bool = True) -> WeightsFile:
     """Opens what load_weights takes, for a network of these layers."""
     if isinstance(source, keras.Model):
-        return _live_keras(source)
+        return _live_ours(source) if any(isinstance(layer, Cell) for layer in source.layers) else _live_keras(source)
     path = user_path(source)
     found = find_weights(path)
     if found.name.endswith(_ARCHIVES):
@@ -136,3 +137,9 @@ def _live_keras(model: keras.Model) -> WeightsFile:
     weights = {f"{layer.name}/{weight.name}": weight for layer in model.layers for weight in layer.weights}
     shapes = {name: tuple(weight.shape) for name, weight in weights.items()}
     return WeightsFile(f"Keras model {model.name!r}", keras_names, shapes, lambda name: weights[name].numpy())
+
+
+def _live_ours(model: keras.Model) -> WeightsFile:
+    weights = {weight.path: weight for weight in model.weights}
+    shapes = {path: tuple(weight.shape) for path, weight in weights.items()}
+    return WeightsFile(f"Keras model {model.name!r}", own_names, shapes, lambda path: weights[path].numpy())

@@ -1,6 +1,7 @@
 """The tensors of weights files and whole models of Keras, by layer and weight; no Keras model is built to read them.
 
 Of our own networks (`model.save`, `model.save_weights`) the files give each layer's name, and tensors are called by our weights' paths.
+A legacy HDF5 file of ours has each weight's path below its layer's name.
 Of keras.applications there are three kinds. Legacy HDF5 files have a group for each layer. Those of Keras 3, and the one inside a .keras
 file, number the layers of each class and the variables of each layer; newer ones give each layer's name besides. Where a file's names say
 nothing, Keras goes by the order of the layers, and so do we; the order is `keras_layers`.
@@ -75,6 +76,8 @@ def open_tensors(path: pathlib.Path, model: keras.Model) -> Tensors:
             named = _ours(file, datasets, model)
         elif "layers" in file or "_layer_checkpoint_dependencies" in file:
             named = _numbered(datasets, model)
+        elif "model_weights/cell_0/cell_0" in file:
+            named = _ours_legacy(datasets)
         elif _md5(path) in PUBLIC_KERAS_FILES:
             named = _in_legacy_order(file, model)
         else:
@@ -112,6 +115,11 @@ def _ours(file: h5py.File, datasets: Mapping[str, h5py.Dataset], model: keras.Mo
         weights = of_layer.get(layer, [])
         named.append((weights[int(number)] if int(number) < len(weights) else f"{layer}/{number}", item))
     return named
+
+
+def _ours_legacy(datasets: Mapping[str, h5py.Dataset]) -> list[tuple[str, h5py.Dataset]]:
+    """model_weights/<layer>/<path of a weight, which begins with the layer again>."""
+    return [(path.split("/", 2)[2], item) for path, item in datasets.items() if path.startswith("model_weights/")]
 
 
 def _md5(path: pathlib.Path) -> str:
