@@ -1,4 +1,4 @@
-"""A training that starts from another training: the classifier is kept where the classes are the same, and the refusals say how to do it."""
+"""A training that starts from another one: its classifier is kept where the classes are the same, and refusals say how to do it."""
 
 import gin
 import numpy as np

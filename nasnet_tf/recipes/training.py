@@ -42,8 +42,7 @@ class TrainConfig:
       learning_rate: a schedule, such as @cosine_decay().
       training: how to train.
       genotype: the name of a published one, or the path of a textproto; None for that of initial_weights.
-      network: None for that of initial_weights, a name, an export or a work folder, with the bindings of NetworkConfig that there are in
-        the place of its own.
+      network: None for that of initial_weights, with the bindings of NetworkConfig that there are in the place of its own.
       strategy: which devices to train on; None for TensorFlow's default.
       initial_weights: what to start from, to fine-tune or to continue: a network by name, an export, a work folder or a weights file. Its
         classifier is kept where its classes are those of the data by name, whatever their order, and starts fresh otherwise. None for fresh

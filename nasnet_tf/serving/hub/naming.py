@@ -4,6 +4,7 @@ import dataclasses
 import os
 import pathlib
 import re
+from typing import TypeAlias
 
 import keras
 
@@ -21,7 +22,7 @@ from nasnet_tf.serving.weights.public import NETWORKS
 
 _SIZE = re.compile(r"\s*(\d+)\s*@\s*(\d+)\s*")  # "6 @ 768"
 _OF_NAMES = ("genotype", "stem", "config", "prev_skips_reduction", "bounded_activation")  # options that a path has itself
-Name = str | os.PathLike | keras.Model | Source  # what has been resolved resolves to itself
+Name: TypeAlias = str | os.PathLike | keras.Model | Source  # what has been resolved resolves to itself
 
 
 def resolve(name: Name, **options) -> Source:

@@ -9,13 +9,18 @@ import keras
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.base.values import expect
 from nasnet_tf.data import Preprocessing, preprocessing_from_config
-from nasnet_tf.genotype import Genotype
+from nasnet_tf.genotype import Genotype, load_genotype
 from nasnet_tf.models.network import NetworkConfig
+from nasnet_tf.models.zoo import ZOO
 from nasnet_tf.serving.weights.convert import load_weights
 from nasnet_tf.serving.weights.files import find_weights
+from nasnet_tf.serving.weights.recognition import recognized
 from nasnet_tf.training import work_folder
 
-UNKNOWN_ARCHITECTURE = "expected bindings of train.genotype and train.network beside it"
+UNKNOWN_ARCHITECTURE = (
+    "bind train.genotype and train.network = @NetworkConfig(), with cells_per_stack, stem, stem_multiplier and filters or "
+    "penultimate_filters of NetworkConfig"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,8 +73,17 @@ class Source:
         raise NotImplementedError
 
     def architecture(self) -> tuple[Genotype, NetworkConfig]:
-        """Cells and configuration. Raises InputError for what does not say them, and for detectors."""
-        raise InputError(f"{self.path}: does not say its network; {UNKNOWN_ARCHITECTURE}")
+        """Cells and configuration. Of weights alone they are those of the network of the zoo that has such weights.
+
+        Raises:
+          InputError: weights of other networks, which do not say them, and detectors.
+        """
+        key = recognized(self.path)
+        if key is None:
+            raise InputError(
+                f"{self.path}: has the weights of no network of list_models(), and does not say its own; {UNKNOWN_ARCHITECTURE}"
+            )
+        return load_genotype(ZOO[key].genotype), ZOO[key].config
 
     def model(self, weights, options: Options = Options()) -> keras.Model:
         """A classifier; weights as for load_nasnet."""

@@ -59,12 +59,20 @@ def open_weights(source: str | os.PathLike | keras.Model, model: keras.Model, us
         return _live_ours(source) if any(isinstance(layer, Cell) for layer in source.layers) else _live_keras(source)
     path = user_path(source)
     found = find_weights(path)
-    if found.name.endswith(_ARCHIVES):
-        return _archive(path, use_ema)
     if found.suffix in _KERAS:
         shapes, read = keras_files.open_tensors(path, model)
         return WeightsFile(str(path), own_names if keras_files.is_ours(shapes) else keras_names, shapes, read)
-    return _slim_checkpoint(found.with_suffix(""), str(path), use_ema)
+    return _of_slim(path, found, use_ema)
+
+
+def raw_shapes(path: pathlib.Path) -> Mapping[str, tuple[int, ...]]:
+    """The shapes of a file's tensors, optimizers' left out, by the names that they have there; raises as open_weights does."""
+    found = find_weights(path)
+    return keras_files.raw_shapes(path) if found.suffix in _KERAS else _of_slim(path, found, use_ema=True).shapes
+
+
+def _of_slim(path: pathlib.Path, found: pathlib.Path, use_ema: bool) -> WeightsFile:
+    return _archive(path, use_ema) if found.name.endswith(_ARCHIVES) else _slim_checkpoint(found.with_suffix(""), str(path), use_ema)
 
 
 def find_weights(path: pathlib.Path) -> pathlib.Path:
