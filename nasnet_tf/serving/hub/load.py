@@ -16,7 +16,7 @@ from nasnet_tf.models.stems import StemName
 from nasnet_tf.serving.hub.naming import Name, resolve
 from nasnet_tf.serving.hub.relabelling import difference, places_of
 from nasnet_tf.serving.hub.source import Options, Source
-from nasnet_tf.serving.hub.variations import freeze_layers, init_small, last_of_each_stride, pyramid
+from nasnet_tf.serving.hub.variations import freeze_layers, init_small, last_of_each_stride, layer_of, pyramid
 from nasnet_tf.serving.weights.convert import load_weights
 from nasnet_tf.serving.weights.files import open_weights
 
@@ -110,7 +110,7 @@ def load_nasnet(
     if features_only or endpoints:
         model = pyramid(model, endpoints or [endpoint.name for endpoint in last_of_each_stride(model)])
     elif not include_top:
-        pooled = model.get_layer("global_pool")
+        pooled = layer_of(model, "global_pool")
         features = heads.GlobalPool(pooled.style, pooling, name="features")(pooled.input)
         model = keras.Model(model.input, features, name=model.name)
     if freeze:

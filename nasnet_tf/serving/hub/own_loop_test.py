@@ -157,5 +157,10 @@ def test_what_is_no_classifier(trained, tmp_path):
 def test_a_head_of_ones_own(trained, tmp_path):
     base = build_network(tiny_genotype(), CONFIG, None, 8)
     model = keras.Model(base.input, keras.layers.Dense(3, name="mine")(base.output))
+    model.save(tmp_path / "mine.keras")
+    assert_equal(load_nasnet(tmp_path / "mine.keras"), model)
+    for option in ({"num_classes": 5}, {"include_top": False}):
+        with pytest.raises(InputError, match="network .*: has a head of its own and no layer '(logits|global_pool)'"):
+            load_nasnet(tmp_path / "mine.keras", **option)
     nasnet_tf.export(model, {"class_names": NAMES}, tmp_path / "mine")
     np.testing.assert_allclose(load_classifier(tmp_path / "mine").probabilities(PICTURES), expected_probabilities(model), atol=1e-5)

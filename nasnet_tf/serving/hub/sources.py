@@ -21,7 +21,7 @@ from nasnet_tf.models.network import NetworkConfig, build_network, inference_mod
 from nasnet_tf.models.zoo import ZOO, is_path
 from nasnet_tf.serving.exports import in_memory, keras_archive, manifest, saved_model
 from nasnet_tf.serving.hub.source import UNKNOWN_ARCHITECTURE, Options, Source
-from nasnet_tf.serving.hub.variations import init_small, rebuilt, with_classifier
+from nasnet_tf.serving.hub.variations import init_small, layer_of, rebuilt, with_classifier
 from nasnet_tf.serving.weights import public
 from nasnet_tf.serving.weights.convert import load_weights
 from nasnet_tf.serving.weights.files import open_weights
@@ -133,7 +133,7 @@ class _Trained(Source):
         model = self._network(is_trained=weights is not None)
         if options.num_classes is not None or options.dropout is not None:
             model = with_classifier(model, options.num_classes, options.dropout)
-        has_policy = keras.config.dtype_policy() == model.get_layer("cell_0").dtype_policy
+        has_policy = keras.config.dtype_policy() == layer_of(model, "cell_0").dtype_policy
         if options.image_size is not None or options.drop_path is not None or not has_policy:
             model = rebuilt(model, options.image_size, options.drop_path)
         return model
