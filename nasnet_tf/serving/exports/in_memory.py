@@ -17,24 +17,28 @@ from nasnet_tf.models.zoo import ZOO
 _EXPECTED = "expected a network of load_nasnet or build_network that ends in the logits of its classifier"
 
 
-def classifier_of(model: keras.Model) -> keras.Model:
+def classifier_of(model: keras.Model, place: str = "") -> keras.Model:
     """The network from images to logits, sharing all weights, without auxiliary head and without what belongs to compiling.
+
+    Args:
+      place: what to call it in an error; by default by its name in Keras.
 
     Raises:
       InputError: a model that is no such network, or one with layers that could not be opened again.
     """
     expect(isinstance(model, keras.Model), "network", "a Keras model", model)
+    place = place or f"Keras model {model.name!r}"
     if _own(model, GlobalPool) is None or _own(model, Stem) is None:
-        raise InputError(f"Keras model {model.name!r}: {_EXPECTED}")
+        raise InputError(f"{place}: {_EXPECTED}")
     model = inference_model(model)
     head = getattr(getattr(model.output, "_keras_history", None), "operation", None)
     if not isinstance(head, keras.layers.Dense):
-        raise InputError(f"Keras model {model.name!r}: {_EXPECTED}, a Dense layer; it ends in {getattr(head, 'name', 'several outputs')!r}")
+        raise InputError(f"{place}: {_EXPECTED}, a Dense layer; it ends in {getattr(head, 'name', 'several outputs')!r}")
     if head.activation is not keras.activations.linear:
         name = keras.activations.serialize(head.activation)
-        raise InputError(f"Keras model {model.name!r}: {_EXPECTED}; layer {head.name!r} has the activation {name!r}, leave it out")
+        raise InputError(f"{place}: {_EXPECTED}; layer {head.name!r} has the activation {name!r}, leave it out")
     network = keras.Model(model.input, model.output, name=model.name)
-    check_description(json.loads(network.to_json()), f"Keras model {model.name!r}")
+    check_description(json.loads(network.to_json()), place)
     return network
 
 

@@ -170,7 +170,7 @@ def load_classifier(
         classifier = Classifier(names, preprocessing.config(), source.path.absolute())
         classifier._probabilities  # noqa: B018  what cannot be loaded is told now
         return classifier
-    model = source.model(weights, options)
+    model = in_memory.classifier_of(source.model(weights, options), str(source.path))
     names = in_memory.check_names(names, in_memory.num_classes(model))
     size, sides = preprocessing.image_size, model.input.shape[1:3]
     if any(side not in (None, size) for side in sides):

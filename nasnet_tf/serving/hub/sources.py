@@ -250,7 +250,7 @@ class LiveModel(Source):
     def _model(self, weights, options: Options) -> keras.Model:
         expect(weights == "trained", f"{self.path}: weights", "'trained', for a network in memory has its own", weights)
         expect(options == Options(), f"{self.path}: options", "none, for a network in memory is taken as it is", options)
-        return in_memory.classifier_of(self.network)
+        return inference_model(self.network)
 
     def load_features(self, network: keras.Model) -> None:
         load_weights(network, self.network, heads=False)
