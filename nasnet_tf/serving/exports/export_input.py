@@ -13,6 +13,7 @@ import tensorflow as tf
 from nasnet_tf.base.errors import InputError, reason
 from nasnet_tf.base.files import shown
 from nasnet_tf.data import Preprocessing, preprocessing_from_config
+from nasnet_tf.models.heads import GlobalPool
 from nasnet_tf.serving.exports.inference_graph import freeze
 
 _NOISE_IMAGES = 8
@@ -22,7 +23,7 @@ _BATCH = 32
 @dataclasses.dataclass(frozen=True)
 class ExportInput:
     """Attributes:
-    model: from prepared images to logits.
+    model: from prepared images to logits, as in_memory.classifier_of returns it.
     data_description: {"class_names": [...], "preprocessing": {...}}, as the training wrote it.
     pictures: float32 [count, height, width, 3] in [0, 1]: what exports are checked on, and what int8 formats are calibrated with.
       None for noise, which calibrates nothing.
@@ -62,7 +63,7 @@ class ExportInput:
     @functools.cached_property
     def infer(self) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
         """The frozen network: prepared images to "logits" and "feature_vector", what the classifier reads."""
-        features = self.model.get_layer("global_pool").output
+        features = next(layer.output for layer in self.model.layers if isinstance(layer, GlobalPool))
         return freeze(keras.Model(self.model.input, {"logits": self.model.output, "feature_vector": features}))
 
     @functools.cached_property

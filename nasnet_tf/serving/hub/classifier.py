@@ -3,19 +3,22 @@
 import dataclasses
 import functools
 import os
+import pathlib
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from nasnet_tf.base.errors import InputError, reason
 from nasnet_tf.base.files import shown, user_path
 from nasnet_tf.base.values import Count, check_value, expect
-from nasnet_tf.data import imagenet_classes
-from nasnet_tf.serving.exports import saved_model
+from nasnet_tf.data import imagenet_classes, preprocessing_from_config
+from nasnet_tf.serving.exports import in_memory, saved_model
 from nasnet_tf.serving.hub.naming import Name, resolve
-from nasnet_tf.serving.hub.sources import Export
+from nasnet_tf.serving.hub.source import Options
+from nasnet_tf.serving.hub.sources import Export, NamedNetwork
 
 Image = str | os.PathLike | bytes | np.ndarray
 
@@ -32,14 +35,35 @@ class Prediction(NamedTuple):
 class Classifier:
     """Classifies images of any size: JPEG, PNG, GIF (the first frame), BMP or WebP files, or pixels.
 
+    It can be pickled, for other processes; each of them then has a network of its own.
+
     Attributes:
       class_names: in the order of the probabilities.
       preprocessing: what is done to an image, as data; see nasnet_tf.data for the meaning of each value.
+      network: from prepared images to logits; or the folder of an export whose own graph is run.
     """
 
     class_names: Sequence[str]
     preprocessing: dict
-    _probabilities: Callable[[tf.Tensor], tf.Tensor] = dataclasses.field(repr=False)
+    network: keras.Model | pathlib.Path = dataclasses.field(repr=False)
+
+    def __getstate__(self) -> dict:
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # without what is traced
+
+    @functools.cached_property
+    def _probabilities(self) -> Callable[[tf.Tensor], tf.Tensor]:
+        """Encoded image files, string [batch] -> probabilities float32 [batch, num_classes]."""
+        if isinstance(self.network, pathlib.Path):
+            return saved_model.load_encoded_signature(self.network)
+        model, preprocessing = self.network, preprocessing_from_config(self.preprocessing)
+        size = preprocessing.image_size
+
+        @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.string)])
+        def probabilities(encoded):
+            images = tf.map_fn(preprocessing.evaluate, encoded, fn_output_signature=tf.TensorSpec([size, size, 3], tf.float32))
+            return tf.nn.softmax(model(images, training=False))
+
+        return probabilities
 
     def __call__(self, images: Image | Sequence[Image], top: int = 5) -> list[Prediction] | list[list[Prediction]]:
         """The most probable classes of an image, or of each of several, most probable first.
@@ -113,29 +137,44 @@ def _content(image: Image) -> bytes:
         raise InputError(f"{shown(image)}: cannot be read ({error.strerror})") from error
 
 
-def load_classifier(name_or_path: Name, weights: str | os.PathLike | None = "trained", trust_graph: bool = False) -> Classifier:
-    """A classifier by a name, a size, the work folder of a training, or an export; weights as for load_nasnet.
+def load_classifier(
+    name_or_path: Name,
+    weights: str | os.PathLike | None = "trained",
+    trust_graph: bool = False,
+    class_names: Sequence[str] | None = None,
+) -> Classifier:
+    """A classifier by a name, a size, the work folder of a training, an export or a .keras file, or of a network in memory.
 
     `load_classifier("mobile")("photo.jpg")` is a list of names and probabilities.
 
     Args:
+      weights: as for load_nasnet.
       trust_graph: run the graph that an export brings, which may read and write files, instead of building the network anew from
         its description and its weights.
+      class_names: a name for each class, in the order of the logits, instead of those that the source says. A network in memory, a weights
+        file with classes of its own, and a .keras file that Keras wrote say none. Of the first and the last the preprocessing is that of
+        the paper's networks with their stem, in their image size.
+
+    Raises:
+      InputError: what is no classifier, or does not have a class for each name.
     """
     source = resolve(name_or_path)
-    preprocessing, class_names = source.classes()
+    if class_names is None:
+        preprocessing, names = source.classes()
+        options = Options()
+    else:
+        preprocessing, names = source.image_preprocessing(), class_names
+        options = Options(num_classes=len(names), may_start_fresh=False) if isinstance(source, NamedNetwork) else Options()
     if isinstance(source, Export) and weights != "trained":
         raise InputError(f"{source.path}: an export has its own weights, got weights {weights!r} besides")
     if trust_graph:
-        return Classifier(class_names, preprocessing.config(), saved_model.load_encoded_signature(source.path))
-    model = source.model(weights)
+        names = in_memory.check_names(names, len(source.classes()[1]))
+        classifier = Classifier(names, preprocessing.config(), source.path.absolute())
+        classifier._probabilities  # noqa: B018  what cannot be loaded is told now
+        return classifier
+    model = in_memory.classifier_of(source.model(weights, options), str(source.path))
+    names = in_memory.check_names(names, in_memory.num_classes(model))
     size, sides = preprocessing.image_size, model.input.shape[1:3]
     if any(side not in (None, size) for side in sides):
         raise InputError(f"{source.path}: data.json says image_size {size}, the network has {sides[0]} x {sides[1]}; damaged or mixed up")
-
-    @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.string)])
-    def probabilities(encoded):
-        images = tf.map_fn(preprocessing.evaluate, encoded, fn_output_signature=tf.TensorSpec([size, size, 3], tf.float32))
-        return tf.nn.softmax(model(images, training=False))
-
-    return Classifier(class_names, preprocessing.config(), probabilities)
+    return Classifier(names, preprocessing.config(), model)

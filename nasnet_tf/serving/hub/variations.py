@@ -21,11 +21,21 @@ def init_small(classifier: keras.layers.Dense) -> None:
     classifier.kernel.assign(keras.initializers.TruncatedNormal(stddev=0.01)(classifier.kernel.shape))
 
 
+def layer_of(model: keras.Model, name: str) -> keras.layers.Layer:
+    """The layer of a name. Raises InputError for a network without it, which has a head of somebody's own."""
+    layer = next((layer for layer in model.layers if layer.name == name), None)
+    if layer is None:
+        raise InputError(
+            f"network {model.name!r}: has a head of its own and no layer {name!r}; load it without other options, and cut it by Keras"
+        )
+    return layer
+
+
 def with_classifier(model: keras.Model, num_classes: int | None, dropout: float | None) -> keras.Model:
     """The network with a classifier of so many classes, the old one if it has them, after so much dropout."""
-    old = model.get_layer("logits")
+    old = layer_of(model, "logits")
     rate = next((layer.rate for layer in model.layers if isinstance(layer, Dropout)), 0.0) if dropout is None else dropout
-    features = model.get_layer("global_pool").output
+    features = layer_of(model, "global_pool").output
     if rate:
         features = Dropout(rate, name="dropout")(features)
     classes = num_classes or old.units
