@@ -104,6 +104,14 @@ class ImageData(DividedData):
         """Side of the prepared images in pixels."""
         return self.preprocessing.image_size
 
+    @functools.cached_property
+    def label_counts(self) -> np.ndarray:
+        """Number of training labels of each class, int64 [num_classes]; a label that is none of the classes counts for nothing."""
+        counts = np.zeros(self.num_classes, np.int64)
+        for labels in self._source.labels(self._slice("train")):
+            counts += np.bincount(labels[(labels >= 0) & (labels < self.num_classes)], minlength=self.num_classes)
+        return counts
+
     def train(self, batch_size: int, seed: int, start_step: int = 0, shard: tuple[int, int] = (0, 1)) -> tf.data.Dataset:
         """Training batches without end; one may hold the end of an epoch and the beginning of the next.
 

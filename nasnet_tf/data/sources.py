@@ -16,7 +16,7 @@ import os
 import pathlib
 import random
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -114,6 +114,14 @@ class Source:
         """
         records = tf.numpy_function(lambda numbers: np.array((read or self.read)(split, numbers), object), [numbers], tf.string)
         return self.parse(split, numbers, tf.ensure_shape(records, numbers.shape))
+
+    def labels(self, split: str) -> Iterator[np.ndarray]:
+        """Yields the labels of a split or of a slice of one, some at a time, as `load` has them. Reads records, but no files of images."""
+        name, start, stop = self.bounds(split)
+        for first in range(start, stop, _EXAMPLES_AT_A_TIME):
+            numbers = np.arange(first, min(stop, first + _EXAMPLES_AT_A_TIME))
+            records = [b""] * len(numbers) if self.is_folder else self.read(name, numbers)
+            yield self.parse(name, tf.constant(numbers), tf.constant(records))["label"].numpy()
 
     def examples(self, split: str) -> tf.data.Dataset:
         """The examples of a split or of a slice of one, in an order that never changes: a finite data set of what `load` returns."""

@@ -109,8 +109,9 @@ class Detection(BindableTask):
         losses: DetectionLosses | None = None,
         detector: DetectorConfig | None = None,
     ):
-        if config.frozen_epochs:
-            raise InputError(f"TrainingConfig.frozen_epochs: expected 0 for a detector, got {config.frozen_epochs!r}")
+        for name, value in (("frozen_epochs", 0), ("class_weights", None)):
+            if getattr(config, name) != value:
+                raise InputError(f"TrainingConfig.{name}: expected {value} for a detector, got {getattr(config, name)!r}")
         self._config, self.settings, self._detector = config, losses or DetectionLosses(), detector or DetectorConfig()
         notes = [note for split in filter(None, ("train", config.evaluation_split)) for note in data.notes(split)]
         if is_chief():

@@ -63,6 +63,9 @@ class Task(Protocol):
     names: Sequence[str]
     shown: Sequence[str]
 
+    def adapted(self, data: Data) -> Data:
+        """Returns the data as this task reads it; the loop asks first, and uses nothing else."""
+
     def losses(self, model: keras.Model, batch: Any) -> Mapping[str, tf.Tensor]:
         """The numbers of a step, float32 [] each, by one replica on its part of the batch.
 
@@ -107,6 +110,10 @@ class BindableTask(Task):
     export: Callable[..., dict]
     predictor: Callable[..., Predictor]
     starts_trained = False
+
+    def adapted(self, data: Data) -> Data:
+        """Returns the data as this task reads it: by default as it is."""
+        return data
 
     def build(self, network: Callable[[int | None, Any], keras.Model], num_classes: int, image_size: int) -> keras.Model:
         """Returns the model to train.
