@@ -101,6 +101,7 @@ class Detection(BindableTask):
     export = Located("nasnet_tf.serving.exports.saved_detector.export_on_request")
     predictor = Located("nasnet_tf.serving.hub.detector.load_detector_on_request")
     starts_trained = True
+    measure = "mean_average_precision"
 
     def __init__(
         self,
@@ -189,10 +190,6 @@ class Detection(BindableTask):
     def evaluator(self, model: keras.Model, strategy: tf.distribute.Strategy) -> DetectionEvaluator:
         """COCO's metric."""
         return self.evaluator_class(model, strategy)
-
-    def score(self, evaluation: DetectionEvaluation) -> float:
-        """The mean average precision."""
-        return evaluation.mean_average_precision
 
     @staticmethod
     def notes(data: DetectionData, split: str) -> Sequence[str]:

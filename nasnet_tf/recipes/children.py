@@ -14,6 +14,8 @@ from nasnet_tf.nas.children.folders import FOLDER as CHILDREN
 from nasnet_tf.nas.children.folders import log_of, logged
 from nasnet_tf.nas.children.protocol import Evaluator
 from nasnet_tf.recipes import table
+from nasnet_tf.recipes.tasks import task_of
+from nasnet_tf.training import checkpoints, work_folder
 
 
 class ScoringTask:
@@ -69,6 +71,15 @@ class ChildTask:
             gin.parse_config(self._config_text)
             with gin.config_scope(self._scope or None):
                 return table.bound("evaluate_genotype")()(genotype, request)
+
+
+def measure_on_test(workdir: pathlib.Path, batch_size: int = 100) -> dict:
+    """Returns the evaluation of the last weights of a training on the test split, as a dict; "measure" names what decides."""
+    model, description = work_folder.read_description(workdir)
+    checkpoints.load_trained(workdir, model, "last")
+    task = task_of(description, workdir / "data.json")
+    evaluation = task.evaluator_class(model).on_split(task.data.from_description(description), "test", batch_size)
+    return dataclasses.asdict(evaluation) | {"measure": task.measure}
 
 
 table.load()  # a pool forks its children from a process that has imported this module: they find everything imported

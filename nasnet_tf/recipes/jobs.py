@@ -44,7 +44,8 @@ class SearchJob:
         for name, evaluation in self.evaluations.items():
             lines.append(f"{name}; this one drawn at random:")
             build = functools.partial(build_network, genotype, evaluation.network)
-            lines += [f"  {line}" for line in described(build, evaluation.data, evaluation.training)]
+            data = evaluation.task(evaluation.data, evaluation.training).adapted(evaluation.data)
+            lines += [f"  {line}" for line in described(build, data, evaluation.training)]
         return "\n".join([*lines, ending((workdir / NAME).is_file(), workdir)])
 
 

@@ -28,7 +28,10 @@ from nasnet_tf.training.task import BindableTask, Data
 from nasnet_tf.training.timetable import Timetable
 
 Optimizer = Callable[[], keras.optimizers.Optimizer]
-_AnyData = functools.reduce(operator.or_, (task.data for task in tasks().values()))  # a new task brings its own
+_KINDS = dict.fromkeys(task.data for task in tasks().values())  # a new task brings its own
+_AnyData = functools.reduce(
+    operator.or_, (kind for kind in _KINDS if not any(kind is not other and issubclass(kind, other) for other in _KINDS))
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +50,7 @@ class TrainConfig:
       initial_weights: to fine-tune, whose features to start from, as nasnet_tf.serving.hub.load.load_features takes them; None for fresh
         weights.
       dtype_policy: in which numbers the network computes, one of nasnet_tf.training.numerics.POLICIES; its weights are float32 in all.
-      task: what to train for, a class: @Classification, or @Detection with its own bindings.
+      task: what to train for, a class: @Classification, @MultiLabel for several labels an image, or @Detection with its own bindings.
       profile_steps: what to profile, as nasnet_tf.training.profiling takes it.
     """
 
@@ -66,7 +69,7 @@ class TrainConfig:
     def __post_init__(self):
         # What is wrong with these comes up now, not once the folder is taken.
         if self.profile_steps is not None:
-            profiling.check(self.profile_steps, Timetable(self.training, self.data.num_train_examples).total)
+            profiling.check(self.profile_steps, Timetable(self.training, self._task.adapted(self.data).num_train_examples).total)
         source = None if self.initial_weights is None else resolve(self.initial_weights)
         if source is not None:
             source.check_features()
@@ -102,7 +105,12 @@ class TrainConfig:
     def plan(self, workdir: pathlib.Path) -> str:
         """Builds the network, counts, reads one batch, and says what a training would do; writes nothing."""
         begun = any(workdir.glob("checkpoints/*.index"))
-        return "\n".join([*jobs.described(self.build, self.data, self.training), jobs.ending(begun, workdir)])
+        data = self._task.adapted(self.data)
+        return "\n".join([*jobs.described(self.build, data, self.training), jobs.ending(begun, workdir)])
+
+    def score(self, evaluation: Any) -> float:
+        """Returns the task's score of an evaluation, of which the larger is the better."""
+        return self._task.score(evaluation)
 
 
 def _start(cells: Genotype, config: NetworkConfig, num_classes: int | None, image_size: Any, source: Source | None) -> keras.Model:

@@ -8,7 +8,7 @@ from nasnet_tf.base.located import Located
 from nasnet_tf.data import ImageData
 from nasnet_tf.training import class_weights
 from nasnet_tf.training.config import TrainingConfig
-from nasnet_tf.training.evaluate import Evaluation, Evaluator
+from nasnet_tf.training.evaluate import Evaluator
 from nasnet_tf.training.losses import classification_loss
 from nasnet_tf.training.task import BindableTask
 
@@ -64,7 +64,3 @@ class Classification(BindableTask):
     def evaluator(self, model: keras.Model, strategy: tf.distribute.Strategy) -> Evaluator:
         """Measures accuracy, top-5 accuracy and loss."""
         return self.evaluator_class(model, strategy, self._config.jit_compile)
-
-    def score(self, evaluation: Evaluation) -> float:
-        """The accuracy."""
-        return evaluation.accuracy

@@ -33,8 +33,8 @@ class TrainingConfig:
         parts are even: the largest number up to this that divides the replica's. A step stays one for the optimizer, the averages and the
         moving statistics of batch normalization, but the latter's batches are so small: as on so many more replicas. None for all at once.
       label_smoothing: share of the target spread over all classes.
-      class_weights: factors of the loss by class, for rare classes: "balanced" for n / (classes * n_c), where n_c counts the training labels
-        of class c and n counts all of them; or a table such as {'cat': 1.0, 'dog': 3.0}, in which a class that is not named weighs 1.
+      class_weights: factors of the loss by class, for rare classes: "balanced" for n / (classes * n_c), with n_c training labels of class c
+        and n of all; or a table such as {'cat': 1.0, 'dog': 3.0}, in which a class that is not named weighs 1.
         Evaluation ignores them.
       auxiliary_loss_weight: of the auxiliary head, where the network has one.
       weight_decay: factor of sum(kernel^2) / 2, slim's convention (Keras' L2 has no 1/2).

@@ -18,6 +18,21 @@ def classification_loss(
     return losses if class_weights is None else losses * tf.linalg.matvec(labeled, tf.constant(class_weights, tf.float32))
 
 
+def multi_label_loss(
+    labels: tf.Tensor, logits: tf.Tensor, label_smoothing: float, class_weights: Sequence[float] | None = None
+) -> tf.Tensor:
+    """Sigmoid cross-entropy of each example, summed over the classes, so that the gradient of each logit is p - target, as of a softmax.
+
+    Targets are (1 - label_smoothing) * labels + label_smoothing / 2. labels: int [batch, num_classes], 0 or 1; logits: float32 [batch,
+    num_classes]; class_weights: factors by class where the label is 1 -> float32 [batch].
+    """
+    labels = tf.cast(labels, logits.dtype)
+    losses = tf.nn.sigmoid_cross_entropy_with_logits(labels * (1.0 - label_smoothing) + label_smoothing / 2, logits)
+    if class_weights is not None:
+        losses *= 1.0 + labels * (tf.constant(class_weights, logits.dtype) - 1.0)
+    return tf.reduce_sum(losses, axis=1)
+
+
 def is_decayed(variable) -> bool:
     """Whether weight decay applies: to kernels, never to biases, gains or other vectors (slim's argument scopes)."""
     return variable.shape.rank >= 2

@@ -88,8 +88,13 @@ class Predictor(Protocol):
     def answers(self, encoded: Sequence[bytes]) -> Sequence[Any]:
         """Returns an answer for each image file's content; for one that cannot be decoded, an InputError that says why."""
 
-    def describe(self, answer: Any, top: int) -> tuple[str, dict]:
-        """Returns at most `top` parts of an answer, as text for people and as JSON-ready fields."""
+    def describe(self, answer: Any, top: int | None, threshold: float | None = None) -> tuple[str, dict]:
+        """Returns the parts of an answer, as text for people and as JSON-ready fields.
+
+        Args:
+          top: at most so many parts; None for what is usual.
+          threshold: least probability of a part; None for what is usual.
+        """
 
 
 class BindableTask(Task):
@@ -103,6 +108,7 @@ class BindableTask(Task):
       export: (model, what data.json says, new folder, nasnet_tf.serving.exports.exporting.ExportRequest) -> what manifest.json says.
       predictor: (source, weights, trust_graph) -> Predictor; source as nasnet_tf.serving.hub.naming.resolve returns it.
       starts_trained: whether fresh weights are unusual, so that a training that starts from them says so.
+      measure: the field of an evaluation that decides which one is best; a search rewards its children by it.
     """
 
     data: type
@@ -110,6 +116,7 @@ class BindableTask(Task):
     export: Callable[..., dict]
     predictor: Callable[..., Predictor]
     starts_trained = False
+    measure = "accuracy"
 
     def adapted(self, data: Data) -> Data:
         """Returns the data as this task reads it: by default as it is."""
@@ -123,6 +130,10 @@ class BindableTask(Task):
             weights that the training starts from.
         """
         return network(num_classes, image_size)
+
+    def score(self, evaluation: Any) -> float:
+        """Returns what decides which evaluation is best, the larger the better: the field `measure`."""
+        return getattr(evaluation, self.measure)
 
     @staticmethod
     def notes(data: Any, split: str) -> Sequence[str]:

@@ -11,11 +11,16 @@ import tensorflow as tf
 
 from nasnet_tf.base.errors import InputError, reason
 from nasnet_tf.base.files import shown, user_path
-from nasnet_tf.base.values import Count, check_value, expect
+from nasnet_tf.base.values import Count, Part, check_value, expect
 from nasnet_tf.data import imagenet_classes
 from nasnet_tf.serving.exports import saved_model
+from nasnet_tf.serving.exports.export_input import probabilities
 from nasnet_tf.serving.hub.naming import Name, resolve
 from nasnet_tf.serving.hub.sources import Export
+from nasnet_tf.training.work_folder import has_several_labels
+
+_TOP = 5  # classes of an image with one label
+_THRESHOLD = 0.5  # least probability of a label where an image has several
 
 Image = str | os.PathLike | bytes | np.ndarray
 
@@ -35,23 +40,29 @@ class Classifier:
     Attributes:
       class_names: in the order of the probabilities.
       preprocessing: what is done to an image, as data; see nasnet_tf.data for the meaning of each value.
+      several_labels: whether an image has several labels, or none: each class then has a probability of its own.
     """
 
     class_names: Sequence[str]
     preprocessing: dict
     _probabilities: Callable[[tf.Tensor], tf.Tensor] = dataclasses.field(repr=False)
+    several_labels: bool = False
 
-    def __call__(self, images: Image | Sequence[Image], top: int = 5) -> list[Prediction] | list[list[Prediction]]:
+    def __call__(
+        self, images: Image | Sequence[Image], top: int | None = None, threshold: float | None = None
+    ) -> list[Prediction] | list[list[Prediction]]:
         """The most probable classes of an image, or of each of several, most probable first.
 
         Args:
           images: the path of a file, its content, or pixels uint8 [height, width, 3], RGB; or a list of such.
-          top: how many classes.
+          top: how many classes at most; None for 5, or for all where an image has several labels.
+          threshold: least probability of a class, in [0, 1]; None for 0, or for 0.5 where an image has several labels.
 
         Raises:
           InputError: a file that is not there, or that cannot be decoded.
         """
-        check_value("top", top, Count)
+        check_value("top", top, Count | None)
+        check_value("threshold", threshold, Part | None)
         is_one = isinstance(images, (str, os.PathLike, bytes)) or (isinstance(images, np.ndarray) and images.ndim == 3)
         batch = [images] if is_one else list(images)
         answers = self.probabilities([_content(image) for image in batch]) if batch else []
@@ -59,7 +70,7 @@ class Classifier:
             if isinstance(answer, InputError):
                 called = shown(image) if isinstance(image, (str, os.PathLike)) else f"image {number}"
                 raise InputError(f"{called}: cannot be decoded as an image: {answer}")
-        results = [self.best(answer, top) for answer in answers]
+        results = [self.best(answer, top, threshold) for answer in answers]
         return results[0] if is_one else results
 
     def probabilities(self, encoded: Sequence[bytes]) -> list[np.ndarray | InputError]:
@@ -73,16 +84,19 @@ class Classifier:
 
     answers = probabilities  # as nasnet_tf.training.task.Predictor asks for them
 
-    def best(self, probabilities: np.ndarray, top: int) -> list[Prediction]:
-        """The most probable classes, most probable first."""
-        order = np.argsort(-probabilities, kind="stable")[:top]
+    def best(self, probabilities: np.ndarray, top: int | None = None, threshold: float | None = None) -> list[Prediction]:
+        """The most probable classes, most probable first; `top` and `threshold` as for a call."""
+        if threshold is None:
+            threshold = _THRESHOLD if self.several_labels else 0.0
+        order = np.argsort(-probabilities, kind="stable")[: top or (None if self.several_labels else _TOP)]
+        order = order[~(probabilities[order] < threshold)]
         return [Prediction(self._labels[index][1], float(probabilities[index]), self._labels[index][0]) for index in order]
 
-    def describe(self, answer: np.ndarray, top: int) -> tuple[str, dict]:
+    def describe(self, answer: np.ndarray, top: int | None, threshold: float | None = None) -> tuple[str, dict]:
         """The most probable classes as text for people and as JSON-ready fields; see nasnet_tf.training.task.Predictor."""
-        best = self.best(answer, top)
+        best = self.best(answer, top, threshold)
         rows = [{"class": each.name, "probability": round(each.probability, 6)} | _identity(each) for each in best]
-        return ", ".join(f"{each.name} {each.probability:.1%}" for each in best), {"top": rows}
+        return ", ".join(f"{each.name} {each.probability:.1%}" for each in best) or "nothing", {"top": rows}
 
     @functools.cached_property
     def _labels(self) -> Sequence[tuple[str, str]]:
@@ -122,18 +136,20 @@ def load_classifier(name_or_path: Name, weights: str | os.PathLike | None = "tra
     """
     source = resolve(name_or_path)
     preprocessing, class_names = source.classes()
+    description = source.description()
+    several_labels = has_several_labels(description)
     if isinstance(source, Export) and weights != "trained":
         raise InputError(f"{source.path}: an export has its own weights, got weights {weights!r} besides")
     if trust_graph:
-        return Classifier(class_names, preprocessing.config(), saved_model.load_encoded_signature(source.path))
+        return Classifier(class_names, preprocessing.config(), saved_model.load_encoded_signature(source.path), several_labels)
     model = source.model(weights)
     size, sides = preprocessing.image_size, model.input.shape[1:3]
     if any(side not in (None, size) for side in sides):
         raise InputError(f"{source.path}: data.json says image_size {size}, the network has {sides[0]} x {sides[1]}; damaged or mixed up")
 
     @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.string)])
-    def probabilities(encoded):
+    def infer(encoded):
         images = tf.map_fn(preprocessing.evaluate, encoded, fn_output_signature=tf.TensorSpec([size, size, 3], tf.float32))
-        return tf.nn.softmax(model(images, training=False))
+        return probabilities(model(images, training=False), description)
 
-    return Classifier(class_names, preprocessing.config(), probabilities)
+    return Classifier(class_names, preprocessing.config(), infer, several_labels)
