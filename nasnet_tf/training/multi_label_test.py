@@ -40,9 +40,9 @@ def test_figures_are_those_of_scikit_learn():
     found = measure(labels, probabilities, 0.25, "abcde")
     there = labels[:, :4], probabilities[:, :4]
     each = metrics.average_precision_score(*there, average=None)
-    assert list(found.average_precision.values()) == [*pytest.approx(each.tolist()), None]
+    assert list(found.average_precision.values()) == [*map(pytest.approx, each), None]
     assert found.mean_average_precision == pytest.approx(metrics.average_precision_score(*there, average="macro"))
-    assert list(found.class_f1.values()) == [*pytest.approx(metrics.f1_score(there[0], there[1] >= 0.5, average=None).tolist()), None]
+    assert list(found.class_f1.values()) == [*map(pytest.approx, metrics.f1_score(there[0], there[1] >= 0.5, average=None)), None]
     assert found.f1 == pytest.approx(metrics.f1_score(labels, probabilities >= 0.5, average="micro"))
     assert found.macro_f1 == pytest.approx(metrics.f1_score(there[0], there[1] >= 0.5, average="macro"))
     assert found.exact_match == metrics.accuracy_score(labels, probabilities >= 0.5)
