@@ -171,3 +171,7 @@ def test_tasks_that_children_cannot_have_are_refused(place):
 
     with pytest.raises(InputError, match="evaluate_genotype.task: expected a task whose data are @ImageData.*, got detection"):
         ChildTraining(None, None, None, None, None, task=Detection)
+    gin.clear_config()
+    reading.parse_gin(["detect_small.gin"], ["DetectionData.source='coco:none'", "train.task=@MultiLabel"])
+    with pytest.raises(InputError, match=r"train.data: expected @ImageData\(\) for the task multi_label, got @DetectionData\(\)"):
+        table.bound("train")()

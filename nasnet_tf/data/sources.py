@@ -38,7 +38,7 @@ _SPELLINGS = {"val": "validation", "valid": "validation"}  # folders that others
 _DIGITS = pathlib.Path(__file__).parent / "digits"
 _POSITION = r"-?(?:\d+|(?:100|\d{1,2})%)"
 _SPLIT = re.compile(rf"(?P<name>[^\[\]]+)(\[(?P<start>{_POSITION})?:(?P<stop>{_POSITION})?\])?")
-_EXAMPLES_AT_A_TIME = 32
+_EXAMPLES_AT_A_TIME, _LABELS_AT_A_TIME = 32, 256
 RECORDS = {"tfrecord": TFRecords, "array_record": ArrayRecords}  # by the values of tfds.core.FileFormat
 
 
@@ -116,10 +116,10 @@ class Source:
         return self.parse(split, numbers, tf.ensure_shape(records, numbers.shape))
 
     def labels(self, split: str) -> Iterator[np.ndarray]:
-        """Yields the labels of a split or of a slice of one, some at a time, as `load` has them. Reads records, but no files of images."""
+        """Yields the labels of a split or of a slice of one, some at a time, as `load` has them. Reads records, but no image files."""
         name, start, stop = self.bounds(split)
-        for first in range(start, stop, _EXAMPLES_AT_A_TIME):
-            numbers = np.arange(first, min(stop, first + _EXAMPLES_AT_A_TIME))
+        for first in range(start, stop, _LABELS_AT_A_TIME):
+            numbers = np.arange(first, min(stop, first + _LABELS_AT_A_TIME))
             records = [b""] * len(numbers) if self.is_folder else self.read(name, numbers)
             yield self.parse(name, tf.constant(numbers), tf.constant(records))["label"].numpy()
 

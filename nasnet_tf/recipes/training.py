@@ -28,10 +28,10 @@ from nasnet_tf.training.task import BindableTask, Data
 from nasnet_tf.training.timetable import Timetable
 
 Optimizer = Callable[[], keras.optimizers.Optimizer]
-_KINDS = dict.fromkeys(task.data for task in tasks().values())  # a new task brings its own
-_AnyData = functools.reduce(
-    operator.or_, (kind for kind in _KINDS if not any(kind is not other and issubclass(kind, other) for other in _KINDS))
-)
+_OF_TASKS = dict.fromkeys(task.data for task in tasks().values())  # a new task brings its own
+# What recipes bind: a task whose data are a subclass makes them of these.
+_KINDS = [kind for kind in _OF_TASKS if not any(kind is not other and issubclass(kind, other) for other in _OF_TASKS)]
+_AnyData = functools.reduce(operator.or_, _KINDS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +68,11 @@ class TrainConfig:
 
     def __post_init__(self):
         # What is wrong with these comes up now, not once the folder is taken.
+        kind = getattr(self.task, "data", object)
+        expected = next((each for each in _KINDS if issubclass(kind, each)), object)
+        if not isinstance(self.data, expected):
+            got = type(self.data).__name__
+            raise InputError(f"train.data: expected @{expected.__name__}() for the task {self.task.kind}, got @{got}()")
         if self.profile_steps is not None:
             profiling.check(self.profile_steps, Timetable(self.training, self._task.adapted(self.data).num_train_examples).total)
         source = None if self.initial_weights is None else resolve(self.initial_weights)

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from nasnet_tf.base.errors import TrainingDiverged
 from nasnet_tf.base.extras import OnDemand
 from nasnet_tf.data.several_labels import MultiLabelData
 from nasnet_tf.training.corruption import naming_bad_data
@@ -66,7 +67,14 @@ def measure(labels: np.ndarray, probabilities: np.ndarray, loss: float, class_na
       labels: 0 or 1, int [examples, classes].
       probabilities: float [examples, classes], in [0, 1].
       loss: mean loss.
+
+    Raises:
+      TrainingDiverged: a probability is NaN.
     """
+    if not np.isfinite(probabilities).all():
+        raise TrainingDiverged(
+            f"evaluation: {np.isnan(probabilities).any(axis=1).sum()} of {len(labels)} examples have probabilities of NaN"
+        )
     found = probabilities >= THRESHOLD
     positives = labels.sum(axis=0)
     there = positives > 0

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 from sklearn import metrics
 
-from nasnet_tf.base.errors import InputError, TrainingInterrupted
+from nasnet_tf.base.errors import InputError, TrainingDiverged, TrainingInterrupted
 from nasnet_tf.data import CifarPreprocessing, ImageData
 from nasnet_tf.testing import png, terminated_at
 from nasnet_tf.training import loop
@@ -59,6 +59,11 @@ def test_one_class_and_nothing_to_find():
     assert (found.mean_average_precision, found.f1) == (1.0, pytest.approx(2 / 3))
     none = measure(np.zeros([3, 2], int), np.zeros([3, 2]), 0.1, "ab")
     assert (none.mean_average_precision, none.f1, none.macro_f1, none.exact_match) == (0.0, 0.0, 0.0, 1.0)
+
+
+def test_probabilities_of_nan_are_no_figures():
+    with pytest.raises(TrainingDiverged, match="1 of 2 examples have probabilities of NaN"):
+        measure(np.array([[1], [0]]), np.array([[0.5], [np.nan]]), 0.1, "a")
 
 
 def test_the_loss_is_keras_binary_cross_entropy_summed_over_classes():

@@ -93,7 +93,7 @@ class ChildTraining:
             except TrainingDiverged as error:
                 return {"infeasible": str(error)}
             if data is not whole:  # it costs what it will in the end
-                model = build(self.data.num_classes, self.data.image_size)
+                model = build(whole.num_classes, whole.image_size)
             costs = count_costs(model)
             latency = {"latency_seconds": latency_seconds(model)} if self.measure_latency else {}
         if request.rung is not None:  # with the evaluations of the rungs before
