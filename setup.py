@@ -14,6 +14,7 @@ TRAIN = [
     "gin-config>=0.5,<0.6",
     "google-crc32c>=1.5,<2",  # what TFRecord files are checked by
     "importlib_resources>=6",  # tensorflow-datasets 4.9.10 imports it without saying so
+    "scikit-learn>=1.5",  # average precision and F1 of several labels; and KerasTuner's Bayesian optimization, which does not say so
     "tensorboard>=2.20,<3",
     "tensorflow-datasets>=4.9.10,<5",
 ]
@@ -25,7 +26,6 @@ EXTRAS = {
         *PICTURES,  # of its report
         "keras-tuner>=1.4.8,<2",
         "pebble>=5.1,<6",
-        "scikit-learn>=1.5",  # KerasTuner's Bayesian optimization, which does not say so
         "scipy>=1.11",  # the model of ModelGuided
     ],
     "pictures": PICTURES,

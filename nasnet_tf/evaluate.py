@@ -29,20 +29,22 @@ def _evaluate_named() -> None:
         raise InputError("--model: expected --data besides, what to evaluate on: folder:PATH, or a data set such as imagenet2012")
     output = flags.new_output()
     terminal.import_tensorflow()
-    from nasnet_tf.data import ImageData, preprocessing_from_config
     from nasnet_tf.recipes.tasks import task_of
     from nasnet_tf.serving.exports import evaluations
     from nasnet_tf.serving.hub.load import load_named
     from nasnet_tf.serving.hub.relabelling import RelabelledData
 
     model, description = load_named(flags.FLAGS.model, flags.FLAGS.weights, flags.FLAGS.resize)
-    preprocessing = preprocessing_from_config(description["preprocessing"])
-    data = ImageData(
-        flags.FLAGS.data, preprocessing, data_dir=flags.FLAGS.data_dir, train_split=flags.FLAGS.split, test_split=flags.FLAGS.split
-    )
+    task = task_of(description, flags.FLAGS.model)
+    choice = {
+        "source": flags.FLAGS.data,
+        "data_dir": flags.FLAGS.data_dir,
+        "train_split": flags.FLAGS.split,
+        "test_split": flags.FLAGS.split,
+    }
+    data = task.data.from_description({**description, **choice, "validation_split": None, "validation_examples": 0})
     relabelled = RelabelledData(data, description["class_names"])
-    evaluator = task_of(description, flags.FLAGS.model).evaluator_class(model)
-    result = evaluator.on_split(relabelled, "test", _batch_size(data, "test"))
+    result = task.evaluator_class(model).on_split(relabelled, "test", _batch_size(data, "test"))
     fresh = ", with fresh, untrained weights" if flags.FLAGS.weights == "none" else ""
     print(f"{flags.FLAGS.model}{fresh} on {flags.FLAGS.data}, {flags.FLAGS.split}: {result}")
     if output is not None:

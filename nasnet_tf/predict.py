@@ -75,7 +75,7 @@ def _predict(predictor, files: list[pathlib.Path], rows: IO[str] | None, white_l
                 undecodable.append(f"{shown(path)} ({answer})")
                 row = {"file": shown(path), "error": f"cannot be decoded as an image: {answer}"}
             else:
-                text, fields = predictor.describe(answer, flags.FLAGS.top)
+                text, fields = predictor.describe(answer, flags.FLAGS.top, flags.FLAGS.threshold)
                 print(f"{shown(path)}: {text}", flush=True)
                 row = {"file": shown(path), **fields}
                 if flags.FLAGS.embed_images:
@@ -91,7 +91,10 @@ def define_flags() -> None:
     flags.define_required("model", "A network of the zoo, such as mobile; an export; or the work folder of a training.")
     flags.DEFINE_string("weights", "trained", "For a network of the zoo, a weights file instead of the public ones; none for fresh ones.")
     flags.DEFINE_bool("trust_graph", False, "Run the graph inside an export, which can do anything to your files; only for your own.")
-    flags.DEFINE_integer("top", 5, "How many classes to print.", lower_bound=1)
+    text = "How many classes to print at most; without it 5, or all above the threshold where an image has several labels."
+    flags.DEFINE_integer("top", None, text, lower_bound=1)
+    text = "Least probability of a class to print; without it 0, or 0.5 where an image has several labels."
+    flags.DEFINE_float("threshold", None, text, lower_bound=0.0, upper_bound=1.0)
     flags.DEFINE_integer("batch_size", 16, "Images at a time.", lower_bound=1)
     flags.DEFINE_string("output", None, "A file for the results, a line of JSON for each image; a report reads predictions.json.")
     flags.DEFINE_bool("embed_images", False, "Write the images into the output too, for a report that needs nothing beside itself.")

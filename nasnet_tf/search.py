@@ -43,10 +43,12 @@ def main(arguments: list[str]) -> None:
         reasons = [trial.reason for trial in trials if trial.reason]
         raise InputError(f"{workdir}: none of {len(trials)} trials was rewarded; the last reason: {reasons[-1] if reasons else 'none'}")
     rewarded = f"reward {best.reward:.4f}, " if "accuracy" in best.metrics else ""
-    print(f"best: trial {best.number}, {rewarded}validation accuracy {accuracy_of(best):.4f}, {workdir / BEST_NAME}")
+    measure = best.metrics.get("measure", "accuracy")
+    called = measure.replace("_", " ")
+    print(f"best: trial {best.number}, {rewarded}validation {called} {accuracy_of(best):.4f}, {workdir / BEST_NAME}")
     if retrained:
         winner, test, folder = retrained
-        accuracies = f"validation accuracy {winner.reward:.4f}, test accuracy {test['accuracy']:.4f} on {test['examples']} examples"
+        accuracies = f"validation {called} {winner.reward:.4f}, test {called} {test[measure]:.4f} on {test['examples']} examples"
         print(f"winner after retraining: {accuracies}, {folder / WINNER_NAME}")
 
 

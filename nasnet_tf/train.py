@@ -25,6 +25,7 @@ def main(arguments: list[str]) -> None:
     config_text = work.configuration()
     from nasnet_tf.base.errors import TrainingInterrupted
     from nasnet_tf.recipes import table
+    from nasnet_tf.training.metrics_log import read_stopped
 
     train = table.bound("train")(profile_steps=profile_steps)
     if flags.FLAGS.dry_run:
@@ -39,6 +40,8 @@ def main(arguments: list[str]) -> None:
         work.write_operative_config(workdir)
     if evaluation:
         print(f"{evaluation} watched in training")
+    if stopped := read_stopped(workdir):
+        print(stopped)
     print(f"trained: {workdir}")
 
 

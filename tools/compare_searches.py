@@ -130,7 +130,7 @@ def small_training(args: argparse.Namespace, filters: int, examples: int, epochs
 
 def measured(folder: pathlib.Path) -> dict:
     """The test of a training; called in a child."""
-    from nasnet_tf.nas.children.evaluator import measure_on_test
+    from nasnet_tf.recipes.children import measure_on_test
 
     return measure_on_test(folder)
 

@@ -20,7 +20,7 @@ PACKAGES = {
     "pycocotools": ("pycocotools", "detection"),
     "ray": ("ray", "ray"),
     "scipy": ("scipy", "search"),
-    "sklearn": ("scikit-learn", "search"),
+    "sklearn": ("scikit-learn", "train"),
     "tensorboard": ("tensorboard", "train"),
     "tensorflow_datasets": ("tensorflow-datasets", "train"),
     "tensorflow_serving": ("tensorflow-serving-api", "serving"),

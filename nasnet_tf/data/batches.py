@@ -20,7 +20,7 @@ _EXAMPLES_OF_A_READ = 16  # in evaluation
 _BATCHES_AT_A_TIME = 2  # so that one's last images do not keep the workers of the next waiting
 _PREFETCHED_BATCHES = 4
 
-# Numbers of examples, int64 [n] -> (encoded images string [n], labels int64 [n]); TensorFlow operations.
+# Numbers of examples, int64 [n] -> (encoded images string [n], labels int64 [n, *shape of a label]); TensorFlow operations.
 Load = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
 
@@ -42,6 +42,7 @@ def training_batches(
     batch_size: int,
     start_step: int,
     shard: tuple[int, int],
+    label_shape: tuple[int, ...] = (),
 ) -> tf.data.Dataset:
     """What ImageData.train returns.
 
@@ -67,9 +68,9 @@ def training_batches(
         rows, shape = rows[:, None], [size, *images.shape[1:]]
         # Scattering copies the batch: only where a row is missing.
         images = tf.cond(tf.shape(images)[0] == size, lambda: images, lambda: tf.scatter_nd(rows, images, shape))
-        return tf.ensure_shape(images, shape), tf.scatter_nd(rows, labels + 1, [size]) - 1
+        return tf.ensure_shape(images, shape), tf.scatter_nd(rows, labels + 1, [size, *label_shape]) - 1
 
-    nothing = tf.data.Dataset.from_tensors((tf.zeros([size, side, side, 3]), tf.fill([size], -1)))
+    nothing = tf.data.Dataset.from_tensors((tf.zeros([size, side, side, 3]), tf.fill([size, *label_shape], -1)))
 
     @as_written
     def prepare_batch(*columns):
@@ -91,6 +92,7 @@ def evaluation_batches(
     side: int,
     batch_size: int,
     shard: tuple[int, int],
+    label_shape: tuple[int, ...] = (),
 ) -> tf.data.Dataset:
     """What ImageData.evaluation returns.
 
@@ -107,7 +109,8 @@ def evaluation_batches(
     def prepare_row(encoded, label):
         return prepare(encoded), tf.cast(label, tf.int32), tf.constant(1.0)
 
-    filling = tf.data.Dataset.from_tensors((tf.zeros([side, side, 3]), 0, 0.0)).repeat(num_batches * size - len(mine))
+    nothing = tf.data.Dataset.from_tensors((tf.zeros([side, side, 3]), tf.zeros(label_shape, tf.int32), 0.0))
+    filling = nothing.repeat(num_batches * size - len(mine))
     reads = tf.data.Dataset.from_tensor_slices(examples.start + mine).batch(_EXAMPLES_OF_A_READ)
     rows = reads.map(as_written(load), num_parallel_calls=_READS_AT_A_TIME, deterministic=True).unbatch()
     prepared = rows.map(prepare_row, num_parallel_calls=WORKERS, deterministic=True)

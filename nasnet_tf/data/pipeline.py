@@ -104,6 +104,24 @@ class ImageData(DividedData):
         """Side of the prepared images in pixels."""
         return self.preprocessing.image_size
 
+    @property
+    def _label_shape(self) -> tuple[int, ...]:
+        """Shape of an example's label."""
+        return ()
+
+    def _label_mistake(self, label: np.ndarray) -> str | None:
+        if 0 <= label < self.num_classes:
+            return None
+        return f"has label {label}; expected 0..{self.num_classes - 1} (the split may be unlabelled)"
+
+    @functools.cached_property
+    def label_counts(self) -> np.ndarray:
+        """Number of training labels of each class, int64 [num_classes]; a label that is none of the classes counts for nothing."""
+        counts = np.zeros(self.num_classes, np.int64)
+        for labels in self._source.labels(self._slice("train")):
+            counts += np.bincount(labels[(labels >= 0) & (labels < self.num_classes)], minlength=self.num_classes)
+        return counts
+
     def train(self, batch_size: int, seed: int, start_step: int = 0, shard: tuple[int, int] = (0, 1)) -> tf.data.Dataset:
         """Training batches without end; one may hold the end of an epoch and the beginning of the next.
 
@@ -128,7 +146,7 @@ class ImageData(DividedData):
         def prepare(encoded, place):
             return self.preprocessing.train(encoded, tf.stack([tf.constant(seed, tf.int64), place]))
 
-        return training_batches(load, prepare, self._order(seed), self.image_size, batch_size, start_step, shard)
+        return training_batches(load, prepare, self._order(seed), self.image_size, batch_size, start_step, shard, self._label_shape)
 
     def _order(self, seed: int) -> Callable[[np.ndarray], np.ndarray]:
         """(places in the training stream) -> the numbers of the examples in the split of the source."""
@@ -148,7 +166,7 @@ class ImageData(DividedData):
         _, labels = next(iter(self.train(batch_size, seed, step)))
         numbers = self._order(seed)(step * batch_size + np.arange(batch_size))
         split = self._bounds("train")[0]
-        mistakes = (self._mistake(split, number) for number in numbers[labels.numpy() < 0])
+        mistakes = (self._mistake(split, number) for number in numbers[are_corrupt(labels).numpy()])
         return {called: what or "no image, or no label" for called, what in mistakes}
 
     def evaluation(self, split: str, batch_size: int, shard: tuple[int, int] = (0, 1)) -> tf.data.Dataset:
@@ -169,7 +187,9 @@ class ImageData(DividedData):
             example = self._source.load(name, numbers)
             return example["image"], example["label"]
 
-        return evaluation_batches(load, self.preprocessing.evaluate, range(start, stop), self.image_size, batch_size, shard)
+        return evaluation_batches(
+            load, self.preprocessing.evaluate, range(start, stop), self.image_size, batch_size, shard, self._label_shape
+        )
 
     def diagnose(self, split: str) -> InputError | None:
         """Reads every image of "train", "validation" or "test" and returns what is wrong with the first bad one; None if there is none.
@@ -192,15 +212,20 @@ class ImageData(DividedData):
             (example,) = tf.data.Dataset.from_tensor_slices(
                 self._source.parse(split, tf.constant([number], tf.int64), tf.constant(records))
             )
-            called, label = shown(example["name"].numpy()), int(example["label"])
-            if not 0 <= label < self.num_classes:
-                return called, f"has label {label}; expected 0..{self.num_classes - 1} (the split may be unlabelled)"
+            called = shown(example["name"].numpy())
+            if wrong := self._label_mistake(example["label"].numpy()):
+                return called, wrong
             self.preprocessing.evaluate(example["image"])
         except InputError as error:
             return called, str(error)
         except tf.errors.OpError as error:
             return called, f"cannot be decoded as an image: {reason(error)}"
         return called, None
+
+
+def are_corrupt(labels: tf.Tensor) -> tf.Tensor:
+    """Returns which examples of a training batch could not be decoded, bool [batch]; labels: int32 [batch] or [batch, classes]."""
+    return labels < 0 if labels.shape.rank == 1 else tf.reduce_any(labels < 0, axis=1)
 
 
 class _InMemory:

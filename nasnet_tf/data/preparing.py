@@ -14,7 +14,7 @@ from nasnet_tf.base.extras import OnDemand
 
 tfds = OnDemand("tensorflow_datasets")
 
-FOLDER_PREFIX = "folder:"
+FOLDER_PREFIX, TABLE_PREFIX = "folder:", "table:"
 _CONNECT_SECONDS = 10
 
 
@@ -37,7 +37,7 @@ def prepared_builder(name: str, data_dir: str | None) -> "tfds.core.DatasetBuild
         builder = tfds.builder(name, data_dir=data_dir)
     except tfds.core.DatasetNotFoundError as error:
         # Community sets are left out for the same reason.
-        known = ["digits", f"{FOLDER_PREFIX}PATH", "table:FILE", *tfds.list_builders(with_community_datasets=False)]
+        known = ["digits", f"{FOLDER_PREFIX}PATH", f"{TABLE_PREFIX}FILE", *tfds.list_builders(with_community_datasets=False)]
         near = difflib.get_close_matches(name, known, n=4) or known[:2]
         raise InputError(
             f"unknown data set {name!r}; the nearest known are {', '.join(near)} (any name of TensorFlow Datasets will do)"

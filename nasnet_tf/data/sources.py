@@ -3,7 +3,8 @@
 Four kinds of names:
 - `digits`, the prepared set that ships with the package;
 - `folder:PATH`, images as PATH/<split>/<label>/*.jpg, or deeper in there;
-- `table:FILE`, a CSV file with the columns file, label and split, whose splits mean the same as a folder's;
+- `table:FILE`, a CSV file with the columns file, label and split, whose splits mean the same as a folder's; or `table:FOLDER` with such
+  files, called train.csv, validation.csv and test.csv;
 - any image classification set of TensorFlow Datasets (TFDS), which is downloaded and prepared where that is possible.
 
 Of a folder, `train` is trained on; `validation` chooses among checkpoints and architectures, or where there is none, examples held out of
@@ -16,7 +17,7 @@ import os
 import pathlib
 import random
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,8 @@ import tensorflow as tf
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.base.extras import OnDemand
 from nasnet_tf.base.files import IMAGE_SUFFIXES, files_below, image_files, shown, user_path
-from nasnet_tf.data.preparing import FOLDER_PREFIX, prepared_builder, prepared_folder
+from nasnet_tf.data.labels import lacking, several
+from nasnet_tf.data.preparing import FOLDER_PREFIX, TABLE_PREFIX, prepared_builder, prepared_folder
 from nasnet_tf.data.records import ArrayRecords, TFRecords
 from nasnet_tf.data.tables import read_table
 
@@ -36,9 +38,7 @@ _SPELLINGS = {"val": "validation", "valid": "validation"}  # folders that others
 _DIGITS = pathlib.Path(__file__).parent / "digits"
 _POSITION = r"-?(?:\d+|(?:100|\d{1,2})%)"
 _SPLIT = re.compile(rf"(?P<name>[^\[\]]+)(\[(?P<start>{_POSITION})?:(?P<stop>{_POSITION})?\])?")
-_EXAMPLES_AT_A_TIME = 32
-_TABLE_PREFIX = "table:"
-_NAMED = 5  # of the classes that a split lacks
+_EXAMPLES_AT_A_TIME, _LABELS_AT_A_TIME = 32, 256
 RECORDS = {"tfrecord": TFRecords, "array_record": ArrayRecords}  # by the values of tfds.core.FileFormat
 
 
@@ -109,11 +109,19 @@ class Source:
           read: in place of this source's own.
 
         Returns:
-          {"image": string [n], the encoded files; "label": int64 [n]; "name": string [n], what to call the example in a message: its file,
-          its id, or "train example 17", which is the first of `train[17:]`}.
+          {"image": string [n], the encoded files; "label": int64 [n], or uint8 [n, classes] where an image has several labels; "name":
+          string [n], what to call the example in a message: its file, its id, or "train example 17", which is the first of `train[17:]`}.
         """
         records = tf.numpy_function(lambda numbers: np.array((read or self.read)(split, numbers), object), [numbers], tf.string)
         return self.parse(split, numbers, tf.ensure_shape(records, numbers.shape))
+
+    def labels(self, split: str) -> Iterator[np.ndarray]:
+        """Yields the labels of a split or of a slice of one, some at a time, as `load` has them. Reads records, but no image files."""
+        name, start, stop = self.bounds(split)
+        for first in range(start, stop, _LABELS_AT_A_TIME):
+            numbers = np.arange(first, min(stop, first + _LABELS_AT_A_TIME))
+            records = [b""] * len(numbers) if self.is_folder else self.read(name, numbers)
+            yield self.parse(name, tf.constant(numbers), tf.constant(records))["label"].numpy()
 
     def examples(self, split: str) -> tf.data.Dataset:
         """The examples of a split or of a slice of one, in an order that never changes: a finite data set of what `load` returns."""
@@ -140,8 +148,8 @@ def open_source(name: str, data_dir: str | None = None) -> Source:
         return _tfds_source(name, tfds.builder_from_directory(_DIGITS))
     if name.startswith(FOLDER_PREFIX):
         return _folder_source(name, user_path(name.removeprefix(FOLDER_PREFIX)))
-    if name.startswith(_TABLE_PREFIX):
-        return _file_source(name, with_our_names(read_table(user_path(name.removeprefix(_TABLE_PREFIX)))))
+    if name.startswith(TABLE_PREFIX):
+        return _file_source(name, with_our_names(read_table(user_path(name.removeprefix(TABLE_PREFIX)))))
     return _tfds_source(name, prepared_builder(name, data_dir))
 
 
@@ -242,21 +250,22 @@ def _file_source(name: str, splits: Mapping[str, Mapping[str, list[pathlib.Path]
       InputError: a class that `train` lacks.
     """
     class_names = sorted(set().union(*splits.values()))
-    missing = {split: [label for label in class_names if not labels.get(label)] for split, labels in splits.items()}
-    if missing.get("train"):
-        raise InputError(f"data set {name!r}: split 'train' lacks the classes {', '.join(missing['train'])} that other splits have")
-    notes = tuple(
-        f"{split} has no images of {', '.join(lacks[:_NAMED])}{', ...' if len(lacks) > _NAMED else ''}"
-        for split, lacks in missing.items()
-        if lacks
-    )
+    present = {split: [label for label, files in labels.items() if files] for split, labels in splits.items()}
+    notes = lacking(name, class_names, present) + (several(class_names) if name.startswith(TABLE_PREFIX) else ())
     examples = {split: rows for split, labels in splits.items() if (rows := _shuffled(split, labels, class_names))}
+    return source_of_files(name, class_names, examples, left_out, notes)
+
+
+def source_of_files(
+    name: str, class_names: Sequence[str], examples: Mapping[str, list[tuple[str, Any]]], left_out: tuple[str, ...], notes: tuple[str, ...]
+) -> Source:
+    """Returns a source of image files, {split: [(path, label)]}, in this order; a label is a number, or an array for several of them."""
 
     @functools.cache
     def columns(split: str) -> tuple[tf.Tensor, tf.Tensor]:
         with tf.init_scope(), tf.device("cpu:0"):  # once, and not as constants of each function that uses them
             paths, labels = zip(*examples[split], strict=True)
-            return tf.constant(list(map(os.fsencode, paths))), tf.constant(labels, tf.int64)
+            return tf.constant(list(map(os.fsencode, paths))), tf.constant(np.asarray(labels))
 
     def read(split: str, numbers: np.ndarray) -> list[bytes]:
         return [_content(examples[split][number][0]) for number in numbers]

@@ -1,6 +1,7 @@
-"""Tables of files as data: one CSV file with a row for each image."""
+"""Tables of files as data: CSV files with a row for each image."""
 
 import csv
+import dataclasses
 import pathlib
 
 from nasnet_tf.base.errors import InputError
@@ -10,39 +11,77 @@ _LABELS = ("label", "labels")
 _EXPECTED = "a CSV file whose first line is `file,label` or `file,label,split`, and a row for each image"
 
 
-def read_table(path: pathlib.Path) -> dict[str, dict[str, list[pathlib.Path]]]:
-    """Returns {split: {label: files}}, in the order of the rows.
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A row of a table.
 
-    Columns are `file`, relative to the folder of the table; `label`, also called `labels`, one for each image; and `split`, `train` where
-    there is none. Others are ignored.
+    Attributes:
+      file: the image.
+      cell: what the table says of its labels; "" for nothing.
+      split: the split it belongs to.
+    """
+
+    file: pathlib.Path
+    cell: str
+    split: str
+
+
+def read_table(path: pathlib.Path) -> dict[str, dict[str, list[pathlib.Path]]]:
+    """Returns {split: {label: files}}, in the order of the rows; each image has one label. Arguments and errors as of `read_rows`."""
+    table: dict[str, dict[str, list[pathlib.Path]]] = {}
+    for row in read_rows(path, needs_label=True):
+        table.setdefault(row.split, {}).setdefault(row.cell, []).append(row.file)
+    return table
+
+
+def read_rows(path: pathlib.Path, needs_label: bool) -> list[Row]:
+    """Returns the rows of a table, or of all tables in a folder, which are called `<split>.csv`.
+
+    Columns are `file`, relative to the folder of the table; `label`, also called `labels`; and `split`. Where there is no column `split`,
+    all rows of a table belong to `train`, and those of a table in a folder to the split that the table is called by. Other columns are
+    ignored.
+
+    Args:
+      needs_label: whether a row without a label is an error.
 
     Raises:
-      InputError: no such table or column, an empty cell, or an image that is not there or twice in the table; names the line.
+      InputError: no such table or column, an empty cell, or an image that is not there or twice in the tables; names the line.
     """
+    lines: dict[pathlib.Path, str] = {}
+    if not path.is_dir():
+        return _rows(path, "train", needs_label, lines)
+    tables = sorted(path.glob("*.csv"))
+    if not tables:
+        raise InputError(f"{shown(path)}: holds no tables; expected train.csv and, if you like, validation.csv and test.csv")
+    return [row for table in tables for row in _rows(table, table.stem, needs_label, lines)]
+
+
+def _rows(path: pathlib.Path, own_split: str, needs_label: bool, lines: dict[pathlib.Path, str]) -> list[Row]:
+    """lines: where each image was found so far; those of this table are added."""
     try:
         with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
             reader = csv.DictReader(file)
             columns = [column.strip() for column in reader.fieldnames or ()]
-            rows = [(reader.line_num, row) for row in reader]
+            found = [(reader.line_num, row) for row in reader]
     except (OSError, csv.Error) as error:
         raise InputError(f"{shown(path)}: cannot be read as a table ({error}); expected {_EXPECTED}") from error
     label_column = next((column for column in _LABELS if column in columns), None)
     if "file" not in columns or label_column is None:
         raise InputError(f"{shown(path)}: expected {_EXPECTED}; got the columns {', '.join(columns) or 'none'}")
-    table, lines = {}, {}
-    for line, row in rows:
+    rows = []
+    for line, row in found:
         cells = {(key or "").strip(): cell.strip() for key, cell in row.items() if isinstance(cell, str)}
-        name, label, split = cells.get("file", ""), cells.get(label_column, ""), cells.get("split", "train")
+        name, label, split = cells.get("file", ""), cells.get(label_column), cells.get("split", own_split)
         where = f"{shown(path)}, line {line}"
-        if not (name and label and split):
+        if not (name and split) or label is None or (needs_label and not label):
             raise InputError(f"{where}: expected a file, a label and, if the table has that column, a split; got {list(cells.values())}")
         file = path.parent / name
         if not file.is_file():
             raise InputError(f"{where}: no file {shown(file)}; names are relative to the folder of the table")
         if file in lines:
-            raise InputError(f"{where}: {shown(name)} is already on line {lines[file]}; expected one row for each image")
-        lines[file] = line
-        table.setdefault(split, {}).setdefault(label, []).append(file)
-    if not table:
+            raise InputError(f"{where}: {shown(name)} is already on {lines[file]}; expected one row for each image")
+        lines[file] = f"line {line} of {shown(path.name)}"
+        rows.append(Row(file, label, split))
+    if not rows:
         raise InputError(f"{shown(path)}: has no rows; expected {_EXPECTED}")
-    return table
+    return rows

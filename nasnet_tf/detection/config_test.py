@@ -8,10 +8,12 @@ import pytest
 
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.detection.model import DetectorConfig, build_detector
+from nasnet_tf.detection.task import Detection
 from nasnet_tf.models.costs import count_costs
 from nasnet_tf.models.description import all_layers
 from nasnet_tf.models.network import NetworkConfig, build_network
 from nasnet_tf.testing import tiny_genotype
+from nasnet_tf.training.config import TrainingConfig
 
 PLAIN = (bool, int, float, str, type(None))
 
@@ -66,3 +68,10 @@ def test_the_configuration_of_each_layer_is_plain(build, tmp_path):
     model.save(tmp_path / "a.h5")
     again = keras.saving.load_model(tmp_path / "a.h5", compile=False)
     assert [weight.path for weight in again.weights] == [weight.path for weight in model.weights]
+
+
+@pytest.mark.parametrize("setting", [{"frozen_epochs": 1.0}, {"class_weights": "balanced"}])
+def test_what_a_detector_does_not_do_in_training_is_refused(setting):
+    (name,) = setting
+    with pytest.raises(InputError, match=f"TrainingConfig.{name}: expected (0|None) for a detector, got"):
+        Detection(None, TrainingConfig(1, 2, **setting))

@@ -101,6 +101,7 @@ class Detection(BindableTask):
     export = Located("nasnet_tf.serving.exports.saved_detector.export_on_request")
     predictor = Located("nasnet_tf.serving.hub.detector.load_detector_on_request")
     starts_trained = True
+    measure = "mean_average_precision"
 
     def __init__(
         self,
@@ -109,8 +110,9 @@ class Detection(BindableTask):
         losses: DetectionLosses | None = None,
         detector: DetectorConfig | None = None,
     ):
-        if config.frozen_epochs:
-            raise InputError(f"TrainingConfig.frozen_epochs: expected 0 for a detector, got {config.frozen_epochs!r}")
+        for name, value in (("frozen_epochs", 0), ("class_weights", None)):
+            if getattr(config, name) != value:
+                raise InputError(f"TrainingConfig.{name}: expected {value} for a detector, got {getattr(config, name)!r}")
         self._config, self.settings, self._detector = config, losses or DetectionLosses(), detector or DetectorConfig()
         notes = [note for split in filter(None, ("train", config.evaluation_split)) for note in data.notes(split)]
         if is_chief():
@@ -188,10 +190,6 @@ class Detection(BindableTask):
     def evaluator(self, model: keras.Model, strategy: tf.distribute.Strategy) -> DetectionEvaluator:
         """COCO's metric."""
         return self.evaluator_class(model, strategy)
-
-    def score(self, evaluation: DetectionEvaluation) -> float:
-        """The mean average precision."""
-        return evaluation.mean_average_precision
 
     @staticmethod
     def notes(data: DetectionData, split: str) -> Sequence[str]:

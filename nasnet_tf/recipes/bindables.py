@@ -117,6 +117,7 @@ BINDABLES = (
     Bindable("nasnet_tf.nas.children.space_training.SpaceChildren", Role.EVALUATOR),
     Bindable("nasnet_tf.nas.children.zero_cost.ZeroCost", Role.EVALUATOR),
     Bindable("nasnet_tf.nas.trials.faults.FaultTolerance", Role.TOLERANCE),
+    Bindable("nasnet_tf.training.multi_label.MultiLabel", Role.TASK, set_by_us=_SET_BY_TRAIN),
     Bindable("nasnet_tf.data.detection.DetectionData", Role.DATA),
     Bindable("nasnet_tf.detection.model.DetectorConfig", Role.NETWORK),
     Bindable("nasnet_tf.detection.task.Detection", Role.TASK, set_by_us=_SET_BY_TRAIN),

@@ -289,4 +289,4 @@ def test_child_task_is_configured_by_text(folder, tmp_path):
     retrained = children.ChildTask(text, None, table.RETRAIN_SCOPE, tmp_path / "retrain")(format_genotype(genotype))
     assert retrained["metrics"]["parameters"] > outcome["metrics"]["parameters"]
     kept = retraining.trained_folder(tmp_path / "retrain", genotype)
-    assert evaluator.measure_on_test(kept)["examples"] == 4
+    assert children.measure_on_test(kept)["examples"] == 4

@@ -17,6 +17,8 @@ from nasnet_tf.nas.children.folders import FOLDER as CHILDREN
 from nasnet_tf.nas.children.folders import log_of, logged
 from nasnet_tf.nas.children.protocol import Evaluator
 from nasnet_tf.recipes import table
+from nasnet_tf.recipes.tasks import task_of
+from nasnet_tf.training import checkpoints, work_folder
 
 
 class ScoringTask:
@@ -99,6 +101,15 @@ class WithinLatency:
             if seconds > self._max_seconds:
                 return {"infeasible": f"an inference takes {seconds:.4g} s here, search.max_latency_seconds is {self._max_seconds:g}"}
         return self.func(genotype_text, request)
+
+
+def measure_on_test(workdir: pathlib.Path, batch_size: int = 100) -> dict:
+    """Returns the evaluation of the last weights of a training on the test split, as a dict; "measure" names what decides."""
+    model, description = work_folder.read_description(workdir)
+    checkpoints.load_trained(workdir, model, "last")
+    task = task_of(description, workdir / "data.json")
+    evaluation = task.evaluator_class(model).on_split(task.data.from_description(description), "test", batch_size)
+    return dataclasses.asdict(evaluation) | {"measure": task.measure}
 
 
 table.load()  # a pool forks its children from a process that has imported this module: they find everything imported

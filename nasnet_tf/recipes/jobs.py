@@ -14,6 +14,7 @@ from nasnet_tf.models.costs import count_costs
 from nasnet_tf.models.network import build_network
 from nasnet_tf.nas.children.evaluator import ChildTraining
 from nasnet_tf.nas.trials.journal import NAME
+from nasnet_tf.training.class_weights import resolved
 from nasnet_tf.training.config import TrainingConfig
 from nasnet_tf.training.task import Data
 from nasnet_tf.training.timetable import Timetable
@@ -43,7 +44,8 @@ class SearchJob:
         for name, evaluation in self.evaluations.items():
             lines.append(f"{name}; this one drawn at random:")
             build = functools.partial(build_network, genotype, evaluation.network)
-            lines += [f"  {line}" for line in described(build, evaluation.data, evaluation.training)]
+            data = evaluation.task(evaluation.data, evaluation.training).adapted(evaluation.data)
+            lines += [f"  {line}" for line in described(build, data, evaluation.training)]
         return "\n".join([*lines, ending((workdir / NAME).is_file(), workdir)])
 
 
@@ -54,6 +56,8 @@ def described(build: Callable[[int, int], keras.Model], data: Data, training: Tr
     batch = next(iter(data.train(training.batch_size, training.seed, 0, (0, 1))))
     shapes = ", ".join(f"{part.dtype.name} {list(part.shape)}" for part in tf.nest.flatten(batch))
     timetable = Timetable(training, data.num_train_examples)
+    weights = resolved(training, data).class_weights if training.class_weights is not None else {}
+    weighted = [f"class weights: {', '.join(f'{name} {weight:.4g}' for name, weight in weights.items())}"] if weights else []
     watched = "never evaluated"
     if training.evaluation_split is not None:
         times = sum(map(timetable.is_evaluation, range(1, timetable.total + 1)))
@@ -62,6 +66,7 @@ def described(build: Callable[[int, int], keras.Model], data: Data, training: Tr
         f"network: {costs.trainable_parameters:,} parameters; {costs.mult_adds:,} multiply-adds an image",
         f"data: {data.num_classes} classes; {data.num_train_examples} examples to train on",
         f"a batch, read: {shapes}",
+        *weighted,
         f"training: {training.epochs:g} epochs of {timetable.steps_per_epoch:g} steps, {timetable.total} in all; {watched}",
     ]
 

@@ -7,12 +7,13 @@ import pathlib
 import gin
 
 from nasnet_tf.base import work_folders
+from nasnet_tf.base.errors import InputError
 from nasnet_tf.base.files import check_local
 from nasnet_tf.base.identity import Identity, bindings
 from nasnet_tf.genotype import SearchSpace
 from nasnet_tf.nas import retraining
 from nasnet_tf.nas.children.caps import Caps
-from nasnet_tf.nas.children.evaluator import ChildTraining, measure_on_test
+from nasnet_tf.nas.children.evaluator import ChildTraining
 from nasnet_tf.nas.children.folders import FOLDER as CHILDREN
 from nasnet_tf.nas.config import SearchConfig
 from nasnet_tf.nas.search import search as run_search
@@ -21,9 +22,10 @@ from nasnet_tf.nas.strategies.protocol import Strategy
 from nasnet_tf.nas.trials import earlier
 from nasnet_tf.nas.trials.trial import Trial
 from nasnet_tf.recipes import table
-from nasnet_tf.recipes.children import ChildTask, ScoringTask, WithinLatency
+from nasnet_tf.recipes.children import ChildTask, ScoringTask, WithinLatency, measure_on_test
 from nasnet_tf.recipes.jobs import SearchJob
 from nasnet_tf.recipes.table import RETRAIN_SCOPE
+from nasnet_tf.training.classification import Classification
 
 
 def search_job(config: SearchConfig, config_text: str) -> SearchJob:
@@ -35,7 +37,10 @@ def search_job(config: SearchConfig, config_text: str) -> SearchJob:
     """
     scorer = "trained as children" if config.evaluator is None else f"scored by {type(config.evaluator).__name__}"
     # What is wrong with these comes up before any child, or the folder, is begun.
-    evaluations = {f"at most {config.num_trials} architectures, {scorer}": table.bound("evaluate_genotype")()}
+    child = table.bound("evaluate_genotype")()
+    if config.evaluator is not None and getattr(child.task, "kind", Classification.kind) != Classification.kind:
+        raise InputError(f"search.evaluator: expected None for the task {child.task.kind}, got {type(config.evaluator).__name__}")
+    evaluations = {f"at most {config.num_trials} architectures, {scorer}": child}
     if config.retrain_top:
         with gin.config_scope(RETRAIN_SCOPE):
             evaluations[f"at most {config.retrain_top} architectures, retrained"] = table.bound("evaluate_genotype")()

@@ -17,7 +17,8 @@ ROWS: dict[str, Bindable] = {}  # by name, those whose package is installed
 TARGETS: dict[str, Callable] = {}  # the classes and functions of ROWS
 HINTS: dict[str, dict[str, Any]] = {}  # by name, the types of parameters
 _CHANGEABLE_ROLES = (Role.ENGINE, Role.TOLERANCE)  # how and where children run, not what comes out
-_LASTING_IN_SEARCHES = ("TrainingConfig.evaluate_every_epochs",)  # early stopping compares children evaluation by evaluation
+# Early stopping compares children evaluation by evaluation, and all children are to be stopped by one rule.
+_LASTING_IN_SEARCHES = ("TrainingConfig.evaluate_every_epochs", "TrainingConfig.patience")
 
 
 def load() -> None:

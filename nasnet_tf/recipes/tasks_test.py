@@ -11,22 +11,25 @@ from nasnet_tf.recipes import renamed, table
 from nasnet_tf.recipes.reading import parse_gin
 from nasnet_tf.recipes.tasks import task_of, tasks
 from nasnet_tf.training.classification import Classification
+from nasnet_tf.training.multi_label import MultiLabel
 
 
 def test_commands_find_a_task_and_all_that_it_brings():
-    assert tasks() == {"classification": Classification, "detection": Detection}
+    assert tasks() == {"classification": Classification, "multi_label": MultiLabel, "detection": Detection}
     for task in tasks().values():
         for part in (task.figures, task.export, task.predictor, task.evaluator_class, task.data.from_description):
             assert callable(part)
     assert task_of({}, "data.json") is Classification  # which work folders of the first version do not say
-    with pytest.raises(InputError, match="run/data.json: task 'grading' is not one of those known here: classification, detection"):
+    with pytest.raises(
+        InputError, match="run/data.json: task 'grading' is not one of those known here: classification, multi_label, detection"
+    ):
         task_of({"task": "grading"}, "run/data.json")
 
 
 @pytest.mark.parametrize(
     ("binding", "message"),
     [
-        ("train.task = @RMSProp", "train.task: expected one of @Classification, @Detection, got @RMSProp"),
+        ("train.task = @RMSProp", "train.task: expected one of @Classification, @MultiLabel, @Detection, got @RMSProp"),
         ("train.data = @TrainingConfig()", r"train.data: expected @ImageData\(\) or @DetectionData\(\), got @TrainingConfig\(\)"),
         ("train.detector = @DetectorConfig()", "bind train.task = @Detection and Detection.detector = ... instead"),
         ("train.detection_losses = @DetectionLosses()", "bind Detection.losses = ... instead"),

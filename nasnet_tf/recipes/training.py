@@ -29,7 +29,10 @@ from nasnet_tf.training.task import BindableTask, Data
 from nasnet_tf.training.timetable import Timetable
 
 Optimizer = Callable[[], keras.optimizers.Optimizer]
-_AnyData = functools.reduce(operator.or_, (task.data for task in tasks().values()))  # a new task brings its own
+_OF_TASKS = dict.fromkeys(task.data for task in tasks().values())  # a new task brings its own
+# What recipes bind: a task whose data are a subclass makes them of these.
+_KINDS = [kind for kind in _OF_TASKS if not any(kind is not other and issubclass(kind, other) for other in _OF_TASKS)]
+_AnyData = functools.reduce(operator.or_, _KINDS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +51,7 @@ class TrainConfig:
         classifier is kept where its classes are those of the data by name, whatever their order, and starts fresh otherwise. None for fresh
         weights.
       dtype_policy: in which numbers the network computes, one of nasnet_tf.training.numerics.POLICIES; its weights are float32 in all.
-      task: what to train for, a class: @Classification, or @Detection with its own bindings.
+      task: what to train for, a class: @Classification, @MultiLabel for several labels an image, or @Detection with its own bindings.
       profile_steps: what to profile, as nasnet_tf.training.profiling takes it.
     """
 
@@ -66,8 +69,13 @@ class TrainConfig:
 
     def __post_init__(self):
         # What is wrong with these comes up now, not once the folder is taken.
+        kind = getattr(self.task, "data", object)
+        expected = next((each for each in _KINDS if issubclass(kind, each)), object)
+        if not isinstance(self.data, expected):
+            got = type(self.data).__name__
+            raise InputError(f"train.data: expected @{expected.__name__}() for the task {self.task.kind}, got @{got}()")
         if self.profile_steps is not None:
-            profiling.check(self.profile_steps, Timetable(self.training, self.data.num_train_examples).total)
+            profiling.check(self.profile_steps, Timetable(self.training, self._task.adapted(self.data).num_train_examples).total)
         source = None if self.initial_weights is None else resolve(self.initial_weights)
         if source is not None:
             source.check_features()
@@ -103,7 +111,12 @@ class TrainConfig:
     def plan(self, workdir: pathlib.Path) -> str:
         """Builds the network, counts, reads one batch, and says what a training would do; writes nothing."""
         begun = any(workdir.glob("checkpoints/*.index"))
-        return "\n".join([*jobs.described(self.build, self.data, self.training), jobs.ending(begun, workdir)])
+        data = self._task.adapted(self.data)
+        return "\n".join([*jobs.described(self.build, data, self.training), jobs.ending(begun, workdir)])
+
+    def score(self, evaluation: Any) -> float:
+        """Returns the task's score of an evaluation, of which the larger is the better."""
+        return self._task.score(evaluation)
 
 
 def _start(

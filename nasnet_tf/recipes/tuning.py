@@ -29,9 +29,10 @@ def tune(
 
 
 def train_bound(workdir: pathlib.Path, bindings: dict[str, str]) -> float:
-    """Trains with these bindings and no others; returns the accuracy on the examples watched. Keras forgets its networks before."""
-    keras.utils.clear_session()
+    """Trains with these bindings and no others; returns the score, such as the accuracy, on the examples watched."""
+    keras.utils.clear_session()  # Keras forgets the networks of before
     gin.clear_config()
     gin.parse_config([f"{name} = {literal}" for name, literal in bindings.items()])
-    _, evaluation = table.bound("train")()(workdir)
-    return evaluation.accuracy
+    train = table.bound("train")()
+    _, evaluation = train(workdir)
+    return train.score(evaluation)

@@ -23,6 +23,7 @@ import tensorflow as tf
 
 from nasnet_tf.base.errors import InputError, reason
 from nasnet_tf.training.disk import writing
+from nasnet_tf.training.patience import Patience
 from nasnet_tf.training.state import Shadow, TrainingState
 from nasnet_tf.training.variables import UNREADABLE, load_named_weights, named_counters, named_weights, open_checkpoint
 
@@ -33,22 +34,28 @@ class Checkpoints:
     Attributes:
       step: that of the last checkpoint restored or saved.
       window: what the next row of metrics is a mean of.
+
+    Args:
+      patience: restored and saved with the rest.
     """
 
-    def __init__(self, workdir: pathlib.Path, state: TrainingState, window: np.ndarray):
+    def __init__(self, workdir: pathlib.Path, state: TrainingState, window: np.ndarray, patience: Patience):
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
         self.window = tf.Variable(window, dtype=tf.float64, trainable=False, name="window")
         self._best_score = tf.Variable(-math.inf, trainable=False, name="best_score")
+        self._patience = patience
+        self._patience_state = tf.Variable(patience.state, dtype=tf.float64, trainable=False, name="patience")
         parts = {"average": state.average, "loss_scale": state.loss_scale}
-        self._checkpoint = tf.train.Checkpoint(
-            weights=named_weights(state.model),
-            counters=named_counters(state.model),
-            optimizer=state.optimizer,
-            step=self.step,
-            best_accuracy=self._best_score,  # its name in work folders since the first
-            window=self.window,
+        self._parts = {
+            "weights": named_weights(state.model),
+            "counters": named_counters(state.model),
+            "optimizer": state.optimizer,
+            "step": self.step,
+            "best_accuracy": self._best_score,  # its name in work folders since the first
+            "window": self.window,
             **{name: part for name, part in parts.items() if part is not None},
-        )
+        }
+        self._checkpoint = tf.train.Checkpoint(**self._parts, patience=self._patience_state)
         self._folder = workdir / "checkpoints"
         self._shadow: Shadow | None = None
         self._writer = ThreadPoolExecutor(1)
@@ -59,8 +66,10 @@ class Checkpoints:
         candidates = [str(self._folder / f"last-{step}") for step in reversed(_steps(self._folder, "last"))]
         for path in candidates:
             try:
-                open_checkpoint(path)
-                self._checkpoint.read(path).assert_existing_objects_matched()
+                has_patience = any(name.startswith("patience/") for name in open_checkpoint(path).get_variable_to_shape_map())
+                checkpoint = self._checkpoint if has_patience else tf.train.Checkpoint(**self._parts)  # of older versions
+                checkpoint.read(path).assert_existing_objects_matched()
+                self._patience.restore(self._patience_state.numpy())
                 return int(self.step.numpy())
             except (*UNREADABLE, AssertionError) as error:
                 print(f"warning: checkpoint {path} cannot be read ({reason(error)}); trying the one before", file=sys.stderr)
@@ -84,6 +93,7 @@ class Checkpoints:
             self._best_score.assign(score)
         self.step.assign(step)
         self.window.assign(window)
+        self._patience_state.assign(self._patience.state)
         if self._shadow is None:
             self._shadow = Shadow(self._checkpoint)
         else:

@@ -9,6 +9,7 @@ import dataclasses
 import itertools
 import math
 import pathlib
+import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -18,11 +19,11 @@ import numpy as np
 import tensorflow as tf
 
 from nasnet_tf.base import work_folders
-from nasnet_tf.base.errors import InputError, TrainingDiverged, TrainingInterrupted, reason
+from nasnet_tf.base.errors import InputError, TrainingDiverged, TrainingInterrupted
 from nasnet_tf.base.files import check_local
 from nasnet_tf.base.terminal import ProgressLine
 from nasnet_tf.layers.stochastic import DropPath, stochastic_layers
-from nasnet_tf.training import checkpoints, distribution, numerics, profiling, work_folder
+from nasnet_tf.training import checkpoints, class_weights, distribution, numerics, profiling, work_folder
 from nasnet_tf.training.classification import Classification
 from nasnet_tf.training.config import TrainingConfig
 from nasnet_tf.training.corruption import CorruptImages, naming_bad_data
@@ -30,6 +31,8 @@ from nasnet_tf.training.distribution import Agreement, make_synchronize
 from nasnet_tf.training.interruption import Interruption
 from nasnet_tf.training.losses import weight_decay_loss
 from nasnet_tf.training.metrics_log import MetricsLog, Window
+from nasnet_tf.training.optimizers import made
+from nasnet_tf.training.patience import Patience
 from nasnet_tf.training.schedules import Schedule
 from nasnet_tf.training.state import TrainingState
 from nasnet_tf.training.step import Freezing, TrainStep
@@ -81,6 +84,9 @@ def train_and_evaluate(
     numerics.check()
     if workdir is not None:
         check_local(workdir)
+    made_task = task(data, config)
+    data = made_task.adapted(data)
+    config = class_weights.resolved(config, data)
     if config.evaluation_split is not None:
         data.num_examples(config.evaluation_split)  # a mistake in it comes up now, not after an epoch
     if config.batch_size > data.num_train_examples:
@@ -91,22 +97,11 @@ def train_and_evaluate(
     keras.utils.set_random_seed(config.seed)
     with distribution.watching_workers(strategy), contextlib.ExitStack() as claims:
         training = _Training(
-            network, data, optimizer, learning_rate, config, workdir, strategy, task(data, config), profile_steps, until_epochs, claims
+            network, data, optimizer, learning_rate, config, workdir, strategy, made_task, profile_steps, until_epochs, claims
         )
         with contextlib.closing(training):
             training.run(show_progress, goes_on)
             return training.finish()
-
-
-def _made(optimizer: Callable[[], keras.optimizers.Optimizer]) -> keras.optimizers.Optimizer:
-    """Keras' own optimizers check their numbers when they are made."""
-    try:
-        return optimizer()
-    except InputError:
-        raise
-    except (TypeError, ValueError) as error:
-        name = getattr(optimizer, "__name__", repr(optimizer))
-        raise InputError(f"optimizer {name}: {reason(error)}") from error
 
 
 class _Training:
@@ -117,7 +112,7 @@ class _Training:
         self._times = Timetable(config, data.num_train_examples, until_epochs)
         if profile_steps is not None:
             profiling.check(profile_steps, self._times.total)
-        self._window = Window([*task.names, "requests"])
+        self._window, self._patience = Window([*task.names, "requests"]), Patience(config.patience)
         self._agreement = Agreement(strategy)
         self._is_chief = distribution.is_chief()
         self._saved = self._log = self._evaluation = None
@@ -125,7 +120,7 @@ class _Training:
         self._start = 0
         with strategy.scope():
             self._model = network(data.num_classes, data.image_size)
-            self._state = TrainingState.fresh(self._model, _made(optimizer), config.ema_decay)
+            self._state = TrainingState.fresh(self._model, made(optimizer), config.ema_decay)
             if workdir is not None:
                 self._open(workdir, claims)
         self._synchronize = make_synchronize(self._state.local, strategy)
@@ -137,20 +132,20 @@ class _Training:
         if self._is_chief:
             claims.enter_context(work_folders.sole_writer(workdir / "checkpoints"))
             work_folder.describe(workdir, self._model, self._task.kind, self._data, self._config)
-        self._saved = checkpoints.Checkpoints(workdir, self._state, self._window.sums)
+        self._saved = checkpoints.Checkpoints(workdir, self._state, self._window.sums, self._patience)
         self._start = self._saved.restore()
         self._window.sums = self._saved.window.numpy()
         distribution.check_same_start(self._strategy, self._start)
         self._log = MetricsLog(workdir, self._start) if self._is_chief else None
 
     def run(self, show_progress: bool, goes_on: Callable[[float, Any], bool] | None) -> None:
-        """Takes the steps that are left, unless `goes_on` or SIGTERM ends them."""
+        """Takes the steps that are left, unless `goes_on`, patience or SIGTERM ends them."""
         done, times = self._start, self._times
         self._line = ProgressLine("training", times.total, "steps", done, enabled=show_progress and self._is_chief)
         with naming_bad_data(self._data, "train"), Interruption() as interruption, Freezing(self._model, times.frozen) as freezing:
             batches = self._batches()
             self._reported = self._measured = self._saved_at = time.monotonic()
-            while done < times.end:
+            while done < times.end and not self._patience.is_over:
                 if done in (self._start, times.frozen):
                     freezing.set(done)
                     take_steps = TrainStep(self._state, self._task, self._config, self._strategy)
@@ -165,6 +160,8 @@ class _Training:
                 self._between_steps(done, *self._agreement.reach(interruption.requested, self._is_save_due(), results))
                 if times.is_evaluation(done) and goes_on and not goes_on(times.epoch(done), self._evaluation):
                     break
+        if self._patience.is_over and done < times.end and self._is_chief:
+            print(f"training {self._patience}", file=sys.stderr, flush=True)
 
     def _batches(self) -> Iterator:
         """From the first step to take; a few images of the first one go to TensorBoard, as they come out of augmentation."""
@@ -174,7 +171,7 @@ class _Training:
             return self._data.train(config.batch_size, config.seed, start, shard)
 
         batches = iter(distribution.distribute(self._strategy, config.batch_size, make))
-        if not self._log or start >= self._times.end:
+        if not self._log or start >= self._times.end or self._patience.is_over:
             return batches
         if config.steps_per_call > 1:  # the device takes its batches itself
             self._log_samples(next(iter(make((0, distribution.num_workers(self._strategy))))))
@@ -271,11 +268,14 @@ class _Training:
     def _evaluate(self, done: int) -> None:
         """Evaluates, and writes down the result."""
         self._evaluation = self._measure_averages()
+        self._patience.note(self._task.score(self._evaluation), done)
         values = dataclasses.asdict(self._evaluation) | {"weights": "ema" if self._state.average else "raw"}
         images = dict(self._evaluator.images)
         if self._state.average:
             raw = dataclasses.asdict(self._measure())
             values |= {f"raw_{name}": value for name, value in raw.items() if name != "examples"}
+        if self._patience.is_over and done < self._times.end:
+            values["stopped"] = str(self._patience)
         if self._log:
             self._log.write("evaluation", done, self._times.epoch(done), split=self._config.evaluation_split, **values)
             for name, pictures in images.items():

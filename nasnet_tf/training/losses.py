@@ -1,18 +1,36 @@
 """Losses of image classification (paper appendix A.7; slim's conventions)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import tensorflow as tf
 
 
-def classification_loss(labels: tf.Tensor, logits: tf.Tensor, label_smoothing: float) -> tf.Tensor:
+def classification_loss(
+    labels: tf.Tensor, logits: tf.Tensor, label_smoothing: float, class_weights: Sequence[float] | None = None
+) -> tf.Tensor:
     """Cross-entropy of each example, against (1 - label_smoothing) * one-hot + label_smoothing / num_classes.
 
-    labels: int [batch]; logits: float32 [batch, num_classes] -> float32 [batch].
+    labels: int [batch]; logits: float32 [batch, num_classes]; class_weights: factors by label -> float32 [batch].
     """
     num_classes = logits.shape[-1]
-    targets = tf.one_hot(labels, num_classes) * (1.0 - label_smoothing) + label_smoothing / num_classes
-    return tf.nn.softmax_cross_entropy_with_logits(targets, logits)
+    labeled = tf.one_hot(labels, num_classes)
+    losses = tf.nn.softmax_cross_entropy_with_logits(labeled * (1.0 - label_smoothing) + label_smoothing / num_classes, logits)
+    return losses if class_weights is None else losses * tf.linalg.matvec(labeled, tf.constant(class_weights, tf.float32))
+
+
+def multi_label_loss(
+    labels: tf.Tensor, logits: tf.Tensor, label_smoothing: float, class_weights: Sequence[float] | None = None
+) -> tf.Tensor:
+    """Sigmoid cross-entropy of each example, summed over the classes, so that the gradient of each logit is p - target, as of a softmax.
+
+    Targets are (1 - label_smoothing) * labels + label_smoothing / 2. labels: int [batch, num_classes], 0 or 1; logits: float32 [batch,
+    num_classes]; class_weights: factors by class where the label is 1 -> float32 [batch].
+    """
+    labels = tf.cast(labels, logits.dtype)
+    losses = tf.nn.sigmoid_cross_entropy_with_logits(labels * (1.0 - label_smoothing) + label_smoothing / 2, logits)
+    if class_weights is not None:
+        losses *= 1.0 + labels * (tf.constant(class_weights, logits.dtype) - 1.0)
+    return tf.reduce_sum(losses, axis=1)
 
 
 def is_decayed(variable) -> bool:

@@ -21,6 +21,12 @@ def read_metrics(workdir: pathlib.Path) -> list[dict]:
     return read_json_lines(workdir / "metrics.jsonl", ("kind", "step", "epoch"))
 
 
+def read_stopped(workdir: pathlib.Path) -> str | None:
+    """Returns why a training stopped before its last epoch; None where it did not, or trains on."""
+    rows = read_metrics(workdir) if (workdir / "metrics.jsonl").is_file() else []
+    return rows[-1].get("stopped") if rows else None
+
+
 class MetricsLog:
     """Appends rows. Rows of steps after start_step, which a resumed training will do again, are removed first."""
 

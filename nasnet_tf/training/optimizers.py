@@ -5,11 +5,24 @@ where tracing is a large part of a short training.
 """
 
 import functools
+from collections.abc import Callable
 
 import keras
 import tensorflow as tf
 
+from nasnet_tf.base.errors import InputError, reason
 from nasnet_tf.base.values import Positive, Share, checked
+
+
+def made(optimizer: Callable[[], keras.optimizers.Optimizer]) -> keras.optimizers.Optimizer:
+    """Makes an optimizer. Keras' own check their numbers then: what they say becomes an InputError."""
+    try:
+        return optimizer()
+    except InputError:
+        raise
+    except (TypeError, ValueError) as error:
+        name = getattr(optimizer, "__name__", repr(optimizer))
+        raise InputError(f"optimizer {name}: {reason(error)}") from error
 
 
 class _FusedOptimizer(keras.optimizers.Optimizer):

@@ -63,6 +63,9 @@ class Task(Protocol):
     names: Sequence[str]
     shown: Sequence[str]
 
+    def adapted(self, data: Data) -> Data:
+        """Returns the data as this task reads it; the loop asks first, and uses nothing else."""
+
     def losses(self, model: keras.Model, batch: Any) -> Mapping[str, tf.Tensor]:
         """The numbers of a step, float32 [] each, by one replica on its part of the batch.
 
@@ -85,8 +88,13 @@ class Predictor(Protocol):
     def answers(self, encoded: Sequence[bytes]) -> Sequence[Any]:
         """Returns an answer for each image file's content; for one that cannot be decoded, an InputError that says why."""
 
-    def describe(self, answer: Any, top: int) -> tuple[str, dict]:
-        """Returns at most `top` parts of an answer, as text for people and as JSON-ready fields."""
+    def describe(self, answer: Any, top: int | None, threshold: float | None = None) -> tuple[str, dict]:
+        """Returns the parts of an answer, as text for people and as JSON-ready fields.
+
+        Args:
+          top: at most so many parts; None for what is usual.
+          threshold: least probability of a part; None for what is usual.
+        """
 
 
 class BindableTask(Task):
@@ -100,6 +108,7 @@ class BindableTask(Task):
       export: (model, what data.json says, new folder, nasnet_tf.serving.exports.exporting.ExportRequest) -> what manifest.json says.
       predictor: (source, weights, trust_graph) -> Predictor; source as nasnet_tf.serving.hub.naming.resolve returns it.
       starts_trained: whether fresh weights are unusual, so that a training that starts from them says so.
+      measure: the field of an evaluation that decides which one is best; a search rewards its children by it.
     """
 
     data: type
@@ -107,6 +116,11 @@ class BindableTask(Task):
     export: Callable[..., dict]
     predictor: Callable[..., Predictor]
     starts_trained = False
+    measure = "accuracy"
+
+    def adapted(self, data: Data) -> Data:
+        """Returns the data as this task reads it: by default as it is."""
+        return data
 
     def build(self, network: Callable[[int | None, Any], keras.Model], num_classes: int, image_size: int) -> keras.Model:
         """Returns the model to train.
@@ -116,6 +130,10 @@ class BindableTask(Task):
             weights that the training starts from.
         """
         return network(num_classes, image_size)
+
+    def score(self, evaluation: Any) -> float:
+        """Returns what decides which evaluation is best, the larger the better: the field `measure`."""
+        return getattr(evaluation, self.measure)
 
     @staticmethod
     def notes(data: Any, split: str) -> Sequence[str]:

@@ -43,6 +43,11 @@ def is_for(description: Mapping, task: str) -> bool:
     return task_kind(description) == task or _FIELDS[task] in description
 
 
+def has_several_labels(description: Mapping) -> bool:
+    """Whether data.json describes a classifier whose classes have probabilities of their own, by sigmoids instead of one softmax."""
+    return description.get("several_labels") is True
+
+
 def describe(workdir: pathlib.Path, model: keras.Model, task: str, data: Data, config: TrainingConfig) -> None:
     """Writes model.json, data.json and training.json; where there are checkpoints, only for the same network, data and configuration.
 

@@ -4,6 +4,7 @@ import pathlib
 
 from nasnet_tf.training.checkpoints import Checkpoints
 from nasnet_tf.training.optimizers import RMSProp
+from nasnet_tf.training.patience import Patience
 from nasnet_tf.training.state import TrainingState
 from tools.bench.networks import find_case
 from tools.bench.timing import Options, Row, alone, timed, total
@@ -19,7 +20,7 @@ def measure(options: Options) -> list[Row]:
 def pauses(rounds: int, quick: bool, workdir: str):
     model = find_case("large", quick).ours()
     state = TrainingState.fresh(model, RMSProp(), 0.9999)
-    saved = Checkpoints(pathlib.Path(workdir), state, [0.0])
+    saved = Checkpoints(pathlib.Path(workdir), state, [0.0], Patience(None))
     samples = {"first": [timed(lambda: saved.save(1, [0.0]))], "pause": [], "whole": []}
     saved.wait()
     for number in range(rounds):

@@ -3,8 +3,9 @@
 import contextlib
 import dataclasses
 import functools
-import pathlib
+import types
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -15,12 +16,13 @@ from nasnet_tf.genotype import Genotype
 from nasnet_tf.models.costs import count_costs, latency_seconds
 from nasnet_tf.models.network import NetworkConfig, build_network
 from nasnet_tf.nas.children.fidelity import TO_THE_END, Request
-from nasnet_tf.training import checkpoints, numerics, work_folder
+from nasnet_tf.training import numerics, work_folder
+from nasnet_tf.training.classification import Classification
 from nasnet_tf.training.config import TrainingConfig
-from nasnet_tf.training.evaluate import Evaluation, Evaluator
 from nasnet_tf.training.loop import train_and_evaluate
 from nasnet_tf.training.metrics_log import read_metrics
 from nasnet_tf.training.schedules import Schedule
+from nasnet_tf.training.task import BindableTask
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +32,7 @@ class ChildTraining:
     Attributes:
       network, data, optimizer, learning_rate, training: of a child, as of `train`.
       dtype_policy: in which numbers it computes, one of nasnet_tf.training.numerics.POLICIES.
+      task: what a child is trained for, a class: @Classification, or @MultiLabel for several labels an image. Its score is the reward.
       measure_latency: the metric "latency_seconds" says how long this machine takes for one image, disturbed by what runs beside.
     """
 
@@ -40,15 +43,26 @@ class ChildTraining:
     training: TrainingConfig
     dtype_policy: str = "float32"
     measure_latency: bool = False
+    task: Callable[[ImageData, TrainingConfig], BindableTask] = Classification
+
+    def __post_init__(self):
+        kind = getattr(self.task, "data", ImageData)
+        if not issubclass(kind, ImageData):
+            raise InputError(
+                f"evaluate_genotype.task: expected a task whose data are @ImageData(), such as @Classification, got {self.task.kind}"
+            )
 
     def __call__(self, genotype: Genotype, request: Request = TO_THE_END) -> dict:
         """Trains as far as is asked for.
 
         Returns:
-          {"reward": validation accuracy in [0, 1], or the prediction of it, "metrics": {...}}. Metrics have "curve", the accuracies after
-          all evaluations, and "stopped_epoch" where the child was stopped. {"infeasible": reason} where the loss did not stay finite.
+          {"reward": score on the validation examples in [0, 1], such as the accuracy, or the prediction of it, "metrics": {...}}. Metrics
+          have "curve", the scores after all evaluations, "epochs", how far it was trained, "measure", the name of the score where it is not
+          the accuracy, and "stopped_epoch" where the child was stopped. {"infeasible": reason} where the loss did not stay finite.
         """
-        data, training, folder, until_epochs = self.data, self.training, request.folder, None
+        training, folder, until_epochs = self.training, request.folder, None
+        task = self.task(self.data, training)
+        whole = data = task.adapted(self.data)
         if request.bars is not None and training.evaluate_every_epochs >= training.epochs:
             raise InputError(
                 "early stopping needs evaluations on the way: expected TrainingConfig.evaluate_every_epochs below the "
@@ -59,40 +73,40 @@ class ChildTraining:
             data = data if request.image_size is None else data.resized(request.image_size)
             work_folder.forget_description(folder)  # the rung before may have had images of another size
         build = functools.partial(build_network, genotype, self.network)
-        bars, curve, stopped = request.bars or (), [], {}
+        bars, curve, epochs, stopped = request.bars or (), [], [], {}
 
-        def goes_on(epoch: float, evaluation: Evaluation) -> bool:
-            curve.append(round(evaluation.accuracy, 6))
+        def goes_on(epoch: float, evaluation: Any) -> bool:
+            score = task.score(evaluation)
+            curve.append(round(score, 6))
+            epochs.append(round(epoch, 3))
             bar = bars[len(curve) - 1] if len(curve) <= len(bars) else None
-            if bar is None or evaluation.accuracy >= bar.min_accuracy:
+            if bar is None or score >= bar.min_accuracy:
                 return True
-            stopped.update(stopped_epoch=round(epoch, 3), predicted=bar.predict(evaluation.accuracy))
+            stopped.update(stopped_epoch=epochs[-1], predicted=bar.predict(score))
             return False
 
         with _no_graph_optimizer(), numerics.dtype_policy(self.dtype_policy):
             try:
                 trained = build, data, self.optimizer, self.learning_rate, training, folder
-                model, evaluation = train_and_evaluate(*trained, show_progress=False, goes_on=goes_on, until_epochs=until_epochs)
+                how = {"show_progress": False, "goes_on": goes_on, "until_epochs": until_epochs, "task": self.task}
+                model, evaluation = train_and_evaluate(*trained, **how)
             except TrainingDiverged as error:
                 return {"infeasible": str(error)}
-            if data is not self.data:  # it costs what it will in the end
-                model = build(self.data.num_classes, self.data.image_size)
+            if data is not whole:  # it costs what it will in the end
+                model = build(whole.num_classes, whole.image_size)
             costs = count_costs(model)
             latency = {"latency_seconds": latency_seconds(model)} if self.measure_latency else {}
         if request.rung is not None:  # with the evaluations of the rungs before
-            curve = [round(row["accuracy"], 6) for row in read_metrics(folder) if row["kind"] == "evaluation"]
-        reward = stopped.pop("predicted", evaluation.accuracy)
+            rows = [row for row in read_metrics(folder) if row["kind"] == "evaluation"]
+            curve = [round(task.score(types.SimpleNamespace(**row)), 6) for row in rows]
+            epochs = [round(row["epoch"], 3) for row in rows]
+        reward = stopped.pop("predicted", task.score(evaluation))
         metrics = {"loss": evaluation.loss, "curve": curve, **stopped, "epochs": until_epochs or training.epochs}
+        metrics |= {"epochs": epochs[-1]} if training.patience is not None and epochs else {}
+        metrics |= {"measure": task.measure} if task.measure != Classification.measure else {}
         metrics |= {"parameters": costs.trainable_parameters, "mult_adds": costs.mult_adds, "num_classes": data.num_classes, **latency}
         metrics |= {f"network_{name}": getattr(self.network, name) for name in ("cells_per_stack", "filters")}
         return {"reward": reward, "metrics": metrics}
-
-
-def measure_on_test(workdir: pathlib.Path, batch_size: int = 100) -> dict:
-    """Returns the Evaluation of the last weights of a training on the test split, as a dict."""
-    model, data_description = work_folder.read_description(workdir)
-    checkpoints.load_trained(workdir, model, "last")
-    return dataclasses.asdict(Evaluator(model).on_split(ImageData.from_description(data_description), "test", batch_size))
 
 
 @contextlib.contextmanager

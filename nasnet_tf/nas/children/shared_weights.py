@@ -111,6 +111,8 @@ class SharedWeights(SpaceEvaluator):
 
     def __post_init__(self):
         super().__post_init__()
+        if self.training.patience is not None:
+            raise InputError(f"SharedWeights: expected TrainingConfig.patience to be None, got {self.training.patience}")
         self._step, self._seconds = 0, 0.0
 
     @functools.cached_property

@@ -21,8 +21,10 @@ from nasnet_tf.models.space.network import SpaceNetwork
 from nasnet_tf.models.space.plan import Plan
 from nasnet_tf.nas.children.fidelity import TO_THE_END, Request
 from nasnet_tf.nas.children.protocol import Evaluator
+from nasnet_tf.training import class_weights
 from nasnet_tf.training.config import TrainingConfig
 from nasnet_tf.training.losses import classification_loss
+from nasnet_tf.training.patience import Patience
 from nasnet_tf.training.schedules import Schedule
 
 MAX_KEPT_BYTES = 2**29  # of images, of all batches of a training or an evaluation
@@ -58,6 +60,7 @@ class SpaceTraining:
             if getattr(training, name) != value:
                 raise InputError(f"SpaceTraining: expected TrainingConfig.{name} to be {value}, got {getattr(training, name)!r}")
         self.data, self.training, self._momentum, self._learning_rate = data, training, momentum, learning_rate
+        self._class_weights = class_weights.by_label(training, data)
         self.steps_per_epoch = data.num_train_examples / training.batch_size
         self.total_steps = max(1, round(training.epochs * self.steps_per_epoch))
         self.network = SpaceNetwork(space, network, data.num_classes, data.image_size)
@@ -80,7 +83,7 @@ class SpaceTraining:
         with tf.GradientTape() as tape:
             tape.watch(weights)
             logits, statistics = self.network(images, weights, statistics, plan, training=True)
-            loss = tf.reduce_mean(classification_loss(labels, logits, self.training.label_smoothing))
+            loss = tf.reduce_mean(classification_loss(labels, logits, self.training.label_smoothing, self._class_weights))
         gradient = tape.gradient(loss, weights) + self.training.weight_decay * decayed * weights
         if self.training.gradient_clip_norm is not None:
             gradient = tf.clip_by_norm(gradient, self.training.gradient_clip_norm)
@@ -167,7 +170,7 @@ class SpaceChildren(SpaceEvaluator):
         plan = steps.network.plan(genotype)
         weights, statistics = plan.fresh_weights(steps.training.seed), plan.fresh_statistics()
         velocity, decayed = np.zeros_like(weights), plan.is_decayed
-        losses, curve = [], []
+        losses, curve, patience = [], [], Patience(steps.training.patience)
         every = max(1, round(steps.training.evaluate_every_epochs * steps.steps_per_epoch))
         for step, (images, labels) in enumerate(steps.training_batches):
             weights, statistics, velocity, loss = steps.step(
@@ -178,6 +181,10 @@ class SpaceChildren(SpaceEvaluator):
                 return {"infeasible": f"the loss is {losses[-1]} at step {step + 1}"}
             if (step + 1) % every == 0 or step + 1 == steps.total_steps:
                 curve.append(round(steps.accuracy(steps.validation_batches, weights, statistics, plan, own_statistics=False), 6))
+                patience.note(curve[-1], step + 1)
+                if patience.is_over:
+                    break
         costs = {"parameters": int(plan.sizes[:, 0].sum()), "mult_adds": count_mult_adds(steps.network, genotype)}
-        metrics = {"curve": curve, "epochs": steps.training.epochs, **costs}
+        epochs = round(len(losses) / steps.steps_per_epoch, 3) if patience.is_over else steps.training.epochs
+        metrics = {"curve": curve, "epochs": epochs, **costs}
         return {"reward": curve[-1], "metrics": {**metrics, "loss": float(np.mean(losses[-every:])), "num_classes": steps.data.num_classes}}

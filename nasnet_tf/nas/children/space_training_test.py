@@ -1,5 +1,6 @@
 """Trainings on the one network of a space against trainings of networks of their own; shared weights; scores without training."""
 
+import dataclasses
 import functools
 import random
 
@@ -51,6 +52,24 @@ def shared(training, **numbers) -> SharedWeights:
 
 def sampled(seed):
     return SPACE.decode(SPACE.sample(random.Random(seed)), name=f"trial_{seed}")
+
+
+def test_a_child_ends_when_validation_stops_improving(training, children, monkeypatch):
+    monkeypatch.setattr(training, "training", dataclasses.replace(CONFIG, patience=1, evaluate_every_epochs=0.25))
+    monkeypatch.setattr(training, "accuracy", lambda *arguments, **named: 0.5)
+    outcome = children(format_genotype(sampled(1)))
+    assert (outcome["metrics"]["curve"], outcome["metrics"]["epochs"]) == ([0.5, 0.5], 0.5)
+    with pytest.raises(InputError, match="SharedWeights: expected TrainingConfig.patience to be None, got 1"):
+        SharedWeights(SPACE, NETWORK, DATA, dataclasses.replace(CONFIG, patience=1), RATE)
+
+
+def test_the_loss_of_a_step_is_weighted_by_class(training, monkeypatch):
+    plan = training.network.plan(sampled(1))
+    weights, (images, labels) = plan.fresh_weights(CONFIG.seed), next(iter(training.training_batches))
+    state = np.zeros_like(weights), plan.is_decayed, weights, plan.fresh_statistics()
+    plain = training._step(images, labels, 0.1, *state, *plan.arrays)[3]
+    monkeypatch.setattr(training, "_class_weights", [2.0] * 10)
+    assert float(training._step(images, labels, 0.1, *state, *plan.arrays)[3]) == pytest.approx(2 * float(plain), rel=1e-5)
 
 
 def test_a_child_is_what_the_training_loop_makes_of_the_same_weights(training, children):

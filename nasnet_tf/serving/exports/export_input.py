@@ -15,9 +15,11 @@ from nasnet_tf.base.files import shown
 from nasnet_tf.data import Preprocessing, preprocessing_from_config
 from nasnet_tf.models.heads import GlobalPool
 from nasnet_tf.serving.exports.inference_graph import freeze
+from nasnet_tf.training.work_folder import has_several_labels
 
 _NOISE_IMAGES = 8
 _BATCH = 32
+_THRESHOLD = 0.5  # probability from which one of several labels counts as found
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +58,7 @@ class ExportInput:
 
         @tf.function(autograph=False, input_signature=[self.images_spec])
         def live(images):
-            return tf.nn.softmax(self.model(self.preprocessing.normalize(images), training=False))
+            return probabilities(self.model(self.preprocessing.normalize(images), training=False), has_several_labels(self.data_description))
 
         return in_batches(live, self.checked_on)
 
@@ -76,12 +78,23 @@ class ExportInput:
 
     def answer(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         """The frozen network: images in [0, 1] to "logits" and "probabilities"."""
-        return answer(self.infer(self.preprocessing.normalize(images))["logits"])
+        return answer(self.infer(self.preprocessing.normalize(images))["logits"], self.data_description)
+
+    def agreement(self, actual: np.ndarray) -> tuple[str, float]:
+        """(its name, in [0, 1]): how often other probabilities for `checked_on` mean the same labels."""
+        if has_several_labels(self.data_description):
+            return "label agreement", float(((actual >= _THRESHOLD) == (self.expected >= _THRESHOLD)).mean())
+        return "top-1 agreement", float((actual.argmax(1) == self.expected.argmax(1)).mean())
 
 
-def answer(logits: tf.Tensor) -> dict[str, tf.Tensor]:
+def probabilities(logits: tf.Tensor, several_labels: bool) -> tf.Tensor:
+    """Probabilities of the classes, float32 [batch, num_classes]: sigmoids where an image has several labels, else the softmax."""
+    return tf.sigmoid(logits) if several_labels else tf.nn.softmax(logits)
+
+
+def answer(logits: tf.Tensor, data_description: Mapping) -> dict[str, tf.Tensor]:
     """What every format returns."""
-    return {"logits": logits, "probabilities": tf.nn.softmax(logits)}
+    return {"logits": logits, "probabilities": probabilities(logits, has_several_labels(data_description))}
 
 
 def in_batches(run: Callable[[np.ndarray], np.ndarray], images: np.ndarray) -> np.ndarray:

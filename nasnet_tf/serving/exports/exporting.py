@@ -43,7 +43,7 @@ class Format:
       open: (path, ExportInput) -> function from images float32 [batch, height, width, 3] in [0, 1] to probabilities, run by the loader
         that its users have.
       most_difference: of a probability that is let pass. BENCHMARKS.md has what real networks differ by: less than half of it.
-      is_lossy: where one that differs more, or on too many of the given pictures in its first class, is left out; others are refused then.
+      is_lossy: where one that differs more, or on too many of the given pictures in its labels, is left out; others are refused then.
       is_calibrated: with pictures, and left out without them.
     """
 
@@ -94,7 +94,7 @@ FORMATS: Mapping[str, tuple[Format, ...]] = {
     "tflite": _by_precision(litert, "tflite", "tflite", {"float32": 1e-4, "float16": 0.02, "dynamic_int8": 0.1, "int8": 0.25}),
     "onnx": _by_precision(onnx_files, "onnx", "onnx", {"float32": 1e-4, "int8": 0.25}),
 }
-_LEAST_AGREEMENT = 0.98  # top-1, of a lossy file on the given pictures
+_LEAST_AGREEMENT = 0.98  # of a lossy file on the given pictures
 
 
 def export(
@@ -170,12 +170,12 @@ def _write(row: Format, given: ExportInput, path: pathlib.Path, called: str, rep
     row.write(given, path)
     actual = in_batches(row.open(path, given), given.checked_on)
     difference = float(np.abs(actual - given.expected).max())
-    agreement = float((actual.argmax(1) == given.expected.argmax(1)).mean())
-    line = f"{called}: largest difference of probabilities {difference:.2g}, top-1 agreement {agreement:.1%}"
+    measure, agreement = given.agreement(actual)
+    line = f"{called}: largest difference of probabilities {difference:.2g}, {measure} {agreement:.1%}"
     must_agree = row.is_lossy and given.pictures is not None
     if difference <= row.most_difference and (not must_agree or agreement >= _LEAST_AGREEMENT):  # of NaN neither holds
         report(line)
-        return {"largest_difference": difference, "top_1_agreement": agreement}
+        return {"largest_difference": difference, measure.replace(" ", "_").replace("-", "_"): agreement}
     limit = f"expected at most {row.most_difference}" + (f" and at least {_LEAST_AGREEMENT:.0%}" if must_agree else "")
     if not row.is_lossy:
         raise InputError(f"{line}; {limit}: not exported")

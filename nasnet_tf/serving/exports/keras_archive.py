@@ -13,8 +13,9 @@ import tensorflow as tf
 from nasnet_tf.base.errors import InputError, reason
 from nasnet_tf.base.files import check_unpacked_size
 from nasnet_tf.models.description import network_from_json
-from nasnet_tf.serving.exports.export_input import ExportInput
+from nasnet_tf.serving.exports.export_input import ExportInput, probabilities
 from nasnet_tf.serving.weights.convert import load_weights
+from nasnet_tf.training.work_folder import has_several_labels
 
 _CONFIG, _DATA = "config.json", "data.json"
 
@@ -29,7 +30,11 @@ def write(given: ExportInput, path: pathlib.Path) -> None:
 def open_probabilities(path: pathlib.Path, given: ExportInput) -> Callable[[np.ndarray], np.ndarray]:
     """A file as a function of images in [0, 1], opened by Keras."""
     model = keras.saving.load_model(path, compile=False)
-    run = tf.function(lambda images: tf.nn.softmax(model(given.preprocessing.normalize(images), training=False)), autograph=False)
+
+    @tf.function(autograph=False)
+    def run(images):
+        return probabilities(model(given.preprocessing.normalize(images), training=False), has_several_labels(given.data_description))
+
     return lambda images: run(tf.constant(images)).numpy()
 
 

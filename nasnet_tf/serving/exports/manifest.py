@@ -54,6 +54,7 @@ def describe(model: keras.Model, data_description: Mapping) -> dict:
             "parameters": model.count_params(),
         },
         "task": work_folder.task_kind(data_description),
+        **({"probabilities": "sigmoid, one for each class"} if work_folder.has_several_labels(data_description) else {}),
         "classes": _classes(data_description),
         "preprocessing": data_description.get("preprocessing") or {"image_size": data_description["image_size"]},
         "weights_sha256": weights_hash(model),

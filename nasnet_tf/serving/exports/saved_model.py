@@ -62,13 +62,12 @@ class ReusableModel(tf.train.Checkpoint):
 
         @tf.function(autograph=False, input_signature=[images_spec])
         def classify(images):
-            return answer(infer(preprocessing.normalize(images)))
+            return answer(infer(preprocessing.normalize(images)), data_description)
 
         @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.string, "encoded")])
         def classify_encoded(encoded):
-            return answer(
-                infer(tf.map_fn(preprocessing.evaluate, encoded, fn_output_signature=tf.TensorSpec([height, width, 3], tf.float32)))
-            )
+            prepared_spec = tf.TensorSpec([height, width, 3], tf.float32)
+            return answer(infer(tf.map_fn(preprocessing.evaluate, encoded, fn_output_signature=prepared_spec)), data_description)
 
         self.graph_signatures = {"serving_default": classify, "classify_encoded": classify_encoded}
 

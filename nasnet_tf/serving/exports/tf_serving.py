@@ -28,12 +28,12 @@ class _Module(tf.Module):
 
         @tf.function(autograph=False, input_signature=[given.images_spec])
         def classify(images):
-            return answer(infer(preprocessing.normalize(images))["logits"])
+            return answer(infer(preprocessing.normalize(images))["logits"], given.data_description)
 
         @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.string, "encoded")])
         def classify_encoded(encoded):
             prepared = tf.map_fn(preprocessing.evaluate, encoded, fn_output_signature=prepared_spec)
-            return answer(infer(prepared)["logits"])
+            return answer(infer(prepared)["logits"], given.data_description)
 
         @tf.function(autograph=False, input_signature=[given.images_spec])
         def features(images):

@@ -13,12 +13,15 @@ import tensorflow as tf
 
 from nasnet_tf.base.errors import InputError, reason
 from nasnet_tf.base.files import shown, user_path
-from nasnet_tf.base.values import Count, check_value, expect
+from nasnet_tf.base.values import Count, Part, check_value, expect
 from nasnet_tf.data import imagenet_classes, preprocessing_from_config
-from nasnet_tf.serving.exports import in_memory, saved_model
+from nasnet_tf.serving.exports import export_input, in_memory, saved_model
 from nasnet_tf.serving.hub.naming import Name, resolve
 from nasnet_tf.serving.hub.source import Options
 from nasnet_tf.serving.hub.sources import Export, NamedNetwork
+
+_TOP = 5  # classes of an image with one label
+_THRESHOLD = 0.5  # least probability of a label where an image has several
 
 Image = str | os.PathLike | bytes | np.ndarray
 
@@ -41,11 +44,13 @@ class Classifier:
       class_names: in the order of the probabilities.
       preprocessing: what is done to an image, as data; see nasnet_tf.data for the meaning of each value.
       network: from prepared images to logits; or the folder of an export whose own graph is run.
+      several_labels: whether an image has several labels, or none: each class then has a probability of its own.
     """
 
     class_names: Sequence[str]
     preprocessing: dict
     network: keras.Model | pathlib.Path = dataclasses.field(repr=False)
+    several_labels: bool = False
 
     def __getstate__(self) -> dict:
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # without what is traced
@@ -56,26 +61,30 @@ class Classifier:
         if isinstance(self.network, pathlib.Path):
             return saved_model.load_encoded_signature(self.network)
         model, preprocessing = self.network, preprocessing_from_config(self.preprocessing)
-        size = preprocessing.image_size
+        size, several_labels = preprocessing.image_size, self.several_labels
 
         @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.string)])
         def probabilities(encoded):
             images = tf.map_fn(preprocessing.evaluate, encoded, fn_output_signature=tf.TensorSpec([size, size, 3], tf.float32))
-            return tf.nn.softmax(model(images, training=False))
+            return export_input.probabilities(model(images, training=False), several_labels)
 
         return probabilities
 
-    def __call__(self, images: Image | Sequence[Image], top: int = 5) -> list[Prediction] | list[list[Prediction]]:
+    def __call__(
+        self, images: Image | Sequence[Image], top: int | None = None, threshold: float | None = None
+    ) -> list[Prediction] | list[list[Prediction]]:
         """The most probable classes of an image, or of each of several, most probable first.
 
         Args:
           images: the path of a file, its content, or pixels uint8 [height, width, 3], RGB; or a list of such.
-          top: how many classes.
+          top: how many classes at most; None for 5, or for all where an image has several labels.
+          threshold: least probability of a class, in [0, 1]; None for 0, or for 0.5 where an image has several labels.
 
         Raises:
           InputError: a file that is not there, or that cannot be decoded.
         """
-        check_value("top", top, Count)
+        check_value("top", top, Count | None)
+        check_value("threshold", threshold, Part | None)
         is_one = isinstance(images, (str, os.PathLike, bytes)) or (isinstance(images, np.ndarray) and images.ndim == 3)
         batch = [images] if is_one else list(images)
         answers = self.probabilities([_content(image) for image in batch])
@@ -83,7 +92,7 @@ class Classifier:
             if isinstance(answer, InputError):
                 called = shown(image) if isinstance(image, (str, os.PathLike)) else f"image {number}"
                 raise InputError(f"{called}: cannot be decoded as an image: {answer}")
-        results = [self.best(answer, top) for answer in answers]
+        results = [self.best(answer, top, threshold) for answer in answers]
         return results[0] if is_one else results
 
     def probabilities(self, encoded: Sequence[bytes]) -> list[np.ndarray | InputError]:
@@ -99,16 +108,19 @@ class Classifier:
 
     answers = probabilities  # as nasnet_tf.training.task.Predictor asks for them
 
-    def best(self, probabilities: np.ndarray, top: int) -> list[Prediction]:
-        """The most probable classes, most probable first."""
-        order = np.argsort(-probabilities, kind="stable")[:top]
+    def best(self, probabilities: np.ndarray, top: int | None = None, threshold: float | None = None) -> list[Prediction]:
+        """The most probable classes, most probable first; `top` and `threshold` as for a call."""
+        if threshold is None:
+            threshold = _THRESHOLD if self.several_labels else 0.0
+        order = np.argsort(-probabilities, kind="stable")[: top or (None if self.several_labels else _TOP)]
+        order = order[~(probabilities[order] < threshold)]
         return [Prediction(self._labels[index][1], float(probabilities[index]), self._labels[index][0]) for index in order]
 
-    def describe(self, answer: np.ndarray, top: int) -> tuple[str, dict]:
+    def describe(self, answer: np.ndarray, top: int | None, threshold: float | None = None) -> tuple[str, dict]:
         """The most probable classes as text for people and as JSON-ready fields; see nasnet_tf.training.task.Predictor."""
-        best = self.best(answer, top)
+        best = self.best(answer, top, threshold)
         rows = [{"class": each.name, "probability": round(each.probability, 6)} | _identity(each) for each in best]
-        return ", ".join(f"{each.name} {each.probability:.1%}" for each in best), {"top": rows}
+        return ", ".join(f"{each.name} {each.probability:.1%}" for each in best) or "nothing", {"top": rows}
 
     @functools.cached_property
     def _labels(self) -> Sequence[tuple[str, str]]:
@@ -169,7 +181,7 @@ def load_classifier(
         raise InputError(f"{source.path}: an export has its own weights, got weights {weights!r} besides")
     if trust_graph:
         names = in_memory.check_names(names, len(source.classes()[1]))
-        classifier = Classifier(names, preprocessing.config(), source.path.absolute())
+        classifier = Classifier(names, preprocessing.config(), source.path.absolute(), source.has_several_labels())
         classifier._probabilities  # noqa: B018  what cannot be loaded is told now
         return classifier
     model = in_memory.classifier_of(source.model(weights, options), str(source.path))
@@ -177,4 +189,4 @@ def load_classifier(
     size, sides = preprocessing.image_size, model.input.shape[1:3]
     if any(side not in (None, size) for side in sides):
         raise InputError(f"{source.path}: data.json says image_size {size}, the network has {sides[0]} x {sides[1]}; damaged or mixed up")
-    return Classifier(names, preprocessing.config(), model)
+    return Classifier(names, preprocessing.config(), model, source.has_several_labels())

@@ -19,6 +19,7 @@ from nasnet_tf.serving.hub.naming import Name, resolve
 from nasnet_tf.training import work_folder
 
 Image = str | os.PathLike | bytes | np.ndarray
+_TOP = 5  # things in a picture that `predict` prints
 
 
 class Found(NamedTuple):
@@ -81,8 +82,15 @@ class Detector:
             answers[number] = answer
         return answers
 
-    def describe(self, answer: list[Found], top: int) -> tuple[str, dict]:
-        """The most probable things as text for people and as JSON-ready fields; see nasnet_tf.training.task.Predictor."""
+    def describe(self, answer: list[Found], top: int | None, threshold: float | None = None) -> tuple[str, dict]:
+        """The most probable things as text for people and as JSON-ready fields; see nasnet_tf.training.task.Predictor.
+
+        Raises:
+          InputError: a threshold, which `answers` has.
+        """
+        if threshold is not None:
+            raise InputError("--threshold: is for classifiers; a detector has detect --least_score")
+        top = _TOP if top is None else top
         rows = [
             {"class": name, "category_id": number, "probability": round(score, 6), "box": [round(side, 2) for side in box]}
             for name, score, box, number in answer[:top]

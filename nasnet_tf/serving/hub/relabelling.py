@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.data import ImageData, imagenet_classes
+from nasnet_tf.data.several_labels import MultiLabelData
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +43,9 @@ class RelabelledData:
         """
         labels = tf.constant(self._labels())
         batches = self.data.evaluation(split, batch_size, shard)
+        if isinstance(self.data, MultiLabelData):
+            chosen = tf.one_hot(labels, self.num_classes, dtype=tf.int32)
+            return batches.map(lambda images, old, weights: (images, old @ chosen, weights))
         return batches.map(lambda images, old, weights: (images, tf.gather(labels, old), weights))
 
     def _labels(self) -> list[int]:

@@ -65,6 +65,10 @@ class Source:
         """How a classifier's images are prepared. Raises InputError for other networks."""
         return self.classes()[0]
 
+    def has_several_labels(self) -> bool:
+        """Whether a classifier's classes have probabilities of their own, because an image may have several labels."""
+        return work_folder.has_several_labels(self.description())
+
     def own_class_names(self) -> list[str] | None:
         """The names of the classes that the weights have a classifier for; None where nothing says them, and for detectors."""
         return None

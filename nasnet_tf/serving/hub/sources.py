@@ -218,6 +218,9 @@ class KerasFile(_Trained):
             return super().image_preprocessing()
         return in_memory.preprocessing_of(keras_archive.read_network(self.path, with_weights=False))
 
+    def has_several_labels(self) -> bool:
+        return keras_archive.read_data_description(self.path) is not None and super().has_several_labels()
+
     def own_class_names(self) -> list[str] | None:
         return None if keras_archive.read_data_description(self.path) is None else super().own_class_names()
 
@@ -250,6 +253,9 @@ class LiveModel(Source):
 
     def image_preprocessing(self) -> Preprocessing:
         return in_memory.preprocessing_of(self.network)
+
+    def has_several_labels(self) -> bool:
+        return False
 
     def _model(self, weights, options: Options) -> keras.Model:
         expect(weights == "trained", f"{self.path}: weights", "'trained', for a network in memory has its own", weights)

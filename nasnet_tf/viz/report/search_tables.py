@@ -138,10 +138,12 @@ def retrained(folder: pathlib.Path, searched: Sequence[Trial], name: str) -> str
     test, winner = folder / TEST_NAME, folder / WINNER_NAME
     if test.is_file():
         try:
-            measured = json.loads(test.read_text())["accuracy"]
-        except (ValueError, KeyError) as error:
+            row = json.loads(test.read_text())
+            measure = row.get("measure", "accuracy")
+            measured = row[measure]
+        except (ValueError, KeyError, AttributeError) as error:
             raise InputError(f'{test}: expected {{"accuracy": ..., "trial": ...}} ({error!r})') from error
-        parts.append(page.numbers({"test accuracy of the winner": f"{measured:.4f}"}))
+        parts.append(page.numbers({f"test {measure.replace('_', ' ')} of the winner": f"{measured:.4f}"}))
     if rows:
         head = ["rank", "validation accuracy", "rank in search", "trial", "reward in search", "parameters", "multiply-adds", "architecture"]
         parts.append(page.table(head, rows))

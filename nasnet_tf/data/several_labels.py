@@ -1,0 +1,96 @@
+"""Images with several labels each, or none, from tables."""
+
+import dataclasses
+import functools
+import random
+from typing import Self
+
+import numpy as np
+
+from nasnet_tf.base.errors import InputError
+from nasnet_tf.base.files import user_path
+from nasnet_tf.data.labels import SEPARATOR, labels_in, lacking
+from nasnet_tf.data.pipeline import ImageData
+from nasnet_tf.data.preparing import TABLE_PREFIX
+from nasnet_tf.data.sources import Source, source_of_files, with_our_names
+from nasnet_tf.data.tables import read_rows
+
+
+@dataclasses.dataclass(frozen=True)
+class MultiLabelData(ImageData):
+    """ImageData whose examples have several labels each, from 0 to all classes.
+
+    Batches have labels int32 [batch, num_classes]: 1 for each class that the image has, 0 for the others; -1 for all classes of a
+    training image that could not be decoded.
+
+    Attributes:
+      label_separator: what stands between the labels in a cell of a table.
+    """
+
+    label_separator: str = SEPARATOR
+
+    @classmethod
+    def of(cls, data: ImageData, label_separator: str) -> Self:
+        """Returns the same data, read with several labels an image."""
+        fields = {field.name: getattr(data, field.name) for field in dataclasses.fields(ImageData)}
+        return cls(**fields, label_separator=label_separator)
+
+    @functools.cached_property
+    def _source(self) -> Source:
+        if not self.source.startswith(TABLE_PREFIX):
+            raise InputError(f"data set {self.source!r}: expected {TABLE_PREFIX}FILE or {TABLE_PREFIX}FOLDER for several labels an image")
+        return _source(self.source, self.label_separator)
+
+    @property
+    def _label_shape(self) -> tuple[int, ...]:
+        return (self.num_classes,)
+
+    def _label_mistake(self, label: np.ndarray) -> str | None:
+        return None
+
+    @functools.cached_property
+    def label_counts(self) -> np.ndarray:
+        """Number of training images that have each label, int64 [num_classes]."""
+        return sum(labels.sum(axis=0, dtype=np.int64) for labels in self._source.labels(self._slice("train")))
+
+    def check_several(self) -> None:
+        """Raises InputError if each training image has one label, as it seems to have where the separator is another one."""
+        if all((labels.sum(axis=1) == 1).all() for labels in self._source.labels(self._slice("train"))):
+            raise InputError(
+                f"data set {self.source!r}: each training image has one label, such as {self.class_names[0]!r}; expected several, or none, "
+                f"with {self.label_separator!r} (MultiLabel.label_separator) between them; train.task = @Classification takes one an image"
+            )
+
+    def description(self) -> dict:
+        """As of ImageData; "several_labels" says that each class has a probability of its own."""
+        return {**super().description(), "several_labels": True}
+
+
+def _source(name: str, separator: str) -> Source:
+    """Returns the images of a table with their labels.
+
+    Raises:
+      InputError: no label at all, or a class that `train` lacks.
+    """
+    rows: dict[str, list[tuple[str, tuple[str, ...]]]] = {}
+    for row in read_rows(user_path(name.removeprefix(TABLE_PREFIX)), needs_label=False):
+        rows.setdefault(row.split, []).append((str(row.file), labels_in(row.cell, separator)))
+    rows = with_our_names(rows)
+    present = {split: {label for _, labels in examples for label in labels} for split, examples in rows.items()}
+    class_names = sorted(set().union(*present.values()))
+    if not class_names:
+        raise InputError(f"data set {name!r}: expected labels in the column `labels`, got empty cells alone")
+    notes = lacking(name, class_names, present)
+    numbers = {label: number for number, label in enumerate(class_names)}
+
+    def presence(labels: tuple[str, ...]) -> np.ndarray:
+        row = np.zeros(len(class_names), np.uint8)
+        row[[numbers[label] for label in labels]] = 1
+        return row
+
+    for split, found in rows.items():
+        random.Random(split).shuffle(found)  # for a slice to be like the whole
+    examples = {split: [(file, presence(labels)) for file, labels in found] for split, found in rows.items()}
+    empty = sum(not labels for found in rows.values() for _, labels in found)
+    notes += (f"{empty} images without a label",) if empty else ()
+    return source_of_files(name, class_names, examples, (), notes)
