@@ -58,7 +58,8 @@ class ExportInput:
 
         @tf.function(autograph=False, input_signature=[self.images_spec])
         def live(images):
-            return probabilities(self.model(self.preprocessing.normalize(images), training=False), has_several_labels(self.data_description))
+            logits = self.model(self.preprocessing.normalize(images), training=False)
+            return probabilities(logits, has_several_labels(self.data_description))
 
         return in_batches(live, self.checked_on)
 
