@@ -42,7 +42,7 @@ class SearchConfig:
       max_child_hours: of all children together, failed ones too. None for any.
       target: a reward that is enough: no child starts once a trial has it. None for never.
       patience: trainings without a better reward after which no child starts. None for any number.
-      max_parameters: of an architecture's network, without auxiliary head; architectures above it are never tried. None for any number.
+      max_parameters: of an architecture's network, without auxiliary head; larger ones are never tried, seeds neither. None for any.
       max_mult_adds: the same of multiply-adds for one image.
       max_latency_seconds: an architecture is infeasible if an inference on one image takes longer. Its child measures that before it
         trains, on the machine it runs on. None for any.

@@ -20,6 +20,7 @@ linalg, stats = OnDemand("scipy.linalg"), OnDemand("scipy.stats")
 
 LEAST_TRIALS = 10
 _SAMPLES = 500  # random architectures; each cell has about 20 choices
+_MOST_TRIALS = 1000  # that the model sees, spread evenly: its time grows with their cube
 _CHANCE = 0.01  # a rank correlation that pure noise gives with a probability above this is none
 
 
@@ -84,7 +85,7 @@ class Importance:
 
 
 def importance(space: SearchSpace, decisions: Sequence[Sequence[int]], rewards: Sequence[float]) -> Importance:
-    """What rewarded architectures say about the choices of their space.
+    """What rewarded architectures say about the choices of their space; of more than 1,000, so many that are spread evenly.
 
     Args:
       space: of the architectures.
@@ -96,12 +97,14 @@ def importance(space: SearchSpace, decisions: Sequence[Sequence[int]], rewards: 
     """
     if len(decisions) < LEAST_TRIALS:
         raise InputError(f"importance: expected at least {LEAST_TRIALS} rewarded architectures, got {len(decisions)}")
+    kept = np.unique(np.linspace(0, len(decisions) - 1, _MOST_TRIALS).round().astype(int)) if len(decisions) > _MOST_TRIALS else slice(None)
+    decisions, rewards = np.asarray(decisions)[kept], np.asarray(rewards, float)[kept]
     features = GraphFeatures(space)
     sizes = np.array(space.sizes)
     raw = features((np.random.RandomState(0).random_sample((_SAMPLES, len(sizes))) * sizes).astype(int))
     scale = gaussian_process.Scale(raw)
     inputs, sample = scale(features(decisions)), scale(raw)
-    targets = gaussian_process.targets(np.asarray(rewards, float))
+    targets = gaussian_process.targets(rewards)
     values = targets.values
     fit = gaussian_process.fitted(inputs, values)
     names, counts = features.counts(raw)

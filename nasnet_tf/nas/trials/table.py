@@ -8,10 +8,13 @@ from typing import Any
 from nasnet_tf.base.files import check_local, naming, user_path
 from nasnet_tf.genotype import SearchSpace
 from nasnet_tf.nas.strategies.importance import Importance, importance
+from nasnet_tf.nas.strategies.model_guided import ModelGuided
+from nasnet_tf.nas.strategies.protocol import Observation, Proposal
 from nasnet_tf.nas.trials.journal import read_identity, read_trials
 from nasnet_tf.nas.trials.spaces import space_of
-from nasnet_tf.nas.trials.trial import Trial, architectures
+from nasnet_tf.nas.trials.trial import Trial, architectures, leaderboard
 
+_SEEN = 150  # of the best and of the newest trials, by a model that says what to expect
 # Of a Trial; "genotype" is its text.
 _COLUMNS = {
     "trial": "number",
@@ -89,6 +92,21 @@ def importance_of(space: SearchSpace, trials: Sequence[Trial]) -> Importance:
     known = architectures(trials)
     rewards = [trial.rung_rewards[0] if trial.rung_rewards else trial.reward for trial in known]
     return importance(space, [trial.decisions for trial in known], rewards)
+
+
+def expected_gain_of(space: SearchSpace, trials: Sequence[Trial], trainings: int) -> float | None:
+    """How much the best accuracy is expected to rise by so many more trainings, as ModelGuided sees it, whatever the strategy was.
+
+    None where there are fewer than 10 rewards, or rewards that are no accuracies.
+    """
+    model = ModelGuided(space, seed=0)
+    known = architectures(trials)
+    seen = {trial.number for trial in [*leaderboard(known)[:_SEEN], *known[-_SEEN:]]}
+    for trial in known:
+        if trial.number in seen:
+            model.observe(Observation(Proposal(trial.decisions), trial.reward, is_predicted=trial.is_predicted))
+    model.propose()
+    return model.expected_gain(trainings)
 
 
 def read_search(workdir: str | os.PathLike) -> SearchResults:

@@ -13,7 +13,7 @@ from nasnet_tf.nas.config import SearchConfig
 from nasnet_tf.nas.engines.local import InProcess
 from nasnet_tf.nas.search import search
 from nasnet_tf.nas.strategies.random_search import RandomSearch
-from nasnet_tf.nas.trials.table import read_search
+from nasnet_tf.nas.trials.table import expected_gain_of, read_search
 
 SPACE = SearchSpace(num_blocks=2)
 
@@ -61,6 +61,9 @@ def test_importance_of_a_search(tmp_path):
     assert found.effects[0].choice.endswith("SEP_CONV_3X3")
     assert found.effects[0].mean < -2 * found.effects[0].error  # fewer errors
     assert "SEP_CONV_3X3" in str(found)
+    results = read_search(tmp_path)
+    assert 0 < expected_gain_of(space, results, 100) < 0.2
+    assert expected_gain_of(space, results[:5], 100) is None
 
 
 def test_importance_needs_the_space(tmp_path):
