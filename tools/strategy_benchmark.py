@@ -136,50 +136,52 @@ def identity(row: dict) -> tuple:
     return tuple(row[key] for key in ("table", "strategy", "seed", "trainings", "delay"))
 
 
-def values_of(rows: list[dict]) -> np.ndarray:
-    """Float [games, trainings]: regret of the best architecture in a complete table, else the truth of the best five."""
-    curves = [
-        row["curves"]["top"] if row["best_of_table"] is None else np.subtract(row["best_of_table"], row["curves"]["best"]) for row in rows
-    ]
-    longest = max(map(len, curves))  # strategies that repeat themselves may end early
-    return np.array([[*curve, *[curve[-1]] * (longest - len(curve))] for curve in curves])
+def values_of(rows: list[dict], measure: str) -> np.ndarray:
+    """Float [games, trainings]: the regret of the best architecture, for complete tables, or the truth of the best five by reward."""
+    if measure == "regret":
+        curves = [np.subtract(row["best_of_table"], row["curves"]["best"]) for row in rows]
+    else:
+        curves = [row["curves"]["top"] for row in rows]
+    # Strategies that repeat themselves may end early.
+    return np.array([[*curve, *[curve[-1]] * (row["trainings"] - len(curve))] for row, curve in zip(rows, curves, strict=True)])
 
 
 def summaries(rows: list[dict]) -> list[dict]:
-    """For each table, delay and strategy: mean and standard error at the checkpoints, and trainings to reach random search's end."""
+    """For each table, measure, delay and strategy: mean and standard error at the checkpoints, and trainings to reach random search's end."""
     groups = collections.defaultdict(list)
     for row in rows:
-        groups[row["table"], row["delay"], row["strategy"]].append(row)
+        for measure in ("regret", "best five") if row["best_of_table"] is not None else ("best five",):
+            groups[row["table"], measure, row["delay"], row["strategy"], row["trainings"]].append(row)
     found = []
-    for (table, delay, name), games in groups.items():
-        values = values_of(games)
-        is_regret = games[0]["best_of_table"] is not None
-        points = [point for point in CHECKPOINTS if point <= values.shape[1]]
-        tops = np.array([[row["curves"]["top"][min(point, len(row["curves"]["top"])) - 1] for point in points] for row in games])
-        errors = np.sqrt(max(len(values), 2) - 1)
-        random_games = groups.get((table, delay, "random"))
+    for (table, measure, delay, name, trainings), games in groups.items():
+        values = values_of(games, measure)
+        points = [point for point in CHECKPOINTS if point <= trainings]
+        at_points, mean = values[:, np.array(points) - 1], values.mean(axis=0)
+        random_games = groups.get((table, measure, delay, "random", trainings))
         reached = None
         if random_games:
-            goal, mean = values_of(random_games).mean(axis=0)[-1], values.mean(axis=0)
-            is_there = mean <= goal if is_regret else mean >= goal
+            goal = values_of(random_games, measure).mean(axis=0)[-1]
+            is_there = mean <= goal if measure == "regret" else mean >= goal
             reached = int(np.argmax(is_there)) + 1 if is_there.any() else None
+        fronts = [row["curves"]["front"] for row in games]
+        shortest = min(map(len, fronts))
         found.append(
             {
                 "table": table,
+                "measure": measure,
                 "delay": delay,
                 "strategy": name,
                 "games": len(values),
-                "measure": "regret" if is_regret else "best five",
-                "mean": dict(zip(points, values[:, np.array(points) - 1].mean(axis=0).tolist(), strict=True)),
-                "error": dict(zip(points, (values[:, np.array(points) - 1].std(axis=0) / errors).tolist(), strict=True)),
-                "best_five": dict(zip(points, tops.mean(axis=0).tolist(), strict=True)),
-                "front": np.mean([row["curves"]["front"] for row in games], axis=0).round(4).tolist() if is_regret else [],
+                "mean": dict(zip(points, at_points.mean(axis=0).tolist(), strict=True)),
+                "error": dict(zip(points, (at_points.std(axis=0) / np.sqrt(max(len(values), 2) - 1)).tolist(), strict=True)),
+                "front": np.mean([front[:shortest] for front in fronts], axis=0).round(4).tolist(),
                 "trainings_to_reach_random": reached,
                 "milliseconds": float(np.mean([row["milliseconds"] for row in games])),
-                "curve": values.mean(axis=0).round(4).tolist(),
+                "curve": mean.round(4).tolist(),
             }
         )
-    return sorted(found, key=lambda each: (each["table"], each["delay"], list(STRATEGIES).index(each["strategy"])))
+    order = list(STRATEGIES)
+    return sorted(found, key=lambda each: (each["table"], each["measure"] != "regret", each["delay"], order.index(each["strategy"])))
 
 
 def text_of(found: list[dict]) -> str:
@@ -206,21 +208,30 @@ def text_of(found: list[dict]) -> str:
 
 
 def draw(found: list[dict], path: pathlib.Path) -> None:
-    """A panel for each table and delay, a line for each strategy."""
-    panels = list(dict.fromkeys((each["table"], each["delay"]) for each in found))
-    figure, axes = plt.subplots(1, len(panels), figsize=(5 * len(panels), 4), layout="constrained", squeeze=False)
-    for axis, panel in zip(axes[0], panels, strict=True):
+    """A panel for each table and delay, a line for each strategy with its standard errors at the checkpoints."""
+    panels = list(dict.fromkeys((each["table"], each["measure"], each["delay"]) for each in found))
+    columns = min(2, len(panels))
+    rows = -(-len(panels) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(5 * columns, 3.6 * rows), layout="constrained", squeeze=False)
+    for axis, panel in zip(axes.flat, panels, strict=False):
         for each in found:
-            if (each["table"], each["delay"]) == panel:
-                axis.plot(
-                    range(1, len(each["curve"]) + 1), each["curve"], label=f"{each['strategy']}, {each['games']} seeds", linewidth=1.2
+            if (each["table"], each["measure"], each["delay"]) == panel:
+                label = f"{each['strategy'].replace('_', ' ')}, {each['games']} seeds"
+                (line,) = axis.plot(range(1, len(each["curve"]) + 1), each["curve"], label=label, linewidth=1.2)
+                axis.errorbar(
+                    list(each["mean"]), list(each["mean"].values()), list(each["error"].values()), fmt="none", color=line.get_color()
                 )
-        axis.set(
-            title=f"{panel[0]}, rewards {panel[1]} late", xlabel="trainings", ylabel=f"{each['measure']}, %", xscale="log", xlim=(10, None)
-        )
-        axis.legend()
+        late = f"rewards arrive {panel[2]} late" if panel[2] else "one worker"
+        measure = "regret, points" if panel[1] == "regret" else "accuracy of the best five, %"
+        axis.set(title=f"{TITLES[panel[0]]}, {late}", xlabel="trainings", ylabel=measure, xscale="log", xlim=(10, None))
+        axis.legend(fontsize=8)
+    for axis in axes.flat[len(panels) :]:
+        axis.remove()
     figure.savefig(path)
     plt.close(figure)
+
+
+TITLES = {"nasbench201": "NAS-Bench-201", "lanas": "surrogate of LaNAS' cells", "journals": "surrogate of journals"}
 
 
 def main(argv: list[str] | None = None) -> list[dict]:
