@@ -147,7 +147,7 @@ def values_of(rows: list[dict], measure: str) -> np.ndarray:
 
 
 def summaries(rows: list[dict]) -> list[dict]:
-    """Mean and standard error at the checkpoints, and trainings to reach random search's end, of each table, measure, delay and strategy."""
+    """Of each table, measure, delay and strategy: mean and standard error at the checkpoints, trainings to reach random search."""
     groups = collections.defaultdict(list)
     for row in rows:
         for measure in ("regret", "best five") if row["best_of_table"] is not None else ("best five",):
