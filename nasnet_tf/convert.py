@@ -28,7 +28,9 @@ def define_flags() -> None:
     """The flags of this door."""
     flags.define_required("model", "The network of the zoo that the weights are of, such as mobile or large.")
     flags.define_required(
-        "output", "x.weights.h5 for keras.applications, x.h5 or x.keras for a whole model of it; else the prefix of a TF-slim checkpoint."
+        "output",
+        "x.weights.h5 for keras.applications, x.h5 or x.keras for a whole model of it; else the prefix of a TF-slim checkpoint. "
+        "Networks that keras.applications does not have are written in our own form.",
     )
     flags.DEFINE_integer("num_classes", None, "If not the network's own; 1001 keeps slim's background.", lower_bound=1)
     flags.DEFINE_bool("include_top", True, "With the classifier.")

@@ -10,7 +10,6 @@ MAX_MODULE_LINES, MAX_FUNCTION_LINES, MAX_PARAMETERS = 300, 60, 8
 # "path" or "path:function" of what is larger, and why.
 REASONS = {
     "nasnet_tf/serving/hub/load.py:load_nasnet": "public since the first version; its options are told in one place",
-    "nasnet_tf/serving/hub/load.py:_check": "checks the options of load_nasnet",
     "nasnet_tf/training/loop.py:train_and_evaluate": "a call in the style of Keras' fit: each part of a training is replaced by its name",
     "nasnet_tf/training/loop.py:__init__": "takes the parts of train_and_evaluate",
     "nasnet_tf/models/network.py:build_network": "a network from top to bottom, with the docstring that all others point to",

@@ -1,13 +1,14 @@
 """What several tests need: tiny genotypes, fixtures from outside the repository, and other processes, however slow the machine is."""
 
 import importlib
+import json
 import os
 import pathlib
 import signal
 import socket
 import time
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import nasnet_tf
 from nasnet_tf.base.identity import Identity
@@ -79,6 +80,26 @@ def jpeg(pixels, quality: int = 100) -> bytes:
     import tensorflow as tf
 
     return tf.io.encode_jpeg(np.asarray(pixels, np.uint8), quality=quality).numpy()
+
+
+def coco_folder(root: pathlib.Path, sizes: Mapping[str, int]) -> None:
+    """Writes a set of pictures with a box each, as COCO has them: so many in each split."""
+    import numpy as np
+
+    (root / "annotations").mkdir(parents=True)
+    for split, count in sizes.items():
+        (root / split).mkdir()
+        for number in range(count):
+            (root / split / f"{number}.png").write_bytes(png(np.zeros([40, 40, 3])))
+        content = {
+            "images": [{"id": number, "file_name": f"{number}.png", "height": 40, "width": 40} for number in range(count)],
+            "annotations": [
+                {"id": 1 + number, "image_id": number, "category_id": 1, "bbox": [5, 5, 20, 20], "area": 400, "iscrowd": 0}
+                for number in range(count)
+            ],
+            "categories": [{"id": 1, "name": "square"}],
+        }
+        (root / "annotations" / f"instances_{split}.json").write_text(json.dumps(content))
 
 
 def swap_sides(block: Block) -> None:

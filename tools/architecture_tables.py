@@ -1,7 +1,8 @@
 """Tables of architectures that were really trained, as something that a search strategy can be played against.
 
-A table has a `space` with the interface that strategies use, `reward(decisions, draws)` for what a search would see, and
-`truth(decisions)` for what the architecture is worth, in percent. `best` is the highest truth of a complete table, else None.
+A table has a `space` with the interface that strategies use, `reward(decisions, draws)` for what a search would see, `truth(decisions)` for
+what the architecture is worth, in percent, and `cost(decisions)`. A complete table also has `best`, its highest truth, and `all`, the
+(cost, truth) of each of its cells; others have None.
 """
 
 import csv
@@ -17,6 +18,7 @@ from typing import ClassVar
 import numpy as np
 
 from nasnet_tf.genotype import SearchSpace
+from nasnet_tf.genotype.search_space import DECISIONS_PER_BLOCK
 from nasnet_tf.nas.strategies.graph_features import Cells, GraphFeatures, cells_of
 
 _TREES, _FOLDS = 100, 5
@@ -52,6 +54,9 @@ def _(space: NasBench201Space, decisions: Sequence[Sequence[int]]) -> dict[str, 
     return {"cell": Cells(1, space.NAMES[1:], np.array([target for _, target in space.EDGES]), sources, kinds, outputs)}
 
 
+_EDGE_COSTS = {"none": 0, "skip_connect": 0, "nor_conv_1x1": 1, "nor_conv_3x3": 9, "avg_pool_3x3": 0}
+
+
 class NasBench201:
     """All 15,625 cells: a short training is the reward, a long one the truth."""
 
@@ -64,12 +69,20 @@ class NasBench201:
                 decisions = tuple(self.space.NAMES.index(row[f"edge_{source}_{target}"]) for source, target in self.space.EDGES)
                 self._rewards[decisions], self._truths[decisions] = float(row[reward]) / 100, float(row[truth])
         self.best = max(self._truths.values())
+        self.all = [(self.cost(decisions), truth) for decisions, truth in self._truths.items()]
+
+    def cost(self, decisions: Sequence[int]) -> float:
+        """Multiply-adds of the edges' operations, those of a 1x1 convolution being 1, and 1 for what the cell has besides."""
+        return 1.0 + sum(_EDGE_COSTS[self.space.NAMES[each]] for each in decisions)
 
     def reward(self, decisions: tuple[int, ...], draws: random.Random) -> float:
         return self._rewards[decisions]
 
     def truth(self, decisions: tuple[int, ...]) -> float:
         return self._truths[decisions]
+
+
+_KERNEL_SIZES = {"1X1": 1, "3X3": 9, "5X5": 25, "7X7": 49, "3X1": 6, "7X1": 14}
 
 
 class Surrogate:
@@ -83,7 +96,7 @@ class Surrogate:
       r2, rank_correlation: of predictions of architectures not seen.
     """
 
-    best = None
+    best = all = None
 
     def __init__(self, space: SearchSpace, decisions: Sequence[Sequence[int]], accuracies: Sequence[float], largest_error: float = 50.0):
         """Fits decisions of n architectures to their accuracies in percent; errors above the largest, in percent, count as that."""
@@ -105,6 +118,16 @@ class Surrogate:
     def reward(self, decisions: tuple[int, ...], draws: random.Random) -> float:
         value = self._value(decisions) + self._noise[draws.randrange(len(self._noise))]
         return 1 - min(math.exp(-value), 99.0) / 100
+
+    def cost(self, decisions: Sequence[int]) -> float:
+        """Weights that an operation's kernels have for each channel of theirs, and 1: in the order of its multiply-adds."""
+        return 1.0 + sum(
+            _KERNEL_SIZES.get(operation.rsplit("_", 1)[-1], 0) for operation in self._operations(decisions) if "CONV" in operation
+        )
+
+    def _operations(self, decisions: Sequence[int]) -> Iterator[str]:
+        for place in range(0, len(decisions), DECISIONS_PER_BLOCK):
+            yield from (self.space.operations[each] for each in decisions[place + 2 : place + 4])
 
     def truth(self, decisions: tuple[int, ...]) -> float:
         return 100 - math.exp(-self._value(decisions))

@@ -5,7 +5,8 @@
 Nothing is trained. A strategy proposes, the table answers with the reward of a short training, and the strategy is judged by what the
 architectures are worth: NAS-Bench-201 by the test accuracy of a long training, surrogates by their value without noise. With --delays 10,
 a reward arrives after ten more proposals, as with ten parallel workers. An architecture that is proposed again gets the reward that it had
-and is no training. Every game is a line of games.jsonl: repeat the command to resume. The result is summary.json, table.md and curves.svg.
+and is no training. "front" is the area below the front of accuracies and costs, as a share of the best one's. Every game is a line of
+games.jsonl: repeat the command to resume. The result is summary.json, table.md and curves.svg.
 
 The files: docs/search.md says where the originals are.
 """
@@ -16,6 +17,7 @@ import concurrent.futures
 import functools
 import heapq
 import json
+import math
 import multiprocessing
 import pathlib
 import random
@@ -30,21 +32,44 @@ from nasnet_tf.nas.strategies.local_search import LocalSearch
 from nasnet_tf.nas.strategies.model_guided import ModelGuided
 from nasnet_tf.nas.strategies.ppo_search import PPOSearch
 from nasnet_tf.nas.strategies.prescreened import Prescreened
+from nasnet_tf.nas.strategies.protocol import Observation
 from nasnet_tf.nas.strategies.random_search import RandomSearch
 
-evolution = functools.partial(RegularizedEvolution, population=20, tournament=5)
+
+def evolution(space, seed: int) -> RegularizedEvolution:
+    return RegularizedEvolution(space, seed, population=20, tournament=5)
+
+
+def primed(table, seed: int, sign: int) -> ModelGuided:
+    """Knows what 100 random architectures are worth in a long training: not what the rewards are, but like it; or the opposite of it."""
+    strategy, draws = ModelGuided(table.space, seed), random.Random(f"{seed} prior")
+    decisions = [table.space.sample(draws) for _ in range(_PRIOR)]
+    strategy.prime(decisions, [0.5 + sign * (table.truth(each) / 100 - 0.5) for each in decisions])
+    return strategy
+
+
+# By name: (table, seed) -> strategy.
 STRATEGIES = {
-    "random": RandomSearch,
-    "evolution": evolution,
-    "local_search": LocalSearch,
-    "ppo": PPOSearch,
-    "ppo_10_passes": functools.partial(PPOSearch, epochs=10, learning_rate=0.002),
-    "screened_evolution": lambda space, seed: Prescreened(space, lambda inner: evolution(inner, seed), seed),
-    "model_guided": ModelGuided,
+    "random": lambda table, seed: RandomSearch(table.space, seed),
+    "evolution": lambda table, seed: evolution(table.space, seed),
+    "local_search": lambda table, seed: LocalSearch(table.space, seed),
+    "ppo": lambda table, seed: PPOSearch(table.space, seed),
+    "ppo_rate_of_paper": lambda table, seed: PPOSearch(table.space, seed, learning_rate=0.00035),
+    "ppo_rate_of_paper_3_passes": lambda table, seed: PPOSearch(table.space, seed, learning_rate=0.00035, epochs=3),
+    "ppo_rate_of_paper_1_pass": lambda table, seed: PPOSearch(table.space, seed, learning_rate=0.00035, epochs=1),
+    "screened_evolution": lambda table, seed: Prescreened(table.space, lambda space: evolution(space, seed), seed),
+    "model_guided": lambda table, seed: ModelGuided(table.space, seed),
+    "model_guided_ppo": lambda table, seed: ModelGuided(table.space, seed, lambda space: PPOSearch(space, seed)),
+    "model_guided_evolution": lambda table, seed: ModelGuided(table.space, seed, lambda space: evolution(space, seed)),
+    "model_guided_front": lambda table, seed: ModelGuided(table.space, seed, cost=COST),
+    "model_guided_right_prior": functools.partial(primed, sign=1),
+    "model_guided_wrong_prior": functools.partial(primed, sign=-1),
 }
-CHECKPOINTS = (25, 50, 100, 200, 400)
+COST = "mult_adds"
+_PRIOR = 100
+CHECKPOINTS = (25, 50, 100, 200, 400, 1000, 2000, 5000, 10000, 20000)
 TOP = 5
-PROPOSALS_A_TRAINING = 20  # at most: a strategy that only repeats itself must end
+PROPOSALS_A_TRAINING = 3  # at most: a strategy that only repeats itself must end
 _tables = {}  # of this process, by their arguments
 
 
@@ -60,8 +85,9 @@ def table_of(kind: str, paths: tuple[str, ...]):
 def play(kind: str, paths: tuple[str, ...], name: str, seed: int, trainings: int, delay: int) -> dict:
     """One search; a row with its curves after each training: the truth of the best architecture, and of the best five by reward."""
     table, started = table_of(kind, paths), time.process_time()
-    strategy = STRATEGIES[name](table.space, seed)
-    draws, rewards, top, curves = random.Random(f"{seed} noise"), {}, [], {"best": [], "top": []}
+    strategy = STRATEGIES[name](table, seed)
+    draws, rewards, top, curves = random.Random(f"{seed} noise"), {}, [], {"best": [], "top": [], "front": []}
+    found: list[tuple[float, float]] = []  # (cost, truth)
     pending = collections.deque()
     proposed = 0
     while len(rewards) < trainings and proposed < trainings * PROPOSALS_A_TRAINING:
@@ -70,12 +96,15 @@ def play(kind: str, paths: tuple[str, ...], name: str, seed: int, trainings: int
         identity = table.space.identity_of(proposal.decisions)
         if identity not in rewards:
             rewards[identity] = table.reward(tuple(proposal.decisions), draws)
+            found.append((table.cost(proposal.decisions), table.truth(tuple(proposal.decisions))))
+            if len(found) in CHECKPOINTS and table.best is not None:
+                curves["front"].append(round(front_area(found) / front_area(table.all), 4))
             top = heapq.nlargest(TOP, [*top, (rewards[identity], -len(rewards), table.truth(tuple(proposal.decisions)))])
             curves["best"].append(round(top[0][2], 4))
             curves["top"].append(round(float(np.mean([truth for *_, truth in top])), 4))
-        pending.append((proposal, rewards[identity]))
+        pending.append(Observation(proposal, rewards[identity], {COST: table.cost(proposal.decisions)}))
         if len(pending) > delay:
-            strategy.feedback(*pending.popleft())
+            strategy.observe(pending.popleft())
     seconds = time.process_time() - started
     return {
         "table": kind,
@@ -90,82 +119,119 @@ def play(kind: str, paths: tuple[str, ...], name: str, seed: int, trainings: int
     }
 
 
+def front_area(found: list[tuple[float, float]]) -> float:
+    """The area below the best accuracies that are to be had for each cost, above 85%; costs by their logarithms."""
+    edges = np.linspace(0, math.log(_LARGEST_COST), 200)
+    costs, truths = np.array(found).T
+    order = np.argsort(costs)
+    best = np.maximum.accumulate(np.maximum(truths[order] - _LEAST_ACCURACY, 0.0))
+    places = np.searchsorted(np.log(costs[order]), edges, side="right")
+    return float(np.mean(np.where(places > 0, best[places - 1], 0.0)))
+
+
+_LEAST_ACCURACY, _LARGEST_COST = 85.0, 55.0
+
+
 def identity(row: dict) -> tuple:
     return tuple(row[key] for key in ("table", "strategy", "seed", "trainings", "delay"))
 
 
-def values_of(rows: list[dict]) -> np.ndarray:
-    """Float [games, trainings]: regret of the best architecture in a complete table, else the truth of the best five."""
-    curves = [
-        row["curves"]["top"] if row["best_of_table"] is None else np.subtract(row["best_of_table"], row["curves"]["best"]) for row in rows
-    ]
-    longest = max(map(len, curves))  # strategies that repeat themselves may end early
-    return np.array([[*curve, *[curve[-1]] * (longest - len(curve))] for curve in curves])
+def values_of(rows: list[dict], measure: str) -> np.ndarray:
+    """Float [games, trainings]: the regret of the best architecture, for complete tables, or the truth of the best five by reward."""
+    if measure == "regret":
+        curves = [np.subtract(row["best_of_table"], row["curves"]["best"]) for row in rows]
+    else:
+        curves = [row["curves"]["top"] for row in rows]
+    # Strategies that repeat themselves may end early.
+    return np.array([[*curve, *[curve[-1]] * (row["trainings"] - len(curve))] for row, curve in zip(rows, curves, strict=True)])
 
 
 def summaries(rows: list[dict]) -> list[dict]:
-    """For each table, delay and strategy: mean and standard error at the checkpoints, and trainings to reach random search's end."""
+    """Mean and standard error at the checkpoints, and trainings to reach random search's end, of each table, measure, delay and strategy."""
     groups = collections.defaultdict(list)
     for row in rows:
-        groups[row["table"], row["delay"], row["strategy"]].append(row)
+        for measure in ("regret", "best five") if row["best_of_table"] is not None else ("best five",):
+            groups[row["table"], measure, row["delay"], row["strategy"], row["trainings"]].append(row)
     found = []
-    for (table, delay, name), games in groups.items():
-        values = values_of(games)
-        is_regret = games[0]["best_of_table"] is not None
-        points = [point for point in CHECKPOINTS if point <= values.shape[1]]
-        tops = np.array([[row["curves"]["top"][min(point, len(row["curves"]["top"])) - 1] for point in points] for row in games])
-        errors = np.sqrt(max(len(values), 2) - 1)
-        random_games = groups.get((table, delay, "random"))
+    for (table, measure, delay, name, trainings), games in groups.items():
+        values = values_of(games, measure)
+        points = [point for point in CHECKPOINTS if point <= trainings]
+        at_points, mean = values[:, np.array(points) - 1], values.mean(axis=0)
+        random_games = groups.get((table, measure, delay, "random", trainings))
         reached = None
         if random_games:
-            goal, mean = values_of(random_games).mean(axis=0)[-1], values.mean(axis=0)
-            is_there = mean <= goal if is_regret else mean >= goal
+            goal = values_of(random_games, measure).mean(axis=0)[-1]
+            is_there = mean <= goal if measure == "regret" else mean >= goal
             reached = int(np.argmax(is_there)) + 1 if is_there.any() else None
+        fronts = [row["curves"]["front"] for row in games]
+        shortest = min(map(len, fronts))
         found.append(
             {
                 "table": table,
+                "measure": measure,
                 "delay": delay,
                 "strategy": name,
                 "games": len(values),
-                "measure": "regret" if is_regret else "best five",
-                "mean": dict(zip(points, values[:, np.array(points) - 1].mean(axis=0).tolist(), strict=True)),
-                "error": dict(zip(points, (values[:, np.array(points) - 1].std(axis=0) / errors).tolist(), strict=True)),
-                "best_five": dict(zip(points, tops.mean(axis=0).tolist(), strict=True)),
+                "mean": dict(zip(points, at_points.mean(axis=0).tolist(), strict=True)),
+                "error": dict(zip(points, (at_points.std(axis=0) / np.sqrt(max(len(values), 2) - 1)).tolist(), strict=True)),
+                "front": np.mean([front[:shortest] for front in fronts], axis=0).round(4).tolist(),
                 "trainings_to_reach_random": reached,
                 "milliseconds": float(np.mean([row["milliseconds"] for row in games])),
-                "curve": values.mean(axis=0).round(4).tolist(),
+                "curve": mean.round(4).tolist(),
             }
         )
-    return sorted(found, key=lambda each: (each["table"], each["delay"], list(STRATEGIES).index(each["strategy"])))
+    order = list(STRATEGIES)
+    return sorted(found, key=lambda each: (each["table"], each["measure"] != "regret", each["delay"], order.index(each["strategy"])))
 
 
 def text_of(found: list[dict]) -> str:
     """Markdown."""
-    head = ["table", "measure", "delay", "strategy", *map(str, CHECKPOINTS), "reaches random's last", "ms a proposal", "seeds"]
+    points = [point for point in CHECKPOINTS if any(point in each["mean"] for each in found)]
+    head = [
+        "table",
+        "measure",
+        "delay",
+        "strategy",
+        *map(str, points),
+        "reaches random's last",
+        "front after 100",
+        "ms a proposal",
+        "seeds",
+    ]
     lines = [head, ["---"] * len(head)]
     for each in found:
-        cells = [f"{each['mean'][p]:.2f} ± {each['error'][p]:.2f}" if p in each["mean"] else "" for p in CHECKPOINTS]
-        ends = [str(each["trainings_to_reach_random"] or "never"), f"{each['milliseconds']:.0f}", str(each["games"])]
+        cells = [f"{each['mean'][p]:.2f} ± {each['error'][p]:.2f}" if p in each["mean"] else "" for p in points]
+        front = f"{each['front'][2]:.3f}" if len(each["front"]) > 2 else ""
+        ends = [str(each["trainings_to_reach_random"] or "never"), front, f"{each['milliseconds']:.0f}", str(each["games"])]
         lines.append([each["table"], each["measure"], str(each["delay"]), each["strategy"], *cells, *ends])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
 def draw(found: list[dict], path: pathlib.Path) -> None:
-    """A panel for each table and delay, a line for each strategy."""
-    panels = list(dict.fromkeys((each["table"], each["delay"]) for each in found))
-    figure, axes = plt.subplots(1, len(panels), figsize=(5 * len(panels), 4), layout="constrained", squeeze=False)
-    for axis, panel in zip(axes[0], panels, strict=True):
+    """A panel for each table and delay, a line for each strategy with its standard errors at the checkpoints."""
+    panels = list(dict.fromkeys((each["table"], each["measure"], each["delay"]) for each in found))
+    columns = min(2, len(panels))
+    rows = -(-len(panels) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(5 * columns, 3.6 * rows), layout="constrained", squeeze=False)
+    for axis, panel in zip(axes.flat, panels, strict=False):
         for each in found:
-            if (each["table"], each["delay"]) == panel:
-                axis.plot(
-                    range(1, len(each["curve"]) + 1), each["curve"], label=f"{each['strategy']}, {each['games']} seeds", linewidth=1.2
+            if (each["table"], each["measure"], each["delay"]) == panel:
+                label = f"{each['strategy'].replace('_', ' ')}, {each['games']} seeds"
+                (line,) = axis.plot(range(1, len(each["curve"]) + 1), each["curve"], label=label, linewidth=1.2)
+                axis.errorbar(
+                    list(each["mean"]), list(each["mean"].values()), list(each["error"].values()), fmt="none", color=line.get_color()
                 )
-        axis.set(
-            title=f"{panel[0]}, rewards {panel[1]} late", xlabel="trainings", ylabel=f"{each['measure']}, %", xscale="log", xlim=(10, None)
-        )
-        axis.legend()
+        late = f"rewards arrive {panel[2]} late" if panel[2] else "one worker"
+        measure = "regret, points" if panel[1] == "regret" else "accuracy of the best five, %"
+        axis.set(title=f"{TITLES[panel[0]]}, {late}", xlabel="trainings", ylabel=measure, xscale="log", xlim=(10, None))
+        axis.legend(fontsize=8)
+    for axis in axes.flat[len(panels) :]:
+        axis.remove()
     figure.savefig(path)
     plt.close(figure)
+
+
+TITLES = {"nasbench201": "NAS-Bench-201", "lanas": "surrogate of LaNAS' cells", "journals": "surrogate of journals"}
 
 
 def main(argv: list[str] | None = None) -> list[dict]:

@@ -10,6 +10,11 @@ from typing import Any
 from nasnet_tf.base.errors import InputError
 
 CONFIG_NAME = "config.gin"
+# How another folder starts from what is in this one, by kind of work.
+_STARTING_FROM = {
+    "training": " (train.initial_weights = '{folder}' starts there from these weights)",
+    "search": " (search.take_over = ['{folder}'] counts these trials there)",
+}
 _MAX_SHOWN = 200  # characters of a value in a message
 
 
@@ -53,19 +58,20 @@ class Identity:
                 return f"{name} was {_shown(old, name)}, is {_shown(new, name)}"
         return None
 
-    def check(self, folder: pathlib.Path, old: Mapping[str, Any], file: str = "") -> None:
+    def check(self, folder: pathlib.Path, old: Mapping[str, Any], kind: str, file: str = "") -> None:
         """Raises InputError if the folder was begun with other values.
 
         Args:
           old: the values it was begun with.
+          kind: of work in the folder: "search", "training" or "tuning".
           file: where in the folder they are; only named in the message.
         """
         difference = self.difference(old)
         if difference:
             where = f"{file}, " if file else ""
             raise InputError(
-                f"{folder}: was begun with another configuration: {where}{difference}; bind it as before, take another --workdir, or "
-                f"remove {folder}"
+                f"{folder}: was begun with another configuration: {where}{difference}; bind it as before, take another --workdir"
+                f"{_STARTING_FROM.get(kind, '').format(folder=folder)}, or remove {folder}"
             )
 
 

@@ -42,7 +42,7 @@ def claimed_workdir(config_text: str, kind: str) -> Iterator[pathlib.Path]:
             from nasnet_tf.recipes import renamed, table
 
             identity = Identity(bindings(config_text), table.may_change(is_search=False), table.default)
-            identity.check(workdir, renamed.translated(read_bindings(path)))
+            identity.check(workdir, renamed.translated(read_bindings(path)), kind)
         replace_file(path, config_text)
         yield workdir
 

@@ -9,6 +9,7 @@ import pytest
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.detection.model import DetectorConfig, build_detector
 from nasnet_tf.detection.task import Detection
+from nasnet_tf.models.costs import count_costs
 from nasnet_tf.models.description import all_layers
 from nasnet_tf.models.network import NetworkConfig, build_network
 from nasnet_tf.testing import tiny_genotype
@@ -34,6 +35,21 @@ def odd_parts(value, place):
             yield from odd_parts(item, f"{place}.{key}")
     elif type(value) not in PLAIN:
         yield f"{place} is a {type(value).__name__}"
+
+
+def test_costs_of_a_detector():
+    """Each region costs the same, beside what the image costs."""
+
+    def costs(proposals):
+        network = build_network(tiny_genotype(), NetworkConfig(1, "imagenet", 0.25, filters=8), None, (None, None))
+        config = DetectorConfig(proposal_filters=4, num_proposals=proposals, crop_size=2)
+        return count_costs(build_detector(network, config, 2), (64, 64))
+
+    one, two, three = costs(1), costs(2), costs(3)
+    assert one.parameters == two.parameters == three.parameters
+    assert 0 < two.mult_adds - one.mult_adds == three.mult_adds - two.mult_adds < one.mult_adds
+    with pytest.raises(InputError, match="takes images of any size; give image_size"):
+        count_costs(detector())
 
 
 @pytest.mark.parametrize("build", [classifier, detector])

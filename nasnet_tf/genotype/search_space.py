@@ -151,10 +151,11 @@ class SearchSpace:
             for field in self.searched:
                 for block in getattr(genotype, field).blocks:
                     decisions += [block.left.input, block.right.input]
-                    decisions += [self.operations.index(Operation.Name(side.operation)) for side in (block.left, block.right)]
-                    decisions.append(self.combines.index(Combine.Name(block.combine)))
+                    for side in (block.left, block.right):
+                        decisions.append(_place(self.operations, Operation.Name(side.operation), "operation"))
+                    decisions.append(_place(self.combines, Combine.Name(block.combine), "combine"))
             self.decode(decisions)
-        except (InputError, ValueError) as error:
+        except InputError as error:
             raise InputError(f"genotype {genotype.name!r} is not in this search space: {error}") from error
         return tuple(decisions)
 
@@ -175,3 +176,9 @@ class SearchSpace:
         else:
             cell.outputs.add(states=[state for state in created if state not in used])
         return cell
+
+
+def _place(names: Sequence[str], name: str, what: str) -> int:
+    if name not in names:
+        raise InputError(f"expected {what}s out of {', '.join(names)}; got {name}")
+    return names.index(name)

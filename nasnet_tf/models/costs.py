@@ -30,7 +30,7 @@ class Costs:
 
 
 def count_costs(model: keras.Model, image_size: tuple[int, int] | None = None) -> Costs:
-    """Counts a model whose one input is images [batch, height, width, 3].
+    """Counts a model whose one input is images [batch, height, width, 3]: a network, a detector or a pyramid.
 
     Args:
       image_size: height and width, for a model that takes any size.

@@ -44,7 +44,7 @@ def network_from_json(text: str, place: str) -> keras.Model:
     """
     try:
         description = json.loads(text)
-        _check(description, place)
+        check_description(description, place)
         model = keras.models.model_from_json(json.dumps(description))
         if not isinstance(model, keras.Model):
             raise ValueError("expected a model")
@@ -55,12 +55,14 @@ def network_from_json(text: str, place: str) -> keras.Model:
         raise InputError(f"{place}: cannot be read as the description of a network: {reason(error)}") from error
 
 
-def _check(description, place: str) -> None:
+def check_description(description, place: str) -> None:
+    """Removes what belongs to compiling, such as the loss, and raises InputError for a class that our networks are not made of."""
     remaining = [description]
     while remaining:
         item = remaining.pop()
         if isinstance(item, dict):
             if "class_name" in item:
+                item.pop("compile_config", None)
                 name, registered = item["class_name"], item.get("registered_name")
                 is_ours = isinstance(registered, str) and registered.startswith(_OURS)
                 if not is_ours and not (name in _OF_KERAS and registered in (None, name)):

@@ -7,6 +7,8 @@ import math
 import keras
 import tensorflow as tf
 
+from nasnet_tf.base.errors import InputError
+
 _OPTIMIZER_SLOTS = 3  # at most: RMSProp's mean square and momentum, the moving average of the weights
 
 
@@ -34,7 +36,12 @@ def estimate_memory(model: keras.Model, batch_size: int) -> Memory:
 
     Args:
       batch_size: images that a replica takes at a time, TrainingConfig.replica_batch_size where that is set.
+
+    Raises:
+      InputError: a model for images of any size.
     """
+    if None in model.input.shape[1:3]:
+        raise InputError("estimate_memory: this model takes images of any size; expected one that was built with an image_size")
     spec = tf.TensorSpec([batch_size, *model.input.shape[1:]], model.input.dtype)
 
     @tf.function(autograph=False)

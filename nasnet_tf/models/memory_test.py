@@ -1,5 +1,7 @@
 import keras
+import pytest
 
+from nasnet_tf.base.errors import InputError
 from nasnet_tf.models.memory import estimate_memory
 
 
@@ -18,3 +20,9 @@ def test_of_a_small_network_by_hand():
     assert images + 2 * large <= memory.activation_bytes <= images + 5 * large
     assert estimate_memory(model, batch_size=10).activation_bytes == 2 * memory.activation_bytes
     assert memory.total_bytes == memory.state_bytes + memory.activation_bytes
+
+
+def test_a_model_for_images_of_any_size_is_refused():
+    image = keras.Input([None, None, 3])
+    with pytest.raises(InputError, match="takes images of any size; expected one that was built with an image_size"):
+        estimate_memory(keras.Model(image, keras.layers.Conv2D(4, 3)(image)), batch_size=5)

@@ -50,7 +50,7 @@ class NetworkConfig:
       drop_path_rate: probability of dropping a path in the last cell at the end of training; lower in earlier cells (NASNET v3 rule:
         times (cell number + 1) / number of cells).
       bounded_activation: see LayerStyle.
-      batch_norm_momentum: see LayerStyle; 0.9 for CIFAR, 0.9997 for ImageNet in slim.
+      batch_norm_momentum: see LayerStyle; 0.9 for CIFAR, 0.9997 for ImageNet in slim, which takes more than 10,000 steps to follow.
       batch_norm_epsilon: see LayerStyle; 1e-5 for CIFAR, 1e-3 for ImageNet in slim.
       synchronized_batch_norm: see LayerStyle.
     """
@@ -65,7 +65,7 @@ class NetworkConfig:
     dropout_rate: Share = 0.0
     drop_path_rate: Share = 0.0
     bounded_activation: bool = False
-    batch_norm_momentum: Share = 0.9997
+    batch_norm_momentum: Share = 0.9
     batch_norm_epsilon: Positive = 1e-3
     synchronized_batch_norm: bool = False
     stacking: Stacking = "released"
@@ -192,8 +192,9 @@ def build_network(
 
 
 def inference_model(model: keras.Model) -> keras.Model:
-    """The network without its auxiliary head, sharing all weights; a network that has none as it is."""
-    return keras.Model(model.input, model.output["logits"], name=model.name) if isinstance(model.output, dict) else model
+    """Returns the network without its auxiliary head, sharing all weights; other models, such as a detector or a pyramid, as they are."""
+    has_heads = isinstance(model.output, dict) and "logits" in model.output
+    return keras.Model(model.input, model.output["logits"], name=model.name) if has_heads else model
 
 
 class _Trunk:

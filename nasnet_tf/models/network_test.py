@@ -227,6 +227,13 @@ def test_auxiliary_head_goes_and_the_logits_stay():
     assert not any("auxiliary" in weight.path for weight in plain.weights)
 
 
+def test_costs_of_a_model_with_other_outputs_than_logits():
+    model = build_network(tiny_genotype(), NetworkConfig(1, **SMALL), None, 20)
+    names = ("cell_0", "global_pool")
+    several = keras.Model(model.input, {name: model.get_layer(name).output for name in names})
+    assert count_costs(several) == count_costs(model)
+
+
 @pytest.mark.parametrize(
     ("fields", "classes", "size", "message"),
     [

@@ -54,6 +54,9 @@ class Variant:
     paper: Published
 
 
+_IMAGENET_MOMENTUM = 0.9997  # slim
+
+
 def _variant(genotype: str, config: NetworkConfig, num_classes: int, image_size: int, counts: tuple[int, int], paper: Published) -> Variant:
     """counts: trainable parameters and multiply-adds. The preprocessing has the name of the stem."""
     title = f"NASNet-{genotype[-1].upper()} ({config.cells_per_stack} @ {config.penultimate_filters})"
@@ -76,13 +79,17 @@ def _cifar(genotype: str, cells_per_stack: int, penultimate_filters: int, counts
 
 def _mobile(genotype: str, cells_per_stack: int, penultimate_filters: int, counts: tuple[int, int], paper: Published) -> Variant:
     # TF-slim's nasnet_mobile.
-    config = NetworkConfig(cells_per_stack, "imagenet", 1.0, penultimate_filters=penultimate_filters, dropout_rate=0.5)
+    config = NetworkConfig(
+        cells_per_stack, "imagenet", 1.0, penultimate_filters=penultimate_filters, dropout_rate=0.5, batch_norm_momentum=_IMAGENET_MOMENTUM
+    )
     return _variant(genotype, config, 1000, 224, counts, paper)
 
 
 def _large(config: NetworkConfig, image_size: int, counts: tuple[int, int], paper: Published) -> Variant:
     # TF-slim's nasnet_large; keep probability 0.7.
-    config = dataclasses.replace(config, prev_skips_reduction=True, dropout_rate=0.5, drop_path_rate=0.3)
+    config = dataclasses.replace(
+        config, prev_skips_reduction=True, dropout_rate=0.5, drop_path_rate=0.3, batch_norm_momentum=_IMAGENET_MOMENTUM
+    )
     return _variant("nasnet_a", config, 1000, image_size, counts, paper)
 
 

@@ -40,6 +40,13 @@ class SearchConfig:
         None for any number.
       max_hours: in which children run, since the search was begun; pauses do not count. None for any.
       max_child_hours: of all children together, failed ones too. None for any.
+      target: a reward that is enough: no child starts once a trial has it. None for never.
+      patience: trainings without a better reward after which no child starts. None for any number.
+      max_parameters: of an architecture's network, without auxiliary head; larger ones are never tried, seeds neither. None for any.
+      max_mult_adds: the same of multiply-adds for one image.
+      max_latency_seconds: an architecture is infeasible if an inference on one image takes longer. Its child measures that before it
+        trains, on the machine it runs on. None for any.
+      cap_scope: gin scope whose `evaluate_genotype` these three are about, such as "retrain"; "" for the children of the search.
       child_watts: electric power of a child, for estimates alone.
       child_hour_price: price of a child's hour in any currency, for estimates alone.
       tolerance: when an architecture, a machine, the search is given up; None for the defaults of FaultTolerance.
@@ -48,11 +55,25 @@ class SearchConfig:
       objective: the reward instead of the accuracy, as in nasnet_tf.nas.children.objectives or "module:function".
       seeds: names or paths of genotypes to try first.
       take_over: work folders of earlier searches, whose rewarded trials count.
+      prior: work folders of searches on other data. A strategy that has a model, such as ModelGuided, begins with what they say, and keeps
+        of it what the rewards agree with.
       retrain_top: how many of the best to retrain, with the bindings of the gin scope `retrain` where they differ.
       retrain_front: retrains the Pareto front of accuracy and cost instead of the best of all, the highest rewards first.
     """
 
-    MAY_CHANGE: ClassVar[tuple[str, ...]] = ("num_trials", "max_*", "engine", "retrain_top", "retrain_front", "child_*", "tolerance")
+    MAY_CHANGE: ClassVar[tuple[str, ...]] = (
+        "num_trials",
+        "max_trainings",
+        "max_hours",
+        "max_child_hours",
+        "target",
+        "patience",
+        "engine",
+        "retrain_top",
+        "retrain_front",
+        "child_*",
+        "tolerance",
+    )
 
     space: SearchSpace
     strategy: Callable[[SearchSpace], Strategy]
@@ -65,6 +86,12 @@ class SearchConfig:
     max_trainings: Count | None = None
     max_hours: Positive | None = None
     max_child_hours: Positive | None = None
+    target: float | None = None
+    patience: Count | None = None
+    max_parameters: Positive | None = None
+    max_mult_adds: Positive | None = None
+    max_latency_seconds: Positive | None = None
+    cap_scope: str = ""
     child_watts: Positive | None = None
     child_hour_price: Positive | None = None
     tolerance: FaultTolerance | None = None
@@ -72,6 +99,7 @@ class SearchConfig:
     objective: Objective | str | None = None
     seeds: Sequence[str] = ()
     take_over: Sequence[str] = ()
+    prior: Sequence[str] = ()
     retrain_top: Natural = 0
     retrain_front: bool = False
 

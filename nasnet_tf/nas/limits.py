@@ -54,6 +54,33 @@ class Rates:
             raise InputError(f'{path}: expected {{"watts": number or null, "price": number or null}} ({error})') from error
 
 
+@dataclasses.dataclass(frozen=True)
+class Goal:
+    """When a search has found enough, or has stopped finding.
+
+    Attributes:
+      target, patience: as in SearchConfig.
+    """
+
+    target: float | None
+    patience: int | None
+
+    def reached(self, best: Trial | None, num_since_best: int) -> str:
+        """Returns why the search may end, "" while it may not.
+
+        Args:
+          best: the best trial; None before the first.
+          num_since_best: trainings since then.
+        """
+        if best is None:
+            return ""
+        if self.target is not None and best.reward >= self.target:
+            return f"trial {best.number} has reached the target: {best.reward:.4f}, at least {self.target:g} was asked for"
+        if self.patience is not None and num_since_best >= self.patience:
+            return f"{num_since_best} trainings since trial {best.number} have found nothing better than its {best.reward:.4f}"
+        return ""
+
+
 class Budget:
     """What is left of the time limits.
 

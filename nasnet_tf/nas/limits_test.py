@@ -91,3 +91,33 @@ def test_what_is_no_limit(tmp_path, wrong):
         run(tmp_path, **wrong)
     with pytest.raises(InputError, match="Rates.price: expected a positive number or None"):
         Rates(price="2")
+
+
+def rewards_of_the_first(count):
+    """A child that rewards trial 0 least, each trial up to `count` more, and all after it alike."""
+
+    def child(text, request):
+        number = int(text.split("trial_")[1].split('"')[0])
+        return {"reward": 0.1 * min(number, count)}
+
+    return child
+
+
+def run_to_goal(workdir, evaluate, **more):
+    config = SearchConfig(SPACE, functools.partial(RandomSearch, seed=1), InProcess, 20, **more)
+    return search(workdir, config, evaluate)
+
+
+def test_a_search_ends_at_its_target_and_goes_on_to_a_higher_one(tmp_path, capsys):
+    assert len(run_to_goal(tmp_path, rewards_of_the_first(20), target=0.35)) == 5
+    assert "the search ends: trial 4 has reached the target: 0.4000, at least 0.35 was asked for" in capsys.readouterr().out
+    assert len(run_to_goal(tmp_path, rewards_of_the_first(20), target=0.35)) == 5  # resumed, it is still there
+    assert len(run_to_goal(tmp_path, rewards_of_the_first(20), target=0.55)) == 7
+
+
+def test_a_search_ends_when_its_patience_does(tmp_path, capsys):
+    assert len(run_to_goal(tmp_path, rewards_of_the_first(3), patience=4)) == 8  # trial 3, and four that are no better
+    assert "4 trainings since trial 3 have found nothing better than its 0.3000" in capsys.readouterr().out
+    assert len(run_to_goal(tmp_path, rewards_of_the_first(3), patience=6)) == 10
+    with pytest.raises(InputError, match="search.patience: expected an integer of 1 or more, or None, got 0"):
+        run_to_goal(tmp_path, rewards_of_the_first(3), patience=0)

@@ -18,7 +18,7 @@ from nasnet_tf.nas.children.objectives import WithObjective
 from nasnet_tf.nas.config import SearchConfig
 from nasnet_tf.nas.engines.outcome import Outcome
 from nasnet_tf.nas.engines.protocol import Engine
-from nasnet_tf.nas.limits import Budget, Rates
+from nasnet_tf.nas.limits import Budget, Goal, Rates
 from nasnet_tf.nas.trials.faults import Watch
 from nasnet_tf.nas.trials.ledger import Ledger
 from nasnet_tf.nas.trials.trial import Status, Trial
@@ -73,6 +73,7 @@ def search(
                 loop.run(engine)
             finally:
                 engine.close()
+        loop.report_goal()
         _write_best(ledger)
         return ledger.trials
     finally:
@@ -93,10 +94,12 @@ class _Loop:
         self._config, self._ledger, self._evaluate, self._rates = config, ledger, evaluate, rates
         self._fidelity = config.fidelity
         self._budget = Budget(config.max_hours, config.max_child_hours, ledger.trials)
+        self._goal = Goal(config.target, config.patience)
         self._waiting = collections.deque(ledger.unfinished())
         self._running: dict[int, _Execution] = {}  # by the number of the trial
         # Trials of an architecture that runs wait for its reward. Each holds a slot, or a search could propose without end.
         self._twins: list[Trial] = []
+        self._foreseen: tuple[int, dict[str, float]] = 0, {}  # after so many trainings
 
     def has_work(self) -> bool:
         """Whether there is a child to start."""
@@ -120,7 +123,23 @@ class _Loop:
             self._waiting.extend(trial for trial in self._twins if not self._is_running(trial))
             self._twins = [trial for trial in self._twins if self._is_running(trial)]
             known = {"best": ledger.best.reward, "of_trial": ledger.best.number} if ledger.best else {}
+            known |= self._expected()
             line.update(ledger.num_ended, **known, running=len(self._running), **self._rates.estimate(ledger.child_seconds))
+
+    def _expected(self) -> dict[str, float]:
+        """What the strategy expects of another hour, with as many children at a time as now; asked again after each new training."""
+        ledger = self._ledger
+        if ledger.num_trained > self._foreseen[0]:
+            an_hour = round(len(self._running) * 3600 * ledger.num_trained / max(ledger.child_seconds, 1e-3))
+            gain = ledger.expected_gain(an_hour) if an_hour else None
+            self._foreseen = ledger.num_trained, {} if gain is None else {"expected_in_an_hour": gain}
+        return self._foreseen[1]
+
+    def report_goal(self) -> None:
+        """Says why the search has ended before its trials have, if it has."""
+        why = self._goal.reached(self._ledger.best, self._ledger.num_since_best)
+        if why:
+            print(f"the search ends: {why}")
 
     def _start_children(self) -> None:
         ledger, waiting = self._ledger, self._waiting
@@ -169,6 +188,8 @@ class _Loop:
         return any(execution.trial.hash == trial.hash for execution in self._running.values())
 
     def _is_spent(self) -> bool:
+        if self._goal.reached(self._ledger.best, self._ledger.num_since_best):
+            return True
         return self._budget.is_spent(self._ledger.child_seconds, (execution.began for execution in self._running.values()))
 
     def _may_propose(self) -> bool:

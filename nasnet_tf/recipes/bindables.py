@@ -80,7 +80,10 @@ BINDABLES = (
         "nasnet_tf.nas.config.SearchConfig",
         Role.COMMAND,
         name="search",
-        chooses=("strategy", "seeds", "take_over", "train_again", "early_stopping", "deadline_reward"),
+        chooses=(
+            *("strategy", "seeds", "take_over", "prior", "train_again", "early_stopping", "deadline_reward"),
+            *("max_parameters", "max_mult_adds", "max_latency_seconds", "cap_scope"),
+        ),
     ),
     Bindable("nasnet_tf.recipes.tuning.tune", Role.COMMAND, set_by_us=("bindings",)),
     Bindable("nasnet_tf.nas.children.evaluator.ChildTraining", Role.CHILD, name="evaluate_genotype"),

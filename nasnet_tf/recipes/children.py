@@ -4,10 +4,13 @@ import copy
 import dataclasses
 import functools
 import pathlib
+from collections.abc import Callable
 
 import gin
 
 from nasnet_tf.genotype import parse_genotype
+from nasnet_tf.models.costs import latency_seconds
+from nasnet_tf.models.network import build_network
 from nasnet_tf.nas import retraining
 from nasnet_tf.nas.children.fidelity import TO_THE_END, Request
 from nasnet_tf.nas.children.folders import FOLDER as CHILDREN
@@ -71,6 +74,33 @@ class ChildTask:
             gin.parse_config(self._config_text)
             with gin.config_scope(self._scope or None):
                 return table.bound("evaluate_genotype")()(genotype, request)
+
+
+class WithinLatency:
+    """(textproto, request) -> outcome, by another task, for architectures whose networks are fast enough on this machine.
+
+    Args:
+      task: the other one.
+      config_text: as recipes.reading.parse_gin returns it.
+      scope: of gin, whose `evaluate_genotype` says which network counts; "" for none.
+      max_seconds: for an inference on one image.
+    """
+
+    def __init__(self, task: Callable, config_text: str, scope: str, max_seconds: float):
+        self.func = task  # engines look for the module of `func`
+        self._config_text, self._scope, self._max_seconds = config_text, scope, max_seconds
+
+    def __call__(self, genotype_text: str, request: Request = TO_THE_END) -> dict:
+        if not request.rung:  # one that goes on was fast enough
+            gin.clear_config()
+            gin.parse_config(self._config_text)
+            with gin.config_scope(self._scope or None):
+                child = table.bound("evaluate_genotype")()
+            model = build_network(parse_genotype(genotype_text), child.network, child.data.num_classes, child.data.image_size)
+            seconds = latency_seconds(model)
+            if seconds > self._max_seconds:
+                return {"infeasible": f"an inference takes {seconds:.4g} s here, search.max_latency_seconds is {self._max_seconds:g}"}
+        return self.func(genotype_text, request)
 
 
 def measure_on_test(workdir: pathlib.Path, batch_size: int = 100) -> dict:

@@ -19,7 +19,13 @@ def test_plan_of_a_training(tmp_path):
 
 
 def test_plan_of_a_search(tmp_path):
-    more = "search.num_trials = 7", "search.retrain_top = 2", "TrainingConfig.batch_size = 25", "retrain/TrainingConfig.batch_size = 50"
+    more = (
+        "search.evaluator = None",
+        "search.num_trials = 7",
+        "search.retrain_top = 2",
+        "TrainingConfig.batch_size = 25",
+        "retrain/TrainingConfig.batch_size = 50",
+    )
     parse("quickstart_search.gin", *more, "NetworkConfig.filters = 4", "retrain/NetworkConfig.filters = 8")
     plan = search_job(table.bound("search")(), "").plan(tmp_path / "run").splitlines()
     titles = [line for line in plan if not line.startswith("  ")]
@@ -42,9 +48,7 @@ def test_plan_of_a_search_that_was_begun(tmp_path):
 
 
 def test_plan_says_what_scores_architectures(tmp_path):
-    scorer = "SpaceChildren.space = @SearchSpace()", "SpaceChildren.network = @NetworkConfig()", "SpaceChildren.data = @ImageData()"
-    scorer += "SpaceChildren.training = @TrainingConfig()", "SpaceChildren.learning_rate = @cosine_decay()"
-    parse("quickstart_search.gin", "search.evaluator = @SpaceChildren()", *scorer)
+    parse("quickstart_search.gin")
     assert "scored by SpaceChildren" in search_job(table.bound("search")(), "").plan(tmp_path)
 
 

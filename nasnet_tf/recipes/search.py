@@ -1,6 +1,7 @@
 """The search that a recipe binds, ready to run."""
 
 import dataclasses
+import functools
 import pathlib
 
 import gin
@@ -11,13 +12,17 @@ from nasnet_tf.base.files import check_local
 from nasnet_tf.base.identity import Identity, bindings
 from nasnet_tf.genotype import SearchSpace
 from nasnet_tf.nas import retraining
+from nasnet_tf.nas.children.caps import Caps
+from nasnet_tf.nas.children.evaluator import ChildTraining
 from nasnet_tf.nas.children.folders import FOLDER as CHILDREN
 from nasnet_tf.nas.config import SearchConfig
 from nasnet_tf.nas.search import search as run_search
+from nasnet_tf.nas.strategies.given import Allowed
+from nasnet_tf.nas.strategies.protocol import Strategy
 from nasnet_tf.nas.trials import earlier
 from nasnet_tf.nas.trials.trial import Trial
 from nasnet_tf.recipes import table
-from nasnet_tf.recipes.children import ChildTask, ScoringTask, measure_on_test
+from nasnet_tf.recipes.children import ChildTask, ScoringTask, WithinLatency, measure_on_test
 from nasnet_tf.recipes.jobs import SearchJob
 from nasnet_tf.recipes.table import RETRAIN_SCOPE
 from nasnet_tf.training.classification import Classification
@@ -40,7 +45,7 @@ def search_job(config: SearchConfig, config_text: str) -> SearchJob:
         with gin.config_scope(RETRAIN_SCOPE):
             evaluations[f"at most {config.retrain_top} architectures, retrained"] = table.bound("evaluate_genotype")()
     identity, retrain_identity = _identities(config_text, config.space)
-    strategy = config.new_strategy()
+    strategy = _strategy(config)
     config = dataclasses.replace(config, strategy=lambda space: strategy, seeds=())
 
     def run(workdir: pathlib.Path) -> tuple[list[Trial], tuple[Trial, dict, pathlib.Path] | None]:
@@ -51,8 +56,12 @@ def search_job(config: SearchConfig, config_text: str) -> SearchJob:
             task = ChildTask(config_text, workdir / CHILDREN)
         else:
             task = ScoringTask(config_text, workdir, config.evaluator)
+        if config.max_latency_seconds is not None:
+            task = WithinLatency(task, config_text, config.cap_scope, config.max_latency_seconds)
         with work_folders.at_work(workdir, "search"):
-            taken = earlier.trials_of(config.take_over, identity.without(table.choices()))
+            if config.prior:
+                strategy.prime(*earlier.read_prior(config.prior, config.space, workdir))
+            taken = earlier.trials_of(config.take_over, identity.without(table.choices()), config.space)
             trials = run_search(workdir, config, task, identity, taken, scalars=True)
         if not config.retrain_top:
             return trials, None
@@ -63,6 +72,22 @@ def search_job(config: SearchConfig, config_text: str) -> SearchJob:
             return trials, (winner, test, folder)
 
     return SearchJob(config.space, evaluations, run)
+
+
+def _strategy(config: SearchConfig) -> Strategy:
+    """The strategy, which proposes within the caps."""
+    strategy, caps = config.new_strategy(), {"max_parameters": config.max_parameters, "max_mult_adds": config.max_mult_adds}
+    known = {name: cap for name, cap in caps.items() if cap is not None}
+    if not known:
+        return strategy
+
+    @functools.cache
+    def child() -> ChildTraining:
+        with gin.config_scope(config.cap_scope or None):
+            return table.bound("evaluate_genotype")()
+
+    within = Caps(config.space, lambda: child().network, lambda: child().data, **known)
+    return Allowed(strategy, within, ", ".join(f"search.{name} = {cap:g}" for name, cap in known.items()))
 
 
 def _identities(config_text: str, space: SearchSpace) -> tuple[Identity, Identity]:

@@ -8,10 +8,13 @@ import gin
 import pytest
 
 from nasnet_tf.base.errors import InputError
-from nasnet_tf.genotype import load_genotype
+from nasnet_tf.genotype import format_genotype, load_genotype
+from nasnet_tf.models.costs import count_costs
+from nasnet_tf.models.network import build_network
+from nasnet_tf.nas.children.fidelity import Request
 from nasnet_tf.nas.children.objectives import WithObjective
 from nasnet_tf.nas.children.shared_weights import SharedWeights
-from nasnet_tf.recipes import reading, search, table
+from nasnet_tf.recipes import children, reading, search, table
 from nasnet_tf.testing import made_by_gin, parse_shipped
 
 
@@ -39,6 +42,7 @@ def test_what_a_search_begins_with_costs_and_may_spend_is_bound(tmp_path, monkey
         "search.max_hours = 8",
         "search.max_child_hours = 12.5",
         "search.child_watts = 65.0",
+        "search.evaluator = None",
         "search.halving = @SuccessiveHalving()",
         "SearchSpace.fixed_reduction = 'nasnet_a'",
     ]
@@ -103,3 +107,40 @@ def test_what_scores_is_bound(tmp_path, monkeypatch):
     gin.parse_config("search.halving = @SuccessiveHalving()")
     with pytest.raises(InputError, match="search.evaluator: expected neither"):
         job()
+
+
+def test_nothing_above_a_cap_is_proposed(tmp_path, monkeypatch):
+    seen = {}
+    monkeypatch.setattr(
+        search, "run_search", lambda workdir, config, evaluate, *rest, **more: seen.update(config=config, task=evaluate) or []
+    )
+    parse_shipped("quickstart_search.gin")
+    gin.parse_config(["search.max_parameters = 60e3", "search.cap_scope = 'retrain'", "retrain/NetworkConfig.filters = 6"])
+    job()(tmp_path)
+    strategy, space = seen["config"].new_strategy(), seen["config"].space
+    with gin.config_scope("retrain"):
+        child = table.bound("evaluate_genotype")()
+    for _ in range(3):
+        genotype = space.decode(strategy.propose().decisions)
+        network = build_network(genotype, child.network, child.data.num_classes, child.data.image_size)
+        assert count_costs(network).trainable_parameters <= 60e3
+
+
+def test_an_architecture_that_is_too_slow_is_infeasible_before_it_trains(monkeypatch):
+    parse_shipped("quickstart_search.gin")
+    genotype = format_genotype(load_genotype("nasnet_a"))
+    trained = []
+
+    def task(text, request):
+        trained.append(text)
+        return {"reward": 0.5}
+
+    for seconds, limit in ((0.2, 0.1), (0.05, 0.1)):
+        monkeypatch.setattr(children, "latency_seconds", lambda model, seconds=seconds: seconds)
+        outcome = children.WithinLatency(task, gin.config_str(), "", limit)(genotype)
+    assert trained == [genotype]
+    assert outcome == {"reward": 0.5}
+    monkeypatch.setattr(children, "latency_seconds", lambda model: 0.2)
+    outcome = children.WithinLatency(task, gin.config_str(), "", 0.1)(genotype)
+    assert outcome == {"infeasible": "an inference takes 0.2 s here, search.max_latency_seconds is 0.1"}
+    assert children.WithinLatency(task, gin.config_str(), "", 0.1)(genotype, Request(rung=1)) == {"reward": 0.5}

@@ -125,9 +125,9 @@ def mistakes(names: Collection[str]) -> Iterator[tuple[str, str]]:
         if wrong := values.mistake(name, value, hint, references):
             yield name, wrong
         for reference in value if isinstance(value, (list, tuple)) else [value]:
-            if isinstance(reference, values.Reference) and reference.evaluated:
-                for missing in _unbound(reference, name.rpartition("/")[0]):
-                    yield name, f"{name}: {reference} needs a binding for {missing}"
+            is_called = isinstance(reference, values.Reference) and reference.evaluated
+            if is_called and (missing := _unbound(reference, name.rpartition("/")[0])):
+                yield name, f"{name}: {reference} needs a binding for {', '.join(missing)}"
 
 
 def _unbound(reference: values.Reference, scope: str) -> list[str]:

@@ -23,6 +23,7 @@ from nasnet_tf.serving.hub.sources import Source
 from nasnet_tf.training import loop, numerics, profiling
 from nasnet_tf.training.classification import Classification
 from nasnet_tf.training.config import TrainingConfig
+from nasnet_tf.training.distribution import is_chief
 from nasnet_tf.training.schedules import Schedule
 from nasnet_tf.training.task import BindableTask, Data
 from nasnet_tf.training.timetable import Timetable
@@ -44,10 +45,10 @@ class TrainConfig:
       learning_rate: a schedule, such as @cosine_decay().
       training: how to train.
       genotype: the name of a published one, or the path of a textproto; None for that of initial_weights.
-      network: None for that of initial_weights, a name, an export or a work folder, with the bindings of NetworkConfig that there are in
-        the place of its own.
+      network: None for that of initial_weights, with the bindings of NetworkConfig that there are in the place of its own.
       strategy: which devices to train on; None for TensorFlow's default.
-      initial_weights: to fine-tune, whose features to start from, as nasnet_tf.serving.hub.load.load_features takes them; None for fresh
+      initial_weights: what to start from, to fine-tune or to continue: a network by name, an export, a work folder or a weights file. Its
+        classifier is kept where its classes are those of the data by name, whatever their order, and starts fresh otherwise. None for fresh
         weights.
       dtype_policy: in which numbers the network computes, one of nasnet_tf.training.numerics.POLICIES; its weights are float32 in all.
       task: what to train for, a class: @Classification, @MultiLabel for several labels an image, or @Detection with its own bindings.
@@ -79,7 +80,7 @@ class TrainConfig:
         if source is not None:
             source.check_features()
         cells, network = _architecture(self.genotype, self.network, source)
-        object.__setattr__(self, "_network", functools.partial(_start, cells, network, source=source))
+        object.__setattr__(self, "_network", functools.partial(_start, cells, network, data=self.data, source=source))
 
     @functools.cached_property
     def _task(self) -> BindableTask:
@@ -118,11 +119,15 @@ class TrainConfig:
         return self._task.score(evaluation)
 
 
-def _start(cells: Genotype, config: NetworkConfig, num_classes: int | None, image_size: Any, source: Source | None) -> keras.Model:
-    """Returns a network with fresh weights, or with those of a source."""
+def _start(
+    cells: Genotype, config: NetworkConfig, num_classes: int | None, image_size: Any, data: Data, source: Source | None
+) -> keras.Model:
+    """Returns a network with fresh weights, or with those of a source; says what became of its classifier."""
     network = build_network(cells, config, num_classes, image_size)
     if source is not None:
-        load_features(network, source)
+        note = load_features(network, source, getattr(data, "class_names", None))
+        if note is not None and is_chief():
+            print(f"train.initial_weights: {note}", file=sys.stderr, flush=True)
     return network
 
 

@@ -189,7 +189,7 @@ def test_another_training_is_refused_from_python_too(whole, change, message):
     folder, *_ = whole
     before = (folder / "training.json").read_text()
     with pytest.raises(
-        InputError, match=f"was begun with another configuration: training.json, {message}; bind it as before, take another"
+        InputError, match=f"begun with another configuration: training.json, {message}; bind it as before, .*train.initial_weights"
     ):
         train(folder, dataclasses.replace(CONFIG, **change))
     assert (folder / "training.json").read_text() == before

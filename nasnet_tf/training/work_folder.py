@@ -64,7 +64,7 @@ def describe(workdir: pathlib.Path, model: keras.Model, task: str, data: Data, c
         path = workdir / name
         if is_begun and path.exists():
             new = Identity(flattened(json.loads(json.dumps(content))), may_change, _DEFAULTS.get(name, {}).get)
-            new.check(workdir, flattened(read_object(path)), name)
+            new.check(workdir, flattened(read_object(path)), "training", name)
         replace_file(path, json.dumps(content, indent=1))
 
 

@@ -13,6 +13,7 @@ from nasnet_tf.nas.children.halving import FOLDER, SuccessiveHalving
 from nasnet_tf.nas.config import SearchConfig
 from nasnet_tf.nas.engines.local import InProcess
 from nasnet_tf.nas.search import search
+from nasnet_tf.nas.strategies.model_guided import ModelGuided
 from nasnet_tf.nas.strategies.random_search import RandomSearch
 from nasnet_tf.nas.trials.journal import NAME, read_trials
 from nasnet_tf.nas.trials.trial import Trial, leaderboard
@@ -27,10 +28,10 @@ class Recorder(RandomSearch):
 
     def __init__(self):
         super().__init__(SPACE, 7)
-        self.rewards = []
+        self.rewards, self.longer = [], []
 
-    def feedback(self, proposal, reward):
-        self.rewards.append(reward)
+    def observe(self, observation):
+        (self.longer if observation.rung else self.rewards).append(observation.reward)
 
 
 def worth(text: str) -> float:
@@ -67,8 +68,22 @@ def test_the_best_go_on_from_where_they_were(tmp_path):
     assert best[0].metrics["before"] == pytest.approx(1 / 3)
     assert best[0].attempts == 3
     assert sorted(strategy.rewards) == sorted(trial.rung_rewards[0] for trial in trials)  # each once, alike
+    assert sorted(strategy.longer) == sorted(reward for trial in trials for reward in trial.rung_rewards[1:])
     left = {path.name for path in (tmp_path / FOLDER).iterdir()}
     assert left == {trial.hash for trial in trials if len(trial.rung_rewards) < 3}
+
+
+def test_a_model_that_learns_of_longer_trainings_resumes_exactly(tmp_path):
+    whole, cut = ModelGuided(SPACE, 7), ModelGuided(SPACE, 7)
+    run(tmp_path / "whole", strategy=whole)
+    run(tmp_path / "cut", strategy=ModelGuided(SPACE, 7), num_trials=15)
+    run(tmp_path / "cut", strategy=cut)
+    decisions = [[trial.decisions for trial in read_trials(tmp_path / name)] for name in ("whole", "cut")]
+    assert decisions[0][:15] == decisions[1][:15]
+    assert len(decisions[1]) == 27
+    replayed = ModelGuided(SPACE, 7)
+    run(tmp_path / "cut", strategy=replayed)
+    assert replayed.state() == cut.state()
 
 
 class Killed(Exception):

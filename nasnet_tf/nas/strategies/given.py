@@ -1,16 +1,88 @@
-"""Strategies that propose given architectures, in their order."""
+"""Strategies that propose given architectures, in their order, or only some of what another strategy proposes."""
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from nasnet_tf.base.errors import InputError
+from nasnet_tf.base.errors import InputError, SearchPaused
 from nasnet_tf.genotype import SearchSpace, load_genotype
 from nasnet_tf.nas.strategies import states
-from nasnet_tf.nas.strategies.protocol import Proposal, Strategy, is_near
+from nasnet_tf.nas.strategies.protocol import Observation, Proposal, Strategy, is_near
+
+_MOST_REFUSED = 1000
 
 
-class Seeded(Strategy):
+class Wrapper(Strategy):
+    """A strategy around another one, which learns of all.
+
+    Args:
+      strategy: the other one, fresh.
+    """
+
+    def __init__(self, strategy: Strategy):
+        self._strategy = strategy
+
+    def propose(self) -> Proposal:
+        return self._strategy.propose()
+
+    def would_propose(self, proposal: Proposal) -> bool:
+        return self._strategy.would_propose(proposal)
+
+    def proposal_of(self, decisions: Sequence[int]) -> Proposal:
+        return self._strategy.proposal_of(decisions)
+
+    def feedback(self, proposal: Proposal, reward: float) -> None:
+        self._strategy.feedback(proposal, reward)
+
+    def observe(self, observation: Observation) -> None:
+        self._strategy.observe(observation)
+
+    def prime(self, decisions: Sequence[Sequence[int]], rewards: Sequence[float]) -> None:
+        self._strategy.prime(decisions, rewards)
+
+    def restrict(self, is_allowed: Callable[[Sequence[int]], bool]) -> None:
+        self._strategy.restrict(is_allowed)
+
+    def expected_gain(self, trainings: int) -> float | None:
+        return self._strategy.expected_gain(trainings)
+
+    def diagnostics(self) -> dict[str, float]:
+        return self._strategy.diagnostics()
+
+    def state(self) -> bytes:
+        return self._strategy.state()
+
+    def restore(self, state: bytes) -> None:
+        self._strategy.restore(state)
+
+
+class Allowed(Wrapper):
+    """Proposes what another strategy proposes and is allowed: it is asked again until that is so.
+
+    What was refused is neither trained nor learned, and no trial. A policy of probabilities so becomes that of the allowed architectures.
+
+    Args:
+      strategy: the other one, fresh; it hears of the restriction.
+      is_allowed: decisions -> bool, always the same.
+      what: is allowed, in words.
+    """
+
+    def __init__(self, strategy: Strategy, is_allowed: Callable[[Sequence[int]], bool], what: str):
+        super().__init__(strategy)
+        self._is_allowed, self._what = functools.cache(is_allowed), what
+        strategy.restrict(self._is_allowed)
+
+    def propose(self) -> Proposal:
+        """The strategy's next that is allowed; SearchPaused where 1,000 in turn are not."""
+        for _ in range(_MOST_REFUSED):
+            proposal = self._strategy.propose()
+            if self._is_allowed(tuple(proposal.decisions)):
+                return proposal
+        raise SearchPaused(f"none of {_MOST_REFUSED:,} architectures in turn was within {self._what}")
+
+
+class Seeded(Wrapper):
     """Proposes given architectures, one after the other, and then what another strategy proposes, which learns of all.
 
     Args:
@@ -19,7 +91,8 @@ class Seeded(Strategy):
     """
 
     def __init__(self, strategy: Strategy, seeds: Sequence[Sequence[int]]):
-        self._strategy, self._seeds, self._next = strategy, [tuple(seed) for seed in seeds], 0
+        super().__init__(strategy)
+        self._seeds, self._next = [tuple(seed) for seed in seeds], 0
         self._identity = {"strategy": "Seeded", "seeds": self._seeds}
         self._last: Proposal | None = None  # the seed proposed last, None since the others began
 
@@ -35,18 +108,6 @@ class Seeded(Strategy):
     def would_propose(self, proposal: Proposal) -> bool:
         """Whether it is nearly the last seed, or the other strategy would propose it."""
         return self._strategy.would_propose(proposal) if self._last is None else is_near(proposal, self._last)
-
-    def proposal_of(self, decisions: Sequence[int]) -> Proposal:
-        """The strategy's own."""
-        return self._strategy.proposal_of(decisions)
-
-    def feedback(self, proposal: Proposal, reward: float) -> None:
-        """Goes to the strategy."""
-        self._strategy.feedback(proposal, reward)
-
-    def diagnostics(self) -> dict[str, float]:
-        """The strategy's."""
-        return self._strategy.diagnostics()
 
     def state(self) -> bytes:
         """Which seed is next, and the strategy's state."""

@@ -46,17 +46,23 @@ class Cells:
     widths: tuple[int, ...] = (1,)
 
 
-def feature_names(cells: Cells) -> list[str]:
-    """The names of what `cell_features` returns."""
-    names = [f"{operation} reading {what}" for operation in cells.operations for what in (_INPUT, _BLOCK)]
-    inputs = range(cells.num_inputs)
+def feature_names(cells: Cells) -> list[tuple[str, str | None]]:
+    """The names of what `cell_features` returns, each with the choice that it is a part of; None for what follows from choices.
+
+    The features of one choice add up to how often a cell makes it, or how far it takes it.
+    """
+    names: list[tuple[str, str | None]] = []
+    names += [(f"{operation} reading {what}", operation) for operation in cells.operations for what in (_INPUT, _BLOCK)]
     for what in ("edges", "convolutions"):
-        names += [f"{kind} path from input {state} in {what}" for kind in ("longest", "shortest") for state in inputs]
-    names += [f"uses of input {state}" for state in inputs] + ["blocks used more than once", "output states"]
+        for kind in ("longest", "shortest"):
+            paths = [f"{kind} path from input {state} in {what}" for state in range(cells.num_inputs)]
+            names += [(path, path if (kind, what) == ("longest", "edges") else None) for path in paths]
+    names += [(uses, uses) for uses in (f"uses of input {state}" for state in range(cells.num_inputs))]
+    names += [("blocks used more than once", None), ("output states", "output states")]
     if len(cells.combines) > 1:
-        names += [f"{combine} blocks" for combine in cells.combines]
+        names += [(f"{combine} blocks", f"{combine} blocks") for combine in cells.combines]
         if len(set(cells.widths)) > 1:
-            names.append("output width")
+            names.append(("output width", None))
     return names
 
 
@@ -136,13 +142,26 @@ def cells_of(space: SearchSpace, decisions: Sequence[Sequence[int]]) -> dict[str
 
 
 class GraphFeatures:
-    """The features of a space, each named "CELL: FEATURE" where there is more than one cell."""
+    """The features of a space, each named "CELL: FEATURE" where there is more than one cell.
+
+    Attributes:
+      names: of the features.
+      choices: the choice that each feature is a part of, as `feature_names` says, or None.
+    """
 
     def __init__(self, space: SearchSpace):
         self._space = space
         cells = cells_of(space, [[0] * len(space.sizes)])
-        self.names = [f"{field}: {name}" if len(cells) > 1 else name for field in cells for name in feature_names(cells[field])]
+        named = [(f"{field}: " if len(cells) > 1 else "", *each) for field in cells for each in feature_names(cells[field])]
+        self.names = [prefix + name for prefix, name, _ in named]
+        self.choices = [None if choice is None else prefix + choice for prefix, _, choice in named]
 
     def __call__(self, decisions: Sequence[Sequence[int]]) -> np.ndarray:
         """Float [n, features] of decisions, int [n, decisions]."""
         return np.concatenate([cell_features(cells) for cells in cells_of(self._space, decisions).values()], axis=1)
+
+    def counts(self, features: np.ndarray) -> tuple[list[str], np.ndarray]:
+        """The choices by name, and how often each architecture makes them, float [n, choices], from its features."""
+        names = list(dict.fromkeys(filter(None, self.choices)))
+        parts = [[choice == name for choice in self.choices] for name in names]
+        return names, np.stack([features[:, part].sum(axis=1) for part in parts], axis=1)

@@ -5,45 +5,53 @@ rewards have not arrived count as if they had done as the model expects, so that
 """
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+import functools
+import itertools
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
+from nasnet_tf.base.errors import InputError
 from nasnet_tf.base.values import Seed, at_least, check_fields
 from nasnet_tf.genotype import SearchSpace
 from nasnet_tf.nas.strategies import gaussian_process, states
-from nasnet_tf.nas.strategies.graph_features import GraphFeatures
-from nasnet_tf.nas.strategies.protocol import Proposal, Strategy, check_decisions, check_reward, is_near
+from nasnet_tf.nas.strategies.protocol import Observation, Proposal, Strategy, check_decisions, check_reward, is_near
 from nasnet_tf.nas.strategies.random_search import RandomSearch
-
-Decisions = tuple[int, ...]
+from nasnet_tf.nas.strategies.reward_model import Decisions, RewardModel
 
 _PARENTS = 10  # of the trained, and of the candidates, whose mutants become candidates
 _ROUNDS, _MUTANTS = 8, 60  # each round mutates the best candidates of those before
 _RANDOM, _OF_THE_STRATEGY = 50, 10  # candidates that are no mutants
 _MORE_MUTATIONS = 0.5  # probability of a second mutation, after that of a third, and of a fourth, the last
-_MOST_TRIALS = 300  # that the model sees: the best and the newest, half each, so that a proposal's time is bounded
-_REFIT = 1.1  # the noise is fitted again when the trials that the model sees have grown by this factor
-_SCALE_SAMPLES = 1000  # random architectures, over which features have mean 0 and standard deviation 1
 _DIGITS = 6  # that scores are compared to: those after them depend on the machine
 _REMEMBERED = 200  # candidates, among which another machine may have chosen otherwise
+_MOST_PENDING = 100  # the oldest beyond these will not be answered: their children failed
+_DRAWS = 200  # of the model, for what it expects of more trainings
 
 
 @dataclasses.dataclass(eq=False)
 class ModelGuided(Strategy):
     """Expected improvement of a Gaussian process, maximized over mutants, random architectures and another strategy's proposals.
 
+    Longer trainings of successive halving refine what the model knows of an architecture; predicted rewards of children that were stopped
+    early count for less. After `prime`, what architectures earned on other data is the prior mean, as far as the rewards agree with it.
+
     Attributes:
       space: the decisions to take.
       seed: of all draws, in [0, 2^31).
       strategy: (space) -> the base strategy, which makes the first proposals and some of the candidates; None for random search.
       first: rewards before the model chooses, 2 or more.
+      cost: a metric of the children, such as "mult_adds", "parameters" or "latency_seconds": proposals are to raise the Pareto front of
+        rewards and this cost (expected hypervolume improvement). None to raise the best reward alone.
     """
 
     space: SearchSpace
     seed: Seed
     strategy: Callable[[SearchSpace], Strategy] | None = None
     first: at_least(2) = 10
+    cost: str | None = None
 
     def __post_init__(self):
         check_fields(self)
@@ -51,73 +59,80 @@ class ModelGuided(Strategy):
         self._strategy = RandomSearch(space, self.seed) if self.strategy is None else self.strategy(space)
         self._sizes = np.array(space.sizes)
         self._places = np.flatnonzero(self._sizes > 1)
-        self._features = GraphFeatures(space)
-        sample = self._features(self._random_decisions(np.random.RandomState(0), _SCALE_SAMPLES))
-        self._mean, spread = sample.mean(axis=0), sample.std(axis=0)
-        self._varies = spread > 1e-9
-        self._spread = np.where(self._varies, spread, 1.0)
+        self._model = RewardModel(space)
+        self._is_allowed: Callable[[Sequence[int]], bool] = lambda decisions: True
         self._proposed = 0
-        self._decisions: list[Decisions] = []
-        self._inputs: list[np.ndarray] = []
-        self._rewards: list[float] = []
         self._pending: list[Decisions] = []
         self._known: set[str] = set()  # identities of trials and pending ones
-        self._noise_ratio, self._fitted_trials = gaussian_process.NOISE_RATIOS[-1], 0
         self._last: list[Decisions] = []
         self._diagnostics: dict[str, float] = {}
+
+    def prime(self, decisions: Sequence[Sequence[int]], rewards: Sequence[float]) -> None:
+        """Takes what architectures earned on other data as the prior mean."""
+        for each in decisions:
+            check_decisions("ModelGuided", self.space, each)
+        self._model.prime(list(map(tuple, decisions)), rewards)
+
+    def restrict(self, is_allowed: Callable[[Sequence[int]], bool]) -> None:
+        """Only mutants of what is allowed become candidates."""
+        self._is_allowed = functools.cache(is_allowed)
+        self._strategy.restrict(is_allowed)
 
     def propose(self) -> Proposal:
         """The candidate that is expected to improve most on the best of now; never one that is known, while others can be found."""
         self._proposed += 1
         own = {proposal.decisions: proposal for proposal in (self._strategy.propose() for _ in range(_OF_THE_STRATEGY))}
-        if len(self._rewards) < self.first:
-            self._last = list(own)
-        else:
-            # A generator for each proposal: its stream is the same in all versions of NumPy, and nothing of it is left to be saved.
-            self._last = self._ranked_candidates(list(own), np.random.RandomState([self.seed, self._proposed]))
-        chosen = next((each for each in self._last if self.space.identity_of(each) not in self._known), self._last[0])
+        is_guided = len(self._model) >= self.first or (self._model.is_primed and self._proposed % 2 == 0)
+        # A generator for each proposal: its stream is the same in all versions of NumPy, and nothing of it is left to be saved.
+        self._last = self._ranked_candidates(list(own), np.random.RandomState([self.seed, self._proposed])) if is_guided else list(own)
+        fresh = (each for each in self._last if self.space.identity_of(each) not in self._known)
+        chosen = next((each for each in fresh if self._is_allowed(each)), self._last[0])
         if self.space.identity_of(chosen) not in self._known:
             self._known.add(self.space.identity_of(chosen))
-            self._pending.append(chosen)
+            self._pending = [*self._pending, chosen][-_MOST_PENDING:]
         return own.get(chosen) or self.proposal_of(chosen)
 
     def _ranked_candidates(self, new: list[Decisions], draws: np.random.RandomState) -> list[Decisions]:
         """The best candidates, those with the highest expected improvement first; `new` are candidates to begin with."""
-        fit, seen, _ = self._fit(self._pending)
-        order = np.argsort(-np.round(fit.expected, _DIGITS), kind="stable")
-        best, parents = float(fit.expected[order[0]]), [self._decisions[seen[place]] for place in order[:_PARENTS]]
+        score, parents = self._score()
         scores: dict[Decisions, float] = {}  # in the order in which the candidates were made
         new += _tuples(self._random_decisions(draws, _RANDOM))
         ranked: list[Decisions] = []
         for _ in range(_ROUNDS + 1):
             new = [each for each in dict.fromkeys(new) if each not in scores]
             if new:
-                improvements = gaussian_process.log_expected_improvement(*fit.predict(self._scaled(new)), best)
-                scores.update(zip(new, np.round(improvements, _DIGITS).tolist(), strict=True))
+                scores.update(zip(new, np.round(score(new), _DIGITS).tolist(), strict=True))
                 ranked = sorted(scores, key=scores.__getitem__, reverse=True)  # stable: of equals the earlier one
-            pool = np.array(parents + ranked[:_PARENTS])
+            allowed = itertools.islice(filter(self._is_allowed, ranked), _PARENTS)
+            pool = np.array([*parents, *allowed] or ranked[:1])
             new = _tuples(self._mutated(draws, pool[(draws.random_sample(_MUTANTS) * len(pool)).astype(int)]))
-        numbers = {"log_expected_improvement": scores[ranked[0]], "noise_ratio": self._noise_ratio, "trials_of_the_model": len(seen)}
+        numbers = {"log_expected_improvement": scores[ranked[0]], "noise_ratio": self._model.noise_ratio}
         self._diagnostics = {name: float(number) for name, number in numbers.items()}
         return ranked[:_REMEMBERED]
 
-    def _fit(self, pending: Sequence[Decisions]) -> tuple[gaussian_process.Fit, list[int], np.ndarray]:
-        """The model of now, the indices of the trials that it has seen, and their targets."""
-        values, _ = gaussian_process.targets(np.array(self._rewards))
-        seen = list(range(len(values)))
-        if len(seen) > _MOST_TRIALS:
-            half = _MOST_TRIALS // 2
-            best = np.argsort(-np.round(values[:-half], _DIGITS), kind="stable")[:half].tolist()
-            seen = sorted(best) + seen[-half:]
-        inputs, values, noise = np.array(self._inputs)[seen], values[seen], np.ones(len(seen))
-        if len(values) >= self._fitted_trials * _REFIT:
-            self._noise_ratio = gaussian_process.best_noise_ratio(gaussian_process.kernel(inputs, inputs), values, noise)
-            self._fitted_trials = len(values)
-        unknown = self._scaled(pending) if pending else inputs[:0]
-        return gaussian_process.fit(inputs, values, self._noise_ratio * noise, unknown), seen, values
+    def _score(self) -> tuple[Callable[[list[Decisions]], np.ndarray], list[Decisions]]:
+        """How to score candidates, and the trials to mutate: the best ones, or the front's."""
+        model = self._model
+        if not len(model):  # primed
+            return lambda candidates: model.prior_mean(model.scaled(candidates)), []
+        prediction = model.predict(self._pending)
+        order = np.argsort(-np.round(prediction.expected, _DIGITS), kind="stable")
+        trials = [model.decisions[place] for place in prediction.seen]
+        costs = np.array([model.costs[place] for place in prediction.seen])
+        if self.cost is None or np.isnan(costs).all():
+            best = float(prediction.expected[order[0]])
+            parents = [trials[place] for place in order[:_PARENTS]]
+            return lambda candidates: gaussian_process.log_expected_improvement(*prediction.of(candidates), best), parents
+        logs = np.log(costs)
+        front = _front(logs, np.round(prediction.expected, _DIGITS))
+        steps = [(float(logs[at]), float(prediction.expected[at])) for at in front]
+        # Architectures may cost more than any so far, and those below the median are no bargain.
+        worst = float(2 * np.nanmax(logs) - np.nanmin(logs)), float(np.median(prediction.expected))
 
-    def _scaled(self, decisions: Sequence[Decisions]) -> np.ndarray:
-        return ((self._features(decisions) - self._mean) / self._spread)[:, self._varies]
+        def score(candidates: list[Decisions]) -> np.ndarray:
+            return gaussian_process.log_hypervolume_improvement(*prediction.of(candidates), model.predicted_costs(candidates), steps, worst)
+
+        return score, [trials[at] for at in front[-2 * _PARENTS :]]
 
     def _random_decisions(self, draws: np.random.RandomState, count: int) -> np.ndarray:
         return (draws.random_sample((count, len(self._sizes))) * self._sizes).astype(int)
@@ -142,70 +157,79 @@ class ModelGuided(Strategy):
 
     def feedback(self, proposal: Proposal, reward: float) -> None:
         """Both the model and the base strategy learn the reward."""
-        check_reward(reward)
+        self.observe(Observation(proposal, reward))
+
+    def observe(self, observation: Observation) -> None:
+        """As of Strategy; besides rewards, the model learns costs and rewards of longer trainings."""
+        proposal = observation.proposal
+        check_reward(observation.reward)
         check_decisions("ModelGuided", self.space, proposal.decisions)
-        self._strategy.feedback(proposal, reward)
+        self._strategy.observe(observation)
         decisions = tuple(proposal.decisions)
+        if observation.rung:
+            self._model.add_longer(decisions, float(observation.reward))
+            return
         if decisions in self._pending:
             self._pending.remove(decisions)
         self._known.add(self.space.identity_of(decisions))
-        self._decisions.append(decisions)
-        self._inputs.append(self._scaled([decisions])[0])
-        self._rewards.append(float(reward))
+        self._model.add(decisions, float(observation.reward), observation.is_predicted, self._cost_of(observation.metrics))
+
+    def _cost_of(self, metrics: Mapping[str, Any]) -> float:
+        """NaN where no cost is asked for, or there are no metrics at all: a child that was killed has none."""
+        if self.cost is None or not metrics:
+            return math.nan
+        cost = metrics.get(self.cost)
+        if isinstance(cost, bool) or not isinstance(cost, (int, float)) or not 0 < cost < math.inf:
+            known = ", ".join(metrics)
+            raise InputError(f"ModelGuided.cost: expected a positive metric, got {self.cost} = {cost!r}; there are the metrics {known}")
+        return float(cost)
+
+    def expected_gain(self, trainings: int) -> float | None:
+        """As of Strategy, if the best of the last candidates are trained; what is learned on the way is not foreseen."""
+        if len(self._model) < self.first or not self._last:
+            return None
+        prediction = self._model.predict()
+        if not prediction.targets.is_accuracy:
+            return None
+        best = prediction.targets.accuracies(prediction.expected.max())
+        found = prediction.targets.accuracies(prediction.samples(self._last[:trainings], _DRAWS).max(axis=1))
+        return float(np.mean(np.maximum(found - best, 0.0)))
 
     def diagnostics(self) -> dict[str, float]:
-        """Of the last proposal that the model made: the logarithm of its expected improvement, the noise, and the trials it has seen.
+        """Of the last proposal that the model made: the logarithm of its expected improvement, and the noise.
 
-        The improvement is in standard deviations of the target, see `gaussian_process.targets`.
+        The improvement is in standard deviations of the targets, see `gaussian_process.Targets`.
         """
         return {**self._strategy.diagnostics(), **self._diagnostics}
 
-    def credits(self) -> dict:
-        """Which features the model credits, and how far to trust it.
-
-        Returns:
-          "effects": by the name of a feature, mean and standard error of what one standard deviation more adds to the target;
-          "r2", "rank_correlation": of predictions of each trial from the others; both are near 0 or below if the model knows nothing.
-        """
-        kept = self._noise_ratio, self._fitted_trials
-        fit, _, values = self._fit([])
-        self._noise_ratio, self._fitted_trials = kept  # looking changes nothing
-        left_out = fit.left_out(values)
-        names = [name for name, varies in zip(self._features.names, self._varies, strict=True) if varies]
-        means, errors = fit.effects()
-        ranks = [np.argsort(np.argsort(each, kind="stable"), kind="stable") for each in (values, left_out)]
-        return {
-            "effects": dict(zip(names, zip(means.tolist(), errors.tolist(), strict=True), strict=True)),
-            "r2": float(1 - np.mean((values - left_out) ** 2) / max(np.var(values), 1e-12)),
-            "rank_correlation": float(np.corrcoef(ranks)[0, 1]),
-        }
-
     def state(self) -> bytes:
         arrays = {
-            **{name: np.array(values, np.int32).reshape(-1, len(self._sizes)) for name, values in self._lists().items()},
+            **self._model.state(),
+            "pending": np.array(self._pending, np.int32).reshape(-1, len(self._sizes)),
             "known": np.array(sorted(self._known), np.str_),
-            "rewards": np.array(self._rewards),
-            "counts": np.array([self._proposed, self._fitted_trials]),
-            "noise_ratio": np.array(self._noise_ratio),
+            "proposed": np.array(self._proposed),
             "diagnostics_names": np.array(list(self._diagnostics), np.str_),
             "diagnostics": np.array(list(self._diagnostics.values())),
             "strategy": np.frombuffer(self._strategy.state(), np.uint8),
         }
         return states.packed(states.identity_of(self), arrays)
 
-    def _lists(self) -> dict[str, list[Decisions]]:
-        return {"decisions": self._decisions, "pending": self._pending}
-
     def restore(self, state: bytes) -> None:
         arrays = states.unpacked(states.identity_of(self), state)
         self._strategy.restore(arrays["strategy"].tobytes())
-        self._decisions, self._pending = (_tuples(arrays[name]) for name in self._lists())
-        self._inputs = list(self._scaled(self._decisions)) if self._decisions else []
-        self._rewards = arrays["rewards"].tolist()
-        self._known = set(arrays["known"].tolist())
-        self._proposed, self._fitted_trials = arrays["counts"].tolist()
-        self._noise_ratio, self._last = arrays["noise_ratio"].item(), []
+        self._model.restore(arrays)
+        self._pending, self._known = _tuples(arrays["pending"]), set(arrays["known"].tolist())
+        self._proposed, self._last = arrays["proposed"].item(), []
         self._diagnostics = dict(zip(arrays["diagnostics_names"].tolist(), arrays["diagnostics"].tolist(), strict=True))
+
+
+def _front(costs: np.ndarray, values: np.ndarray) -> list[int]:
+    """Indices of those that none beats in both, the cheapest first; unknown costs are NaN."""
+    front: list[int] = []
+    for at in np.lexsort((-values, costs)).tolist():
+        if not np.isnan(costs[at]) and (not front or values[at] > values[front[-1]]):
+            front.append(at)
+    return front
 
 
 def _tuples(decisions: Iterable) -> list[Decisions]:

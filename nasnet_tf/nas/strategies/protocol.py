@@ -1,4 +1,4 @@
-"""Search strategies: two verbs, propose() and feedback(proposal, reward).
+"""Search strategies: two verbs, propose() and feedback(proposal, reward), or observe(observation) for those that want to know more.
 
 A strategy's state is a pure function of its constructor's arguments and of the sequence of calls to the two verbs: no clock, no global
 random state. Replaying the calls of a stopped search therefore restores it. Handing what `state` returned to a fresh strategy of the same
@@ -8,7 +8,8 @@ arguments does the same at once. Children run in parallel, so proposals may be a
 import abc
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -30,6 +31,25 @@ class Proposal:
     log_probs: tuple[float, ...] = ()
 
 
+@dataclasses.dataclass(frozen=True)
+class Observation:
+    """What is known when a training of an architecture has ended.
+
+    Attributes:
+      proposal: the architecture.
+      reward: a finite number.
+      metrics: what the evaluator reported besides: "parameters", "mult_adds", ...
+      rung: of successive halving; 0 is the first training of an architecture, larger ones are longer trainings of the same.
+      is_predicted: the child was stopped early, and the reward is what it is expected to have had in the end.
+    """
+
+    proposal: Proposal
+    reward: float
+    metrics: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    rung: int = 0
+    is_predicted: bool = False
+
+
 class Strategy(metaclass=abc.ABCMeta):
     """A way of searching. A new one inherits from this class, defines the four abstract methods, and overrides others where it needs them.
 
@@ -43,6 +63,25 @@ class Strategy(metaclass=abc.ABCMeta):
     @abc.abstractmethod
     def feedback(self, proposal: Proposal, reward: float) -> None:
         """Learns how well a proposal did; raises InputError unless the reward is a finite number."""
+
+    def observe(self, observation: Observation) -> None:
+        """Learns all that is known of a result. By default `feedback` gets its reward, that of the first training alone.
+
+        The search calls this method; a strategy overrides it to use metrics, or rewards of longer trainings.
+        """
+        if not observation.rung:
+            self.feedback(observation.proposal, observation.reward)
+
+    def prime(self, decisions: Sequence[Sequence[int]], rewards: Sequence[float]) -> None:
+        """Learns, before anything else, what architectures were worth on other data; InputError unless the strategy can use that."""
+        raise InputError(f"search.prior: expected a strategy that learns from other data, such as @ModelGuided; got {type(self).__name__}")
+
+    def restrict(self, is_allowed: Callable[[Sequence[int]], bool]) -> None:  # noqa: B027 - most need not know
+        """Hears which decisions are worth proposing, before anything else: others are refused, and the strategy is asked again."""
+
+    def expected_gain(self, trainings: int) -> float | None:
+        """Returns how much the best accuracy is expected to rise by so many more trainings, in [0, 1]; None if that is not known."""
+        return None
 
     def diagnostics(self) -> dict[str, float]:
         """Returns what is worth logging: finite numbers. A strategy that counts its "updates" gets a log of them."""

@@ -1,31 +1,88 @@
 """The trials of earlier searches, for a search to begin with."""
 
+import json
 import pathlib
 from collections.abc import Iterator, Sequence
 
 from nasnet_tf.base.errors import InputError
-from nasnet_tf.base.files import user_path
+from nasnet_tf.base.files import replace_file, user_path
 from nasnet_tf.base.identity import Identity
+from nasnet_tf.genotype import SearchSpace
 from nasnet_tf.nas.trials.journal import read_identity, read_trials
 from nasnet_tf.nas.trials.trial import Trial, architectures
 
+LEAST_PRIOR = 10
+PRIOR_NAME = "prior.json"  # in a work folder: what its search began with
 
-def trials_of(folders: Sequence[str], identity: Identity) -> Iterator[tuple[str, Trial]]:
-    """(folder, trial) of all architectures that other searches have rewarded by a training to its end.
+
+def trials_of(folders: Sequence[str], identity: Identity, space: SearchSpace) -> Iterator[tuple[str, Trial]]:
+    """(folder, trial) of all architectures that other searches have rewarded by a training to its end, as far as they fit.
+
+    Says in a line what is left out, and why: a folder whose rewards mean something else, and architectures of another space.
 
     Args:
       folders: their work folders.
       identity: of the search that is to take them over; what only chooses architectures may change in it.
+      space: of that search.
 
     Raises:
-      InputError: no search there, or one whose rewards mean something else: another space, data, training or objective.
+      InputError: no search there, or nothing fits in any of the folders.
     """
+    identity, left_out, found = identity.without((f"{SearchSpace.__name__}.*", "fixed *")), [], False
     for name in folders:
         folder = user_path(name)
         difference = identity.difference(read_identity(folder))
         if difference:
-            raise InputError(f"search.take_over: the trials of {name} are of another task: {difference} here")
-        yield from ((str(name), trial) for trial in architectures(read_trials(folder)) if not trial.is_predicted)
+            left_out.append(f"the trials of {name} are of another task: {difference} here")
+            continue
+        trials = [trial for trial in architectures(read_trials(folder)) if not trial.is_predicted]
+        fitting, why = _fitting(trials, space)
+        found = found or bool(fitting)
+        if why:
+            left_out.append(f"{len(trials) - len(fitting)} of the {len(trials)} architectures of {name}: {why}")
+        yield from ((str(name), trial) for trial in fitting)
+    if left_out and not found:
+        raise InputError(f"search.take_over: nothing fits: {'; '.join(left_out)}")
+    for what in left_out:
+        print(f"search.take_over: left out: {what}")
+
+
+def _fitting(trials: Sequence[Trial], space: SearchSpace) -> tuple[list[Trial], str]:
+    """The trials whose architectures the space has, and why the last of the others do not fit."""
+    fitting, why = [], ""
+    for trial in trials:
+        try:
+            space.encode(trial.genotype)
+            fitting.append(trial)
+        except InputError as error:
+            why = str(error)
+    return fitting, why
+
+
+def read_prior(folders: Sequence[str], space: SearchSpace, workdir: pathlib.Path) -> tuple[list[tuple[int, ...]], list[float]]:
+    """(decisions, rewards) of what searches on other data have rewarded, in terms of a space; says what of it does not fit.
+
+    What is read is kept in the work folder, so that a search that is resumed has the same prior whatever became of the folders.
+
+    Raises:
+      InputError: no search there, or fewer than 10 of its architectures are of this space.
+    """
+    kept = workdir / PRIOR_NAME
+    if kept.is_file():
+        values = json.loads(kept.read_text())
+        return list(map(tuple, values["decisions"])), values["rewards"]
+    decisions, rewards = [], []
+    for name in folders:
+        trials = architectures(read_trials(user_path(name)))
+        fitting, why = _fitting(trials, space)
+        if why:
+            print(f"search.prior: left out: {len(trials) - len(fitting)} of the {len(trials)} architectures of {name}: {why}")
+        decisions += [space.encode(trial.genotype) for trial in fitting]
+        rewards += [trial.rung_rewards[0] if trial.rung_rewards else trial.reward for trial in fitting]
+    if len(decisions) < LEAST_PRIOR:
+        raise InputError(f"search.prior: expected at least {LEAST_PRIOR} architectures of this space, got {len(decisions)} in {folders}")
+    replace_file(kept, json.dumps({"decisions": decisions, "rewards": rewards}))
+    return decisions, rewards
 
 
 def check_folders(folders: Sequence[str], workdir: pathlib.Path) -> None:

@@ -1,6 +1,5 @@
 """Searches that begin from what is known."""
 
-import functools
 import json
 import random
 
@@ -15,7 +14,7 @@ from nasnet_tf.nas.search import search
 from nasnet_tf.nas.strategies.evolution import RegularizedEvolution
 from nasnet_tf.nas.strategies.given import Seeded, seeds_of
 from nasnet_tf.nas.strategies.random_search import RandomSearch
-from nasnet_tf.nas.trials.earlier import trials_of
+from nasnet_tf.nas.trials.earlier import read_prior, trials_of
 from nasnet_tf.nas.trials.journal import NAME, read_trials
 
 SPACE = SearchSpace()
@@ -94,7 +93,7 @@ def test_trials_of_an_old_search_are_taken_over_as_rewarded_proposals(tmp_path):
     old = run(tmp_path / "old", RandomSearch(SPACE, 1), identity=task_with(RandomSearch__seed="1"))
 
     def go(num_trials):
-        others = trials_of([str(tmp_path / "old")], task_with(RegularizedEvolution__seed="3"))
+        others = trials_of([str(tmp_path / "old")], task_with(RegularizedEvolution__seed="3"), SPACE)
         return run(tmp_path / "new", evolution(), num_trials, take_over=others)
 
     trials = go(2)
@@ -110,19 +109,47 @@ def test_trials_of_an_old_search_are_taken_over_as_rewarded_proposals(tmp_path):
 
 def test_taking_over_that_was_killed_goes_on(tmp_path):
     run(tmp_path / "old", RandomSearch(SPACE, 1))
-    whole = run(tmp_path / "new", evolution(), 3, take_over=trials_of([str(tmp_path / "old")], TASK))
+    whole = run(tmp_path / "new", evolution(), 3, take_over=trials_of([str(tmp_path / "old")], TASK, SPACE))
     path = tmp_path / "new" / NAME
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:4]) + '{"event": "tak')
-    again = run(tmp_path / "new", evolution(), 3, take_over=trials_of([str(tmp_path / "old")], TASK))
+    again = run(tmp_path / "new", evolution(), 3, take_over=trials_of([str(tmp_path / "old")], TASK, SPACE))
     assert [trial.decisions for trial in again] == [trial.decisions for trial in whole]
 
 
-def test_trials_of_another_task_or_space_are_not_taken(tmp_path):
+def test_trials_of_another_task_or_space_are_not_taken(tmp_path, capsys):
     run(tmp_path / "old", RandomSearch(SPACE, 1), num_trials=2)
-    with pytest.raises(InputError, match="another task: ImageData.source was 'cifar10', is 'digits' here"):
-        list(trials_of([str(tmp_path / "old")], Identity({"ImageData.source": "'digits'"})))
-    others = list(trials_of([str(tmp_path / "old")], TASK))
-    small = SearchSpace(num_blocks=2)
-    with pytest.raises(InputError, match="not in this search space"):
-        search(tmp_path / "new", SearchConfig(small, functools.partial(RandomSearch, seed=1), InProcess, 2), child, TASK, others)
-    assert read_trials(tmp_path / "new") == []
+    with pytest.raises(InputError, match="nothing fits: .* another task: ImageData.source was 'cifar10', is 'digits' here"):
+        list(trials_of([str(tmp_path / "old")], Identity({"ImageData.source": "'digits'"}), SPACE))
+    with pytest.raises(
+        InputError, match=r"nothing fits: 2 of the 2 architectures of .*: .*expected 2 input states, 2 normal and 2 reduction"
+    ):
+        list(trials_of([str(tmp_path / "old")], TASK, SearchSpace(num_blocks=2)))
+    assert capsys.readouterr().out == ""
+
+
+def test_what_fits_is_taken_and_what_is_left_out_is_said(tmp_path, capsys):
+    run(tmp_path / "old", RandomSearch(SPACE, 1), num_trials=30)
+    run(tmp_path / "digits", RandomSearch(SPACE, 2), num_trials=2, identity=Identity({"ImageData.source": "'digits'"}))
+    smaller = SearchSpace(operations=tuple(name for name in SPACE.operations if name != "CONV_1X1"))
+    here = Identity({**TASK.values, "SearchSpace.operations": repr(smaller.operations)})
+    taken = list(trials_of([str(tmp_path / "old"), str(tmp_path / "digits")], here, smaller))
+    fitting = [trial for trial in read_trials(tmp_path / "old") if "CONV_1X1 " not in trial.text]
+    assert [trial.number for _, trial in taken] == [trial.number for trial in fitting]
+    assert 0 < len(taken) < 30
+    said = capsys.readouterr().out
+    assert f"left out: {30 - len(taken)} of the 30 architectures of {tmp_path / 'old'}: " in said
+    assert f"left out: the trials of {tmp_path / 'digits'} are of another task: ImageData.source was 'digits', is 'cifar10' here" in said
+
+
+def test_a_prior_is_kept_in_the_work_folder(tmp_path, capsys):
+    run(tmp_path / "old", RandomSearch(SPACE, 1), num_trials=100)
+    (tmp_path / "new").mkdir()
+    smaller = SearchSpace(operations=tuple(name for name in SPACE.operations if name != "CONV_1X1"))
+    decisions, rewards = read_prior([str(tmp_path / "old")], smaller, tmp_path / "new")
+    assert len(decisions) == len(rewards) >= 10
+    assert f"search.prior: left out: {100 - len(decisions)} of the 100 architectures" in capsys.readouterr().out
+    (tmp_path / "old" / NAME).unlink()
+    assert read_prior([str(tmp_path / "old")], smaller, tmp_path / "new") == (decisions, rewards)
+    run(tmp_path / "few", RandomSearch(SPACE, 1), num_trials=3)
+    with pytest.raises(InputError, match="search.prior: expected at least 10 architectures of this space, got 3"):
+        read_prior([str(tmp_path / "few")], SPACE, tmp_path)

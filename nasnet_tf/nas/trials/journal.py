@@ -73,7 +73,7 @@ class Journal:
             first = row and row.event
             if first is not None and identity.difference(first.identity) is not None:
                 if work_folders.has_saved(workdir):
-                    identity.check(workdir, first.identity)
+                    identity.check(workdir, first.identity, "search")
                 self._file.truncate(0)
                 self._hash, self.num_rows, first = hashlib.sha256(), 0, None
             if first is None:

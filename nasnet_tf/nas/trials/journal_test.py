@@ -95,7 +95,9 @@ def test_refusals(tmp_path):
         open_ledger(tmp_path)
     book.record(finished(book.propose().number, 0.5))
     book.close()
-    with pytest.raises(InputError, match=rf"begun with another configuration: seed was 1, is 2; .*remove {tmp_path}"):
+    with pytest.raises(
+        InputError, match=rf"begun with another .*: seed was 1, is 2; .*search.take_over = \['{tmp_path}'\].*remove {tmp_path}"
+    ):
         open_ledger(tmp_path, identity=Identity(IDENTITY.values | {"seed": "2"}))
     with pytest.raises(InputError, match="trial 0 is not what this search would have proposed"):
         open_ledger(tmp_path, RandomSearch(SPACE, seed=5))

@@ -13,7 +13,7 @@ from nasnet_tf.base.errors import InputError
 from nasnet_tf.base.identity import Identity
 from nasnet_tf.genotype import SearchSpace, format_genotype, genotype_hash
 from nasnet_tf.nas.engines.outcome import Outcome
-from nasnet_tf.nas.strategies.protocol import Proposal, Strategy
+from nasnet_tf.nas.strategies.protocol import Observation, Proposal, Strategy
 from nasnet_tf.nas.trials import outcomes
 from nasnet_tf.nas.trials.events import Ended, Event, Finished, Infeasible, Proposed, Quarantined, Spent, Taken
 from nasnet_tf.nas.trials.faults import FaultTolerance
@@ -46,6 +46,7 @@ class Ledger:
       num_restored: events that were in the journal.
       num_ended: trials that will not run (again).
       num_trained: trials of num_ended that were rewarded or infeasible by a training of their own.
+      num_since_best: trainings that ended since the best trial got its reward.
       num_taken: trials that were taken over from other searches.
       child_seconds: of all executions.
       best: the finished trial of the highest reward that was measured, the earliest among equals; None before the first.
@@ -67,7 +68,7 @@ class Ledger:
         self.workdir, self._space, self._strategy = workdir, space, strategy
         self._train_again, self._tolerance, self._deadline_reward = train_again, tolerance, deadline_reward
         self.trials: list[Trial] = []
-        self.num_ended = self.num_trained = self.num_taken = 0
+        self.num_ended = self.num_trained = self.num_taken = self.num_since_best = 0
         self.child_seconds = 0.0
         self._scalars = scalars
         self.best: Trial | None = None
@@ -151,12 +152,25 @@ class Ledger:
                 self.child_seconds += event.seconds
             case Quarantined():
                 self._count_again()
-            case Ended() if event.rung:  # the strategy learns the first rung alone
-                self.child_seconds += event.seconds
-                self.best = next((trial for trial in leaderboard(self.trials) if not trial.is_predicted), None)
+            case Ended() if event.rung:
+                self._promote(self.trials[event.trial], event, is_new)
             case Taken() | Ended():
                 self._end(self.trials[event.trial], event, is_new)
         return True
+
+    def _promote(self, trial: Trial, event: Ended, is_new: bool) -> None:
+        self.child_seconds += event.seconds
+        self._set_best(next((trial for trial in leaderboard(self.trials) if not trial.is_predicted), None))
+        if is_new and isinstance(event, Finished):
+            self._observe(trial, event.reward, event.rung)
+
+    def _observe(self, trial: Trial, reward: float, rung: int = 0) -> None:
+        proposal = Proposal(trial.decisions, trial.log_probs)
+        self._strategy.observe(Observation(proposal, reward, trial.metrics, rung, trial.is_predicted))
+
+    def _set_best(self, trial: Trial | None) -> None:
+        if trial is not self.best:
+            self.best, self.num_since_best = trial, 0
 
     def _end(self, trial: Trial, event: Taken | Ended, is_new: bool) -> None:
         self.child_seconds += event.seconds
@@ -166,16 +180,17 @@ class Ledger:
         if trial.is_rewarded_or_infeasible:
             self._known.setdefault(trial.hash, trial)
             self.num_trained += _is_trained(trial)
+            self.num_since_best += _is_trained(trial)
         if trial.status == Status.FINISHED:
             self.finished.append(trial)
             if not trial.is_predicted and (self.best is None or _merit(trial) > _merit(self.best)):
-                self.best = trial
+                self._set_best(trial)
         learned = trial.reward if trial.status == Status.FINISHED else event.policy_reward
         if learned is None:
             return
         self._num_rewards += 1
         if is_new:
-            self._strategy.feedback(Proposal(trial.decisions, trial.log_probs), learned)
+            self._observe(trial, learned)
             self._updates.write(self._strategy.diagnostics(), self._num_rewards)
             if self._scalars and trial.status == Status.FINISHED:
                 best = {} if self.best is None else {"best": self.best.reward}
@@ -198,6 +213,10 @@ class Ledger:
         self._apply(event)
         if self._journal.num_rows % _SNAPSHOT_EVERY_ROWS == 0:
             write_snapshot(self.workdir, self._journal.num_rows, self._journal.digest, self._strategy.state())
+
+    def expected_gain(self, trainings: int) -> float | None:
+        """How much the strategy expects the best accuracy to rise by so many more trainings; None where it does not know."""
+        return self._strategy.expected_gain(trainings)
 
     def unfinished(self) -> list[Trial]:
         """Trials that were running when the search was killed, or failed with attempts left."""

@@ -2,12 +2,19 @@
 
 import csv
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from nasnet_tf.base.files import check_local, naming, user_path
-from nasnet_tf.nas.trials.journal import read_trials
-from nasnet_tf.nas.trials.trial import Trial
+from nasnet_tf.genotype import SearchSpace
+from nasnet_tf.nas.strategies.importance import Importance, importance
+from nasnet_tf.nas.strategies.model_guided import ModelGuided
+from nasnet_tf.nas.strategies.protocol import Observation, Proposal
+from nasnet_tf.nas.trials.journal import read_identity, read_trials
+from nasnet_tf.nas.trials.spaces import space_of
+from nasnet_tf.nas.trials.trial import Trial, architectures, leaderboard
 
+_SEEN = 150  # of the best and of the newest trials, by a model that says what to expect
 # Of a Trial; "genotype" is its text.
 _COLUMNS = {
     "trial": "number",
@@ -28,7 +35,29 @@ _COLUMNS = {
 
 
 class SearchResults(list[Trial]):
-    """The trials of a search in the order in which they were proposed."""
+    """The trials of a search in the order in which they were proposed.
+
+    Args:
+      trials: of the search.
+      identity: what the journal says the search is.
+    """
+
+    def __init__(self, trials: Iterable[Trial], identity: Mapping[str, Any]):
+        super().__init__(trials)
+        self.identity = identity
+
+    @property
+    def space(self) -> SearchSpace:
+        """The search space; raises InputError where the journal does not say it."""
+        return space_of(self.identity, self)
+
+    def importance(self) -> Importance:
+        """Which operations, inputs, combines and depths a model of the rewards credits, and how far to trust the model.
+
+        Raises:
+          InputError: fewer than 10 architectures have a reward, or the journal does not say its space.
+        """
+        return importance_of(self.space, self)
 
     def table(self) -> dict[str, list]:
         """A list for each column, all of one length: `pandas.DataFrame(results.table())`.
@@ -55,10 +84,36 @@ def _cell(value):
     return list(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
 
 
+def importance_of(space: SearchSpace, trials: Sequence[Trial]) -> Importance:
+    """What the rewards of trials say about the choices of their space.
+
+    Of successive halving, those of the first rung count, which all architectures have; predicted rewards count as they are.
+    """
+    known = architectures(trials)
+    rewards = [trial.rung_rewards[0] if trial.rung_rewards else trial.reward for trial in known]
+    return importance(space, [trial.decisions for trial in known], rewards)
+
+
+def expected_gain_of(space: SearchSpace, trials: Sequence[Trial], trainings: int) -> float | None:
+    """How much the best accuracy is expected to rise by so many more trainings, as ModelGuided sees it, whatever the strategy was.
+
+    None where there are fewer than 10 rewards, or rewards that are no accuracies.
+    """
+    model = ModelGuided(space, seed=0)
+    known = architectures(trials)
+    seen = {trial.number for trial in [*leaderboard(known)[:_SEEN], *known[-_SEEN:]]}
+    for trial in known:
+        if trial.number in seen:
+            model.observe(Observation(Proposal(trial.decisions), trial.reward, is_predicted=trial.is_predicted))
+    model.propose()
+    return model.expected_gain(trainings)
+
+
 def read_search(workdir: str | os.PathLike) -> SearchResults:
     """The trials of a search's work folder, a retraining's too; reading disturbs no search that runs.
 
     Raises:
       InputError: no search there, or a damaged journal.
     """
-    return SearchResults(read_trials(user_path(workdir)))
+    folder = user_path(workdir)
+    return SearchResults(read_trials(folder), read_identity(folder))

@@ -13,6 +13,7 @@ import tensorflow as tf
 from nasnet_tf.base.errors import InputError, reason
 from nasnet_tf.base.files import shown
 from nasnet_tf.data import Preprocessing, preprocessing_from_config
+from nasnet_tf.models.heads import GlobalPool
 from nasnet_tf.serving.exports.inference_graph import freeze
 from nasnet_tf.training.work_folder import has_several_labels
 
@@ -24,7 +25,7 @@ _THRESHOLD = 0.5  # probability from which one of several labels counts as found
 @dataclasses.dataclass(frozen=True)
 class ExportInput:
     """Attributes:
-    model: from prepared images to logits.
+    model: from prepared images to logits, as in_memory.classifier_of returns it.
     data_description: {"class_names": [...], "preprocessing": {...}}, as the training wrote it.
     pictures: float32 [count, height, width, 3] in [0, 1]: what exports are checked on, and what int8 formats are calibrated with.
       None for noise, which calibrates nothing.
@@ -57,14 +58,15 @@ class ExportInput:
 
         @tf.function(autograph=False, input_signature=[self.images_spec])
         def live(images):
-            return probabilities(self.model(self.preprocessing.normalize(images), training=False), self.data_description)
+            logits = self.model(self.preprocessing.normalize(images), training=False)
+            return probabilities(logits, has_several_labels(self.data_description))
 
         return in_batches(live, self.checked_on)
 
     @functools.cached_property
     def infer(self) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
         """The frozen network: prepared images to "logits" and "feature_vector", what the classifier reads."""
-        features = self.model.get_layer("global_pool").output
+        features = next(layer.output for layer in self.model.layers if isinstance(layer, GlobalPool))
         return freeze(keras.Model(self.model.input, {"logits": self.model.output, "feature_vector": features}))
 
     @functools.cached_property
@@ -86,14 +88,14 @@ class ExportInput:
         return "top-1 agreement", float((actual.argmax(1) == self.expected.argmax(1)).mean())
 
 
-def probabilities(logits: tf.Tensor, data_description: Mapping) -> tf.Tensor:
+def probabilities(logits: tf.Tensor, several_labels: bool) -> tf.Tensor:
     """Probabilities of the classes, float32 [batch, num_classes]: sigmoids where an image has several labels, else the softmax."""
-    return tf.sigmoid(logits) if has_several_labels(data_description) else tf.nn.softmax(logits)
+    return tf.sigmoid(logits) if several_labels else tf.nn.softmax(logits)
 
 
 def answer(logits: tf.Tensor, data_description: Mapping) -> dict[str, tf.Tensor]:
     """What every format returns."""
-    return {"logits": logits, "probabilities": probabilities(logits, data_description)}
+    return {"logits": logits, "probabilities": probabilities(logits, has_several_labels(data_description))}
 
 
 def in_batches(run: Callable[[np.ndarray], np.ndarray], images: np.ndarray) -> np.ndarray:

@@ -28,7 +28,7 @@ import numpy as np
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.base.files import check_local, naming
 from nasnet_tf.models.network import inference_model
-from nasnet_tf.serving.exports import keras_archive, litert, manifest, onnx_files, saved_model, tf_serving
+from nasnet_tf.serving.exports import in_memory, keras_archive, litert, manifest, onnx_files, saved_model, tf_serving
 from nasnet_tf.serving.exports.evaluations import of_files
 from nasnet_tf.serving.exports.export_input import ExportInput, in_batches, read_views
 
@@ -99,7 +99,7 @@ _LEAST_AGREEMENT = 0.98  # of a lossy file on the given pictures
 
 def export(
     model: keras.Model,
-    data_description: dict,
+    data_description: Mapping,
     folder: str | os.PathLike,
     formats: Collection[str] = ("saved_model",),
     *,
@@ -111,8 +111,9 @@ def export(
     """Writes a network in one or more formats, and checks each; all or nothing.
 
     Args:
-      model: a network with a classifier.
-      data_description: {"class_names": [...], "preprocessing": {...}}, as a training wrote it.
+      model: a network with a classifier, of load_nasnet or build_network, whoever trained it.
+      data_description: {"class_names": [...], "preprocessing": {...}}, as a training wrote it. Without "preprocessing" it
+        is that of the paper's networks with this stem.
       folder: a new one.
       formats: keys of FORMATS.
       pictures: float32 [count, height, width, 3] in [0, 1], to check with and to calibrate int8 formats with; noise, which calibrates
@@ -125,11 +126,13 @@ def export(
       What manifest.json says.
 
     Raises:
-      InputError: a folder that is not new, an unknown format, a missing package, or a file that does not answer as the network does.
+      InputError: another kind of model, class names that are not one for each class, a folder that is not new, an unknown format, a missing
+        package, or a file that does not answer as the network does.
     """
     if unknown := [name for name in formats if name not in FORMATS]:
         raise InputError(f"export format {unknown[0]!r}: expected some of {', '.join(FORMATS)}")
-    given = ExportInput(inference_model(model), data_description, pictures)
+    network = in_memory.classifier_of(model)
+    given = ExportInput(network, in_memory.described(network, data_description), pictures)
     basis = f"{len(given.checked_on)} images" + ("" if pictures is not None else " of noise")
     with new_folder(pathlib.Path(folder)) as temporary:
         saved_model.describe(given, temporary)
@@ -141,7 +144,7 @@ def export(
             path = row.path.format(version=version)
             checks[path] = _write(row, given, temporary / path, f"{path} on {basis}", report)
         facts = {"evaluations": list(evaluations), "checked_on": basis, "checks": {key: value for key, value in checks.items() if value}}
-        return manifest.write(temporary, {**manifest.describe(given.model, data_description), **facts})
+        return manifest.write(temporary, {**manifest.describe(given.model, given.data_description), **facts})
 
 
 def export_classifier(model: keras.Model, data_description: dict, folder: pathlib.Path, request: ExportRequest) -> dict:

@@ -5,11 +5,13 @@ variables and TensorFlow fuses what is constant.
 """
 
 from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+Structure = TypeVar("Structure")
 _SEEN_THROUGH = ("BatchToSpaceND", "Identity")  # between a convolution and its normalization; they leave channels alone
 
 
@@ -40,16 +42,20 @@ def freeze(model: keras.Model) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
     return lambda images: dict(zip(names, function(images), strict=True))
 
 
-def for_any_batch(run: Callable[[tf.Tensor], dict[str, tf.Tensor]]) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
-    """What `freeze` returned, for batches of no image too, on which TensorFlow's fused convolutions by oneDNN fail.
+def for_any_batch(run: Callable[[tf.Tensor], Structure]) -> Callable[[tf.Tensor], Structure]:
+    """Returns the same function of images for batches of no image too, on which TensorFlow's convolutions by oneDNN fail.
 
-    Apart from `freeze`, for converters would keep the padding in what they make.
+    An empty batch runs as one black image, whose result is dropped. The image is appended with tf.concat: TensorFlow fuses tf.pad with a
+    convolution that follows, and oneDNN then sees the empty batch again. This is apart from `freeze`, since converters would keep it.
+
+    Args:
+      run: from images float32 [batch, height, width, 3] to a tensor or a structure of tensors, each [batch, ...].
     """
 
-    def run_any(images: tf.Tensor) -> dict[str, tf.Tensor]:
+    def run_any(images: tf.Tensor) -> Structure:
         count = tf.shape(images)[0]
-        at_least_one = tf.pad(images, [[0, tf.maximum(1 - count, 0)], [0, 0], [0, 0], [0, 0]])
-        return {name: values[:count] for name, values in run(at_least_one).items()}
+        filler = tf.zeros(tf.concat([[tf.maximum(1 - count, 0)], tf.shape(images)[1:]], 0), images.dtype)
+        return tf.nest.map_structure(lambda values: values[:count], run(tf.concat([images, filler], 0)))
 
     return run_any
 

@@ -15,6 +15,7 @@ from nasnet_tf.base.files import check_unpacked_size
 from nasnet_tf.models.description import network_from_json
 from nasnet_tf.serving.exports.export_input import ExportInput, probabilities
 from nasnet_tf.serving.weights.convert import load_weights
+from nasnet_tf.training.work_folder import has_several_labels
 
 _CONFIG, _DATA = "config.json", "data.json"
 
@@ -32,9 +33,14 @@ def open_probabilities(path: pathlib.Path, given: ExportInput) -> Callable[[np.n
 
     @tf.function(autograph=False)
     def run(images):
-        return probabilities(model(given.preprocessing.normalize(images), training=False), given.data_description)
+        return probabilities(model(given.preprocessing.normalize(images), training=False), has_several_labels(given.data_description))
 
     return lambda images: run(tf.constant(images)).numpy()
+
+
+def is_ours(path: pathlib.Path) -> bool:
+    """Whether a file holds a network with cells, and not one of keras.applications; raises as read_network does."""
+    return '"nasnet_tf>Cell"' in (_member(path, _CONFIG) or "")
 
 
 def read_network(path: pathlib.Path, with_weights: bool = True) -> keras.Model:
@@ -43,26 +49,29 @@ def read_network(path: pathlib.Path, with_weights: bool = True) -> keras.Model:
     Raises:
       InputError: no such file, a damaged one, or one that is not of a network of ours.
     """
-    model = network_from_json(_member(path, _CONFIG), str(path))
+    model = network_from_json(_member(path, _CONFIG) or "", str(path))
     if with_weights:
         load_weights(model, path)
     return model
 
 
-def read_data_description(path: pathlib.Path) -> dict:
-    """data.json of a file; raises as read_network does."""
+def read_data_description(path: pathlib.Path) -> dict | None:
+    """data.json of a file; None for one without, as Keras writes them; raises as read_network does."""
+    text = _member(path, _DATA, is_required=False)
     try:
-        return json.loads(_member(path, _DATA))
+        return None if text is None else json.loads(text)
     except json.JSONDecodeError as error:
         raise InputError(f"{path}: {_DATA} in it cannot be read as JSON ({error})") from error
 
 
-def _member(path: pathlib.Path, name: str) -> str:
+def _member(path: pathlib.Path, name: str, is_required: bool = True) -> str | None:
     try:
         with zipfile.ZipFile(path) as archive:
+            if not is_required and name not in archive.namelist():
+                return None
             check_unpacked_size(path, archive.getinfo(name).file_size)
             return archive.read(name).decode(errors="replace")
     except KeyError:
-        raise InputError(f"{path}: holds no {name}; expected a .keras file that nasnet_tf exported") from None
+        raise InputError(f"{path}: holds no {name}; expected a .keras file of a network of nasnet_tf") from None
     except (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
         raise InputError(f"{path}: damaged, cut short, or not a .keras file: {reason(error)}") from error

@@ -13,6 +13,7 @@ from nasnet_tf.data.decoding import decode_image
 from nasnet_tf.data.detection import prepare_picture
 from nasnet_tf.serving.exports import manifest
 from nasnet_tf.serving.exports.exporting import ExportRequest, new_folder
+from nasnet_tf.serving.exports.inference_graph import for_any_batch
 from nasnet_tf.serving.exports.saved_model import DESCRIPTIONS
 from nasnet_tf.training.variables import named_weights
 
@@ -31,7 +32,7 @@ class SavedDetector(tf.Module):
 
         @tf.function(autograph=False, input_signature=[tf.TensorSpec([None, side, side, 3], tf.float32)])
         def find(prepared):
-            found = model(prepared, training=False)
+            found = for_any_batch(lambda images: model(images, training=False))(prepared)
             real = tf.sequence_mask(found["num_detections"], found["detection_classes"].shape[1], tf.float32)
             return {
                 "detection_boxes": found["detection_boxes"],

@@ -16,6 +16,7 @@ from nasnet_tf.data import preprocessing_from_config
 from nasnet_tf.layers.stochastic import stochastic_layers
 from nasnet_tf.models.stems import STEMS
 from nasnet_tf.serving.exports.export_input import ExportInput, answer
+from nasnet_tf.serving.exports.inference_graph import for_any_batch
 from nasnet_tf.training.losses import weight_decay_loss
 from nasnet_tf.training.variables import named_weights
 
@@ -45,7 +46,7 @@ class ReusableModel(tf.train.Checkpoint):
         # Traced once for training and once for use; everything below calls one of the two.
         @tf.function(autograph=False, input_signature=[images_spec])
         def infer(prepared):
-            return model(prepared, training=False)
+            return for_any_batch(lambda images: model(images, training=False))(prepared)
 
         @tf.function(autograph=False, input_signature=[images_spec])
         def train(prepared):

@@ -3,21 +3,22 @@
 import dataclasses
 import functools
 import os
+import pathlib
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from nasnet_tf.base.errors import InputError, reason
 from nasnet_tf.base.files import shown, user_path
 from nasnet_tf.base.values import Count, Part, check_value, expect
-from nasnet_tf.data import imagenet_classes
-from nasnet_tf.serving.exports import saved_model
-from nasnet_tf.serving.exports.export_input import probabilities
+from nasnet_tf.data import imagenet_classes, preprocessing_from_config
+from nasnet_tf.serving.exports import export_input, in_memory, saved_model
 from nasnet_tf.serving.hub.naming import Name, resolve
-from nasnet_tf.serving.hub.sources import Export
-from nasnet_tf.training.work_folder import has_several_labels
+from nasnet_tf.serving.hub.source import Options
+from nasnet_tf.serving.hub.sources import Export, NamedNetwork
 
 _TOP = 5  # classes of an image with one label
 _THRESHOLD = 0.5  # least probability of a label where an image has several
@@ -37,16 +38,37 @@ class Prediction(NamedTuple):
 class Classifier:
     """Classifies images of any size: JPEG, PNG, GIF (the first frame), BMP or WebP files, or pixels.
 
+    It can be pickled, for other processes; each of them then has a network of its own.
+
     Attributes:
       class_names: in the order of the probabilities.
       preprocessing: what is done to an image, as data; see nasnet_tf.data for the meaning of each value.
+      network: from prepared images to logits; or the folder of an export whose own graph is run.
       several_labels: whether an image has several labels, or none: each class then has a probability of its own.
     """
 
     class_names: Sequence[str]
     preprocessing: dict
-    _probabilities: Callable[[tf.Tensor], tf.Tensor] = dataclasses.field(repr=False)
+    network: keras.Model | pathlib.Path = dataclasses.field(repr=False)
     several_labels: bool = False
+
+    def __getstate__(self) -> dict:
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # without what is traced
+
+    @functools.cached_property
+    def _probabilities(self) -> Callable[[tf.Tensor], tf.Tensor]:
+        """Encoded image files, string [batch] -> probabilities float32 [batch, num_classes]."""
+        if isinstance(self.network, pathlib.Path):
+            return saved_model.load_encoded_signature(self.network)
+        model, preprocessing = self.network, preprocessing_from_config(self.preprocessing)
+        size, several_labels = preprocessing.image_size, self.several_labels
+
+        @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.string)])
+        def probabilities(encoded):
+            images = tf.map_fn(preprocessing.evaluate, encoded, fn_output_signature=tf.TensorSpec([size, size, 3], tf.float32))
+            return export_input.probabilities(model(images, training=False), several_labels)
+
+        return probabilities
 
     def __call__(
         self, images: Image | Sequence[Image], top: int | None = None, threshold: float | None = None
@@ -65,7 +87,7 @@ class Classifier:
         check_value("threshold", threshold, Part | None)
         is_one = isinstance(images, (str, os.PathLike, bytes)) or (isinstance(images, np.ndarray) and images.ndim == 3)
         batch = [images] if is_one else list(images)
-        answers = self.probabilities([_content(image) for image in batch]) if batch else []
+        answers = self.probabilities([_content(image) for image in batch])
         for number, (image, answer) in enumerate(zip(batch, answers, strict=True)):
             if isinstance(answer, InputError):
                 called = shown(image) if isinstance(image, (str, os.PathLike)) else f"image {number}"
@@ -75,6 +97,8 @@ class Classifier:
 
     def probabilities(self, encoded: Sequence[bytes]) -> list[np.ndarray | InputError]:
         """Probabilities float32 [num_classes] of each file's content; for one that cannot be decoded, an InputError that says why."""
+        if not encoded:
+            return []
         try:
             return list(self._probabilities(tf.constant(list(encoded))).numpy())
         except tf.errors.InvalidArgumentError as error:
@@ -125,31 +149,44 @@ def _content(image: Image) -> bytes:
         raise InputError(f"{shown(image)}: cannot be read ({error.strerror})") from error
 
 
-def load_classifier(name_or_path: Name, weights: str | os.PathLike | None = "trained", trust_graph: bool = False) -> Classifier:
-    """A classifier by a name, a size, the work folder of a training, or an export; weights as for load_nasnet.
+def load_classifier(
+    name_or_path: Name,
+    weights: str | os.PathLike | None = "trained",
+    trust_graph: bool = False,
+    class_names: Sequence[str] | None = None,
+) -> Classifier:
+    """A classifier by a name, a size, the work folder of a training, an export or a .keras file, or of a network in memory.
 
     `load_classifier("mobile")("photo.jpg")` is a list of names and probabilities.
 
     Args:
+      weights: as for load_nasnet.
       trust_graph: run the graph that an export brings, which may read and write files, instead of building the network anew from
         its description and its weights.
+      class_names: a name for each class, in the order of the logits, instead of those that the source says. A network in memory, a weights
+        file with classes of its own, and a .keras file that Keras wrote say none. Of the first and the last the preprocessing is that of
+        the paper's networks with their stem, in their image size.
+
+    Raises:
+      InputError: what is no classifier, or does not have a class for each name.
     """
     source = resolve(name_or_path)
-    preprocessing, class_names = source.classes()
-    description = source.description()
-    several_labels = has_several_labels(description)
+    if class_names is None:
+        preprocessing, names = source.classes()
+        options = Options()
+    else:
+        preprocessing, names = source.image_preprocessing(), class_names
+        options = Options(num_classes=len(names), may_start_fresh=False) if isinstance(source, NamedNetwork) else Options()
     if isinstance(source, Export) and weights != "trained":
         raise InputError(f"{source.path}: an export has its own weights, got weights {weights!r} besides")
     if trust_graph:
-        return Classifier(class_names, preprocessing.config(), saved_model.load_encoded_signature(source.path), several_labels)
-    model = source.model(weights)
+        names = in_memory.check_names(names, len(source.classes()[1]))
+        classifier = Classifier(names, preprocessing.config(), source.path.absolute(), source.has_several_labels())
+        classifier._probabilities  # noqa: B018  what cannot be loaded is told now
+        return classifier
+    model = in_memory.classifier_of(source.model(weights, options), str(source.path))
+    names = in_memory.check_names(names, in_memory.num_classes(model))
     size, sides = preprocessing.image_size, model.input.shape[1:3]
     if any(side not in (None, size) for side in sides):
         raise InputError(f"{source.path}: data.json says image_size {size}, the network has {sides[0]} x {sides[1]}; damaged or mixed up")
-
-    @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.string)])
-    def infer(encoded):
-        images = tf.map_fn(preprocessing.evaluate, encoded, fn_output_signature=tf.TensorSpec([size, size, 3], tf.float32))
-        return probabilities(model(images, training=False), description)
-
-    return Classifier(class_names, preprocessing.config(), infer, several_labels)
+    return Classifier(names, preprocessing.config(), model, source.has_several_labels())

@@ -37,7 +37,7 @@ def preprocess(images, network: Name = "mobile") -> tf.Tensor:
     expect(is_image, "preprocess", "images [..., height, width, 3], RGB", shape.as_list() if shape.rank is not None else None)
     sides = tuple(shape[-3:-1]) if shape.rank is not None else (None, None)
     source = resolve(network, image_size=None if None in sides else sides)
-    return source.classes()[0].normalize(_in_unit_range(images, dtype))
+    return source.image_preprocessing().normalize(_in_unit_range(images, dtype))
 
 
 def _in_unit_range(images: tf.Tensor, dtype: tf.DType) -> tf.Tensor:

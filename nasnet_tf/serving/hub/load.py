@@ -1,9 +1,11 @@
-"""load_nasnet: a network by name, size or path, with pretrained weights, as a Keras model."""
+"""A network by name, size or path, with pretrained weights, as a Keras model; and what a training starts from."""
 
+import dataclasses
 import os
 from collections.abc import Sequence
 
 import keras
+import numpy as np
 
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.base.values import Share, check_classes, check_image_size, check_value, expect
@@ -12,9 +14,14 @@ from nasnet_tf.models import heads
 from nasnet_tf.models.network import NetworkConfig
 from nasnet_tf.models.stems import StemName
 from nasnet_tf.serving.hub.naming import Name, resolve
-from nasnet_tf.serving.hub.sources import Options
-from nasnet_tf.serving.hub.variations import freeze_layers, init_small, last_of_each_stride, pyramid
+from nasnet_tf.serving.hub.relabelling import difference, places_of
+from nasnet_tf.serving.hub.source import Options, Source
+from nasnet_tf.serving.hub.variations import freeze_layers, init_small, last_of_each_stride, layer_of, pyramid
+from nasnet_tf.serving.weights.convert import load_weights
+from nasnet_tf.serving.weights.files import open_weights
 
+_HEADS = ("logits", "auxiliary_logits")
+_OF_CLASSES = ("logits/kernel", "logits/bias", "auxiliary_logits/classifier/kernel", "auxiliary_logits/classifier/bias")
 ImageSize = int | tuple[int | None, int | None]
 
 
@@ -36,6 +43,7 @@ def load_nasnet(
     endpoints: Sequence[str] | None = None,
     dropout: float | None = None,
     drop_path: float | None = None,
+    batch_norm_momentum: float | None = None,
     freeze: bool | str = False,
 ) -> keras.Model:
     """Loads a network.
@@ -68,6 +76,8 @@ def load_nasnet(
       endpoints: the same with these hidden states, by name.
       dropout: probability of dropping a pooled feature in training, in [0, 1). If not given, that of the network.
       drop_path: probability of dropping a path in the last cell in training, in [0, 1). If not given, that of the network.
+      batch_norm_momentum: fraction of the old moving statistics that a training step keeps, in [0, 1). If not given, that of the network;
+        for a name or size with weights=None 0.9, which a short training can live with, unless `config` says it.
       freeze: True: nothing but the classifier can be trained; the name of an endpoint: nothing up to that endpoint.
 
     Returns:
@@ -78,7 +88,9 @@ def load_nasnet(
     Raises:
       InputError: an unknown name, option or endpoint; weights that cannot be had, read or fitted.
     """
-    _check(genotype, stem, config, include_top, pooling, features_only, endpoints, dropout, drop_path, freeze)
+    _check(genotype, stem, config, include_top, pooling, features_only, endpoints, freeze)
+    for name, value in (("dropout", dropout), ("drop_path", drop_path), ("batch_norm_momentum", batch_norm_momentum)):
+        check_value(name, value, Share | None)
     for name, value in (("prev_skips_reduction", prev_skips_reduction), ("bounded_activation", bounded_activation)):
         expect(value is None or isinstance(value, bool), name, "True, False or None", value)
     num_classes = check_classes(num_classes)
@@ -98,12 +110,13 @@ def load_nasnet(
         bounded_activation=bounded_activation,
         dropout_rate=dropout,
         drop_path_rate=drop_path,
+        batch_norm_momentum=batch_norm_momentum,
     )
-    model = source.model(weights, Options(num_classes, size, dropout, drop_path, has_top))
+    model = source.model(weights, Options(num_classes, size, dropout, drop_path, has_top, batch_norm_momentum))
     if features_only or endpoints:
         model = pyramid(model, endpoints or [endpoint.name for endpoint in last_of_each_stride(model)])
     elif not include_top:
-        pooled = model.get_layer("global_pool")
+        pooled = layer_of(model, "global_pool")
         features = heads.GlobalPool(pooled.style, pooling, name="features")(pooled.input)
         model = keras.Model(model.input, features, name=model.name)
     if freeze:
@@ -111,7 +124,7 @@ def load_nasnet(
     return model
 
 
-def _check(genotype, stem, config, include_top, pooling, features_only, endpoints, dropout, drop_path, freeze) -> None:
+def _check(genotype, stem, config, include_top, pooling, features_only, endpoints, freeze) -> None:
     """The kinds of load_nasnet's arguments."""
     is_genotype = genotype is None or isinstance(genotype, (Genotype, str, os.PathLike))
     expect(is_genotype, "genotype", "a message, the name of a published one, or the path of a textproto", genotype)
@@ -120,26 +133,60 @@ def _check(genotype, stem, config, include_top, pooling, features_only, endpoint
     expect(pooling in (None, "avg", "max"), "pooling", "'avg', 'max' or None", pooling)
     for name, value in (("include_top", include_top), ("features_only", features_only)):
         expect(isinstance(value, bool), name, "True or False", value)
-    for name, value in (("dropout", dropout), ("drop_path", drop_path)):
-        check_value(name, value, Share | None)
     are_names = isinstance(endpoints, Sequence) and not isinstance(endpoints, str) and all(isinstance(name, str) for name in endpoints)
     expect(endpoints is None or are_names, "endpoints", "a list of names, or None", endpoints)
     expect(isinstance(freeze, (bool, str)), "freeze", "True, False or the name of an endpoint", freeze)
 
 
-def load_features(model: keras.Model, source: Name) -> None:
-    """Sets all weights of a network to fine-tune it from there; its classifier starts fresh and small, its auxiliary head as it is.
+def load_features(model: keras.Model, source: Name, class_names: Sequence[str] | None = None) -> str | None:
+    """Sets all weights of a network to fine-tune it from there.
+
+    The classifier is kept where the source has one of the same classes, by name, whatever their order; so is the auxiliary head, where the
+    source has one that fits. Otherwise the classifier starts fresh and small, and the auxiliary head stays as it is.
 
     Args:
       source: "mobile" or "large", whose public ImageNet weights are downloaded once; an export; the work folder of a training; or a weights
         file as for load_nasnet.
+      class_names: of the network's classes, in the order of its logits. If not given, the classifier starts fresh.
+
+    Returns:
+      What became of the classifier, in a line; None for a network without.
 
     Raises:
       InputError: weights that cannot be had or read, or that are of another network; the model is unchanged then.
     """
-    resolve(source).load_features(model)
-    if any(layer.name == "logits" for layer in model.layers):
-        init_small(model.get_layer("logits"))
+    source = resolve(source)
+    head = next((layer for layer in model.layers if layer.name == "logits"), None)
+    names = None if head is None else source.own_class_names()
+    if class_names is not None and head is not None and len(class_names) != head.units:
+        class_names = None  # of a task whose outputs are not one for each class
+    other = difference(class_names, names)
+    if other is None:
+        assert class_names is not None
+        assert names is not None
+        _load_with_heads(model, source, [place for place in places_of(class_names, names) if place is not None])
+        order = "" if list(class_names) == names else ", in another order"
+        return f"{source.path}: its classifier is kept, for its {len(names)} classes have the same names{order}"
+    source.load_features(model)
+    if head is None:
+        return None
+    init_small(head)
+    return f"{source.path}: its weights are taken, and the classifier starts fresh: {other}"
+
+
+def _load_with_heads(model: keras.Model, source: Source, places: list[int]) -> None:
+    """Sets the weights, those of the heads too; places: where each class of the model stands among the source's."""
+    trained = source.trained()
+    load_weights(model, dataclasses.replace(open_weights(trained, model), place=str(source.path)), heads=False)
+    values = {weight.path: weight.numpy() for weight in trained.weights}
+    for layer in (layer for layer in model.layers if layer.name in _HEADS):
+        new = [_of_classes(weight.path, values.get(weight.path), places) for weight in layer.weights]
+        if all(value is not None and value.shape == tuple(weight.shape) for value, weight in zip(new, layer.weights, strict=True)):
+            layer.set_weights(new)
+
+
+def _of_classes(path: str, value: np.ndarray | None, places: list[int]) -> np.ndarray | None:
+    return value[..., places] if value is not None and path in _OF_CLASSES else value
 
 
 def load_named(name: Name, weights: str = "trained", resize: str | None = None) -> tuple[keras.Model, dict]:

@@ -4,6 +4,9 @@ import dataclasses
 import os
 import pathlib
 import re
+from typing import TypeAlias
+
+import keras
 
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.base.files import user_path
@@ -13,16 +16,17 @@ from nasnet_tf.models.network import NetworkConfig, first_stack_filters
 from nasnet_tf.models.stems import STEMS, stem_for
 from nasnet_tf.models.zoo import ZOO, Variant, canonical_name, is_path
 from nasnet_tf.serving.exports import manifest, saved_model
-from nasnet_tf.serving.hub.sources import Export, KerasFile, NamedNetwork, Source, Weights, WorkFolder
+from nasnet_tf.serving.hub.source import Source
+from nasnet_tf.serving.hub.sources import Export, KerasFile, LiveModel, NamedNetwork, Weights, WorkFolder
 from nasnet_tf.serving.weights.public import NETWORKS
 
 _SIZE = re.compile(r"\s*(\d+)\s*@\s*(\d+)\s*")  # "6 @ 768"
 _OF_NAMES = ("genotype", "stem", "config", "prev_skips_reduction", "bounded_activation")  # options that a path has itself
-Name = str | os.PathLike | Source  # what has been resolved resolves to itself
+Name: TypeAlias = str | os.PathLike | keras.Model | Source  # what has been resolved resolves to itself
 
 
 def resolve(name: Name, **options) -> Source:
-    """What a name of the zoo, a size or a path means. Reads no file.
+    """What a name of the zoo, a size, a path or a network in memory means. Reads no file.
 
     Whatever has a separator, begins with "~" or is a PathLike is a path; other texts are names first.
 
@@ -34,12 +38,15 @@ def resolve(name: Name, **options) -> Source:
     """
     if isinstance(name, Source):
         return name
-    expect(isinstance(name, (str, os.PathLike)), "network", "a name, a size such as '6 @ 768', or a path", name)
-    network = find_network(name, **options)
+    expect(isinstance(name, (str, os.PathLike, keras.Model)), "network", "a name, a size such as '6 @ 768', or a path", name)
+    network = None if isinstance(name, keras.Model) else find_network(name, **options)
     if network is not None:
         return network
     if said := [option for option in _OF_NAMES if options.get(option) is not None]:
-        raise InputError(f"{os.fspath(name)}: a path has its own {' and '.join(said)}; they go with a name or a size")
+        called = name.name if isinstance(name, keras.Model) else os.fspath(name)
+        raise InputError(f"{called}: a path has its own {' and '.join(said)}; they go with a name or a size")
+    if isinstance(name, keras.Model):
+        return LiveModel(name)
     return _resolve_path(user_path(name), name)
 
 
@@ -94,9 +101,12 @@ def find_network(
     if config is not None:
         _check_config(name, row, config, stem)
         row = dataclasses.replace(row, config=config)
-    row_config = dataclasses.replace(row.config, **{field: value for field, value in changes.items() if value is not None})
-    default_size = (row.image_size, row.image_size)
-    return NamedNetwork(name, key, row.genotype, row_config, row.num_classes, image_size or default_size, row.preprocessing)
+    said = {field: value for field, value in changes.items() if value is not None}
+    row_config = dataclasses.replace(row.config, **said)
+    has_momentum = config is not None or "batch_norm_momentum" in said
+    fresh_config = row_config if has_momentum else dataclasses.replace(row_config, batch_norm_momentum=NetworkConfig.batch_norm_momentum)
+    sides = image_size or (row.image_size, row.image_size)
+    return NamedNetwork(name, key, row.genotype, row_config, row.num_classes, sides, row.preprocessing, fresh_config)
 
 
 def class_names(network: Name) -> list[str]:

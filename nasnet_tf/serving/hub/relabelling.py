@@ -1,4 +1,4 @@
-"""Evaluation on a data set that a network was not trained with: its classes by name among the network's."""
+"""Classes by name: where those of a data set stand among a network's, for evaluation on other data and for a classifier that is kept."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -49,20 +49,42 @@ class RelabelledData:
         return batches.map(lambda images, old, weights: (images, tf.gather(labels, old), weights))
 
     def _labels(self) -> list[int]:
-        names = list(self.class_names)
-        if names == list(self.data.class_names):
-            return list(range(len(names)))
-        words = [word for _, word in imagenet_classes()]
-        ids = [identity for identity, _ in imagenet_classes()]
-        known = {name: index for index, name in enumerate(names) if names.count(name) == 1}
-        if names == words:
-            known |= {identity: index for index, identity in enumerate(ids)}
-        elif names == ids:
-            known |= {word: index for index, word in enumerate(words) if words.count(word) == 1}
-        missing = [name for name in self.data.class_names if name not in known]
+        places = places_of(self.data.class_names, self.class_names)
+        missing = [name for name, place in zip(self.data.class_names, places, strict=True) if place is None]
         if missing:
             raise InputError(
                 f"data set {self.data.source!r}: {len(missing)} of its {len(self.data.class_names)} classes are none of the network's, "
-                f"such as {missing[0]!r}; the network has {', '.join(map(repr, names[:3]))}, ..."
+                f"such as {missing[0]!r}; the network has {', '.join(map(repr, list(self.class_names)[:3]))}, ..."
             )
-        return [known[name] for name in self.data.class_names]
+        return [place for place in places if place is not None]
+
+
+def places_of(wanted: Sequence[str], names: Sequence[str]) -> list[int | None]:
+    """Returns where each wanted name of a class stands among a network's names; None for one that is not there, or there twice.
+
+    ImageNet's may be WordNet ids on one side and words on the other.
+    """
+    wanted, names = list(wanted), list(names)
+    if wanted == names:
+        return list(range(len(names)))
+    words = [word for _, word in imagenet_classes()]
+    ids = [identity for identity, _ in imagenet_classes()]
+    known = {name: index for index, name in enumerate(names) if names.count(name) == 1}
+    if names == words:
+        known |= {identity: index for index, identity in enumerate(ids)}
+    elif names == ids:
+        known |= {word: index for index, word in enumerate(words) if words.count(word) == 1}
+    return [known.get(name) for name in wanted]
+
+
+def difference(wanted: Sequence[str] | None, names: Sequence[str] | None) -> str | None:
+    """Returns why a classifier of some names is not one of the wanted classes; None if it is. Names are None where nobody knows them."""
+    if names is None:
+        return "the names of its classes are not known"
+    if wanted is None:
+        return "the names of the classes to train are not known"
+    places = places_of(wanted, names)
+    if None in places:
+        return f"it has no class {wanted[places.index(None)]!r}"
+    others = sorted({*range(len(names))} - {*places})
+    return f"its class {names[others[0]]!r} is not among those to train" if others else None

@@ -19,75 +19,18 @@ from nasnet_tf.genotype import Genotype, load_genotype
 from nasnet_tf.models.description import config_of, genotype_of
 from nasnet_tf.models.network import NetworkConfig, build_network, inference_model
 from nasnet_tf.models.zoo import ZOO, is_path
-from nasnet_tf.serving.exports import keras_archive, manifest, saved_model
-from nasnet_tf.serving.hub.variations import init_small, rebuilt, with_classifier
+from nasnet_tf.serving.exports import in_memory, keras_archive, manifest, saved_model
+from nasnet_tf.serving.hub.source import UNKNOWN_ARCHITECTURE, Options, Source
+from nasnet_tf.serving.hub.variations import init_small, layer_of, rebuilt, with_classifier
 from nasnet_tf.serving.weights import public
 from nasnet_tf.serving.weights.convert import load_weights
-from nasnet_tf.serving.weights.files import find_weights, open_weights
+from nasnet_tf.serving.weights.files import open_weights
 from nasnet_tf.training import checkpoints, work_folder
 from nasnet_tf.training.variables import load_named_weights
 
 _CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+_NAMES_EXPECTED = "give load_classifier class_names, or export the network with them: export(model, {'class_names': [...]}, folder)"
 _HEADS = ("logits", "auxiliary_logits")
-_UNKNOWN_ARCHITECTURE = "expected bindings of train.genotype and train.network beside it"
-
-
-@dataclasses.dataclass(frozen=True)
-class Options:
-    """How a network is to differ from its source, as load_nasnet takes it; None leaves a value as it is."""
-
-    num_classes: int | None = None
-    image_size: tuple[int | None, int | None] | None = None
-    dropout: float | None = None
-    drop_path: float | None = None
-    needs_head: bool = True
-
-
-class Source:
-    """What every source can be asked."""
-
-    path: pathlib.Path
-
-    def description(self, resize: str | None = None) -> dict:
-        """What data.json says, or would say: the task, the class names, the preprocessing. Builds no network.
-
-        Args:
-          resize: of a named ImageNet network, see ImageNetPreprocessing; None for its default.
-        """
-        raise NotImplementedError
-
-    def description_for(self, task: str, expected: str) -> dict:
-        """`description` of a network for "classification" or "detection". Raises InputError for others; `expected` ends its message."""
-        description = self.description()
-        if not work_folder.is_for(description, task):
-            raise InputError(f"{self.path}: holds a network for {work_folder.task_kind(description)}; {expected}")
-        return description
-
-    def classes(self) -> tuple[Preprocessing, list[str]]:
-        """How a classifier's images are prepared, and the names of its classes. Raises InputError for other networks."""
-        description = self.description_for("classification", "expected one for classification (load_detector takes detectors)")
-        return preprocessing_from_config(description["preprocessing"]), description["class_names"]
-
-    def architecture(self) -> tuple[Genotype, NetworkConfig]:
-        """Cells and configuration. Raises InputError for what does not say them, and for detectors."""
-        raise InputError(f"{self.path}: does not say its network; {_UNKNOWN_ARCHITECTURE}")
-
-    def model(self, weights, options: Options = Options()) -> keras.Model:
-        """A classifier; weights as for load_nasnet."""
-        is_source = weights is None or isinstance(weights, (str, os.PathLike, keras.Model))
-        expect(is_source, "weights", "'trained', a file, or None for fresh ones", weights)
-        return self._model(weights, options)
-
-    def _model(self, weights, options: Options) -> keras.Model:
-        raise NotImplementedError
-
-    def check_features(self) -> None:
-        """Raises InputError where load_features would find nothing of the kind that it takes; reads and downloads nothing."""
-        find_weights(self.path)
-
-    def load_features(self, network: keras.Model) -> None:
-        """Sets all weights of a network but those of its heads. Raises InputError, and changes nothing, if they do not fit."""
-        load_weights(network, self.path, heads=False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,6 +41,7 @@ class NamedNetwork(Source):
       name: as it was given.
       key: the row of the zoo; None for a size that has none.
       genotype: a message, or the name of a published one.
+      fresh_config: the configuration for fresh weights, whose moving statistics a short training must be able to move.
       image_size: (height, width), None for any.
       preprocessing: "cifar" or "imagenet", as for a row of the zoo.
     """
@@ -109,6 +53,7 @@ class NamedNetwork(Source):
     num_classes: int
     image_size: tuple[int | None, int | None]
     preprocessing: str
+    fresh_config: NetworkConfig
 
     @property
     def path(self) -> pathlib.Path:
@@ -129,6 +74,12 @@ class NamedNetwork(Source):
             raise InputError(f"{self.name}: no trained detectors are public; {expected}: the work folder of its training, or its export")
         return super().description_for(task, expected)
 
+    def own_class_names(self) -> list[str] | None:
+        return self.description()["class_names"] if self.key in public.NETWORKS else None
+
+    def trained(self) -> keras.Model:
+        return self.model("trained")
+
     def architecture(self) -> tuple[Genotype, NetworkConfig]:
         return self.genotype if isinstance(self.genotype, Genotype) else load_genotype(self.genotype), self.config
 
@@ -140,14 +91,20 @@ class NamedNetwork(Source):
                     f"network {self.name!r}: no pretrained weights are known for it, only for {', '.join(public.NETWORKS)}; give a "
                     "weights file, or ask for fresh weights (weights=None in Python)"
                 )
-            weights = public.public_weights(self.key, include_top=needs_head and asked in (None, self.num_classes))
+            needs_top = needs_head and (asked in (None, self.num_classes) or not options.may_start_fresh)
+            weights = public.public_weights(self.key, include_top=needs_top)
         classes = (self.num_classes if asked is None else asked) if needs_head else None
-        model = build_network(self.genotype, self.config, classes, self.image_size)
+        config = self.fresh_config if weights is None else self.config
+        model = build_network(self.genotype, config, classes, self.image_size)
         if weights is None:
             return model
         file = open_weights(weights, model)
         # A number of classes that was asked for and that the file does not have means a fresh classifier.
         is_fresh = needs_head and asked is not None and not file.has_classifier_for(asked)
+        if is_fresh and not options.may_start_fresh:
+            raise InputError(
+                f"{file.place}: expected a classifier of {asked} classes, as class_names says, found {file.num_classes or 'none'}"
+            )
         load_weights(model, file, heads=needs_head and not is_fresh)
         if is_fresh:
             init_small(model.get_layer("logits"))
@@ -179,13 +136,23 @@ class _Trained(Source):
         model = self._network(is_trained=weights is not None)
         if options.num_classes is not None or options.dropout is not None:
             model = with_classifier(model, options.num_classes, options.dropout)
-        has_policy = keras.config.dtype_policy() == model.get_layer("cell_0").dtype_policy
-        if options.image_size is not None or options.drop_path is not None or not has_policy:
-            model = rebuilt(model, options.image_size, options.drop_path)
+        has_policy = keras.config.dtype_policy() == layer_of(model, "cell_0").dtype_policy
+        changes = options.image_size, options.drop_path, options.batch_norm_momentum
+        if any(change is not None for change in changes) or not has_policy:
+            model = rebuilt(model, *changes)
         return model
 
     def _description(self) -> dict:
         return work_folder.read_data_description(self.path)
+
+    def own_class_names(self) -> list[str] | None:
+        description = self.description()
+        return description["class_names"] if work_folder.is_for(description, "classification") else None
+
+    def trained(self) -> keras.Model:
+        model = work_folder.read_description(self.path)[0]
+        self.load_weights(model)
+        return model
 
     def _network(self, is_trained: bool) -> keras.Model:
         """The classifier as it was trained, or with fresh weights."""
@@ -200,7 +167,7 @@ class _Trained(Source):
         raise NotImplementedError
 
     def architecture(self) -> tuple[Genotype, NetworkConfig]:
-        self.description_for("classification", _UNKNOWN_ARCHITECTURE)
+        self.description_for("classification", UNKNOWN_ARCHITECTURE)
         model, _ = work_folder.read_description(self.path)
         return genotype_of(model), config_of(model)
 
@@ -235,17 +202,68 @@ class Export(_Trained):
 
 
 class KerasFile(_Trained):
-    """A network of ours in one file, as `export --format=keras` writes it, or a file of keras.applications to take weights from."""
+    """A network of ours in one file, as Keras or `export --format=keras` writes it, or one of keras.applications to take weights from."""
 
-    architecture = Source.architecture
     check_features = Source.check_features
     load_features = Source.load_features
 
     def _description(self) -> dict:
-        return work_folder.checked_data_description(keras_archive.read_data_description(self.path), f"{self.path}, data.json")
+        description = keras_archive.read_data_description(self.path)
+        if description is None:
+            raise InputError(f"{self.path}: does not say the names of its classes; {_NAMES_EXPECTED}")
+        return work_folder.checked_data_description(description, f"{self.path}, data.json")
+
+    def image_preprocessing(self) -> Preprocessing:
+        if keras_archive.read_data_description(self.path) is not None:
+            return super().image_preprocessing()
+        return in_memory.preprocessing_of(keras_archive.read_network(self.path, with_weights=False))
+
+    def has_several_labels(self) -> bool:
+        return keras_archive.read_data_description(self.path) is not None and super().has_several_labels()
+
+    def own_class_names(self) -> list[str] | None:
+        return None if keras_archive.read_data_description(self.path) is None else super().own_class_names()
+
+    def trained(self) -> keras.Model:
+        return keras_archive.read_network(self.path)
+
+    def architecture(self) -> tuple[Genotype, NetworkConfig]:
+        if not keras_archive.is_ours(self.path):
+            return Source.architecture(self)
+        model = keras_archive.read_network(self.path, with_weights=False)
+        return genotype_of(model), config_of(model)
 
     def _network(self, is_trained: bool) -> keras.Model:
         return inference_model(keras_archive.read_network(self.path, is_trained))
+
+
+@dataclasses.dataclass(frozen=True)
+class LiveModel(Source):
+    """A network that somebody has in memory."""
+
+    network: keras.Model
+
+    @property
+    def path(self) -> pathlib.Path:
+        """What messages call it."""
+        return pathlib.Path(f"Keras model {self.network.name!r}")
+
+    def description(self, resize: str | None = None) -> dict:
+        raise InputError(f"{self.path}: does not say the names of its classes; {_NAMES_EXPECTED}")
+
+    def image_preprocessing(self) -> Preprocessing:
+        return in_memory.preprocessing_of(self.network)
+
+    def has_several_labels(self) -> bool:
+        return False
+
+    def _model(self, weights, options: Options) -> keras.Model:
+        expect(weights == "trained", f"{self.path}: weights", "'trained', for a network in memory has its own", weights)
+        expect(options == Options(), f"{self.path}: options", "none, for a network in memory is taken as it is", options)
+        return inference_model(self.network)
+
+    def load_features(self, network: keras.Model) -> None:
+        load_weights(network, self.network, heads=False)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import keras
 
 from nasnet_tf.base.errors import InputError
+from nasnet_tf.layers.normalization import StyledLayer
 from nasnet_tf.layers.stochastic import Dropout
 from nasnet_tf.models import heads
 from nasnet_tf.models.cell import Cell
@@ -20,11 +21,21 @@ def init_small(classifier: keras.layers.Dense) -> None:
     classifier.kernel.assign(keras.initializers.TruncatedNormal(stddev=0.01)(classifier.kernel.shape))
 
 
+def layer_of(model: keras.Model, name: str) -> keras.layers.Layer:
+    """The layer of a name. Raises InputError for a network without it, which has a head of somebody's own."""
+    layer = next((layer for layer in model.layers if layer.name == name), None)
+    if layer is None:
+        raise InputError(
+            f"network {model.name!r}: has a head of its own and no layer {name!r}; load it without other options, and cut it by Keras"
+        )
+    return layer
+
+
 def with_classifier(model: keras.Model, num_classes: int | None, dropout: float | None) -> keras.Model:
     """The network with a classifier of so many classes, the old one if it has them, after so much dropout."""
-    old = model.get_layer("logits")
+    old = layer_of(model, "logits")
     rate = next((layer.rate for layer in model.layers if isinstance(layer, Dropout)), 0.0) if dropout is None else dropout
-    features = model.get_layer("global_pool").output
+    features = layer_of(model, "global_pool").output
     if rate:
         features = Dropout(rate, name="dropout")(features)
     classes = num_classes or old.units
@@ -37,7 +48,9 @@ def with_classifier(model: keras.Model, num_classes: int | None, dropout: float 
     return keras.Model(model.input, logits, name=model.name)
 
 
-def rebuilt(model: keras.Model, image_size: tuple[int | None, int | None] | None, drop_path: float | None) -> keras.Model:
+def rebuilt(
+    model: keras.Model, image_size: tuple[int | None, int | None] | None, drop_path: float | None, batch_norm_momentum: float | None
+) -> keras.Model:
     """The network with other options, and its weights."""
     cells = [layer.name for layer in model.layers if isinstance(layer, Cell)]
 
@@ -47,6 +60,8 @@ def rebuilt(model: keras.Model, image_size: tuple[int | None, int | None] | None
             config["dtype"] = keras.config.dtype_policy()
         if drop_path is not None and isinstance(layer, Cell):
             config["drop_path_rate"] = drop_path * (cells.index(layer.name) + 1) / len(cells)
+        if batch_norm_momentum is not None and isinstance(layer, StyledLayer):
+            config["style"]["batch_norm_momentum"] = batch_norm_momentum
         return type(layer).from_config(config)
 
     images = keras.Input((*(image_size or model.input.shape[1:3]), 3), name="images")

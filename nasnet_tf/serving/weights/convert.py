@@ -7,6 +7,7 @@ unchanged then. Left out knowingly are slim's global step and optimizer slots, a
 import os
 import pathlib
 import re
+import sys
 import tempfile
 
 import keras
@@ -15,7 +16,9 @@ import tensorflow as tf
 
 from nasnet_tf.base.errors import InputError, reason
 from nasnet_tf.base.files import check_local, naming, user_path
+from nasnet_tf.genotype import genotype_hash, load_genotype
 from nasnet_tf.models.cell import Cell
+from nasnet_tf.models.description import genotype_of
 from nasnet_tf.serving.weights.files import BACKGROUND, EMA_SUFFIX, WeightsFile, open_weights
 from nasnet_tf.serving.weights.names import keras_names, slim_names
 from nasnet_tf.training.variables import UNREADABLE
@@ -33,7 +36,7 @@ def load_weights(
       source: one of
         - a TF-slim checkpoint: its prefix (model.ckpt), one of its files, a folder or a .tar.gz that holds one;
         - a weights file (.h5, .weights.h5) or whole model (.h5, .keras) of keras.applications' NASNet, or of ours as Keras saves it;
-        - such a model itself.
+        - such a model itself, or one of ours.
       use_ema: of a slim checkpoint take the moving averages where it holds them; the plain variables otherwise.
       heads: set the classifier (and auxiliary head) too. Of 1001 classes, slim's, a network of 1000 leaves out the background.
 
@@ -86,11 +89,13 @@ def keras_twin(model: keras.Model, num_classes: int | None) -> keras.Model:
     Raises:
       InputError: keras.applications cannot build this network.
     """
-    keras_names(model)  # no other cells, no CIFAR stem
+    keras_names(model)  # no CIFAR stem
+    if not _has_published_cells(model):
+        raise InputError("keras.applications: NASNet has the cells of NASNet-A, this network has others")
     cells = {layer.name: layer for layer in model.layers if isinstance(layer, Cell)}
     cells_per_stack = sum(name.startswith("cell_") and "stem" not in name for name in cells) // 3
     filters, style = cells["cell_0"].filters, cells["cell_0"].style
-    wanted = {"batch_norm_momentum": 0.9997, "batch_norm_epsilon": 1e-3, "bounded_activation": False}
+    wanted = {"batch_norm_epsilon": 1e-3, "bounded_activation": False}
     for name, value in wanted.items():
         if getattr(style, name) != value:
             raise InputError(f"keras.applications: NASNet has {name} {value} there, this network {getattr(style, name)}")
@@ -106,7 +111,7 @@ def keras_twin(model: keras.Model, num_classes: int | None) -> keras.Model:
     height, width = model.input.shape[1:3]
     # The same tensor: h_{i-1} of the first cell after a reduction is what the reduction itself read.
     skips = cells[f"cell_{cells_per_stack}"].input[1] is not cells["reduction_cell_0"].input[0]
-    return NASNet(
+    twin = NASNet(
         # Only sizes of 32 and more are accepted there; the weights are the same for all.
         input_shape=(height or 224, width or 224, 3) if min(height or 224, width or 224) >= 32 else (224, 224, 3),
         penultimate_filters=24 * filters,
@@ -118,6 +123,17 @@ def keras_twin(model: keras.Model, num_classes: int | None) -> keras.Model:
         classes=num_classes or 1000,
         name=f"nasnet_{cells_per_stack}_{24 * filters}",
     )
+    for layer in twin.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = style.batch_norm_momentum  # NASNet knows 0.9997 only
+    return twin
+
+
+def _has_published_cells(model: keras.Model) -> bool:
+    """Whether the cells are NASNet-A's. Others may have operations of the same names, wired differently."""
+    cells = [layer for layer in model.layers if isinstance(layer, Cell)]
+    has_both = len({cell.is_reduction for cell in cells}) == 2
+    return has_both and genotype_hash(genotype_of(model)) == genotype_hash(load_genotype("nasnet_a"))
 
 
 def to_keras_applications(model: keras.Model) -> keras.Model:
@@ -132,6 +148,8 @@ def to_keras_applications(model: keras.Model) -> keras.Model:
     twin = keras_twin(model, head.units if head else None)
     names = keras_names(model)
     weights = {names[weight.path]: weight for weight in model.weights if weight.path in names}
+    if missing := [name for layer in twin.layers for weight in layer.weights if (name := f"{layer.name}/{weight.name}") not in weights]:
+        raise InputError(f"keras.applications: this network lacks {_list(missing)}; expected a whole network")
     for layer in twin.layers:
         for weight in layer.weights:
             weight.assign(weights[f"{layer.name}/{weight.name}"].numpy())
@@ -139,15 +157,16 @@ def to_keras_applications(model: keras.Model) -> keras.Model:
 
 
 def save_weights(model: keras.Model, path: str | os.PathLike, ema_names: bool = False) -> None:
-    """Writes the network's weights for others, over what stands there.
+    """Writes the network's weights, over what stands there.
 
     Args:
-      path: x.weights.h5 for `keras_model.load_weights`, x.h5 or x.keras for a whole model of keras.applications; anything else is the
-        prefix of a TF-slim checkpoint.
+      path: x.weights.h5 for weights, x.h5 or x.keras for a whole model; anything else is the prefix of a TF-slim checkpoint. Files of Keras
+        are in the form of keras.applications where it has this network. Of all other networks, such as those with other cells, they are
+        in our own form, which load_weights and load_nasnet read, and a line on standard error says so.
       ema_names: of a checkpoint: write each weight as its moving average too, for slim's evaluation with --moving_average_decay.
 
     Raises:
-      InputError: a network that the format has no names for.
+      InputError: a TF-slim checkpoint of a network that TF-slim does not have.
     """
     check_local(path)
     path = user_path(path)
@@ -155,19 +174,35 @@ def save_weights(model: keras.Model, path: str | os.PathLike, ema_names: bool = 
     with naming(path), tempfile.TemporaryDirectory(dir=path.parent) as folder:
         temporary = pathlib.Path(folder) / path.name
         if path.suffix in (".h5", ".keras"):
-            twin = to_keras_applications(model)
-            (twin.save_weights if path.name.endswith(".weights.h5") else twin.save)(temporary)
+            written = _as_keras_writes(model, path)
+            (written.save_weights if path.name.endswith(".weights.h5") else written.save)(temporary)
         else:
-            names = slim_names(model)
-            tensors = {names[weight.path]: weight.value for weight in model.weights}
-            if ema_names:
-                tensors |= {f"{name}{EMA_SUFFIX}": value for name, value in tensors.items()}
-            tensors["global_step"] = tf.constant(0, tf.int64)  # slim's programs look for it
-            tf.raw_ops.SaveV2(
-                prefix=str(temporary),
-                tensor_names=list(tensors),
-                shape_and_slices=[""] * len(tensors),
-                tensors=[tf.convert_to_tensor(value) for value in tensors.values()],
-            )
+            _write_slim(model, temporary, path, ema_names)
         for written in pathlib.Path(folder).iterdir():
             written.replace(path.parent / written.name)
+
+
+def _as_keras_writes(model: keras.Model, path: pathlib.Path) -> keras.Model:
+    """The model of keras.applications with these weights, or where there is none the network itself, without what belongs to compiling."""
+    try:
+        return to_keras_applications(model)
+    except InputError as error:
+        print(f"{path}: written in the form of nasnet_tf, for keras.applications does not have this network: {error}", file=sys.stderr)
+        return keras.Model(model.input, model.output, name=model.name)
+
+
+def _write_slim(model: keras.Model, temporary: pathlib.Path, path: pathlib.Path, ema_names: bool) -> None:
+    try:
+        names = slim_names(model)
+    except InputError as error:
+        raise InputError(f"{path}: {error}; expected a name that ends with .weights.h5 or .keras for such a network") from error
+    tensors = {names[weight.path]: weight.value for weight in model.weights}
+    if ema_names:
+        tensors |= {f"{name}{EMA_SUFFIX}": value for name, value in tensors.items()}
+    tensors["global_step"] = tf.constant(0, tf.int64)  # slim's programs look for it
+    tf.raw_ops.SaveV2(
+        prefix=str(temporary),
+        tensor_names=list(tensors),
+        shape_and_slices=[""] * len(tensors),
+        tensors=[tf.convert_to_tensor(value) for value in tensors.values()],
+    )

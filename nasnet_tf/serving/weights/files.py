@@ -14,6 +14,7 @@ import numpy as np
 
 from nasnet_tf.base.errors import InputError, reason
 from nasnet_tf.base.files import check_unpacked_size, user_path
+from nasnet_tf.models.cell import Cell
 from nasnet_tf.serving.weights import keras_files
 from nasnet_tf.serving.weights.names import keras_names, own_names, slim_names
 from nasnet_tf.training.variables import open_checkpoint
@@ -55,15 +56,23 @@ class WeightsFile:
 def open_weights(source: str | os.PathLike | keras.Model, model: keras.Model, use_ema: bool = True) -> WeightsFile:
     """Opens what load_weights takes, for a network of these layers."""
     if isinstance(source, keras.Model):
-        return _live_keras(source)
+        return _live_ours(source) if any(isinstance(layer, Cell) for layer in source.layers) else _live_keras(source)
     path = user_path(source)
     found = find_weights(path)
-    if found.name.endswith(_ARCHIVES):
-        return _archive(path, use_ema)
     if found.suffix in _KERAS:
         shapes, read = keras_files.open_tensors(path, model)
         return WeightsFile(str(path), own_names if keras_files.is_ours(shapes) else keras_names, shapes, read)
-    return _slim_checkpoint(found.with_suffix(""), str(path), use_ema)
+    return _of_slim(path, found, use_ema)
+
+
+def raw_shapes(path: pathlib.Path) -> Mapping[str, tuple[int, ...]]:
+    """The shapes of a file's tensors, optimizers' left out, by the names that they have there; raises as open_weights does."""
+    found = find_weights(path)
+    return keras_files.raw_shapes(path) if found.suffix in _KERAS else _of_slim(path, found, use_ema=True).shapes
+
+
+def _of_slim(path: pathlib.Path, found: pathlib.Path, use_ema: bool) -> WeightsFile:
+    return _archive(path, use_ema) if found.name.endswith(_ARCHIVES) else _slim_checkpoint(found.with_suffix(""), str(path), use_ema)
 
 
 def find_weights(path: pathlib.Path) -> pathlib.Path:
@@ -136,3 +145,9 @@ def _live_keras(model: keras.Model) -> WeightsFile:
     weights = {f"{layer.name}/{weight.name}": weight for layer in model.layers for weight in layer.weights}
     shapes = {name: tuple(weight.shape) for name, weight in weights.items()}
     return WeightsFile(f"Keras model {model.name!r}", keras_names, shapes, lambda name: weights[name].numpy())
+
+
+def _live_ours(model: keras.Model) -> WeightsFile:
+    weights = {weight.path: weight for weight in model.weights}
+    shapes = {path: tuple(weight.shape) for path, weight in weights.items()}
+    return WeightsFile(f"Keras model {model.name!r}", own_names, shapes, lambda path: weights[path].numpy())

@@ -1,6 +1,7 @@
 """The tensors of weights files and whole models of Keras, by layer and weight; no Keras model is built to read them.
 
 Of our own networks (`model.save`, `model.save_weights`) the files give each layer's name, and tensors are called by our weights' paths.
+A legacy HDF5 file of ours has each weight's path below its layer's name.
 Of keras.applications there are three kinds. Legacy HDF5 files have a group for each layer. Those of Keras 3, and the one inside a .keras
 file, number the layers of each class and the variables of each layer; newer ones give each layer's name besides. Where a file's names say
 nothing, Keras goes by the order of the layers, and so do we; the order is `keras_layers`.
@@ -53,6 +54,42 @@ def open_tensors(path: pathlib.Path, model: keras.Model) -> Tensors:
     Raises:
       InputError: no such file, or one that is damaged or of another kind.
     """
+    file, datasets = _open(path)
+    try:
+        if "layers/cell" in file:
+            named = _ours(file, datasets, model)
+        elif "layers" in file or "_layer_checkpoint_dependencies" in file:
+            named = _numbered(datasets, model)
+        elif "model_weights/cell_0/cell_0" in file:
+            named = _ours_legacy(datasets)
+        elif _md5(path) in PUBLIC_KERAS_FILES:
+            named = _in_legacy_order(file, model)
+        else:
+            named = _by_legacy_names(datasets)
+        shapes = {name: tuple(item.shape) for name, item in named}
+    except _UNREADABLE as error:
+        raise _unreadable(path, error) from error
+    if len(shapes) < len(named):
+        twice = next(name for name, _ in named if sum(name == other for other, _ in named) > 1)
+        raise InputError(f"{path}: is of another network: two of its tensors are called {twice}")
+    tensors = dict(named)
+    return shapes, lambda name: tensors[name][()]
+
+
+def raw_shapes(path: pathlib.Path) -> dict[str, tuple[int, ...]]:
+    """The shapes of a file's tensors, by their paths in the file, without those of an optimizer; raises as open_tensors does."""
+    return {name: tuple(item.shape) for name, item in _open(path)[1].items() if not name.startswith("optimizer")}
+
+
+def _unreadable(path: pathlib.Path, error: Exception) -> InputError:
+    if isinstance(error, InputError):
+        return error
+    kind = "a Keras model" if path.suffix == ".keras" else "an HDF5 file"
+    return InputError(f"{path}: damaged, cut short, or not {kind}: {reason(error)}")
+
+
+def _open(path: pathlib.Path) -> tuple[h5py.File, dict[str, h5py.Dataset]]:
+    """The HDF5 file, which for a .keras file is the one inside, and its tensors by their paths; raises as open_tensors does."""
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     try:
@@ -71,25 +108,9 @@ def open_tensors(path: pathlib.Path, model: keras.Model) -> Tensors:
         if any(item.external or item.is_virtual for item in datasets.values()):
             raise InputError(f"{path}: refers to data in other files, which is not read")
         check_unpacked_size(path, sum(item.size * item.dtype.itemsize for item in datasets.values()), packed_bytes)
-        if "layers/cell" in file:
-            named = _ours(file, datasets, model)
-        elif "layers" in file or "_layer_checkpoint_dependencies" in file:
-            named = _numbered(datasets, model)
-        elif _md5(path) in PUBLIC_KERAS_FILES:
-            named = _in_legacy_order(file, model)
-        else:
-            named = _by_legacy_names(datasets)
-        shapes = {name: tuple(item.shape) for name, item in named}
-    except InputError:
-        raise
     except _UNREADABLE as error:
-        kind = "a Keras model" if path.suffix == ".keras" else "an HDF5 file"
-        raise InputError(f"{path}: damaged, cut short, or not {kind}: {reason(error)}") from error
-    if len(shapes) < len(named):
-        twice = next(name for name, _ in named if sum(name == other for other, _ in named) > 1)
-        raise InputError(f"{path}: is of another network: two of its tensors are called {twice}")
-    tensors = dict(named)
-    return shapes, lambda name: tensors[name][()]
+        raise _unreadable(path, error) from error
+    return file, datasets
 
 
 def is_ours(shapes: Mapping[str, tuple[int, ...]]) -> bool:
@@ -112,6 +133,11 @@ def _ours(file: h5py.File, datasets: Mapping[str, h5py.Dataset], model: keras.Mo
         weights = of_layer.get(layer, [])
         named.append((weights[int(number)] if int(number) < len(weights) else f"{layer}/{number}", item))
     return named
+
+
+def _ours_legacy(datasets: Mapping[str, h5py.Dataset]) -> list[tuple[str, h5py.Dataset]]:
+    """model_weights/<layer>/<path of a weight, which begins with the layer again>."""
+    return [(path.split("/", 2)[2], item) for path, item in datasets.items() if path.startswith("model_weights/")]
 
 
 def _md5(path: pathlib.Path) -> str:

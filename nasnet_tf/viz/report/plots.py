@@ -9,6 +9,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from nasnet_tf.genotype import Operation
+from nasnet_tf.nas.strategies.importance import Importance
 from nasnet_tf.nas.trials import pareto
 from nasnet_tf.nas.trials.trial import Trial, architectures
 from nasnet_tf.viz.axes import (
@@ -93,6 +94,22 @@ def plot_accuracy_against_cost(trials: Sequence[Trial]) -> Figure:
     scatter(axes, costs, accuracies, s=sizes, color=BLUE, alpha=0.5 if len(known) <= MAX_MARKS else 0.15)
     line(axes, *_costs_and_accuracies(pareto.pareto_front(known), unit), color=AMBER, label="no other one beats these in both")
     legend(axes)
+    return figure
+
+
+def plot_importance(found: Importance, count: int) -> Figure:
+    """The surest effects as bars with two standard errors, the best on top."""
+    effects = sorted(found.effects[:count], key=lambda each: each.mean, reverse=found.is_accuracy)  # the last one is on top
+    figure = Figure(figsize=(7.2, 0.8 + 0.2 * len(effects)), layout="constrained")
+    axes = figure.add_subplot()
+    means, errors = np.array([(each.mean, 2 * each.error) for each in effects]).T * (100 if found.is_accuracy else 1)
+    is_good = means < 0 if found.is_accuracy else means > 0
+    colors = np.where(abs(means) < errors, GREY, np.where(is_good, BLUE, AMBER))
+    axes.barh([each.choice.replace("_cell", "") for each in effects], means, xerr=errors, color=colors, ecolor=GREY, height=0.6)
+    axes.axvline(0, color=GREY, linewidth=0.8)
+    axes.set_xlabel(found.unit)
+    axes.tick_params(axis="y", labelsize=8)
+    strip_axes(axes)
     return figure
 
 

@@ -5,18 +5,21 @@ import pathlib
 from collections.abc import Sequence
 
 from nasnet_tf.base.errors import InputError
-from nasnet_tf.genotype import genotype_hash, load_genotype
+from nasnet_tf.base.extras import is_installed
+from nasnet_tf.genotype import SearchSpace, genotype_hash, load_genotype
 from nasnet_tf.nas import retraining
 from nasnet_tf.nas.retraining import TEST_NAME, WINNER_NAME
+from nasnet_tf.nas.strategies.importance import LEAST_TRIALS
 from nasnet_tf.nas.trials.journal import NAME as JOURNAL
 from nasnet_tf.nas.trials.journal import read_trials
 from nasnet_tf.nas.trials.pareto import accuracy_of, cost_of, pareto_front
+from nasnet_tf.nas.trials.table import importance_of
 from nasnet_tf.nas.trials.trial import Trial
 from nasnet_tf.nas.trials.trial import leaderboard as ranked
 from nasnet_tf.viz.diagram import draw_genotype
 from nasnet_tf.viz.report import page, plots, statistics
 
-_RANKS, _CURVES, _REASONS, _REASON_LENGTH, _MOST_ON_FRONT = 10, 5, 20, 400, 15
+_RANKS, _CURVES, _REASONS, _REASON_LENGTH, _MOST_ON_FRONT, _EFFECTS = 10, 5, 20, 400, 15, 20
 
 
 def place(name: str, digest: str) -> str:
@@ -74,6 +77,18 @@ def front(trials: Sequence[Trial], shown: Sequence[Trial], name: str) -> str:
         page.table(["trial", cost, "validation accuracy", "reward", "architecture"], rows),
     ]
     return "".join(parts + drawings)
+
+
+def credited(space: SearchSpace, trials: Sequence[Trial]) -> str:
+    """Which choices a model of the rewards credits; nothing where there are too few rewards, or no SciPy."""
+    if not is_installed("scipy") or len(ranked(trials)) < LEAST_TRIALS:
+        return ""
+    found = importance_of(space, trials)
+    parts = [page.heading(3, "What mattered"), page.paragraph(found.trust)]
+    if found.knows_something:
+        caption = f"What one more of a choice changes ({found.unit}), with two standard errors: the {_EFFECTS} surest"
+        parts.append(page.pictures([(plots.plot_importance(found, _EFFECTS), caption)]))
+    return "".join(parts)
 
 
 def accuracy(trial: Trial) -> str:

@@ -1,12 +1,13 @@
 """The parts of a report that are about searches."""
 
-import ast
 import dataclasses
 import pathlib
 from collections.abc import Sequence
 
 import numpy as np
 
+from nasnet_tf.base.errors import InputError
+from nasnet_tf.base.extras import is_installed
 from nasnet_tf.base.terminal import format_seconds
 from nasnet_tf.genotype import SearchSpace
 from nasnet_tf.nas import retraining
@@ -15,6 +16,8 @@ from nasnet_tf.nas.limits import RATES_NAME, Rates, busy_seconds
 from nasnet_tf.nas.retraining import TEST_NAME, WINNER_NAME
 from nasnet_tf.nas.trials.journal import NAME as JOURNAL
 from nasnet_tf.nas.trials.journal import read_identity, read_spent, read_trials
+from nasnet_tf.nas.trials.spaces import space_of
+from nasnet_tf.nas.trials.table import expected_gain_of
 from nasnet_tf.nas.trials.trial import Trial, architectures, leaderboard
 from nasnet_tf.nas.trials.update_log import NAME as UPDATES
 from nasnet_tf.nas.trials.update_log import read_updates
@@ -52,7 +55,8 @@ def read_search(folder: pathlib.Path, root: pathlib.Path) -> Search:
     trials, identity = read_trials(folder), read_identity(folder)
     strategy = identity.get("search.strategy", "").strip("@()")
     name = f"{folder.resolve().name} ({strategy})" if strategy else folder.resolve().name
-    parts = [page.heading(2, title(name)), _summary(trials, Rates.load(folder), read_spent(folder))]
+    space = _space(identity, trials)
+    parts = [page.heading(2, title(name)), _summary(trials, Rates.load(folder), read_spent(folder), space)]
     best = leaderboard(trials)
     if best:
         caption = f"The best cells: trial {best[0].number}, {search_tables.accuracy(best[0])}"
@@ -63,8 +67,12 @@ def read_search(folder: pathlib.Path, root: pathlib.Path) -> Search:
             search_tables.leaderboard(best[:_RANKS], name),
             search_tables.front(trials, best[:_RANKS], name),
         ]
+        parts.append(search_tables.credited(space, trials) if space else "")
         updates = read_updates(folder / UPDATES) if (folder / UPDATES).is_file() else []
-        parts += [page.heading(3, "Over time"), page.pictures(_plots(trials, best, updates, _largest_entropy(identity, trials)))]
+        parts += [
+            page.heading(3, "Over time"),
+            page.pictures(_plots(trials, best, updates, statistics.largest_entropy(space) if space else None)),
+        ]
     else:
         waiting = sum(trial.status == "running" for trial in trials)
         parts.append(
@@ -105,7 +113,7 @@ def compare(searches: Sequence[Search]) -> str:
     return "".join(parts)
 
 
-def _summary(trials: Sequence[Trial], rates: Rates, seconds_before: float) -> str:
+def _summary(trials: Sequence[Trial], rates: Rates, seconds_before: float, space: SearchSpace | None) -> str:
     counts = {status: sum(trial.status == status for trial in trials) for status in ("finished", "running", "failed", "infeasible")}
     reused = sum(trial.reused_from is not None for trial in trials)
     taken = sum(trial.taken_from != "" for trial in trials)
@@ -115,11 +123,13 @@ def _summary(trials: Sequence[Trial], rates: Rates, seconds_before: float) -> st
     spent = rates.estimate(seconds_before + sum(trained))
     best, top_5, top_25 = _tops(architectures(trials))
     chance = _chance(trials)
+    gain = _gain(trials, busy, space)
     numbers = {
         f"best {'reward' if any('accuracy' in trial.metrics for trial in trials) else 'validation accuracy'}": best,
         "mean of the best 5": top_5,
         f"mean of the best {statistics.TOP}": top_25,
         **({} if chance is None else {"chance level": f"{chance:.4g}"}),
+        **({} if gain is None else {"expected from another hour, points": f"{100 * gain:+.2f}"}),
         "trials rewarded": f"{counts['finished']:,}",
         "of them known before": f"{reused:,}",
         **({"taken over from other searches": f"{taken:,}"} if taken else {}),
@@ -139,6 +149,14 @@ def _summary(trials: Sequence[Trial], rates: Rates, seconds_before: float) -> st
     return page.numbers(numbers) + (page.moment("newest result", max(ended)) if ended else "")
 
 
+def _gain(trials: Sequence[Trial], busy: float, space: SearchSpace | None) -> float | None:
+    """What the best accuracy is expected to rise by in another hour like those before, in [0, 1]."""
+    trained = sum(len(trial.executions) for trial in trials)
+    if space is None or not busy or not is_installed("scipy"):
+        return None
+    return expected_gain_of(space, trials, max(1, round(trained * 3600 / busy)))
+
+
 def _tops(rewarded: Sequence[Trial]) -> list[str]:
     rewards = [trial.reward for trial in rewarded]
     means = [statistics.top_mean(rewards, count) for count in (1, 5, statistics.TOP)]
@@ -151,17 +169,15 @@ def _chance(trials: Sequence[Trial]) -> float | None:
     return 1 / counts[0] if counts else None
 
 
-def _largest_entropy(identity: dict, trials: Sequence[Trial]) -> float | None:
-    """Of a policy over the search's space, as its settings tell; None where they do not fit the trials."""
+def _space(identity: dict, trials: Sequence[Trial]) -> SearchSpace | None:
+    """The search space, where the journal says it."""
     try:
-        values = {key.removeprefix("SearchSpace."): ast.literal_eval(value) for key, value in identity.items() if "SearchSpace." in key}
-        space = SearchSpace(**values)
-    except (ValueError, SyntaxError, TypeError):
+        return space_of(identity, trials)
+    except InputError:
         return None
-    return statistics.largest_entropy(space) if trials and len(trials[0].decisions) == len(space.sizes) else None
 
 
-def _plots(trials: Sequence[Trial], best: Sequence[Trial], updates: Sequence[dict], largest_entropy: float | None) -> list:
+def _plots(trials: Sequence[Trial], best: Sequence[Trial], updates: Sequence[dict], space: SearchSpace | None) -> list:
     captioned = [(plots.plot_rewards(trials, _chance(trials)), "Reward over trials; the means are of different architectures")]
     if any("mult_adds" in trial.metrics for trial in best):
         captioned.append((plots.plot_accuracy_against_cost(trials), "Accuracy against cost; larger dots have more parameters"))
@@ -172,7 +188,7 @@ def _plots(trials: Sequence[Trial], best: Sequence[Trial], updates: Sequence[dic
         figure = plots.plot_learning_curves(trials, best[:_CURVES])
         captioned.append((figure, "Accuracy in each evaluation of a child; coloured: the best"))
     if updates or any(trial.log_probs for trial in trials):
-        figure = plots.plot_entropy(trials, updates, largest_entropy)
+        figure = plots.plot_entropy(trials, updates, statistics.largest_entropy(space) if space else None)
         captioned.append((figure, "Entropy of the policy, from the probabilities of its proposals"))
     for name in plots.update_names(updates):
         captioned.append((plots.plot_update(updates, name), f"{name.replace('_', ' ')} at each update of the policy"))
