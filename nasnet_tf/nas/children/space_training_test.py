@@ -6,6 +6,7 @@ import random
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.data import CifarPreprocessing, ImageData
@@ -65,8 +66,8 @@ def test_a_child_ends_when_validation_stops_improving(training, children, monkey
 
 def test_the_loss_of_a_step_is_weighted_by_class(training, monkeypatch):
     plan = training.network.plan(sampled(1))
-    weights, (images, labels) = plan.fresh_weights(CONFIG.seed), next(iter(training.training_batches))
-    state = np.zeros_like(weights), plan.is_decayed, weights, plan.fresh_statistics()
+    weights, (images, labels) = tf.constant(plan.fresh_weights(CONFIG.seed)), next(iter(training.training_batches))
+    state = tf.zeros_like(weights), plan.is_decayed, weights, plan.fresh_statistics()
     plain = training._step(images, labels, 0.1, *state, *plan.arrays)[3]
     monkeypatch.setattr(training, "_class_weights", [2.0] * 10)
     assert float(training._step(images, labels, 0.1, *state, *plan.arrays)[3]) == pytest.approx(2 * float(plain), rel=1e-5)
