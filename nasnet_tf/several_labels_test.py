@@ -126,6 +126,15 @@ def test_a_work_folder_is_resumed_with_the_same_weights_only(trained, capsys):
     assert "class weights: blue 1, green 1, red 2" in capsys.readouterr().out
 
 
+def test_a_training_may_start_from_another_one(trained, capsys):
+    gin.clear_config()
+    arguments = params(*SMALL, *TRAIN, "MultiLabel.label_separator='|'", "train.initial_weights='run'")
+    run_door("train", "--gin_file=quickstart_train.gin", "--workdir=next", "--data=table:labels.csv", "--dry_run", *arguments)
+    captured = capsys.readouterr()
+    assert "3 classes; 32 examples to train on" in captured.out
+    assert "train.initial_weights: " in captured.err
+
+
 def test_the_command_says_that_patience_ended_a_training(place, capsys):
     train("stopped", "TrainingConfig.patience=1", "TrainingConfig.epochs=8", "cosine_decay.initial_rate=1e-30")
     assert "stopped early: no improvement in 1 evaluation; the best score was" in capsys.readouterr().out
@@ -141,6 +150,8 @@ def child(*bindings):
 def test_children_are_rewarded_by_the_mean_average_precision(place):
     text = format_genotype(smallest_genotype())
     config = child()
+    slow = children.WithinLatency(None, config, "", 1e-9)(text)
+    assert "search.max_latency_seconds is 1e-09" in slow["infeasible"]
     outcome = children.ChildTask(config)(text)
     assert outcome["metrics"]["measure"] == "mean_average_precision"
     assert outcome["reward"] == pytest.approx(outcome["metrics"]["curve"][-1], abs=1e-6)

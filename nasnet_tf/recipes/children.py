@@ -96,7 +96,8 @@ class WithinLatency:
             gin.parse_config(self._config_text)
             with gin.config_scope(self._scope or None):
                 child = table.bound("evaluate_genotype")()
-            model = build_network(parse_genotype(genotype_text), child.network, child.data.num_classes, child.data.image_size)
+            data = child.adapted_data
+            model = build_network(parse_genotype(genotype_text), child.network, data.num_classes, data.image_size)
             seconds = latency_seconds(model)
             if seconds > self._max_seconds:
                 return {"infeasible": f"an inference takes {seconds:.4g} s here, search.max_latency_seconds is {self._max_seconds:g}"}

@@ -44,8 +44,7 @@ class SearchJob:
         for name, evaluation in self.evaluations.items():
             lines.append(f"{name}; this one drawn at random:")
             build = functools.partial(build_network, genotype, evaluation.network)
-            data = evaluation.task(evaluation.data, evaluation.training).adapted(evaluation.data)
-            lines += [f"  {line}" for line in described(build, data, evaluation.training)]
+            lines += [f"  {line}" for line in described(build, evaluation.adapted_data, evaluation.training)]
         return "\n".join([*lines, ending((workdir / NAME).is_file(), workdir)])
 
 

@@ -86,7 +86,7 @@ def _strategy(config: SearchConfig) -> Strategy:
         with gin.config_scope(config.cap_scope or None):
             return table.bound("evaluate_genotype")()
 
-    within = Caps(config.space, lambda: child().network, lambda: child().data, **known)
+    within = Caps(config.space, lambda: child().network, lambda: child().adapted_data, **known)
     return Allowed(strategy, within, ", ".join(f"search.{name} = {cap:g}" for name, cap in known.items()))
 
 

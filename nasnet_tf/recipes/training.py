@@ -80,7 +80,7 @@ class TrainConfig:
         if source is not None:
             source.check_features()
         cells, network = _architecture(self.genotype, self.network, source)
-        object.__setattr__(self, "_network", functools.partial(_start, cells, network, data=self.data, source=source))
+        object.__setattr__(self, "_network", functools.partial(_start, cells, network, source=source))
 
     @functools.cached_property
     def _task(self) -> BindableTask:
@@ -91,7 +91,8 @@ class TrainConfig:
         if self.initial_weights is None and self._task.starts_trained:
             text = f"the network for {self._task.kind} starts from fresh weights, as train.initial_weights is not bound"
             print(text, file=sys.stderr, flush=True)
-        return self._task.build(self._network, num_classes, image_size)
+        network = functools.partial(self._network, data=self._task.adapted(self.data))
+        return self._task.build(network, num_classes, image_size)
 
     def __call__(self, workdir: pathlib.Path) -> tuple[keras.Model, Any]:
         """Trains; returns the model and its evaluation, as nasnet_tf.training.loop.train_and_evaluate does."""

@@ -52,6 +52,11 @@ class ChildTraining:
                 f"evaluate_genotype.task: expected a task whose data are @ImageData(), such as @Classification, got {self.task.kind}"
             )
 
+    @functools.cached_property
+    def adapted_data(self) -> ImageData:
+        """The data as the task reads them."""
+        return self.task(self.data, self.training).adapted(self.data)
+
     def __call__(self, genotype: Genotype, request: Request = TO_THE_END) -> dict:
         """Trains as far as is asked for.
 
@@ -62,7 +67,7 @@ class ChildTraining:
         """
         training, folder, until_epochs = self.training, request.folder, None
         task = self.task(self.data, training)
-        whole = data = task.adapted(self.data)
+        data = self.adapted_data
         if request.bars is not None and training.evaluate_every_epochs >= training.epochs:
             raise InputError(
                 "early stopping needs evaluations on the way: expected TrainingConfig.evaluate_every_epochs below the "
@@ -92,8 +97,8 @@ class ChildTraining:
                 model, evaluation = train_and_evaluate(*trained, **how)
             except TrainingDiverged as error:
                 return {"infeasible": str(error)}
-            if data is not whole:  # it costs what it will in the end
-                model = build(whole.num_classes, whole.image_size)
+            if data is not self.adapted_data:  # it costs what it will in the end
+                model = build(self.adapted_data.num_classes, self.adapted_data.image_size)
             costs = count_costs(model)
             latency = {"latency_seconds": latency_seconds(model)} if self.measure_latency else {}
         if request.rung is not None:  # with the evaluations of the rungs before
