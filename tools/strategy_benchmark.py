@@ -26,6 +26,7 @@ import time
 import architecture_tables
 import numpy as np
 from matplotlib import pyplot as plt
+from matplotlib import ticker
 
 from nasnet_tf.nas.strategies.evolution import RegularizedEvolution
 from nasnet_tf.nas.strategies.local_search import LocalSearch
@@ -217,13 +218,14 @@ def draw(found: list[dict], path: pathlib.Path) -> None:
         for each in found:
             if (each["table"], each["measure"], each["delay"]) == panel:
                 label = f"{each['strategy'].replace('_', ' ')}, {each['games']} seeds"
-                (line,) = axis.plot(range(1, len(each["curve"]) + 1), each["curve"], label=label, linewidth=1.2)
+                (line,) = axis.plot(range(_FIRST, len(each["curve"]) + 1), each["curve"][_FIRST - 1 :], label=label, linewidth=1.2)
                 axis.errorbar(
                     list(each["mean"]), list(each["mean"].values()), list(each["error"].values()), fmt="none", color=line.get_color()
                 )
         late = f"rewards arrive {panel[2]} late" if panel[2] else "one worker"
         measure = "regret, points" if panel[1] == "regret" else "accuracy of the best five, %"
-        axis.set(title=f"{TITLES[panel[0]]}, {late}", xlabel="trainings", ylabel=measure, xscale="log", xlim=(10, None))
+        axis.set(title=f"{TITLES[panel[0]]}, {late}", xlabel="trainings", ylabel=measure, xscale="log")
+        axis.xaxis.set_major_formatter(ticker.StrMethodFormatter("{x:,.0f}"))
         axis.legend(fontsize=8)
     for axis in axes.flat[len(panels) :]:
         axis.remove()
@@ -231,6 +233,7 @@ def draw(found: list[dict], path: pathlib.Path) -> None:
     plt.close(figure)
 
 
+_FIRST = 10  # training that is drawn
 TITLES = {"nasbench201": "NAS-Bench-201", "lanas": "surrogate of LaNAS' cells", "journals": "surrogate of journals"}
 
 

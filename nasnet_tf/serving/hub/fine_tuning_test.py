@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from nasnet_tf.base.errors import InputError
-from nasnet_tf.data import ImageData, ImageNetPreprocessing
+from nasnet_tf.data import CifarPreprocessing, ImageData, ImageNetPreprocessing
 from nasnet_tf.genotype import genotype_hash, load_genotype
 from nasnet_tf.models.network import NetworkConfig, build_network
 from nasnet_tf.recipes import reading, table, training
@@ -102,7 +102,9 @@ def test_what_is_no_beginning_is_told_before_anything_is_built(tmp_path, monkeyp
     for source, came in (("photo.png", "is a file of another kind"), ("empty", "a folder without weights"), ("./mobile", "no such file")):
         with pytest.raises(InputError, match=f"{came}; expected a TF-slim checkpoint .* or a .h5 or .keras file"):
             resolve(source).check_features()
+    table.load()
     gin.parse_config(["train.initial_weights = 'photo.png'", "train.genotype = 'nasnet_a'"])
+    data = ImageData("digits", CifarPreprocessing(image_size=8, upsample=1.0))
     with pytest.raises(InputError, match="photo.png: is a file of another kind"):
-        table.bound("train")(**dict.fromkeys(("data", "optimizer", "learning_rate", "training")))
+        table.bound("train")(data, **dict.fromkeys(("optimizer", "learning_rate", "training")))
     gin.clear_config()
