@@ -266,3 +266,31 @@ def test_mistakes_name_what_was_bound(awkward):
     ):
         with pytest.raises(InputError, match=f"DetectionData.{field}: expected .*{message}"):
             DetectionData(**{"source": "coco:x", "image_size": 64, field: value})
+
+
+@pytest.mark.parametrize(("names", "expected"), [(["default"], ["train"]), (["Train", "Validation"], ["train", "validation"])])
+def test_subsets_of_cvat(tmp_path, names, expected):
+    for name in names:
+        picture(tmp_path / "images" / name / "a.png")
+        write(tmp_path / "annotations", [image(1, "a.png")], [box(1, 1)])
+        (tmp_path / "annotations" / "all.json").rename(tmp_path / "annotations" / f"instances_{name}.json")
+    data = DetectionData(f"coco:{tmp_path}", 64)
+    assert [data.num_examples(split) for split in expected] == [1] * len(names)
+    data = DetectionData(f"coco:{tmp_path}", 64, train_split=names[0])  # its own name still means it
+    assert data.num_examples("train") == 1
+
+
+def test_names_with_other_capitals_and_accents(tmp_path):
+    picture(tmp_path / "images" / "A.PNG")
+    picture(tmp_path / "images" / "fu\u0308r.png")  # as Mac writes it
+    write(tmp_path, [image(1, "a.png"), image(2, "f\u00fcr.png")], [box(1, 1), box(2, 2)])
+    assert len(DetectionData(f"coco:{tmp_path}", 64).objects("train")) == 2
+
+
+def test_a_training_split_without_boxes(tmp_path):
+    picture(tmp_path / "a.png")
+    write(tmp_path, [image(1, "a.png")], [{"id": 1, "image_id": 1, "category_id": 3, "segmentation": [[1, 1, 5, 1, 5, 5]]}])
+    with pytest.raises(
+        InputError, match="no picture of 'train' has a box to train on; .*1 x annotations without four finite numbers as a box"
+    ):
+        DetectionData(f"coco:{tmp_path}", 64).notes("train")

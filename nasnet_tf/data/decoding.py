@@ -112,14 +112,16 @@ def _decode_jpeg(encoded: tf.Tensor) -> tf.Tensor:
 
 def _decode_png(encoded: tf.Tensor, white_level: int) -> tf.Tensor:
     sides = tf.cast(tf.io.decode_raw(_head(encoded, 16, 8), tf.int32, little_endian=False), tf.int64) % 2**32
+
+    def sixteen_bits():
+        return to_eight_bits(tf.io.decode_png(encoded, channels=3, dtype=tf.uint16), white_level)
+
+    def eight_bits():
+        return tf.io.decode_png(encoded, channels=3)
+
     with tf.control_dependencies([_check_sides(sides)]):
-        if white_level == WHITE:
-            return tf.io.decode_png(encoded, channels=3)
-        return tf.cond(
-            tf.strings.substr(_head(encoded, 24, 1), 0, 1) == b"\x10",
-            lambda: to_eight_bits(tf.io.decode_png(encoded, channels=3, dtype=tf.uint16), white_level),
-            lambda: tf.io.decode_png(encoded, channels=3),
-        )
+        image = eight_bits() if white_level == WHITE else tf.cond(_head(encoded, 24, 1) == b"\x10", sixteen_bits, eight_bits)
+        return displayed(image, exif_orientation(encoded))
 
 
 def _decode_gif(encoded: tf.Tensor) -> tf.Tensor:
@@ -150,7 +152,7 @@ def _decode_webp(encoded: tf.Tensor) -> tf.Tensor:
     checks = [_check_sides(sides), refuse_unless(~is_animated, "an animated WebP; expected a still image")]
     with tf.control_dependencies(checks):
         # TensorFlow 2.21 refuses a WebP with an alpha channel if asked for three channels.
-        return tf.io.decode_webp(encoded)[0, ..., :3]
+        return displayed(tf.io.decode_webp(encoded)[0, ..., :3], exif_orientation(encoded))
 
 
 def _gif_pixels(encoded: tf.Tensor) -> tf.Tensor:

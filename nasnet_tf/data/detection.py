@@ -20,7 +20,8 @@ from nasnet_tf.data.decoding import decode_image
 from nasnet_tf.data.objects import Picture, Pictures, training_objects
 from nasnet_tf.data.order import Order
 from nasnet_tf.data.preparing import prepared_folder
-from nasnet_tf.data.sources import Source, with_our_names
+from nasnet_tf.data.sources import Source
+from nasnet_tf.data.split_names import with_our_names
 from nasnet_tf.data.splits import DividedData
 
 
@@ -46,7 +47,7 @@ class DetectionData(DividedData):
 
     Attributes:
       source: `coco:FOLDER`, `voc:FOLDER` or `tfds:NAME`, such as tfds:coco/2017; see nasnet_tf.data.coco, voc and box_records. Splits of
-        the first two mean the same as those of a folder of images, and `val` or `valid` is `validation`; not beside a `trainval`.
+        the first two mean the same as those of a folder of images, also as `val` or `Train`; not beside a `trainval`.
       image_size: side in pixels that all pictures are resized to, without regard to their shape, as in the original.
       train_split, validation_split, validation_examples, test_split: as of ImageData.
       flip: mirror half of the pictures in training.
@@ -108,6 +109,8 @@ class DetectionData(DividedData):
             )
         if split == "train":
             found = set().union(*(picture.labels.tolist() for picture in self.objects(split)))
+            if not found:
+                raise InputError(f"data set {self.source!r}: no picture of {name!r} has a box to train on; {'; '.join(lines)}")
             missing = [called for label, called in enumerate(self.class_names) if label not in found]
             if missing:
                 lines.append(f"{name}: {len(missing)} x categories without boxes, which are not learned: {', '.join(missing[:10])}")

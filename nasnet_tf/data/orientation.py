@@ -3,24 +3,29 @@
 TensorFlow's decoders leave the tag alone. All of it is TensorFlow graph, so that exported networks turn pictures too.
 """
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
 _ORIENTATION = 0x0112
 _SHORT = 3
 _TABLES = b"\xff\xdb"  # the marker of quantization tables
+_PREFIX = b"Exif\0\0"  # before the tags of a JPEG, and by some programs those of other files
+_PNG, _RIFF = b"\x89PNG\r\n\x1a\n", b"RIFF"
+_PNG_DATA = 33  # where the chunk behind a PNG's header begins
+_HAS_EXIF = 8  # a flag of an extended WebP
 
 
+# Traced, for a walk through a file takes long op by op.
+@tf.function(autograph=False, input_signature=[tf.TensorSpec([], tf.string)])
 def exif_orientation(encoded: tf.Tensor) -> tf.Tensor:
-    """int32 []: 1..8 as the Exif segment of a JPEG file, string [], says; 1, upright, for files without one and for other kinds.
-
-    The segment stands before the image's tables, among those for applications; there, others are passed over.
-    """
-    # Most files have a JFIF segment of 16 bytes and tables behind it, or nothing at all before the tables; the walk below takes a
-    # quarter of the time that decoding a photograph takes.
-    head = tf.strings.substr(encoded, 0, 22) + b"\0" * 22
-    has_jfif_only = (tf.strings.substr(head, 2, 4) == b"\xff\xe0\x00\x10") & (tf.strings.substr(head, 20, 2) == _TABLES)
-    is_plain = has_jfif_only | (tf.strings.substr(head, 2, 2) == _TABLES)
-    return tf.cond(tf.io.is_jpeg(encoded) & ~is_plain, lambda: _of_jpeg(tf.io.decode_raw(encoded, tf.uint8)), lambda: 1)
+    """int32 []: 1..8 as the Exif tags of a JPEG, PNG or WebP file, string [], say; 1, upright, for files without and for other kinds."""
+    is_png, is_riff = (tf.strings.substr(encoded, 0, len(start)) == start for start in (_PNG, _RIFF))
+    kind = tf.where(tf.io.is_jpeg(encoded), 1, tf.where(is_png, 2, tf.where(is_riff, 3, 0)))
+    tags = tf.switch_case(
+        kind, [lambda: tf.constant(b""), lambda: _tags_of_jpeg(encoded), lambda: _tags_of_png(encoded), lambda: _tags_of_webp(encoded)]
+    )
+    return tf.cond(tags == b"", lambda: 1, lambda: _of_tiff(tf.io.decode_raw(tags, tf.uint8)))
 
 
 def displayed(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
@@ -57,33 +62,92 @@ def _flips(orientation: tf.Tensor) -> tf.Tensor:
     return tf.stack([tf.reduce_any(orientation == [3, 4, 7, 8]), tf.reduce_any(orientation == [2, 3, 6, 7])])
 
 
-def _of_jpeg(content: tf.Tensor) -> tf.Tensor:
-    """content: uint8 [length]."""
-    length = tf.size(content)
+def _tags_of_jpeg(encoded: tf.Tensor) -> tf.Tensor:
+    """string []: TIFF data; empty where there is none.
 
-    def numbers(place, count):
-        """int32 [count]; 0 beyond the end."""
-        found = tf.cast(content[place : place + count], tf.int32)
-        return tf.pad(found, [[0, count - tf.size(found)]])
+    The segment stands before the image's tables, among those for applications; there, others are passed over.
+    """
+    # Most files have a JFIF segment of 16 bytes and tables behind it, or nothing at all before the tables; the walk takes a quarter of the
+    # time that decoding a photograph takes.
+    head = tf.strings.substr(encoded, 0, 22) + b"\0" * 22
+    has_jfif_only = (tf.strings.substr(head, 2, 4) == b"\xff\xe0\x00\x10") & (tf.strings.substr(head, 20, 2) == _TABLES)
+    is_plain = has_jfif_only | (tf.strings.substr(head, 2, 2) == _TABLES)
 
-    def is_for_applications(segment):
-        return (segment[0] == 0xFF) & ((segment[1] & 0xF0 == 0xE0) | (segment[1] == 0xFE))
+    def segment(place):
+        """(what follows, data, its size, whether to go on): bytes of 255 may fill the space before a marker."""
+        head = _numbers(encoded, place, 4)
+        is_filling = (head[0] == 0xFF) & (head[1] == 0xFF)
+        is_for_applications = (head[0] == 0xFF) & ((head[1] & 0xF0 == 0xE0) | (head[1] == 0xFE))
+        size = tf.maximum(head[2] * 256 + head[3], 2)
+        is_exif = (head[1] == 0xE1) & (_part(encoded, place + 4, len(_PREFIX)) == _PREFIX)
+        return tf.where(is_filling, place + 1, place + 2 + size), place + 4, size - 2, is_filling | is_for_applications, is_exif
 
-    def goes_on(place, tiff):
-        return (tiff == 0) & (place < length) & is_for_applications(numbers(place, 2))
-
-    def step(place, tiff):
-        segment = numbers(place, 10)
-        is_exif = (segment[1] == 0xE1) & tf.reduce_all(segment[4:] == list(b"Exif\0\0"))
-        return place + 2 + tf.maximum(segment[2] * 256 + segment[3], 2), tf.where(is_exif, place + 10, 0)
-
-    _, tiff = tf.while_loop(goes_on, step, (2, 0))
-    return tf.cond(tiff > 0, lambda: _of_tiff(content, tiff), lambda: 1)
+    return tf.cond(is_plain, lambda: tf.constant(b""), lambda: _walk(encoded, 2, segment))
 
 
-def _of_tiff(content: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
-    """Orientation by the first directory of the TIFF data that begins there."""
-    content = tf.cast(content[start:], tf.int32)
+def _tags_of_png(encoded: tf.Tensor) -> tf.Tensor:
+    """string []: as of a JPEG. A chunk is its length, its name, data and a checksum of 4 bytes."""
+
+    def chunk(place):
+        size = _number(_numbers(encoded, place, 4))
+        name = _part(encoded, place + 4, 4)
+        return place + 12 + size, place + 8, size, (size >= 0) & (name != b"IEND"), name == b"eXIf"
+
+    # Most files have one chunk of data and no others: without a walk, which takes as long as decoding a small picture.
+    is_plain = (_part(encoded, _PNG_DATA + 4, 4) == b"IDAT") & (
+        _number(_numbers(encoded, _PNG_DATA, 4)) == tf.strings.length(encoded) - _PNG_DATA - 24
+    )
+    return tf.cond(is_plain, lambda: tf.constant(b""), lambda: _walk(encoded, 8, chunk))
+
+
+def _tags_of_webp(encoded: tf.Tensor) -> tf.Tensor:
+    """string []: as of a JPEG. A chunk is its name, its length and data, of an even length."""
+
+    def chunk(place):
+        size = _number(_numbers(encoded, place + 4, 4)[::-1])
+        return place + 8 + size + size % 2, place + 8, size, size >= 0, _part(encoded, place, 4) == b"EXIF"
+
+    has_tags = (_part(encoded, 8, 8) == b"WEBPVP8X") & (_numbers(encoded, 20, 1)[0] & _HAS_EXIF != 0)
+    return tf.cond(has_tags, lambda: _walk(encoded, 12, chunk), lambda: tf.constant(b""))
+
+
+def _walk(encoded: tf.Tensor, start: int, part: Callable) -> tf.Tensor:
+    """string []: the Exif tags of a file, without a prefix; empty where there are none.
+
+    Args:
+      part: of a place in the file (the next place, where the data of the part at this place begins, their size, whether parts follow,
+        whether the data are Exif tags).
+    """
+    length = tf.strings.length(encoded)
+
+    def step(place, data, size, goes_on):
+        after, data, size, goes_on, is_exif = part(place)
+        return after, tf.where(is_exif, data, 0), size, goes_on & ~is_exif & (after > place) & (after < length)
+
+    _, data, size, _ = tf.while_loop(lambda place, data, size, goes_on: goes_on, step, (start, 0, 0, True))
+    tags = tf.where(data > 0, _part(encoded, data, size), b"")
+    return tf.where(_part(tags, 0, len(_PREFIX)) == _PREFIX, _part(tags, len(_PREFIX), size), tags)
+
+
+def _part(encoded: tf.Tensor, start: tf.Tensor | int, count: tf.Tensor | int) -> tf.Tensor:
+    """string []: so many bytes from there, or fewer where the file ends before."""
+    return tf.strings.substr(encoded, tf.minimum(start, tf.strings.length(encoded)), tf.maximum(count, 0))
+
+
+def _numbers(encoded: tf.Tensor, start: tf.Tensor | int, count: int) -> tf.Tensor:
+    """int32 [count]: bytes of a file; 0 beyond its end."""
+    padded = tf.strings.substr(_part(encoded, start, count) + b"\0" * count, 0, count)
+    return tf.cast(tf.ensure_shape(tf.io.decode_raw(padded, tf.uint8), [count]), tf.int32)
+
+
+def _number(numbers: tf.Tensor) -> tf.Tensor:
+    """int32 []: of 4 bytes, the highest first; below 0 for what is as large as no file."""
+    return numbers[0] * 2**24 + numbers[1] * 2**16 + numbers[2] * 2**8 + numbers[3]
+
+
+def _of_tiff(content: tf.Tensor) -> tf.Tensor:
+    """Orientation by the first directory of TIFF data, uint8 [length]."""
+    content = tf.cast(content, tf.int32)
     content = tf.pad(content, [[0, 16]])
     length = tf.size(content)
     is_big = content[0] == ord("M")

@@ -1,5 +1,6 @@
 """Pictures by cameras that were held in all ways, against Pillow."""
 
+import functools
 import io
 import struct
 
@@ -66,6 +67,42 @@ def test_boxes_come_from_their_places():
         top, left, height, width = stored_box(tf.constant([1, 0]), tf.constant([2, 3]), shape, tf.constant(orientation)).numpy()
         part = stored[top : top + height, left : left + width]
         np.testing.assert_array_equal(exif_turns[orientation](part), shown[1:3, 0:3])
+
+
+@functools.cache
+def in_graph(function):
+    return tf.function(function, input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
+
+
+def with_exif(kind, orientation, **options):
+    """A PNG or WebP with that tag."""
+    tags, file = Image.Exif(), io.BytesIO()
+    tags[0x10F], tags[0x112] = "a camera", orientation
+    Image.fromarray(PIXELS).save(file, kind, exif=tags, **options)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["png", "webp"])
+def test_other_files_are_turned_too(kind, orientation):
+    content = with_exif(kind, orientation, **({"lossless": True} if kind == "webp" else {}))
+    np.testing.assert_array_equal(in_graph(decode_image)(content), seen(content))
+    for length in range(0, len(content), 29):  # a file that is cut short is at worst upright
+        assert int(exif_orientation(content[:length])) in (1, orientation)
+
+
+def test_tags_behind_the_data_of_a_png():
+    content = with_exif("png", 6)
+    start = content.index(b"eXIf") - 4
+    end = start + 12 + int.from_bytes(content[start : start + 4], "big")
+    behind = content[:start] + content[end:-12] + content[start:end] + content[-12:]
+    assert int(exif_orientation(behind)) == 6
+    assert int(exif_orientation(content[:start] + content[end:])) == 1
+
+
+def test_a_marker_may_have_bytes_of_filling_before_it():
+    content = jpeg(6)
+    assert int(exif_orientation(content[:2] + b"\xff\xff" + content[2:])) == 6
 
 
 @pytest.mark.parametrize("order", ["<", ">"])

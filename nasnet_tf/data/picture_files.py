@@ -3,6 +3,7 @@
 import collections
 import pathlib
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 
 from nasnet_tf.base.errors import InputError
@@ -15,8 +16,8 @@ def find_pictures(names: Iterable[str], folders: Sequence[pathlib.Path]) -> dict
     """Finds the files that an annotation names: {name: file}, without those that are not there.
 
     A name is tried as it is, then with slashes for backslashes, then without its first parts, one after the other; its last part alone
-    also anywhere below the first folder where that has one such file only, then below the next. A file that two shortened names mean
-    belongs to neither.
+    also anywhere below the first folder where that has one such file only, then below the next, whatever its capital letters and however
+    its accents are encoded. A file that two shortened names mean belongs to neither.
     """
     found = {name: path for name in dict.fromkeys(names) if (path := _first(name, folders))}
     exact, shortened = set(map(_identity, found.values())), {}
@@ -47,6 +48,11 @@ def _identity(path: pathlib.Path) -> str:
     return str(path.resolve())
 
 
+def _plain(name: str) -> str:
+    """A name in small letters; Mac writes an accent as a character of its own."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
 def _is_file(path: pathlib.Path) -> bool:
     try:
         return path.is_file()
@@ -69,6 +75,6 @@ def _shortened(name: str, folders: Sequence[pathlib.Path], by_name: list) -> pat
         for folder in folders:
             by_name.append(collections.defaultdict(list))
             for path in files_below(folder):
-                by_name[-1][path.name].append(path)
-    candidates = (files[parts[-1]] for files in by_name if parts and parts[-1] in files)
+                by_name[-1][_plain(path.name)].append(path)
+    candidates = (files[_plain(parts[-1])] for files in by_name if parts and _plain(parts[-1]) in files)
     return next((paths[0] for paths in candidates if len(paths) == 1), None)

@@ -12,7 +12,8 @@ from nasnet_tf.base.files import user_path
 from nasnet_tf.data.labels import SEPARATOR, labels_in, lacking
 from nasnet_tf.data.pipeline import ImageData
 from nasnet_tf.data.preparing import TABLE_PREFIX
-from nasnet_tf.data.sources import Source, source_of_files, with_our_names
+from nasnet_tf.data.sources import Source, source_of_files
+from nasnet_tf.data.split_names import with_our_names
 from nasnet_tf.data.tables import read_rows
 
 

@@ -29,12 +29,12 @@ from nasnet_tf.base.files import IMAGE_SUFFIXES, files_below, image_files, shown
 from nasnet_tf.data.labels import lacking, several
 from nasnet_tf.data.preparing import FOLDER_PREFIX, TABLE_PREFIX, prepared_builder, prepared_folder
 from nasnet_tf.data.records import ArrayRecords, TFRecords
+from nasnet_tf.data.split_names import our_name, with_our_names
 from nasnet_tf.data.tables import read_table
 
 tfds = OnDemand("tensorflow_datasets")
 
 _LAYOUT = "<split>/<label>/*.jpg, with a split `train` and, if you like, `validation` and `test`"
-_SPELLINGS = {"val": "validation", "valid": "validation"}  # folders that others call so
 _DIGITS = pathlib.Path(__file__).parent / "digits"
 _POSITION = r"-?(?:\d+|(?:100|\d{1,2})%)"
 _SPLIT = re.compile(rf"(?P<name>[^\[\]]+)(\[(?P<start>{_POSITION})?:(?P<stop>{_POSITION})?\])?")
@@ -83,8 +83,8 @@ class Source:
                 "expected a name or a slice of one such as 'train[:45000]' or 'train[:90%]'"
             )
         name = match["name"]
-        if self.is_folder and name not in self.splits and _SPELLINGS.get(name) in self.splits:
-            name = _SPELLINGS[name]
+        if self.is_folder and name not in self.splits and our_name(name) in self.splits:
+            name = our_name(name) or name
         if name not in self.splits:
             raise InputError(f"data set {self.name!r} has no split {name!r}; it has {', '.join(self.splits)}")
         size = self.splits[name]
@@ -232,15 +232,6 @@ def _folder_source(name: str, root: pathlib.Path) -> Source:
     read_files = {path for labels in splits.values() for files in labels.values() for path in files}
     left_out = tuple(shown(path.relative_to(root)) for path in files_below(root) if path not in read_files)
     return _file_source(name, with_our_names(splits), left_out)
-
-
-def with_our_names(splits: Mapping[str, Any]) -> dict[str, Any]:
-    """The same splits; `val` or `valid` is called `validation`, unless there is one."""
-    splits = dict(splits)
-    for spelling, meant in _SPELLINGS.items():
-        if spelling in splits and meant not in splits:
-            splits[meant] = splits.pop(spelling)
-    return splits
 
 
 def _file_source(name: str, splits: Mapping[str, Mapping[str, list[pathlib.Path]]], left_out: tuple[str, ...] = ()) -> Source:

@@ -8,10 +8,11 @@ from nasnet_tf.base.errors import InputError
 from nasnet_tf.base.files import IMAGE_SUFFIXES, shown
 from nasnet_tf.data.objects import Notes, Picture, Pictures, check_pictures, make_picture
 from nasnet_tf.data.picture_files import check_found
+from nasnet_tf.data.split_names import our_name
 
 _LAYOUT = (
     "Annotations/*.xml, ImageSets/Main/<split>.txt and JPEGImages/; or <split>/*.xml beside the pictures; "
-    "or *.xml beside the pictures, all for the split `train`"
+    "or *.xml beside the pictures or in one folder, all for the split `train`"
 )
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
 
@@ -31,7 +32,7 @@ def open_voc(name: str, root: pathlib.Path) -> Pictures:
     folders: dict[pathlib.Path, dict[str, pathlib.Path]] = {}
     for split, files in splits.items():
         notes[split] = Notes()
-        rows = {path.name: _read(root, path, folders, notes[split]) for path in files}
+        rows = {_called(root, path): _read(root, path, folders, notes[split]) for path in files}
         check_found(root, list(rows), [stem for stem, row in rows.items() if row], list(dict.fromkeys(_places(root, files[0]))))
         found[split] = [row for row in rows.values() if row]
         class_names |= {row[1] for _, objects, _ in found[split] for row in objects}
@@ -48,10 +49,11 @@ def _annotation_files(root: pathlib.Path) -> dict[str, list[pathlib.Path]]:
     if lists and annotations.is_dir():
         lines = {path.stem: path.read_text(errors="surrogateescape").splitlines() for path in lists}
         return {split: [_listed(annotations, line.strip()) for line in rows if line.strip()] for split, rows in lines.items() if any(rows)}
-    for folder in (annotations, root):
-        if files := sorted(folder.glob("*.xml")):
-            return {"train": files}
-    return {folder.name: files for folder in sorted(root.glob("*/")) if (files := sorted(folder.glob("*.xml")))}
+    if files := sorted(annotations.rglob("*.xml")) or sorted(root.glob("*.xml")):
+        return {"train": files}
+    found = {folder.name: files for folder in sorted(root.glob("*/")) if (files := sorted(folder.glob("*.xml")))}
+    is_all_of_it = len(found) == 1 and our_name(*found) is None  # such as annotations/ beside images/
+    return {"train": next(iter(found.values()))} if is_all_of_it else found
 
 
 def _listed(annotations: pathlib.Path, line: str) -> pathlib.Path:
@@ -61,8 +63,15 @@ def _listed(annotations: pathlib.Path, line: str) -> pathlib.Path:
     return next((path for path in places if path.is_file()), annotations / f"{first}.xml")
 
 
+def _called(root: pathlib.Path, annotation: pathlib.Path) -> str:
+    """The path of an annotation in the folder of its kind: names may come again in other folders."""
+    annotations = root / "Annotations"
+    return str(annotation.relative_to(annotations)) if annotation.is_relative_to(annotations) else annotation.name
+
+
 def _places(root: pathlib.Path, annotation: pathlib.Path) -> list[pathlib.Path]:
-    return [root / "JPEGImages", annotation.parent, annotation.parent / "images", root / "images", root]
+    inside = pathlib.Path(_called(root, annotation)).parent
+    return [root / "JPEGImages" / inside, annotation.parent, annotation.parent / "images", root / "images" / inside, root]
 
 
 def _image(root: pathlib.Path, annotation: pathlib.Path, file_name: str, folders: dict) -> pathlib.Path | None:

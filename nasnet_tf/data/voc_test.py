@@ -58,6 +58,29 @@ def test_voc_with_other_names(tmp_path, name):
     assert data.notes("train") == [f"train: 1 x objects without a box or a name: left out: {stem}.xml"]
 
 
+def test_voc_of_cvat(tmp_path):
+    """A list with folders in it, in which names come again; its one subset is called default."""
+    for folder, name in (("one", "dog"), ("two", "cat")):
+        picture(tmp_path / "JPEGImages" / folder / "0.png")
+        voc(tmp_path / "Annotations" / folder / "0.xml", CAT.replace("cat", name), file_name=f"{folder}/0.png")
+    (tmp_path / "ImageSets" / "Main").mkdir(parents=True)
+    (tmp_path / "ImageSets" / "Main" / "default.txt").write_text("one/0\ntwo/0\n")
+    for _ in range(2):  # without the list the same
+        data = DetectionData(f"voc:{tmp_path}", 64)
+        found = [(each.path.parent.name, data.class_names[each.labels[0]]) for each in data.objects("train")]
+        assert found == [("one", "dog"), ("two", "cat")]
+        (tmp_path / "ImageSets" / "Main" / "default.txt").unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("folder", ["annotations", "labels"])
+def test_one_folder_of_annotations_beside_the_pictures(tmp_path, folder):
+    picture(tmp_path / "images" / "a.png")
+    voc(tmp_path / folder / "a.xml", CAT)
+    assert [each.name for each in DetectionData(f"voc:{tmp_path}", 64).objects("train")] == ["a.png"]
+    (tmp_path / folder).rename(tmp_path / "Valid")
+    assert dict(DetectionData(f"voc:{tmp_path}", 64)._source.splits) == {"validation": 1}
+
+
 @pytest.mark.parametrize("folder", ["", "train", "Annotations"])
 def test_voc_of_labelimg(tmp_path, folder):
     for stem in ("a", "b"):
