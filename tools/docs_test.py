@@ -182,6 +182,7 @@ def stand_ins(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("docs")
     shutil.copytree(REPOSITORY / "testdata", folder / "testdata")
+    shutil.copytree(REPOSITORY / "testdata" / "quickstart_search", folder / "runs" / "mine")
     shutil.copy(REPOSITORY / "nasnet_tf" / "genotype" / "published" / "nasnet_c.textproto", folder / "best.textproto")
     photo = tf.io.encode_jpeg(np.random.default_rng(0).integers(0, 255, [40, 40, 3]).astype(np.uint8)).numpy()
     (folder / "photo.jpg").write_bytes(photo)
