@@ -10,6 +10,7 @@ from nasnet_tf.base.files import check_place, replace_file
 from nasnet_tf.base.identity import CONFIG_NAME, Identity, bindings, read_bindings
 from nasnet_tf.cli import flags
 from nasnet_tf.cli.flags import FLAGS
+from nasnet_tf.nas.trials import journal
 from nasnet_tf.recipes.reading import parse_gin
 
 
@@ -19,7 +20,16 @@ def configuration() -> str:
     if workdir.exists() and not workdir.is_dir():
         raise InputError(f"--workdir: expected a folder, but {workdir} is a file")
     check_place(workdir, "--workdir")
-    return parse_gin(FLAGS.gin_file, [*flags.params(), *FLAGS.gin_param])
+    return parse_gin(FLAGS.gin_file, [*flags.params(), *FLAGS.gin_param], _begun(workdir))
+
+
+def _begun(workdir: pathlib.Path) -> dict[str, str] | None:
+    """Returns the bindings of the work that has rewarded or saved something in a folder; None where there are none."""
+    if not work_folders.has_saved(workdir):
+        return None
+    if (workdir / journal.NAME).is_file():
+        return journal.read_identity(workdir)
+    return read_bindings(workdir / CONFIG_NAME) if (workdir / CONFIG_NAME).is_file() else None
 
 
 @contextlib.contextmanager
@@ -41,7 +51,7 @@ def claimed_workdir(config_text: str, kind: str) -> Iterator[pathlib.Path]:
         if path.is_file() and work_folders.has_saved(workdir):
             from nasnet_tf.recipes import renamed, table
 
-            identity = Identity(bindings(config_text), table.may_change(is_search=False), table.default)
+            identity = Identity(bindings(config_text), table.may_change(is_search=False), table.default_at_start)
             identity.check(workdir, renamed.translated(read_bindings(path)), kind)
         replace_file(path, config_text)
         yield workdir

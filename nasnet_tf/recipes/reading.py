@@ -3,13 +3,13 @@
 import io
 import pathlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from nasnet_tf.base.errors import InputError, did_you_mean
 from nasnet_tf.base.files import what_is_there
 from nasnet_tf.base.identity import bindings
 from nasnet_tf.base.terminal import import_tensorflow
-from nasnet_tf.recipes import gin_messages
+from nasnet_tf.recipes import gin_messages, renamed
 
 _HERE = pathlib.Path(__file__).parent
 _INCLUDE = re.compile(r"""^include\s+(["'])(?P<name>.+?)\1[ \t]*(#.*)?$""", re.MULTILINE)
@@ -82,8 +82,19 @@ def _parse(text: str, source: str) -> dict[str, str]:
     return {match["name"]: f"{source}, line {text.count(chr(10), 0, match.start()) + 1}" for match in _BINDING.finditer(text)}
 
 
-def parse_gin(files: Sequence[str], params: Sequence[str]) -> str:
+def _config_text() -> str:
+    """Returns gin's configuration with one binding a line, however long, and without comments."""
+    import gin
+
+    lines = gin.config_str(max_line_length=10**6).splitlines()  # its comments are rules as long as its lines may be
+    return "".join(f"{line}\n" for line in lines if line and not line.startswith("#"))
+
+
+def parse_gin(files: Sequence[str], params: Sequence[str], begun: Mapping[str, str] | None = None) -> str:
     """Parses --gin_file and --gin_param, and checks all bindings; returns the configuration as text, one binding a line.
+
+    Args:
+      begun: the bindings that the work folder was begun with, whose former defaults are kept; None for new work.
 
     Raises:
       InputError: a file that is not there, a line that is not gin, a name or parameter that does not exist, a value of another type; file,
@@ -105,6 +116,8 @@ def parse_gin(files: Sequence[str], params: Sequence[str]) -> str:
     places = parse_recipe(pieces)
     for param in params:
         places |= dict.fromkeys(_parse(param, f"--gin_param {param!r}"), f"--gin_param {param!r}")
+    for name, is_former in renamed.changed_defaults(bindings(_config_text()), begun):
+        gin.parse_config(f"{name} = {renamed.FORMER_DEFAULTS[name] if is_former else table.default(name)}")
     try:
         gin.finalize()
     except ValueError as error:
@@ -112,9 +125,7 @@ def parse_gin(files: Sequence[str], params: Sequence[str]) -> str:
         if macro is None:
             raise
         raise InputError(f"%{macro}: nothing says what it is; expected a line such as {macro} = 3") from error
-    # One binding a line, however long; without gin's comments, which are rules as long as its lines may be.
-    lines = gin.config_str(max_line_length=10**6).splitlines()
-    config_text = "".join(f"{line}\n" for line in lines if line and not line.startswith("#"))
+    config_text = _config_text()
     bound = bindings(config_text)
     for name, place in places.items():
         if re.sub(r"[\w.]*?(\w+\.\w+)$", r"\1", name) not in bound:  # gin leaves out what it could not read back

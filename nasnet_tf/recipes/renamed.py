@@ -1,12 +1,30 @@
-"""Bindings that have other names now: what to say of them in a recipe, and how to read them in a work folder's config.gin."""
+"""Bindings that have other names or other defaults now: what to say of them in a recipe, and how to read them in a work folder."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 
 # What takes the place of a binding; "..." stands for its value.
 _RENAMED = {
     "train.detector": {"train.task": "@Detection", "Detection.detector": "..."},
     "train.detection_losses": {"Detection.losses": "..."},
 }
+
+# Defaults that have changed, and with them what comes out. Work that was begun with the former default keeps it: parse_gin writes the
+# default that counts into every configuration that uses it, so one that lacks it is of an older version.
+FORMER_DEFAULTS = {"NetworkConfig.batch_norm_momentum": "0.9997"}
+
+
+def changed_defaults(bindings: Mapping[str, str], begun: Mapping[str, str] | None) -> Iterator[tuple[str, bool]]:
+    """Yields (binding, whether its former default counts) for each changed default that a configuration uses and does not bind.
+
+    Args:
+      bindings: of the configuration.
+      begun: the bindings that the work folder was begun with; None for a new one.
+    """
+    for name, former in FORMER_DEFAULTS.items():
+        call = re.compile(rf"\b{name.rpartition('.')[0]}\(\)")
+        if name not in bindings and any(map(call.search, bindings.values())):
+            yield name, begun is not None and begun.get(name, former) == former
 
 
 def instead(owner: str, parameter: str) -> str:

@@ -95,6 +95,6 @@ def _identities(config_text: str, space: SearchSpace) -> tuple[Identity, Identit
     # Bindings name the files of fixed cells; the identity has their content.
     fixed = {key: text for key, text in space.description().items() if key.startswith("fixed ")}
     values = bindings(config_text) | fixed
-    retrain = Identity(values, table.may_change(is_search=True), table.default)
+    retrain = Identity(values, table.may_change(is_search=True), table.default_at_start)
     own = {name: value for name, value in values.items() if not name.startswith(f"{RETRAIN_SCOPE}/")}
     return dataclasses.replace(retrain, values=own), retrain

@@ -69,6 +69,11 @@ def default(binding: str) -> str | None:
     return literal(known[parameter]) if parameter in known else None
 
 
+def default_at_start(binding: str) -> str | None:
+    """Returns the default that counts for work whose configuration lacks a binding: the former one where it has changed."""
+    return renamed.FORMER_DEFAULTS.get(binding) or default(binding)
+
+
 def literal(value: Any) -> str:
     """Returns a default as gin writes it."""
     names = [f"@{name}" for name, target in TARGETS.items() if target is value]

@@ -25,7 +25,7 @@ def tune(
       seed: of the oracle, 1 or more.
     """
     asked = tuner.make_oracle(bindings, hyperparameters, oracle, seed)
-    return lambda workdir: tuner.tune(workdir, bindings, hyperparameters, asked, train_bound)
+    return lambda workdir: tuner.tune(workdir, bindings, hyperparameters, asked, train_bound, table.default_at_start)
 
 
 def train_bound(workdir: pathlib.Path, bindings: dict[str, str]) -> float:

@@ -67,6 +67,7 @@ def tune(
     ranges: Mapping[str, tuple],
     asked: "keras_tuner.Oracle",
     train: Callable[[pathlib.Path, dict[str, str]], float],
+    default: Callable[[str], str | None] = lambda name: "None",
 ) -> list[Trial]:
     """Tunes until the oracle stops.
 
@@ -75,6 +76,7 @@ def tune(
       bindings, ranges: as for make_oracle.
       asked: the oracle that it made.
       train: (folder, bindings) -> accuracy on the validation examples; continues what was interrupted in that folder.
+      default: name of a binding -> the value it has in trials that do not have it.
 
     Returns:
       All trials, in their order.
@@ -92,7 +94,7 @@ def tune(
     # Idle, too, is an end: the oracle waits for other trials, and none are running.
     while (proposal := asked.create_trial("tuner")).status == "RUNNING":
         changes = _changes(proposal.hyperparameters.values, ranges)
-        trial = _run(workdir, Trial(len(trials), changes, bindings | changes), train)
+        trial = _run(workdir, Trial(len(trials), changes, bindings | changes), train, default)
         if trial.accuracy is None:
             proposal.status, proposal.message = "FAILED", trial.reason
         else:
@@ -113,12 +115,12 @@ def _changes(values: dict, ranges: Mapping[str, tuple]) -> dict[str, str]:
     return changes
 
 
-def _run(workdir: pathlib.Path, trial: Trial, train: Callable[[pathlib.Path, dict[str, str]], float]) -> Trial:
+def _run(workdir: pathlib.Path, trial: Trial, train: Callable[[pathlib.Path, dict[str, str]], float], default: Callable) -> Trial:
     """The trial with its result: the one in its folder or, where there is none yet, that of training."""
     folder = workdir / "trials" / f"{trial.number:04d}"
     result = folder / _RESULT
     folder.mkdir(parents=True, exist_ok=True)
-    _claim(folder, trial.bindings)
+    _claim(folder, Identity(trial.bindings, default=default))
     if not result.is_file():
         print(f"trial {trial.number}: {', '.join(f'{name} = {literal}' for name, literal in trial.changes.items())}", flush=True)
         try:
@@ -131,13 +133,13 @@ def _run(workdir: pathlib.Path, trial: Trial, train: Callable[[pathlib.Path, dic
     return read_trial(result, trial.number, trial.changes, trial.bindings)
 
 
-def _claim(folder: pathlib.Path, bindings: dict[str, str]) -> None:
+def _claim(folder: pathlib.Path, identity: Identity) -> None:
     path = folder / "config.gin"
     if path.is_file() and ((folder / _RESULT).is_file() or work_folders.has_saved(folder)):
-        difference = Identity(bindings).difference(read_bindings(path))
+        difference = identity.difference(read_bindings(path))
         if difference:
             raise InputError(
                 f"{path}: is not what this tuning proposes ({difference}): it was written by another version or on a machine with other "
                 "arithmetic; continue there, or use another work folder"
             )
-    replace_file(path, format_config(bindings))
+    replace_file(path, format_config(identity.values))

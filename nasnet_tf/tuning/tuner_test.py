@@ -135,6 +135,16 @@ def test_refused(tmp_path):
         tune(tmp_path, "random", Training(), seed=2)
 
 
+def test_what_older_trials_lack_is_the_default(tmp_path):
+    trials = tune(tmp_path, "random", Training())
+    asked = tuner.make_oracle(BINDINGS, RANGES, ORACLES["random"], 1)
+    more = BINDINGS | {"NetworkConfig.batch_norm_momentum": "0.9997"}
+    again = Training()
+    found = tuner.tune(tmp_path, more, RANGES, asked, again, default={"NetworkConfig.batch_norm_momentum": "0.9997"}.get)
+    assert [trial.accuracy for trial in found] == [trial.accuracy for trial in trials]
+    assert not again.calls
+
+
 @pytest.mark.parametrize("damaged", ["{", "[]", '{"acc": 1}', '{"accuracy": "a"}'])
 def test_a_damaged_result_is_told(tmp_path, damaged):
     tune(tmp_path, "random", Training())
