@@ -19,8 +19,8 @@ import time
 from collections.abc import Sequence
 
 import numpy as np
-from compare_searches import Size, Trainings, small_training
 from scipy.stats import kendalltau, norm, spearmanr
+from small_trainings import Size, Trainings, small_training
 
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.base.identity import Identity
