@@ -55,7 +55,7 @@ STRATEGIES: dict[str, Callable[[int], Strategy]] = {
 }
 
 
-def counted_published(evaluate: Callable[..., dict], _, request: Request) -> dict:
+def as_published(evaluate: Callable[..., dict], _, request: Request) -> dict:
     """NASNet-A with the outputs that were released, which the space does not have."""
     return evaluate(format_genotype(load_genotype("nasnet_a")), request)
 
@@ -76,10 +76,9 @@ def folder_of(method: str, seed: int, args: argparse.Namespace) -> pathlib.Path:
     return args.workdir / method.replace(", ", "-").replace(" ", "_") / str(seed)
 
 
-def identity(args: argparse.Namespace, size: Size, seed: int) -> Identity:
-    """What a journal must have been begun with."""
-    names = ("source", "batch_size", "initial_rate", "validation_examples", "examples", "long_examples", "long_batch_size")
-    return Identity({name: str(getattr(args, name)) for name in names} | {"size": str(size), "seed": str(seed)})
+# What a journal must have been begun with: of children, and of longer trainings.
+_CHILD = ("source", "initial_rate", "validation_examples", "examples", "batch_size", "child")
+_LONG = ("source", "initial_rate", "long_examples", "long_batch_size", "trainings", "retrain")
 
 
 def seed_of(method: str, seed: int) -> int:
@@ -115,24 +114,21 @@ class Comparison:
         for method in args.methods:
             folder = folder_of(method, seed, args)
             config = SearchConfig(SPACE, lambda _, method=method: STRATEGIES[method](seed_of(method, seed)), InProcess, args.trainings)
-            self._run(folder, config, "child", seed)
+            identity = {name: str(getattr(args, name)) for name in _CHILD} | {"seed": str(seed)}
+            search(folder, config, self._trainings["child"].with_seed(seed), Identity(identity))
             best = [trial.decisions for trial in leaderboard(read_trials(folder))[: args.retrain]]
-            self._run(folder / "long", given_order(best), PUBLISHED, LONG_SEED + seed)
+            self._train_longer(folder / "long", best, PUBLISHED, seed)
         for name in self.published:
-            chosen = [SPACE.nearest(load_genotype("nasnet_a"))]
-            self._run(folder_of(name, seed, args) / "long", given_order(chosen), name, LONG_SEED + seed, is_published=True)
+            self._train_longer(folder_of(name, seed, args) / "long", None, name, seed)
 
-    def _run(self, folder: pathlib.Path, config: SearchConfig, size: str, seed: int, is_published: bool = False) -> None:
-        if is_complete(folder, config.num_trials):
-            return
-        evaluate = self._trainings[size].with_seed(seed)
-        evaluate = functools.partial(counted_published, evaluate) if is_published else evaluate
-        search(folder, config, evaluate, identity(self._args, self._sizes[size], seed))
-
-
-def given_order(chosen: Sequence[tuple[int, ...]]) -> SearchConfig:
-    """Trains these architectures."""
-    return SearchConfig(SPACE, lambda _: given.GivenOrder(chosen), InProcess, len(chosen))
+    def _train_longer(self, folder: pathlib.Path, chosen: Sequence[tuple[int, ...]] | None, size: str, seed: int) -> None:
+        """Trains architectures, or NASNet-A for None, and tests them."""
+        evaluate = self._trainings[size].with_seed(LONG_SEED + seed)
+        if chosen is None:
+            evaluate, chosen = functools.partial(as_published, evaluate), [SPACE.nearest(load_genotype("nasnet_a"))]
+        config = SearchConfig(SPACE, lambda _: given.GivenOrder(chosen), InProcess, len(chosen))
+        identity = {name: str(getattr(self._args, name)) for name in _LONG} | {"size": str(self._sizes[size]), "seed": str(seed)}
+        search(folder, config, evaluate, Identity(identity))
 
 
 def rows_of(args: argparse.Namespace) -> list[dict]:
