@@ -98,10 +98,10 @@ class Comparison:
         self._sizes = {"child": args.child, PUBLISHED: args.long}
         if args.matched_filters:
             self._sizes[MATCHED] = dataclasses.replace(args.long, filters=args.matched_filters)
-        self._trainings = {"child": Trainings(*small_training(args, args.child, args.examples))}
+        self._trainings = {"child": Trainings(SPACE, *small_training(args, args.child, args.examples))}
         for name in self.published:
             settings = small_training(args, self._sizes[name], args.long_examples, is_tested=True, batch_size=args.long_batch_size)
-            self._trainings[name] = Trainings(*settings)
+            self._trainings[name] = Trainings(SPACE, *settings)
 
     @property
     def published(self) -> list[str]:

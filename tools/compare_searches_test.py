@@ -19,7 +19,7 @@ class Trainings:
 
     ran = 0
 
-    def __init__(self, network, data, training, learning_rate):
+    def __init__(self, space, network, data, training, learning_rate):
         self._filters, self._split, self._batch_size = network.filters, data.validation_split, training.batch_size
 
     def with_seed(self, seed):
@@ -113,16 +113,3 @@ def test_methods_are_compared_seed_by_seed():
     error = difference.std(ddof=1) / 3**0.5
     assert tool.verdicts(rows, [("a", "b")]).splitlines()[2:] == [f"| a minus b | test | 3 | +1.33 | {error:.2f} | {p:.2g} |"]
     assert len(tool.verdicts(rows[:1] + rows[3:], [("a", "b")]).splitlines()) == 2  # one seed is no comparison
-
-
-def test_real_trainings_are_counted_and_nasnet_a_is_as_it_was_released(tmp_path, monkeypatch):
-    monkeypatch.undo()
-    sizes = ["--child=0.25x4x4", "--examples=64", "--batch_size=16", "--validation_examples=16"]
-    sizes += ["--long=0.25x4x4", "--long_examples=64", "--long_batch_size=16"]
-    counts = ["--methods", "random", "--trainings=1", "--retrain=1", "--seeds=1"]
-    rows = tool.main([f"--workdir={tmp_path}", "--source=digits", *counts, *sizes])
-    assert [row["method"] for row in rows] == ["random", tool.PUBLISHED]
-    (trial,) = read_trials(tmp_path / "random" / "0")
-    assert 0 < trial.metrics["cpu_seconds"] <= trial.seconds
-    (trial,) = read_trials(tmp_path / tool.PUBLISHED / "0" / "long")
-    assert trial.metrics["parameters"] > 0

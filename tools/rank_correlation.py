@@ -51,7 +51,7 @@ def evaluator(part: str, args: argparse.Namespace):
     from nasnet_tf.nas.children.zero_cost import ZeroCost
 
     if part in map(str, args.children):
-        return Trainings(*small_training(args, Size.parse(part), args.examples)).with_seed(args.seed)
+        return Trainings(SPACE, *small_training(args, Size.parse(part), args.examples)).with_seed(args.seed)
     if part == "zero_cost":
         return ZeroCost(*configuration(args, 1)[:2])
     if part == "shared":

@@ -45,16 +45,21 @@ def small_training(args: argparse.Namespace, size: Size, examples: int, is_teste
 
 
 class Trainings:
-    """Trainings of one size, with any seed, on one traced network."""
+    """Trainings of one size, with any seed, on one traced network.
 
-    def __init__(self, *settings):
-        self._settings = settings
+    Args:
+      space: of the architectures.
+      settings: network, data, training and learning rate, as of `small_training`.
+    """
+
+    def __init__(self, space: SearchSpace, *settings):
+        self._space, self._settings = space, settings
 
     @functools.cached_property
     def _traced(self):
         from nasnet_tf.nas.children.space_training import SpaceChildren
 
-        children = SpaceChildren(SearchSpace(), *self._settings)
+        children = SpaceChildren(self._space, *self._settings)
         children.trace()
         return children
 
