@@ -23,7 +23,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 from scipy.stats import ttest_rel
-from small_trainings import Size, Trainings, small_training
+from small_trainings import SIZE_FORMAT, Size, Trainings, small_training
 
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.base.files import replace_file
@@ -228,10 +228,10 @@ def main(argv: list[str] | None = None) -> list[dict]:
     parser.add_argument("--data_dir")
     parser.add_argument("--validation_examples", type=int, default=1000)
     parser.add_argument("--initial_rate", type=float, default=0.05)
-    parser.add_argument("--child", type=Size.parse, default="1x12x8", metavar="EPOCHSxPIXELSxFILTERS")
+    parser.add_argument("--child", type=Size.parse, default="1x12x8", metavar=SIZE_FORMAT)
     parser.add_argument("--examples", type=int, default=2560, help="that a child is trained on")
     parser.add_argument("--batch_size", type=int, default=32, help="of a child")
-    parser.add_argument("--long", type=Size.parse, default="1x12x16", metavar="EPOCHSxPIXELSxFILTERS")
+    parser.add_argument("--long", type=Size.parse, default="1x12x16", metavar=SIZE_FORMAT)
     parser.add_argument("--long_examples", type=int, default=10_000)
     parser.add_argument("--long_batch_size", type=int, default=64)
     parser.add_argument("--only_table", action="store_true")

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from scipy.stats import kendalltau, norm, spearmanr
-from small_trainings import Size, Trainings, small_training
+from small_trainings import SIZE_FORMAT, Size, Trainings, small_training
 
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.base.identity import Identity
@@ -166,6 +166,9 @@ def table(workdir: pathlib.Path, children: Sequence[Size] = (), truth: pathlib.P
     names = ["score", "architectures", "Spearman", "95%", "Kendall", "seconds each, median", "gain of a night"]
     lines = [f"{len(real)} real trainings, {spread}, median {seconds:.0f} s", ""]
     lines += [f"| {' | '.join(row)} |" for row in (names, ["---"] * len(names))]
+    sizes = [str(size) for size in children if str(size) in found]
+    common = set(real).intersection(*(found[size] for size in sizes))  # sizes are compared on the same architectures
+    found |= {size: {each: found[size][each] for each in common} for size in sizes}
     for name, score in found.items():
         if len(real.keys() & score.keys()) >= 3:
             count, rho, low, high, tau, each = correlations(real, score)
@@ -178,7 +181,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workdir", type=pathlib.Path, required=True)
     parser.add_argument("--parts", nargs="*", default=list(PARTS), choices=PARTS)
-    parser.add_argument("--children", nargs="+", type=Size.parse, default=[], metavar="EPOCHSxPIXELSxFILTERS", help="more scores")
+    parser.add_argument("--children", nargs="+", type=Size.parse, default=[], metavar=SIZE_FORMAT, help="more scores")
     parser.add_argument("--truth", type=pathlib.Path, help="work folder of compare_searches.py, or its journals")
     parser.add_argument("--trainings", type=int, default=60, help="architectures")
     parser.add_argument("--seed", type=int, default=0, help="of the architectures")

@@ -91,6 +91,11 @@ def test_sizes_of_child_are_ranked_by_the_longer_trainings_of_a_comparison(tmp_p
     assert row[1:3] == ["12", f"{rho:.2f}"]
     assert row[5:] == ["4.00", f"{tool.gain_of_a_night(rho, 4.0):.2f}"]
     assert "12 real trainings" in said
+    path = tmp_path / "scores" / "1x4x4" / NAME
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:17]))  # the first eight of them
+    tool.main([*command, "--only_table"])
+    rows = [line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines() if "x" in line.split(" | ")[0]]
+    assert [row[:2] for row in rows] == [["1x4x4", "8"], ["0.5x8x4", "8"]]  # compared on the same architectures
     with pytest.raises(InputError, match="at most the 12 architectures of .*truth, got 13"):
         tool.main([*command, "--trainings=13"])
 

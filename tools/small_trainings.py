@@ -9,23 +9,30 @@ from collections.abc import Callable
 from nasnet_tf.genotype import SearchSpace
 from nasnet_tf.nas.children.fidelity import TO_THE_END, Request
 
+SIZE_FORMAT = "EPOCHSxPIXELSxFILTERS[xRATE]"
+
 
 @dataclasses.dataclass(frozen=True)
 class Size:
-    """Of a training: passes over its examples, side of the images in pixels, filters of the first cells."""
+    """Of a training: passes over its examples, side of the images in pixels, filters of the first cells, and an initial learning rate.
+
+    Without a rate of its own, it has that of the command.
+    """
 
     epochs: float
     image_size: int
     filters: int
+    rate: float | None = None
 
     @classmethod
     def parse(cls, text: str) -> "Size":
-        """From "EPOCHSxPIXELSxFILTERS"; argparse reports the ValueError."""
-        epochs, image_size, filters = text.split("x")
-        return cls(float(epochs), int(image_size), int(filters))
+        """From SIZE_FORMAT; argparse reports the ValueError."""
+        epochs, image_size, filters, *rate = text.split("x")
+        return cls(float(epochs), int(image_size), int(filters), *map(float, rate))
 
     def __str__(self) -> str:
-        return f"{self.epochs:g}x{self.image_size}x{self.filters}"
+        rate = "" if self.rate is None else f"x{self.rate:g}"
+        return f"{self.epochs:g}x{self.image_size}x{self.filters}{rate}"
 
 
 def small_training(args: argparse.Namespace, size: Size, examples: int, is_tested: bool = False, batch_size: int | None = None):
@@ -41,7 +48,8 @@ def small_training(args: argparse.Namespace, size: Size, examples: int, is_teste
     split = {"validation_split": "test"} if is_tested else {"validation_examples": held_out}
     data = ImageData(args.source, preprocessing, args.data_dir, f"train[:{examples + held_out}]", **split)
     every = {"evaluate_every_epochs": size.epochs, "weight_decay": 5e-4, "gradient_clip_norm": 5.0}
-    return network, data, TrainingConfig(size.epochs, batch_size or args.batch_size, **every), cosine_decay(args.initial_rate)
+    rate = args.initial_rate if size.rate is None else size.rate
+    return network, data, TrainingConfig(size.epochs, batch_size or args.batch_size, **every), cosine_decay(rate)
 
 
 class Trainings:

@@ -13,17 +13,20 @@ def test_a_size_is_its_text():
     size = tool.Size.parse("0.5x12x8")
     assert size == tool.Size(0.5, 12, 8)
     assert str(size) == "0.5x12x8"
-    for wrong in ("12x8", "1x12x8x2", "1xtwelvex8"):
-        with pytest.raises(ValueError, match="unpack|literal"):
+    assert str(tool.Size.parse("1x12x8x0.01")) == "1x12x8x0.01"
+    for wrong in ("12x8", "1x12x8xfast", "1xtwelvex8"):
+        with pytest.raises(ValueError, match="unpack|literal|convert"):
             tool.Size.parse(wrong)
 
 
 def test_held_out_images_are_not_trained_on_and_the_test_split_is_asked_for():
-    network, data, training, _ = tool.small_training(ARGS, tool.Size(2, 8, 4), 64)
+    network, data, training, rate = tool.small_training(ARGS, tool.Size(2, 8, 4), 64)
     assert (network.filters, data.image_size, training.epochs, training.batch_size) == (4, 8, 2, 16)
     assert (data.num_train_examples, data.num_examples("validation")) == (64, 16)
-    _, data, training, _ = tool.small_training(ARGS, tool.Size(2, 8, 4), 64, is_tested=True, batch_size=32)
+    assert rate(0, 2, 16) == pytest.approx(0.05)
+    _, data, training, rate = tool.small_training(ARGS, tool.Size(2, 8, 4, 0.01), 64, is_tested=True, batch_size=32)
     assert (data.num_train_examples, training.batch_size) == (64, 32)
+    assert rate(0, 2, 32) == pytest.approx(0.01)
     assert data.num_examples("validation") == data.num_examples("test") > 16
 
 
