@@ -17,7 +17,6 @@ REASONS = {
     "nasnet_tf/nas/engines/engines_test.py": "all engines pass the same tests",
     "nasnet_tf/serving/hub/load_test.py": "one test for each option of load_nasnet",
     "nasnet_tf/serving/weights/convert_test.py": "all formats start from the same networks",
-    "tools/compare_searches.py": "one comparison, from the searches to its table",
     "tools/simulate_search.py": "one simulation, from the strategies to its figure",
     "tools/bench/keras_network.py:keras_network": "keras.applications' network as it is written there, to be compared line by line",
 }

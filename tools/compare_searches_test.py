@@ -1,120 +1,115 @@
 """The comparison, with children that only pretend to train."""
 
 import json
-import tarfile
 
 import compare_searches as tool
+import numpy as np
 import pytest
+from scipy.stats import ttest_rel
 
-from nasnet_tf.genotype import genotype_hash, parse_genotype
-from nasnet_tf.nas.engines.local import InProcess
-from nasnet_tf.nas.engines.outcome import Outcome
+from nasnet_tf.base.errors import InputError
+from nasnet_tf.genotype import genotype_hash, load_genotype, parse_genotype
 from nasnet_tf.nas.trials.journal import NAME, read_trials
-from nasnet_tf.testing import REPOSITORY
+
+NASNET_A = genotype_hash(load_genotype("nasnet_a"))
 
 
-class Engine(InProcess):
-    """Each child takes six minutes, they say."""
+class Trainings:
+    """The reward is a number of the architecture's hash, plus one for each filter beyond 8; the multiply-adds are the filters."""
 
     ran = 0
 
-    def __init__(self, *numbers):
-        super().__init__()
+    def __init__(self, space, network, data, training, learning_rate):
+        self._filters, self._split, self._batch_size = network.filters, data.validation_split, training.batch_size
 
-    def poll(self, timeout_seconds):
-        Engine.ran += 1
-        return [Outcome(outcome.key, 360.0, outcome.value) for outcome in super().poll(timeout_seconds)]
+    def with_seed(self, seed):
+        def train(text, request=None):
+            Trainings.ran += 1
+            digest = genotype_hash(parse_genotype(text))
+            reward = 0.25 if digest == NASNET_A else int(digest[:4], 16) / 2**16
+            metrics = {"cpu_seconds": 2.0, "parameters": 1000 * self._filters, "mult_adds": 10**6 * self._filters}
+            metrics |= {"seed": seed, "split": self._split, "batch_size": self._batch_size}
+            return {"reward": reward + self._filters - 8, "metrics": metrics}
 
-
-class Child:
-    def __init__(self, args, is_long, seed, folder=None, is_published=False):
-        self._is_long, self._is_published = is_long, is_published
-
-    def __call__(self, text, request=None):
-        worth = int(genotype_hash(parse_genotype(text))[:4], 16) / 2**17
-        return {"reward": 0.25 if self._is_published else worth + 0.4 * self._is_long, "metrics": {}}
+        return train
 
 
 @pytest.fixture(autouse=True)
 def pretend(monkeypatch):
-    monkeypatch.setattr(tool, "LocalPool", Engine)
-    monkeypatch.setattr(tool, "Child", Child)
-    monkeypatch.setattr(tool, "measured", lambda folder: {"accuracy": int(folder.name[:4], 16) / 2**17})
+    monkeypatch.setattr(tool, "Trainings", Trainings)
 
 
-def test_all_get_the_same_hours_and_their_winners_the_same_training(tmp_path, capsys):
-    command = [f"--workdir={tmp_path}", "--core_hours=0.8", "--seeds=2", "--methods", "random", "evolution"]
-    rows = tool.main(command)
-    assert [row["method"] for row in rows] == ["nasnet_a", "random", "evolution"] * 2
-    assert [row["child_hours"] for row in rows[1:3]] == [pytest.approx(0.8)] * 2
-    trials = read_trials(tmp_path / "random" / "0")
-    assert len(trials) == 8
-    long = read_trials(tmp_path / "random" / "0" / "long")
-    best = sorted(trials, key=lambda trial: -trial.reward)[:3]
-    assert [trial.hash for trial in long] == [trial.hash for trial in best]
-    assert rows[1]["validation"] == max(trial.reward for trial in long) == pytest.approx(best[0].reward + 0.4)
-    assert rows[0]["validation"] == 0.25
-    assert rows[1]["test"] == pytest.approx(best[0].reward)  # of the one that validates best
-    assert rows[1]["curve"][0] == (pytest.approx(0.5), pytest.approx(sum(trial.reward for trial in trials[:5]) / 5))
-    assert rows[1]["curve"][-1][1] == rows[1]["best_5"] == pytest.approx(sum(sorted(trial.reward for trial in trials)[-5:]) / 5)
+def command(folder, *more):
+    return [f"--workdir={folder}", "--source=digits", "--trainings=12", *more]
+
+
+def test_all_get_the_same_trainings_and_their_best_are_tested(tmp_path, capsys):
+    rows = tool.main(command(tmp_path, "--seeds=2", "--matched_filters=24"))
+    methods = ["random", "model-guided", tool.PUBLISHED, tool.MATCHED]
+    assert [(row["method"], row["seed"]) for row in rows] == [(method, seed) for seed in range(2) for method in methods]
+    trials = read_trials(tmp_path / "random" / "1")
+    long = read_trials(tmp_path / "random" / "1" / "long")
+    assert [trial.hash for trial in long] == [trial.hash for trial in sorted(trials, key=lambda trial: -trial.reward)[:5]]
+    row = rows[4]
+    assert (row["trainings"], row["core_seconds"], row["mult_adds"]) == (12, 24.0, 16e6)
+    assert row["test"] == pytest.approx(np.mean([trial.reward for trial in long])) == pytest.approx(row["best_5"] + 8)
+    assert row["curve"][-1] == row["best_5"]
+    assert (rows[2]["test"], rows[3]["test"], rows[3]["parameters"]) == (8.25, 16.25, 24_000)
     said = capsys.readouterr().out
-    assert "| random | 2 | 0.80 ± 0.00 | 8, 8 |" in said
-    assert "evolution minus random, test: " in said
-    assert rows[1]["retrained"] == pytest.approx(sum(trial.reward for trial in long) / 3)
-    assert json.loads((tmp_path / "summary.json").read_text())[0]["method"] == "nasnet_a"
+    assert "| random | 2 | 12 | 24 |" in said
+    assert "| model-guided minus random | test | 2 |" in said
+    assert "| random minus NASNet-A, wider | test | 2 |" in said
+    assert json.loads((tmp_path / "summary.json").read_text()) == rows
     assert (tmp_path / "curves.svg").is_file()
-    ran = Engine.ran
-    assert len(tool.main(command)) == 6
-    assert Engine.ran == ran
 
 
-def test_children_on_one_network_are_scored_in_the_searching_process(tmp_path, monkeypatch):
-    made = []
+def test_longer_trainings_alone_see_the_test_split_and_begin_with_other_weights(tmp_path):
+    tool.main(command(tmp_path, "--seeds=1"))
+    for folder, split, batch_size, seed in (("", None, 32, 0), ("long", "test", 64, 1000)):
+        metrics = [trial.metrics for trial in read_trials(tmp_path / "random" / "0" / folder)]
+        assert {(each["split"], each["batch_size"], each["seed"]) for each in metrics} == {(split, batch_size, seed)}
 
-    class OneNetwork(Child):
-        def __init__(self, space, network, data, training, learning_rate):
-            made.append((space, network.filters, training.epochs))
-            super().__init__(None, is_long=False, seed=0)
 
-    monkeypatch.setattr("nasnet_tf.nas.children.space_training.SpaceChildren", OneNetwork)
-    monkeypatch.setattr(tool, "InProcess", Engine)
-    rows = tool.main([f"--workdir={tmp_path}", "--core_hours=0.5", "--seeds=1", "--filters=6", "--methods", "one network, random"])
-    assert [row["method"] for row in rows] == ["nasnet_a", "one network, random"]
-    assert made == [(tool.SPACE, 6, 1)]
-    assert len(read_trials(tmp_path / "one_network-random" / "0")) == 5
+def test_searches_share_no_architectures_and_pairs_share_the_seed_of_their_trainings(tmp_path):
+    tool.main(command(tmp_path, "--seeds=3", "--trainings=30"))
+    searches = {path.parent: read_trials(path.parent) for path in tmp_path.glob(f"*/?/{NAME}")}
+    hashes = [trial.hash for trials in searches.values() for trial in trials]
+    assert len(searches) == 6
+    assert len(set(hashes)) == len(hashes) == 180
+    assert all({trial.metrics["seed"] for trial in trials} == {int(folder.name)} for folder, trials in searches.items())
 
 
 def test_it_goes_on_where_it_was_stopped(tmp_path):
-    command = [f"--workdir={tmp_path}", "--core_hours=0.5", "--seeds=1", "--methods", "random"]
-    assert tool.main([*command, "--max_minutes=0"]) == []
-    path = tmp_path / "random" / "0" / NAME
-    rows = tool.main(command)
-    lines = path.read_text().splitlines(keepends=True)
-    path.write_text("".join(lines[:5]))  # as if it had been killed
-    for test in tmp_path.glob("random/0/long"):
-        for file in test.iterdir():
-            file.unlink()
-        test.rmdir()
-    assert [row["validation"] for row in tool.main(command)] == [row["validation"] for row in rows]
+    rows = tool.main(command(tmp_path, "--seeds=1"))
+    path = tmp_path / "model-guided" / "0" / NAME
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:9]))  # as if it had been killed
+    (path.parent / "long" / NAME).unlink()
+    (tmp_path / "random" / "0" / "long" / NAME).unlink()
+    assert [row["method"] for row in tool.main(command(tmp_path, "--seeds=1", "--only_table"))] == [tool.PUBLISHED]
+    ran = Trainings.ran
+    assert tool.main(command(tmp_path, "--seeds=1")) == rows
+    assert Trainings.ran == ran + (12 - 4) + 5 + 5
+    assert tool.main(command(tmp_path, "--seeds=1")) == rows
+    assert Trainings.ran == ran + 18
 
 
-def test_the_verdict_counts_standard_errors():
-    rows = [{"method": name, "test": test} for name, tests in (("a", (0.5, 0.52)), ("b", (0.4, 0.42))) for test in tests]
-    assert tool.verdict(rows, "a", "b") == "a minus b, test: +0.1000, +7.1 standard errors"
-    assert "too few" in tool.verdict(rows[:3], "a", "b")
+def test_journals_of_other_trainings_are_refused(tmp_path):
+    tool.main(command(tmp_path, "--seeds=1"))
+    with pytest.raises(InputError, match="child"):
+        tool.main(command(tmp_path, "--seeds=1", "--child=2x12x8"))
+    with pytest.raises(InputError, match="trainings"):  # the best of which are others perhaps
+        tool.main(command(tmp_path, "--seeds=1", "--trainings=13"))
 
 
-def test_the_published_table_is_made_of_the_published_journals(tmp_path, capsys):
-    kept = REPOSITORY / "testdata" / "search_comparison"
-    with tarfile.open(kept / "journals.tar.xz") as archive:
-        archive.extractall(tmp_path, filter="data")
-    numbers = ["--validation_examples=1000", "--image_size=12", "--examples=2560", "--epochs=1", "--long_examples=20000", "--long_epochs=2"]
-    methods = ["random", "ppo", "evolution", "one network, screened evolution"]
-    rows = tool.main([f"--workdir={tmp_path}", "--core_hours=0.25", *numbers, "--methods", *methods])
-    summary = json.loads((kept / "summary.json").read_text())
-    assert json.loads(json.dumps(rows)) == summary
-    published = (REPOSITORY / "BENCHMARKS.md").read_text().splitlines()
-    lines = tool.table(rows).splitlines()
-    assert len(lines) == 2 + 1 + len(methods)
-    assert not set(lines[2:]) - set(published)
-    assert "one network, screened evolution minus random, retrained: +0.0160, +2.3 standard errors" in capsys.readouterr().out
+def test_a_folder_without_journals_is_refused(tmp_path):
+    with pytest.raises(InputError, match="expected journals of complete searches"):
+        tool.main(command(tmp_path, "--only_table"))
+
+
+def test_methods_are_compared_seed_by_seed():
+    tests = {"a": (0.51, 0.62, 0.7), "b": (0.5, 0.6, 0.69, 0.1)}  # the seed without a pair does not count
+    rows = [{"method": name, "seed": seed, "test": test, "best_5": None} for name in tests for seed, test in enumerate(tests[name])]
+    difference, p = np.array([1, 2, 1]), ttest_rel(tests["a"], tests["b"][:3]).pvalue
+    error = difference.std(ddof=1) / 3**0.5
+    assert tool.verdicts(rows, [("a", "b")]).splitlines()[2:] == [f"| a minus b | test | 3 | +1.33 | {error:.2f} | {p:.2g} |"]
+    assert len(tool.verdicts(rows[:1] + rows[3:], [("a", "b")]).splitlines()) == 2  # one seed is no comparison

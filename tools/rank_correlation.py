@@ -1,39 +1,47 @@
 """How well cheap scores of architectures rank them as longer trainings do: Spearman's and Kendall's correlation, and what each score costs.
 
   python tools/rank_correlation.py --workdir=runs/correlation --trainings=60
+  python tools/rank_correlation.py --workdir=runs/children --truth=runs/comparison --parts --children 1x12x8 2x12x8 1x16x8
 
 Random architectures are trained `--epochs` passes over `--examples` images of CIFAR-10, and scored: by fewer passes (a child's training of
-its own), by shared weights, by NASWOT, SynFlow and their parameters. Every training and every score is a trial of a search's journal, in
-`real`, `few`, `shared` and `zero_cost`, so that it is resumed by repeating the command, and the table can be made again from them, with
---only_table. --max_minutes ends a part of the work, to go on with later.
+its own), by shared weights, by NASWOT, SynFlow and their parameters. --children adds trainings of other sizes as scores. With --truth the
+architectures and their longer trainings are those in the folders `long` of compare_searches.py, rather than random ones.
+
+Every training and every score is a trial of a search's journal, in `real`, `few`, `shared`, `zero_cost` and a folder for each size, so that
+it is resumed by repeating the command, and the table can be made again from them, with --only_table. --max_minutes ends a part of the work,
+to go on with later.
 """
 
 import argparse
 import functools
 import pathlib
 import time
+from collections.abc import Sequence
 
 import numpy as np
-from compare_searches import small_training
-from scipy.stats import kendalltau, spearmanr
+from scipy.stats import kendalltau, norm, spearmanr
+from small_trainings import SIZE_FORMAT, Size, Trainings, small_training
 
+from nasnet_tf.base.errors import InputError
 from nasnet_tf.base.identity import Identity
 from nasnet_tf.genotype import SearchSpace
 from nasnet_tf.nas.config import SearchConfig
 from nasnet_tf.nas.search import search
+from nasnet_tf.nas.strategies.given import GivenOrder
 from nasnet_tf.nas.strategies.random_search import RandomSearch
 from nasnet_tf.nas.trials.journal import NAME, read_trials
-from nasnet_tf.nas.trials.trial import Trial
+from nasnet_tf.nas.trials.trial import Trial, architectures
 
 SPACE = SearchSpace()
 PARTS = ("real", "few", "shared", "zero_cost")
 BOOTSTRAPS = 2000
-CHANGEABLE = ("workdir", "parts", "trainings", "data_dir", "max_minutes", "only_table")
+NIGHT_CORE_SECONDS = 2 * 8 * 3600  # two cores, eight hours
+CHANGEABLE = ("workdir", "parts", "children", "truth", "trainings", "data_dir", "max_minutes", "only_table")
 
 
 def configuration(args: argparse.Namespace, epochs: float):
     """(network, data, training, learning_rate) of a training of so many epochs."""
-    return small_training(args, args.filters, args.examples, epochs, seed=0)
+    return small_training(args, Size(epochs, args.image_size, args.filters), args.examples)
 
 
 def evaluator(part: str, args: argparse.Namespace):
@@ -42,6 +50,8 @@ def evaluator(part: str, args: argparse.Namespace):
     from nasnet_tf.nas.children.space_training import SpaceChildren
     from nasnet_tf.nas.children.zero_cost import ZeroCost
 
+    if part in map(str, args.children):
+        return Trainings(SPACE, *small_training(args, Size.parse(part), args.examples)).with_seed(args.seed)
     if part == "zero_cost":
         return ZeroCost(*configuration(args, 1)[:2])
     if part == "shared":
@@ -64,13 +74,28 @@ def play(part: str, args: argparse.Namespace, until: float) -> bool:
     spent = sum(trial.seconds for trial in read_trials(folder)) if known else 0.0
     left = max(1.0, until - time.monotonic())
     identity = {name: str(value) for name, value in sorted(vars(args).items()) if name not in CHANGEABLE} | {"part": part}
-    strategy = functools.partial(RandomSearch, seed=args.seed)
-    config = SearchConfig(SPACE, strategy, InProcess, args.trainings, max_child_hours=(spent + left) / 3600)
+    config = SearchConfig(SPACE, strategy_of(args), InProcess, args.trainings, max_child_hours=(spent + left) / 3600)
     trials = search(folder, config, evaluate, Identity(identity))
     return len(trials) >= args.trainings and all(trial.status != "running" for trial in trials)
 
 
-def scores(workdir: pathlib.Path) -> dict[str, dict[str, tuple[float, float]]]:
+def strategy_of(args: argparse.Namespace):
+    """(space) -> what proposes the architectures: random ones, or those of --truth in an order that has to do with nothing."""
+    if args.truth is None:
+        return functools.partial(RandomSearch, seed=args.seed)
+    known = sorted(longer_trainings(args.truth), key=lambda trial: trial.hash)
+    if len(known) < args.trainings:
+        raise InputError(f"--trainings: expected at most the {len(known)} architectures of {args.truth}, got {args.trainings}")
+    return lambda space: GivenOrder([trial.decisions for trial in known])
+
+
+def longer_trainings(truth: pathlib.Path) -> list[Trial]:
+    """The architectures that searches below a folder have retrained; not NASNet-A, which is no search's."""
+    folders = sorted(path.parent for path in truth.glob(f"*/*/long/{NAME}") if (path.parents[1] / NAME).is_file())
+    return architectures(trial for folder in folders for trial in read_trials(folder))
+
+
+def scores(workdir: pathlib.Path, children: Sequence[Size] = ()) -> dict[str, dict[str, tuple[float, float]]]:
     """{score: {architecture: (its value, seconds)}} of all parts that there are."""
     found = {}
 
@@ -83,6 +108,8 @@ def scores(workdir: pathlib.Path) -> dict[str, dict[str, tuple[float, float]]]:
 
     take("real", "real", reward_of)
     take("few epochs", "few", reward_of)
+    for size in map(str, children):
+        take(size, size, reward_of, lambda trial: trial.metrics["cpu_seconds"])
     take("shared weights", "shared", reward_of)
     for proxy in ("naswot", "synflow"):
         take(proxy, "zero_cost", lambda trial, name=proxy: trial.metrics[name], functools.partial(seconds_of_proxy, proxy))
@@ -116,29 +143,46 @@ def correlations(real: dict, score: dict, seed: int = 0) -> tuple[int, float, fl
     return len(both), rho, low, high, tau, float(np.median([score[each][1] for each in both]))
 
 
-def table(workdir: pathlib.Path) -> str:
+def gain_of_a_night(rho: float, seconds: float) -> float:
+    """How far above the mean the true accuracy of a night's best five is expected, in standard deviations of the architectures.
+
+    The best 5 of n standard normal scores that correlate with the truth by rho; n is what a night has time for.
+    """
+    ranks = np.arange(1, 6)
+    return float(rho * norm.isf((ranks - 0.375) / (NIGHT_CORE_SECONDS / seconds + 0.25)).mean())
+
+
+def table(workdir: pathlib.Path, children: Sequence[Size] = (), truth: pathlib.Path | None = None) -> str:
     """Markdown."""
-    found = scores(workdir)
+    found = scores(workdir, children)
     real = found.pop("real", {})
+    if truth is not None:
+        real = {trial.hash: (trial.reward, trial.seconds) for trial in longer_trainings(truth)}
     if len(real) < 3:
         return f"{len(real)} real trainings: too few to correlate"
     accuracies = np.array([value for value, _ in real.values()])
     seconds = np.median([each for _, each in real.values()])
     spread = f"{accuracies.mean():.4f} on average, standard deviation {accuracies.std(ddof=1):.4f}"
-    names = ["score", "architectures", "Spearman", "95%", "Kendall", "seconds each, median"]
+    names = ["score", "architectures", "Spearman", "95%", "Kendall", "seconds each, median", "gain of a night"]
     lines = [f"{len(real)} real trainings, {spread}, median {seconds:.0f} s", ""]
     lines += [f"| {' | '.join(row)} |" for row in (names, ["---"] * len(names))]
+    sizes = [str(size) for size in children if str(size) in found]
+    common = set(real).intersection(*(found[size] for size in sizes))  # sizes are compared on the same architectures
+    found |= {size: {each: found[size][each] for each in common} for size in sizes}
     for name, score in found.items():
         if len(real.keys() & score.keys()) >= 3:
             count, rho, low, high, tau, each = correlations(real, score)
-            lines.append(f"| {name} | {count} | {rho:.2f} | {low:.2f} to {high:.2f} | {tau:.2f} | {each:.2f} |")
+            gain = gain_of_a_night(rho, each)
+            lines.append(f"| {name} | {count} | {rho:.2f} | {low:.2f} to {high:.2f} | {tau:.2f} | {each:.2f} | {gain:.2f} |")
     return "\n".join(lines)
 
 
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workdir", type=pathlib.Path, required=True)
-    parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=PARTS)
+    parser.add_argument("--parts", nargs="*", default=list(PARTS), choices=PARTS)
+    parser.add_argument("--children", nargs="+", type=Size.parse, default=[], metavar=SIZE_FORMAT, help="more scores")
+    parser.add_argument("--truth", type=pathlib.Path, help="work folder of compare_searches.py, or its journals")
     parser.add_argument("--trainings", type=int, default=60, help="architectures")
     parser.add_argument("--seed", type=int, default=0, help="of the architectures")
     parser.add_argument("--source", default="cifar10")
@@ -158,11 +202,11 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     until = time.monotonic() + 60 * args.max_minutes
     if not args.only_table:
-        for part in args.parts:
+        for part in (*args.parts, *map(str, args.children)):
             if not play(part, args, until) or time.monotonic() > until:
                 print(f"{part}: to be gone on with, by the same command")
                 break
-    print(table(args.workdir))
+    print(table(args.workdir, args.children, args.truth))
 
 
 if __name__ == "__main__":

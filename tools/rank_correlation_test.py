@@ -1,11 +1,18 @@
 """The correlations of made-up scores, from journals that were killed and gone on with."""
 
+import random
+
 import numpy as np
 import pytest
 import rank_correlation as tool
 from scipy.stats import kendalltau, spearmanr
 
+from nasnet_tf.base.errors import InputError
 from nasnet_tf.genotype import genotype_hash, parse_genotype
+from nasnet_tf.nas.config import SearchConfig
+from nasnet_tf.nas.engines.local import InProcess
+from nasnet_tf.nas.search import search
+from nasnet_tf.nas.strategies.given import GivenOrder
 from nasnet_tf.nas.trials.journal import NAME, read_trials
 from nasnet_tf.testing import REPOSITORY
 
@@ -21,7 +28,8 @@ def scored(part: str, args):
         truth, other = number(text, slice(4)), number(text, slice(4, 8))
         metrics = {"naswot": -truth, "synflow": other, "parameters": 5, "mult_adds": 7, "build_seconds": 1.0}
         metrics |= {"naswot_seconds": 0.5, "synflow_seconds": 0.25}
-        return {"reward": truth + {"real": 0.0, "few": 0.3, "shared": 2.0, "zero_cost": 0.0}[part] * other, "metrics": metrics}
+        weight = {"real": 0.0, "few": 0.3, "shared": 2.0, "zero_cost": 0.0, "1x4x4": 0.5, "0.5x8x4": 0.1}[part]
+        return {"reward": truth + weight * other, "metrics": metrics | {"cpu_seconds": 4.0}}
 
     return evaluate
 
@@ -41,7 +49,7 @@ def test_the_table_is_that_of_the_journals(tmp_path, capsys):
     rows = {line.split(" | ")[0].removeprefix("| "): line.strip("|").split(" | ") for line in said.splitlines() if line.startswith("| ")}
     assert rows["few epochs"][1:3] == ["20", f"{spearmanr(truth, few).statistic:.2f}"]
     assert rows["few epochs"][4] == f"{kendalltau(truth, few).statistic:.2f}"
-    assert rows["naswot"][2:] == ["-1.00", "-1.00 to -1.00", "-1.00", "1.50 "]
+    assert rows["naswot"][2:6] == ["-1.00", "-1.00 to -1.00", "-1.00", "1.50"]
     assert float(rows["shared weights"][2]) < float(rows["few epochs"][2])
     assert "20 real trainings" in said
     tool.main([*command, "--only_table"])
@@ -59,6 +67,46 @@ def test_more_are_trained_by_repeating_the_command(tmp_path, capsys):
     assert len(few) == 6
     tool.main([*command, "--trainings=9", "--max_minutes=0"])
     assert "real: to be gone on with" in capsys.readouterr().out
+
+
+@pytest.fixture
+def truth(tmp_path):
+    """A folder as of compare_searches: a search with its longer trainings, and NASNet-A, which has no search."""
+    folder, found = tmp_path / "truth", [tool.SPACE.sample(random.Random(seed)) for seed in range(13)]
+    for name, chosen in (("random/0", found[:12]), ("random/0/long", found[:12]), ("nasnet_a/0/long", found[12:])):
+        config = SearchConfig(tool.SPACE, lambda _, chosen=chosen: GivenOrder(chosen), InProcess, len(chosen))
+        search(folder / name, config, scored("real", None))
+    return folder
+
+
+def test_sizes_of_child_are_ranked_by_the_longer_trainings_of_a_comparison(tmp_path, truth, capsys):
+    command = [f"--workdir={tmp_path / 'scores'}", f"--truth={truth}", "--parts", "--children", "1x4x4", "0.5x8x4"]
+    tool.main([*command, "--trainings=12"])
+    said = capsys.readouterr().out
+    long = {trial.hash: trial.reward for trial in read_trials(truth / "random/0/long")}
+    child = {trial.hash: trial.reward for trial in read_trials(tmp_path / "scores" / "0.5x8x4")}
+    assert child.keys() == long.keys()
+    rho = spearmanr([long[each] for each in sorted(long)], [child[each] for each in sorted(long)]).statistic
+    (row,) = [line.strip("| ").split(" | ") for line in said.splitlines() if line.startswith("| 0.5x8x4")]
+    assert row[1:3] == ["12", f"{rho:.2f}"]
+    assert row[5:] == ["4.00", f"{tool.gain_of_a_night(rho, 4.0):.2f}"]
+    assert "12 real trainings" in said
+    path = tmp_path / "scores" / "1x4x4" / NAME
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:17]))  # the first eight of them
+    tool.main([*command, "--only_table"])
+    rows = [line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines() if "x" in line.split(" | ")[0]]
+    assert [row[:2] for row in rows] == [["1x4x4", "8"], ["0.5x8x4", "8"]]  # compared on the same architectures
+    with pytest.raises(InputError, match="at most the 12 architectures of .*truth, got 13"):
+        tool.main([*command, "--trainings=13"])
+
+
+def test_the_gain_of_a_night_is_what_its_best_five_are_worth():
+    draws, count, rho = np.random.default_rng(0), 2000, 0.6
+    scores = draws.normal(size=(400, count))
+    truth = rho * scores + np.sqrt(1 - rho**2) * draws.normal(size=scores.shape)
+    best = np.argsort(scores, axis=1)[:, -5:]
+    expected = np.take_along_axis(truth, best, axis=1).mean()
+    assert tool.gain_of_a_night(rho, tool.NIGHT_CORE_SECONDS / count) == pytest.approx(expected, abs=0.05)
 
 
 def test_an_interval_is_wide_where_there_are_few():

@@ -3,10 +3,12 @@
 The steps are those of nasnet_tf.training for Momentum: cross-entropy, weight decay of kernels, clipping, momentum.
 """
 
+import copy
 import dataclasses
 import functools
 import math
 from collections.abc import Callable, Iterable
+from typing import Self
 
 import numpy as np
 import tensorflow as tf
@@ -59,7 +61,7 @@ class SpaceTraining:
         for name, value in _PLAIN.items():
             if getattr(training, name) != value:
                 raise InputError(f"SpaceTraining: expected TrainingConfig.{name} to be {value}, got {getattr(training, name)!r}")
-        self.data, self.training, self._momentum, self._learning_rate = data, training, momentum, learning_rate
+        self._space, self.data, self.training, self._momentum, self._learning_rate = space, data, training, momentum, learning_rate
         self._class_weights = class_weights.by_label(training, data)
         self.steps_per_epoch = data.num_train_examples / training.batch_size
         self.total_steps = max(1, round(training.epochs * self.steps_per_epoch))
@@ -73,6 +75,21 @@ class SpaceTraining:
         signature = [*batch, vector, *self.network.signature]
         counts = {own: functools.partial(self._count, own) for own in (False, True)}
         self._right = {own: tf.function(count, input_signature=signature, autograph=False) for own, count in counts.items()}
+
+    def with_seed(self, seed: int) -> Self:
+        """Trainings from other weights, with the images in another order, on the same trace."""
+        other = copy.copy(self)
+        other.training, other._kept = dataclasses.replace(self.training, seed=seed), {}
+        return other
+
+    def trace(self) -> None:
+        """Runs a step and an evaluation of some architecture, each on one image."""
+        space, size = self._space, self.data.image_size
+        plan = self.network.plan(space.decode([0] * len(space.sizes)))
+        images, weights, statistics = np.zeros([1, size, size, 3], np.float32), plan.fresh_weights(0), plan.fresh_statistics()
+        labels, zeros = np.zeros(1, np.int32), np.zeros_like(weights)
+        self.step(images, labels, np.float32(0), zeros, zeros, weights, statistics, *plan.arrays)
+        self.accuracy([(images, labels, np.ones(1, np.float32))], weights, statistics, plan, own_statistics=False)
 
     def rate(self, step: int) -> np.float32:
         """The learning rate of a step."""
@@ -149,6 +166,16 @@ class SpaceEvaluator(Evaluator):
 
     def __post_init__(self):
         check_fields(self)
+
+    def with_seed(self, seed: int) -> Self:
+        """Returns an evaluator whose trainings have another seed; both use one trace."""
+        other = dataclasses.replace(self, training=dataclasses.replace(self.training, seed=seed))
+        other._steps = self._steps.with_seed(seed)
+        return other
+
+    def trace(self) -> None:
+        """Traces the network now; otherwise the first architecture waits for it."""
+        self._steps.trace()
 
     @functools.cached_property
     def _steps(self) -> SpaceTraining:

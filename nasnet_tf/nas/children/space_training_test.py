@@ -101,6 +101,21 @@ def test_a_child_is_what_the_training_loop_makes_of_the_same_weights(training, c
         np.testing.assert_allclose(found, expected, rtol=1e-3, atol=2e-4)  # other orders of sums, over four steps
 
 
+def test_other_seeds_and_a_trace_ahead_of_time_use_the_one_trace(training, children):
+    children.trace()
+    traces = training.step.experimental_get_tracing_count()
+    text = format_genotype(sampled(1))
+    other = children.with_seed(5)
+    rewards = [evaluator(text)["metrics"]["loss"] for evaluator in (children, other, children, children.with_seed(5))]
+    assert training.step.experimental_get_tracing_count() == traces == 1
+    assert (rewards[0], rewards[1]) == (rewards[2], rewards[3])
+    assert rewards[0] != rewards[1]
+    assert other.training.seed == other._steps.training.seed == 5
+    same = SpaceTraining(SPACE, NETWORK, DATA, other.training, RATE, 0.9)  # the images come in the order of the seed
+    for ours, theirs in zip(other._steps.training_batches, same.training_batches, strict=True):
+        np.testing.assert_array_equal(ours[0], theirs[0])
+
+
 def test_batches_are_kept_only_where_they_are_small(training, monkeypatch):
     kept = training.training_batches
     assert training.training_batches is kept
