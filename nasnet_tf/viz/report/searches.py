@@ -71,7 +71,7 @@ def read_search(folder: pathlib.Path, root: pathlib.Path) -> Search:
         updates = read_updates(folder / UPDATES) if (folder / UPDATES).is_file() else []
         parts += [
             page.heading(3, "Over time"),
-            page.pictures(_plots(trials, best, updates, statistics.largest_entropy(space) if space else None)),
+            page.pictures(_plots(trials, best, updates, space)),
         ]
     else:
         waiting = sum(trial.status == "running" for trial in trials)

@@ -126,6 +126,13 @@ def test_report_of_a_search(searched):
     assert checker.tags.count("svg") == 1 + 9 + 4  # best, nine more of the leaderboard, four plots
 
 
+def test_report_of_a_policy_shows_its_entropy(tmp_path):
+    write_journal(tmp_path / "search", 40, "@PPOSearch()")  # it says its space, whose largest entropy is a level in the plot
+    page = Report(tmp_path).write().read_text()
+    check(page)
+    assert "Entropy of the policy" in page
+
+
 def test_report_leads_to_what_children_wrote(searched):
     """Those of retrainings too, and wherever the page is; only to files that are there."""
     assert "What children wrote" not in Report(searched).write().read_text()
