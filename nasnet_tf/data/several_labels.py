@@ -9,6 +9,7 @@ import numpy as np
 
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.base.files import user_path
+from nasnet_tf.base.values import expect
 from nasnet_tf.data.labels import SEPARATOR, labels_in, lacking
 from nasnet_tf.data.pipeline import ImageData
 from nasnet_tf.data.preparing import TABLE_PREFIX
@@ -29,6 +30,10 @@ class MultiLabelData(ImageData):
     """
 
     label_separator: str = SEPARATOR
+
+    def __post_init__(self):
+        super().__post_init__()
+        expect(self.label_separator != "", "label_separator", "at least one character", self.label_separator)
 
     @classmethod
     def of(cls, data: ImageData, label_separator: str) -> Self:

@@ -114,3 +114,8 @@ def test_mistakes(folder, cells, message):
         data(f"table:{folder / 'labels.csv'}").class_names  # noqa: B018
     with pytest.raises(InputError, match="'digits': expected table:FILE or table:FOLDER for several labels an image"):
         data("digits").class_names  # noqa: B018
+
+
+def test_an_empty_separator():
+    with pytest.raises(InputError, match="label_separator: expected at least one character, got ''"):
+        MultiLabelData("table:labels.csv", CifarPreprocessing(8), label_separator="")

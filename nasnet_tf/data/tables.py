@@ -81,7 +81,7 @@ def _rows(path: pathlib.Path, own_split: str, needs_label: bool, lines: dict[pat
         if file in lines:
             raise InputError(f"{where}: {shown(name)} is already on {lines[file]}; expected one row for each image")
         lines[file] = f"line {line} of {shown(path.name)}"
-        rows.append(Row(file, label, split))
+        rows.append(Row(file, shown(label), split))  # what is not UTF-8 could not be printed
     if not rows:
         raise InputError(f"{shown(path)}: has no rows; expected {_EXPECTED}")
     return rows

@@ -6,6 +6,7 @@ import tensorflow as tf
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.data import CifarPreprocessing, ImageData
 from nasnet_tf.data.sources import open_source
+from nasnet_tf.data.tables import read_table
 
 
 @pytest.fixture(name="folder")
@@ -56,3 +57,9 @@ def test_what_is_wrong_is_told_with_its_line(folder, text, message):
         open_source(write(folder, text))
     with pytest.raises(InputError, match="gone.csv: cannot be read as a table"):
         open_source(f"table:{folder / 'gone.csv'}")
+
+
+def test_labels_that_are_not_utf8(tmp_path):
+    (tmp_path / "1.png").touch()
+    (tmp_path / "labels.csv").write_bytes(b"file,label\n1.png,\xe9t\xe9\n")
+    assert list(read_table(tmp_path / "labels.csv")["train"]) == [r"\xe9t\xe9"]

@@ -1,6 +1,7 @@
 """Searches that are killed while their children sleep, compute, trace or hang: nothing of them stays."""
 
 import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -30,6 +31,8 @@ if __name__ == "__main__":
     kind, folder = sys.argv[1], pathlib.Path(sys.argv[2])
     pool = functools.partial(LocalPool, 4, keep_processes=kind == "kept")
     child = functools.partial(orphans_test.child, folder=folder)
+    if kind == "loading":
+        from endless import child
     config = SearchConfig(JOURNAL_SPACE, functools.partial(RandomSearch, seed=1), pool, 4, retrain_top=4, train_again=True)
     if kind == "retraining":
         first = SearchConfig(JOURNAL_SPACE, functools.partial(RandomSearch, seed=1), InProcess, 4)
@@ -69,7 +72,8 @@ def driven(kind, folder):
     """The process of a search and all processes of its session, as they are at the end of the `with`; none of them stays."""
     (folder / "driver.py").write_text(DRIVER)
     command = [sys.executable, str(folder / "driver.py"), kind, str(folder)]
-    process = subprocess.Popen(command, start_new_session=True)
+    path = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))
+    process = subprocess.Popen(command, start_new_session=True, env=os.environ | {"PYTHONPATH": path})
     everything = []
     try:
         yield process, everything
@@ -115,3 +119,26 @@ def test_the_server_that_still_loads_ends_with_its_search(tmp_path):
         until(lambda: process.poll() is not None or len(processes_of(process)) == 3)
         everything += processes_of(process)
         check_all_end(process, everything, signal.SIGKILL)
+
+
+ENDLESS = """
+import pathlib, sys
+if sys.argv[0] == "-c":  # in the server, whose command is one
+    pathlib.Path(__file__).with_name("loads").touch()
+    while True:
+        pass
+def child(text, request):
+    return {"reward": 0.5}
+"""
+
+
+@pytest.mark.several_processes
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=lambda number: number.name)
+def test_a_server_that_loads_ends_though_a_request_for_a_child_waits(tmp_path, number):
+    (tmp_path / "endless.py").write_text(ENDLESS)
+    with driven("loading", tmp_path) as (process, everything):
+        until(lambda: process.poll() is not None or (tmp_path / "loads").exists())
+        everything += processes_of(process)
+        assert len(everything) == 3
+        time.sleep(2.0)  # for the request
+        check_all_end(process, everything, number)

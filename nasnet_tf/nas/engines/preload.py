@@ -2,8 +2,9 @@
 
 It must not be used there: its threads, and what it knows of GPUs, do not survive a fork.
 
-Loading takes long, and a fork server that loads does not look at the pipe that tells it of the end of its search. An alarm does, every
-second: a signal needs no thread, and processes that are forked later do not inherit it.
+Loading takes long, and a fork server that loads does not look at the pipe that tells it of the end of its search; nor would it see the end,
+for a request for a child that waits in its socket holds the other end of that pipe. An alarm looks for another parent, every second: a
+signal needs no thread, and processes that are forked later do not inherit it.
 """
 
 import multiprocessing.forkserver
@@ -15,6 +16,7 @@ import sys
 from nasnet_tf.base.terminal import quiet
 
 _SECONDS = 1.0
+_SEARCH = "NASNET_SEARCH_PROCESS"  # environment variable: the process that starts the server, which may have ended by now
 
 
 def _alive_pipe() -> int | None:
@@ -25,9 +27,9 @@ def _alive_pipe() -> int | None:
     return None if frame is None else frame.f_locals["alive_r"]
 
 
-def _watch(pipe: int, server: int) -> None:
+def _watch(pipe: int, server: int, search: int) -> None:
     def look(*_) -> None:
-        if os.getpid() == server and select.select([pipe], [], [], 0)[0]:
+        if os.getpid() == server and (os.getppid() != search or select.select([pipe], [], [], 0)[0]):
             os._exit(1)
 
     signal.signal(signal.SIGALRM, look)
@@ -36,7 +38,7 @@ def _watch(pipe: int, server: int) -> None:
 
 _pipe = _alive_pipe()
 if _pipe is not None:
-    _watch(_pipe, os.getpid())
+    _watch(_pipe, os.getpid(), int(os.environ.get(_SEARCH, os.getppid())))
 
 with quiet():
     import keras  # noqa: F401
