@@ -1,6 +1,7 @@
 """The comparison, with children that only pretend to train."""
 
 import json
+import tarfile
 
 import compare_searches as tool
 import numpy as np
@@ -10,6 +11,7 @@ from scipy.stats import ttest_rel
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.genotype import genotype_hash, load_genotype, parse_genotype
 from nasnet_tf.nas.trials.journal import NAME, read_trials
+from nasnet_tf.testing import REPOSITORY
 
 NASNET_A = genotype_hash(load_genotype("nasnet_a"))
 
@@ -113,3 +115,11 @@ def test_methods_are_compared_seed_by_seed():
     error = difference.std(ddof=1) / 3**0.5
     assert tool.verdicts(rows, [("a", "b")]).splitlines()[2:] == [f"| a minus b | test | 3 | +1.33 | {error:.2f} | {p:.2g} |"]
     assert len(tool.verdicts(rows[:1] + rows[3:], [("a", "b")]).splitlines()) == 2  # one seed is no comparison
+
+
+def test_the_published_table_is_made_of_the_published_journals(tmp_path):
+    with tarfile.open(REPOSITORY / "testdata" / "search_comparison" / "paired.tar.xz") as archive:
+        archive.extractall(tmp_path, filter="data")
+    rows = tool.main([f"--workdir={tmp_path}", "--trainings=40", "--only_table"])
+    assert {row["method"] for row in rows} == {"random", "model-guided", tool.PUBLISHED}
+    assert not set(tool.table(rows).splitlines()) - set((REPOSITORY / "BENCHMARKS.md").read_text().splitlines())

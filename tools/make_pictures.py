@@ -9,7 +9,6 @@ import pathlib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from compare_searches import plot_curves
 from matplotlib import image
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
@@ -26,7 +25,6 @@ from nasnet_tf.viz.zoo_plot import plot_zoo
 
 _REPOSITORY = pathlib.Path(__file__).parents[1]
 _SEARCHES = _REPOSITORY / "testdata" / "cifar10_search"  # real ones, see testdata/README.md
-_COMPARISON = _REPOSITORY / "testdata" / "search_comparison" / "summary.json"  # likewise
 _DETECTOR = _REPOSITORY / "testdata" / "bccd"  # likewise
 _COLUMNS = ("first hidden state", "second hidden state", "operation on the first", "operation on the second", "how to combine")
 
@@ -109,7 +107,6 @@ def make_pictures(folder: pathlib.Path) -> None:
         for path in sorted(_DETECTOR.glob("*.jsonl"))
     }
     pictures["precision_bccd"] = plot_precisions(trainings)
-    pictures["search_comparison"] = plot_curves(json.loads(_COMPARISON.read_text()))
     for name, figure in pictures.items():
         save_figure(figure, folder / f"{name}.svg")
         print(folder / f"{name}.svg")

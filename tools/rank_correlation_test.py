@@ -1,6 +1,7 @@
 """The correlations of made-up scores, from journals that were killed and gone on with."""
 
 import random
+import tarfile
 
 import numpy as np
 import pytest
@@ -126,3 +127,13 @@ def test_the_published_table_is_made_of_the_published_journals():
     for name, called in (("few epochs", "one epoch of three"), ("shared weights", "shared weights, 4,688 steps"), ("synflow", "SynFlow")):
         line = next(line for line in published if line.startswith(f"| {called}"))
         assert line.split(" | ")[1:5] == made[name].split(" | ")[1:5]
+
+
+def test_the_published_table_of_sizes_is_made_of_the_published_journals(tmp_path):
+    for name in ("journals", "child_sizes"):
+        with tarfile.open(REPOSITORY / "testdata" / "search_comparison" / f"{name}.tar.xz") as archive:
+            archive.extractall(tmp_path / name, filter="data")
+    sizes = [tool.Size.parse(size) for size in ("1x12x8", "1x16x8", "1x12x8x0.01", "2x12x8")]
+    lines = tool.table(tmp_path / "child_sizes", sizes, tmp_path / "journals").splitlines()
+    assert len(lines) == 2 + 2 + len(sizes)
+    assert not set(lines[2:]) - set((REPOSITORY / "BENCHMARKS.md").read_text().splitlines())
