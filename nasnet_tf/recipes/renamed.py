@@ -11,7 +11,7 @@ _RENAMED = {
 
 # Defaults that have changed, and with them what comes out. Work that was begun with the former default keeps it: parse_gin writes the
 # default that counts into every configuration that uses it, so one that lacks it is of an older version.
-FORMER_DEFAULTS = {"NetworkConfig.batch_norm_momentum": "0.9997"}
+FORMER_DEFAULTS = {"NetworkConfig.batch_norm_momentum": "0.9997", "PPOSearch.epochs": "1", "PPOSearch.learning_rate": "0.00035"}
 
 
 def changed_defaults(bindings: Mapping[str, str], begun: Mapping[str, str] | None) -> Iterator[tuple[str, bool]]:
@@ -22,8 +22,8 @@ def changed_defaults(bindings: Mapping[str, str], begun: Mapping[str, str] | Non
       begun: the bindings that the work folder was begun with; None for a new one.
     """
     for name, former in FORMER_DEFAULTS.items():
-        call = re.compile(rf"\b{name.rpartition('.')[0]}\(\)")
-        if name not in bindings and any(map(call.search, bindings.values())):
+        reference = re.compile(rf"@(\w+/)*{name.rpartition('.')[0]}\b")
+        if name not in bindings and any(map(reference.search, bindings.values())):
             yield name, begun is not None and begun.get(name, former) == former
 
 

@@ -69,3 +69,10 @@ def test_rewards_of_an_older_version_are_of_the_former_default():
     for momentum, difference in (("0.9997", None), ("0.9", f"{MOMENTUM} was not bound, is 0.9")):
         for identity in _identities(f"{text}{MOMENTUM} = {momentum}\n", SearchSpace()):  # of the search, and of its retraining
             assert identity.difference(old) == difference
+
+
+@pytest.mark.parametrize(("begun", "passes"), [(None, "10"), ({}, "1")])
+def test_a_policy_of_an_older_version_goes_on_with_its_passes_and_rate(begun, passes):
+    found = bindings(parse_gin(["cifar10_search.gin"], [], begun))
+    assert found["PPOSearch.epochs"] == passes
+    assert found["PPOSearch.learning_rate"] == "0.00035"  # bound by the recipe
