@@ -133,7 +133,7 @@ def test_the_published_table_of_sizes_is_made_of_the_published_journals(tmp_path
     for name in ("journals", "child_sizes"):
         with tarfile.open(REPOSITORY / "testdata" / "search_comparison" / f"{name}.tar.xz") as archive:
             archive.extractall(tmp_path / name, filter="data")
-    sizes = [tool.Size.parse(size) for size in ("1x12x8", "1x16x8", "1x12x8x0.01", "2x12x8")]
+    sizes = [tool.Size.parse(size) for size in ("0.5x12x8", "1x12x8", "1x12x8x0.01", "1x16x8", "2x12x8")]
     lines = tool.table(tmp_path / "child_sizes", sizes, tmp_path / "journals").splitlines()
     assert len(lines) == 2 + 2 + len(sizes)
     assert not set(lines[2:]) - set((REPOSITORY / "BENCHMARKS.md").read_text().splitlines())

@@ -39,12 +39,12 @@ class SearchResults(list[Trial]):
 
     Args:
       trials: of the search.
-      identity: what the journal says the search is.
+      identity: what the journal says the search is; None where there is no journal.
     """
 
-    def __init__(self, trials: Iterable[Trial], identity: Mapping[str, Any]):
+    def __init__(self, trials: Iterable[Trial], identity: Mapping[str, Any] | None = None):
         super().__init__(trials)
-        self.identity = identity
+        self.identity = identity or {}
 
     @property
     def space(self) -> SearchSpace:

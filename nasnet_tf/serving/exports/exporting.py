@@ -131,6 +131,7 @@ def export(
     """
     if unknown := [name for name in formats if name not in FORMATS]:
         raise InputError(f"export format {unknown[0]!r}: expected some of {', '.join(FORMATS)}")
+    check_local(pathlib.Path(folder))
     network = in_memory.classifier_of(model)
     given = ExportInput(network, in_memory.described(network, data_description), pictures)
     basis = f"{len(given.checked_on)} images" + ("" if pictures is not None else " of noise")
