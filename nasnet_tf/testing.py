@@ -160,11 +160,12 @@ def run_door(name: str, *arguments) -> None:
     door = importlib.import_module(f"nasnet_tf.{name}")
     if name in nasnet_tf.__all__:
         vars(nasnet_tf).pop(name, None)  # the module would stand in the place of the public function
-    others = set(flags.FLAGS)
+    others, handler = set(flags.FLAGS), signal.getsignal(signal.SIGTERM)
     door.define_flags()
     try:
         door.main(flags.FLAGS([name, *map(str, arguments)])[1:])
     finally:
+        signal.signal(signal.SIGTERM, handler)  # a training has its own
         for flag in set(flags.FLAGS) - others:
             delattr(flags.FLAGS, flag)
 
