@@ -189,5 +189,5 @@ def test_classifier_of_a_named_network(server, tmp_path):
     ):
         with pytest.raises(InputError, match=message):
             classifier(wrong)
-    with pytest.raises(InputError, match="top: expected an integer of 1 or more, got 0"):
+    with pytest.raises(InputError, match="top: expected an integer of 1 or more, or None, got 0"):
         classifier(photo, top=0)
