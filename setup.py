@@ -27,6 +27,7 @@ EXTRAS = {
         "keras-tuner>=1.4.8,<2",
         "pebble>=5.1,<6",
         "scipy>=1.11",  # the model of ModelGuided
+        "threadpoolctl>=3.1",  # its linear algebra on one core
     ],
     "pictures": PICTURES,
     "detection": [*TRAIN, *PICTURES, "pycocotools>=2.0.11,<3"],  # COCO's metric

@@ -25,6 +25,7 @@ PACKAGES = {
     "tensorflow_datasets": ("tensorflow-datasets", "train"),
     "tensorflow_serving": ("tensorflow-serving-api", "serving"),
     "tf2onnx": ("tf2onnx", "onnx"),
+    "threadpoolctl": ("threadpoolctl", "search"),
 }
 
 

@@ -4,20 +4,34 @@ The kernel is half linear and half Matern 5/2 in features that are scaled by the
 tens of noisy rewards, tuning length scales and weights by marginal likelihood overfits. Only the share of noise is fitted.
 """
 
+import contextlib
 import dataclasses
-from collections.abc import Sequence
+import functools
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from nasnet_tf.base.extras import OnDemand
 
-linalg, special = OnDemand("scipy.linalg"), OnDemand("scipy.special")
+linalg, special, threadpoolctl = OnDemand("scipy.linalg"), OnDemand("scipy.special"), OnDemand("threadpoolctl")
 
 LINEAR_SHARE = 0.5  # of the kernel; 0.2 to 0.8 rank real architectures alike
 LENGTH_SCALE = 2**0.5  # of the Matern kernel, in root-mean-square distance per feature: that of two random architectures
 NOISE_RATIOS = tuple(np.geomspace(0.001, 3.0, 10).tolist())  # variance of the noise over that of the kernel
 _SMALLEST_ERROR = 1e-4  # an accuracy of 1 counts as one of 0.9999
 _BOUND = 3.0  # times (third quartile - median): two standard deviations of a normal distribution
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Linear algebra on one core: matrices are small here, and threads that wait for cores which children have cost more than they help."""
+    with _libraries().limit(limits=1, user_api="blas"):
+        yield
+
+
+@functools.cache
+def _libraries():
+    return threadpoolctl.ThreadpoolController()
 
 
 class Scale:

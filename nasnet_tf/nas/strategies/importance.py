@@ -84,6 +84,7 @@ class Importance:
         return "\n".join([self.trust, f"{'one more':{width}}  {self.unit}", *rows])
 
 
+@gaussian_process.one_thread()
 def importance(space: SearchSpace, decisions: Sequence[Sequence[int]], rewards: Sequence[float]) -> Importance:
     """What rewarded architectures say about the choices of their space; of more than 1,000, so many that are spread evenly.
 

@@ -92,6 +92,7 @@ class ModelGuided(Strategy):
             self._pending = [*self._pending, chosen][-_MOST_PENDING:]
         return own.get(chosen) or self.proposal_of(chosen)
 
+    @gaussian_process.one_thread()
     def _ranked_candidates(self, new: list[Decisions], draws: np.random.RandomState) -> list[Decisions]:
         """The best candidates, those with the highest expected improvement first; `new` are candidates to begin with."""
         score, parents = self._score()
@@ -184,6 +185,7 @@ class ModelGuided(Strategy):
             raise InputError(f"ModelGuided.cost: expected a positive metric, got {self.cost} = {cost!r}; there are the metrics {known}")
         return float(cost)
 
+    @gaussian_process.one_thread()
     def expected_gain(self, trainings: int) -> float | None:
         """As of Strategy, if the best of the last candidates are trained; what is learned on the way is not foreseen."""
         if len(self._model) < self.first or not self._last:
