@@ -8,7 +8,7 @@ import gin
 import pytest
 
 from nasnet_tf.base.errors import TrainingDiverged
-from nasnet_tf.recipes import tuning
+from nasnet_tf.recipes import table, tuning
 from nasnet_tf.testing import TINY_TEXT
 from nasnet_tf.training import loop
 from nasnet_tf.training.metrics_log import read_metrics
@@ -52,10 +52,13 @@ def test_a_divergence_keeps_its_kind_through_gin(tmp_path, monkeypatch):
         raise TrainingDiverged("the loss is nan")
 
     monkeypatch.setattr(loop, "train_and_evaluate", diverge)
-    arguments = ("data", "optimizer", "learning_rate", "training")
+    table.load()
+    arguments = ("optimizer", "learning_rate", "training")
     network = {"cells_per_stack": "1", "stem": "'cifar'", "stem_multiplier": "1.0", "filters": "4"}
     bound = {"train.genotype": "'nasnet_a'", "train.network": "@NetworkConfig()"}
     bound |= {f"NetworkConfig.{name}": value for name, value in network.items()}
+    bound |= {"train.data": "@ImageData()", "ImageData.source": "'digits'", "ImageData.preprocessing": "@CifarPreprocessing()"}
+    bound |= {"CifarPreprocessing.image_size": "8", "CifarPreprocessing.upsample": "1.0"}
     with pytest.raises(TrainingDiverged, match="^the loss is nan$"):
         tuning.train_bound(tmp_path, {f"train.{name}": "None" for name in arguments} | bound)
     gin.clear_config()
