@@ -23,7 +23,8 @@ def test_digits(tmp_path):
 def test_pictures_of_the_docs(tmp_path):
     found = made("make_pictures.py", tmp_path)
     shown = REPOSITORY / "docs" / "pictures"
-    assert sorted(found) == sorted(file.name for kind in ("svg", "jpg") for file in shown.glob(f"*.{kind}"))
+    of_games = {"strategies.svg", "ppo.svg"}  # drawn by strategy_benchmark.py of tables that are not here
+    assert sorted({*found, *of_games}) == sorted(file.name for kind in ("svg", "jpg") for file in shown.glob(f"*.{kind}"))
     for name, content in found.items():
         assert not name.endswith(".svg") or content.count(b"<text") > 5
         assert len(content) < 100_000

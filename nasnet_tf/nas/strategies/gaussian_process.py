@@ -31,6 +31,7 @@ def one_thread() -> Iterator[None]:
 
 @functools.cache
 def _libraries():
+    linalg.cholesky  # noqa: B018  SciPy brings a library of its own, which is found only once it is loaded
     return threadpoolctl.ThreadpoolController()
 
 
