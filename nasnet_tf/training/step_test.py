@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.testing import SEVERAL_CLASSES
-from nasnet_tf.training import loop
+from nasnet_tf.training import optimizers
 from nasnet_tf.training.classification import Classification
 from nasnet_tf.training.config import TrainingConfig
 from nasnet_tf.training.losses import classification_loss
@@ -57,4 +57,4 @@ def test_numbers_that_make_no_sense():
     with pytest.raises(InputError, match="TrainingConfig.seed: expected an integer of 0 or more, below 2.31, got -1"):
         TrainingConfig(epochs=1, batch_size=8, seed=-1)
     with pytest.raises(InputError, match="optimizer SGD: .*momentum.* between"):
-        loop._made(SGD)
+        optimizers.made(SGD)
