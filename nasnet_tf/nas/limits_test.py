@@ -7,12 +7,14 @@ import pytest
 
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.genotype import SearchSpace
+from nasnet_tf.nas.children.halving import SuccessiveHalving
 from nasnet_tf.nas.children.protocol import Evaluator
 from nasnet_tf.nas.config import SearchConfig
 from nasnet_tf.nas.engines.local import InProcess
 from nasnet_tf.nas.engines.outcome import Outcome
 from nasnet_tf.nas.limits import Budget, Rates
 from nasnet_tf.nas.search import search
+from nasnet_tf.nas.strategies.model_guided import ModelGuided
 from nasnet_tf.nas.strategies.random_search import RandomSearch
 from nasnet_tf.nas.trials.journal import read_spent
 from nasnet_tf.nas.trials.trial import Trial
@@ -121,3 +123,25 @@ def test_a_search_ends_when_its_patience_does(tmp_path, capsys):
     assert len(run_to_goal(tmp_path, rewards_of_the_first(3), patience=6)) == 10
     with pytest.raises(InputError, match="search.patience: expected an integer of 1 or more, or None, got 0"):
         run_to_goal(tmp_path, rewards_of_the_first(3), patience=0)
+
+
+def promoted(text, request):
+    """Trial 0 is the best at each rung; it improves when it is trained further, and nothing else comes near."""
+    number = int(text.split("trial_")[1].split('"')[0])
+    return {"reward": (0.9 if number == 0 else 0.1) + 0.05 * request.share}
+
+
+def test_a_longer_training_of_the_best_that_is_better_counts_as_an_improvement(tmp_path):
+    halving = SuccessiveHalving(rungs=2, eta=2)
+    trials = run_to_goal(tmp_path, promoted, patience=3, halving=halving)
+    assert len(trials[0].rung_rewards) == 2  # after trial 1
+    assert len(trials) == 5  # trials 2, 3 and 4 are no better than that
+
+
+def test_the_line_of_progress_says_what_another_hour_is_expected_to_gain(tmp_path, capsys):
+    def child(text, request):
+        return {"reward": 0.5 + 0.02 * text.count("SEP_CONV")}
+
+    search(tmp_path, SearchConfig(SPACE, functools.partial(ModelGuided, seed=0), SlowEngine, 15), child)  # a slot, two trainings an hour
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert 0 < float(last.split("expected_in_an_hour ")[1].split(" ")[0]) < 0.2

@@ -127,11 +127,12 @@ class _Loop:
             line.update(ledger.num_ended, **known, running=len(self._running), **self._rates.estimate(ledger.child_seconds))
 
     def _expected(self) -> dict[str, float]:
-        """What the strategy expects of another hour, with as many children at a time as now; asked again after each new training."""
+        """What the strategy expects of another hour with all slots in use; asked again after each new training."""
         ledger = self._ledger
         if ledger.num_trained > self._foreseen[0]:
-            an_hour = round(len(self._running) * 3600 * ledger.num_trained / max(ledger.child_seconds, 1e-3))
-            gain = ledger.expected_gain(an_hour) if an_hour else None
+            slots = self._engine.free_slots + len(self._running)
+            an_hour = round(slots * 3600 * ledger.num_trained / max(ledger.child_seconds, 1e-3))
+            gain = ledger.expected_gain(max(1, an_hour))
             self._foreseen = ledger.num_trained, {} if gain is None else {"expected_in_an_hour": gain}
         return self._foreseen[1]
 

@@ -1,20 +1,18 @@
 """Several labels for one image as a task: sigmoid cross-entropy of both heads; the mean average precision decides."""
 
-import keras
 import tensorflow as tf
 
 from nasnet_tf.base.located import Located
+from nasnet_tf.data import ImageData
 from nasnet_tf.data.labels import SEPARATOR
-from nasnet_tf.data.pipeline import ImageData, are_corrupt
 from nasnet_tf.data.several_labels import MultiLabelData
-from nasnet_tf.training import class_weights
+from nasnet_tf.training.classification import LabelTask
 from nasnet_tf.training.config import TrainingConfig
 from nasnet_tf.training.losses import multi_label_loss
 from nasnet_tf.training.multi_label_evaluation import MultiLabelEvaluation, MultiLabelEvaluator
-from nasnet_tf.training.task import BindableTask
 
 
-class MultiLabel(BindableTask):
+class MultiLabel(LabelTask):
     """Several labels for each image, or none: each class has a probability of its own, by a sigmoid.
 
     Batches are (images, labels int32 [batch, num_classes]): 1 for the classes of an image, 0 for others; -1 for an undecodable image.
@@ -44,39 +42,18 @@ class MultiLabel(BindableTask):
     def __init__(self, data: ImageData, config: TrainingConfig, label_separator: str = SEPARATOR):
         self._data = data if isinstance(data, MultiLabelData) else MultiLabelData.of(data, label_separator)
         self._data.check_several()
-        self._config, self._class_weights = config, class_weights.by_label(config, self._data)
+        super().__init__(self._data, config)
 
     def adapted(self, data: ImageData) -> MultiLabelData:
         """Returns the data with several labels an image."""
         return self._data
 
-    def losses(self, model: keras.Model, batch: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Of a model whose outputs are logits, or {"logits": ..., "auxiliary_logits": ...}."""
-        images, labels = batch
-        config = self._config
-        weights = 1.0 - tf.cast(are_corrupt(labels), tf.float32)
-        outputs = model(images, training=True)
-        outputs = outputs if isinstance(outputs, dict) else {"logits": outputs}
-        losses = multi_label_loss(labels, outputs["logits"], config.label_smoothing, self._class_weights) * weights
-        auxiliary = tf.zeros_like(losses)
-        if "auxiliary_logits" in outputs:
-            auxiliary = multi_label_loss(labels, outputs["auxiliary_logits"], config.label_smoothing, self._class_weights) * weights
-            auxiliary *= config.auxiliary_loss_weight
-        are_right = tf.reduce_all(tf.equal(outputs["logits"] > 0, labels > 0), axis=1)
-        return {
-            "loss": tf.reduce_sum(losses + auxiliary) / config.batch_size,
-            "auxiliary_loss": tf.reduce_sum(auxiliary) / config.batch_size,
-            "exact_match": tf.reduce_sum(tf.cast(are_right, tf.float32) * weights) / config.batch_size,
-            "corrupt": tf.reduce_sum(1.0 - weights),
-        }
+    loss = staticmethod(multi_label_loss)
 
-    def samples(self, batch: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """The augmented images."""
-        return {"images": batch[0]}
-
-    def evaluator(self, model: keras.Model, strategy: tf.distribute.Strategy) -> MultiLabelEvaluator:
-        """Measures average precision, F1 and loss."""
-        return self.evaluator_class(model, strategy, self._config.jit_compile)
+    @staticmethod
+    def are_right(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+        """Whether all labels of an example are right, at a threshold of 0.5."""
+        return tf.reduce_all(tf.equal(logits > 0, labels > 0), axis=1)
 
     @staticmethod
     def table(evaluation: MultiLabelEvaluation) -> str:

@@ -34,6 +34,10 @@ _SHAPES = tf.TensorSpec([None, RANK], tf.int32)
 _NUMBER = tf.TensorSpec([], tf.int32)
 
 
+# Of NetworkConfig: what children of a search do not have. Their defaults are off.
+ABSENT = ("auxiliary_head", "dropout_rate", "drop_path_rate", "bounded_activation", "synchronized_batch_norm")
+
+
 class SpaceNetwork:
     """The networks of all genotypes of a space, for one configuration.
 
@@ -52,7 +56,7 @@ class SpaceNetwork:
     """
 
     def __init__(self, space: SearchSpace, config: NetworkConfig, num_classes: int, image_size: int):
-        for name in ("auxiliary_head", "dropout_rate", "drop_path_rate", "bounded_activation", "synchronized_batch_norm"):
+        for name in ABSENT:
             expect(not getattr(config, name), "SpaceNetwork", f"NetworkConfig.{name} to be off", getattr(config, name))
         expect(space.outputs == "concat_unused", "SpaceNetwork", "a space of cells with one output, 'concat_unused'", space.outputs)
         self._space, self.style, self.image_size = space, config.style, image_size

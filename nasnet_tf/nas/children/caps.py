@@ -8,16 +8,10 @@ from nasnet_tf.data import ImageData
 from nasnet_tf.genotype import SearchSpace
 from nasnet_tf.models.network import NetworkConfig
 from nasnet_tf.models.space.costs import count_mult_adds
-from nasnet_tf.models.space.network import SpaceNetwork
+from nasnet_tf.models.space.network import ABSENT, SpaceNetwork
 
-# What counts nothing, and the one network of a space does not have.
-_PLAIN = {
-    "auxiliary_head": False,
-    "dropout_rate": 0.0,
-    "drop_path_rate": 0.0,
-    "bounded_activation": False,
-    "synchronized_batch_norm": False,
-}
+# What a retraining may have, and the one network of a space does not. None of it counts.
+_PLAIN = {field.name: field.default for field in dataclasses.fields(NetworkConfig) if field.name in ABSENT}
 
 
 @dataclasses.dataclass(eq=False)

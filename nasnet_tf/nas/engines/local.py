@@ -17,12 +17,12 @@ from collections.abc import Callable
 from nasnet_tf.base.cpus import available_cpus
 from nasnet_tf.base.extras import OnDemand
 from nasnet_tf.base.values import Count, Positive, checked
+from nasnet_tf.nas.engines import SEARCH_PROCESS
 from nasnet_tf.nas.engines.outcome import Outcome, run_child, thread_environment
 from nasnet_tf.nas.engines.protocol import Engine
 
 pebble = OnDemand("pebble")
 
-_SEARCH = "NASNET_SEARCH_PROCESS"  # environment variable that nasnet_tf.nas.engines.preload reads
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
@@ -65,7 +65,7 @@ class LocalPool(Engine):
 
     def submit(self, key: int, function: Callable[..., dict], *args) -> None:
         """Starts function(*args) in a child; both must be picklable. The first function's module is what children are forked with."""
-        os.environ[_SEARCH] = str(os.getpid())
+        os.environ[SEARCH_PROCESS] = str(os.getpid())
         self._context.set_forkserver_preload(["nasnet_tf.nas.engines.preload", getattr(function, "func", function).__module__])
         try:
             future = self._pool.schedule(_run, args=(self._environment, function, args), timeout=self._deadline)

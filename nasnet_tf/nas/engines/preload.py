@@ -14,9 +14,9 @@ import signal
 import sys
 
 from nasnet_tf.base.terminal import quiet
+from nasnet_tf.nas.engines import SEARCH_PROCESS
 
 _SECONDS = 1.0
-_SEARCH = "NASNET_SEARCH_PROCESS"  # environment variable: the process that starts the server, which may have ended by now
 
 
 def _alive_pipe() -> int | None:
@@ -38,7 +38,7 @@ def _watch(pipe: int, server: int, search: int) -> None:
 
 _pipe = _alive_pipe()
 if _pipe is not None:
-    _watch(_pipe, os.getpid(), int(os.environ.get(_SEARCH, os.getppid())))
+    _watch(_pipe, os.getpid(), int(os.environ.get(SEARCH_PROCESS, os.getppid())))
 
 with quiet():
     import keras  # noqa: F401

@@ -5,7 +5,6 @@ rewards have not arrived count as if they had done as the model expects, so that
 """
 
 import dataclasses
-import functools
 import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -75,7 +74,7 @@ class ModelGuided(Strategy):
 
     def restrict(self, is_allowed: Callable[[Sequence[int]], bool]) -> None:
         """Only mutants of what is allowed become candidates."""
-        self._is_allowed = functools.cache(is_allowed)
+        self._is_allowed = is_allowed
         self._strategy.restrict(is_allowed)
 
     def propose(self) -> Proposal:
@@ -120,7 +119,9 @@ class ModelGuided(Strategy):
         order = np.argsort(-np.round(prediction.expected, _DIGITS), kind="stable")
         trials = [model.decisions[place] for place in prediction.seen]
         costs = np.array([model.costs[place] for place in prediction.seen])
-        if self.cost is None or np.isnan(costs).all():
+        if self.cost is not None and np.isnan(costs).all():
+            raise InputError(f"ModelGuided.cost: expected the metric {self.cost}, but no child has reported any metrics")
+        if self.cost is None:
             best = float(prediction.expected[order[0]])
             parents = [trials[place] for place in order[:_PARENTS]]
             return lambda candidates: gaussian_process.log_expected_improvement(*prediction.of(candidates), best), parents

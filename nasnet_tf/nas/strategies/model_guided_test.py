@@ -172,7 +172,10 @@ def test_a_cost_that_is_no_metric():
     strategy = ModelGuided(SPACE, 0, cost="mult_ads")
     with pytest.raises(InputError, match="ModelGuided.cost: expected a positive metric, got mult_ads = None; .* mult_adds, parameters"):
         strategy.observe(Observation(strategy.propose(), 0.5, {"mult_adds": 5, "parameters": 7}))
-    strategy.observe(Observation(strategy.propose(), 0.5))  # killed at its deadline
+    for _ in range(10):
+        strategy.observe(Observation(strategy.propose(), 0.5))  # killed at its deadline
+    with pytest.raises(InputError, match="expected the metric mult_ads, but no child has reported any metrics"):
+        strategy.propose()
 
 
 def test_the_growth_of_a_front_is_that_of_the_formula():

@@ -36,27 +36,26 @@ def trials_of(folders: Sequence[str], identity: Identity, space: SearchSpace) ->
             left_out.append(f"the trials of {name} are of another task: {difference} here")
             continue
         trials = [trial for trial in architectures(read_trials(folder)) if not trial.is_predicted]
-        fitting, why = _fitting(trials, space)
+        fitting, why = _fitting(trials, space, name)
         found = found or bool(fitting)
-        if why:
-            left_out.append(f"{len(trials) - len(fitting)} of the {len(trials)} architectures of {name}: {why}")
-        yield from ((str(name), trial) for trial in fitting)
+        left_out += why
+        yield from ((str(name), trial) for trial, _ in fitting)
     if left_out and not found:
         raise InputError(f"search.take_over: nothing fits: {'; '.join(left_out)}")
     for what in left_out:
         print(f"search.take_over: left out: {what}")
 
 
-def _fitting(trials: Sequence[Trial], space: SearchSpace) -> tuple[list[Trial], str]:
-    """The trials whose architectures the space has, and why the last of the others do not fit."""
+def _fitting(trials: Sequence[Trial], space: SearchSpace, name: str) -> tuple[list[tuple[Trial, tuple[int, ...]]], list[str]]:
+    """The trials whose architectures the space has, with their decisions in it; and a line on the others, if there are any."""
     fitting, why = [], ""
     for trial in trials:
         try:
-            space.encode(trial.genotype)
-            fitting.append(trial)
+            fitting.append((trial, space.encode(trial.genotype)))
         except InputError as error:
             why = str(error)
-    return fitting, why
+    others = len(trials) - len(fitting)
+    return fitting, [f"{others} of the {len(trials)} architectures of {name}: {why}"] if others else []
 
 
 def read_prior(folders: Sequence[str], space: SearchSpace, workdir: pathlib.Path) -> tuple[list[tuple[int, ...]], list[float]]:
@@ -65,23 +64,28 @@ def read_prior(folders: Sequence[str], space: SearchSpace, workdir: pathlib.Path
     What is read is kept in the work folder, so that a search that is resumed has the same prior whatever became of the folders.
 
     Raises:
-      InputError: no search there, or fewer than 10 of its architectures are of this space.
+      InputError: no search there, fewer than 10 of its architectures are of this space, or what was kept is damaged.
     """
     kept = workdir / PRIOR_NAME
     if kept.is_file():
-        values = json.loads(kept.read_text())
-        return list(map(tuple, values["decisions"])), values["rewards"]
+        try:
+            values = json.loads(kept.read_text())
+            if values["folders"] == list(folders):  # else it is of a search that was refused or killed before its first reward
+                return list(map(tuple, values["decisions"])), values["rewards"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{kept}: damaged ({error!r}); remove it to read {', '.join(folders)} again") from error
     decisions, rewards = [], []
     for name in folders:
-        trials = architectures(read_trials(user_path(name)))
-        fitting, why = _fitting(trials, space)
-        if why:
-            print(f"search.prior: left out: {len(trials) - len(fitting)} of the {len(trials)} architectures of {name}: {why}")
-        decisions += [space.encode(trial.genotype) for trial in fitting]
-        rewards += [trial.rung_rewards[0] if trial.rung_rewards else trial.reward for trial in fitting]
+        fitting, why = _fitting(architectures(read_trials(user_path(name))), space, name)
+        for what in why:
+            print(f"search.prior: left out: {what}")
+        decisions += [each for _, each in fitting]
+        rewards += [trial.rung_rewards[0] if trial.rung_rewards else trial.reward for trial, _ in fitting]
     if len(decisions) < LEAST_PRIOR:
-        raise InputError(f"search.prior: expected at least {LEAST_PRIOR} architectures of this space, got {len(decisions)} in {folders}")
-    replace_file(kept, json.dumps({"decisions": decisions, "rewards": rewards}))
+        raise InputError(
+            f"search.prior: expected at least {LEAST_PRIOR} architectures of this space, got {len(decisions)} in {', '.join(folders)}"
+        )
+    replace_file(kept, json.dumps({"folders": list(folders), "decisions": decisions, "rewards": rewards}))
     return decisions, rewards
 
 

@@ -14,7 +14,7 @@ from nasnet_tf.nas.search import search
 from nasnet_tf.nas.strategies.evolution import RegularizedEvolution
 from nasnet_tf.nas.strategies.given import Seeded, seeds_of
 from nasnet_tf.nas.strategies.random_search import RandomSearch
-from nasnet_tf.nas.trials.earlier import read_prior, trials_of
+from nasnet_tf.nas.trials.earlier import PRIOR_NAME, read_prior, trials_of
 from nasnet_tf.nas.trials.journal import NAME, read_trials
 
 SPACE = SearchSpace()
@@ -150,6 +150,11 @@ def test_a_prior_is_kept_in_the_work_folder(tmp_path, capsys):
     assert f"search.prior: left out: {100 - len(decisions)} of the 100 architectures" in capsys.readouterr().out
     (tmp_path / "old" / NAME).unlink()
     assert read_prior([str(tmp_path / "old")], smaller, tmp_path / "new") == (decisions, rewards)
+    run(tmp_path / "other", RandomSearch(SPACE, 2), num_trials=12)
+    assert len(read_prior([str(tmp_path / "other")], SPACE, tmp_path / "new")[0]) == 12  # another binding, before any reward
+    (tmp_path / "new" / PRIOR_NAME).write_text("{}")
+    with pytest.raises(InputError, match="prior.json: damaged"):
+        read_prior([str(tmp_path / "other")], SPACE, tmp_path / "new")
     run(tmp_path / "few", RandomSearch(SPACE, 1), num_trials=3)
     with pytest.raises(InputError, match="search.prior: expected at least 10 architectures of this space, got 3"):
         read_prior([str(tmp_path / "few")], SPACE, tmp_path)

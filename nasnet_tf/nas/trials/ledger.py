@@ -160,7 +160,10 @@ class Ledger:
 
     def _promote(self, trial: Trial, event: Ended, is_new: bool) -> None:
         self.child_seconds += event.seconds
-        self._set_best(next((trial for trial in leaderboard(self.trials) if not trial.is_predicted), None))
+        best = next((trial for trial in leaderboard(self.trials) if not trial.is_predicted), None)
+        if best is trial and isinstance(event, Finished):
+            self.num_since_best = 0  # it was the best before, perhaps, and is better now
+        self._set_best(best)
         if is_new and isinstance(event, Finished):
             self._observe(trial, event.reward, event.rung)
 

@@ -104,7 +104,8 @@ def expected_gain_of(space: SearchSpace, trials: Sequence[Trial], trainings: int
     seen = {trial.number for trial in [*leaderboard(known)[:_SEEN], *known[-_SEEN:]]}
     for trial in known:
         if trial.number in seen:
-            model.observe(Observation(Proposal(trial.decisions), trial.reward, is_predicted=trial.is_predicted))
+            for rung, reward in enumerate(trial.rung_rewards or [trial.reward]):
+                model.observe(Observation(Proposal(trial.decisions), reward, rung=rung, is_predicted=trial.is_predicted))
     model.propose()
     return model.expected_gain(trainings)
 
