@@ -14,60 +14,24 @@ The files: docs/search.md says where the originals are.
 import argparse
 import collections
 import concurrent.futures
-import functools
+import ctypes
 import heapq
 import json
 import math
 import multiprocessing
 import pathlib
 import random
+import signal
 import time
 
 import architecture_tables
 import numpy as np
+from benchmark_strategies import COST, STRATEGIES, known_strategy, strategy_of
 from matplotlib import pyplot as plt
 from matplotlib import ticker
 
-from nasnet_tf.nas.strategies.evolution import RegularizedEvolution
-from nasnet_tf.nas.strategies.local_search import LocalSearch
-from nasnet_tf.nas.strategies.model_guided import ModelGuided
-from nasnet_tf.nas.strategies.ppo_search import PPOSearch
-from nasnet_tf.nas.strategies.prescreened import Prescreened
 from nasnet_tf.nas.strategies.protocol import Observation
-from nasnet_tf.nas.strategies.random_search import RandomSearch
 
-
-def evolution(space, seed: int) -> RegularizedEvolution:
-    return RegularizedEvolution(space, seed, population=20, tournament=5)
-
-
-def primed(table, seed: int, sign: int) -> ModelGuided:
-    """Knows what 100 random architectures are worth in a long training: not what the rewards are, but like it; or the opposite of it."""
-    strategy, draws = ModelGuided(table.space, seed), random.Random(f"{seed} prior")
-    decisions = [table.space.sample(draws) for _ in range(_PRIOR)]
-    strategy.prime(decisions, [0.5 + sign * (table.truth(each) / 100 - 0.5) for each in decisions])
-    return strategy
-
-
-# By name: (table, seed) -> strategy.
-STRATEGIES = {
-    "random": lambda table, seed: RandomSearch(table.space, seed),
-    "evolution": lambda table, seed: evolution(table.space, seed),
-    "local_search": lambda table, seed: LocalSearch(table.space, seed),
-    "ppo": lambda table, seed: PPOSearch(table.space, seed),
-    "ppo_rate_of_paper": lambda table, seed: PPOSearch(table.space, seed, learning_rate=0.00035),
-    "ppo_rate_of_paper_3_passes": lambda table, seed: PPOSearch(table.space, seed, learning_rate=0.00035, epochs=3),
-    "ppo_rate_of_paper_1_pass": lambda table, seed: PPOSearch(table.space, seed, learning_rate=0.00035, epochs=1),
-    "screened_evolution": lambda table, seed: Prescreened(table.space, lambda space: evolution(space, seed), seed),
-    "model_guided": lambda table, seed: ModelGuided(table.space, seed),
-    "model_guided_ppo": lambda table, seed: ModelGuided(table.space, seed, lambda space: PPOSearch(space, seed)),
-    "model_guided_evolution": lambda table, seed: ModelGuided(table.space, seed, lambda space: evolution(space, seed)),
-    "model_guided_front": lambda table, seed: ModelGuided(table.space, seed, cost=COST),
-    "model_guided_right_prior": functools.partial(primed, sign=1),
-    "model_guided_wrong_prior": functools.partial(primed, sign=-1),
-}
-COST = "mult_adds"
-_PRIOR = 100
 CHECKPOINTS = (25, 50, 100, 200, 400, 1000, 2000, 5000, 10000, 20000)
 TOP = 5
 PROPOSALS_A_TRAINING = 3  # at most: a strategy that only repeats itself must end
@@ -86,7 +50,7 @@ def table_of(kind: str, paths: tuple[str, ...]):
 def play(kind: str, paths: tuple[str, ...], name: str, seed: int, trainings: int, delay: int) -> dict:
     """One search; a row with its curves after each training: the truth of the best architecture, and of the best five by reward."""
     table, started = table_of(kind, paths), time.process_time()
-    strategy = STRATEGIES[name](table, seed)
+    strategy = strategy_of(name)(table, seed)
     draws, rewards, top, curves = random.Random(f"{seed} noise"), {}, [], {"best": [], "top": [], "front": []}
     found: list[tuple[float, float]] = []  # (cost, truth)
     pending = collections.deque()
@@ -181,7 +145,7 @@ def summaries(rows: list[dict]) -> list[dict]:
                 "curve": mean.round(4).tolist(),
             }
         )
-    order = list(STRATEGIES)
+    order = list(dict.fromkeys([*STRATEGIES, *sorted(each["strategy"] for each in found)]))
     return sorted(found, key=lambda each: (each["table"], each["measure"] != "regret", each["delay"], order.index(each["strategy"])))
 
 
@@ -237,15 +201,21 @@ _FIRST = 10  # training that is drawn
 TITLES = {"nasbench201": "NAS-Bench-201", "lanas": "surrogate of LaNAS' cells", "journals": "surrogate of journals"}
 
 
+def end_with_parent() -> None:
+    """For a process that plays games: it ends when the tool is killed."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
 def main(argv: list[str] | None = None) -> list[dict]:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workdir", type=pathlib.Path, required=True)
     parser.add_argument("--nasbench201", help="CSV file of the complete table")
     parser.add_argument("--lanas", help="CSV file of LaNAS' cells, for a surrogate")
     parser.add_argument("--journals", nargs="+", help="journals of searches over the default space, or archives of them, for a surrogate")
-    parser.add_argument(
-        "--strategies", nargs="+", default=["random", "evolution", "local_search", "model_guided"], choices=list(STRATEGIES)
-    )
+    parser.add_argument("--strategies", nargs="+", type=known_strategy, default=["random", "evolution", "local_search", "model_guided"])
     parser.add_argument("--seeds", type=int, default=100)
     parser.add_argument("--first_seed", type=int, default=0)
     parser.add_argument("--trainings", type=int, default=400)
@@ -269,7 +239,10 @@ def main(argv: list[str] | None = None) -> list[dict]:
     ]
     for kind, paths in sources.items():
         table_of(kind, paths)  # before the processes fork, which then share it
-    with concurrent.futures.ProcessPoolExecutor(args.jobs, multiprocessing.get_context("fork")) as pool, open(path, "a") as file:
+    with (
+        concurrent.futures.ProcessPoolExecutor(args.jobs, multiprocessing.get_context("fork"), end_with_parent) as pool,
+        open(path, "a") as file,
+    ):
         for game in concurrent.futures.as_completed([pool.submit(play, *each) for each in games]):
             rows.append(game.result())
             print(json.dumps(rows[-1]), file=file, flush=True)

@@ -1,5 +1,6 @@
 """Games against a small table and a small surrogate, whose best architectures are known."""
 
+import argparse
 import csv
 import itertools
 import json
@@ -41,6 +42,15 @@ def test_a_complete_table(complete):
     assert regrets["local_search"] < regrets["random"]
     assert all(len(game["curves"]["top"]) == 60 for game in games.values())
     assert all(np.diff(game["curves"]["best"]).min() >= 0 for game in games.values())  # rewards have no noise here
+
+
+def test_bindings_of_ppo_are_strategies(complete):
+    table = tables.NasBench201(complete)
+    strategy = tool.strategy_of("ppo:epochs=2,learning_rate=0.01")(table, 3)
+    assert (strategy.epochs, strategy.learning_rate, strategy.seed) == (2, 0.01, 3)
+    for wrong in ("pppo", "ppo:passes=2", "ppo:epochs"):
+        with pytest.raises(argparse.ArgumentTypeError, match="expected one of random, .*ppo:epochs=1,learning_rate=0.00035; got"):
+            tool.strategy_of(wrong)
 
 
 def test_the_front_is_measured_and_raised(complete):

@@ -160,12 +160,12 @@ class Ledger:
 
     def _promote(self, trial: Trial, event: Ended, is_new: bool) -> None:
         self.child_seconds += event.seconds
-        best = next((trial for trial in leaderboard(self.trials) if not trial.is_predicted), None)
-        if best is trial and isinstance(event, Finished):
-            self.num_since_best = 0  # it was the best before, perhaps, and is better now
-        self._set_best(best)
-        if is_new and isinstance(event, Finished):
-            self._observe(trial, event.reward, event.rung)
+        self._set_best(next((trial for trial in leaderboard(self.trials) if not trial.is_predicted), None))
+        if isinstance(event, Finished):
+            if self.best is trial:
+                self.num_since_best = 0  # it may have been the best, and is better now
+            if is_new:
+                self._observe(trial, event.reward, event.rung)
 
     def _observe(self, trial: Trial, reward: float, rung: int = 0) -> None:
         proposal = Proposal(trial.decisions, trial.log_probs)
@@ -182,8 +182,8 @@ class Ledger:
             self.num_ended += 1
         if trial.is_rewarded_or_infeasible:
             self._known.setdefault(trial.hash, trial)
-            self.num_trained += _is_trained(trial)
-            self.num_since_best += _is_trained(trial)
+            self.num_trained += trial.is_own
+            self.num_since_best += trial.is_own
         if trial.status == Status.FINISHED:
             self.finished.append(trial)
             if not trial.is_predicted and (self.best is None or _merit(trial) > _merit(self.best)):
@@ -203,7 +203,7 @@ class Ledger:
         """Counts anew after a machine was quarantined: some trials that had ended are open again."""
         ended = [trial for trial in self.trials if trial.is_rewarded_or_infeasible]
         self.num_ended = len(ended) + sum(map(self._tolerance.is_given_up, self.trials))
-        self.num_trained = sum(map(_is_trained, ended))
+        self.num_trained = sum(trial.is_own for trial in ended)
         self._known = {trial.hash: trial for trial in reversed(ended)}
 
     def quarantine(self, machine: str, reason: str) -> None:
@@ -296,8 +296,3 @@ class Ledger:
 def _merit(trial: Trial) -> tuple:
     """The larger, the better; as in `leaderboard`."""
     return len(trial.rung_rewards), trial.reward, -trial.number
-
-
-def _is_trained(trial: Trial) -> bool:
-    """Whether this search has trained it."""
-    return trial.reused_from is None and not trial.taken_from

@@ -76,6 +76,11 @@ class Trial:
         return self.status in (Status.FINISHED, Status.INFEASIBLE)
 
     @property
+    def is_own(self) -> bool:
+        """Whether this search itself has trained it, once it has ended: no other trial's reward counts for it."""
+        return self.reused_from is None and not self.taken_from
+
+    @property
     def failed_rungs(self) -> int:
         """Executions that should have brought it to the next rung and failed."""
         return len(self.failed_rungs_on)
