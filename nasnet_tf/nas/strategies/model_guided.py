@@ -191,7 +191,7 @@ class ModelGuided(Strategy):
         """As of Strategy, if the best of the last candidates are trained; what is learned on the way is not foreseen."""
         if len(self._model) < self.first or not self._last:
             return None
-        prediction = self._model.predict()
+        prediction = self._model.predict(may_refit=False)  # a look changes nothing, or a replay would come out otherwise
         if not prediction.targets.is_accuracy:
             return None
         best = prediction.targets.accuracies(prediction.expected.max())

@@ -262,6 +262,15 @@ def test_it_foresees_gains_while_there_are_some():
     assert strategy.expected_gain(100) < early / 3
 
 
+def test_to_foresee_changes_nothing():
+    """Or a search that is resumed would propose otherwise."""
+    strategy = ModelGuided(SPACE, 1)
+    play(strategy, 13, noise=0.005)  # a fit is due, at the next proposal
+    state = strategy.state()
+    assert strategy.expected_gain(100) is not None
+    assert strategy.state() == state
+
+
 def test_only_what_is_allowed_is_proposed():
     def is_allowed(decisions):
         return good_share(decisions) <= 0.5

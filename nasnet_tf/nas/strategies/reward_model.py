@@ -110,8 +110,12 @@ class RewardModel:
         """Float [m], of targets; 0 without a prior."""
         return np.zeros(len(inputs)) if self._prior is None else self._prior.predict(inputs)[0]
 
-    def predict(self, pending: Sequence[Decisions] = ()) -> Prediction:
-        """The model of now; it has seen at least one trial."""
+    def predict(self, pending: Sequence[Decisions] = (), may_refit: bool = True) -> Prediction:
+        """The model of now; it has seen at least one trial.
+
+        Args:
+          may_refit: the noise and the share of the prior are fitted again where enough trials have come since, which changes the state.
+        """
         targets = gaussian_process.targets(self._levels())
         seen = list(range(len(self)))
         if len(seen) > _MOST_TRIALS:
@@ -121,7 +125,7 @@ class RewardModel:
         inputs, values = np.array(self._inputs)[seen], targets.values[seen]
         noise = np.array([_PREDICTED_NOISE if self._is_predicted[at] else _LONGER ** (1 - len(self._rewards[at])) for at in seen])
         prior = self.prior_mean(inputs)
-        if len(values) >= self._fitted_trials * _REFIT:
+        if may_refit and len(values) >= self._fitted_trials * _REFIT:
             self._refit(gaussian_process.kernel(inputs, inputs), values, prior, noise)
         unknown = self.scaled(pending) if pending else inputs[:0]
         fit = gaussian_process.fit(inputs, values - self._prior_share * prior, self.noise_ratio * noise, unknown)
