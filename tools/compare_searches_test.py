@@ -1,16 +1,18 @@
 """The comparison, with children that only pretend to train."""
 
+import itertools
 import json
 import tarfile
 
 import compare_searches as tool
 import numpy as np
 import pytest
-from scipy.stats import ttest_rel
+from scipy.stats import ttest_ind, ttest_rel
 
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.genotype import genotype_hash, load_genotype, parse_genotype
 from nasnet_tf.nas.trials.journal import NAME, read_trials
+from nasnet_tf.nas.trials.trial import architectures
 from nasnet_tf.testing import REPOSITORY
 
 NASNET_A = genotype_hash(load_genotype("nasnet_a"))
@@ -123,3 +125,35 @@ def test_the_published_table_is_made_of_the_published_journals(tmp_path):
     rows = tool.main([f"--workdir={tmp_path}", "--trainings=40", "--only_table"])
     assert {row["method"] for row in rows} == {"random", "model-guided", tool.PUBLISHED, tool.MATCHED}
     assert not set(tool.table(rows).splitlines()) - set((REPOSITORY / "BENCHMARKS.md").read_text().splitlines())
+
+
+def test_the_published_p_values_are_those_of_the_journals_of_2026_11_26(tmp_path):
+    """Welch's test over the three seeds: of the mean of the best five children, and of the mean of the longer trainings."""
+    with tarfile.open(REPOSITORY / "testdata" / "search_comparison" / "journals.tar.xz") as archive:
+        archive.extractall(tmp_path, filter="data")
+    best, longer = {}, {}
+    for method in ("random", "ppo", "evolution", "one_network-screened_evolution", "nasnet_a"):
+        for seed in range(3):
+            folder = tmp_path / method / str(seed)
+            if method != "nasnet_a":
+                rewards = sorted((trial.reward for trial in architectures(read_trials(folder))), reverse=True)
+                best.setdefault(method, []).append(100 * np.mean(rewards[:5]))
+            longer.setdefault(method, []).append(100 * np.mean([trial.reward for trial in architectures(read_trials(folder / "long"))]))
+
+    def compared(values, one, other):
+        p = ttest_ind(values[one], values[other], equal_var=False).pvalue
+        return f"{np.mean(values[other]) - np.mean(values[one]):.1f}", f"{p:.2f}"
+
+    screened = "one_network-screened_evolution"
+    assert compared(best, "random", "evolution") == ("2.0", "0.04")
+    assert compared(best, "random", screened) == ("3.9", "0.04")
+    assert compared(best, "ppo", screened) == ("1.5", "0.35")
+    assert compared(best, "evolution", screened) == ("1.9", "0.16")
+    assert compared(longer, "random", screened) == ("1.6", "0.09")
+    assert compared(longer, "nasnet_a", screened) == ("1.6", "0.07")
+    pairs = itertools.combinations(longer, 2)
+    assert min(ttest_ind(longer[one], longer[other], equal_var=False).pvalue for one, other in pairs) > 0.05
+    text = (REPOSITORY / "BENCHMARKS.md").read_text().replace("\n", " ")
+    assert "evolution was 2.0 points and screened evolution 3.9 points above random search (p = 0.04 for both" in text
+    assert "1.5 points above PPO (p = 0.35) and 1.9 above evolution (p = 0.16)" in text
+    assert "1.6 points above random search (p = 0.09) and above NASNet-A (p = 0.07)" in text
