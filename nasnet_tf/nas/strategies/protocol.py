@@ -77,7 +77,10 @@ class Strategy(metaclass=abc.ABCMeta):
         raise InputError(f"search.prior: expected a strategy that learns from other data, such as @ModelGuided; got {type(self).__name__}")
 
     def restrict(self, is_allowed: Callable[[Sequence[int]], bool]) -> None:  # noqa: B027 - most need not know
-        """Hears which decisions are worth proposing, before anything else: others are refused, and the strategy is asked again."""
+        """Is told, before the first proposal, which decisions are allowed.
+
+        Proposals that are not are refused, and `propose` is called again. A strategy that chooses among candidates can leave them out.
+        """
 
     def expected_gain(self, trainings: int) -> float | None:
         """Returns how much the best accuracy is expected to rise by so many more trainings, in [0, 1]; None if that is not known."""
