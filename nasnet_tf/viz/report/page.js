@@ -11,8 +11,8 @@ age();
 setInterval(age, 10000);
 const folds = [...document.querySelectorAll("details")];
 for (const fold of folds) {
-  fold.open = (history.state || []).includes(fold.id);
-  fold.addEventListener("toggle", () => history.replaceState(folds.filter(each => each.open).map(each => each.id), ""));
+  fold.open = (remembered.folds || []).includes(fold.id);
+  fold.addEventListener("toggle", () => remember("folds", folds.filter(each => each.open).map(each => each.id)));
 }
 function unfold() {
   const target = document.getElementById(location.hash.slice(1));

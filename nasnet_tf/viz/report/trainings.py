@@ -9,6 +9,7 @@ from nasnet_tf.base.errors import InputError
 from nasnet_tf.base.files import read_json_lines
 from nasnet_tf.tuning.results import BEST_NAME, TUNED, best_trial, read_results, short, sort_trials
 from nasnet_tf.viz.report import page
+from nasnet_tf.viz.report.statistics import kind_of
 from nasnet_tf.viz.report.training_plots import curve_names, plot_curve, plot_tuned, plot_tuning
 
 METRICS, PREDICTIONS, _DATA, _CONFIGS = "metrics.jsonl", "predictions.json", "data.json", ("config.gin", "operative_config.gin")
@@ -106,11 +107,13 @@ def read_tuning(folder: pathlib.Path) -> tuple[str, str]:
     parts = [page.heading(2, title), page.numbers(numbers)]
     names = list(trials[0].changes) if trials else []
     if trials:
+        ranking = sort_trials(trials)
         rows = [
             [str(trial.number), *(short(trial.changes[name]) for name in names), _cell(trial.accuracy), trial.reason or "finished"]
-            for trial in sort_trials(trials)
+            for trial in ranking
         ]
-        table = page.table(["trial", *names, "validation accuracy", "status"], rows, text_columns=(len(names) + 2,))
+        head, groups = ["trial", *names, "validation accuracy", "status"], _outcomes([trial.reason for trial in ranking])
+        table = page.table(head, rows, text_columns=(len(names) + 2,), groups=groups)
         parts += [page.heading(3, "Trials, the best first"), table]
     finished = [trial for trial in trials if trial.accuracy is not None]
     if len(finished) > 1:
@@ -124,6 +127,16 @@ def read_tuning(folder: pathlib.Path) -> tuple[str, str]:
     if (folder / BEST_NAME).is_file():
         parts.append(page.fold(title, f"{BEST_NAME}, the configuration of the best", page.settings((folder / BEST_NAME).read_text())))
     return title, "".join(parts)
+
+
+def _outcomes(reasons: Sequence[str]) -> dict[str, list[int]]:
+    """Places of the trials that finished, of those that failed, and of each kind of failure."""
+    groups: dict[str, list[int]] = {"finished": [], "failed": []}
+    for place, reason in enumerate(reasons):
+        groups["failed" if reason else "finished"].append(place)
+        if reason:
+            groups.setdefault(f"failed: {kind_of(reason)}", []).append(place)
+    return groups
 
 
 def _number(literal: str) -> float | None:
