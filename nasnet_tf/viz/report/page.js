@@ -1,4 +1,5 @@
-// Ages count on while the page stands open; what a reader has unfolded stays so when a live page renews itself; links lead into folds.
+// Ages count on while the page stands open; what a reader has unfolded stays so when a live page renews
+// itself; links lead into folds.
 function age() {
   for (const time of document.querySelectorAll("time")) {
     const minutes = Math.max(0, (Date.now() - new Date(time.dateTime)) / 60000);
@@ -24,3 +25,5 @@ function unfold() {
 }
 addEventListener("hashchange", unfold);
 unfold();
+const seconds = Number(document.documentElement.dataset.refresh);
+if (seconds) setTimeout(() => location.reload(), 1000 * seconds);

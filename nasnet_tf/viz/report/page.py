@@ -16,17 +16,20 @@ from matplotlib.figure import Figure
 from nasnet_tf.viz.diagram import figure_to_svg
 
 _HERE = pathlib.Path(__file__).parent
-_SCRIPTS = ("memory.js", "tables.js", "page.js")  # tables before the folds and the place that a link leads to: they change heights
+SCRIPTS = ("memory.js", "tables.js", "page.js")  # tables before the folds and the place that a link leads to: they change heights
 
 
 def document(title: str, content: str, refresh_seconds: float | None) -> str:
     """A whole page; loads itself again every refresh_seconds, if there are any."""
-    refresh = f'<meta http-equiv="refresh" content="{max(1, round(refresh_seconds))}">' if refresh_seconds else ""
+    seconds = max(1, round(refresh_seconds)) if refresh_seconds else None
+    # The script reloads it otherwise: browsers do not refresh an address with a place in the page, which links lead to.
+    refresh = f'<noscript><meta http-equiv="refresh" content="{seconds}"></noscript>' if seconds else ""
+    mark = f' data-refresh="{seconds}"' if seconds else ""
     return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<!DOCTYPE html>\n<html lang="en"{mark}><head><meta charset="utf-8">'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">{refresh}'
         f"<title>{html.escape(title)}</title><style>\n{_read('page.css')}</style></head><body><h1>{html.escape(title)}</h1>{_with_own_ids(content)}"
-        f"<script>\n{''.join(map(_read, _SCRIPTS))}</script></body></html>\n"
+        f"<script>\n{''.join(map(_read, SCRIPTS))}</script></body></html>\n"
     )
 
 

@@ -1,25 +1,20 @@
 """The tables of a report, clicked through in Chromium."""
 
 import json
+import re
 
 import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import Select, WebDriverWait
+from selenium.webdriver.support.ui import Select
 
-from nasnet_tf.testing import TIMEOUT_SECONDS, chromium
+from nasnet_tf.testing import chromium
 from nasnet_tf.viz.report import page, search_tables
 from nasnet_tf.viz.report.report import Report
 from nasnet_tf.viz.report.searches_test import trial, write_journal
 
+CELL = re.compile(r"<td.*?>(.*?)</td>")
 REASONS = ("out of memory, step {}", "<script>window.harmed = 1</script><img src=x onerror='window.harmed = 1'> {}", "died ({})")
-
-# Makes the page load itself again, as a live one does; before that, a link makes another entry of the tab's history.
-REFRESH = """
-window.before = true;
-location.hash = "#somewhere";
-document.head.append(Object.assign(document.createElement("meta"), {httpEquiv: "refresh", content: "0"}));
-"""
 
 
 @pytest.fixture(scope="module")
@@ -209,6 +204,18 @@ def test_every_reason_is_in_the_table_of_failures():
     assert table.endswith('<noscript><p class="soft">The first 20 of 35 rows; JavaScript shows the others.</p></noscript>')
 
 
+def test_trials_have_the_metrics_that_their_search_has():
+    trials = [trial(0, 0.5, metrics={"accuracy": 0.625, "cost": 1234.5, "parameters": 7}), trial(1, None), trial(2, 0.25)]
+    table = search_tables.every_trial(trials, [], "search")
+    assert re.findall(r"<th.*?>(.*?)</th>", table)[2:6] == ["reward", "accuracy", "cost", "parameters"]
+    assert [row[2:6] for row in map(CELL.findall, table.split("<tr")[2:])] == [
+        ["0.5000", "0.625", "1,234.5", "7"],
+        ["-", "-", "-", "-"],
+        ["0.2500", "-", "-", "-"],
+    ]
+    assert "<th>validation accuracy</th><th>parameters</th>" in search_tables.every_trial([trial(0, 0.5)], [], "search")
+
+
 def test_a_live_page_keeps_what_is_set(browser, tmp_path):
     write_search(tmp_path / "search", 500)
     browser.get(Report(tmp_path).write().as_uri())
@@ -221,8 +228,8 @@ def test_a_live_page_keeps_what_is_set(browser, tmp_path):
     table.filter.click()
     before = table.column("trial")
     assert table.count.text == "474 of 500 rows, from 51 to 100"
-    browser.execute_script(REFRESH)
-    WebDriverWait(browser, TIMEOUT_SECONDS).until(lambda _: not browser.execute_script("return window.before"))
+    browser.execute_script("location.hash = '#somewhere'")  # as links do; it is another entry of the tab's history
+    browser.refresh()  # as a live page does itself
     table = Table(browser, "Trials")
     assert (table.order("seconds"), table.filter.get_attribute("value"), table.count.text) == (
         "descending",

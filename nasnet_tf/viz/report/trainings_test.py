@@ -1,6 +1,8 @@
 """The report's sections of trainings, tunings and predictions."""
 
+import html
 import json
+import re
 
 import pytest
 
@@ -85,6 +87,9 @@ def test_report_of_a_tuning(tmp_path):
         *["0", "0.01235", "'x'", "0.8000", "finished"],
         *["2", "0.2123", "'z'", "-", "the loss is <nan>"],
     ]
+    choices = [["finished", 2], ["failed", 1], ["failed: the loss is <nan>", 1]]
+    assert html.unescape(re.findall(r'<table data-groups="(.*?)">', page)[0]) == json.dumps(choices)
+    assert re.findall(r'<tr data-groups="(.*?)">', page) == ["0", "0", "1 2"]
     assert checker.tags.count("svg") == 2  # over trials, against the rate; names have no axis
     for text in ("<b>0.9000</b><span>best validation accuracy, trial 1", "<b>1</b><span>running or to be run", "a.rate = 0.1\n"):
         assert text in page
