@@ -95,6 +95,7 @@ function enliven(table, name) {
     count.textContent = countOf(rows.length, order.length, start, end);
     previous.hidden = next.hidden = pages === 1;
     [previous.disabled, next.disabled] = [page === 0, page === pages - 1];
+    if (document.activeElement.disabled) (next.disabled ? previous : next).focus(); // who uses keys stays at the table
   }
 
   function change(values) {

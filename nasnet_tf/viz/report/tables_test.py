@@ -125,6 +125,11 @@ def test_keys_suffice(browser, show):
     assert table.column("value") == ["1", "2"]
     browser.switch_to.active_element.send_keys(Keys.SPACE)
     assert table.column("value") == ["2", "1"]
+    show(page.table(["name"], [["a"], ["b"]], most=1))
+    table = Table(browser)
+    for shown in ("b", "a", "b"):  # the button that cannot be used any more hands over to the other one
+        (browser.switch_to.active_element if shown == "a" else table.turns[1]).send_keys(Keys.ENTER)
+        assert table.column("name") == [shown]
 
 
 def test_trials_by_status_reason_and_words(browser, tmp_path):
