@@ -21,7 +21,7 @@ FLOORS = (
     {"serving", "tuning"},
     {"recipes", "viz"},
     {"cli"},
-    COMMANDS | {"__main__"},
+    COMMANDS | {"api", "__main__"},
 )
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 # Inside a room with rooms of its own; its other modules, the room's own, stand above them.
@@ -29,7 +29,7 @@ INNER_FLOORS = {
     "nas": ({"engines", "strategies"}, {"trials"}, {"children"}),
     "serving": ({"weights"}, {"exports"}, {"hub"}),
 }
-FOR_GIN = COMMANDS | {"cli", "recipes"}
+FOR_GIN = COMMANDS | {"api", "cli", "recipes"}
 
 
 def module_name(path):
