@@ -20,7 +20,7 @@ FLOORS = (
     {"detection", "nas"},
     {"serving", "tuning"},
     {"recipes", "viz"},
-    {"cli"},
+    {"cli", "api"},
     COMMANDS | {"__main__"},
 )
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
