@@ -20,8 +20,8 @@ FLOORS = (
     {"detection", "nas"},
     {"serving", "tuning"},
     {"recipes", "viz"},
-    {"cli"},
-    COMMANDS | {"api", "__main__"},
+    {"cli", "api"},
+    COMMANDS | {"__main__"},
 )
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 # Inside a room with rooms of its own; its other modules, the room's own, stand above them.
