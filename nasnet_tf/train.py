@@ -1,6 +1,6 @@
 """Trains a network: python -m nasnet_tf.train --gin_file=cifar10_nasnet_a.gin --workdir=runs/cifar.
 
-Repeating the command continues a training that was stopped or killed, exactly. SIGTERM saves and ends with exit code 0.
+Repeating the command continues a training that was stopped or killed, exactly. SIGTERM saves and ends with exit code 0, Ctrl-C with 130.
 """
 
 import os
@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> None:
     with work.claimed_workdir(config_text, "training") as workdir:
         try:
             _, evaluation = train(workdir)
-        except TrainingInterrupted:
+        except (TrainingInterrupted, KeyboardInterrupt):
             work.write_operative_config(workdir)
             raise
         work.write_operative_config(workdir)
