@@ -1,4 +1,5 @@
 # Public names and where they are. __init__.py loads them when they are first used; type checkers and editors read this file.
+from .api.searching import search as search
 from .base.errors import InputError as InputError
 from .detection.model import DetectorConfig as DetectorConfig
 from .detection.model import build_detector as build_detector
