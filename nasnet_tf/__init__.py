@@ -11,9 +11,19 @@ from typing import Any
 import lazy_loader
 import wrapt
 
+from nasnet_tf.base import extras
 from nasnet_tf.version import __version__ as __version__
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+_load, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+
+def __getattr__(name: str) -> Any:
+    """The public name, loaded; InputError if it needs a package that is not installed."""
+    try:
+        return _load(name)
+    except ModuleNotFoundError as error:
+        raise extras.missing(error) or error from error
+
 
 # Layers, optimizers and losses by the names under which Keras finds them in files.
 _SERIALIZABLE = {
@@ -47,7 +57,7 @@ def _register_classes(keras: Any) -> None:
 
 
 class _Package(types.ModuleType):
-    """Keeps `nasnet_tf.export` the function when a command of the same name, the module nasnet_tf.export, is imported."""
+    """Keeps `nasnet_tf.search` and others functions when commands of these names, such as the module nasnet_tf.search, are imported."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         if not (isinstance(value, types.ModuleType) and name in __all__):

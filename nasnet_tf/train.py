@@ -10,6 +10,7 @@ import signal
 
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.cli import command, flags, work
+from nasnet_tf.recipes import folders
 
 
 def _stop(*_) -> None:
@@ -35,9 +36,9 @@ def main(arguments: list[str]) -> None:
         try:
             _, evaluation = train(workdir)
         except (TrainingInterrupted, KeyboardInterrupt):
-            work.write_operative_config(workdir)
+            folders.write_operative_config(workdir)
             raise
-        work.write_operative_config(workdir)
+        folders.write_operative_config(workdir)
     if evaluation:
         print(f"{evaluation} watched in training")
     if stopped := read_stopped(workdir):

@@ -14,13 +14,12 @@ from nasnet_tf.data.sources import Source
 from nasnet_tf.data.writing import prepare
 from nasnet_tf.recipes import shorthand
 
+_SCOPES = {"search": ("", shorthand.RETRAIN), "training": ("",)}  # of gin, by kind of work: a recipe's retraining may have other splits
 FOLDER = "data"  # of a work folder, for what was prepared
 _EXPECTED = "(images, labels), a tf.data.Dataset, 'folder:PATH', 'table:FILE', the name of a data set or an ImageData"
 
 
-def data_bindings(
-    data: Any, validation: Any, workdir: pathlib.Path, *, test: Any = None, scopes: Collection[str] = ("",)
-) -> dict[str, Any]:
+def data_bindings(data: Any, validation: Any, workdir: pathlib.Path, kind: str, test: Any = None) -> dict[str, Any]:
     """Returns the bindings that make a recipe take these data; what has no name is written into the work folder, once.
 
     Args:
@@ -30,12 +29,13 @@ def data_bindings(
         hold out, in whole percents. None for the split `validation` of a folder, what an ImageData says, or else a tenth.
       workdir: of the work, in whose folder `data` arrays and pipelines are prepared. They may not change once something was rewarded or
         saved in the work folder.
+      kind: of work, "search" or "training".
       test: the same, to measure the end result on; None for the split `test` of a name, and for none of arrays and pipelines.
-      scopes: of gin, as of shorthand.data_bindings.
 
     Raises:
       InputError: anything else; other data than the work folder was begun with; or classes that the training data lack.
     """
+    scopes = _SCOPES[kind]
     _check(data, "data")
     share = None if validation is None else _share(validation)
     others = {"validation": None if share else validation, "test": test}
@@ -48,7 +48,8 @@ def data_bindings(
     splits |= {name: _examples(other, name, name, data) for name, other in others.items() if other is not None}
     if isinstance(data, (str, ImageData)):
         splits |= _further_splits(data, splits, keeps_validation=share is None)
-    name = prepare(workdir / FOLDER, splits, may_replace=not work_folders.has_saved(workdir))
+    with work_folders.at_work(workdir, kind):
+        name = prepare(workdir / FOLDER, splits, may_replace=not work_folders.has_saved(workdir))
     values = {"ImageData.source": name, "ImageData.data_dir": str((workdir / FOLDER).absolute())}
     held_out = 0 if "validation" in splits else share or shorthand.HELD_OUT
     chosen = {"train_split": "train", "validation_split": "validation" if "validation" in splits else None}

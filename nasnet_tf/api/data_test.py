@@ -57,7 +57,7 @@ def photos(tmp_path):
     ],
 )
 def test_arrays_are_divided(validation, test, found, tmp_path):
-    data = made(data_bindings((IMAGES, LABELS), validation, tmp_path, test=test))
+    data = made(data_bindings((IMAGES, LABELS), validation, tmp_path, "training", test=test))
     assert tuple(sizes(data).values()) == found
     assert pathlib.Path(data.data_dir) == tmp_path / "data"
     assert data.class_names == ("0", "1")
@@ -68,34 +68,38 @@ def test_arrays_are_divided(validation, test, found, tmp_path):
 
 def test_names_are_bound_as_the_command_binds_them(photos, tmp_path):
     folder = photos("photos", {"train": 20})
-    assert data_bindings(folder, None, tmp_path / "run", scopes=("", "retrain/")) == shorthand.data_bindings(folder, ("", "retrain/"))
-    assert sizes(made(data_bindings(folder, 0.3, tmp_path / "run"))) == {"train": 14, "validation": 6, "test": None}
+    assert data_bindings(folder, None, tmp_path / "run", "search") == shorthand.data_bindings(folder, ("", "retrain/"))
+    assert sizes(made(data_bindings(folder, 0.3, tmp_path / "run", "training"))) == {"train": 14, "validation": 6, "test": None}
     assert not (tmp_path / "run").exists()
 
 
 def test_a_fraction_beside_a_split_that_validates_is_refused(photos, tmp_path):
     folder = photos("photos", {"train": 8, "val": 4})
-    assert sizes(made(data_bindings(folder, None, tmp_path / "run")))["validation"] == 4
+    assert sizes(made(data_bindings(folder, None, tmp_path / "run", "training")))["validation"] == 4
     with pytest.raises(InputError, match="has a split 'validation', which validates; leave out the fraction 20%"):
-        data_bindings(folder, 0.2, tmp_path / "run")
+        data_bindings(folder, 0.2, tmp_path / "run", "training")
 
 
 def test_a_folder_may_validate_another_and_arrays(photos, tmp_path):
     folder, other = photos("photos", {"train": 8, "test": 6}), photos("others", {"train": 4})
-    data = made(data_bindings(folder, other, tmp_path / "run"))
+    data = made(data_bindings(folder, other, tmp_path / "run", "training"))
     assert sizes(data) == {"train": 8, "validation": 4, "test": 6}
-    assert sizes(made(data_bindings((IMAGES, LABELS), other, tmp_path / "other"))) == {"train": 20, "validation": 4, "test": None}
+    assert sizes(made(data_bindings((IMAGES, LABELS), other, tmp_path / "other", "training"))) == {
+        "train": 20,
+        "validation": 4,
+        "test": None,
+    }
     with pytest.raises(InputError, match="validation: .*photos has no split 'validation', and its train is trained on"):
-        data_bindings(folder, folder, tmp_path / "third")
+        data_bindings(folder, folder, tmp_path / "third", "training")
 
 
 def test_image_data_says_everything(photos, tmp_path):
     data = ImageData(photos("photos", {"train": 20}), PREPROCESSING, train_split="train[:10]", validation_split="train[10:]", cache=False)
-    bindings = data_bindings(data, None, tmp_path)
+    bindings = data_bindings(data, None, tmp_path, "training")
     assert bindings["ImageData.preprocessing"] == "@CifarPreprocessing()"
     assert bindings["CifarPreprocessing.image_size"] == 4
     assert dataclasses.replace(made(bindings | {"ImageData.preprocessing": PREPROCESSING})) == data
-    held_out = made(data_bindings(data, 0.5, tmp_path) | {"ImageData.preprocessing": PREPROCESSING})
+    held_out = made(data_bindings(data, 0.5, tmp_path, "training") | {"ImageData.preprocessing": PREPROCESSING})
     assert (held_out.num_examples("train"), held_out.num_examples("validation")) == (5, 5)
 
 
@@ -113,7 +117,7 @@ def test_image_data_says_everything(photos, tmp_path):
 )
 def test_anything_else_is_refused(data, validation, words, tmp_path):
     with pytest.raises(InputError, match=words):
-        data_bindings(data, validation, tmp_path)
+        data_bindings(data, validation, tmp_path, "training")
 
 
 def test_values_are_said_as_a_recipe_does():
