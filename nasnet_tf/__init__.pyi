@@ -1,6 +1,8 @@
 # Public names and where they are. __init__.py loads them when they are first used; type checkers and editors read this file.
+from .api.evaluating import evaluate as evaluate
 from .api.fitting import compile_for_fit as compile_for_fit
 from .api.searching import search as search
+from .api.training import train as train
 from .base.errors import InputError as InputError
 from .detection.model import DetectorConfig as DetectorConfig
 from .detection.model import build_detector as build_detector

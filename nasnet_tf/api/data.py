@@ -36,12 +36,12 @@ def data_bindings(data: Any, validation: Any, workdir: pathlib.Path, kind: str, 
       InputError: anything else; other data than the work folder was begun with; or classes that the training data lack.
     """
     scopes = _SCOPES[kind]
-    _check(data, "data")
+    check_data(data, "data")
     share = None if validation is None else _share(validation)
     others = {"validation": None if share else validation, "test": test}
     for name, other in others.items():
         if other is not None:
-            _check(other, name)
+            check_data(other, name)
     if isinstance(data, (str, ImageData)) and not any(other is not None for other in others.values()):
         return _of_name(data, share, scopes)
     splits = {"train": _examples(data, "data", "train")}
@@ -58,7 +58,8 @@ def data_bindings(data: Any, validation: Any, workdir: pathlib.Path, kind: str, 
     return values | (_preprocessing(data) if isinstance(data, ImageData) else {})
 
 
-def _check(data: Any, name: str) -> None:
+def check_data(data: Any, name: str) -> None:
+    """Raises InputError if an argument is none of the kinds of data; name: of the argument."""
     if isinstance(data, (str, tf.data.Dataset)) or type(data) is ImageData:
         return
     if isinstance(data, (tuple, list)) and len(data) == 2:

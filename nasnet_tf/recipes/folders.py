@@ -1,11 +1,13 @@
 """The configurations in work folders, as commands and calls read and write them."""
 
+import contextlib
 import pathlib
+from collections.abc import Iterator
 
 from nasnet_tf.base import work_folders
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.base.files import check_place, replace_file
-from nasnet_tf.base.identity import CONFIG_NAME, read_bindings
+from nasnet_tf.base.identity import CONFIG_NAME, Identity, bindings, read_bindings
 from nasnet_tf.nas.trials import journal
 
 
@@ -23,6 +25,30 @@ def check_workdir(workdir: pathlib.Path, name: str) -> None:
     if workdir.exists() and not workdir.is_dir():
         raise InputError(f"{name}: expected a folder, but {workdir} is a file")
     check_place(workdir, name)
+
+
+@contextlib.contextmanager
+def claimed(workdir: pathlib.Path, config_text: str, kind: str) -> Iterator[pathlib.Path]:
+    """A work folder, taken for a "training" or "tuning" of this configuration, which is in its config.gin; the chief worker does, for all.
+
+    Raises:
+      InputError: something was saved there with another configuration, whose first binding that differs is named; it holds something else;
+        or it is in use.
+    """
+    from nasnet_tf.training.distribution import is_chief
+
+    if not is_chief():
+        yield workdir
+        return
+    path = workdir / CONFIG_NAME
+    with work_folders.at_work(workdir, kind):
+        if path.is_file() and work_folders.has_saved(workdir):
+            from nasnet_tf.recipes import renamed, table
+
+            identity = Identity(bindings(config_text), table.may_change(is_search=False), table.default_at_start)
+            identity.check(workdir, renamed.translated(read_bindings(path)), kind)
+        replace_file(path, config_text)
+        yield workdir
 
 
 def write_operative_config(workdir: pathlib.Path) -> None:
