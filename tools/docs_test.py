@@ -208,7 +208,7 @@ def test_snippets_run(page, stand_ins):
 
     images = tf.random.normal([2, 32, 32, 3])
     names = {"photos": np.zeros([2, 32, 32, 3], np.uint8), "batches": tf.data.Dataset.from_tensors((images, tf.constant([0, 1])))}
-    names |= {"images": np.random.default_rng(0).integers(0, 256, [24, 32, 32, 3], np.uint8), "labels": np.arange(24) % 3}
+    names |= {"images": np.random.default_rng(0).integers(0, 256, [40, 32, 32, 3], np.uint8), "labels": np.arange(40) % 3}
     for where, label, text in blocks("python"):
         if where == page and label != "client":
             with contextlib.redirect_stdout(io.StringIO()):
