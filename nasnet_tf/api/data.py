@@ -1,6 +1,7 @@
 """What a caller passes as data, as bindings of a recipe: names as they are, arrays and pipelines as data prepared in the work folder."""
 
 import dataclasses
+import numbers
 import pathlib
 from collections.abc import Collection
 from typing import Any
@@ -72,7 +73,7 @@ def check_data(data: Any, name: str) -> None:
 
 def _share(validation: Any) -> str | None:
     """Returns a fraction as ImageData.validation_examples has it; None for what is none."""
-    if isinstance(validation, bool) or not isinstance(validation, (int, float)):
+    if isinstance(validation, bool) or not isinstance(validation, numbers.Real):
         return None
     percent = round(100 * validation)
     if not 1 <= percent <= 99 or abs(percent - 100 * validation) > 1e-6:

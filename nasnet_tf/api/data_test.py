@@ -61,6 +61,10 @@ def test_arrays_are_divided(validation, test, found, tmp_path):
     assert tuple(sizes(data).values()) == found
     assert pathlib.Path(data.data_dir) == tmp_path / "data"
     assert data.class_names == ("0", "1")
+
+
+def test_prepared_data_are_read_in_batches(tmp_path):
+    data = made(data_bindings((IMAGES, LABELS), None, tmp_path, "training"))
     images, labels = next(iter(data.train(4, seed=0)))
     assert images.shape == (4, 4, 4, 3)
     assert set(labels.numpy()) <= {0, 1}

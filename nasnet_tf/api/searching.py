@@ -16,6 +16,7 @@ from nasnet_tf.base import work_folders
 from nasnet_tf.base.errors import InputError, did_you_mean
 from nasnet_tf.base.files import user_path
 from nasnet_tf.base.identity import bindings as read_configuration
+from nasnet_tf.base.values import Count, Positive, Seed, check_value
 from nasnet_tf.nas.trials.table import read_search
 from nasnet_tf.recipes import folders, table
 from nasnet_tf.recipes.search import best_of, search_job
@@ -77,7 +78,14 @@ def search(
       SearchPaused: nothing works any more.
       KeyboardInterrupt: it was interrupted; the same call resumes it.
     """
-    folder = user_path(workdir)
+    for name, value, kind in (
+        ("max_hours", max_hours, Positive),
+        ("max_trainings", max_trainings, Count),
+        ("workers", workers, Count),
+        ("seed", seed, Seed),
+    ):
+        check_value(name, value, kind | None)
+    folder = user_path(workdir).absolute()
     limits = {} if max_hours is None else {"search.max_hours": max_hours, "search.num_trials": _ANY_NUMBER}
     limits |= {} if max_trainings is None else {"search.num_trials": max_trainings}
     chosen = {} if strategy is None else {"search.strategy": f"@{_named('strategy', strategy, STRATEGIES)}"}

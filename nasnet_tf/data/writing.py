@@ -125,6 +125,8 @@ def _write(folder: pathlib.Path, name: str, staged: Mapping[str, _Staged]) -> No
                 f"{part.name}: expected the classes of {train.name} alone, got {', '.join(lacking[:_NAMED])} besides in {split}"
             )
     class_names = max((part.class_names for part in staged.values()), key=len)  # one-hot labels may tell more classes than there are
+    if len(class_names) < 2:
+        raise InputError(f"{train.name}: expected 2 classes or more to tell apart, got {class_names[0]} alone")
     features = tfds.features.FeaturesDict(
         {"image": tfds.features.Image(shape=(None, None, None)), "label": tfds.features.ClassLabel(names=class_names)}
     )
@@ -142,6 +144,7 @@ def _write(folder: pathlib.Path, name: str, staged: Mapping[str, _Staged]) -> No
         features=features,
         split_infos=infos,
         version=_VERSION,
+        check_data=False,
         description="Images and labels that were passed from Python.",
         supervised_keys=("image", "label"),
     )

@@ -67,6 +67,7 @@ def search_job(config: SearchConfig, config_text: str) -> SearchJob:
             return run_search(workdir, config, task, identity, taken, scalars=True)
 
     def retrain(workdir: pathlib.Path, trials: list[Trial]) -> Retrained:
+        replace_file(workdir / CONFIG_NAME, config_text)
         with gin.config_scope(RETRAIN_SCOPE):
             folder = retraining.folder_of(workdir.absolute(), retrain_identity)
             task = ChildTask(config_text, folder / CHILDREN, RETRAIN_SCOPE, folder)

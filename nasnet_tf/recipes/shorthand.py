@@ -31,6 +31,8 @@ def lines(bindings: Mapping[str, Any]) -> list[str]:
     Raises:
       InputError: a value that a recipe could not say.
     """
+    if wrong := next((name for name in bindings if name in NAMES), None):  # gin would take it for a macro, which nothing uses
+        raise InputError(f"bindings: expected {{'name.parameter': value}}, got {wrong!r} without a parameter")
     return [f"{name} = {_literal(name, value)}" for name, value in bindings.items()]
 
 
@@ -47,4 +49,4 @@ def _literal(name: str, value: Any) -> str:
     if value is None or isinstance(value, (str, bool, int, float)):
         return repr(value)
     known = f", such as '@{type(value).__name__}()'" if type(value).__name__ in NAMES else ""
-    raise InputError(f"bindings: {name}: expected numbers, texts, lists of them, or a reference as text{known}; got {value!r}")
+    raise InputError(f"bindings: {name}: expected numbers, texts, lists of them, or a reference as text{known}; got {type(value).__name__}")
