@@ -95,8 +95,7 @@ def test_no_modules_import_each_other_in_a_circle():
 
 
 def test_only_recipes_know_gin():
-    users = {name.split(".")[1] for name, imported in IMPORTS.items() if "gin" in imported}
-    assert users == {"recipes"}
+    assert {name.split(".")[1] for name, imported in IMPORTS.items() if "gin" in imported} == {"recipes"}
 
 
 def test_importing_the_package_is_cheap():
