@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -60,13 +61,12 @@ def compile_for_fit(
         weight.regularizer = keras.regularizers.L2(config.weight_decay / 2) if config.weight_decay and is_decayed(weight.value) else None
     if config.gradient_clip_norm is not None:
         optimizer.global_clipnorm = config.gradient_clip_norm
-    loss, accuracy = SmoothedCrossentropy(config.label_smoothing), keras.metrics.SparseCategoricalAccuracy("accuracy")
+    loss: Any = SmoothedCrossentropy(config.label_smoothing)
+    metrics: Any = [keras.metrics.SparseCategoricalAccuracy("accuracy")]
+    losses, weights = loss, None
     if isinstance(model.output, Mapping):
         losses = {"logits": loss, "auxiliary_logits": SmoothedCrossentropy(config.label_smoothing)}
-        weights = {"logits": 1.0, "auxiliary_logits": config.auxiliary_loss_weight}
-        metrics = {"logits": [accuracy]}
-    else:
-        losses, weights, metrics = loss, None, [accuracy]
+        weights, metrics = {"logits": 1.0, "auxiliary_logits": config.auxiliary_loss_weight}, {"logits": metrics}
     model.compile(optimizer, losses, weights, metrics, jit_compile=numerics.is_compiled(config.jit_compile))
     callbacks: list[keras.callbacks.Callback] = [_Schedules(learning_rate, config, loss)]
     if config.ema_decay is not None:

@@ -56,6 +56,7 @@ def network_bindings(
         if bound.get("train.network", "None") != "None":  # the recipe says the size
             return _fresh(network) | {"train.genotype": _written(genotype, workdir)}
         named = find_network(SIZE, genotype=_message(genotype), image_size=sides)
+        assert named is not None
         return _fresh(network) | _architecture(named, named.fresh_config, bound, said, _written(genotype, workdir))
     expect(isinstance(network, (str, os.PathLike)), "network", "a genotype, a name, a size such as '6 @ 768', or a path", network)
     named = find_network(network, image_size=sides if is_said else None)
@@ -115,7 +116,7 @@ def _starting_from(place: str | os.PathLike) -> dict[str, Any]:
 
 
 def _fresh(network: Any) -> dict[str, Any]:
-    """The bindings of fresh weights, which nothing of is to be frozen."""
+    """The bindings of fresh weights, of which nothing is to be frozen; says so."""
     called = "a genotype" if isinstance(network, Genotype) else repr(os.fspath(network))
     print(f"network: {called} starts from fresh weights", file=sys.stderr, flush=True)
     return {"train.initial_weights": None, "TrainingConfig.frozen_epochs": 0}

@@ -10,8 +10,10 @@ from nasnet_tf.api.data import data_bindings
 from nasnet_tf.api.networks import network_bindings
 from nasnet_tf.api.running import configured, worded_for_python
 from nasnet_tf.base import work_folders
+from nasnet_tf.base.errors import InputError, TrainingInterrupted
 from nasnet_tf.base.files import user_path
 from nasnet_tf.base.identity import bindings as read_configuration
+from nasnet_tf.base.values import expect
 from nasnet_tf.data import ImageData
 from nasnet_tf.recipes import folders, table
 from nasnet_tf.serving.hub.naming import resolve
@@ -76,17 +78,23 @@ def train(
         work_folders.check_kind(folder, "training")
         values: dict[str, Any] = {}
         with configured(recipe, _ANY_DATA | said, folder) as text:  # mistakes come up before data are read
-            if network is not None:
+            if network is None:
+                expect(weights == "trained", "weights", "'trained' without a network that they are of", weights)
+            else:
                 preprocessing = data.preprocessing if isinstance(data, ImageData) else None
                 values = network_bindings(network, weights, preprocessing, said, read_configuration(text), folder)
         values |= data_bindings(data, validation, folder, "training")
         with configured(recipe, {**values, **said}, folder) as text:
             job = table.bound("train")()
+            if not isinstance(job.data, ImageData):
+                raise InputError(f"recipe: expected one that trains on @ImageData(), got {recipe} with @{type(job.data).__name__}()")
             with folders.claimed(folder, text, "training"):
                 try:
                     _, evaluation = job(folder)
-                finally:
+                except (TrainingInterrupted, KeyboardInterrupt):
                     folders.write_operative_config(folder)
+                    raise
+                folders.write_operative_config(folder)
             model = resolve(folder).model("trained")
             if evaluation is not None and not checkpoints.is_best_last(folder):
                 evaluation = job.measure(model)

@@ -35,6 +35,7 @@ SMALL = {
     "make_strategy.name": "one_device",
 }
 RECIPE = "quickstart_train.gin"
+DETECTOR = {"DetectionData.source": "coco:cells"}
 
 
 def swapped(genotype):
@@ -123,6 +124,11 @@ def test_fine_tuning_from_a_work_folder_prepares_images_as_it_does(whole, tmp_pa
         ({"recipe": "quickstart.gin"}, "quickstart.gin: no such file.* did you mean quickstart_t"),
         ({"network": "mobil"}, "network 'mobil': did you mean 'mobile'"),
         ({"network": 7}, "network: expected a genotype, a name, a size such as '6 @ 768', or a path, got 7"),
+        ({"network": None, "weights": "none"}, "weights: expected 'trained' without a network that they are of, got 'none'"),
+        (
+            {"network": None, "recipe": "detect_small.gin", "more": DETECTOR},
+            "recipe: expected one that trains on @ImageData.., got detect_",
+        ),
         ({"weights": "mine.h5"}, "weights: expected 'none', because a genotype has no weights, got 'mine.h5'"),
     ],
 )
@@ -135,6 +141,9 @@ def test_a_mistake_leaves_no_folder(tmp_path):
     with pytest.raises(InputError, match="TrainingConfig.batch_size: expected an integer of 1 or more, got 'x'"):
         train(tmp_path / "run", more={"TrainingConfig.batch_size": "x"})
     assert not (tmp_path / "run").exists()
+    with pytest.raises(InputError, match="TrainingConfig.batch_size: expected at most the 18 training examples, got 19"):
+        train(tmp_path / "run", more={"TrainingConfig.batch_size": 19})
+    assert [path.name for path in (tmp_path / "run").iterdir() if path.name != "lock"] == ["data"]  # needed as soon as that is mended
 
 
 def of_network(network, tmp_path, weights="trained", recipe="finetune.gin", said=None):
