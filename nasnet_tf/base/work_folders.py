@@ -30,9 +30,12 @@ _KEPT = {
 }
 # What a kind of work writes before anything is rewarded or saved. Whatever else is in a folder is never removed.
 _BEGINNINGS = {
-    "training": (CONFIG_NAME, "checkpoints", "logs", "metrics.jsonl", "model.json", "data.json", "training.json", "corrupt_images.txt"),
+    "training": (
+        *(CONFIG_NAME, "checkpoints", "logs", "metrics.jsonl", "model.json", "data.json", "training.json", "corrupt_images.txt"),
+        "genotype.textproto",
+    ),
     "tuning": (CONFIG_NAME, "trials", "keras_tuner"),
-    "search": (_JOURNAL, "children", "logs", "metrics.jsonl", "prior.json", "rates.json", "rungs", "shared", "trained"),
+    "search": (_JOURNAL, CONFIG_NAME, "children", "logs", "metrics.jsonl", "prior.json", "rates.json", "rungs", "shared", "trained"),
 }
 
 
