@@ -29,14 +29,20 @@ from nasnet_tf.testing import REPOSITORY
 
 PAGES = [
     REPOSITORY / "README.md",
-    *sorted((REPOSITORY / "docs").glob("*.md")),
+    *sorted((REPOSITORY / "docs").rglob("*.md")),
     *(REPOSITORY / f"{name}.md" for name in ("BUILD", "CONTRIBUTING")),
 ]
 BLOCK = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+DECISIONS = [page for page in PAGES if page.parent.name == "design" and page.name != "README.md"]
 OTHER_PROGRAMS = {"cp", "docker", "git", "mypy", "ray", "export", "tensorboard"}
 TARGETS = set(re.findall(r"^(\w+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE))
-LONGEST_README = 180
+LONGEST_README, LONGEST_DECISION = 180, 40
 COMPILED = ("client", "hours")  # snippets that need a server, or hours
+
+
+def called(page):
+    """A page's path below docs/ or the repository."""
+    return page.relative_to(REPOSITORY).as_posix().removeprefix("docs/")
 
 
 def blocks(language):
@@ -45,7 +51,7 @@ def blocks(language):
         for head, text in BLOCK.findall(page.read_text()):
             kind, _, label = head.partition(" ")
             if kind == language:
-                yield page.name, label, text
+                yield called(page), label, text
 
 
 def commands():
@@ -63,7 +69,7 @@ def anchors(page):
 
 def test_readme_is_short_and_links_lead_somewhere():
     assert len(PAGES[0].read_text().splitlines()) < LONGEST_README
-    for page in PAGES:
+    for page in [*PAGES, REPOSITORY / "BENCHMARKS.md", REPOSITORY / "CHANGELOG.md"]:
         for target in re.findall(r"\]\(([^)\s]+)\)", BLOCK.sub("", page.read_text())):
             if not target.startswith("https://"):
                 name, _, anchor = target.partition("#")
@@ -72,9 +78,22 @@ def test_readme_is_short_and_links_lead_somewhere():
                 assert not anchor or anchor in anchors(path), f"{page.name}: {target}"
 
 
-def test_every_page_is_found_from_readme():
-    text = PAGES[0].read_text()
-    assert [page.name for page in PAGES[1:] if f"({page.relative_to(REPOSITORY)})" not in text] == []
+def test_every_page_is_found_from_readme_or_from_that_of_its_folder():
+    for page in PAGES[1:]:
+        index = page.with_name("README.md")
+        index = index if index.exists() and index != page else PAGES[0]
+        assert f"({page.relative_to(index.parent).as_posix()})" in index.read_text(), f"{index}: no link to {called(page)}"
+
+
+@pytest.mark.parametrize("page", DECISIONS, ids=called)
+def test_a_decision_is_short_and_its_figures_are_measured_ones(page):
+    text = page.read_text()
+    assert len(text.splitlines()) <= LONGEST_DECISION
+    assert re.findall("^## (.*)$", text, re.MULTILINE) == ["Context", "Decision", "Consequences", "Measured"]
+    measured = text.partition("## Measured")[2]
+    assert "BENCHMARKS.md#" in measured or measured.strip().startswith("Nothing")
+    known = (REPOSITORY / "BENCHMARKS.md").read_text()
+    assert [figure for figure in re.findall(r"\d+(?:[.,:]\d+)+", measured) if figure not in known] == []
 
 
 @contextlib.contextmanager
@@ -218,7 +237,7 @@ def stand_ins(tmp_path_factory):
         tf.config.run_functions_eagerly(False)
 
 
-@pytest.mark.parametrize("page", [page.name for page in PAGES if page.name not in ("extend.md", "detect.md")])
+@pytest.mark.parametrize("page", sorted({page for page, _, _ in blocks("python")} - {"extend.md", "detect.md"}))
 def test_snippets_run(page, stand_ins):
     import numpy as np
     import tensorflow as tf
