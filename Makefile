@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 RUN := runs/quickstart
 STAMP := $(VENV)/installed
 
-.PHONY: quickstart pictures test lint wheel clean
+.PHONY: quickstart pictures docs test lint wheel clean
 
 $(STAMP): setup.py constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -27,6 +27,12 @@ quickstart: $(STAMP)
 # Draws docs/pictures.
 pictures: $(STAMP)
 	$(BIN)/python tools/make_pictures.py
+
+# The documentation site, in build/site; a broken link ends it.
+docs: $(STAMP)
+	$(BIN)/python tools/make_site.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	@echo "open build/site/index.html"
 
 test: $(STAMP)
 	$(BIN)/ruff check .

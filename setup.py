@@ -39,9 +39,11 @@ EXTRAS = {
 EXTRAS["all"] = sorted({package for packages in EXTRAS.values() for package in packages})
 # tools/serve_example.py, which is not part of the package
 EXTRAS["serve"] = ["fastapi>=0.115", "onnxruntime>=1.20", "pillow>=10", "python-multipart>=0.0.20", "uvicorn>=0.34"]
+EXTRAS["docs"] = ["mkdocs>=1.6,<2", "mkdocs-material>=9.7,<10", "mkdocstrings[python]>=1,<2"]  # the documentation site
 EXTRAS["dev"] = [
     *EXTRAS["all"],
     *EXTRAS["serve"],
+    *EXTRAS["docs"],
     "httpx>=0.28",
     "hypothesis>=6.100",
     "mypy>=2.4,<3",

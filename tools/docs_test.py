@@ -245,7 +245,9 @@ def test_snippets_run(page, stand_ins):
     images = tf.random.normal([2, 32, 32, 3])
     names = {"photos": np.zeros([2, 32, 32, 3], np.uint8), "batches": tf.data.Dataset.from_tensors((images, tf.constant([0, 1])))}
     for where, label, text in blocks("python"):
-        if where == page and label not in COMPILED:
+        if where == page and label.endswith(".md"):  # too long to run twice
+            assert set(text.splitlines()) <= {line for name, _, shown in blocks("python") if name == label for line in shown.splitlines()}
+        elif where == page and label not in COMPILED:
             with contextlib.redirect_stdout(io.StringIO()):
                 exec(compile(text, page, "exec"), names)
         elif where == page:

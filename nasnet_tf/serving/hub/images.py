@@ -12,7 +12,7 @@ _ROUNDING = 1e-5  # of numbers in [0, 1]
 _SUM_TOLERANCE = 0.01  # of probabilities in half precision
 
 
-def preprocess(images, network: Name = "mobile") -> tf.Tensor:
+def preprocess(images: np.ndarray | tf.Tensor, network: Name = "mobile") -> tf.Tensor:
     """Brings images into the range that a network takes: [-1, 1] for ImageNet networks, whitened for CIFAR ones. Sizes stay.
 
     Works inside `Dataset.map` and `tf.function` too, where images beyond their range raise tf.errors.InvalidArgumentError.
@@ -64,7 +64,7 @@ def _checked(images: tf.Tensor, most: float, tolerance: float, expected: str) ->
         return tf.identity(images)
 
 
-def decode_predictions(predictions, top: int = 5) -> list[list[tuple[str, str, float]]]:
+def decode_predictions(predictions: np.ndarray | tf.Tensor, top: int = 5) -> list[list[tuple[str, str, float]]]:
     """The most probable ImageNet classes of each image.
 
     Args:

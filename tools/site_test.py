@@ -1,0 +1,73 @@
+"""The documentation site: it builds without a warning, which a broken link would be, and its reference has every public name."""
+
+import re
+
+import make_site
+import mkdocs.commands.build
+import mkdocs.config
+import mkdocs.exceptions
+import mkdocs.utils.yaml
+import pytest
+
+from nasnet_tf.testing import REPOSITORY
+
+REFERENCE = (REPOSITORY / "docs" / "reference.md").read_text()
+
+
+def build(folder):
+    """Builds the site of the pages in folder/pages."""
+    config = mkdocs.config.load_config(
+        str(REPOSITORY / "mkdocs.yml"), docs_dir=str(folder / "pages"), site_dir=str(folder / "site"), strict=True
+    )
+    mkdocs.commands.build.build(config)
+    return folder / "site"
+
+
+def test_the_site_builds_and_shows_every_docstring(tmp_path):
+    make_site.write(tmp_path / "pages")
+    shown = (build(tmp_path) / "reference.html").read_text()
+    assert [path for path in make_site.public_names().values() if f'id="{path}"' not in shown] == []
+    assert "images float32 [batch, height, width, 3]" in shown
+    assert not re.search(r'(src|href)="(https?:)?//[^"]*\.(css|js|woff2?)"', shown), "a page loads something from elsewhere"
+
+
+def test_a_broken_link_ends_the_build(tmp_path):
+    for name in make_site.pages():
+        (tmp_path / "pages" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "pages" / name).write_text("# Title\n")
+    build(tmp_path)
+    for link in ("nowhere.md", "use.md#nowhere"):
+        (tmp_path / "pages" / "index.md").write_text(f"# Title\n\n[link]({link})\n")
+        with pytest.raises(mkdocs.exceptions.Abort):
+            build(tmp_path)
+
+
+def test_every_public_name_is_in_the_reference_with_an_example():
+    sections = dict(
+        zip(re.findall("^### (.*)$", REFERENCE, re.MULTILINE), re.split("^### .*$", REFERENCE, flags=re.MULTILINE)[1:], strict=True)
+    )
+    names = {name for name in sections if not name.startswith("nasnet_tf.")}
+    public = set(make_site.public_names())
+    assert public - names == set(), "docs/reference.md lacks a section '### NAME' with a sentence and an example for these public names"
+    assert names - public == set(), "docs/reference.md has sections for names that nasnet_tf/__init__.pyi does not have"
+    examples = {name: "".join(re.findall("^```python.*?^```", sections[name], re.MULTILINE | re.DOTALL)) for name in names}
+    assert [name for name in names if f"nasnet_tf.{name}" not in examples[name]] == [], "no example that uses these names"
+
+
+def test_every_page_is_in_the_navigation():
+    def pages(entries):
+        for entry in entries:
+            yield from [entry] if isinstance(entry, str) else pages(*entry.values())
+
+    listed = set(pages(mkdocs.utils.yaml.yaml_load((REPOSITORY / "mkdocs.yml").read_text())["nav"]))
+    wanted = {make_site.place(source) for source in make_site.sources()}
+    assert {page for page in wanted if not page.startswith("design/") or page == "design/index.md"} == listed
+
+
+def test_files_of_the_repository_become_pages(tmp_path):
+    pages = make_site.pages()
+    assert "](source/CITATION.cff.md)" in pages["index.md"]
+    assert "](../source/nasnet_tf/training/loop.py.md)" in pages["design/own_loop.md"]
+    assert "def train_and_evaluate(" in pages["source/nasnet_tf/training/loop.py.md"]
+    assert "## nasnet_c.textproto" in pages["source/nasnet_tf/genotype/published.md"]
+    assert "```python client" not in pages["export_and_serve.md"]
