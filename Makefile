@@ -32,7 +32,7 @@ pictures: $(STAMP)
 docs: $(STAMP)
 	$(BIN)/python tools/make_site.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
-	@echo "open build/site/index.html"
+	@echo "written: build/site; to read it with its search: python -m http.server --directory build/site"
 
 test: $(STAMP)
 	$(BIN)/ruff check .

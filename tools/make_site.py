@@ -68,8 +68,8 @@ def with_docstrings(reference: str) -> str:
         name = re.sub(r"[^\w-]", "", match[1].lower())
         anchor = f'<a id="{name}"></a>'  # GitHub's
         if match[1] in names:
-            return f"{anchor}\n\n::: {names[match[1]]}"
-        return f"{anchor}\n\n::: {match[1]}\n    options:\n      members: true\n      show_root_full_path: true"
+            return f"{anchor}\n\n::: {names[match[1]]}\n    options:\n      members: false"
+        return f"{anchor}\n\n::: {match[1]}\n    options:\n      show_root_full_path: true"
 
     return _HEADING.sub(directive, reference)
 
