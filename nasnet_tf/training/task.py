@@ -146,8 +146,8 @@ class BindableTask(Task):
         return {}
 
     @staticmethod
-    def table(evaluation: Any) -> str:
-        """Returns what `evaluate` prints of a result besides its one line; "" for nothing."""
+    def table(evaluator: Any) -> str:
+        """Returns what `evaluate` prints after an evaluation besides its one line; "" for nothing."""
         return ""
 
     @staticmethod
