@@ -11,8 +11,8 @@ from nasnet_tf.models.heads import GlobalPool
 def grad_cam(model: keras.Model) -> Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
     """Returns Grad-CAM on the last hidden state of a network.
 
-    The hidden state is taken as the global pooling averages it, behind its ReLU: what is negative never reaches the classifier. Of a
-    classifier that reads several states, all of them count.
+    The hidden state is taken as the global pooling averages it, behind its ReLU, because negative values never reach the
+    classifier. If the classifier reads several states, all of them count.
 
     Args:
       model: with one GlobalPool, from images to logits.

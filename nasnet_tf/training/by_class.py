@@ -14,7 +14,7 @@ MOST_NAMES = 10  # of classes without examples
 
 @dataclasses.dataclass(frozen=True)
 class ClassFigures:
-    """How good a classifier is at one class. What is undefined is None.
+    """How good a classifier is at one class. Undefined figures are None.
 
     Attributes:
       name: of the class.
@@ -79,7 +79,7 @@ def _figures_of_class(name, neither, found_alone, expected_alone, both, scores) 
 
 
 def table(rows: Sequence[ClassFigures]) -> str:
-    """Returns a line for each class, the lowest F1 first; of many classes the worst. Then the means, and the classes without examples."""
+    """Returns a line for each class, the lowest F1 first, for the 50 worst at most; then the means, and the classes without examples."""
     there = sorted((row for row in rows if row.examples), key=lambda row: row.f1)
     columns = ["average_precision"] if any(row.average_precision is not None for row in there) else []
     columns += ["accuracy", "precision", "recall", "f1"]

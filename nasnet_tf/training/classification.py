@@ -73,7 +73,7 @@ class LabelTask(BindableTask):
 
     @staticmethod
     def figures(evaluator: Any, data: ImageData) -> dict[str, Any]:
-        """What nasnet_tf.training.details draws."""
+        """The plots and pictures of the evaluation's details."""
         return evaluator.details.figures()
 
     @staticmethod

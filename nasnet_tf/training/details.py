@@ -1,4 +1,4 @@
-"""What lies behind the numbers of an evaluation: figures by class, calibration, the worst mistakes. `evaluate` and Python ask here."""
+"""The details of an evaluation: figures by class, calibration, the worst mistakes. `evaluate`, the report and Python get them here."""
 
 import abc
 import dataclasses
@@ -47,7 +47,7 @@ class Mistake:
 class Details(abc.ABC):
     """Attributes:
     class_names: of the network, in the order of its logits.
-    calibration: how far probabilities are from how often the network is right.
+    calibration: how far the probabilities are from how often the network is right.
     worst: the mistakes of highest confidence, the worst first, without names and pictures; see `mistakes`.
     pictures: of the split that was evaluated; None where batches were evaluated that come from no data set.
     """
@@ -81,7 +81,7 @@ class Details(abc.ABC):
         return f"{by_class.table(self.by_class())}\nexpected calibration error {self.calibration.error:.4f}"
 
     def results(self) -> dict[str, Any]:
-        """Returns all of it but the pictures, JSON-ready."""
+        """Returns all details except pictures, JSON-ready."""
         return {
             "by_class": [dataclasses.asdict(row) for row in self.by_class()],
             "calibration": {"expected_calibration_error": self.calibration.error, "bins": self.calibration.rows()},

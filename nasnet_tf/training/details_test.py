@@ -1,4 +1,4 @@
-"""What lies behind the numbers of an evaluation, against scikit-learn and by hand."""
+"""The details of an evaluation, against scikit-learn and by hand."""
 
 import dataclasses
 import json

@@ -19,7 +19,7 @@ from nasnet_tf.training.numerics import compiled
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """The numbers of an evaluation; `details` is what lies behind them, and no number: `dataclasses.asdict` leaves it out.
+    """The numbers of an evaluation, and their details, which are no field: `dataclasses.asdict` leaves them out.
 
     Attributes:
       accuracy: share of examples whose highest logit is their label's, in [0, 1].

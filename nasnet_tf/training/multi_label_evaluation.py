@@ -26,7 +26,7 @@ THRESHOLD = 0.5  # probability from which a label counts as found
 
 @dataclasses.dataclass(frozen=True)
 class MultiLabelEvaluation:
-    """The numbers of an evaluation; `details` is what lies behind them, and no number: `dataclasses.asdict` leaves it out.
+    """The numbers of an evaluation, and their details, which are no field: `dataclasses.asdict` leaves them out.
 
     Attributes:
       mean_average_precision: mean of the average precisions of the classes that some image has, in [0, 1].

@@ -1,4 +1,4 @@
-"""What an evaluation shows of a classifier as plots: which classes it confuses, its worst mistakes, how reliable its probabilities are."""
+"""Plots of an evaluation: the classes that are confused, the worst mistakes, the reliability of probabilities."""
 
 from __future__ import annotations
 
@@ -52,15 +52,16 @@ def plot_most_confused(pairs: Sequence[tuple[str, str, int]]) -> Figure:
 
 def plot_reliability(calibration: Calibration) -> Figure:
     """Accuracy over confidence in bins of equal width, and the number of examples in each bin (Guo et al. 2017, figure 1)."""
-    figure = Figure(figsize=(4.4, 4.6), layout="constrained")
+    figure = Figure(figsize=(5.6, 4.6), layout="constrained")
     axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     bins = len(calibration.examples)
     centers, filled = (np.arange(bins) + 0.5) / bins, calibration.examples > 0
-    axes.bar(centers[filled], calibration.accuracy[filled], width=0.9 / bins, color=BLUE, label="accuracy")
+    axes.bar(centers[filled], calibration.accuracy[filled], width=0.9 / bins, color=BLUE)
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=1.0, linestyle=(0, (4, 3)), label="confidence = accuracy")
-    axes.plot(calibration.confidence[filled], calibration.accuracy[filled], ".", color=GREY, label="mean confidence of a bin")
+    axes.plot(calibration.confidence[filled], calibration.accuracy[filled], ".", color=GREY, label="a bin, at its mean confidence")
     axes.set(ylabel="accuracy", xlim=(0, 1), ylim=(0, 1.02))
-    axes.text(0.03, 0.97, f"expected calibration error {calibration.error:.4f}", transform=axes.transAxes, va="top", fontsize=8)
+    text, box = f"expected calibration error {calibration.error:.4f}", {"facecolor": "white", "edgecolor": "none", "alpha": 0.8}
+    axes.text(0.03, 0.95, text, transform=axes.transAxes, va="top", fontsize=8, bbox=box)
     below.bar(centers, calibration.examples, width=0.9 / bins, color=GREY)
     below.set(xlabel="confidence", ylabel="examples")
     for each in (axes, below):

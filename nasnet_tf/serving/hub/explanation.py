@@ -11,7 +11,7 @@ from nasnet_tf.base.files import check_local, naming, user_path
 
 matplotlib = OnDemand("matplotlib")
 _OPACITY = 0.6  # of the colors where the evidence is strongest
-_UNSEEN = 0.5  # brightness of what the network did not look at
+_UNSEEN = 0.5  # brightness of the part that the network did not see
 _SHADES = 256
 
 
@@ -24,7 +24,7 @@ class Explanation:
       probability: of the class, in [0, 1].
       heat: the evidence for the class in each pixel of the picture, float32 [height, width]: 1 where it is strongest, 0 for none and where
         the network did not look.
-      pixels: the picture with the heat as colors over it, uint8 [height, width, 3]. What preprocessing cuts off is darkened.
+      pixels: the picture with the heat as colors over it, uint8 [height, width, 3]. The part that preprocessing cuts off is darkened.
     """
 
     name: str

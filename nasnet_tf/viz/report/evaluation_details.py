@@ -1,4 +1,4 @@
-"""What lies behind an evaluation, as parts of a report: figures by class and the worst mistakes, out of what `evaluate` wrote."""
+"""The details of an evaluation as parts of a report: figures by class and the worst mistakes, from the file that `evaluate` wrote."""
 
 import json
 import pathlib
@@ -18,7 +18,7 @@ def read_details(path: pathlib.Path, choice: str) -> str:
 
     Args:
       path: of the details.
-      choice: what was evaluated, such as "test".
+      choice: the split, and the weights where they are not the usual ones, such as "test" or "test-last".
 
     Raises:
       InputError: the file is not what `evaluate` writes.
