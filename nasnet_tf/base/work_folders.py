@@ -30,10 +30,7 @@ _KEPT = {
 }
 # What a kind of work writes before anything is rewarded or saved. Whatever else is in a folder is never removed.
 _BEGINNINGS = {
-    "training": (
-        *(CONFIG_NAME, "checkpoints", "logs", "metrics.jsonl", "model.json", "data.json", "training.json", "corrupt_images.txt"),
-        "genotype.textproto",
-    ),
+    "training": (CONFIG_NAME, "checkpoints", "logs", "metrics.jsonl", "model.json", "data.json", "training.json", "corrupt_images.txt"),
     "tuning": (CONFIG_NAME, "trials", "keras_tuner"),
     "search": (_JOURNAL, CONFIG_NAME, "children", "logs", "metrics.jsonl", "prior.json", "rates.json", "rungs", "shared", "trained"),
 }
