@@ -1,6 +1,7 @@
 """What a terminal shows: TensorFlow without its start-up remarks, and one line of progress."""
 
 import contextlib
+import math
 import os
 import re
 import sys
@@ -109,8 +110,8 @@ class ProgressLine:
         self._printed = 0.0
         self._is_terminal = sys.stderr.isatty()
 
-    def update(self, done: int, **values: float) -> None:
-        """done: of total, in all; values: numbers worth seeing."""
+    def update(self, done: int, seconds_left: float = math.inf, **values: float) -> None:
+        """done: of total, in all; seconds_left: at most, where there is a limit of time; values: numbers worth seeing."""
         now = time.monotonic()
         interval = _TERMINAL_SECONDS if self._is_terminal else _LOG_SECONDS
         if not self._enabled or (now - self._printed < interval and done < self._total):
@@ -119,8 +120,10 @@ class ProgressLine:
         parts = [f"{self._title}: {done}/{self._total} {self._unit}"]
         if done >= self._total:
             parts.append(format_seconds(now - self._began))
-        elif done > self._start:
-            parts.append(f"{format_seconds((now - self._began) / (done - self._start) * (self._total - done))} left")
+        else:
+            guess = (now - self._began) / (done - self._start) * (self._total - done) if done > self._start else math.inf
+            left = min(guess, seconds_left)
+            parts += [f"{format_seconds(left)} left"] if left < math.inf else []
         parts += [f"{name} {value}" if isinstance(value, int) else f"{name} {value:.4g}" for name, value in values.items()]
         line, end = " | ".join(parts), "\n"
         if self._is_terminal:
