@@ -170,7 +170,7 @@ def test_what_was_found(tmp_path):
         ({"bindings": {"ModelGuided": 3}}, "^bindings: expected .*'name.parameter': value.*, got 'ModelGuided' without a parameter"),
         ({"bindings": {"ModelGuided.seed": IMAGES}}, "bindings: ModelGuided.seed: expected numbers, texts"),
         ({"recipe": "none.gin"}, "none.gin: no such file"),
-        ({"max_trainings": 0}, "^max_trainings: expected an integer of 1 or more or None, got 0"),
+        ({"max_trainings": 0}, "^max_trainings: expected an integer of 1 or more, or None, got 0"),
         ({"max_hours": "8"}, "^max_hours: expected a positive number or None, got .8."),
         ({"workers": 1.5}, "^workers: expected an integer"),
         ({"seed": -1}, "^seed: expected an integer of 0 or more"),
