@@ -89,6 +89,7 @@ setup(
         "lazy-loader>=0.5,<1",  # public names are imported when first used
         "numpy>=2",
         "protobuf>=6.31.1,<8",  # genotype_pb2.py is generated code of 6.31.1
+        "safetensors>=0.5,<1",
         "tensorflow>=2.21,<2.22",
         "wrapt>=1.14",
     ],
