@@ -11,6 +11,7 @@ import numpy as np
 
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.base.files import replace_file
+from nasnet_tf.base.values import expect
 from nasnet_tf.data import imagenet_classes
 from nasnet_tf.genotype import HASH_VERSION, format_genotype, genotype_hash, load_genotype, published_genotypes
 from nasnet_tf.models.cell import Cell
@@ -20,6 +21,7 @@ from nasnet_tf.training import work_folder
 from nasnet_tf.version import __version__
 
 NAME = "manifest.json"
+_PLACES = ("folder", "table", "coco", "voc")  # kinds of data whose names are paths
 
 
 def describe(model: keras.Model, data_description: Mapping) -> dict:
@@ -54,11 +56,36 @@ def describe(model: keras.Model, data_description: Mapping) -> dict:
             "parameters": model.count_params(),
         },
         "task": work_folder.task_kind(data_description),
+        "data": _data(data_description),
+        **_license(data_description),
         **({"probabilities": "sigmoid, one for each class"} if work_folder.has_several_labels(data_description) else {}),
         "classes": _classes(data_description),
         "preprocessing": data_description.get("preprocessing") or {"image_size": data_description["image_size"]},
         "weights_sha256": weights_hash(model),
     }
+
+
+def _data(data_description: Mapping) -> dict:
+    """Which data set a training had, and its splits, as far as data.json says. Of a folder only its name: an export is given away."""
+    data = {name: value for name, value in data_description.items() if name == "source" or name.endswith("_split")}
+    kind, colon, place = str(data.get("source", "")).partition(":")
+    if colon and kind in _PLACES:
+        data["source"] = f"{kind}:{pathlib.PurePath(place).name}"
+    return {name: value for name, value in data.items() if value is not None}
+
+
+def _license(data_description: Mapping) -> dict:
+    """The license of the weights, where somebody stated one.
+
+    Raises:
+      InputError: it is no text of one line.
+    """
+    text = data_description.get("license")
+    if text is None:
+        return {}
+    is_line = isinstance(text, str) and text.strip() != "" and text.isprintable()
+    expect(is_line, "license", "a text of one line, such as 'apache-2.0'", text)
+    return {"license": text.strip()}
 
 
 def _classes(data_description: Mapping) -> list[dict]:
