@@ -7,13 +7,16 @@ import json
 import mimetypes
 import pathlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import IO
 
 from nasnet_tf.base import terminal
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.base.files import find_images, naming, shown
 from nasnet_tf.cli import command, flags
+from nasnet_tf.data.numpy_decoding import is_sixteen_bits
+from nasnet_tf.serving.exports.engines import ENGINES
+from nasnet_tf.serving.hub.engine_classifier import find_classifier
 
 
 def main(arguments: list[str]) -> None:
@@ -24,19 +27,21 @@ def main(arguments: list[str]) -> None:
     output = flags.new_output()
     if output is not None and output.exists() and any(map(output.samefile, files)):
         raise InputError(f"--output: expected a file for the results, but {output} is one of the images")
-    terminal.import_tensorflow()
-    from nasnet_tf.data.sixteen_bits import WHITE
-    from nasnet_tf.recipes.tasks import task_of
-    from nasnet_tf.serving.hub.naming import resolve
-
-    source = resolve(flags.FLAGS.model)
     weights = None if flags.FLAGS.weights == "none" else flags.FLAGS.weights
-    description = source.description()
-    predictor = task_of(description, source.path).predictor(source, weights, flags.FLAGS.trust_graph)
-    white_level = description.get("preprocessing", {}).get("white_level", WHITE)
-    is_one_batch = len(files) <= flags.FLAGS.batch_size
-    with contextlib.nullcontext() if output is None else _opened(output) as rows, _eagerly(is_one_batch):
-        undecodable = _predict(predictor, files, rows, white_level)
+    predictor = find_classifier(flags.FLAGS.model, flags.FLAGS.engine, weights, flags.FLAGS.trust_graph)
+    if predictor is not None:
+        preprocessing, mode = predictor.preprocessing, contextlib.nullcontext()
+    else:
+        terminal.import_tensorflow()
+        from nasnet_tf.recipes.tasks import task_of
+        from nasnet_tf.serving.hub.naming import resolve
+
+        source = resolve(flags.FLAGS.model)
+        description = source.description()
+        predictor = task_of(description, source.path).predictor(source, weights, flags.FLAGS.trust_graph)
+        preprocessing, mode = description.get("preprocessing", {}), _eagerly(len(files) <= flags.FLAGS.batch_size)
+    with contextlib.nullcontext() if output is None else _opened(output) as rows, mode:
+        undecodable = _predict(predictor, files, rows, preprocessing)
     if undecodable:
         raise InputError(f"{len(undecodable)} of {len(files)} files cannot be decoded as images: {', '.join(undecodable)}")
 
@@ -60,16 +65,14 @@ def _eagerly(is_wanted: bool) -> Iterator[None]:
         tf.config.run_functions_eagerly(before)
 
 
-def _predict(predictor, files: list[pathlib.Path], rows: IO[str] | None, white_level: int) -> list[str]:
+def _predict(predictor, files: list[pathlib.Path], rows: IO[str] | None, preprocessing: Mapping) -> list[str]:
     """Prints and writes each answer; returns the files that cannot be decoded, each with the reason."""
-    from nasnet_tf.data.sixteen_bits import white_note
-
     undecodable = []
     for start in range(0, len(files), flags.FLAGS.batch_size):
         batch = files[start : start + flags.FLAGS.batch_size]
         contents = [path.read_bytes() for path in batch]
-        if start == 0 and (note := white_note(contents, white_level)):
-            print(note, file=sys.stderr, flush=True)
+        if start == 0 and any(map(is_sixteen_bits, contents)):
+            _note_white(contents, preprocessing)
         for path, content, answer in zip(batch, contents, predictor.answers(contents), strict=True):
             if isinstance(answer, InputError):
                 undecodable.append(f"{shown(path)} ({answer})")
@@ -86,10 +89,20 @@ def _predict(predictor, files: list[pathlib.Path], rows: IO[str] | None, white_l
     return undecodable
 
 
+def _note_white(contents: list[bytes], preprocessing: Mapping) -> None:
+    """Says what is taken for white in PNGs of 16 bits."""
+    from nasnet_tf.data.sixteen_bits import WHITE, white_note
+
+    if note := white_note(contents, preprocessing.get("white_level", WHITE)):
+        print(note, file=sys.stderr, flush=True)
+
+
 def define_flags() -> None:
     """The flags of this door."""
     flags.define_required("model", "A network of the zoo, such as mobile; an export; or the work folder of a training.")
     flags.DEFINE_string("weights", "trained", "For a network of the zoo, a weights file instead of the public ones; none for fresh ones.")
+    text = "What runs the network: auto is the fastest that an export has a file for and whose package is installed."
+    flags.DEFINE_enum("engine", "auto", list(ENGINES), text)
     flags.DEFINE_bool("trust_graph", False, "Run the graph inside an export, which can do anything to your files; only for your own.")
     text = "How many classes to print at most; without it 5, or all above the threshold where an image has several labels."
     flags.DEFINE_integer("top", None, text, lower_bound=1)
