@@ -55,7 +55,7 @@ def all_formats(tmp_path_factory):
 def several_labels(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cards") / "labels"
     said = {"task": "multi_label", "several_labels": True, "class_names": ["a", "b", "c"], "preprocessing": DATA["preprocessing"]}
-    export(classifier(), said, folder, ["keras"], evaluations=[{"split": "test", "f1": 0.5, "class_f1": {"a": 0.25}, "examples": 4}])
+    export(classifier(), said, folder, ["tflite"], evaluations=[{"split": "test", "f1": 0.5, "class_f1": {"a": 0.25}, "examples": 4}])
     return folder
 
 

@@ -20,8 +20,7 @@ from nasnet_tf.data import numpy_decoding, numpy_views
 from nasnet_tf.serving.exports import engines, manifest
 from nasnet_tf.serving.hub.answers import ImageClassifier
 
-# What may be the name or the size of a network, which is no path then: more than there are, because the table of them needs Keras.
-NAMES = re.compile(r"\s*\d+\s*@\s*\d+\s*|(nasnet|mobile|large|cifar|[\s()_-]).*", re.IGNORECASE)
+_NAMES = ("mobile", "large", "cifar")  # of networks; all others have an "@", as sizes have
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,13 +136,18 @@ def find_classifier(
     return _opened(folder, chosen, class_names, may_use_tensorflow=engine == "auto")
 
 
+def is_network(name: str) -> bool:
+    """Whether a text is the name or the size of a network and no path, as nasnet_tf.models.zoo, which needs Keras, would have it."""
+    return "@" in name or re.sub(r"[\s()_-]", "", name.lower()) in _NAMES
+
+
 def _export(name: Any) -> pathlib.Path | None:
     """The folder of an export; None for all other networks."""
     if not isinstance(name, (str, os.PathLike)):
         return None
     is_path = not isinstance(name, str) or re.match(r"~|.*[/\\]", name) is not None
     folder = user_path(name)
-    return folder if (is_path or not NAMES.fullmatch(name)) and (folder / manifest.NAME).is_file() else None
+    return folder if (is_path or not is_network(name)) and (folder / manifest.NAME).is_file() else None
 
 
 def _opened(folder: pathlib.Path, engine: str, class_names: Sequence[str] | None, may_use_tensorflow: bool) -> EngineClassifier:
