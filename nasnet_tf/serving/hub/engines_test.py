@@ -40,7 +40,8 @@ def exported(folder, kind, several=False):
     head = model.get_layer("logits")  # gets logits of a trained network's size
     head.kernel.assign(tf.random.stateless_normal(head.kernel.shape, [4, 3]))
     head.bias.assign(tf.zeros_like(head.bias))
-    logits = model(tf.image.resize(tf.random.stateless_uniform([8, 4, 4, 3], [1, 2], -1, 1), [32, 32]))
+    images = tf.image.resize(tf.random.stateless_uniform([8, 4, 4, 3], [1, 2]), [32, 32])
+    logits = model(preprocessing_from_config({"kind": kind}).normalize(images))
     mean, factor = tf.reduce_mean(logits, 0), 2 / tf.reduce_mean(tf.math.reduce_std(logits, 0))
     head.kernel.assign(head.kernel * factor)
     head.bias.assign(-mean * factor)
