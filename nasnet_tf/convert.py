@@ -29,7 +29,8 @@ def define_flags() -> None:
     flags.define_required("model", "The network of the zoo that the weights are of, such as mobile or large.")
     flags.define_required(
         "output",
-        "x.weights.h5 for keras.applications, x.h5 or x.keras for a whole model of it; else the prefix of a TF-slim checkpoint. "
+        "x.weights.h5 for keras.applications, x.h5 or x.keras for a whole model of it; x.safetensors; else the prefix of a TF-slim "
+        "checkpoint. "
         "Networks that keras.applications does not have are written in our own form.",
     )
     flags.DEFINE_integer("num_classes", None, "If not the network's own; 1001 keeps slim's background.", lower_bound=1)
@@ -41,5 +42,5 @@ if __name__ == "__main__":
     command.run(
         main,
         define_flags,
-        "One weights file: of TF-slim a .tar.gz, a folder or a prefix of checkpoints; of keras.applications a .h5 or .keras.",
+        "One weights file: of TF-slim a .tar.gz, a folder or a prefix of checkpoints; of keras.applications a .h5 or .keras; .safetensors.",
     )

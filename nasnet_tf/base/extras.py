@@ -8,6 +8,7 @@ from nasnet_tf.base.errors import InputError
 
 # Module: (what pip calls it, the extra that brings it).
 PACKAGES = {
+    "PIL": ("pillow", "onnx"),
     "ai_edge_litert": ("ai-edge-litert", "tflite"),
     "docstring_parser": ("docstring-parser", "train"),
     "gin": ("gin-config", "train"),

@@ -67,6 +67,14 @@ def check_place(path: pathlib.Path, name: str) -> None:
         raise InputError(f"{name}: {path} cannot be written: no permission for {there}")
 
 
+def read_json(path: pathlib.Path):
+    """What a JSON file holds; InputError where it is damaged."""
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: damaged; cannot be read as JSON ({error})") from error
+
+
 def read_json_lines(path: pathlib.Path, names: Collection[str] = ()) -> list[dict]:
     """The rows of a file of JSON lines; a last line that a kill cut short, or that is being written, is passed over.
 

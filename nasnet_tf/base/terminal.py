@@ -13,7 +13,9 @@ from typing import TextIO
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 # What libraries write past any log level; whoever reads images says by name which cannot be decoded.
-_REMARKS = re.compile(rb"Improper call to JPEG library|Corrupt JPEG data|Premature end of JPEG file|libpng (warning|error)")
+_REMARKS = re.compile(
+    rb"Improper call to JPEG library|Corrupt JPEG data|Premature end of JPEG file|libpng (warning|error)|INFO: Created TensorFlow Lite XNN"
+)
 _END = b"\0end of remarks\n"
 
 
