@@ -232,7 +232,7 @@ def test_rates():
     model = load_nasnet(SMALL, **TINY, dropout=0.25, drop_path=0.5)
     assert model.get_layer("dropout").rate == 0.25
     assert [model.get_layer(name).drop_path_rate for name in ("cell_0", "cell_2")] == [0.1, 0.5]
-    with pytest.raises(InputError, match=r"dropout: expected a share in \[0, 1\) or None, got 1.5"):
+    with pytest.raises(InputError, match=r"dropout: expected a number in \[0, 1\) or None, got 1.5"):
         load_nasnet(SMALL, None, dropout=1.5)
 
 

@@ -77,7 +77,7 @@ def test_bombs(tiny_network, tmp_path, monkeypatch):
     with zipfile.ZipFile(tmp_path / "bomb.keras", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("model.weights.h5", bytes(10_000_000))
     for name in ("bomb.tar.gz", "bomb.weights.h5", "bomb.keras"):
-        with pytest.raises(InputError, match=rf"{name}: unpacks to [\d,]+ bytes or more from [\d,]+; expected at most [\d,]+, which is 20"):
+        with pytest.raises(InputError, match=rf"{name}: unpacks to [\d,]+ bytes or more from [\d,]+; expected at most [\d,]+, the "):
             load_weights(tiny_network, tmp_path / name)
 
 
