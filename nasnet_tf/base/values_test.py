@@ -108,7 +108,7 @@ PREPROCESSING = data.CifarPreprocessing(image_size=8)
     [
         (lambda: NetworkConfig(0, "cifar", 3.0, filters=4), "cells_per_stack: expected an integer from 1 to 1,000, got 0"),
         (lambda: NetworkConfig(1, "mnist", 3.0, filters=4), "stem: expected one of 'cifar', 'imagenet', got 'mnist'"),
-        (lambda: NetworkConfig(1, "cifar", 3.0, 4, 24), "give filters or penultimate_filters, one of the two"),
+        (lambda: NetworkConfig(1, "cifar", 3.0, 4, 24), "expected either filters or penultimate_filters"),
         (lambda: NetworkConfig(1, "cifar", 3.0, 4, drop_path_rate=1.0), "drop_path_rate: expected a number in"),
         (
             lambda: NetworkConfig(1, "cifar", 3.0, 4, stacking="strided"),

@@ -54,7 +54,7 @@ def test_a_description_with_other_classes_is_not_built(tiny_export, tmp_path, cl
     layer = {"class_name": class_name, "module": module, "registered_name": registered, "config": {"name": "x"}, "inbound_nodes": []}
     description["config"]["layers"].append(layer)
     (tmp_path / "model.json").write_text(json.dumps(description))
-    with pytest.raises(InputError, match=f"model.json: names the class '{registered or class_name}', which no network of nasnet_tf has"):
+    with pytest.raises(InputError, match=f"model.json: names the class '{registered or class_name}', which no network of nasnet_tf uses"):
         load_nasnet(tmp_path)
 
 
