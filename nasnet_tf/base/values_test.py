@@ -69,7 +69,7 @@ def _clean_gin():
         ("TrainingConfig.epochs = 1e400", "TrainingConfig.epochs: expected a finite number or another literal, got inf"),
         ("search.max_trainings = 0", "search.max_trainings: expected an integer of 1 or more, or None, got 0"),
         ("search.max_trials = 0", "search.max_trials = 0: .* did you mean num_trials"),
-        ("DetectorConfig.anchor_scales = ()", r"DetectorConfig.anchor_scales: expected one positive number or several, got \(\)"),
+        ("DetectorConfig.anchor_scales = ()", r"DetectorConfig.anchor_scales: expected one or more positive numbers, got \(\)"),
         ("DetectionLosses.box_weight = -1", "DetectionLosses.box_weight: expected a number of 0 or more, got -1"),
         ("step_decay.boundary_epochs = (2, 1)", "step_decay.boundary_epochs: expected positive numbers, each larger than the one before"),
         ("FaultTolerance.executions = 1", "FaultTolerance.executions: expected an integer of 2 or more, got 1"),
