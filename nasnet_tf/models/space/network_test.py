@@ -102,7 +102,7 @@ def test_what_it_cannot_be():
     with pytest.raises(InputError, match="'concat_unused', got 'each_block'"):
         SpaceNetwork(SearchSpace(outputs="each_block"), CONFIG, 3, 11)
     network = SpaceNetwork(SearchSpace(operations=("IDENTITY", "CONV_1X1")), CONFIG, 3, 11)
-    with pytest.raises(InputError, match="operations from IDENTITY, CONV_1X1; got SEP_CONV_5X5"):
+    with pytest.raises(InputError, match="operations out of IDENTITY, CONV_1X1; got SEP_CONV_5X5"):
         network.plan(load_genotype("nasnet_a"))
     with pytest.raises(InputError, match="of 2 input states, 5 and 5 blocks, 1 and 1 outputs; got 4, 4, 4, 4 and 4"):
         network.plan(load_genotype("nasnet_b"))
