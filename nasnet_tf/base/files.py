@@ -225,7 +225,7 @@ def find_images(argument: str) -> list[pathlib.Path]:
     if path.is_dir():
         found = image_files(path)
         if not found:
-            raise InputError(f"{path}: no images in this folder; expected files {', '.join(IMAGE_SUFFIXES)}")
+            raise InputError(f"{path}: no images in this folder; expected files with the suffixes {', '.join(IMAGE_SUFFIXES)}")
         return found
     found = [pathlib.Path(name) for name in sorted(glob.glob(argument, recursive=True)) if pathlib.Path(name).is_file()]
     if not found:

@@ -12,10 +12,10 @@ from nasnet_tf.base.errors import InputError
 CONFIG_NAME = "config.gin"
 # Hint for the error message, by kind of work: how a new folder can start from the results in the old one.
 _STARTING_FROM = {
-    "training": " (train.initial_weights = '{folder}' starts there from these weights)",
-    "search": " (search.take_over = ['{folder}'] counts these trials there)",
+    "training": " (train.initial_weights = '{folder}' makes it start from these weights)",
+    "search": " (search.take_over = ['{folder}'] makes it reuse these trials)",
 }
-_MAX_SHOWN = 200  # characters of a value in a message
+_MAX_SHOWN = 200  # longest value in a message, in characters
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,11 +35,11 @@ class Identity:
     default: Callable[[str], Any] = lambda name: "None"
 
     def without(self, patterns: Iterable[str]) -> "Identity":
-        """Returns the same identity with more values that may change."""
+        """Returns a copy that also allows the values that match these patterns to change."""
         return dataclasses.replace(self, may_change=(*self.may_change, *patterns))
 
     def lasting(self, values: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Returns the values, by default this identity's own, that may not change."""
+        """Returns those of the given values (by default this identity's values) that may not change."""
         values = self.values if values is None else values
         return {name: value for name, value in values.items() if not self._may_change(name)}
 
@@ -71,7 +71,7 @@ class Identity:
         if difference:
             where = f"{file}, " if file else ""
             raise InputError(
-                f"{folder}: was begun with another configuration: {where}{difference}; bind it as before, use another --workdir"
+                f"{folder}: was begun with another configuration: {where}{difference}; restore the old value, use another --workdir"
                 f"{_STARTING_FROM.get(kind, '').format(folder=folder)}, or remove {folder}"
             )
 
@@ -101,7 +101,7 @@ def bindings(config_text: str) -> dict[str, str]:
 
 
 def read_bindings(path: pathlib.Path) -> dict[str, str]:
-    """Returns the bindings in a file; raises InputError if it is damaged."""
+    """Returns {"name.parameter": "value"} for the configuration in a file; raises InputError if it is damaged."""
     try:
         return bindings(path.read_text(encoding="utf-8"))
     except ValueError as error:

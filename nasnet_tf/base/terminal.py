@@ -29,6 +29,7 @@ class _Follower:
         self._file: TextIO | None = file
 
     def follow(self) -> None:
+        """Writes to the current sys.stderr from now on."""
         self._file = None
 
     def __getattr__(self, name: str):
@@ -90,7 +91,7 @@ def without_remarks() -> Iterator[None]:
 
 
 def import_tensorflow() -> None:
-    """Imports TensorFlow and finds its devices."""
+    """Imports TensorFlow and initializes its devices without the log messages that it prints at start-up."""
     with quiet():
         import keras  # noqa: F401
         import tensorflow as tf

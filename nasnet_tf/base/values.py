@@ -113,7 +113,7 @@ def _gives(result: Any, hint: Any) -> bool:
 def _is(value: Any, hint: Any, judge: Callable) -> bool:
     try:
         return judge(value, hint)
-    except TypeError:  # a protocol, a type variable, a parametrized type
+    except TypeError:  # isinstance and issubclass reject protocols, type variables and parametrized types
         return True
 
 
@@ -248,5 +248,5 @@ def check_image_size(image_size) -> tuple[int | None, int | None]:
     """
     pair = image_size if isinstance(image_size, Sequence) and not isinstance(image_size, str) else (image_size, image_size)
     is_right = len(pair) == 2 and all(conforms(size, Count) or (size is None and pair is image_size) for size in pair)
-    expect(is_right, "image_size", "an integer of 1 or more, a pair (height, width) of such, or (None, None) for any size", image_size)
+    expect(is_right, "image_size", "an integer of 1 or more, a pair of them (height, width), or (None, None) for any size", image_size)
     return tuple(None if size is None else int(size) for size in pair)

@@ -136,7 +136,7 @@ PREPROCESSING = data.CifarPreprocessing(image_size=8)
         (lambda: schedules.step_decay(0.1, (3.0, 2.0)), "step_decay.boundary_epochs"),
         (lambda: SearchSpace(num_blocks=0), "num_blocks: expected an integer of 1 or more, got 0"),
         (lambda: SearchSpace(num_input_states=1.0), "num_input_states: expected an integer"),
-        (lambda: SearchSpace(operations=("SEP_CONV_9X9",)), "expected different names from IDENTITY, .*got.*SEP_CONV_9X9"),
+        (lambda: SearchSpace(operations=("SEP_CONV_9X9",)), "expected one or more distinct names from IDENTITY, .*got.*SEP_CONV_9X9"),
         (lambda: SearchSpace(operations=()), "operations: expected"),
         (lambda: SearchSpace(combines=("ADD", "ADD")), "combines: expected different names"),
         (lambda: SearchSpace(outputs="all"), "outputs: expected one of 'concat_unused', 'each_block', got 'all'"),

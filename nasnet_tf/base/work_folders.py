@@ -98,7 +98,8 @@ def at_work(folder: pathlib.Path, kind: str) -> Iterator[None]:
         if not lock(file, path):
             file.seek(0)
             other = file.read() or kind
-            raise InputError(f"{folder}: {'another' if other == kind else 'a'} {other} is running in this work folder")
+            who = f"{'another' if other == kind else 'a'} {other}"
+            raise InputError(f"{folder}: {who} is running in this work folder; wait until it ends, or use another --workdir")
         _sign(file, path, kind)
         if kind != "search":
             # The journal of a search that got no rewards; with it, the report would show a search and this work in one folder.

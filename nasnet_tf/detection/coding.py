@@ -5,7 +5,7 @@ import math
 import keras
 import tensorflow as tf
 
-_VARIANCE = (0.1, 0.1, 0.2, 0.2)  # the original's scale factors 10, 10, 5, 5
+_VARIANCE = (0.1, 0.1, 0.2, 0.2)  # the inverse of the original's scale factors 10, 10, 5, 5
 # Limits the codes of height and width, so that a side is at most 1000 / 16 times that of its anchor, as in Detectron. Otherwise exp could
 # overflow for the outputs of an untrained network.
 _MOST_GROWTH = math.log(1000 / 16) / _VARIANCE[2]

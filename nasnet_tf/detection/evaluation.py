@@ -196,7 +196,7 @@ def coco_metric(truth: dict, results: list[dict]) -> tuple[np.ndarray, np.ndarra
         coco = COCO()
         coco.dataset = truth
         coco.createIndex()
-        # loadRes fails on an empty list.
+        # COCO.loadRes fails on an empty list.
         found = coco.loadRes([dict(row) for row in results]) if results else COCO()
         if not results:
             found.dataset = {**truth, "annotations": []}

@@ -54,7 +54,7 @@ class SearchSpace:
             known = [name for name, number in enum.items() if number]
             unknown = [name for name in names if name not in known]
             if unknown or not names or len(set(names)) < len(names):
-                raise InputError(f"SearchSpace.{field}: expected different names from {', '.join(known)}; got {list(names)}")
+                raise InputError(f"SearchSpace.{field}: expected one or more distinct names from {', '.join(known)}; got {list(names)}")
         if self.fixed_normal is not None and self.fixed_reduction is not None:
             raise InputError("SearchSpace: expected at most one of fixed_normal and fixed_reduction, got both: no cell is left to search")
         self.fixed  # noqa: B018 raises InputError now if the fixed cell is not usable

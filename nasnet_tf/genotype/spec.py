@@ -29,7 +29,7 @@ def load_genotype(name_or_path: str | os.PathLike) -> Genotype:
     path = user_path(name_or_path)
     if name_or_path in published_genotypes():
         path = _PUBLISHED / f"{name_or_path}.textproto"
-    if not os.path.isfile(path):  # unlike path.is_file(), does not raise on names that no file can have
+    if not os.path.isfile(path):  # path.is_file() would raise for names that no file can have
         raise InputError(
             f"genotype {os.fspath(name_or_path)!r}: {what_is_there(path)}; expected the path of a textproto, or one of the published names "
             f"{', '.join(published_genotypes())}"

@@ -32,9 +32,17 @@ def add_kernel(layer: keras.layers.Layer, name: str, shape: tuple[int, ...]):
 
 
 class ConvBn(Composite):
-    """[ReLU,] convolution without bias, batch normalization.
+    """A convolution without bias between an optional ReLU and batch normalization.
 
-    float [batch, height, width, in] -> float [batch, ceil(height / stride), ceil(width / stride), filters] ("same" padding).
+    float [batch, height, width, in] -> float [batch, ceil(height / stride), ceil(width / stride), filters] with "SAME" padding.
+
+    Args:
+      filters: output channels.
+      style: settings shared by all layers.
+      kernel_size: (height, width) of the kernel.
+      stride: one stride for both directions, or (vertical, horizontal).
+      activation: True to apply ReLU first.
+      padding: "SAME" or "VALID".
     """
 
     def __init__(self, filters: int, style: LayerStyle, kernel_size=(1, 1), stride=1, activation=True, padding="SAME", **kwargs):
@@ -52,6 +60,7 @@ class ConvBn(Composite):
         return self.bn(self.convolve(self.style.activation(inputs) if self.activation else inputs))
 
     def convolve(self, hidden):
+        """Returns the convolution alone, without ReLU and batch normalization."""
         return tf.nn.conv2d(hidden, self.kernel, self.strides, self.padding)
 
 

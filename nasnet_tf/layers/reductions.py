@@ -13,6 +13,11 @@ class FactorizedReduction(Composite):
     """Halves a hidden state: [ReLU,] 1x1 convolutions with stride 2 on even and on odd pixels, concatenation, batch normalization.
 
     float [batch, height, width, in] -> float [batch, ceil(height / 2), ceil(width / 2), filters].
+
+    Args:
+      filters: output channels, half of them from even and half from odd pixels.
+      style: settings shared by all layers.
+      activation: True to apply ReLU first.
     """
 
     def __init__(self, filters: int, style: LayerStyle, activation: bool, **kwargs):

@@ -105,7 +105,7 @@ def cell_layout(
         widths.append(filters * rule.width)
         over = rule.norm
         norms.append(Site(f"block_{index}_norm", Kind("norm", over), filters) if over else None)
-    # An input state that is itself an output must have the cell's size and filters (slim: _combine_unused_states).
+    # An input state that is also an output must be brought to the cell's output size and filters (slim: _combine_unused_states).
     output_fits = {}
     for output in cell.outputs:
         for state in output.states:

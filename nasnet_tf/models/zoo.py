@@ -55,7 +55,7 @@ class Variant:
     paper: Published
 
 
-_IMAGENET_MOMENTUM = 0.9997  # slim
+_IMAGENET_MOMENTUM = 0.9997  # as in TF-slim
 
 
 def _variant(genotype: str, config: NetworkConfig, num_classes: int, image_size: int, counts: tuple[int, int], paper: Published) -> Variant:
@@ -65,13 +65,13 @@ def _variant(genotype: str, config: NetworkConfig, num_classes: int, image_size:
 
 
 def _cifar(genotype: str, cells_per_stack: int, penultimate_filters: int, counts: tuple[int, int], paper: Published) -> Variant:
-    # TF-slim's nasnet_cifar.
+    # The settings of TF-slim's nasnet_cifar.
     config = NetworkConfig(
         cells_per_stack,
         "cifar",
         stem_multiplier=3.0,
         penultimate_filters=penultimate_filters,
-        drop_path_rate=0.4,  # keep 0.6
+        drop_path_rate=0.4,  # slim's keep probability is 0.6
         batch_norm_momentum=0.9,
         batch_norm_epsilon=1e-5,
     )
@@ -79,7 +79,7 @@ def _cifar(genotype: str, cells_per_stack: int, penultimate_filters: int, counts
 
 
 def _mobile(genotype: str, cells_per_stack: int, penultimate_filters: int, counts: tuple[int, int], paper: Published) -> Variant:
-    # TF-slim's nasnet_mobile.
+    # The settings of TF-slim's nasnet_mobile.
     config = NetworkConfig(
         cells_per_stack, "imagenet", 1.0, penultimate_filters=penultimate_filters, dropout_rate=0.5, batch_norm_momentum=_IMAGENET_MOMENTUM
     )
@@ -87,7 +87,7 @@ def _mobile(genotype: str, cells_per_stack: int, penultimate_filters: int, count
 
 
 def _large(config: NetworkConfig, image_size: int, counts: tuple[int, int], paper: Published) -> Variant:
-    # TF-slim's nasnet_large; keep probability 0.7.
+    # The settings of TF-slim's nasnet_large, whose keep probability is 0.7.
     config = dataclasses.replace(
         config, prev_skips_reduction=True, dropout_rate=0.5, drop_path_rate=0.3, batch_norm_momentum=_IMAGENET_MOMENTUM
     )
