@@ -195,7 +195,7 @@ def check_unpacked_size(path: pathlib.Path, unpacked_bytes: int, packed_bytes: i
 
 
 def sync_folder(folder: pathlib.Path) -> None:
-    """Flushes a folder's entries to disk: flushing a new file alone does not make its name last. Does nothing where unsupported."""
+    """Flushes the entries of a folder to disk, because flushing a new file does not save its name. Ignores file systems that cannot."""
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

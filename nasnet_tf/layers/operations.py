@@ -59,7 +59,7 @@ class Pool(Composite):
         return hidden if self.projection is None else self.projection(hidden)
 
 
-# Each entry creates a layer from (filters, style, stride=..., name=...).
+# Each entry makes a layer from (filters, style, stride=..., name=...).
 # The paper gives only the names of the operations and the order inside them (ReLU, convolution, batch normalization). TF-slim has code for
 # the pools, the identity and the separable convolutions. The other convolutions are the plain reading of their names, except the
 # factorized ones, which were chosen to match the published counts of NASNet-B and -C.
