@@ -13,7 +13,7 @@ def smooth_l1(targets: tf.Tensor, codes: tf.Tensor) -> tf.Tensor:
 
 
 def mean_of_sampled(losses: tf.Tensor, counts: tf.Tensor, sampled: tf.Tensor) -> tf.Tensor:
-    """Returns the sum of the losses where `counts`, divided by the number of all sampled candidates.
+    """Returns the sum of the losses where `counts` is True, divided by the number of all sampled candidates.
 
     As in the original, box losses count only for objects but are divided by the number of all samples, so that both losses have the same
     scale.

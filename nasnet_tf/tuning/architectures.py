@@ -138,8 +138,8 @@ class NASNetOracle(keras_tuner.Oracle):
     def set_state(self, state: dict) -> None:
         """Restores KerasTuner's state, and repeats the saved calls on a new strategy."""
         super().set_state(state)
-        # A kill between two writes of KerasTuner can leave a trial that its state does not list, and a trial that has ended but is listed
-        # as running. Drop both: the first is proposed again under the same number, and the second must not run again.
+        # A kill between two writes of KerasTuner can leave two inconsistencies. A trial that the state does not list is dropped, and is
+        # proposed again under the same number. A trial that is listed as running although it has ended is taken off that list.
         self.trials = {trial_id: self.trials[trial_id] for trial_id in self.start_order}
         self.ongoing_trials = {tuner: trial for tuner, trial in self.ongoing_trials.items() if trial.trial_id not in self.end_order}
         self._start()
