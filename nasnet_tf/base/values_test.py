@@ -138,7 +138,7 @@ PREPROCESSING = data.CifarPreprocessing(image_size=8)
         (lambda: SearchSpace(num_input_states=1.0), "num_input_states: expected an integer"),
         (lambda: SearchSpace(operations=("SEP_CONV_9X9",)), "expected one or more distinct names from IDENTITY, .*got.*SEP_CONV_9X9"),
         (lambda: SearchSpace(operations=()), "operations: expected"),
-        (lambda: SearchSpace(combines=("ADD", "ADD")), "combines: expected different names"),
+        (lambda: SearchSpace(combines=("ADD", "ADD")), "combines: expected one or more distinct names"),
         (lambda: SearchSpace(outputs="all"), "outputs: expected one of 'concat_unused', 'each_block', got 'all'"),
         (lambda: schedules.cosine_decay("a"), "cosine_decay.initial_rate: expected a positive number, got 'a'"),
         (lambda: distribution.make_strategy(wait_seconds="a"), "make_strategy.wait_seconds: expected a positive number, got 'a'"),
