@@ -287,7 +287,7 @@ def test_options_of_a_path(tiny_export):
     assert np.abs(mixed(images(8)) - model(images(8))).max() < 0.1 * np.abs(model(images(8))).max()
     with pytest.raises(InputError, match="weights: expected 'trained' or None with a path"):
         load_nasnet(tiny_export, weights="other.h5")
-    with pytest.raises(InputError, match="dropout: expected a share"):
+    with pytest.raises(InputError, match="dropout: expected a number"):
         load_nasnet(tiny_export, dropout=1)
 
 
