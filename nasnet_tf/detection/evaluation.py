@@ -77,6 +77,7 @@ class DetectionEvaluator:
     `on_split` sets the attributes.
 
     Attributes:
+      evaluation: the numbers of the last evaluation; None before the first one.
       results: detections as COCO's results JSON, [{"image_id", "category_id", "bbox": [x, y, width, height], "score"}].
       found: [(picture, (boxes float [n, 4] in pixels of the picture, classes int [n], scores float [n]))], in the order of the split.
       precision: {"IoU .50" or "IoU .50:.95": precision float [101 recalls, classes]}; -1 for classes without objects.
@@ -85,6 +86,7 @@ class DetectionEvaluator:
 
     def __init__(self, model: keras.Model, strategy: tf.distribute.Strategy | None = None):
         self._strategy = strategy or tf.distribute.get_strategy()
+        self.evaluation: DetectionEvaluation | None = None
         self.results, self.found, self.precision, self.images = [], [], {}, {}
 
         def detect(images, rows, sizes):
@@ -121,7 +123,8 @@ class DetectionEvaluator:
         self.results = [result for row in sorted(found) for result in coco_results(truth[row].image_id, *found[row], data.category_ids)]
         self.found = [(truth[row], found[row]) for row in sorted(found)]
         names = dict(zip(data.category_ids, data.class_names, strict=True))
-        return self._measure(coco_truth(truth, sizes, names), names, len(truth))
+        self.evaluation = self._measure(coco_truth(truth, sizes, names), names, len(truth))
+        return self.evaluation
 
     def _draw(self, batch) -> None:
         """Draws detections on the first images, those of this worker's first replica."""
