@@ -1,4 +1,4 @@
-"""Plots of a classifier's evaluation: confused classes, the worst mistakes, and the reliability of its probabilities."""
+"""Plots of an evaluation: confused classes, the worst mistakes, and the reliability of its probabilities."""
 
 from __future__ import annotations
 
