@@ -24,7 +24,8 @@ class DetectorConfig:
       endpoint: name of the hidden state at which the network is split into the two stages; None for the state before its last reduction
         cell (stride 16).
       anchor_base: side of the square anchor of scale 1, in pixels.
-      anchor_scales, anchor_ratios: scales and ratios of the anchors, all combinations; a ratio is width / height.
+      anchor_scales: scales of the anchors, as factors of anchor_base; each is combined with each ratio.
+      anchor_ratios: ratios of the anchors, width / height.
       proposal_filters: channels of the convolution that precedes the proposals.
       num_proposals: number of regions per image that the second stage classifies (the paper: 300 to 500).
       proposals_before_nms: number of best anchors that non-maximum suppression compares (from Ren et al. 2015; the original compares all).

@@ -32,9 +32,11 @@ class DetectionLosses:
       train_batch_norm: True to run batch normalization and drop path of the network in training mode, for a network that is trained from
         scratch. False to keep the network's moving statistics; the gains and biases are still trained.
       proposal_sample: number of anchors per image that enter the loss.
-      proposal_object_share: largest fraction of these anchors that are assigned to objects.
-      object_iou, background_iou: IoU from which an anchor is assigned to an object, and below which it is background.
-      region_sample, region_object_share: the same numbers for the regions of the second stage.
+      proposal_object_share: largest fraction of the sampled anchors that can be assigned to objects.
+      object_iou: IoU from which an anchor is assigned to an object.
+      background_iou: IoU with every object below which an anchor is background; anchors between the two thresholds are ignored.
+      region_sample: number of regions per image that enter the loss of the second stage.
+      region_object_share: largest fraction of the sampled regions that can be assigned to objects.
       region_iou: IoU from which a region is assigned to an object; below it, the region is background.
       add_objects: True to add the boxes of the objects to the proposals in training, so that the second stage learns before the first stage
         is good (Girshick 2015; the original does not).

@@ -34,8 +34,10 @@ class SearchSpace:
       combines: names of the combines to choose from (ADD and CONCAT; for NASNet-B and -C also the two normalized additions).
       outputs: "concat_unused" for one output that concatenates all blocks that no later block reads (NASNet-A, -C), or "each_block"
         to make each block a separate output (NASNet-B).
-      fixed_normal, fixed_reduction: name or textproto path of a genotype whose normal or reduction cell every architecture gets, so that
-        only the other cell is searched. None searches both cells; at most one of the two can be fixed.
+      fixed_normal: name or textproto path of a genotype whose normal cell all architectures get, so that only the reduction cell is
+        searched; None to search the normal cell.
+      fixed_reduction: name or textproto path of a genotype whose reduction cell all architectures get; None to search the reduction cell. At
+        most one of the two cells can be fixed.
     """
 
     num_blocks: Count = 5
