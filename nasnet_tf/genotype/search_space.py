@@ -36,8 +36,8 @@ class SearchSpace:
         to make each block a separate output (NASNet-B).
       fixed_normal: name or textproto path of a genotype whose normal cell all architectures get, so that only the reduction cell is
         searched; None to search the normal cell.
-      fixed_reduction: name or textproto path of a genotype whose reduction cell all architectures get; None to search the reduction cell. At
-        most one of the two cells can be fixed.
+      fixed_reduction: name or textproto path of a genotype whose reduction cell all architectures get; None to search the reduction cell.
+        At most one of the two cells can be fixed.
     """
 
     num_blocks: Count = 5
