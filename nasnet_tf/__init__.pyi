@@ -1,4 +1,8 @@
 # Public names and where they are. __init__.py loads them when they are first used; type checkers and editors read this file.
+from .api.evaluating import evaluate as evaluate
+from .api.fitting import compile_for_fit as compile_for_fit
+from .api.searching import search as search
+from .api.training import train as train
 from .base.errors import InputError as InputError
 from .detection.model import DetectorConfig as DetectorConfig
 from .detection.model import build_detector as build_detector
@@ -20,5 +24,10 @@ from .serving.hub.naming import list_models as list_models
 from .serving.weights.convert import load_weights as load_weights
 from .serving.weights.convert import save_weights as save_weights
 from .serving.weights.convert import to_keras_applications as to_keras_applications
+from .training.config import TrainingConfig as TrainingConfig
+from .training.optimizers import Momentum as Momentum
+from .training.optimizers import RMSProp as RMSProp
+from .training.schedules import cosine_decay as cosine_decay
+from .training.schedules import exponential_decay as exponential_decay
 
 __version__: str

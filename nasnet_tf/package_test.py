@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+import importlib
 import pathlib
 import re
 import subprocess
@@ -153,3 +154,21 @@ def test_tests_are_not_installed(tmp_path):
         *(f"nasnet_tf/viz/report/{name}" for name in ("page.css", *page.SCRIPTS)),
         "nasnet_tf/genotype/published/nasnet_a.textproto",
     } <= names
+
+
+@pytest.mark.parametrize("name", ["export", "search"])
+def test_a_public_function_stays_one_when_the_command_of_its_name_is_imported(name):
+    function = getattr(nasnet_tf, name)
+    importlib.import_module(f"nasnet_tf.{name}")
+    assert getattr(nasnet_tf, name) is function
+    assert callable(function)
+
+
+def test_a_public_name_says_which_extra_it_lacks(monkeypatch):
+    def lack(name):
+        raise ModuleNotFoundError("No module named 'gin'", name="gin")
+
+    monkeypatch.setattr(nasnet_tf, "_load", lack)
+    monkeypatch.delitem(vars(nasnet_tf), "search", raising=False)
+    with pytest.raises(InputError, match=r"the package gin-config is not installed; it comes with: pip install 'nasnet_tf\[train\]'"):
+        _ = nasnet_tf.search

@@ -6,8 +6,8 @@ Repeating the command continues a search that was stopped or killed.
 import pathlib
 
 from nasnet_tf.base import work_folders
-from nasnet_tf.base.errors import InputError
 from nasnet_tf.cli import command, flags, work
+from nasnet_tf.recipes import folders
 
 
 def main(arguments: list[str]) -> None:
@@ -24,9 +24,8 @@ def main(arguments: list[str]) -> None:
     from nasnet_tf.nas.search import BEST_NAME
     from nasnet_tf.nas.trials.journal import read_spent
     from nasnet_tf.nas.trials.pareto import accuracy_of
-    from nasnet_tf.nas.trials.trial import leaderboard
     from nasnet_tf.recipes import table
-    from nasnet_tf.recipes.search import search_job
+    from nasnet_tf.recipes.search import best_of, search_job
 
     tf.config.set_visible_devices([], "GPU")  # they are the children's; TensorFlow would take their memory for a controller on the CPU
     search = search_job(table.bound("search")(), config_text)
@@ -34,22 +33,19 @@ def main(arguments: list[str]) -> None:
         print(search.plan(workdir))
         return
     trials, retrained = search(workdir)
-    work.write_operative_config(workdir)
+    folders.write_operative_config(workdir)
     spent = Rates.load(workdir).estimate(read_spent(workdir) + sum(trial.seconds for trial in trials))
     counts = f"{len(trials)} trials, {sum(trial.status == 'finished' for trial in trials)} rewarded"
     print(", ".join([counts, *(f"{name} {value:.4g}" for name, value in spent.items())]))
-    best = next(iter(leaderboard(trials)), None)
-    if best is None:
-        reasons = [trial.reason for trial in trials if trial.reason]
-        raise InputError(f"{workdir}: none of {len(trials)} trials was rewarded; the last reason: {reasons[-1] if reasons else 'none'}")
+    best = best_of(workdir, trials)
     rewarded = f"reward {best.reward:.4f}, " if "accuracy" in best.metrics else ""
     measure = best.metrics.get("measure", "accuracy")
     called = measure.replace("_", " ")
     print(f"best: trial {best.number}, {rewarded}validation {called} {accuracy_of(best):.4f}, {workdir / BEST_NAME}")
     if retrained:
         winner, test, folder = retrained
-        accuracies = f"validation {called} {winner.reward:.4f}, test {called} {test[measure]:.4f} on {test['examples']} examples"
-        print(f"winner after retraining: {accuracies}, {folder / WINNER_NAME}")
+        tested = f"test {called} {test[measure]:.4f} on {test['examples']} examples" if test else "not tested, for there is no split test"
+        print(f"winner after retraining: validation {called} {winner.reward:.4f}, {tested}, {folder / WINNER_NAME}")
 
 
 def define_flags() -> None:

@@ -112,14 +112,14 @@ def swap_sides(block: Block) -> None:
     block.right.CopyFrom(left)
 
 
-def terminated_at(step: int) -> type:
-    """A TrainStep during whose call SIGTERM comes to this process, before which so many steps were taken."""
+def terminated_at(step: int, number: signal.Signals = signal.SIGTERM) -> type:
+    """A TrainStep during whose call a signal comes to this process, before which so many steps were taken."""
     from nasnet_tf.training.step import TrainStep
 
     class Terminated(TrainStep):
         def __call__(self, batches, first, *arguments):
             if first == step:
-                signal.raise_signal(signal.SIGTERM)
+                signal.raise_signal(number)
             return super().__call__(batches, first, *arguments)
 
     return Terminated

@@ -1,6 +1,6 @@
 """Trains a network: python -m nasnet_tf.train --gin_file=cifar10_nasnet_a.gin --workdir=runs/cifar.
 
-Repeating the command continues a training that was stopped or killed, exactly. SIGTERM saves and ends with exit code 0.
+Repeating the command continues a training that was stopped or killed, exactly. SIGTERM saves and ends with exit code 0, Ctrl-C with 130.
 """
 
 import os
@@ -10,6 +10,7 @@ import signal
 
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.cli import command, flags, work
+from nasnet_tf.recipes import folders
 
 
 def _stop(*_) -> None:
@@ -34,10 +35,10 @@ def main(arguments: list[str]) -> None:
     with work.claimed_workdir(config_text, "training") as workdir:
         try:
             _, evaluation = train(workdir)
-        except TrainingInterrupted:
-            work.write_operative_config(workdir)
+        except (TrainingInterrupted, KeyboardInterrupt):
+            folders.write_operative_config(workdir)
             raise
-        work.write_operative_config(workdir)
+        folders.write_operative_config(workdir)
     if evaluation:
         print(f"{evaluation} watched in training")
     if stopped := read_stopped(workdir):

@@ -1,6 +1,7 @@
 """Terminal output: silences log messages of TensorFlow and C libraries, and prints a progress line."""
 
 import contextlib
+import math
 import os
 import re
 import sys
@@ -120,11 +121,12 @@ class ProgressLine:
         self._printed = 0.0
         self._is_terminal = sys.stderr.isatty()
 
-    def update(self, done: int, **values: float) -> None:
+    def update(self, done: int, seconds_left: float = math.inf, **values: float) -> None:
         """Prints the line if its interval has passed or the work is done.
 
         Args:
           done: units done so far, including `start`.
+          seconds_left: seconds until a time limit, which caps the estimate of the time left; infinite without a limit.
           **values: numbers to show at the end of the line, by name.
         """
         now = time.monotonic()
@@ -135,8 +137,10 @@ class ProgressLine:
         parts = [f"{self._title}: {done}/{self._total} {self._unit}"]
         if done >= self._total:
             parts.append(format_seconds(now - self._began))
-        elif done > self._start:
-            parts.append(f"{format_seconds((now - self._began) / (done - self._start) * (self._total - done))} left")
+        else:
+            guess = (now - self._began) / (done - self._start) * (self._total - done) if done > self._start else math.inf
+            left = min(guess, seconds_left)
+            parts += [f"{format_seconds(left)} left"] if left < math.inf else []
         parts += [f"{name} {value}" if isinstance(value, int) else f"{name} {value:.4g}" for name, value in values.items()]
         line, end = " | ".join(parts), "\n"
         if self._is_terminal:

@@ -32,7 +32,7 @@ _KEPT = {
 _BEGINNINGS = {
     "training": (CONFIG_NAME, "checkpoints", "logs", "metrics.jsonl", "model.json", "data.json", "training.json", "corrupt_images.txt"),
     "tuning": (CONFIG_NAME, "trials", "keras_tuner"),
-    "search": (_JOURNAL, "children", "logs", "metrics.jsonl", "prior.json", "rates.json", "rungs", "shared", "trained"),
+    "search": (_JOURNAL, CONFIG_NAME, "children", "logs", "metrics.jsonl", "prior.json", "rates.json", "rungs", "shared", "trained"),
 }
 
 

@@ -18,6 +18,7 @@ from absl.flags import (  # noqa: F401  the commands define theirs with these
 
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.base.files import check_local, check_place, shown
+from nasnet_tf.recipes import shorthand
 
 REQUIRED: set[str] = set()  # names of the flags that a command cannot do without
 
@@ -146,12 +147,10 @@ def params() -> list[str]:
     """The bindings that the flags given stand for; none where the door has no such flags."""
     found = []
     if (data := _value("data")) is not None:
-        owner = "DetectionData" if data.startswith(_DETECTION) else "ImageData"
-        found.append(f"{owner}.source = {data!r}")
-        if owner == "ImageData":  # a recipe's splits are of its own data set
-            splits = {"train_split": "train", "validation_split": None, "validation_examples": "10%", "test_split": "test"}
-            scopes = ("", "retrain/") if "retrain_top" in FLAGS else ("",)
-            found += [f"{scope}ImageData.{name} = {value!r}" for scope in scopes for name, value in splits.items()]
+        if data.startswith(_DETECTION):
+            found.append(f"DetectionData.source = {data!r}")
+        else:
+            found += shorthand.lines(shorthand.data_bindings(data, ("", shorthand.RETRAIN) if "retrain_top" in FLAGS else ("",)))
     if (epochs := _value("epochs")) is not None:
         found.append(f"TrainingConfig.epochs = {int(epochs) if epochs.is_integer() else epochs}")
     if (batch_size := _value("batch_size")) is not None:

@@ -69,6 +69,11 @@ class DividedData:
         _, start, stop = self._bounds(split)
         return stop - start
 
+    @property
+    def has_test(self) -> bool:
+        """Whether there are examples to test on; only a data set without a split `test`, where no other split is bound, has none."""
+        return self.test_split != "test" or "test" in self._source.splits
+
     def share_examples(self, split: str, other: str) -> bool:
         """Whether two of "train", "validation" and "test" have examples in common; False where one of them is not there."""
         try:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import pathlib
 import time
 from collections.abc import Iterable, Sequence
@@ -94,6 +95,13 @@ class Budget:
         self._before = 0.0 if max_hours is None else busy_seconds(trials)
         self._began = time.monotonic()
 
+    @property
+    def seconds_left(self) -> float:
+        """Until max_hours is reached, infinite without it."""
+        if self._max_hours is None:
+            return math.inf
+        return self._max_hours * _HOUR - (self._before + time.monotonic() - self._began)
+
     def is_spent(self, child_seconds: float, started: Iterable[float]) -> bool:
         """Whether no more children may start.
 
@@ -102,7 +110,7 @@ class Budget:
           started: when, by the monotonic clock, the children that run began.
         """
         now = time.monotonic()
-        if self._max_hours is not None and self._before + now - self._began >= self._max_hours * _HOUR:
+        if self.seconds_left <= 0:
             return True
         if self._max_child_hours is None:
             return False

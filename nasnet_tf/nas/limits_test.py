@@ -59,6 +59,7 @@ def test_hours_are_those_in_which_children_ran_pauses_left_out(monkeypatch):
     before = 10_000 - 8_000 + 600
     clock[0] += 3600 - before - 1
     assert not budget.is_spent(0.0, ())
+    assert budget.seconds_left == 1
     clock[0] += 2
     assert budget.is_spent(0.0, ())
 

@@ -60,7 +60,7 @@ def retrain_top(
     config: SearchConfig,
     trials: Sequence[Trial],
     evaluate: Evaluate,
-    measure: Callable[[pathlib.Path], dict],
+    measure: Callable[[pathlib.Path], dict] | None,
     identity: Identity,
 ) -> tuple[Trial, dict]:
     """Trains the best architectures of a search again, and tests the winner once.
@@ -72,11 +72,11 @@ def retrain_top(
       config: of the search; says how many to retrain, and which. Only those whose reward was measured, not predicted, are retrained.
       trials: of the search.
       evaluate: as for `search`; trains in `trained_folder`.
-      measure: that folder -> {"accuracy": float, ...} on the test split; called in a child, for the winner alone.
+      measure: that folder -> {"accuracy": float, ...} on the test split; called in a child, for the winner alone. None for no test.
       identity: as for `search`.
 
     Returns:
-      The trial of the highest validation accuracy, and what `measure` returned for it.
+      The trial of the highest validation accuracy, and what `measure` returned for it, {} without a test.
 
     Raises:
       InputError: the search has rewarded nothing, or no architecture could be trained.
@@ -98,6 +98,8 @@ def retrain_top(
     winner = retrained[0]
     comment = f"# validation accuracy {winner.reward} after retraining, trial {winner.number} there\n"
     replace_file(folder / WINNER_NAME, comment + winner.text)
+    if measure is None:
+        return winner, {}
     result = _read_test(folder / TEST_NAME)
     if result.get("hash") not in genotype_hashes(winner.genotype):
         tested = _run_one(config.engine(), measure, trained_folder(folder, winner.genotype))

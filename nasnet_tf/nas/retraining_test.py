@@ -116,6 +116,15 @@ def test_the_front_can_be_trained_again_in_the_place_of_the_best(tmp_path):
     assert [trial.hash for trial in read_trials(tmp_path / "retrain")] == front[::-1]
 
 
+def test_without_a_test_split_the_winner_is_not_tested(tmp_path):
+    trials = searched(tmp_path, 3)
+    Here.ran = 0
+    identity = Identity()
+    winner, test = retraining.retrain_top(tmp_path / "retrain", config(retrain_top=2), trials, long, None, identity)
+    assert (Here.ran, test) == (2, {})
+    assert winner.hash == genotype_hash(load_genotype(str(tmp_path / "retrain" / "winner.textproto")))
+
+
 def test_nothing_to_retrain_is_said(tmp_path):
     with pytest.raises(InputError, match="nothing to retrain, no trial of the search has a reward"):
         retrain(tmp_path, [], 3)

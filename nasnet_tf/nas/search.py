@@ -124,7 +124,8 @@ class _Loop:
             self._twins = [trial for trial in self._twins if self._is_running(trial)]
             known = {"best": ledger.best.reward, "of_trial": ledger.best.number} if ledger.best else {}
             known |= self._expected()
-            line.update(ledger.num_ended, **known, running=len(self._running), **self._rates.estimate(ledger.child_seconds))
+            known |= {"running": len(self._running)} | self._rates.estimate(ledger.child_seconds)
+            line.update(ledger.num_ended, max(0.0, self._budget.seconds_left), **known)
 
     def _expected(self) -> dict[str, float]:
         """What the strategy expects of another hour with all slots in use; asked again after each new training."""

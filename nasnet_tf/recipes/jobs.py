@@ -14,10 +14,13 @@ from nasnet_tf.models.costs import count_costs
 from nasnet_tf.models.network import build_network
 from nasnet_tf.nas.children.evaluator import ChildTraining
 from nasnet_tf.nas.trials.journal import NAME
+from nasnet_tf.nas.trials.trial import Trial
 from nasnet_tf.training.class_weights import resolved
 from nasnet_tf.training.config import TrainingConfig
 from nasnet_tf.training.task import Data
 from nasnet_tf.training.timetable import Timetable
+
+Retrained = tuple[Trial, dict, pathlib.Path]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,15 +30,19 @@ class SearchJob:
     Attributes:
       space: of the architectures.
       evaluations: {purpose: how a child is trained}, of the search and of its retraining.
-      run: (work folder) -> trials; and (winner, its test, folder) of the retraining, or None.
+      search: (work folder) -> trials.
+      retrain: (work folder, trials) -> (winner, its test, folder); None where nothing is to be retrained.
     """
 
     space: SearchSpace
     evaluations: Mapping[str, ChildTraining]
-    run: Callable[[pathlib.Path], tuple[list, tuple | None]]
+    search: Callable[[pathlib.Path], list[Trial]]
+    retrain: Callable[[pathlib.Path, list[Trial]], Retrained] | None
 
-    def __call__(self, workdir: pathlib.Path) -> tuple[list, tuple | None]:
-        return self.run(workdir)
+    def __call__(self, workdir: pathlib.Path) -> tuple[list[Trial], Retrained | None]:
+        """Searches and retrains; returns what `search` and `retrain` do."""
+        trials = self.search(workdir)
+        return trials, self.retrain(workdir, trials) if self.retrain else None
 
     def plan(self, workdir: pathlib.Path) -> str:
         """Does for an architecture drawn at random what TrainConfig.plan does; writes nothing."""

@@ -1,9 +1,10 @@
 """Recipes: where they are, what is in them, and what is wrong with them, by file, line and binding."""
 
+import contextlib
 import io
 import pathlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from nasnet_tf.base.errors import InputError, did_you_mean
 from nasnet_tf.base.files import what_is_there
@@ -80,6 +81,22 @@ def _parse(text: str, source: str) -> dict[str, str]:
     except Exception as error:  # gin raises ValueError, SyntaxError, TypeError, AttributeError, ... for mistakes in a file
         raise InputError(gin_messages.mistake_in_file(error, source)) from error
     return {match["name"]: f"{source}, line {text.count(chr(10), 0, match.start()) + 1}" for match in _BINDING.finditer(text)}
+
+
+@contextlib.contextmanager
+def own_bindings() -> Iterator[None]:
+    """gin has no bindings at the beginning of the `with`, and after it those that it had before."""
+    import gin
+
+    before, was_locked = gin.config_str(max_line_length=10**6), gin.config_is_locked()
+    gin.clear_config()
+    try:
+        yield
+    finally:
+        gin.clear_config()
+        gin.parse_config(before)
+        if was_locked:
+            gin.finalize()
 
 
 def _config_text() -> str:

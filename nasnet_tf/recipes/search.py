@@ -8,8 +8,8 @@ import gin
 
 from nasnet_tf.base import work_folders
 from nasnet_tf.base.errors import InputError
-from nasnet_tf.base.files import check_local
-from nasnet_tf.base.identity import Identity, bindings
+from nasnet_tf.base.files import check_local, replace_file
+from nasnet_tf.base.identity import CONFIG_NAME, Identity, bindings
 from nasnet_tf.genotype import SearchSpace
 from nasnet_tf.nas import retraining
 from nasnet_tf.nas.children.caps import Caps
@@ -20,10 +20,10 @@ from nasnet_tf.nas.search import search as run_search
 from nasnet_tf.nas.strategies.given import Allowed
 from nasnet_tf.nas.strategies.protocol import Strategy
 from nasnet_tf.nas.trials import earlier
-from nasnet_tf.nas.trials.trial import Trial
+from nasnet_tf.nas.trials.trial import Trial, leaderboard
 from nasnet_tf.recipes import table
 from nasnet_tf.recipes.children import ChildTask, ScoringTask, WithinLatency, measure_on_test
-from nasnet_tf.recipes.jobs import SearchJob
+from nasnet_tf.recipes.jobs import Retrained, SearchJob
 from nasnet_tf.recipes.table import RETRAIN_SCOPE
 from nasnet_tf.training.classification import Classification
 
@@ -41,14 +41,15 @@ def search_job(config: SearchConfig, config_text: str) -> SearchJob:
     if config.evaluator is not None and getattr(child.task, "kind", Classification.kind) != Classification.kind:
         raise InputError(f"search.evaluator: expected None for the task {child.task.kind}, got {type(config.evaluator).__name__}")
     evaluations = {f"at most {config.num_trials} architectures, {scorer}": child}
+    retrained = None
     if config.retrain_top:
         with gin.config_scope(RETRAIN_SCOPE):
-            evaluations[f"at most {config.retrain_top} architectures, retrained"] = table.bound("evaluate_genotype")()
+            retrained = evaluations[f"at most {config.retrain_top} architectures, retrained"] = table.bound("evaluate_genotype")()
     identity, retrain_identity = _identities(config_text, config.space)
     strategy = _strategy(config)
     config = dataclasses.replace(config, strategy=lambda space: strategy, seeds=())
 
-    def run(workdir: pathlib.Path) -> tuple[list[Trial], tuple[Trial, dict, pathlib.Path] | None]:
+    def search(workdir: pathlib.Path) -> list[Trial]:
         check_local(workdir)
         workdir = workdir.absolute()  # children on other machines have other current folders
         earlier.check_folders(config.take_over, workdir)
@@ -59,19 +60,31 @@ def search_job(config: SearchConfig, config_text: str) -> SearchJob:
         if config.max_latency_seconds is not None:
             task = WithinLatency(task, config_text, config.cap_scope, config.max_latency_seconds)
         with work_folders.at_work(workdir, "search"):
+            replace_file(workdir / CONFIG_NAME, config_text)
             if config.prior:
                 strategy.prime(*earlier.read_prior(config.prior, config.space, workdir))
             taken = earlier.trials_of(config.take_over, identity.without(table.choices()), config.space)
-            trials = run_search(workdir, config, task, identity, taken, scalars=True)
-        if not config.retrain_top:
-            return trials, None
-        with gin.config_scope(RETRAIN_SCOPE):
-            folder = retraining.folder_of(workdir, retrain_identity)
-            task = ChildTask(config_text, folder / CHILDREN, RETRAIN_SCOPE, folder)
-            winner, test = retraining.retrain_top(folder, config, trials, task, measure_on_test, retrain_identity)
-            return trials, (winner, test, folder)
+            return run_search(workdir, config, task, identity, taken, scalars=True)
 
-    return SearchJob(config.space, evaluations, run)
+    def retrain(workdir: pathlib.Path, trials: list[Trial]) -> Retrained:
+        replace_file(workdir / CONFIG_NAME, config_text)
+        with gin.config_scope(RETRAIN_SCOPE):
+            folder = retraining.folder_of(workdir.absolute(), retrain_identity)
+            task = ChildTask(config_text, folder / CHILDREN, RETRAIN_SCOPE, folder)
+            measure = measure_on_test if retrained.adapted_data.has_test else None
+            winner, test = retraining.retrain_top(folder, config, trials, task, measure, retrain_identity)
+            return winner, test, folder
+
+    return SearchJob(config.space, evaluations, search, retrain if retrained else None)
+
+
+def best_of(workdir: pathlib.Path, trials: list[Trial]) -> Trial:
+    """Returns the best trial of a search; raises InputError where none was rewarded."""
+    best = next(iter(leaderboard(trials)), None)
+    if best is None:
+        reasons = [trial.reason for trial in trials if trial.reason]
+        raise InputError(f"{workdir}: none of {len(trials)} trials was rewarded; the last reason: {reasons[-1] if reasons else 'none'}")
+    return best
 
 
 def _strategy(config: SearchConfig) -> Strategy:

@@ -39,6 +39,12 @@ def bound(name: str) -> Callable:
     return gin.get_configurable(f"nasnet_tf.{name}")
 
 
+def value_of(name: str, parameter: str) -> Any:
+    """Returns what a parameter of a class or function is bound to, with references called; None where nothing is bound."""
+    load()
+    return gin.get_bindings(name).get(parameter)
+
+
 def parameters(name: str) -> list[str]:
     """Names of the parameters that a recipe can bind, and of those that are set by us."""
     found: dict[str, None] = {}

@@ -109,6 +109,11 @@ class TrainConfig:
                 profile_steps=self.profile_steps,
             )
 
+    def measure(self, model: keras.Model) -> Any:
+        """Returns the evaluation of a trained model on the split that is watched in training."""
+        data = self._task.adapted(self.data)
+        return self._task.evaluator_class(model).on_split(data, self.training.evaluation_split, self.training.batch_size)
+
     def plan(self, workdir: pathlib.Path) -> str:
         """Builds the network, counts, reads one batch, and says what a training would do; writes nothing."""
         begun = any(workdir.glob("checkpoints/*.index"))

@@ -151,6 +151,12 @@ def _steps(folder: pathlib.Path, kind: str) -> list[int]:
     return sorted(int(match[1]) for match in matches if match)
 
 
+def is_best_last(workdir: pathlib.Path) -> bool:
+    """Whether the best weights of a training are its last."""
+    best, last = (_steps(workdir / "checkpoints", kind)[-1:] for kind in ("best", "last"))
+    return best in ([], last)
+
+
 def load_trained(
     workdir: pathlib.Path, model: keras.Model, which: str = "best", use_ema: bool = True, without: Collection[str] = ()
 ) -> int:

@@ -1,24 +1,35 @@
-"""SIGTERM, by which machines are taken away from long jobs, as a flag that the training loop looks at between steps."""
+"""SIGTERM, by which machines are taken away from long jobs, and Ctrl-C, as a flag that the training loop looks at between steps."""
 
 import signal
 import threading
 
+from nasnet_tf.base.errors import TrainingInterrupted
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
 
 class Interruption:
-    """While inside the `with`, SIGTERM sets `requested` instead of ending the process. Without effect outside the main thread."""
+    """While inside the `with`, SIGTERM and Ctrl-C set `requested` instead of ending the process. Without effect outside the main thread.
+
+    After Ctrl-C, TrainingInterrupted leaves the `with` as KeyboardInterrupt. A second Ctrl-C does not wait: it raises that at once.
+    """
 
     def __init__(self):
-        self.requested = False
+        self.requested = self._by_hand = False
 
     def __enter__(self) -> "Interruption":
-        self._is_main = threading.current_thread() is threading.main_thread()
-        if self._is_main:
-            self._before = signal.signal(signal.SIGTERM, self._note)
+        is_main = threading.current_thread() is threading.main_thread()
+        self._before = {each: signal.signal(each, self._note) for each in _SIGNALS} if is_main else {}
         return self
 
-    def __exit__(self, *_) -> None:
-        if self._is_main:
-            signal.signal(signal.SIGTERM, self._before)
+    def __exit__(self, kind, error, trace) -> None:
+        for each, handler in self._before.items():
+            signal.signal(each, handler)
+        if self._by_hand and isinstance(error, TrainingInterrupted):
+            raise KeyboardInterrupt(str(error)) from error
 
-    def _note(self, *_) -> None:
-        self.requested = True
+    def _note(self, number: int, _) -> None:
+        is_by_hand = number == signal.SIGINT
+        if is_by_hand and self._by_hand:
+            raise KeyboardInterrupt
+        self.requested, self._by_hand = True, self._by_hand or is_by_hand

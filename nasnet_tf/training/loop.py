@@ -80,6 +80,7 @@ def train_and_evaluate(
       TrainingDiverged: the last checkpoint has the weights before it.
       WorkerLost: another worker's process is gone.
       TrainingInterrupted: SIGTERM came; the last checkpoint has everything up to the step that was under way.
+      KeyboardInterrupt: Ctrl-C came; the same.
     """
     numerics.check()
     if workdir is not None:

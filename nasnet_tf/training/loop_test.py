@@ -17,6 +17,7 @@ from nasnet_tf.training import checkpoints, loop, work_folder
 from nasnet_tf.training.corruption import CorruptImages
 from nasnet_tf.training.distribution import make_strategy
 from nasnet_tf.training.evaluate import Evaluator
+from nasnet_tf.training.interruption import Interruption
 from nasnet_tf.training.metrics_log import read_metrics
 from nasnet_tf.training.optimizers import Momentum, RMSProp
 from nasnet_tf.training.schedules import cosine_decay
@@ -99,6 +100,21 @@ def test_sigterm_during_a_call_of_several_steps(tmp_path, monkeypatch):
     resumed, _ = train(tmp_path / "three", config, network=dense)
     assert_same_weights(model, resumed)
     assert rows_without_speed(tmp_path / "three") == rows_without_speed(tmp_path / "one")
+
+
+def test_ctrl_c_saves_and_a_second_one_does_not_wait(tmp_path, monkeypatch):
+    before = signal.getsignal(signal.SIGINT)
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "TrainStep", terminated_at(2, signal.SIGINT))
+        with pytest.raises(KeyboardInterrupt, match="stopped as asked, at step 3 of 10; repeat the command to go on"):
+            train(tmp_path, network=dense)
+    assert signal.getsignal(signal.SIGINT) is before
+    assert (tmp_path / "checkpoints" / "last-3.index").is_file()
+    with Interruption() as interruption:
+        signal.raise_signal(signal.SIGINT)
+        assert interruption.requested
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
 
 
 def test_frozen_epochs_train_the_heads_only_then_all(tmp_path, monkeypatch):

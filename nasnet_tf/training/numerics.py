@@ -81,10 +81,13 @@ def compiled(function: Callable, jit_compile: bool | None) -> Callable:
       jit_compile: None for where it was seen to help: where there is a GPU. On CPUs networks of separable convolutions come out many times
         slower; on TPUs everything is compiled anyway.
     """
-    if jit_compile is None:
-        jit_compile = bool(tf.config.list_logical_devices("GPU"))
-    if not jit_compile:
+    if not is_compiled(jit_compile):
         return function
     on_one = tf.function(function, autograph=False, jit_compile=True)
     # A strategy that is given what XLA compiles would have it compile all replicas as one, which cannot be where they are of one CPU.
     return lambda *arguments: on_one(*arguments)
+
+
+def is_compiled(jit_compile: bool | None) -> bool:
+    """Whether XLA compiles; jit_compile as for `compiled`."""
+    return bool(tf.config.list_logical_devices("GPU")) if jit_compile is None else jit_compile

@@ -43,6 +43,7 @@ class _FusedOptimizer(keras.optimizers.Optimizer):
             return {name: tf.constant(value) for name, value in self._numbers().items()}
 
 
+@keras.saving.register_keras_serializable(package="nasnet_tf")
 class Momentum(_FusedOptimizer):
     """accumulator = momentum * accumulator + gradient; variable -= learning_rate * accumulator."""
 
@@ -74,6 +75,7 @@ class Momentum(_FusedOptimizer):
         return super().get_config() | self._numbers()
 
 
+@keras.saving.register_keras_serializable(package="nasnet_tf")
 class RMSProp(_FusedOptimizer):
     """RMSProp of TensorFlow 1, which the paper used (appendix A.7: decay 0.9, epsilon 1.0; momentum 0.9 in slim's trainer).
 

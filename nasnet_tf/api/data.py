@@ -1,0 +1,132 @@
+"""What a caller passes as data, as bindings of a recipe: names as they are, arrays and pipelines as data prepared in the work folder."""
+
+import dataclasses
+import numbers
+import pathlib
+from collections.abc import Collection
+from typing import Any
+
+import tensorflow as tf
+
+from nasnet_tf.base import work_folders
+from nasnet_tf.base.errors import InputError
+from nasnet_tf.data import ImageData, given, open_source
+from nasnet_tf.data.sources import Source
+from nasnet_tf.data.writing import prepare
+from nasnet_tf.recipes import shorthand
+
+_SCOPES = {"search": ("", shorthand.RETRAIN), "training": ("",)}  # of gin, by kind of work: a recipe's retraining may have other splits
+FOLDER = "data"  # of a work folder, for what was prepared
+_EXPECTED = "(images, labels), a tf.data.Dataset, 'folder:PATH', 'table:FILE', the name of a data set or an ImageData"
+
+
+def data_bindings(data: Any, validation: Any, workdir: pathlib.Path, kind: str, test: Any = None) -> dict[str, Any]:
+    """Returns the bindings that make a recipe take these data; what has no name is written into the work folder, once.
+
+    Args:
+      data: to train on. (images, labels) as nasnet_tf.data.given.of_arrays takes them; a tf.data.Dataset as of_dataset does; the name of
+        a data set as open_source does; or an ImageData, whose preprocessing counts too.
+      validation: the same, to choose by: of a name its split `validation` if there is one, else its `train`; or a fraction of `data` to
+        hold out, in whole percents. None for the split `validation` of a folder, what an ImageData says, or else a tenth.
+      workdir: of the work, in whose folder `data` arrays and pipelines are prepared. They may not change once something was rewarded or
+        saved in the work folder.
+      kind: of work, "search" or "training".
+      test: the same, to measure the end result on; None for the split `test` of a name, and for none of arrays and pipelines.
+
+    Raises:
+      InputError: anything else; other data than the work folder was begun with; or classes that the training data lack.
+    """
+    scopes = _SCOPES[kind]
+    check_data(data, "data")
+    share = None if validation is None else _share(validation)
+    others = {"validation": None if share else validation, "test": test}
+    for name, other in others.items():
+        if other is not None:
+            check_data(other, name)
+    if isinstance(data, (str, ImageData)) and not any(other is not None for other in others.values()):
+        return _of_name(data, share, scopes)
+    splits = {"train": _examples(data, "data", "train")}
+    splits |= {name: _examples(other, name, name, data) for name, other in others.items() if other is not None}
+    if isinstance(data, (str, ImageData)):
+        splits |= _further_splits(data, splits, keeps_validation=share is None)
+    with work_folders.at_work(workdir, kind):
+        name = prepare(workdir / FOLDER, splits, may_replace=not work_folders.has_saved(workdir))
+    values = {"ImageData.source": name, "ImageData.data_dir": str((workdir / FOLDER).absolute())}
+    held_out = 0 if "validation" in splits else share or shorthand.HELD_OUT
+    chosen = {"train_split": "train", "validation_split": "validation" if "validation" in splits else None}
+    chosen |= {"validation_examples": held_out, "test_split": "test"}
+    values |= {f"{scope}ImageData.{field}": value for scope in scopes for field, value in chosen.items()}
+    return values | (_preprocessing(data) if isinstance(data, ImageData) else {})
+
+
+def check_data(data: Any, name: str) -> None:
+    """Raises InputError if an argument is none of the kinds of data; name: of the argument."""
+    if isinstance(data, (str, tf.data.Dataset)) or type(data) is ImageData:
+        return
+    if isinstance(data, (tuple, list)) and len(data) == 2:
+        if all(isinstance(part, (tuple, list)) and len(part) == 2 and hasattr(part[0], "shape") for part in data):
+            raise InputError(f"{name}: expected (images, labels), got two such pairs, as load_data() returns them; pass one pair")
+        return
+    got = f"{len(data)} values" if isinstance(data, (tuple, list)) else type(data).__name__
+    raise InputError(f"{name}: expected {_EXPECTED}; got {got}")
+
+
+def _share(validation: Any) -> str | None:
+    """Returns a fraction as ImageData.validation_examples has it; None for what is none."""
+    if isinstance(validation, bool) or not isinstance(validation, numbers.Real):
+        return None
+    percent = round(100 * validation)
+    if not 1 <= percent <= 99 or abs(percent - 100 * validation) > 1e-6:
+        raise InputError(f"validation: expected a fraction of the data from 0.01 to 0.99, in whole percents, or data; got {validation!r}")
+    return f"{percent}%"
+
+
+def _of_name(data: str | ImageData, share: str | None, scopes: Collection[str]) -> dict[str, Any]:
+    """The bindings for a data set that is there already."""
+    if share and (source := _opened(data)).is_folder and "validation" in source.splits:
+        raise InputError(f"validation: {source.name} has a split 'validation', which validates; leave out the fraction {share}")
+    if isinstance(data, str):
+        values = shorthand.data_bindings(data, scopes)
+        return values | ({f"{scope}ImageData.validation_examples": share for scope in scopes} if share else {})
+    fields = {field.name: getattr(data, field.name) for field in dataclasses.fields(data) if field.name != "preprocessing"}
+    if share or (data.validation_split is None and not data.validation_examples):
+        fields |= {"validation_split": None, "validation_examples": share or shorthand.HELD_OUT}
+    return {f"{scope}ImageData.{name}": value for scope in scopes for name, value in fields.items()} | _preprocessing(data)
+
+
+def _preprocessing(data: ImageData) -> dict[str, Any]:
+    kind = type(data.preprocessing).__name__
+    fields = {f"{kind}.{field.name}": getattr(data.preprocessing, field.name) for field in dataclasses.fields(data.preprocessing)}
+    return {"ImageData.preprocessing": f"@{kind}()"} | fields
+
+
+def _opened(data: str | ImageData) -> Source:
+    return open_source(data) if isinstance(data, str) else open_source(data.source, data.data_dir)
+
+
+def _examples(data: Any, name: str, split: str, training: Any = None) -> given.Examples:
+    """What is passed as one split; training: what is passed to train on, which may not be the same."""
+    if isinstance(data, tf.data.Dataset):
+        return given.of_dataset(name, data)
+    if not isinstance(data, (str, ImageData)):
+        return given.of_arrays(name, *data)
+    place = _place(data, split)
+    if isinstance(training, (str, ImageData)) and _place(training, "train") == place:
+        raise InputError(f"{name}: {place[0]} has no split {split!r}, and its {place[1]} is trained on; pass a fraction or other data")
+    return given.of_source(_opened(data), place[1])
+
+
+def _place(data: str | ImageData, split: str) -> tuple[str, str]:
+    """Returns (name of the data set, its split or a slice of one) for what is passed as a split."""
+    if isinstance(data, ImageData):
+        return data.source, data.train_split
+    return data, split if split in _opened(data).splits else "train"
+
+
+def _further_splits(data: str | ImageData, known: Collection[str], keeps_validation: bool) -> dict[str, given.Examples]:
+    """The other splits of a data set that is copied, for not to lose them."""
+    source = _opened(data)
+    wanted = {"test": getattr(data, "test_split", "test")}
+    wanted |= {"validation": getattr(data, "validation_split", None) or "validation"} if keeps_validation else {}
+    there = {name: split for name, split in wanted.items() if name not in known and split.split("[")[0] in source.splits}
+    return {name: given.of_source(source, split) for name, split in there.items()}

@@ -1,0 +1,138 @@
+"""`nasnet_tf.search`: the search of the command of this name, as a call."""
+
+import functools
+import os
+import pathlib
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from nasnet_tf.api.data import data_bindings
+from nasnet_tf.api.results import Search
+from nasnet_tf.api.running import configured, leave_gpus_to_children, own_processes, worded_for_python
+from nasnet_tf.base import work_folders
+from nasnet_tf.base.errors import InputError, did_you_mean
+from nasnet_tf.base.files import user_path
+from nasnet_tf.base.identity import bindings as read_configuration
+from nasnet_tf.base.values import Count, Positive, Seed, check_value
+from nasnet_tf.nas.trials.table import read_search
+from nasnet_tf.recipes import folders, table
+from nasnet_tf.recipes.search import best_of, search_job
+
+DEFAULT_RECIPE = "cifar10_search_small.gin"
+STRATEGIES = {
+    "model_guided": "ModelGuided",
+    "evolution": "RegularizedEvolution",
+    "local_search": "LocalSearch",
+    "ppo": "PPOSearch",
+    "random": "RandomSearch",
+}
+ENGINES = {"local": "LocalPool", "ray": "RayTasks"}
+_ANY_NUMBER = 10**6  # of trials, where time is the limit
+
+
+# Its parameters are public, named and independent of each other; everything else is a binding.
+def search(
+    data: Any,
+    validation: Any = None,
+    *,
+    workdir: str | os.PathLike,
+    max_hours: float | None = None,
+    max_trainings: int | None = None,
+    strategy: str | None = None,
+    workers: int | None = None,
+    engine: str | None = None,
+    seed: int | None = None,
+    seeds: Sequence[str] = (),
+    recipe: str | os.PathLike = DEFAULT_RECIPE,
+    bindings: Mapping[str, Any] | None = None,
+) -> Search:
+    """Searches for cells that classify your images well, as `nasnet search` does, in the same kind of work folder.
+
+    An interrupted call leaves no process behind, and the same call resumes the search.
+
+    Args:
+      data: to train on: (images, labels), a tf.data.Dataset of (image, label), "folder:PATH", "table:FILE", the name of a data set of
+        TensorFlow Datasets, or an ImageData. Images of arrays and pipelines are integers in [0, 255], or floats in [0, 1] or [0, 255], with
+        1 or 3 channels; labels are integers from 0, one-hot, or names of classes. They are written once into the work folder.
+      validation: the same, to measure architectures on; or a fraction of `data` to hold out, in whole percents. None for the split
+        `validation` of a folder or table, else a tenth.
+      workdir: keeps the search.
+      max_hours: in which children run, pauses not counted; None for any.
+      max_trainings: architectures to try; None for what the recipe says, or for any number where max_hours is given.
+      strategy: "model_guided", "evolution", "local_search", "ppo" or "random"; None for the recipe's.
+      workers: children at a time; None for the recipe's.
+      engine: "local" for processes of this machine, "ray" for a Ray cluster; None for the recipe's.
+      seed: of the strategy and of the children; None for the recipe's.
+      seeds: names or paths of genotypes to try first.
+      recipe: the name of a shipped recipe or the path of a gin file.
+      bindings: {"name.parameter": value} for anything else that a recipe can bind; a text that begins with "@" is a reference of gin.
+
+    Returns:
+      What was found.
+
+    Raises:
+      InputError: a mistake in the arguments, or nothing was rewarded.
+      SearchPaused: nothing works any more.
+      KeyboardInterrupt: it was interrupted; the same call resumes it.
+    """
+    for name, value, kind in (
+        ("max_hours", max_hours, Positive),
+        ("max_trainings", max_trainings, Count),
+        ("workers", workers, Count),
+        ("seed", seed, Seed),
+    ):
+        check_value(name, value, kind | None)
+    folder = user_path(workdir).absolute()
+    limits = {} if max_hours is None else {"search.max_hours": max_hours, "search.num_trials": _ANY_NUMBER}
+    limits |= {} if max_trainings is None else {"search.num_trials": max_trainings}
+    chosen = {} if strategy is None else {"search.strategy": f"@{_named('strategy', strategy, STRATEGIES)}"}
+    chosen |= {} if engine is None else {"search.engine": f"@{_named('engine', engine, ENGINES)}"}
+    chosen |= {} if workers is None else {f"{name}.num_workers": workers for name in ENGINES.values()}
+    chosen |= {"search.seeds": [os.fspath(path) for path in seeds]} if seeds else {}
+    with worded_for_python():
+        folders.check_workdir(folder, "workdir")
+        work_folders.check_kind(folder, "search")
+        leave_gpus_to_children()
+        values = data_bindings(data, validation, folder, "search") | limits | chosen
+        values |= _seeded(recipe, values, dict(bindings or {}), seed, folder) | dict(bindings or {})
+    run = functools.partial(_run, folder, recipe, values)
+    run(lambda job, folder: job.search(folder), {})
+    with worded_for_python():
+        trials = read_search(folder)
+        best_of(folder, trials)
+        return Search(folder, trials, run)
+
+
+def _run(
+    folder: pathlib.Path, recipe: str | os.PathLike, values: Mapping[str, Any], work: Callable[..., Any], more: Mapping[str, Any]
+) -> Any:
+    """Returns work(the configured search job, folder); more: bindings that override `values`."""
+    try:
+        with worded_for_python(), own_processes(), configured(recipe, {**values, **more}, folder) as text, tf.device("cpu:0"):
+            result = work(search_job(table.bound("search")(), text), folder)
+            folders.write_operative_config(folder)
+            return result
+    except KeyboardInterrupt:
+        print(f"{folder}: the search is paused; repeat the call to resume it", file=sys.stderr, flush=True)
+        raise
+
+
+def _named(argument: str, name: str, known: Mapping[str, str]) -> str:
+    if name not in known:
+        raise InputError(f"{argument}: expected {', '.join(map(repr, known))}, got {name!r}{did_you_mean(str(name), known)}")
+    return known[name]
+
+
+def _seeded(
+    recipe: str | os.PathLike, values: Mapping[str, Any], more: Mapping[str, Any], seed: int | None, folder: pathlib.Path
+) -> dict[str, Any]:
+    """Returns bindings of seeds: the strategy's parameter has the strategy's name, which only the recipe may say."""
+    with configured(recipe, {**values, **more}, folder) as text:
+        bound = read_configuration(text)
+    strategy = f"{bound.get('search.strategy', '').strip('@()')}.seed"
+    if seed is not None:
+        return {strategy: seed, "TrainingConfig.seed": seed}
+    return {} if strategy in bound else {strategy: 0}

@@ -1,0 +1,111 @@
+"""`nasnet_tf.train`: the training of the command of this name, as a call."""
+
+import os
+import pathlib
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import keras
+
+from nasnet_tf.api.data import data_bindings
+from nasnet_tf.api.networks import network_bindings
+from nasnet_tf.api.running import configured, worded_for_python
+from nasnet_tf.base import work_folders
+from nasnet_tf.base.errors import InputError, TrainingInterrupted
+from nasnet_tf.base.files import user_path
+from nasnet_tf.base.identity import bindings as read_configuration
+from nasnet_tf.base.values import expect
+from nasnet_tf.data import ImageData
+from nasnet_tf.recipes import folders, table
+from nasnet_tf.recipes.training import TrainConfig
+from nasnet_tf.serving.hub.naming import resolve
+from nasnet_tf.training import checkpoints
+
+_ANY_DATA = {"ImageData.source": "digits"}  # so that a recipe without a data set of its own can be read
+
+
+class Trained(NamedTuple):
+    """What came of a training.
+
+    Attributes:
+      model: from images to logits, with the best weights, averaged if the training kept averages; as load_nasnet(workdir) returns it.
+      evaluation: of these weights on the validation split; None where the recipe evaluates nothing.
+    """
+
+    model: keras.Model
+    evaluation: Any
+
+
+def train(
+    data: Any,
+    network: Any = None,
+    recipe: str | os.PathLike = "finetune.gin",
+    *,
+    workdir: str | os.PathLike,
+    weights: str | os.PathLike | None = "trained",
+    validation: Any = None,
+    epochs: float | None = None,
+    bindings: Mapping[str, Any] | None = None,
+) -> Trained:
+    """Trains a network on your images, as `nasnet train` does, in the same kind of work folder.
+
+    The same call resumes a training that was interrupted, and returns at once what a finished one came to.
+
+    Args:
+      data: to train on; see nasnet_tf.search.
+      network: what to train; None for the recipe's. "mobile" or another name or size that load_nasnet takes; a work folder, an export or a
+        .keras file; a weights file of a named network; or a genotype: a message, the name of a published one, or the path of a textproto.
+        Images are prepared as the network takes them, unless `data` or `bindings` say how. A genotype gets the size that the recipe binds,
+        or "4 @ 1056".
+      recipe: the name of a shipped recipe or the path of a gin file.
+      workdir: keeps the training.
+      weights: what a name or size starts from. "trained": the public ones, or fresh ones where there are none; "none" or None: fresh ones;
+        or a weights file. Fresh weights are not frozen, whatever the recipe says.
+      validation: to choose the best checkpoint by: data, or a fraction of `data` to hold out; see nasnet_tf.search.
+      epochs: to train; None for what the recipe says.
+      bindings: {"name.parameter": value} for anything else that a recipe can bind; a text that begins with "@" is a reference of gin.
+
+    Returns:
+      (model, evaluation).
+
+    Raises:
+      InputError: a mistake in the arguments, or the work folder belongs to other work.
+      TrainingDiverged: the loss became infinite or NaN.
+      KeyboardInterrupt: it was interrupted, and has saved everything; the same call resumes it. TrainingInterrupted after SIGTERM.
+    """
+    folder = user_path(workdir)
+    said = ({} if epochs is None else {"TrainingConfig.epochs": epochs}) | dict(bindings or {})
+    with worded_for_python():
+        folders.check_workdir(folder, "workdir")
+        work_folders.check_kind(folder, "training")
+        values = _network(recipe, network, weights, data, said, folder) | data_bindings(data, validation, folder, "training")
+        with configured(recipe, {**values, **said}, folder) as text:
+            job = table.bound("train")()
+            if not isinstance(job.data, ImageData):
+                raise InputError(f"recipe: expected one that trains on @ImageData(), got {recipe} with @{type(job.data).__name__}()")
+            return _run(job, text, folder)
+
+
+def _network(recipe: Any, network: Any, weights: Any, data: Any, said: Mapping[str, Any], folder: pathlib.Path) -> dict[str, Any]:
+    """Returns the bindings of the network; mistakes in the recipe come up too, before any data are read."""
+    with configured(recipe, {**_ANY_DATA, **said}, folder) as text:
+        if network is None:
+            expect(weights == "trained", "weights", "'trained' without a network that they are of", weights)
+            return {}
+        preprocessing = data.preprocessing if isinstance(data, ImageData) else None
+        return network_bindings(network, weights, preprocessing, said, read_configuration(text), folder)
+
+
+def _run(job: TrainConfig, config_text: str, folder: pathlib.Path) -> Trained:
+    """Trains as configured, and loads the best weights."""
+    with folders.claimed(folder, config_text, "training"):
+        try:
+            _, evaluation = job(folder)
+        except (TrainingInterrupted, KeyboardInterrupt):
+            folders.write_operative_config(folder)
+            raise
+        folders.write_operative_config(folder)
+    model = resolve(folder).model("trained")
+    if evaluation is not None and not checkpoints.is_best_last(folder):
+        evaluation = job.measure(model)
+    return Trained(model, evaluation)

@@ -1,0 +1,202 @@
+"""Images and labels that a caller holds in memory or as a tf.data pipeline, checked and brought to one form: 8-bit levels and labels."""
+
+import dataclasses
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from nasnet_tf.base.errors import InputError
+from nasnet_tf.data.sources import Source
+
+_IMAGES_AT_A_TIME = 256
+_LEVELS = 255
+
+
+@dataclasses.dataclass(frozen=True)
+class Chunk:
+    """Some examples.
+
+    Attributes:
+      images: uint8 [n, height, width, 1 or 3], or n encoded files.
+      labels: numbers from 0 or names of classes, n of them.
+      num_classes: the least number of classes that the labels tell; 0 where they are names.
+    """
+
+    images: np.ndarray | list[bytes]
+    labels: Sequence[int] | Sequence[str]
+    num_classes: int = 0
+
+    def encoded(self) -> list[bytes]:
+        """The images as files, without loss."""
+        return self.images if isinstance(self.images, list) else list(tf.io.encode_png(self.images).numpy())
+
+    def digests(self) -> Iterator[bytes]:
+        """Yields 32 bytes for each example, which say its image and its label."""
+        for image, label in zip(self.images, self.labels, strict=True):
+            content = image if isinstance(image, bytes) else str(image.shape).encode() + image.tobytes()
+            yield hashlib.sha256(f"{label}\n".encode() + content).digest()
+
+
+@dataclasses.dataclass(frozen=True)
+class Examples:
+    """Labelled images that can be passed over more than once.
+
+    Attributes:
+      name: what to call them in messages, such as "data".
+      chunks: () -> all examples, some at a time.
+      class_names: of the labels 0, 1, ...; None where nobody says them.
+    """
+
+    name: str
+    chunks: Callable[[], Iterable[Chunk]] = dataclasses.field(repr=False)
+    class_names: tuple[str, ...] | None = None
+
+
+def of_arrays(name: str, images: Any, labels: Any) -> Examples:
+    """Examples in memory.
+
+    Args:
+      name: for messages.
+      images: [n, height, width, 1 or 3] or [n, height, width]. Integers are levels 0..255. Floats are in [0, 1] if none is above 1, else
+        levels in [0, 255]; they are rounded to the nearest of 256 levels.
+      labels: integers from 0, [n] or [n, 1]; one-hot rows [n, classes]; or names of classes, [n].
+
+    Raises:
+      InputError: anything else; also while the chunks are read.
+    """
+    images, labels = _array(f"{name}: images", images), _array(f"{name}: labels", labels)
+    if images.ndim not in (3, 4):
+        raise InputError(f"{name}: expected images [n, height, width, 1 or 3] or [n, height, width], got {list(images.shape)}")
+    if labels.ndim == 0 or len(images) != len(labels) or not len(images):
+        raise InputError(f"{name}: expected a label for each image, got images {list(images.shape)} and labels {list(labels.shape)}")
+    levels = _Levels(name, images.max() if _is_float(images) else None)
+    _labels(name, labels)  # what is wrong with these comes up now
+
+    def chunks() -> Iterator[Chunk]:
+        for start in range(0, len(images), _IMAGES_AT_A_TIME):
+            part = slice(start, start + _IMAGES_AT_A_TIME)
+            yield Chunk(levels(images[part]), *_labels(name, labels[part]))
+
+    return Examples(name, chunks)
+
+
+def of_dataset(name: str, dataset: tf.data.Dataset) -> Examples:
+    """Examples of a finite pipeline of (image, label) or {"image": ..., "label": ...}, in batches or one by one, in any order.
+
+    Args:
+      name: for messages.
+      dataset: images and labels as of `of_arrays`; whether floats are in [0, 1] the first element tells. A `class_names` of it, as
+        keras.utils.image_dataset_from_directory has, names the classes.
+
+    Raises:
+      InputError: anything else; also while the chunks are read.
+    """
+    spec = dataset.element_spec
+    if isinstance(spec, dict) and {"image", "label"} <= spec.keys():
+        dataset = dataset.map(lambda element: (element["image"], element["label"]))
+    elif not (isinstance(spec, tuple) and len(spec) == 2):
+        raise InputError(f"{name}: expected a pipeline of (image, label), got elements {spec}")
+    if dataset.cardinality() == tf.data.INFINITE_CARDINALITY:
+        raise InputError(f"{name}: expected a pipeline that ends, got one that repeats without end; leave out `repeat`")
+
+    def chunks() -> Iterator[Chunk]:
+        levels = _Levels(name)
+        for image, label in dataset.as_numpy_iterator():
+            image, label = np.asarray(image), np.asarray(label)
+            if not _is_batch(image, label):
+                image, label = image[None], label[None]
+            if len(image):
+                yield Chunk(levels(image), *_labels(name, label))
+
+    names = getattr(dataset, "class_names", None)
+    return Examples(name, chunks, tuple(map(str, names)) if names else None)
+
+
+def of_source(source: Source, split: str) -> Examples:
+    """The examples of a split of a data set, or of a slice of one, as the files that they are."""
+
+    def chunks() -> Iterator[Chunk]:
+        for batch in source.examples(split).batch(_IMAGES_AT_A_TIME).as_numpy_iterator():
+            yield Chunk(list(batch["image"]), [source.class_names[label] for label in batch["label"]])
+
+    return Examples(f"{source.name}, {split}", chunks, source.class_names)
+
+
+def _array(what: str, values: Any) -> np.ndarray:
+    try:
+        return np.asarray(values)
+    except (ValueError, TypeError) as error:  # such as a list of images of several sizes
+        raise InputError(
+            f"{what}: expected an array, got {type(values).__name__} ({error}); images of several sizes go into a folder"
+        ) from error
+
+
+def _is_float(values: np.ndarray) -> bool:
+    return values.dtype.kind == "f" or values.dtype.name == "bfloat16"
+
+
+class _Levels:
+    """Images as levels: [n, height, width, 1 or 3] or [n, height, width] -> uint8 [n, height, width, 1 or 3].
+
+    Args:
+      name: for messages.
+      largest: of all images, if that is known; else the first call tells whether floats are in [0, 1].
+    """
+
+    def __init__(self, name: str, largest: float | None = None):
+        self._name, self._is_unit = name, None if largest is None else bool(largest <= 1)
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        images = images[..., None] if images.ndim == 3 else images
+        if images.ndim != 4 or images.shape[-1] not in (1, 3):
+            raise InputError(f"{self._name}: expected images with 1 or 3 channels, which come last; got {list(images.shape[1:])}")
+        if not (_is_float(images) or images.dtype.kind in "iu"):
+            raise InputError(f"{self._name}: expected images of integers or floats, got {images.dtype}")
+        images = images.astype(np.float32) if _is_float(images) else images
+        low, high = images.min(), images.max()
+        if not (low >= 0 and high <= _LEVELS):  # true of NaN
+            raise InputError(f"{self._name}: expected images in [0, 255], or floats in [0, 1]; got values from {low:g} to {high:g}")
+        if images.dtype.kind != "f":
+            return images.astype(np.uint8)
+        if self._is_unit is None:
+            self._is_unit = bool(high <= 1)
+        if self._is_unit and high > 1:
+            raise InputError(f"{self._name}: expected all images in [0, 1], as the first ones are; got values up to {high:g}")
+        return np.rint(images * _LEVELS if self._is_unit else images).astype(np.uint8)
+
+
+def _is_batch(image: np.ndarray, label: np.ndarray) -> bool:
+    """Whether an element of a pipeline holds several examples."""
+    if image.ndim != 3 or label.ndim == 0:
+        return image.ndim >= 4
+    return image.shape[-1] not in (1, 3)  # gray images, rather than one image with a one-hot label
+
+
+def _labels(name: str, labels: np.ndarray) -> tuple[list[int] | list[str], int]:
+    """Returns labels [n], and the least number of classes that they tell; raises InputError for what is none."""
+    num_classes = 0
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    elif labels.ndim == 2 and labels.dtype.kind in "biuf":
+        if not (np.isin(labels, (0, 1)).all() and (labels.sum(axis=1) == 1).all()):
+            raise InputError(
+                f"{name}: expected one-hot labels, with one 1 in each row, got {labels[0].tolist()}; several labels go into a table"
+            )
+        num_classes, labels = labels.shape[1], labels.argmax(axis=1)
+    if labels.ndim != 1:
+        raise InputError(f"{name}: expected labels [n], [n, 1] or one-hot [n, classes], got {list(labels.shape)}")
+    if labels.dtype.kind in "USO":
+        texts = [label.decode("utf-8", "backslashreplace") if isinstance(label, bytes) else label for label in labels.tolist()]
+        if wrong := [label for label in texts if not (isinstance(label, str) and label)]:
+            raise InputError(f"{name}: expected labels that are integers or names of classes, got {wrong[0]!r}")
+        return texts, 0
+    if labels.dtype.kind not in "biuf" or not (labels == np.floor(labels)).all() or labels.min() < 0:
+        wrong = next(
+            (label for label in labels.tolist() if not (isinstance(label, (int, float)) and label >= 0 and label == int(label))), labels[0]
+        )
+        raise InputError(f"{name}: expected labels that are integers from 0 or names of classes, got {wrong!r}")
+    numbers = labels.astype(np.int64).tolist()
+    return numbers, max(num_classes, 1 + max(numbers))

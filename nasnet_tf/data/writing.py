@@ -1,0 +1,165 @@
+"""Writes examples as prepared data, the form in which TensorFlow Datasets (TFDS) keeps its sets: found again by their digest."""
+
+import contextlib
+import dataclasses
+import hashlib
+import pathlib
+import shutil
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from nasnet_tf.base.errors import InputError
+from nasnet_tf.base.extras import OnDemand
+from nasnet_tf.base.files import make_folder, sync_folder
+from nasnet_tf.data.given import Examples
+from nasnet_tf.data.records import TFRecords
+
+tfds = OnDemand("tensorflow_datasets")
+
+_PREFIX, _VERSION = "prepared_", "1.0.0"
+_INCOMPLETE = "incomplete"
+_DIGITS = 16  # of the digest, in the name
+_NAMED = 5  # of the classes that a split has too many
+
+
+def prepare(folder: pathlib.Path, splits: Mapping[str, Examples], may_replace: bool) -> str:
+    """Writes splits once, and returns the name by which `open_source(name, folder)` finds them.
+
+    The name has a digest of all images and labels, whatever their order. Records are in the order of their digests, which mixes the
+    classes. What is cut short leaves nothing that could be found.
+
+    Args:
+      folder: of prepared data; made where it is missing.
+      splits: `train` among them.
+      may_replace: whether other data that was prepared there may be removed.
+
+    Raises:
+      InputError: other data is there and may not be replaced; a class that `train` lacks; or what the examples raise.
+    """
+    others = sorted(folder.glob(f"{_PREFIX}*"))
+    if others:
+        found = {split: [digest for chunk in examples.chunks() for digest in chunk.digests()] for split, examples in splits.items()}
+        name = _name(splits, found)
+        if folder / name in others:
+            return name
+        if not may_replace:
+            called = " and ".join(examples.name for examples in splits.values())
+            raise InputError(
+                f"{called}: the images or labels are not those that {folder.parent} was begun with ({name}, expected {others[0].name}); "
+                "pass the same data, or take another work folder (a pipeline that changes images at random gives others each time)"
+            )
+    make_folder(folder)
+    temporary = folder / _INCOMPLETE
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        called = splits["train"].class_names
+        staged = {split: _stage(temporary / split, examples, examples.class_names or called) for split, examples in splits.items()}
+        name = _name(splits, {split: part.digests for split, part in staged.items()})
+        _write(temporary / name / _VERSION, name, staged)
+        for other in others:
+            shutil.rmtree(other)
+        (temporary / name).replace(folder / name)
+        sync_folder(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            folder.rmdir()  # where it stayed empty
+    return name
+
+
+@dataclasses.dataclass(frozen=True)
+class _Staged:
+    """A split whose images are on disk in the order in which they came.
+
+    Attributes:
+      file: a TFRecord file of encoded images.
+      name: what to call the examples in messages.
+      digests: of the examples.
+      labels: of the examples, as names of classes.
+      class_names: of all labels, in their order.
+    """
+
+    file: pathlib.Path
+    name: str
+    digests: list[bytes]
+    labels: list[str]
+    class_names: list[str]
+
+
+def _name(splits: Mapping[str, Examples], digests: Mapping[str, Sequence[bytes]]) -> str:
+    whole = hashlib.sha256()
+    for split, each in digests.items():
+        whole.update(f"{split} {len(each)} {splits[split].class_names}\n".encode() + b"".join(sorted(each)))
+    return _PREFIX + whole.hexdigest()[:_DIGITS]
+
+
+def _stage(file: pathlib.Path, examples: Examples, class_names: Sequence[str] | None) -> _Staged:
+    """Passes once over examples; class_names: of the labels 0, 1, ..., None for "0", "1", ..."""
+    make_folder(file.parent)
+    digests, labels, num_classes = [], [], 0
+    with tf.io.TFRecordWriter(str(file)) as writer:
+        for chunk in examples.chunks():
+            for image in chunk.encoded():
+                writer.write(image)
+            digests += chunk.digests()
+            labels += chunk.labels
+            num_classes = max(num_classes, chunk.num_classes)
+    if not labels:
+        raise InputError(f"{examples.name}: expected images with labels, got none")
+    names = class_names or ([str(number) for number in range(num_classes)] if num_classes else sorted(set(labels)))
+    if num_classes > len(names):
+        raise InputError(
+            f"{examples.name}: expected labels below {len(names)}, as there are {len(names)} class names; got {num_classes - 1}"
+        )
+    texts = [names[label] if isinstance(label, int) else label for label in labels]
+    return _Staged(file, examples.name, digests, texts, list(names))
+
+
+def _write(folder: pathlib.Path, name: str, staged: Mapping[str, _Staged]) -> None:
+    train = staged["train"]
+    for split, part in staged.items():
+        if lacking := sorted(set(part.labels) - set(train.labels)):
+            raise InputError(
+                f"{part.name}: expected the classes of {train.name} alone, got {', '.join(lacking[:_NAMED])} besides in {split}"
+            )
+    class_names = max((part.class_names for part in staged.values()), key=len)  # one-hot labels may tell more classes than there are
+    if len(class_names) < 2:
+        raise InputError(f"{train.name}: expected 2 classes or more to tell apart, got {class_names[0]} alone")
+    features = tfds.features.FeaturesDict(
+        {"image": tfds.features.Image(shape=(None, None, None)), "label": tfds.features.ClassLabel(names=class_names)}
+    )
+    folder.mkdir(parents=True)
+    template = tfds.core.ShardedFileTemplate(folder, dataset_name=name, filetype_suffix="tfrecord")
+    infos = []
+    for split, part in staged.items():
+        num_bytes = _write_split(str(folder / f"{name}-{split}.tfrecord-00000-of-00001"), part, class_names)
+        filename_template = template.replace(split=split)
+        infos.append(
+            tfds.core.SplitInfo(name=split, shard_lengths=[len(part.labels)], num_bytes=num_bytes, filename_template=filename_template)
+        )
+    tfds.folder_dataset.write_metadata(
+        data_dir=folder,
+        features=features,
+        split_infos=infos,
+        version=_VERSION,
+        check_data=False,
+        description="Images and labels that were passed from Python.",
+        supervised_keys=("image", "label"),
+    )
+
+
+def _write_split(path: str, part: _Staged, class_names: Sequence[str]) -> int:
+    """Writes examples in the order of their digests; returns the number of bytes."""
+    numbers = {label: number for number, label in enumerate(class_names)}
+    images, num_bytes = TFRecords([(str(part.file), len(part.labels))]), 0
+    with tf.io.TFRecordWriter(path) as writer:
+        for place in sorted(range(len(part.digests)), key=part.digests.__getitem__):
+            example = tf.train.Example()
+            example.features.feature["image"].bytes_list.value.extend(images.read(np.array([place])))
+            example.features.feature["label"].int64_list.value.append(numbers[part.labels[place]])
+            record = example.SerializeToString(deterministic=True)
+            writer.write(record)
+            num_bytes += len(record)
+    return num_bytes
