@@ -131,7 +131,7 @@ def test_mistakes(tmp_path, arguments, words):
 def test_predict_and_report_need_something(tmp_path):
     check_refused(door("predict", "--model=x"), "expected image files")
     check_refused(door("predict", tmp_path / "none.jpg", "--model=x"), "none.jpg: no such file")
-    check_refused(door("predict", tmp_path / "*.jpg", "--model=x"), "*.jpg: no file fits this pattern")
+    check_refused(door("predict", tmp_path / "*.jpg", "--model=x"), "*.jpg: no file matches this pattern")
     check_refused(door("predict", tmp_path, "--model=x"), "no images in this folder")
     check_refused(door("report", f"--workdir={tmp_path}"), str(tmp_path))
     (tmp_path / "file").touch()

@@ -192,7 +192,7 @@ def test_mistakes_about_the_folder_and_the_recipe(tmp_path):
     with pytest.raises(InputError, match="^workdir: expected a folder, but .*file is a file"):
         quick(tmp_path / "file")
     quick(tmp_path / "run")
-    with pytest.raises(InputError, match="bind it as before, take another workdir"):
+    with pytest.raises(InputError, match="restore the old value, use another workdir"):
         quick(tmp_path / "run", seed=9)
     (tmp_path / "short.gin").write_text("search.space = @SearchSpace()\nsearch.engine = @InProcess\nsearch.strategy = @RandomSearch\n")
     (tmp_path / "shorter.gin").write_text("search.space = @SearchSpace()\nsearch.strategy = @RandomSearch\n")

@@ -117,7 +117,7 @@ def test_fine_tuning_from_a_work_folder_prepares_images_as_it_does(whole, tmp_pa
     ("changes", "message"),
     [
         ({"data": (255 - IMAGES, LABELS)}, "the images or labels are not those that .* was begun with"),
-        ({"epochs": 3}, "TrainingConfig.epochs was 2, is 3; bind it as before, take another workdir"),
+        ({"epochs": 3}, "TrainingConfig.epochs was 2, is 3; restore the old value, use another workdir"),
         ({"network": "nasnet_b"}, "train.genotype was .*genotype.textproto', is 'nasnet_b'"),
         ({"network": swapped(smallest_genotype())}, "network: is another genotype than the one that .* was begun with"),
         ({"more": {"TrainingConfig.epoch": 1}}, "bindings 'TrainingConfig.epoch = 1'.*did you mean .*epochs"),

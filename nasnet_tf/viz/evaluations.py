@@ -1,4 +1,4 @@
-"""Plots of an evaluation: the classes that are confused, the worst mistakes, the reliability of probabilities."""
+"""Plots of an evaluation: confused classes, the worst mistakes, and the reliability of its probabilities."""
 
 from __future__ import annotations
 
@@ -10,17 +10,22 @@ from matplotlib.figure import Figure
 
 from nasnet_tf.viz.axes import BLUE, GREY, legend, strip_axes
 
-if TYPE_CHECKING:  # they import TensorFlow, which a report does without
+if TYPE_CHECKING:  # these modules import TensorFlow, which a report does not need
     from nasnet_tf.training.calibration import Calibration
     from nasnet_tf.training.details import ClassificationDetails, Details, Mistake
 
-_MAX_CONFUSED = 50  # classes that a confusion matrix is drawn of
+_MAX_CONFUSED = 50  # largest number of classes for which a confusion matrix is drawn
 _COLUMNS = 4
-_LONGEST_NAME = 26  # characters above a picture
+_LONGEST_NAME = 26  # longest class name in a title or label, in characters; longer names are cut
 
 
 def plot_confusion(confusion: np.ndarray, class_names: Sequence[str]) -> Figure:
-    """Examples of each class (row) by the class they were taken for (column), int [num_classes, num_classes]; colours show shares."""
+    """Plots a confusion matrix with numbers of examples. Colors show the fraction of each class.
+
+    Args:
+      confusion: int [num_classes, num_classes], the number of examples of a class (row) that were classified as another (column).
+      class_names: names of the classes.
+    """
     size = 1.6 + 0.36 * len(class_names)
     figure = Figure(figsize=(size + 0.8, size), layout="constrained")
     axes = figure.add_subplot()
@@ -38,7 +43,11 @@ def plot_confusion(confusion: np.ndarray, class_names: Sequence[str]) -> Figure:
 
 
 def plot_most_confused(pairs: Sequence[tuple[str, str, int]]) -> Figure:
-    """A bar for each pair (class, class that it was taken for, number of examples), the first at the top."""
+    """Plots a bar for each pair of confused classes, the first one at the top.
+
+    Args:
+      pairs: list of (class, class that it was taken for, number of examples).
+    """
     figure = Figure(figsize=(6.4, 1.0 + 0.24 * len(pairs)), layout="constrained")
     axes = figure.add_subplot()
     axes.barh(range(len(pairs)), [count for _, _, count in pairs], color=BLUE)
@@ -51,7 +60,7 @@ def plot_most_confused(pairs: Sequence[tuple[str, str, int]]) -> Figure:
 
 
 def plot_reliability(calibration: Calibration) -> Figure:
-    """Accuracy over confidence in bins of equal width, and the number of examples in each bin (Guo et al. 2017, figure 1)."""
+    """Plots accuracy over confidence in bins of equal width, and the number of examples in each bin (Guo et al. 2017, figure 1)."""
     figure = Figure(figsize=(5.6, 4.6), layout="constrained")
     axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     bins = len(calibration.examples)
@@ -71,7 +80,7 @@ def plot_reliability(calibration: Calibration) -> Figure:
 
 
 def plot_mistakes(mistakes: Sequence[Mistake]) -> Figure:
-    """The pictures of mistakes in a grid, each with its class, what it was taken for, and how sure the network was of that."""
+    """Draws misclassified pictures in a grid, each with its class, the class that it was taken for, and the probability of the latter."""
     rows = -(-len(mistakes) // _COLUMNS)
     figure = Figure(figsize=(2.2 * _COLUMNS, 2.5 * rows), layout="constrained")
     for number, mistake in enumerate(mistakes):
@@ -84,14 +93,17 @@ def plot_mistakes(mistakes: Sequence[Mistake]) -> Figure:
 
 
 def shared_figures(details: Details) -> dict[str, Figure]:
-    """The reliability plot and, where there are mistakes with pictures, these."""
+    """Returns the "reliability" plot and, if there are mistakes with pictures, the plot of the "mistakes"."""
     mistakes = [mistake for mistake in details.mistakes if mistake.picture is not None]
     figures = {"reliability": plot_reliability(details.calibration)}
     return figures | ({"mistakes": plot_mistakes(mistakes)} if mistakes else {})
 
 
 def classification_figures(details: ClassificationDetails) -> dict[str, Figure]:
-    """The confusion matrix or, of more than 50 classes, the most frequent confusions; reliability; the worst mistakes."""
+    """Returns the plots of a classifier's evaluation: "confusion", "reliability" and, if there are any, the worst "mistakes".
+
+    "confusion" is the confusion matrix, or the most frequent confusions if there are more than 50 classes.
+    """
     pairs = details.most_confused()
     if len(details.class_names) <= _MAX_CONFUSED:
         figures = {"confusion": plot_confusion(details.confusion, details.class_names)}

@@ -273,7 +273,7 @@ def test_an_engine_that_is_lost_pauses_the_search(tmp_path):
     [
         ({"max_attempts": 0}, "FaultTolerance.max_attempts: expected an integer of 1 or more, got 0"),
         ({"executions": 1}, "FaultTolerance.executions: expected an integer of 2 or more, got 1"),
-        ({"share": 1.5}, r"FaultTolerance.share: expected a share in \(0, 1\], got 1.5"),
+        ({"share": 1.5}, r"FaultTolerance.share: expected a number in \(0, 1\], got 1.5"),
         ({"drain": "yes"}, "FaultTolerance.drain: expected True or False, got 'yes'"),
     ],
 )

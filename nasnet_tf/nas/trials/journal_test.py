@@ -221,7 +221,7 @@ def test_a_file_system_without_locks_is_no_other_search(tmp_path, capsys, monkey
 
     monkeypatch.setattr(fcntl, "flock", flock)
     open_ledger(tmp_path).close()
-    assert "cannot be locked (No locks available); see that no other process works in this folder" in capsys.readouterr().err
+    assert "cannot be locked (No locks available); make sure that no other process works in this folder" in capsys.readouterr().err
 
 
 def test_what_acts_on_a_line_finds_it_on_disk(tmp_path, monkeypatch):
