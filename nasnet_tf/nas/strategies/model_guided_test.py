@@ -281,5 +281,5 @@ def test_only_what_is_allowed_is_proposed():
         assert max(rewards) <= 0.7 + 1e-9
         if isinstance(strategy, ModelGuided):
             assert np.mean(rewards[20:]) > 0.68  # at the cap
-    with pytest.raises(SearchPaused, match="none of 1,000 architectures in turn was within no cap"):
+    with pytest.raises(SearchPaused, match="none of 1,000 architectures proposed in a row was within no cap"):
         Allowed(RandomSearch(SPACE, 1), lambda decisions: False, "no cap").propose()
