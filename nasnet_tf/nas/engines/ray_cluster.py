@@ -110,9 +110,8 @@ def connect(address: str):
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     else:
         check_listens(address)
-        os.environ.setdefault(
-            "RAY_NUM_REDIS_GET_RETRIES", "3"
-        )  # attempts to connect, one second each; the default of 20 is meant for starting a cluster
+        # Attempts to connect, one second each. The default of 20 is meant for starting a cluster.
+        os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "3")
     hook = sys.excepthook
     try:
         import ray
