@@ -142,7 +142,7 @@ def test_weights_are_looked_for_before_a_network_is_built(tmp_path, monkeypatch)
 
 
 def test_a_macro_that_nothing_binds_is_named(parsed):
-    with pytest.raises(InputError, match="^%nothing: nothing says what it is; expected a line such as nothing = 3$"):
+    with pytest.raises(InputError, match="^%nothing: this macro has no value; expected a line such as nothing = 3$"):
         parsed(["digits.gin"], ["NetworkConfig.filters=%nothing"])
     assert parsed(["digits.gin"], ["width=3", "NetworkConfig.filters=%width"])["NetworkConfig.filters"] == "%width"
 
