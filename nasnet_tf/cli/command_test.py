@@ -160,5 +160,5 @@ def test_results_never_take_the_place_of_an_image(tmp_path, monkeypatch):
 )
 def test_what_goes_with_the_other_of_the_two_is_refused(given, stray):
     missing = "model" if given == "--workdir=run" else "workdir"
-    with pytest.raises(InputError, match=rf"^--(resize|weights|ema): goes with --{missing}, which is not given$"):
+    with pytest.raises(InputError, match=rf"^--(resize|weights|ema): can only be used with --{missing}, which is not given$"):
         run_door("export", given, stray, "--output=out")
