@@ -156,9 +156,9 @@ def test_the_highest_rung_comes_first_and_nobody_twice():
 
 
 def test_it_goes_with_no_other_way_to_stop(tmp_path):
-    with pytest.raises(InputError, match=r"search.halving: expected neither search.early_stopping"):
+    with pytest.raises(InputError, match=r"search.halving: cannot be combined with search.early_stopping"):
         SearchConfig(SPACE, lambda space: Recorder(), InProcess, 1, halving=HALVING, early_stopping=EarlyStopping())
-    with pytest.raises(InputError, match=r"search.halving: expected neither .* nor search.train_again"):
+    with pytest.raises(InputError, match=r"search.halving: cannot be combined with .* or search.train_again"):
         SearchConfig(SPACE, lambda space: Recorder(), InProcess, 1, halving=HALVING, train_again=True)
     with pytest.raises(InputError, match=r"SuccessiveHalving.eta: expected an integer of 2 or more, got 1"):
         SuccessiveHalving(eta=1)

@@ -174,7 +174,7 @@ def test_a_cost_that_is_no_metric():
         strategy.observe(Observation(strategy.propose(), 0.5, {"mult_adds": 5, "parameters": 7}))
     for _ in range(10):
         strategy.observe(Observation(strategy.propose(), 0.5))  # killed at its deadline
-    with pytest.raises(InputError, match="expected the metric mult_ads, but no child has reported any metrics"):
+    with pytest.raises(InputError, match="expected the children to report the metric mult_ads, but none has reported any metrics"):
         strategy.propose()
 
 
