@@ -185,7 +185,7 @@ class SharedWeights(SpaceEvaluator):
                 arrays = dict(archive)
             self._step, self._seconds = arrays.pop("step").item(), arrays.pop("seconds").item()
         except (ValueError, OSError, KeyError, zipfile.BadZipFile) as error:
-            raise InputError(f"{path}: the file is damaged ({error}); remove it to train the shared weights again") from error
+            raise InputError(f"{path}: damaged ({error}); remove it to train the shared weights again") from error
         self._store.restore(arrays)
 
     def __call__(self, genotype_text: str, request: Request = TO_THE_END) -> dict:

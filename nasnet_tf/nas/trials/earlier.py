@@ -81,7 +81,7 @@ def read_prior(folders: Sequence[str], space: SearchSpace, workdir: pathlib.Path
             if values["folders"] == list(folders):  # else it belongs to a search that was refused or killed before its first reward
                 return list(map(tuple, values["decisions"])), values["rewards"]
         except (ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{kept}: the file is damaged ({error!r}); remove it to read {', '.join(folders)} again") from error
+            raise InputError(f"{kept}: damaged ({error!r}); remove it to read {', '.join(folders)} again") from error
     decisions, rewards = [], []
     for name in folders:
         fitting, why = _fitting(architectures(read_trials(user_path(name))), space, name)

@@ -44,6 +44,6 @@ def read_snapshots(workdir: pathlib.Path) -> Iterator[tuple[pathlib.Path, int, s
         except (ValueError, KeyError, TypeError):
             state_digest = None
         if state_digest != hashlib.sha256(state).hexdigest():
-            print(f"{path}: the file is damaged; skipped")
+            print(f"{path}: damaged; skipped")
             continue
         yield path, rows, journal_digest, state
