@@ -44,7 +44,8 @@ class SearchConfig:
       patience: number of trainings without a better reward after which no more children start; None for no limit.
       max_parameters: maximum number of parameters of an architecture's network, without auxiliary head; None for no limit. Larger
         architectures are never trained, also if they are seeds.
-      max_mult_adds: maximum number of multiply-adds for one image, in the same way.
+      max_mult_adds: maximum number of multiply-adds for one image; None for no limit. As with max_parameters, larger architectures are
+        never trained.
       max_latency_seconds: maximum time of an inference on one image; None for no limit. A child measures it before it trains, on its own
         machine, and a slower architecture is infeasible.
       cap_scope: gin scope of the `evaluate_genotype` whose networks these three limits are for, such as "retrain"; "" for the children of

@@ -44,14 +44,14 @@ class EarlyStopping(Fidelity):
         check_fields(self)
 
     def request(self, trial: Trial, finished: Sequence[Trial], workdir: pathlib.Path) -> Request:
-        """Returns a request with the bars for the next child, computed from the latest children."""
+        """Returns a request with the thresholds for the next child, computed from the latest children."""
         trained = [each for each in finished if each.reused_from is None]
         return Request(tuple(self.bars(_latest_curves(trained), _latest_curves([each for each in trained if not each.is_predicted]))))
 
     def bars(self, curves: Sequence[Sequence[float]], whole: Sequence[Sequence[float]] | None = None) -> list[Bar]:
-        """Returns the bars that a child must reach, one for each evaluation except the last.
+        """Returns the thresholds that a child must reach, one for each evaluation except the last.
 
-        Bars of evaluations that are not rungs are 0. The list is empty while there are too few peers.
+        Evaluations that are not rungs have a threshold of 0. The list is empty while there are too few peers, that is, earlier children.
 
         Args:
           curves: for each of the latest peers, its accuracies in [0, 1] after each evaluation; curves of stopped peers are shorter.
@@ -79,10 +79,10 @@ def _latest_curves(trials: Sequence[Trial]) -> list[list[float]]:
 
 
 def _bar(values: Sequence[float], share: float) -> float:
-    """Returns a bound such that the next value is below it with probability `share`; 0 if there are too few values.
+    """Returns a threshold such that the next value is below it with probability `share`; 0 if there are too few values.
 
     The next value is below the k-th smallest of n with probability k / (n + 1). The default method of np.quantile would give too high a
-    bound.
+    threshold.
     """
     if share * (len(values) + 1) < 1:
         return 0.0

@@ -66,8 +66,8 @@ def task() -> Callable:
     """Returns the function that runs as a Ray task: a generator of three messages from the child.
 
     The messages are the id of the node; None once the child's function is loaded; and the fields of its `Outcome`. If loading fails, the
-    second message is the `Outcome` and the last one. The task is a nested function so that Ray sends its code instead of the name of a
-    module: it then runs even on a machine that lacks this package, and can report the error.
+    fields of the `Outcome` are the second message, and there is no third. The task is a nested function, so that Ray sends its code and not
+    the name of its module. Therefore it runs even on a machine that lacks this package, and can report the error.
     """
 
     def child(environment, payload):

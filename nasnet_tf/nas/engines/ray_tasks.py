@@ -29,7 +29,9 @@ class _Child:
 
 
 class RayTasks(Engine):
-    """Runs each child in a new process on a machine of a Ray cluster. Needs the extra [ray].
+    """Runs children in processes on the machines of a Ray cluster, each in a new one unless `keep_processes` is set.
+
+    It needs the extra [ray].
 
     The searching process must run on a machine of the cluster. All machines need the same versions of Python, Ray and this package, because
     functions are sent as names of modules and imported there. The work folder must be on a disk that all machines share. Paths in the

@@ -16,9 +16,9 @@ from nasnet_tf.nas.strategies.protocol import Proposal, Strategy, check_decision
 
 @dataclasses.dataclass(eq=False)
 class LocalSearch(Strategy):
-    """Proposes, in random order, the architectures that differ by one decision from the best architecture since the last restart.
+    """Proposes the neighbors of the best architecture, in random order, and restarts at random when all of them are proposed.
 
-    No neighbor is proposed that was proposed before.
+    A neighbor differs from the architecture in one decision. No neighbor is proposed twice.
 
     Attributes:
       space: the search space.

@@ -141,7 +141,7 @@ _POWERS_OF_TEN = np.array([10.0**exponent for exponent in range(23)])  # the pow
 
 
 def shortest_decimals(values: np.ndarray) -> np.ndarray:
-    """Returns float(str(value)) for each value, as float64, but thirty times faster.
+    """Returns float(str(value)) for each value, as float64, thirty times faster than these calls.
 
     Args:
       values: float32, zero or of a magnitude in [1e-12, 1e6].

@@ -116,7 +116,7 @@ class RewardModel:
         return np.zeros(len(inputs)) if self._prior is None else self._prior.predict(inputs)[0]
 
     def predict(self, pending: Sequence[Decisions] = (), may_refit: bool = True) -> Prediction:
-        """Fits the model to the trials so far, of which there must be at least one.
+        """Fits the model to the trials so far, of which there must be at least one, and returns it.
 
         Args:
           pending: architectures whose rewards have not arrived yet.

@@ -16,8 +16,8 @@ from nasnet_tf.base.values import Count, PositivePart, at_least, check_fields
 from nasnet_tf.nas.engines.outcome import Outcome
 from nasnet_tf.nas.trials.trial import Status, Trial
 
-# A machine is quarantined if a healthy machine would find as many architectures infeasible with a probability below this. Six in a row are
-# enough if other machines found none in ten. In a search of 20,000 trials, hardly any healthy machine is quarantined.
+# A machine is quarantined if the probability that a healthy machine finds at least as many architectures infeasible is below this. Six in a
+# row are enough if other machines found none in ten. In a search of 20,000 trials, hardly any healthy machine is quarantined.
 _LEAST_CHANCE = 1e-6
 _MAX_IN_A_ROW = 3  # after this many quarantined machines without a success in between, the machines are not the cause
 

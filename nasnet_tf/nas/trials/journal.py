@@ -3,8 +3,7 @@
 Each line is one event of nasnet_tf.nas.trials.events as JSON. It is synced to disk before anything acts on it. The first line identifies
 the search.
 
-Hashes of architectures are returned by the rules of the current version. If the file was written under older rules, they are computed
-again.
+Hashes of architectures follow the rules of the current version. If the file was written under older rules, they are computed again.
 """
 
 import contextlib

@@ -123,7 +123,7 @@ class Ledger:
         return 0
 
     def _check_proposal(self, trial: Trial) -> None:
-        """Checks that the strategy proposes the architecture that is in the journal, which is used in any case.
+        """Compares the strategy's next proposal with that in the journal, which is used in any case.
 
         Raises:
           InputError: they differ, and neither another version of the package nor another machine explains it.

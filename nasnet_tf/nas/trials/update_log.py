@@ -31,7 +31,7 @@ class UpdateLog:
 
     Args:
       workdir: work folder of the search.
-      is_new: whether the search begins; rows of an earlier search are then removed.
+      is_new: whether the search has just begun; rows of an earlier search are then removed.
     """
 
     def __init__(self, workdir: pathlib.Path, is_new: bool):
