@@ -50,6 +50,7 @@ EXTRAS["dev"] = [
     "pytest-timeout>=2.3",
     "pytest-xdist>=3.6",
     "ruff==0.17.6",
+    "selenium>=4.20,<5",  # clicks through the report
 ]
 EXTRAS["gpu"] = ["tensorflow[and-cuda]>=2.21,<2.22"]
 
@@ -79,7 +80,7 @@ setup(
         "nasnet_tf": ["py.typed", "*.pyi"],
         "nasnet_tf.recipes.shipped": ["*.gin"],
         "nasnet_tf.genotype": ["*.proto", "published/*.textproto"],
-        "nasnet_tf.viz.report": ["page.css", "page.js"],
+        "nasnet_tf.viz.report": ["*.css", "*.js"],
         "nasnet_tf.data": ["digits/**/*", "imagenet_classes.txt"],
     },
     install_requires=[

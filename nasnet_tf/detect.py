@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import pathlib
 
 from nasnet_tf.base import terminal
 from nasnet_tf.base.errors import InputError
@@ -16,6 +15,7 @@ def main(arguments: list[str]) -> None:
     if not files:
         raise InputError("detect: expected image files, folders or patterns, e.g. python -m nasnet_tf.detect photo.jpg --model=runs/cells")
     output = flags.new_folder()
+    places = {} if output is None else flags.pictures_in(output, files, "output")
     terminal.import_tensorflow()
     from nasnet_tf.data.decoding import decode_image
     from nasnet_tf.serving.hub.detector import load_detector
@@ -24,7 +24,7 @@ def main(arguments: list[str]) -> None:
     detector = load_detector(flags.FLAGS.model)
     if output is not None:
         output.mkdir(parents=True, exist_ok=True)
-    rows, undecodable, taken = [], [], set()
+    rows, undecodable = [], []
     for start in range(0, len(files), flags.FLAGS.batch_size):
         batch = files[start : start + flags.FLAGS.batch_size]
         contents = [path.read_bytes() for path in batch]
@@ -37,25 +37,15 @@ def main(arguments: list[str]) -> None:
             print(f"{shown(path)}: {text}", flush=True)
             rows.append({"file": shown(path), **fields})
             if output is not None:
-                rows[-1]["picture"] = _free_name(path, taken)
+                rows[-1]["picture"] = places[path].name
                 figure = draw_detections(decode_image(content).numpy(), [(each.name, each.score, each.box) for each in answer])
-                with naming(output / rows[-1]["picture"]):
-                    figure.savefig(output / rows[-1]["picture"])
+                with naming(places[path]):
+                    figure.savefig(places[path])
     if output is not None:
         replace_file(output / "detections.json", json.dumps(rows, indent=1))
         print(f"written: {output}")
     if undecodable:
         raise InputError(f"{len(undecodable)} of {len(files)} files cannot be decoded as images: {', '.join(undecodable)}")
-
-
-def _free_name(path: pathlib.Path, taken: set[str]) -> str:
-    """The file's name as a PNG, with a number where another folder's picture has it already."""
-    name, number = f"{shown(path.stem)}.png", 1
-    while name in taken:
-        number += 1
-        name = f"{shown(path.stem)}-{number}.png"
-    taken.add(name)
-    return name
 
 
 def define_flags() -> None:

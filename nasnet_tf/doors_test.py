@@ -68,8 +68,14 @@ def test_the_whole_way(tmp_path, monkeypatch, capsys):
     run_door("evaluate", "--workdir=train", "--split=test", "--batch_size=100000000000")  # of which the last is not padded
     evaluation = json.loads((tmp_path / "train" / "evaluation-test.json").read_text())
     assert evaluation["examples"] == 360
-    assert f"accuracy {evaluation['accuracy']:.4f}" in capsys.readouterr().out
-    assert (tmp_path / "train" / "confusion-test.svg").read_text().startswith("<?xml")
+    out = capsys.readouterr().out
+    assert f"accuracy {evaluation['accuracy']:.4f}" in out
+    assert f"expected calibration error {evaluation['expected_calibration_error']:.4f}" in out
+    details = json.loads((tmp_path / "train" / "details-test.json").read_text())
+    assert sum(row["examples"] for row in details["by_class"]) == 360
+    assert details["mistakes"][0]["name"].startswith("test example ")
+    for name in ("confusion", "reliability", "mistakes"):
+        assert (tmp_path / "train" / f"{name}-test.svg").read_text().startswith("<?xml")
     run_door("export", "--workdir=train", "--output=export")
     digits = sorted((REPOSITORY / "testdata" / "digits").glob("*.png"))[:3]
     capsys.readouterr()

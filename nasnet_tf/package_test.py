@@ -17,6 +17,7 @@ from nasnet_tf.cli import explaining
 from nasnet_tf.recipes.bindables import NAMES
 from nasnet_tf.recipes.table import ROWS, TARGETS, load
 from nasnet_tf.testing import REPOSITORY
+from nasnet_tf.viz.report import page
 
 load()
 PACKAGE = REPOSITORY / "nasnet_tf"
@@ -149,5 +150,6 @@ def test_tests_are_not_installed(tmp_path):
         "nasnet_tf/py.typed",
         "nasnet_tf/recipes/shipped/digits.gin",
         "nasnet_tf/__init__.pyi",
+        *(f"nasnet_tf/viz/report/{name}" for name in ("page.css", *page.SCRIPTS)),
         "nasnet_tf/genotype/published/nasnet_a.textproto",
     } <= names

@@ -7,7 +7,7 @@ import json
 import mimetypes
 import pathlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import IO
 
 from nasnet_tf.base import terminal
@@ -24,6 +24,8 @@ def main(arguments: list[str]) -> None:
     output = flags.new_output()
     if output is not None and output.exists() and any(map(output.samefile, files)):
         raise InputError(f"--output: expected a file for the results, but {output} is one of the images")
+    folder = flags.new_folder("explain")
+    places = {} if folder is None else flags.pictures_in(folder, files, "explain")
     terminal.import_tensorflow()
     from nasnet_tf.data.sixteen_bits import WHITE
     from nasnet_tf.recipes.tasks import task_of
@@ -34,9 +36,11 @@ def main(arguments: list[str]) -> None:
     description = source.description()
     predictor = task_of(description, source.path).predictor(source, weights, flags.FLAGS.trust_graph)
     white_level = description.get("preprocessing", {}).get("white_level", WHITE)
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
     is_one_batch = len(files) <= flags.FLAGS.batch_size
     with contextlib.nullcontext() if output is None else _opened(output) as rows, _eagerly(is_one_batch):
-        undecodable = _predict(predictor, files, rows, white_level)
+        undecodable = _predict(predictor, files, rows, white_level, places)
     if undecodable:
         raise InputError(f"{len(undecodable)} of {len(files)} files cannot be decoded as images: {', '.join(undecodable)}")
 
@@ -60,8 +64,10 @@ def _eagerly(is_wanted: bool) -> Iterator[None]:
         tf.config.run_functions_eagerly(before)
 
 
-def _predict(predictor, files: list[pathlib.Path], rows: IO[str] | None, white_level: int) -> list[str]:
-    """Prints and writes each answer; returns the files that cannot be decoded, each with the reason."""
+def _predict(
+    predictor, files: list[pathlib.Path], rows: IO[str] | None, white_level: int, places: Mapping[pathlib.Path, pathlib.Path]
+) -> list[str]:
+    """Prints and writes each answer, and its explanation where it has a place; returns the files that cannot be decoded, and why."""
     from nasnet_tf.data.sixteen_bits import white_note
 
     undecodable = []
@@ -76,8 +82,11 @@ def _predict(predictor, files: list[pathlib.Path], rows: IO[str] | None, white_l
                 row = {"file": shown(path), "error": f"cannot be decoded as an image: {answer}"}
             else:
                 text, fields = predictor.describe(answer, flags.FLAGS.top, flags.FLAGS.threshold)
-                print(f"{shown(path)}: {text}", flush=True)
                 row = {"file": shown(path), **fields}
+                if path in places:
+                    predictor.explain(content).save(places[path])
+                    row["explanation"] = shown(places[path])
+                print(f"{shown(path)}: {text}", flush=True)
                 if flags.FLAGS.embed_images:
                     kind = mimetypes.guess_type(path.name)[0] or "image/jpeg"
                     row["image"] = f"data:{kind};base64,{base64.b64encode(content).decode()}"
@@ -97,6 +106,8 @@ def define_flags() -> None:
     flags.DEFINE_float("threshold", None, text, lower_bound=0.0, upper_bound=1.0)
     flags.DEFINE_integer("batch_size", 16, "Images at a time.", lower_bound=1)
     flags.DEFINE_string("output", None, "A file for the results, a line of JSON for each image; a report reads predictions.json.")
+    text = "A folder for the images as PNG files with colors where the network saw the most probable class (Grad-CAM)."
+    flags.DEFINE_string("explain", None, text)
     flags.DEFINE_bool("embed_images", False, "Write the images into the output too, for a report that needs nothing beside itself.")
 
 

@@ -1,9 +1,11 @@
 """What several tests need: tiny genotypes, fixtures from outside the repository, and other processes, however slow the machine is."""
 
+import contextlib
 import importlib
 import json
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import time
@@ -226,3 +228,25 @@ def made_by_gin(name: str):
     import gin
 
     return gin.get_configurable(name)()
+
+
+@contextlib.contextmanager
+def chromium():
+    """Yields Selenium's driver of a Chromium without a window, with its logs; skips the test where there is no Chromium."""
+    import pytest
+    from selenium import webdriver
+
+    browser = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
+    driver = shutil.which("chromedriver")
+    if browser is None or driver is None:
+        pytest.skip("needs Chromium and its driver on the PATH, Debian's packages chromium and chromium-driver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = browser
+    for argument in ("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    opened = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    try:
+        yield opened
+    finally:
+        opened.quit()

@@ -1,6 +1,8 @@
 """Flags that several commands share, and checks of the paths in these flags."""
 
+import itertools
 import pathlib
+from collections.abc import Sequence
 
 from absl.flags import (  # noqa: F401  the commands define theirs with these
     FLAGS,
@@ -15,7 +17,7 @@ from absl.flags import (  # noqa: F401  the commands define theirs with these
 )
 
 from nasnet_tf.base.errors import InputError
-from nasnet_tf.base.files import check_local, check_place
+from nasnet_tf.base.files import check_local, check_place, shown
 
 REQUIRED: set[str] = set()  # names of the flags that must be given
 
@@ -125,6 +127,27 @@ def new_folder(name: str = "output") -> pathlib.Path | None:
         raise InputError(f"--{name}: expected a folder, but {path} is a file")
     check_place(path, f"--{name}")
     return path
+
+
+def pictures_in(folder: pathlib.Path, files: Sequence[pathlib.Path], name: str) -> dict[pathlib.Path, pathlib.Path]:
+    """Returns where in a folder the picture about each image file is written; makes nothing.
+
+    It has the file's name as a PNG, with a number where another one has that name already.
+
+    Raises:
+      InputError: one of them would take the place of one of the images; named by `name`, the flag of the folder.
+    """
+    places: dict[pathlib.Path, pathlib.Path] = {}
+    taken = set()
+    images = {file.resolve() for file in files}
+    for file in dict.fromkeys(files):
+        stem = shown(file.stem)
+        free = next(called for number in itertools.count(1) if (called := f"{stem}{f'-{number}' if number > 1 else ''}.png") not in taken)
+        taken.add(free)
+        places[file] = folder / free
+        if places[file].resolve() in images:
+            raise InputError(f"--{name}: expected another folder than that of the images, but {places[file]} is one of them")
+    return places
 
 
 def check_writable(path: pathlib.Path, name: str) -> None:

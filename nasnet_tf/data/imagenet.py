@@ -88,6 +88,14 @@ class ImageNetPreprocessing:
         """What `evaluate` sees, before it is normalized: float32 [image_size, image_size, 3] in [0, 1]."""
         return (self.evaluate(encoded) + 1.0) / 2.0
 
+    def seen(self, height: int, width: int) -> tuple[int, int, int, int]:
+        """The part of a picture that `evaluate` shows to the network: (top, left, bottom, right) in pixels.
+
+        It is what tf.image.central_crop keeps.
+        """
+        top, left = (int((side - side * self.central_fraction) / 2) for side in (height, width))
+        return top, left, height - top, width - left
+
     def normalize(self, images: tf.Tensor) -> tf.Tensor:
         """From [0, 1] to the [-1, 1] that the network takes; float32 [..., image_size, image_size, 3] both."""
         return 2.0 * tf.cast(images, tf.float32) - 1.0

@@ -71,6 +71,7 @@ class DetectionEvaluator:
     """Evaluates one model as often as wanted, on all replicas of the strategy; traced once.
 
     Attributes:
+      evaluation: the last one.
       results: after a call, the detections as COCO's results JSON: [{"image_id", "category_id", "bbox": [x, y, width, height], "score"}].
       found: after a call, [(picture, (boxes float [n, 4] in its pixels, classes int [n], scores float [n]))] in the order of the split.
       precision: float [101 recalls, classes] at IoU .50 and over all of COCO's IoUs, by name; -1 for classes without objects.
@@ -79,6 +80,7 @@ class DetectionEvaluator:
 
     def __init__(self, model: keras.Model, strategy: tf.distribute.Strategy | None = None):
         self._strategy = strategy or tf.distribute.get_strategy()
+        self.evaluation: DetectionEvaluation | None = None
         self.results, self.found, self.precision, self.images = [], [], {}, {}
 
         def detect(images, rows, sizes):
@@ -110,7 +112,8 @@ class DetectionEvaluator:
         self.results = [result for row in sorted(found) for result in coco_results(truth[row].image_id, *found[row], data.category_ids)]
         self.found = [(truth[row], found[row]) for row in sorted(found)]
         names = dict(zip(data.category_ids, data.class_names, strict=True))
-        return self._measure(coco_truth(truth, sizes, names), names, len(truth))
+        self.evaluation = self._measure(coco_truth(truth, sizes, names), names, len(truth))
+        return self.evaluation
 
     def _draw(self, batch) -> None:
         """The first images with what is found in them, by this worker's first replica."""

@@ -16,7 +16,7 @@ from nasnet_tf.detection import losses as loss_math
 from nasnet_tf.detection.anchors import are_inside
 from nasnet_tf.detection.coding import encode
 from nasnet_tf.detection.drawing import draw_boxes
-from nasnet_tf.detection.evaluation import DetectionEvaluation, DetectionEvaluator
+from nasnet_tf.detection.evaluation import DetectionEvaluator
 from nasnet_tf.detection.matching import first_of, match, sample
 from nasnet_tf.detection.model import DetectorConfig, build_detector, first_stage, region_features
 from nasnet_tf.training.config import TrainingConfig
@@ -197,9 +197,9 @@ class Detection(BindableTask):
         return data.notes(split)
 
     @staticmethod
-    def table(evaluation: DetectionEvaluation) -> str:
+    def table(evaluator: DetectionEvaluator) -> str:
         """All numbers, one a line."""
-        return evaluation.table()
+        return evaluator.evaluation.table()
 
     @staticmethod
     def results(evaluator: DetectionEvaluator) -> dict[str, list[dict]]:

@@ -11,17 +11,21 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from nasnet_tf.base.errors import InputError, reason
+from nasnet_tf.base.errors import InputError, did_you_mean, reason
 from nasnet_tf.base.files import shown, user_path
 from nasnet_tf.base.values import Count, Part, check_value, expect
-from nasnet_tf.data import imagenet_classes, preprocessing_from_config
+from nasnet_tf.data import Preprocessing, imagenet_classes, preprocessing_from_config
+from nasnet_tf.data.decoding import decode_image
+from nasnet_tf.models.grad_cam import grad_cam
 from nasnet_tf.serving.exports import export_input, in_memory, saved_model
+from nasnet_tf.serving.hub.explanation import Explanation, heat_of, overlaid
 from nasnet_tf.serving.hub.naming import Name, resolve
 from nasnet_tf.serving.hub.source import Options
 from nasnet_tf.serving.hub.sources import Export, NamedNetwork
 
 _TOP = 5  # classes of an image with one label
 _THRESHOLD = 0.5  # least probability of a label where an image has several
+_SHOWN = 10  # names of classes in an error
 
 Image = str | os.PathLike | bytes | np.ndarray
 
@@ -60,7 +64,7 @@ class Classifier:
         """Encoded image files, string [batch] -> probabilities float32 [batch, num_classes]."""
         if isinstance(self.network, pathlib.Path):
             return saved_model.load_encoded_signature(self.network)
-        model, preprocessing = self.network, preprocessing_from_config(self.preprocessing)
+        model, preprocessing = self.network, self._preprocessing
         size, several_labels = preprocessing.image_size, self.several_labels
 
         @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.string)])
@@ -90,8 +94,7 @@ class Classifier:
         answers = self.probabilities([_content(image) for image in batch])
         for number, (image, answer) in enumerate(zip(batch, answers, strict=True)):
             if isinstance(answer, InputError):
-                called = shown(image) if isinstance(image, (str, os.PathLike)) else f"image {number}"
-                raise InputError(f"{called}: cannot be decoded as an image: {answer}")
+                raise _undecodable(image, f"image {number}", answer)
         results = [self.best(answer, top, threshold) for answer in answers]
         return results[0] if is_one else results
 
@@ -122,6 +125,66 @@ class Classifier:
         rows = [{"class": each.name, "probability": round(each.probability, 6)} | _identity(each) for each in best]
         return ", ".join(f"{each.name} {each.probability:.1%}" for each in best) or "nothing", {"top": rows}
 
+    def explain(self, picture: Image, class_name: str | None = None) -> Explanation:
+        """Draws over a picture where the network saw a class, by Grad-CAM on its last hidden state; see nasnet_tf.models.grad_cam.
+
+        Args:
+          picture: as for a call.
+          class_name: a class by its name, its words or its WordNet id; None for the most probable one.
+
+        Raises:
+          InputError: no such class; a picture that cannot be read; a classifier that runs the graph of an export, which has no gradients;
+            or matplotlib is not installed.
+        """
+        number = -1 if class_name is None else self._number(class_name)
+        content = _content(picture)
+        try:
+            pixels = decode_image(content, self._preprocessing.white_level).numpy()
+            prepared = self._preprocessing.evaluate(tf.constant(content))  # op by op: a graph would have decoders for all kinds of files
+        except tf.errors.InvalidArgumentError as error:
+            raise _undecodable(picture, "picture", reason(error)) from error
+        found, number, probability = (part.numpy() for part in self._grad_cam(prepared, tf.constant(number)))
+        if not np.isfinite(found).all():
+            raise InputError("explain: expected finite answers of the network, got NaN or infinity")
+        box = self._preprocessing.seen(*pixels.shape[:2])
+        heat = heat_of(found, box, *pixels.shape[:2])
+        return Explanation(self._labels[number][1], float(probability), heat, overlaid(pixels, heat, box))
+
+    @functools.cached_property
+    def _preprocessing(self) -> Preprocessing:
+        return preprocessing_from_config(self.preprocessing)
+
+    @functools.cached_property
+    def _grad_cam(self) -> Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor, tf.Tensor]]:
+        """A prepared image and a class, int32 [], below 0 for the best -> the map float32 [height', width'], the class, its probability."""
+        if not isinstance(self.network, keras.Model):
+            raise InputError(
+                f"explain: {self.network} runs as a graph without gradients; expected a network of layers: load_classifier of an export in "
+                "the format saved_model or keras without trust_graph, of a .keras file, or of the work folder of the training"
+            )
+        maps, size = grad_cam(self.network), self._preprocessing.image_size
+
+        @tf.function(autograph=False, input_signature=[tf.TensorSpec([size, size, 3], tf.float32), tf.TensorSpec([], tf.int32)])
+        def explained(image, number):
+            found, logits = maps(image[None], number[None])
+            number = tf.where(number < 0, tf.argmax(logits[0], output_type=tf.int32), number)
+            return found[0], number, export_input.probabilities(logits, self.several_labels)[0, number]
+
+        return explained
+
+    def _number(self, class_name: str) -> int:
+        """The place of a class among the logits."""
+        labels = zip(self.class_names, self._labels, strict=True)
+        places = [number for number, (name, label) in enumerate(labels) if class_name in (name, *filter(None, label))]
+        if len(places) == 1:
+            return places[0]
+        if places:
+            ids = " or ".join(filter(None, (self._labels[place][0] for place in places)))
+            expected = f"one of them by its WordNet id, {ids}" if ids else "a name that one class has"
+            raise InputError(f"class_name: {class_name!r} is the name of {len(places)} classes; expected {expected}")
+        known = ", ".join(self.class_names[:_SHOWN]) + (", ..." if len(self.class_names) > _SHOWN else "")
+        raise InputError(f"class_name: expected one of {known}, got {class_name!r}{did_you_mean(str(class_name), self.class_names)}")
+
     @functools.cached_property
     def _labels(self) -> Sequence[tuple[str, str]]:
         """(WordNet id, words) of each class; ("", its name) of one that is no class of ImageNet."""
@@ -133,6 +196,12 @@ class Classifier:
 
 def _identity(prediction: Prediction) -> dict[str, str]:
     return {"wordnet_id": prediction.wordnet_id} if prediction.wordnet_id else {}
+
+
+def _undecodable(image: Image, called: str, why: object) -> InputError:
+    """The error of an image, which is called by its path if it has one."""
+    name = shown(image) if isinstance(image, (str, os.PathLike)) else called
+    return InputError(f"{name}: cannot be decoded as an image: {why}")
 
 
 def _content(image: Image) -> bytes:

@@ -1,4 +1,5 @@
-// Ages count on while the page stands open; what a reader has unfolded stays so when a live page renews itself; links lead into folds.
+// Ages count on while the page stands open; what a reader has unfolded stays so when a live page renews
+// itself; links lead into folds.
 function age() {
   for (const time of document.querySelectorAll("time")) {
     const minutes = Math.max(0, (Date.now() - new Date(time.dateTime)) / 60000);
@@ -11,8 +12,8 @@ age();
 setInterval(age, 10000);
 const folds = [...document.querySelectorAll("details")];
 for (const fold of folds) {
-  fold.open = (history.state || []).includes(fold.id);
-  fold.addEventListener("toggle", () => history.replaceState(folds.filter(each => each.open).map(each => each.id), ""));
+  fold.open = (remembered.folds || []).includes(fold.id);
+  fold.addEventListener("toggle", () => remember("folds", folds.filter(each => each.open).map(each => each.id)));
 }
 function unfold() {
   const target = document.getElementById(location.hash.slice(1));
@@ -24,3 +25,5 @@ function unfold() {
 }
 addEventListener("hashchange", unfold);
 unfold();
+const seconds = Number(document.documentElement.dataset.refresh);
+if (seconds) setTimeout(() => location.reload(), 1000 * seconds);

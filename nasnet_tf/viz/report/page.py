@@ -5,26 +5,31 @@ import dataclasses
 import datetime
 import functools
 import html
+import json
 import pathlib
 import re
 import urllib.parse
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from matplotlib.figure import Figure
 
 from nasnet_tf.viz.diagram import figure_to_svg
 
 _HERE = pathlib.Path(__file__).parent
+SCRIPTS = ("memory.js", "tables.js", "page.js")  # tables before the folds and the place that a link leads to: they change heights
 
 
 def document(title: str, content: str, refresh_seconds: float | None) -> str:
     """A whole page; loads itself again every refresh_seconds, if there are any."""
-    refresh = f'<meta http-equiv="refresh" content="{max(1, round(refresh_seconds))}">' if refresh_seconds else ""
+    seconds = max(1, round(refresh_seconds)) if refresh_seconds else None
+    # The script reloads it otherwise: browsers do not refresh an address with a place in the page, which links lead to.
+    refresh = f'<noscript><meta http-equiv="refresh" content="{seconds}"></noscript>' if seconds else ""
+    mark = f' data-refresh="{seconds}"' if seconds else ""
     return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<!DOCTYPE html>\n<html lang="en"{mark}><head><meta charset="utf-8">'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">{refresh}'
         f"<title>{html.escape(title)}</title><style>\n{_read('page.css')}</style></head><body><h1>{html.escape(title)}</h1>{_with_own_ids(content)}"
-        f"<script>\n{_read('page.js')}</script></body></html>\n"
+        f"<script>\n{''.join(map(_read, SCRIPTS))}</script></body></html>\n"
     )
 
 
@@ -149,17 +154,46 @@ class Link:
     place: str
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str | Link]], text_columns: tuple[int, ...] = ()) -> str:
-    """Numbers to the right, the first and the text columns to the left."""
+def table(
+    head: Sequence[str],
+    rows: Sequence[Sequence[str | Link]],
+    text_columns: tuple[int, ...] = (),
+    most: int | None = None,
+    groups: Mapping[str, Collection[int]] | None = None,
+) -> str:
+    """A table, which the page's script sorts and filters. Numbers are to the right, the first and the text columns to the left.
+
+    Args:
+      text_columns: places of the columns that sort as texts, whatever is in them.
+      most: rows that are shown at a time; None for all. Without the script, the first ones.
+      groups: places of the rows that each choice shows, by its label, in the order of the choices.
+    """
 
     def content(value: str | Link) -> str:
         if isinstance(value, Link):
             return f'<a href="#{anchor(value.place)}">{html.escape(value.text)}</a>'
         return html.escape(value)
 
+    kinds = [' class="text"' if column in text_columns else "" for column in range(len(head))]
+
     def cells(tag: str, values: Sequence[str | Link]) -> str:
-        kinds = [' class="text"' if column in text_columns else "" for column in range(len(values))]
         return "".join(f"<{tag}{kind}>{content(value)}</{tag}>" for kind, value in zip(kinds, values, strict=True))
 
-    body = "".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
-    return f'<div class="wide"><table><thead><tr>{cells("th", head)}</tr></thead><tbody>{body}</tbody></table></div>'
+    choices = {label: places for label, places in (groups or {}).items() if places}
+    choices_of: list[list[str]] = [[] for _ in rows]
+    for number, places in enumerate(choices.values()):
+        for place in places:
+            choices_of[place].append(str(number))
+    lines = [f"<tr{_data(' '.join(each))}>{cells('td', row)}</tr>" for each, row in zip(choices_of, rows, strict=True)]
+    body = f"<tbody>{''.join(lines[:most])}</tbody>"
+    note = ""
+    if most is not None and len(lines) > most:
+        body += f"<tbody hidden>{''.join(lines[most:])}</tbody>"
+        note = f"<noscript>{paragraph(f'The first {most:,} of {len(lines):,} rows; JavaScript shows the others.')}</noscript>"
+    labels = json.dumps([[label, len(places)] for label, places in choices.items()]) if choices else ""
+    return f'<div class="wide"><table{_data(labels)}><thead><tr>{cells("th", head)}</tr></thead>{body}</table></div>{note}'
+
+
+def _data(groups: str) -> str:
+    """An attribute for the script."""
+    return f' data-groups="{html.escape(groups)}"' if groups else ""

@@ -1,26 +1,21 @@
 """The report of several searches, by what is in it and in a real browser without a window: measured, not looked at."""
 
-import fcntl
 import json
-import os
-import pathlib
 import re
-import shutil
-import subprocess
 
 import numpy as np
 import pytest
+from selenium.webdriver.support.ui import WebDriverWait
 
 from nasnet_tf.nas.trials.journal import read_trials
 from nasnet_tf.nas.trials.trial import architectures
+from nasnet_tf.testing import TIMEOUT_SECONDS, chromium
 from nasnet_tf.viz.report import searches
 from nasnet_tf.viz.report.report import Report
 from nasnet_tf.viz.report.searches_test import check, write_journal, write_retraining
 
-CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
-
 # Boxes of texts in pictures that cover each other; elements that stick out of the page; pairs of colours of text and what is behind it.
-MEASURE = """(() => {
+MEASURE = """
   const result = {overlaps: [], outside: [], cut: [], contrasts: [], scroll: document.documentElement.scrollWidth, width: innerWidth};
   for (const fold of document.querySelectorAll("details")) fold.open = true;
   const within = (box, frame) => box.left >= frame.left - 1 && box.right <= frame.right + 1;
@@ -43,84 +38,20 @@ MEASURE = """(() => {
       result.outside.push(element.outerHTML.slice(0, 80));
   }
   const seen = new Set();
-  for (const element of document.body.querySelectorAll("h1,h2,h3,p,a,b,span,td,th,summary,pre,figcaption")) {
+  for (const element of document.body.querySelectorAll("h1,h2,h3,p,a,b,span,td,th,button,input,select,summary,pre,figcaption")) {
     let behind = element;
     while (behind.parentElement && getComputedStyle(behind).backgroundColor === "rgba(0, 0, 0, 0)") behind = behind.parentElement;
     seen.add(getComputedStyle(element).color + " on " + getComputedStyle(behind).backgroundColor);
   }
   result.contrasts = [...seen];
   return result;
-})()"""
-
-
-class Browser:
-    """Speaks the DevTools protocol through two pipes: one JSON object, then a zero byte."""
-
-    def __init__(self, profile: pathlib.Path):
-        (theirs_in, self._out), (self._in, theirs_out) = os.pipe(), os.pipe()
-        # It reads from descriptor 3 and writes to 4; far from these first, so that neither overwrites the other.
-        far = [fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in (theirs_in, theirs_out)]
-        options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--remote-debugging-pipe"]
-        self._process = subprocess.Popen(
-            [CHROMIUM, *options, f"--user-data-dir={profile}", "about:blank"],
-            pass_fds=(3, 4),
-            preexec_fn=lambda: [os.dup2(end, place) for place, end in enumerate(far, 3)],
-            stderr=subprocess.DEVNULL,
-        )
-        for end in (theirs_in, theirs_out, *far):
-            os.close(end)
-        self._buffer, self._last, self.events, self._session = b"", 0, [], None
-        (target,) = (info for info in self.call("Target.getTargets")["targetInfos"] if info["type"] == "page")
-        self._session = self.call("Target.attachToTarget", targetId=target["targetId"], flatten=True)["sessionId"]
-        for domain in ("Page", "Network", "Runtime", "Log"):
-            self.call(f"{domain}.enable")
-
-    def call(self, method: str, **params) -> dict:
-        self._last += 1
-        message = {"id": self._last, "method": method, "params": params} | ({"sessionId": self._session} if self._session else {})
-        os.write(self._out, json.dumps(message).encode() + b"\0")
-        while (answer := self._read()).get("id") != self._last:
-            self.events.append(answer)
-        assert "error" not in answer, answer
-        return answer["result"]
-
-    def _read(self) -> dict:
-        while b"\0" not in self._buffer:
-            received = os.read(self._in, 1 << 16)
-            assert received, "the browser is gone"
-            self._buffer += received
-        message, self._buffer = self._buffer.split(b"\0", 1)
-        return json.loads(message)
-
-    def wait_for(self, method: str) -> None:
-        """Until an event has come since the last call of this or of open."""
-        while not any(event.get("method") == method for event in self.events):
-            self.events.append(self._read())
-
-    def open(self, path: pathlib.Path) -> None:
-        self.events.clear()
-        self.call("Page.navigate", url=path.as_uri())
-        self.wait_for("Page.loadEventFired")
-
-    def evaluate(self, expression: str):
-        result = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
-        assert "exceptionDetails" not in result, result
-        return result["result"].get("value")
-
-    def close(self) -> None:
-        self.call("Browser.close")
-        self._process.wait(timeout=120)
-        os.close(self._in)
-        os.close(self._out)
+"""
 
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    if CHROMIUM is None:
-        pytest.skip("needs chromium")
-    browser = Browser(tmp_path_factory.mktemp("profile"))
-    yield browser
-    browser.close()
+def browser():
+    with chromium() as driver:
+        yield driver
 
 
 @pytest.fixture(scope="module")
@@ -173,28 +104,32 @@ def contrast(pair):
 @pytest.mark.timeout(120)
 def test_page_at_all_widths_by_day_and_by_night(browser, report):
     for width, scheme in ((400, "light"), (900, "dark"), (1400, "light")):
-        browser.call("Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=False)
-        browser.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
-        browser.open(report.write())
-        measured = browser.evaluate(MEASURE)
+        device = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False}
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", device)
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]})
+        browser.get(report.write().as_uri())
+        measured = browser.execute_script(MEASURE)
         assert measured["width"] == width
         assert measured["scroll"] <= width
         assert (measured["outside"], measured["overlaps"], measured["cut"]) == ([], [], [])
         assert len(measured["contrasts"]) >= 4
         for pair in measured["contrasts"]:
             assert contrast(pair) > 4.5, (scheme, pair)
-        requests = [event["params"]["request"]["url"] for event in browser.events if event.get("method") == "Network.requestWillBeSent"]
-        assert [url for url in requests if not url.startswith(("file:", "data:"))] == []
-        assert [event for event in browser.events if event.get("method") in ("Runtime.exceptionThrown", "Log.entryAdded")] == []
-        assert re.fullmatch(r" \(.+ ago\)", browser.evaluate("document.querySelector('time').nextElementSibling.textContent"))
+        events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+        requests = [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
+        assert browser.current_url in requests
+        assert [url for url in requests if url != browser.current_url and not url.startswith("data:")] == []
+        assert browser.get_log("browser") == []  # errors
+        assert re.fullmatch(r" \(.+ ago\)", browser.execute_script("return document.querySelector('time').nextElementSibling.textContent"))
 
 
 @pytest.mark.timeout(120)
 def test_live_page_renews_itself_and_stays_where_it_was_read(browser, report):
-    browser.open(report.write(refresh_seconds=3))
-    browser.evaluate("document.querySelectorAll('details').forEach((fold, index) => fold.open = index === 1); scrollTo(0, 700)")
-    browser.events.clear()
+    browser.get("about:blank")  # from the page itself, the next address would only be a jump
+    browser.get(report.write(refresh_seconds=3).as_uri() + "#comparison")  # which must not keep it from loading itself again
+    unfold = "document.querySelectorAll('details').forEach((fold, index) => fold.open = index === 1)"
+    browser.execute_script(f"window.before = true; {unfold}; scrollTo(0, 700)")
     report.write()  # what it finds stands still
-    browser.wait_for("Page.loadEventFired")  # of itself
-    state = browser.evaluate("[scrollY, ...[...document.querySelectorAll('details')].map(fold => fold.open)]")
+    WebDriverWait(browser, TIMEOUT_SECONDS).until(lambda _: not browser.execute_script("return window.before"))
+    state = browser.execute_script("return [scrollY, ...[...document.querySelectorAll('details')].map(fold => fold.open)]")
     assert state[:4] == [700, False, True, False]

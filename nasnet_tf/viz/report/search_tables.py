@@ -14,12 +14,15 @@ from nasnet_tf.nas.trials.journal import NAME as JOURNAL
 from nasnet_tf.nas.trials.journal import read_trials
 from nasnet_tf.nas.trials.pareto import accuracy_of, cost_of, pareto_front
 from nasnet_tf.nas.trials.table import importance_of
-from nasnet_tf.nas.trials.trial import Trial
+from nasnet_tf.nas.trials.trial import Status, Trial
 from nasnet_tf.nas.trials.trial import leaderboard as ranked
 from nasnet_tf.viz.diagram import draw_genotype
 from nasnet_tf.viz.report import page, plots, statistics
 
-_RANKS, _CURVES, _REASONS, _REASON_LENGTH, _MOST_ON_FRONT, _EFFECTS = 10, 5, 20, 400, 15, 20
+RANKS, _REASONS, _TRIALS, _REASON_LENGTH, _MOST_ON_FRONT, _EFFECTS = 10, 20, 50, 400, 15, 20
+
+# Metrics that not all searches have, with their titles in the table of trials.
+_METRICS = {"accuracy": "accuracy", "stopped_epoch": "stopped after epoch", "cost": "cost", "latency_seconds": "latency in seconds"}
 
 
 def place(name: str, digest: str) -> str:
@@ -36,7 +39,9 @@ def has_begun(folder: pathlib.Path) -> bool:
         return file.readline().endswith(b"\n")
 
 
-def leaderboard(best: Sequence[Trial], name: str) -> str:
+def leaderboard(ranking: Sequence[Trial], name: str) -> str:
+    """The best of a ranking, with their cells; those of the very best are drawn elsewhere."""
+    best = ranking[:RANKS]
     rows = [
         [
             str(rank),
@@ -49,7 +54,7 @@ def leaderboard(best: Sequence[Trial], name: str) -> str:
         for rank, trial in enumerate(best, 1)
     ]
     table = page.table(["rank", "trial", "validation accuracy", "parameters", "multiply-adds", "seconds", "architecture"], rows)
-    drawings = []
+    drawings = [page.paragraph(f"The best {len(best)} of {len(ranking):,} architectures.")] if len(best) < len(ranking) else []
     for rank, trial in enumerate(best[1:], 2):
         drawing = page.picture(draw_genotype(trial.genotype), accuracy(trial), is_drawing=True, place=place(name, trial.hash))
         drawings.append(page.fold(name, f"Cells of rank {rank}, trial {trial.number}", drawing))
@@ -101,19 +106,43 @@ def costs(trial: Trial) -> list[str]:
     return [f"{trial.metrics[name]:,}" if name in trial.metrics else "-" for name in ("parameters", "mult_adds")]
 
 
-def failures(trials: Sequence[Trial]) -> str:
+def failures(trials: Sequence[Trial], title: str) -> str:
+    """Failed and infeasible trials by reason, under a title; nothing where there are none."""
     groups = statistics.failures(trials)
     if not groups:
         return ""
     rows = []
-    for group in groups[:_REASONS]:
+    for group in groups:
         numbers = ", ".join(str(trial.number) for trial in group[:5]) + (", ..." if len(group) > 5 else "")
-        reason = group[-1].reason
-        reason = reason if len(reason) <= _REASON_LENGTH else f"{reason[:_REASON_LENGTH]}..."
-        rows.append([group[0].status, str(len(group)), numbers, str(sum(trial.attempts for trial in group)), reason])
-    left = page.paragraph(f"and {len(groups) - _REASONS} reasons more, of fewer trials each") if len(groups) > _REASONS else ""
+        executions = str(sum(trial.attempts for trial in group))
+        rows.append([group[0].status, str(len(group)), numbers, executions, _shortened(group[-1].reason)])
     head = ["status", "trials", "which", "executions", "reason (the last of its kind)"]
-    return page.heading(3, "Failures") + page.table(head, rows, text_columns=(2, 4)) + left
+    return page.heading(3, title) + page.table(head, rows, text_columns=(2, 4), most=_REASONS)
+
+
+def _shortened(reason: str) -> str:
+    return reason if len(reason) <= _REASON_LENGTH else f"{reason[:_REASON_LENGTH]}..."
+
+
+def every_trial(trials: Sequence[Trial], ranking: Sequence[Trial], name: str) -> str:
+    """All trials of a search. A reader can choose among them by status and by reason of failure."""
+    drawn = {trial.hash for trial in [*ranking[:RANKS], *pareto_front(trials)[-_MOST_ON_FRONT:]]}
+    rows = []
+    known = {metric: title for metric, title in _METRICS.items() if any(metric in trial.metrics for trial in trials)}
+    groups: dict[str, list[int]] = {status: [] for status in Status}
+    for trial in trials:
+        groups[trial.status].append(trial.number)  # which is its place among the trials
+        reward = "-" if trial.reward is None else f"{trial.reward:.4f}"
+        metrics = [f"{trial.metrics[metric]:,.6g}" if metric in trial.metrics else "-" for metric in known]
+        architecture = page.Link(trial.hash, place(name, trial.hash)) if trial.hash in drawn else trial.hash
+        numbers = [reward, *metrics, *costs(trial), f"{trial.seconds:.1f}", str(trial.attempts)]
+        rows.append([str(trial.number), trial.status, *numbers, architecture, _shortened(trial.reason) or "-"])
+    for group in statistics.failures(trials):
+        label = f"{group[0].status}: {_shortened(statistics.kind_of(group[0].reason))}"
+        groups.setdefault(label, []).extend(trial.number for trial in group)
+    numbers = ["reward" if "accuracy" in known else "validation accuracy", *known.values(), "parameters", "multiply-adds", "seconds"]
+    head = ["trial", "status", *numbers, "executions", "architecture", "reason"]
+    return page.heading(3, "Trials") + page.table(head, rows, text_columns=(1, len(head) - 1), most=_TRIALS, groups=groups)
 
 
 def retrained(folder: pathlib.Path, searched: Sequence[Trial], name: str) -> str:
@@ -128,11 +157,12 @@ def retrained(folder: pathlib.Path, searched: Sequence[Trial], name: str) -> str
         before = in_search.get(trial.hash)
         pairs += [(before[1].reward, trial.reward)] if before else []
         was = [str(before[0]), str(before[1].number), accuracy(before[1])] if before else ["-", "-", "-"]
-        is_drawn = before is not None and before[0] <= _RANKS
+        is_drawn = before is not None and before[0] <= RANKS
         architecture = page.Link(trial.hash, place(name, trial.hash)) if is_drawn else trial.hash
         rows.append([str(rank), accuracy(trial), *was, *costs(trial), architecture])
+    title = folder.name.replace(retraining.FOLDER, "Retrained")
     parts = [
-        page.heading(3, folder.name.replace(retraining.FOLDER, "Retrained")),
+        page.heading(3, title),
         page.paragraph(f"{len(ranking)} of {len(trials)} have been trained again."),
     ]
     test, winner = folder / TEST_NAME, folder / WINNER_NAME
@@ -153,5 +183,5 @@ def retrained(folder: pathlib.Path, searched: Sequence[Trial], name: str) -> str
         genotype = load_genotype(str(winner))
         caption = f"The winner's cells, architecture {genotype_hash(genotype)}"
         parts.append(page.picture(draw_genotype(genotype), caption, is_drawing=True))
-    parts.append(failures(trials))
+    parts.append(failures(trials, f"{title}: failures"))
     return "".join(parts)

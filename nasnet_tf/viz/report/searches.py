@@ -24,7 +24,7 @@ from nasnet_tf.nas.trials.update_log import read_updates
 from nasnet_tf.viz.diagram import draw_genotype
 from nasnet_tf.viz.report import page, plots, search_tables, statistics
 
-_RANKS, _CURVES, _REASONS, _REASON_LENGTH, _MOST_ON_FRONT = 10, 5, 20, 400, 15
+_CURVES = 5
 _CONFIG = "operative_config.gin"
 # All that a section is made of, but for the logs it leads to: there are new ones when the journal is longer.
 FILES = (JOURNAL, UPDATES, _CONFIG, RATES_NAME, *(f"{retraining.FOLDER}*/{name}" for name in (JOURNAL, WINNER_NAME, TEST_NAME)))
@@ -64,8 +64,8 @@ def read_search(folder: pathlib.Path, root: pathlib.Path) -> Search:
         parts += [page.heading(3, "Best cells"), drawing]
         parts += [
             page.heading(3, "Leaderboard"),
-            search_tables.leaderboard(best[:_RANKS], name),
-            search_tables.front(trials, best[:_RANKS], name),
+            search_tables.leaderboard(best, name),
+            search_tables.front(trials, best[: search_tables.RANKS], name),
         ]
         parts.append(search_tables.credited(space, trials) if space else "")
         updates = read_updates(folder / UPDATES) if (folder / UPDATES).is_file() else []
@@ -78,7 +78,8 @@ def read_search(folder: pathlib.Path, root: pathlib.Path) -> Search:
         parts.append(
             page.paragraph("Nothing has been rewarded" + (f" yet; {waiting} trials are running or to be run." if waiting else "."))
         )
-    parts += [search_tables.failures(trials), *(search_tables.retrained(other, best, name) for other in retraining.folders(folder))]
+    parts += [search_tables.failures(trials, "Failures"), search_tables.every_trial(trials, best, name) if trials else ""]
+    parts += [search_tables.retrained(other, best, name) for other in retraining.folders(folder)]
     parts.append(_logs(folder, root, name))
     settings = "\n".join(f"{key} = {value}" for key, value in identity.items())
     parts.append(page.fold(name, "Settings of the search", page.settings(settings)))

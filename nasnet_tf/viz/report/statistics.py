@@ -67,8 +67,13 @@ def failures(trials: Sequence[Trial]) -> list[list[Trial]]:
     groups: dict[tuple[str, str], list[Trial]] = {}
     for trial in trials:
         if trial.reason:
-            groups.setdefault((trial.status, re.sub(r"\d+", "0", trial.reason)), []).append(trial)
+            groups.setdefault((trial.status, kind_of(trial.reason)), []).append(trial)
     return sorted(groups.values(), key=len, reverse=True)
+
+
+def kind_of(reason: str) -> str:
+    """A reason without its numbers: "died (9)" -> "died (N)"."""
+    return re.sub(r"\d+", "N", reason)
 
 
 def largest_entropy(space: SearchSpace) -> float:

@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.base.files import read_json_lines
 from nasnet_tf.tuning.results import BEST_NAME, TUNED, best_trial, read_results, short, sort_trials
-from nasnet_tf.viz.report import page
+from nasnet_tf.viz.report import evaluation_details, page
+from nasnet_tf.viz.report.statistics import kind_of
 from nasnet_tf.viz.report.training_plots import curve_names, plot_curve, plot_tuned, plot_tuning
 
 METRICS, PREDICTIONS, _DATA, _CONFIGS = "metrics.jsonl", "predictions.json", "data.json", ("config.gin", "operative_config.gin")
 _EVALUATIONS = "evaluation-*.json"
 CORRUPT = "corrupt_images.txt"  # that of training/corruption.py, whose import would bring TensorFlow
-TRAINING_FILES = (METRICS, _EVALUATIONS, "*.svg", CORRUPT, _DATA, *_CONFIGS)
+TRAINING_FILES = (METRICS, _EVALUATIONS, evaluation_details.FILES, "*.svg", CORRUPT, _DATA, *_CONFIGS)
 _OF_DETECTORS = {"mean_average_precision": "mAP", "average_precision_50": "AP50"}
 TUNING_FILES = (TUNED, "trials/*/config.gin", BEST_NAME)
 PREDICTION_FILES = (PREDICTIONS,)
@@ -35,6 +36,10 @@ def read_training(folder: pathlib.Path) -> tuple[str, str]:
         parts += [page.heading(3, "Over time"), page.pictures([(figure, f"{name} over epochs") for figure, name in curves])]
     drawn = sorted(path for split in {row["split"] for row in evaluations.values()} for path in folder.glob(f"*-{split}.svg"))
     parts.append(page.side_by_side([page.image(path.read_bytes(), path.stem.replace("-", " ")) for path in drawn]) if drawn else "")
+    for path in evaluations:
+        choice = path.stem.removeprefix("evaluation-")
+        if (folder / f"details-{choice}.json").is_file():
+            parts.append(evaluation_details.read_details(folder / f"details-{choice}.json", choice))
     if (folder / CORRUPT).is_file():
         parts.append(
             page.fold(title, "Images that were left out, as they cannot be decoded", page.settings((folder / CORRUPT).read_text()))
@@ -48,6 +53,8 @@ def _training_numbers(folder: pathlib.Path, rows: Sequence[dict], evaluations: S
     for row in evaluations:
         if "accuracy" in row:
             numbers[f"accuracy on {row['split']}, {row['examples']:,} examples"] = f"{row['accuracy']:.4f}"
+        if "expected_calibration_error" in row:
+            numbers[f"expected calibration error on {row['split']}"] = f"{row['expected_calibration_error']:.4f}"
     for row in [*[row for row in rows if row["kind"] == "evaluation"][-1:], *evaluations]:
         numbers |= {f"{text} on {row['split']}": f"{row[name]:.4f}" for name, text in _OF_DETECTORS.items() if name in row}
     watched = [row for row in rows if row["kind"] == "evaluation" and "accuracy" in row]
@@ -106,11 +113,13 @@ def read_tuning(folder: pathlib.Path) -> tuple[str, str]:
     parts = [page.heading(2, title), page.numbers(numbers)]
     names = list(trials[0].changes) if trials else []
     if trials:
+        ranking = sort_trials(trials)
         rows = [
             [str(trial.number), *(short(trial.changes[name]) for name in names), _cell(trial.accuracy), trial.reason or "finished"]
-            for trial in sort_trials(trials)
+            for trial in ranking
         ]
-        table = page.table(["trial", *names, "validation accuracy", "status"], rows, text_columns=(len(names) + 2,))
+        head, groups = ["trial", *names, "validation accuracy", "status"], _outcomes([trial.reason for trial in ranking])
+        table = page.table(head, rows, text_columns=(len(names) + 2,), groups=groups)
         parts += [page.heading(3, "Trials, the best first"), table]
     finished = [trial for trial in trials if trial.accuracy is not None]
     if len(finished) > 1:
@@ -124,6 +133,16 @@ def read_tuning(folder: pathlib.Path) -> tuple[str, str]:
     if (folder / BEST_NAME).is_file():
         parts.append(page.fold(title, f"{BEST_NAME}, the configuration of the best", page.settings((folder / BEST_NAME).read_text())))
     return title, "".join(parts)
+
+
+def _outcomes(reasons: Sequence[str]) -> dict[str, list[int]]:
+    """Places of the trials that finished, of those that failed, and of each kind of failure."""
+    groups: dict[str, list[int]] = {"finished": [], "failed": []}
+    for place, reason in enumerate(reasons):
+        groups["failed" if reason else "finished"].append(place)
+        if reason:
+            groups.setdefault(f"failed: {kind_of(reason)}", []).append(place)
+    return groups
 
 
 def _number(literal: str) -> float | None:
