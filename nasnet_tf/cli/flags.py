@@ -130,12 +130,17 @@ def new_folder(name: str = "output") -> pathlib.Path | None:
 
 
 def pictures_in(folder: pathlib.Path, files: Sequence[pathlib.Path], name: str) -> dict[pathlib.Path, pathlib.Path]:
-    """Returns where in a folder the picture about each image file is written; makes nothing.
+    """Returns the output path of the picture for each image file, without creating it.
 
-    It has the file's name as a PNG, with a number where another one has that name already.
+    A picture has the name of the image with the suffix .png, and a number if another picture has that name already.
+
+    Args:
+      folder: folder for the pictures.
+      files: the image files.
+      name: name of the flag that has the folder, for the message.
 
     Raises:
-      InputError: one of them would take the place of one of the images; named by `name`, the flag of the folder.
+      InputError: a picture would overwrite one of the images.
     """
     places: dict[pathlib.Path, pathlib.Path] = {}
     taken = set()
