@@ -45,13 +45,9 @@ def main(arguments: list[str]) -> None:
 def define_flags() -> None:
     """Defines the flags of this command."""
     flags.define_network_flags()
-    flags.define_required("output", "The folder to write, which must not exist or be empty.")
-    flags.DEFINE_multi_enum(
-        "format", ["saved_model"], _FORMATS, "A format to write; docs/export_and_serve.md describes each. Can be repeated."
-    )
-    text = (
-        "Images for checks and for the calibration of int8: files, folders or patterns; at most 256 are used. Without them, noise is used."
-    )
+    flags.define_required("output", "The folder to write: a new or an empty one.")
+    flags.DEFINE_multi_enum("format", ["saved_model"], _FORMATS, "A format to write; see docs/export_and_serve.md. Can be repeated.")
+    text = "Images for checks and to calibrate int8: files, folders or patterns, of which at most 256 are used. By default noise."
     flags.DEFINE_multi_string("images", [], text)
     text = "What evaluate --model=... --output=FILE wrote of this network, for the manifest; of a work folder it is found there."
     flags.DEFINE_multi_string("evaluation", [], text)
