@@ -1,4 +1,4 @@
-"""Finds things in pictures: python -m nasnet_tf.detect photo.jpg holiday/ --model=runs/cells --output=found."""
+"""Detects objects in images: python -m nasnet_tf.detect photo.jpg holiday/ --model=runs/cells --output=found."""
 
 import itertools
 import json
@@ -10,7 +10,7 @@ from nasnet_tf.cli import command, flags
 
 
 def main(arguments: list[str]) -> None:
-    """Prints what is in each picture, and writes it with boxes drawn, and as JSON."""
+    """Prints the objects in each image. With --output, also writes the images with boxes, and detections.json."""
     files = list(itertools.chain.from_iterable(map(find_images, arguments)))
     if not files:
         raise InputError("detect: expected image files, folders or patterns, e.g. python -m nasnet_tf.detect photo.jpg --model=runs/cells")
@@ -49,12 +49,12 @@ def main(arguments: list[str]) -> None:
 
 
 def define_flags() -> None:
-    """The flags of this door."""
-    flags.define_required("model", "The work folder of a training of a detector, or its export.")
-    flags.DEFINE_string("output", None, "A folder for the pictures with boxes and detections.json.")
-    flags.DEFINE_float("least_score", 0.5, "What is less probable is left out.", lower_bound=0.0, upper_bound=1.0)
-    flags.DEFINE_integer("batch_size", 8, "Pictures at a time.", lower_bound=1)
+    """Defines the flags of this command."""
+    flags.define_required("model", "A detector: the work folder of its training, or an export.")
+    flags.DEFINE_string("output", None, "A folder for the images with boxes and for detections.json.")
+    flags.DEFINE_float("least_score", 0.5, "Detections with a lower score are left out.", lower_bound=0.0, upper_bound=1.0)
+    flags.DEFINE_integer("batch_size", 8, "The number of images to process at a time.", lower_bound=1)
 
 
 if __name__ == "__main__":
-    command.run(main, define_flags, "Image files, folders, which are looked through, and patterns such as 'more/*.png'.")
+    command.run(main, define_flags, "Image files, folders (searched with their subfolders), or patterns such as 'more/*.png'.")

@@ -45,11 +45,11 @@ def main(arguments: list[str]) -> None:
 
 
 def define_flags() -> None:
-    """The flags of this door."""
+    """Defines the flags of this command."""
     flags.define_network_flags()
-    flags.define_required("output", "A new folder.")
-    flags.DEFINE_multi_enum("format", ["saved_model"], _FORMATS, "May be repeated; docs/export_and_serve.md tells of each.")
-    text = "Pictures to check with and to calibrate int8 with: files, folders, patterns; 256 of them at most. Else noise."
+    flags.define_required("output", "The folder to write: a new or an empty one.")
+    flags.DEFINE_multi_enum("format", ["saved_model"], _FORMATS, "A format to write; see docs/export_and_serve.md. Can be repeated.")
+    text = "Images for checks and to calibrate int8: files, folders or patterns, of which at most 256 are used. By default noise."
     flags.DEFINE_multi_string("images", [], text)
     text = "What evaluate --model=... --output=FILE wrote of this network, for the manifest; of a work folder it is found there."
     flags.DEFINE_multi_string("evaluation", [], text)

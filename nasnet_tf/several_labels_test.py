@@ -184,7 +184,7 @@ def test_tasks_that_children_cannot_have_are_refused(place):
         search_job(table.bound("search")(), config)
     from nasnet_tf.detection.task import Detection
 
-    with pytest.raises(InputError, match="evaluate_genotype.task: expected a task whose data are @ImageData.*, got detection"):
+    with pytest.raises(InputError, match="evaluate_genotype.task: expected a task that reads @ImageData.*, got detection"):
         ChildTraining(None, None, None, None, None, task=Detection)
     gin.clear_config()
     reading.parse_gin(["detect_small.gin"], ["DetectionData.source='coco:none'", "train.task=@MultiLabel"])
