@@ -19,6 +19,7 @@ TRAIN = [
     "tensorflow-datasets>=4.9.10,<5",
 ]
 PICTURES = ["matplotlib>=3.9"]
+PILLOW = "pillow>=10"  # decodes pictures for `predict` where TensorFlow is not imported
 EXTRAS = {
     "train": TRAIN,
     "search": [
@@ -31,14 +32,14 @@ EXTRAS = {
     ],
     "pictures": PICTURES,
     "detection": [*TRAIN, *PICTURES, "pycocotools>=2.0.11,<3"],  # COCO's metric
-    "onnx": ["onnxruntime>=1.20", "tf2onnx>=1.17,<2"],
-    "tflite": ["ai-edge-litert>=2.1,<3"],
+    "onnx": ["onnxruntime>=1.20", PILLOW, "tf2onnx>=1.17,<2"],
+    "tflite": ["ai-edge-litert>=2.1,<3", PILLOW],
     "serving": ["tensorflow-serving-api>=2.21,<2.22"],  # the messages of its warm-up requests
     "ray": [*TRAIN, "ray>=2.60,<3"],  # a search on several machines, whose children read recipes and train
 }
 EXTRAS["all"] = sorted({package for packages in EXTRAS.values() for package in packages})
 # tools/serve_example.py, which is not part of the package
-EXTRAS["serve"] = ["fastapi>=0.115", "onnxruntime>=1.20", "pillow>=10", "python-multipart>=0.0.20", "uvicorn>=0.34"]
+EXTRAS["serve"] = ["fastapi>=0.115", "onnxruntime>=1.20", PILLOW, "python-multipart>=0.0.20", "uvicorn>=0.34"]
 EXTRAS["docs"] = ["mkdocs>=1.6,<2", "mkdocs-material>=9.7,<10", "mkdocstrings[python]>=1,<2"]  # the documentation site
 EXTRAS["dev"] = [
     *EXTRAS["all"],
@@ -83,7 +84,7 @@ setup(
         "nasnet_tf.recipes.shipped": ["*.gin"],
         "nasnet_tf.genotype": ["*.proto", "published/*.textproto"],
         "nasnet_tf.viz.report": ["*.css", "*.js"],
-        "nasnet_tf.data": ["digits/**/*", "imagenet_classes.txt"],
+        "nasnet_tf.data": ["*.pyi", "digits/**/*", "imagenet_classes.txt"],
     },
     install_requires=[
         "absl-py>=2.1",
@@ -92,6 +93,7 @@ setup(
         "lazy-loader>=0.5,<1",  # public names are imported when first used
         "numpy>=2",
         "protobuf>=6.31.1,<8",  # genotype_pb2.py is generated code of 6.31.1
+        "safetensors>=0.5,<1",
         "tensorflow>=2.21,<2.22",
         "wrapt>=1.14",
     ],

@@ -1,4 +1,4 @@
-"""The doors of the package as one command: nasnet train ..., or python -m nasnet_tf train ...; without arguments, what there is."""
+"""Runs the commands of the package as one program: nasnet train ..., or python -m nasnet_tf train ... Without arguments, lists them."""
 
 import ast
 import pathlib
@@ -12,14 +12,14 @@ DOORS = ("search", "train", "tune", "evaluate", "predict", "detect", "export", "
 
 
 def main() -> None:
-    """Runs the door that the first argument names."""
+    """Runs the command that the first argument names."""
     name, *rest = sys.argv[1:] or ["--help"]
     if name in ("-h", "--help"):
         print(overview())
     elif name == "--version":
         print(nasnet_tf.__version__)
     elif name not in DOORS:
-        print(f"error: no command {name!r}{did_you_mean(name, DOORS)}; there are {', '.join(DOORS)}", file=sys.stderr)
+        print(f"error: unknown command {name!r}{did_you_mean(name, DOORS)}; expected one of {', '.join(DOORS)}", file=sys.stderr)
         sys.exit(1)
     else:
         sys.argv = [name, *rest]
@@ -27,17 +27,17 @@ def main() -> None:
 
 
 def overview() -> str:
-    """The doors with the first sentence of each."""
+    """Returns the list of commands with a one-line summary of each."""
     width = max(map(len, DOORS))
     rows = "\n".join(f"  {name:<{width}}  {_summary(name)}" for name in DOORS)
     return (
         f"nasnet_tf {nasnet_tf.version.__version__}: NASNet search and networks.\n\n{rows}\n\n"
-        "nasnet <command> --help tells its flags; python -m nasnet_tf.<command> is the same."
+        "nasnet <command> --help describes a command and its flags. python -m nasnet_tf.<command> runs the same command."
     )
 
 
 def _summary(door: str) -> str:
-    """Read, not imported: that would load TensorFlow for some."""
+    """Returns the summary of a command from its docstring. Parses the module instead of importing it, which could load TensorFlow."""
     document = ast.get_docstring(ast.parse((pathlib.Path(__file__).parent / f"{door}.py").read_text(encoding="utf-8")))
     return (document or "").partition(": python -m ")[0]
 

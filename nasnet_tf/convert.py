@@ -1,4 +1,4 @@
-"""Converts weights: python -m nasnet_tf.convert nasnet-a_mobile_04_10_2017.tar.gz --model=mobile --output=mobile.weights.h5."""
+"""Converts a weights file: python -m nasnet_tf.convert nasnet-a_mobile_04_10_2017.tar.gz --model=mobile --output=mobile.weights.h5."""
 
 from nasnet_tf.base import terminal
 from nasnet_tf.base.errors import InputError
@@ -7,7 +7,7 @@ from nasnet_tf.cli import command, flags
 
 
 def main(arguments: list[str]) -> None:
-    """Reads any of the formats of load_nasnet's weights and writes the one that the output's name means."""
+    """Reads a weights file of any format that `load_nasnet` knows, and writes the format that the name of the output selects."""
     if len(arguments) != 1:
         raise InputError(f"convert: expected one weights file, got {len(arguments)}")
     output = flags.new_output()
@@ -16,7 +16,7 @@ def main(arguments: list[str]) -> None:
     from nasnet_tf.serving.weights.convert import load_weights, save_weights
     from nasnet_tf.serving.weights.files import find_weights
 
-    find_weights(user_path(arguments[0]))  # before the network is built
+    find_weights(user_path(arguments[0]))  # reports a missing file before the network is built
     options = {"num_classes": flags.FLAGS.num_classes, "include_top": flags.FLAGS.include_top}
     model = load_nasnet(flags.FLAGS.model, weights=None, pooling=None if flags.FLAGS.include_top else "avg", **options)
     load_weights(model, arguments[0], use_ema=flags.FLAGS.ema)
@@ -25,21 +25,23 @@ def main(arguments: list[str]) -> None:
 
 
 def define_flags() -> None:
-    """The flags of this door."""
-    flags.define_required("model", "The network of the zoo that the weights are of, such as mobile or large.")
+    """Defines the flags of this command."""
+    flags.define_required("model", "The name of the network to which the weights belong, such as mobile or large.")
     flags.define_required(
         "output",
-        "x.weights.h5 for keras.applications, x.h5 or x.keras for a whole model of it; else the prefix of a TF-slim checkpoint. "
+        "x.weights.h5 for keras.applications, x.h5 or x.keras for a whole model of it; x.safetensors; else the prefix of a TF-slim "
+        "checkpoint. "
         "Networks that keras.applications does not have are written in our own form.",
     )
-    flags.DEFINE_integer("num_classes", None, "If not the network's own; 1001 keeps slim's background.", lower_bound=1)
-    flags.DEFINE_bool("include_top", True, "With the classifier.")
-    flags.DEFINE_bool("ema", True, "Of a TF-slim checkpoint take the moving averages where it holds them.")
+    text = "The number of classes, if it is not the network's usual one; 1001 keeps slim's background class."
+    flags.DEFINE_integer("num_classes", None, text, lower_bound=1)
+    flags.DEFINE_bool("include_top", True, "Include the classifier.")
+    flags.DEFINE_bool("ema", True, "Use the moving averages of a TF-slim checkpoint, if it has them.")
 
 
 if __name__ == "__main__":
     command.run(
         main,
         define_flags,
-        "One weights file: of TF-slim a .tar.gz, a folder or a prefix of checkpoints; of keras.applications a .h5 or .keras.",
+        "One weights file: of TF-slim a .tar.gz, a folder or a prefix of checkpoints; of keras.applications a .h5 or .keras; .safetensors.",
     )

@@ -1,6 +1,7 @@
-"""Parameters and multiply-adds, ours beside the paper's: python -m nasnet_tf.costs [--figure=figure5.svg] [mobile "6 @ 768" ...].
+"""Prints parameters and multiply-adds beside the paper's: python -m nasnet_tf.costs [--figure=figure5.svg] [mobile "6 @ 768" ...].
 
-With --memory what a training step takes on one replica, estimated."""
+With --memory, estimates the memory of a training step on one replica instead.
+"""
 
 from nasnet_tf.base import terminal
 from nasnet_tf.cli import command, flags
@@ -10,7 +11,7 @@ _ROW = "{:<22} {:>5} {:>12} {:>8} {:>7} {:>15} {:>8} {:>7}   {}"
 
 
 def main(arguments: list[str]) -> None:
-    """Builds and counts each network, of the zoo or of a size of your own."""
+    """Builds each network and prints its costs."""
     figure = flags.new_output("figure", (".svg", ".png", ".pdf"))
     terminal.import_tensorflow()
     from nasnet_tf.models.costs import count_costs
@@ -62,15 +63,16 @@ def _result(paper) -> str:
 
 
 def define_flags() -> None:
-    """The flags of this door."""
+    """Defines the flags of this command."""
     flags.DEFINE_boolean("memory", False, "Estimate the memory of a training step on one replica, without auxiliary head.")
-    flags.DEFINE_integer("batch_size", 32, "With --memory: images that a replica takes at a time.", lower_bound=1)
-    flags.DEFINE_string("figure", None, "An .svg or .png for accuracy against costs, as the paper's figure 5.")
-    flags.DEFINE_string("genotype", None, "For sizes: the name of a published genotype, or the path of a textproto.")
-    flags.DEFINE_string("stem", None, "For sizes; if not given, cifar for images of up to 64 pixels.")
-    flags.DEFINE_integer("image_size", None, "For sizes: pixels.", lower_bound=1)
-    flags.DEFINE_integer("num_classes", None, "Of the classifier, if not the network's own number.", lower_bound=1)
+    flags.DEFINE_integer("batch_size", 32, "With --memory: the number of images per replica and step.", lower_bound=1)
+    flags.DEFINE_string("figure", None, "An .svg, .png or .pdf file for a plot of accuracy against costs, like the paper's figure 5.")
+    flags.DEFINE_string("genotype", None, "For networks given by size: the name of a published genotype, or the path of a textproto.")
+    text = "For networks given by size: the stem. By default cifar for images of up to 64 pixels, else imagenet."
+    flags.DEFINE_string("stem", None, text)
+    flags.DEFINE_integer("image_size", None, "For networks given by size: height and width of the images in pixels.", lower_bound=1)
+    flags.DEFINE_integer("num_classes", None, "The number of classes, if it is not the network's usual one.", lower_bound=1)
 
 
 if __name__ == "__main__":
-    command.run(main, define_flags, "Networks of the zoo, such as mobile, or sizes, such as '6 @ 768'; all of the zoo where none is given.")
+    command.run(main, define_flags, "Names of networks, such as mobile, or sizes, such as '6 @ 768'. By default all named networks.")

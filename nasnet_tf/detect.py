@@ -1,8 +1,7 @@
-"""Finds things in pictures: python -m nasnet_tf.detect photo.jpg holiday/ --model=runs/cells --output=found."""
+"""Detects objects in images: python -m nasnet_tf.detect photo.jpg holiday/ --model=runs/cells --output=found."""
 
 import itertools
 import json
-import pathlib
 
 from nasnet_tf.base import terminal
 from nasnet_tf.base.errors import InputError
@@ -11,11 +10,12 @@ from nasnet_tf.cli import command, flags
 
 
 def main(arguments: list[str]) -> None:
-    """Prints what is in each picture, and writes it with boxes drawn, and as JSON."""
+    """Prints the objects in each image. With --output, also writes the images with boxes, and detections.json."""
     files = list(itertools.chain.from_iterable(map(find_images, arguments)))
     if not files:
         raise InputError("detect: expected image files, folders or patterns, e.g. python -m nasnet_tf.detect photo.jpg --model=runs/cells")
     output = flags.new_folder()
+    places = {} if output is None else flags.pictures_in(output, files, "output")
     terminal.import_tensorflow()
     from nasnet_tf.data.decoding import decode_image
     from nasnet_tf.serving.hub.detector import load_detector
@@ -24,7 +24,7 @@ def main(arguments: list[str]) -> None:
     detector = load_detector(flags.FLAGS.model)
     if output is not None:
         output.mkdir(parents=True, exist_ok=True)
-    rows, undecodable, taken = [], [], set()
+    rows, undecodable = [], []
     for start in range(0, len(files), flags.FLAGS.batch_size):
         batch = files[start : start + flags.FLAGS.batch_size]
         contents = [path.read_bytes() for path in batch]
@@ -37,10 +37,10 @@ def main(arguments: list[str]) -> None:
             print(f"{shown(path)}: {text}", flush=True)
             rows.append({"file": shown(path), **fields})
             if output is not None:
-                rows[-1]["picture"] = _free_name(path, taken)
+                rows[-1]["picture"] = places[path].name
                 figure = draw_detections(decode_image(content).numpy(), [(each.name, each.score, each.box) for each in answer])
-                with naming(output / rows[-1]["picture"]):
-                    figure.savefig(output / rows[-1]["picture"])
+                with naming(places[path]):
+                    figure.savefig(places[path])
     if output is not None:
         replace_file(output / "detections.json", json.dumps(rows, indent=1))
         print(f"written: {output}")
@@ -48,23 +48,13 @@ def main(arguments: list[str]) -> None:
         raise InputError(f"{len(undecodable)} of {len(files)} files cannot be decoded as images: {', '.join(undecodable)}")
 
 
-def _free_name(path: pathlib.Path, taken: set[str]) -> str:
-    """The file's name as a PNG, with a number where another folder's picture has it already."""
-    name, number = f"{shown(path.stem)}.png", 1
-    while name in taken:
-        number += 1
-        name = f"{shown(path.stem)}-{number}.png"
-    taken.add(name)
-    return name
-
-
 def define_flags() -> None:
-    """The flags of this door."""
-    flags.define_required("model", "The work folder of a training of a detector, or its export.")
-    flags.DEFINE_string("output", None, "A folder for the pictures with boxes and detections.json.")
-    flags.DEFINE_float("least_score", 0.5, "What is less probable is left out.", lower_bound=0.0, upper_bound=1.0)
-    flags.DEFINE_integer("batch_size", 8, "Pictures at a time.", lower_bound=1)
+    """Defines the flags of this command."""
+    flags.define_required("model", "A detector: the work folder of its training, or an export.")
+    flags.DEFINE_string("output", None, "A folder for the images with boxes and for detections.json.")
+    flags.DEFINE_float("least_score", 0.5, "Detections with a lower score are left out.", lower_bound=0.0, upper_bound=1.0)
+    flags.DEFINE_integer("batch_size", 8, "The number of images to process at a time.", lower_bound=1)
 
 
 if __name__ == "__main__":
-    command.run(main, define_flags, "Image files, folders, which are looked through, and patterns such as 'more/*.png'.")
+    command.run(main, define_flags, "Image files, folders (searched with their subfolders), or patterns such as 'more/*.png'.")

@@ -68,8 +68,14 @@ def test_the_whole_way(tmp_path, monkeypatch, capsys):
     run_door("evaluate", "--workdir=train", "--split=test", "--batch_size=100000000000")  # of which the last is not padded
     evaluation = json.loads((tmp_path / "train" / "evaluation-test.json").read_text())
     assert evaluation["examples"] == 360
-    assert f"accuracy {evaluation['accuracy']:.4f}" in capsys.readouterr().out
-    assert (tmp_path / "train" / "confusion-test.svg").read_text().startswith("<?xml")
+    out = capsys.readouterr().out
+    assert f"accuracy {evaluation['accuracy']:.4f}" in out
+    assert f"expected calibration error {evaluation['expected_calibration_error']:.4f}" in out
+    details = json.loads((tmp_path / "train" / "details-test.json").read_text())
+    assert sum(row["examples"] for row in details["by_class"]) == 360
+    assert details["mistakes"][0]["name"].startswith("test example ")
+    for name in ("confusion", "reliability", "mistakes"):
+        assert (tmp_path / "train" / f"{name}-test.svg").read_text().startswith("<?xml")
     run_door("export", "--workdir=train", "--output=export")
     digits = sorted((REPOSITORY / "testdata" / "digits").glob("*.png"))[:3]
     capsys.readouterr()
@@ -125,7 +131,7 @@ def test_mistakes(tmp_path, arguments, words):
 def test_predict_and_report_need_something(tmp_path):
     check_refused(door("predict", "--model=x"), "expected image files")
     check_refused(door("predict", tmp_path / "none.jpg", "--model=x"), "none.jpg: no such file")
-    check_refused(door("predict", tmp_path / "*.jpg", "--model=x"), "*.jpg: no file fits this pattern")
+    check_refused(door("predict", tmp_path / "*.jpg", "--model=x"), "*.jpg: no file matches this pattern")
     check_refused(door("predict", tmp_path, "--model=x"), "no images in this folder")
     check_refused(door("report", f"--workdir={tmp_path}"), str(tmp_path))
     (tmp_path / "file").touch()

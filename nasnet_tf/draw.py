@@ -1,13 +1,13 @@
-"""Draws a genotype as the paper's figures 4, 8 and 9 do: python -m nasnet_tf.draw nasnet_a --output=nasnet_a.svg."""
+"""Draws the cells of a genotype like the paper's figures 4, 8 and 9: python -m nasnet_tf.draw nasnet_a --output=nasnet_a.svg."""
 
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.cli import command, flags
 
 
 def main(arguments: list[str]) -> None:
-    """Writes the diagram of one genotype."""
+    """Writes the diagram of a genotype to a file."""
     if len(arguments) != 1:
-        raise InputError(f"draw: expected one genotype, the name of a published one or the path of a textproto; got {len(arguments)}")
+        raise InputError(f"draw: expected one genotype, a published name or the path of a textproto; got {len(arguments)}")
     output = flags.new_output(suffixes=(".svg", ".png", ".pdf"))
     from nasnet_tf.genotype import load_genotype
     from nasnet_tf.viz.diagram import draw_genotype, save_figure
@@ -17,9 +17,9 @@ def main(arguments: list[str]) -> None:
 
 
 def define_flags() -> None:
-    """The flags of this door."""
-    flags.define_required("output", "An .svg or .png.")
+    """Defines the flags of this command."""
+    flags.define_required("output", "The file to write: .svg, .png or .pdf.")
 
 
 if __name__ == "__main__":
-    command.run(main, define_flags, "One genotype: the name of a published one, or the path of a textproto.")
+    command.run(main, define_flags, "A genotype: the name of a published one, or the path of a textproto.")

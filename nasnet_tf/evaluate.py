@@ -4,7 +4,11 @@
 
 import dataclasses
 import json
+import math
+import pathlib
 import sys
+from collections.abc import Callable
+from typing import Any
 
 from nasnet_tf.base import extras, terminal
 from nasnet_tf.base.errors import InputError
@@ -44,13 +48,42 @@ def _evaluate_named() -> None:
     }
     data = task.data.from_description({**description, **choice, "validation_split": None, "validation_examples": 0})
     relabelled = RelabelledData(data, description["class_names"])
-    result = task.evaluator_class(model).on_split(relabelled, "test", _batch_size(data, "test"))
+    evaluator = task.evaluator_class(model)
+    result = _checked(evaluator.on_split(relabelled, "test", _batch_size(data, "test")), flags.FLAGS.model)
     fresh = ", with fresh, untrained weights" if flags.FLAGS.weights == "none" else ""
-    print(f"{flags.FLAGS.model}{fresh} on {flags.FLAGS.data}, {flags.FLAGS.split}: {result}")
     if output is not None:
         said = {"model": flags.FLAGS.model, "weights": flags.FLAGS.weights, "data": flags.FLAGS.data, "split": flags.FLAGS.split}
         evaluations.write(output, model, {**said, **dataclasses.asdict(result)})
+        _write_rest(task, evaluator, relabelled, lambda name, suffix: output.with_name(f"{output.stem}-{name}{suffix}"))
         print(f"written: {output}")
+    if table := task.table(evaluator):
+        print(table)
+    print(f"{flags.FLAGS.model}{fresh} on {flags.FLAGS.data}, {flags.FLAGS.split}: {result}")
+
+
+def _checked(result: Any, network: str) -> Any:
+    """The result; raises InputError where a number of it is NaN or infinite, which no JSON file can say."""
+    for name, value in dataclasses.asdict(result).items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise InputError(f"{network}: expected finite answers of the network, got a {name.replace('_', ' ')} of {value}")
+    return result
+
+
+def _write_rest(task: Any, evaluator: Any, data: Any, path_of: Callable[[str, str], pathlib.Path]) -> None:
+    """Writes what there is beside the numbers: JSON files and pictures, to `path_of` their name and suffix."""
+    for name, content in task.results(evaluator).items():
+        path = path_of(name, ".json")
+        replace_file(path, json.dumps(content))
+        print(f"{name}: {path}")
+    if not extras.is_installed("matplotlib"):
+        print("no pictures were drawn: matplotlib is not installed; it comes with: pip install 'nasnet_tf[pictures]'")
+        return
+    from nasnet_tf.viz.diagram import save_figure
+
+    for name, figure in task.figures(evaluator, data).items():
+        path = path_of(name.replace(" ", "-"), ".svg")
+        save_figure(figure, path)
+        print(f"{name}: {path}")
 
 
 def _batch_size(data, split: str) -> int:
@@ -74,26 +107,14 @@ def _evaluate_workdir() -> None:
     evaluator = task.evaluator_class(model)
     for note in task.notes(data, split):
         print(f"data: {note}", file=sys.stderr, flush=True)
-    result = evaluator.on_split(data, split, _batch_size(data, split))
+    result = _checked(evaluator.on_split(data, split, _batch_size(data, split)), str(workdir))
     # Another choice than the usual has another name, for none to take another's place.
     choice = f"{split}{'' if flags.FLAGS.checkpoint == 'best' else '-last'}{'' if flags.FLAGS.ema else '-raw'}"
     row = {"split": split, **dataclasses.asdict(result), "step": step, "checkpoint": flags.FLAGS.checkpoint, "ema": flags.FLAGS.ema}
     path = workdir / f"evaluation-{choice}.json"
     replace_file(path, json.dumps(row, indent=1))
-    for name, content in task.results(evaluator).items():
-        file = workdir / f"{name}-{choice}.json"
-        replace_file(file, json.dumps(content))
-        print(f"{name}: {file}")
-    if extras.is_installed("matplotlib"):
-        from nasnet_tf.viz.diagram import save_figure
-
-        for name, figure in task.figures(evaluator, data).items():
-            picture = workdir / f"{name.replace(' ', '-')}-{choice}.svg"
-            save_figure(figure, picture)
-            print(f"{name}: {picture}")
-    else:
-        print("no pictures were drawn: matplotlib is not installed; it comes with: pip install 'nasnet_tf[pictures]'")
-    if table := task.table(result):
+    _write_rest(task, evaluator, data, lambda name, suffix: workdir / f"{name}-{choice}{suffix}")
+    if table := task.table(evaluator):
         print(table)
     print(f"{split}: {result}, {flags.FLAGS.checkpoint} checkpoint of step {step}; {path}")
     if split == "test" and any(data.share_examples("test", other) for other in ("train", "validation")):
@@ -105,7 +126,8 @@ def define_flags() -> None:
     flags.define_network_flags()
     flags.DEFINE_string("data", None, "With --model: folder:PATH, or a data set such as imagenet2012, whose split --split is then.")
     flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "What to evaluate on.")
-    flags.DEFINE_string("output", None, "With --model: a JSON file for the result; export --evaluation=FILE puts it into its manifest.")
+    text = "With --model: a JSON file for the result, pictures beside it; export --evaluation=FILE puts it into its manifest."
+    flags.DEFINE_string("output", None, text)
     flags.DEFINE_integer("batch_size", 100, "Examples at a time; does not change the result.", lower_bound=1)
     flags.DEFINE_string("data_dir", None, "Where TFDS finds the data set, if not where the training did.")
     flags.DEFINE_string("dtype_policy", None, "float32, mixed_bfloat16 or mixed_float16; without it, as in training.")

@@ -38,19 +38,22 @@ def main(arguments: list[str]) -> None:
         called = f"the {flags.FLAGS.checkpoint} checkpoint, of step {step}"
         rows = evaluations.of_workdir(workdir, step, flags.FLAGS.ema)
     request = ExportRequest(flags.FLAGS.format, flags.FLAGS.version, rows, print, images, flags.FLAGS.evaluation)
+    if flags.FLAGS.license is not None:
+        description = {**description, "license": flags.FLAGS.license}
     task_of(description, workdir or flags.FLAGS.model).export(model, description, output, request)
     print(f"exported {called}: {output}")
 
 
 def define_flags() -> None:
-    """The flags of this door."""
+    """Defines the flags of this command."""
     flags.define_network_flags()
-    flags.define_required("output", "A new folder.")
-    flags.DEFINE_multi_enum("format", ["saved_model"], _FORMATS, "May be repeated; docs/export_and_serve.md tells of each.")
-    text = "Pictures to check with and to calibrate int8 with: files, folders, patterns; 256 of them at most. Else noise."
+    flags.define_required("output", "The folder to write: a new or an empty one.")
+    flags.DEFINE_multi_enum("format", ["saved_model"], _FORMATS, "A format to write; see docs/export_and_serve.md. Can be repeated.")
+    text = "Images for checks and to calibrate int8: files, folders or patterns, of which at most 256 are used. By default noise."
     flags.DEFINE_multi_string("images", [], text)
     text = "What evaluate --model=... --output=FILE wrote of this network, for the manifest; of a work folder it is found there."
     flags.DEFINE_multi_string("evaluation", [], text)
+    flags.DEFINE_string("license", None, "Of the weights, such as apache-2.0, for the card; you choose it. Without it the card says none.")
     flags.DEFINE_integer("version", 1, "Of the serving format.", lower_bound=1)
     flags.DEFINE_string("dtype_policy", None, "For a work folder: float32, mixed_bfloat16 or mixed_float16; without it, as in training.")
 

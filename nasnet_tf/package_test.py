@@ -63,7 +63,7 @@ def test_doors_are_those_that_run_as_doors(capsys, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["nasnet", "trane"])
     with pytest.raises(SystemExit):
         command.main()
-    assert "no command 'trane'; did you mean train?" in capsys.readouterr().err
+    assert "unknown command 'trane'; did you mean train?" in capsys.readouterr().err
 
 
 def test_a_subcommand_is_the_door(tmp_path):

@@ -7,13 +7,16 @@ import json
 import mimetypes
 import pathlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import IO
 
 from nasnet_tf.base import terminal
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.base.files import find_images, naming, shown
 from nasnet_tf.cli import command, flags
+from nasnet_tf.data.numpy_decoding import is_sixteen_bits
+from nasnet_tf.serving.exports.engines import ENGINES
+from nasnet_tf.serving.hub.engine_classifier import find_classifier
 
 
 def main(arguments: list[str]) -> None:
@@ -24,21 +27,37 @@ def main(arguments: list[str]) -> None:
     output = flags.new_output()
     if output is not None and output.exists() and any(map(output.samefile, files)):
         raise InputError(f"--output: expected a file for the results, but {output} is one of the images")
-    terminal.import_tensorflow()
-    from nasnet_tf.data.sixteen_bits import WHITE
-    from nasnet_tf.recipes.tasks import task_of
-    from nasnet_tf.serving.hub.naming import resolve
-
-    source = resolve(flags.FLAGS.model)
+    folder = flags.new_folder("explain")
+    places = {} if folder is None else flags.pictures_in(folder, files, "explain")
     weights = None if flags.FLAGS.weights == "none" else flags.FLAGS.weights
-    description = source.description()
-    predictor = task_of(description, source.path).predictor(source, weights, flags.FLAGS.trust_graph)
-    white_level = description.get("preprocessing", {}).get("white_level", WHITE)
-    is_one_batch = len(files) <= flags.FLAGS.batch_size
-    with contextlib.nullcontext() if output is None else _opened(output) as rows, _eagerly(is_one_batch):
-        undecodable = _predict(predictor, files, rows, white_level)
+    predictor = find_classifier(flags.FLAGS.model, _engine(needs_gradients=folder is not None), weights, flags.FLAGS.trust_graph)
+    if predictor is not None:
+        preprocessing, mode = predictor.preprocessing, contextlib.nullcontext()
+    else:
+        terminal.import_tensorflow()
+        from nasnet_tf.recipes.tasks import task_of
+        from nasnet_tf.serving.hub.naming import resolve
+
+        source = resolve(flags.FLAGS.model)
+        description = source.description()
+        predictor = task_of(description, source.path).predictor(source, weights, flags.FLAGS.trust_graph)
+        preprocessing, mode = description.get("preprocessing", {}), _eagerly(len(files) <= flags.FLAGS.batch_size)
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+    with contextlib.nullcontext() if output is None else _opened(output) as rows, mode:
+        undecodable = _predict(predictor, files, rows, preprocessing, places)
     if undecodable:
         raise InputError(f"{len(undecodable)} of {len(files)} files cannot be decoded as images: {', '.join(undecodable)}")
+
+
+def _engine(needs_gradients: bool) -> str:
+    """Returns the engine that was asked for; only TensorFlow has gradients."""
+    engine = flags.FLAGS.engine
+    if not needs_gradients:
+        return engine
+    if engine not in ("auto", "tensorflow"):
+        raise InputError(f"--explain: expected --engine=tensorflow, which alone has gradients, got --engine={engine}")
+    return "tensorflow"
 
 
 @contextlib.contextmanager
@@ -60,24 +79,27 @@ def _eagerly(is_wanted: bool) -> Iterator[None]:
         tf.config.run_functions_eagerly(before)
 
 
-def _predict(predictor, files: list[pathlib.Path], rows: IO[str] | None, white_level: int) -> list[str]:
-    """Prints and writes each answer; returns the files that cannot be decoded, each with the reason."""
-    from nasnet_tf.data.sixteen_bits import white_note
-
+def _predict(
+    predictor, files: list[pathlib.Path], rows: IO[str] | None, preprocessing: Mapping, places: Mapping[pathlib.Path, pathlib.Path]
+) -> list[str]:
+    """Prints and writes each answer, and its explanation if it has a place; returns the undecodable files, each with the reason."""
     undecodable = []
     for start in range(0, len(files), flags.FLAGS.batch_size):
         batch = files[start : start + flags.FLAGS.batch_size]
         contents = [path.read_bytes() for path in batch]
-        if start == 0 and (note := white_note(contents, white_level)):
-            print(note, file=sys.stderr, flush=True)
+        if start == 0 and any(map(is_sixteen_bits, contents)):
+            _note_white(contents, preprocessing)
         for path, content, answer in zip(batch, contents, predictor.answers(contents), strict=True):
             if isinstance(answer, InputError):
                 undecodable.append(f"{shown(path)} ({answer})")
                 row = {"file": shown(path), "error": f"cannot be decoded as an image: {answer}"}
             else:
                 text, fields = predictor.describe(answer, flags.FLAGS.top, flags.FLAGS.threshold)
-                print(f"{shown(path)}: {text}", flush=True)
                 row = {"file": shown(path), **fields}
+                if path in places:
+                    predictor.explain(content).save(places[path])
+                    row["explanation"] = shown(places[path])
+                print(f"{shown(path)}: {text}", flush=True)
                 if flags.FLAGS.embed_images:
                     kind = mimetypes.guess_type(path.name)[0] or "image/jpeg"
                     row["image"] = f"data:{kind};base64,{base64.b64encode(content).decode()}"
@@ -86,10 +108,20 @@ def _predict(predictor, files: list[pathlib.Path], rows: IO[str] | None, white_l
     return undecodable
 
 
+def _note_white(contents: list[bytes], preprocessing: Mapping) -> None:
+    """Says what is taken for white in PNGs of 16 bits."""
+    from nasnet_tf.data.sixteen_bits import WHITE, white_note
+
+    if note := white_note(contents, preprocessing.get("white_level", WHITE)):
+        print(note, file=sys.stderr, flush=True)
+
+
 def define_flags() -> None:
     """The flags of this door."""
     flags.define_required("model", "A network of the zoo, such as mobile; an export; or the work folder of a training.")
     flags.DEFINE_string("weights", "trained", "For a network of the zoo, a weights file instead of the public ones; none for fresh ones.")
+    text = "What runs the network: auto is the fastest that an export has a file for and whose package is installed."
+    flags.DEFINE_enum("engine", "auto", list(ENGINES), text)
     flags.DEFINE_bool("trust_graph", False, "Run the graph inside an export, which can do anything to your files; only for your own.")
     text = "How many classes to print at most; without it 5, or all above the threshold where an image has several labels."
     flags.DEFINE_integer("top", None, text, lower_bound=1)
@@ -97,6 +129,8 @@ def define_flags() -> None:
     flags.DEFINE_float("threshold", None, text, lower_bound=0.0, upper_bound=1.0)
     flags.DEFINE_integer("batch_size", 16, "Images at a time.", lower_bound=1)
     flags.DEFINE_string("output", None, "A file for the results, a line of JSON for each image; a report reads predictions.json.")
+    text = "A folder for the images as PNG files with colors where the network saw the most probable class (Grad-CAM)."
+    flags.DEFINE_string("explain", None, text)
     flags.DEFINE_bool("embed_images", False, "Write the images into the output too, for a report that needs nothing beside itself.")
 
 

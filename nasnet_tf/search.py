@@ -1,6 +1,6 @@
 """Searches for cells: python -m nasnet_tf.search --gin_file=cifar10_search.gin --workdir=runs/search.
 
-Repeating the command continues a search that was stopped or killed.
+If the search is stopped or killed, run the same command again to resume it.
 """
 
 import pathlib
@@ -11,7 +11,7 @@ from nasnet_tf.recipes import folders
 
 
 def main(arguments: list[str]) -> None:
-    """Runs the search of a recipe."""
+    """Runs the search of a recipe, and prints the best architecture and the winner of the retraining."""
     if flags.FLAGS.retrain_top is not None:
         flags.FLAGS.gin_param.append(f"search.retrain_top = {flags.FLAGS.retrain_top}")
     workdir = pathlib.Path(flags.FLAGS.workdir)
@@ -27,7 +27,8 @@ def main(arguments: list[str]) -> None:
     from nasnet_tf.recipes import table
     from nasnet_tf.recipes.search import best_of, search_job
 
-    tf.config.set_visible_devices([], "GPU")  # they are the children's; TensorFlow would take their memory for a controller on the CPU
+    # GPUs are for the children. TensorFlow would allocate their memory here, although the controller runs on the CPU.
+    tf.config.set_visible_devices([], "GPU")
     search = search_job(table.bound("search")(), config_text)
     if flags.FLAGS.dry_run:
         print(search.plan(workdir))
@@ -49,14 +50,14 @@ def main(arguments: list[str]) -> None:
 
 
 def define_flags() -> None:
-    """The flags of this door."""
+    """Defines the flags of this command."""
     flags.define_gin_flags()
     flags.define_flags()
-    flags.define_workdir_flag("Keeps the journal of the search and its best cells.")
-    flags.DEFINE_boolean("dry_run", False, "Build and count a child, read one batch, say what would happen, and write nothing.")
-    flags.DEFINE_integer(
-        "retrain_top", None, "How many of the best cells to retrain; before the binding search.retrain_top.", lower_bound=0
-    )
+    flags.define_workdir_flag("The folder for the journal of the search and the best architecture.")
+    text = "Build a child, count its costs, read one batch, print what the search would do, and write nothing."
+    flags.DEFINE_boolean("dry_run", False, text)
+    text = "The number of the best architectures to retrain; overrides the binding search.retrain_top."
+    flags.DEFINE_integer("retrain_top", None, text, lower_bound=0)
 
 
 if __name__ == "__main__":

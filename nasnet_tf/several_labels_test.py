@@ -62,10 +62,14 @@ def test_evaluate_prints_and_draws_each_class(trained, capsys):
     assert row["examples"] == 12
     for name in NAMES:
         assert f"{row['average_precision'][name]:.4f}" in next(line for line in out.splitlines() if line.startswith(f"{name} "))
-    for picture in ("precision-recall-test.svg", "average-precision-test.svg"):
+    details = json.loads((trained / "details-test.json").read_text())
+    assert [each["average_precision"] for each in details["by_class"]] == list(row["average_precision"].values())
+    for picture in ("precision-recall-test.svg", "average-precision-test.svg", "reliability-test.svg", "mistakes-test.svg"):
         assert (trained / picture).read_text().startswith("<?xml")
     run_door("report", "--workdir=run")
-    assert f"{row['mean_average_precision']:.4f}" in (trained / "report.html").read_text()
+    report = (trained / "report.html").read_text()
+    assert f"{row['mean_average_precision']:.4f}" in report
+    assert "By class on test" in report
 
 
 def test_exports_have_sigmoids_and_say_their_task(trained, place):
@@ -180,7 +184,7 @@ def test_tasks_that_children_cannot_have_are_refused(place):
         search_job(table.bound("search")(), config)
     from nasnet_tf.detection.task import Detection
 
-    with pytest.raises(InputError, match="evaluate_genotype.task: expected a task whose data are @ImageData.*, got detection"):
+    with pytest.raises(InputError, match="evaluate_genotype.task: expected a task that reads @ImageData.*, got detection"):
         ChildTraining(None, None, None, None, None, task=Detection)
     gin.clear_config()
     reading.parse_gin(["detect_small.gin"], ["DetectionData.source='coco:none'", "train.task=@MultiLabel"])

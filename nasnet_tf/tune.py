@@ -1,6 +1,6 @@
-"""Tunes the numbers of a recipe with KerasTuner: python -m nasnet_tf.tune --gin_file=quickstart_tune.gin --workdir=runs/tune.
+"""Tunes hyperparameters of a recipe with KerasTuner: python -m nasnet_tf.tune --gin_file=quickstart_tune.gin --workdir=runs/tune.
 
-Repeating the command continues a tuning that was stopped or killed.
+If the tuning is stopped or killed, run the same command again to resume it.
 """
 
 from nasnet_tf.base import identity
@@ -8,13 +8,13 @@ from nasnet_tf.cli import command, flags, work
 
 
 def main(arguments: list[str]) -> None:
-    """Tunes what a recipe names."""
+    """Tunes the hyperparameters that a recipe lists, and prints a table of the trials."""
     config_text = work.configuration()
     from nasnet_tf.recipes import table
     from nasnet_tf.recipes.bindables import Role
     from nasnet_tf.tuning.results import BEST_NAME, TABLE_NAME, best_trial, format_table
 
-    table.bound("train")()  # what is wrong with the configuration comes up before the folder is taken
+    table.bound("train")()  # reports mistakes in the configuration before the work folder is used
     of_tuning = ("tune.", *(f"{name}." for name, row in table.ROWS.items() if row.role is Role.ORACLE))
     bindings = {name: value for name, value in identity.bindings(config_text).items() if not name.startswith(of_tuning)}
     tune = table.bound("tune")(bindings)
@@ -27,9 +27,9 @@ def main(arguments: list[str]) -> None:
 
 
 def define_flags() -> None:
-    """The flags of this door."""
+    """Defines the flags of this command."""
     flags.define_gin_flags()
-    flags.define_workdir_flag("Keeps the trials, their table and the best configuration.")
+    flags.define_workdir_flag("The folder for the trials, their table and the best configuration.")
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from nasnet_tf.__main__ import DOORS
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.cli import explaining, flags
 from nasnet_tf.genotype import parse_genotype
+from nasnet_tf.recipes.bindables import NAMES
 from nasnet_tf.recipes.reading import parse_gin
 from nasnet_tf.testing import REPOSITORY
 
@@ -157,10 +158,10 @@ def check_door(words):
     assert name in DOORS
     if "--help" in rest:
         return
-    if (asked := explaining.asked(rest)) is not None:
-        assert asked in explaining.BINDABLE
-        return
     with door(name):
+        if "gin_file" in flags.FLAGS and (asked := explaining.asked(rest)) is not None:
+            assert asked in NAMES
+            return
         flags.FLAGS([name, *rest])
         if name in ("train", "search", "tune"):
             files = [file for file in flags.FLAGS.gin_file if not file.startswith("runs/")]

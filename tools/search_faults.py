@@ -138,7 +138,7 @@ class Faults:
     def ten_failures_in_a_row(self) -> str:
         """Pauses with the reason; goes on when the reason is gone."""
         broken = self._search(trials=12, ways={"all": "raises"})  # more attempts than ten on each machine
-        broken.finish(error="10 of the last 10 executions failed, the last one, of trial")
+        broken.finish(error="10 of the last 10 executions failed, the last one in trial")
         failures = len(broken.events("failed"))
         most = 10 * self._machines
         check(
@@ -162,7 +162,7 @@ class Faults:
             journal = broken.folder / NAME
             journal.write_bytes(journal.read_bytes()[:-20])
             output = broken.finish()
-            check("damaged; passed over" in output, "nothing was said about the snapshot")
+            check("damaged; skipped" in output, "nothing was said about the snapshot")
             check(output.splitlines()[-1] == state.splitlines()[-1], "the controller is another")
             broken.check_rewards()
         return "the same controller with an empty and with a corrupt snapshot, each with half a last line"
@@ -173,7 +173,7 @@ class Faults:
         output = broken.finish()
         broken.check_rewards()
         check(len(broken.events("finished")) == 6, "a result was taken twice")
-        told = output.count("another result came late; ignored")
+        told = output.count("ignored another result, which came late")
         check(told == 5, f"told {told} times")  # the last comes after the end
         return f"{told} duplicates ignored"
 

@@ -68,13 +68,13 @@ def _keras_applications(size: int) -> Run:
 def _keras_applications_in_onnx(size: int) -> Run:
     import tf2onnx.convert
 
-    from nasnet_tf.serving.exports import onnx_files
+    from nasnet_tf.serving.exports import engines
 
     infer, spec = _keras_graph(size)
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "keras.onnx"
         tf2onnx.convert.from_function(infer, input_signature=[spec], opset=18, output_path=str(path))
-        return onnx_files.open_probabilities(path)
+        return engines.open_onnx(path)
 
 
 def size_of(path: pathlib.Path) -> int:

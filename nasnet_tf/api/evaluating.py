@@ -77,7 +77,9 @@ def evaluate(
         expect(side in (None, found.image_size), "data", f"images prepared in {side} pixels, as the network takes them", found.image_size)
         names = description["class_names"]
         batch_size = min(batch_size, found.num_examples(split))  # the rest would be padding, which takes memory too
-        return task.evaluator_class(model).on_split(RelabelledData(found, names), split, batch_size)
+        evaluation = task.evaluator_class(model).on_split(RelabelledData(found, names), split, batch_size)
+        _ = evaluation.details.mistakes  # reads their pictures while the data are there
+        return evaluation
 
 
 def _network(source: Source, weights: Any, class_names: Sequence[str] | None) -> tuple[keras.Model, dict]:

@@ -98,7 +98,8 @@ def leave_gpus_to_children() -> None:
     except (RuntimeError, ValueError):
         print(
             "TensorFlow may have taken the memory of the GPU for this process, and leave none to children; if they run out of memory, "
-            "restart Python and call nasnet_tf before anything that uses TensorFlow",
+            "restart Python and begin with tf.config.experimental.set_memory_growth(gpu, True) for each of "
+            "tf.config.list_physical_devices('GPU')",
             file=sys.stderr,
             flush=True,
         )

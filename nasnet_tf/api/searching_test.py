@@ -170,7 +170,7 @@ def test_what_was_found(tmp_path):
         ({"bindings": {"ModelGuided": 3}}, "^bindings: expected .*'name.parameter': value.*, got 'ModelGuided' without a parameter"),
         ({"bindings": {"ModelGuided.seed": IMAGES}}, "bindings: ModelGuided.seed: expected numbers, texts"),
         ({"recipe": "none.gin"}, "none.gin: no such file"),
-        ({"max_trainings": 0}, "^max_trainings: expected an integer of 1 or more or None, got 0"),
+        ({"max_trainings": 0}, "^max_trainings: expected an integer of 1 or more, or None, got 0"),
         ({"max_hours": "8"}, "^max_hours: expected a positive number or None, got .8."),
         ({"workers": 1.5}, "^workers: expected an integer"),
         ({"seed": -1}, "^seed: expected an integer of 0 or more"),
@@ -192,7 +192,7 @@ def test_mistakes_about_the_folder_and_the_recipe(tmp_path):
     with pytest.raises(InputError, match="^workdir: expected a folder, but .*file is a file"):
         quick(tmp_path / "file")
     quick(tmp_path / "run")
-    with pytest.raises(InputError, match="bind it as before, take another workdir"):
+    with pytest.raises(InputError, match="restore the old value, use another workdir"):
         quick(tmp_path / "run", seed=9)
     (tmp_path / "short.gin").write_text("search.space = @SearchSpace()\nsearch.engine = @InProcess\nsearch.strategy = @RandomSearch\n")
     (tmp_path / "shorter.gin").write_text("search.space = @SearchSpace()\nsearch.strategy = @RandomSearch\n")

@@ -1,6 +1,7 @@
 """`nasnet_tf.train`: the training of the command of this name, as a call."""
 
 import os
+import pathlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ from nasnet_tf.base.identity import bindings as read_configuration
 from nasnet_tf.base.values import expect
 from nasnet_tf.data import ImageData
 from nasnet_tf.recipes import folders, table
+from nasnet_tf.recipes.training import TrainConfig
 from nasnet_tf.serving.hub.naming import resolve
 from nasnet_tf.training import checkpoints
 
@@ -76,26 +78,34 @@ def train(
     with worded_for_python():
         folders.check_workdir(folder, "workdir")
         work_folders.check_kind(folder, "training")
-        values: dict[str, Any] = {}
-        with configured(recipe, _ANY_DATA | said, folder) as text:  # mistakes come up before data are read
-            if network is None:
-                expect(weights == "trained", "weights", "'trained' without a network that they are of", weights)
-            else:
-                preprocessing = data.preprocessing if isinstance(data, ImageData) else None
-                values = network_bindings(network, weights, preprocessing, said, read_configuration(text), folder)
-        values |= data_bindings(data, validation, folder, "training")
+        values = _network(recipe, network, weights, data, said, folder) | data_bindings(data, validation, folder, "training")
         with configured(recipe, {**values, **said}, folder) as text:
             job = table.bound("train")()
             if not isinstance(job.data, ImageData):
                 raise InputError(f"recipe: expected one that trains on @ImageData(), got {recipe} with @{type(job.data).__name__}()")
-            with folders.claimed(folder, text, "training"):
-                try:
-                    _, evaluation = job(folder)
-                except (TrainingInterrupted, KeyboardInterrupt):
-                    folders.write_operative_config(folder)
-                    raise
-                folders.write_operative_config(folder)
-            model = resolve(folder).model("trained")
-            if evaluation is not None and not checkpoints.is_best_last(folder):
-                evaluation = job.measure(model)
-            return Trained(model, evaluation)
+            return _run(job, text, folder)
+
+
+def _network(recipe: Any, network: Any, weights: Any, data: Any, said: Mapping[str, Any], folder: pathlib.Path) -> dict[str, Any]:
+    """Returns the bindings of the network; mistakes in the recipe come up too, before any data are read."""
+    with configured(recipe, {**_ANY_DATA, **said}, folder) as text:
+        if network is None:
+            expect(weights == "trained", "weights", "'trained' without a network that they are of", weights)
+            return {}
+        preprocessing = data.preprocessing if isinstance(data, ImageData) else None
+        return network_bindings(network, weights, preprocessing, said, read_configuration(text), folder)
+
+
+def _run(job: TrainConfig, config_text: str, folder: pathlib.Path) -> Trained:
+    """Trains as configured, and loads the best weights."""
+    with folders.claimed(folder, config_text, "training"):
+        try:
+            _, evaluation = job(folder)
+        except (TrainingInterrupted, KeyboardInterrupt):
+            folders.write_operative_config(folder)
+            raise
+        folders.write_operative_config(folder)
+    model = resolve(folder).model("trained")
+    if evaluation is not None and not checkpoints.is_best_last(folder):
+        evaluation = job.measure(model)
+    return Trained(model, evaluation)

@@ -1,4 +1,4 @@
-"""How many CPUs this process may use: not always those of the machine."""
+"""Counts the CPUs that this process may use, which can be fewer than the machine has."""
 
 import math
 import os
@@ -8,18 +8,21 @@ _ROOT = pathlib.Path("/")
 
 
 def available_cpus() -> int:
-    """CPUs of the process' affinity mask, or fewer where its control group (a container's, a batch system's) has a smaller quota."""
+    """Returns the number of CPUs in the process's affinity mask, or the CPU quota of its control group if that is smaller.
+
+    Containers and batch systems set such quotas.
+    """
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(affinity, quota() or affinity)
 
 
 def quota(root: pathlib.Path = _ROOT) -> int | None:
-    """CPUs that the control groups of this process leave it, rounded up; None without a limit.
+    """Returns the CPU quota of this process's control groups, rounded up to whole CPUs; None if there is no limit.
 
-    The tightest limit counts, be it the group's own or that of one above it. Version 2 and version 1 groups, and both at once.
+    The lowest limit among the group itself and all groups above it applies. Handles control groups of version 1, version 2, or both.
 
     Args:
-      root: of the file system, for tests.
+      root: root of the file system; tests pass another folder.
     """
     limits = []
     for line in _read(root / "proc/self/cgroup").splitlines():
@@ -30,7 +33,7 @@ def quota(root: pathlib.Path = _ROOT) -> int | None:
             mount, limit = root / "sys/fs/cgroup" / controllers, _limit_of_version_1
         else:
             continue
-        # Inside a container the path may be the one outside, of which only the mount itself is there.
+        # Inside a container, the path can be that of the host, where only the mount point itself exists.
         group = mount / path.strip("/")
         limits += [limit(folder) for folder in (group, *group.parents) if folder == mount or mount in folder.parents]
     limits = [limit for limit in limits if limit is not None]
@@ -39,12 +42,12 @@ def quota(root: pathlib.Path = _ROOT) -> int | None:
 
 def _limit_of_version_2(group: pathlib.Path) -> float | None:
     allowed, _, period = _read(group / "cpu.max").partition(" ")
-    return int(allowed) / int(period) if allowed.isdigit() else None  # "max" without a limit
+    return int(allowed) / int(period) if allowed.isdigit() else None  # "max" means no limit
 
 
 def _limit_of_version_1(group: pathlib.Path) -> float | None:
     allowed, period = (_read(group / f"cpu.cfs_{name}_us").strip() for name in ("quota", "period"))
-    return int(allowed) / int(period) if allowed.isdigit() and period.isdigit() else None  # -1 without a limit
+    return int(allowed) / int(period) if allowed.isdigit() and period.isdigit() else None  # -1 means no limit
 
 
 def _read(path: pathlib.Path) -> str:

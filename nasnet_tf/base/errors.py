@@ -1,4 +1,4 @@
-"""Errors that end a command in one line instead of a traceback, and the words of errors that libraries raise."""
+"""Errors that end a command with one line instead of a traceback, and helpers for the text of error messages."""
 
 import difflib
 import re
@@ -9,44 +9,44 @@ class NasnetError(Exception):
     """Base class of all errors that this package raises on purpose.
 
     Attributes:
-      exit_code: of a command that ends with it.
+      exit_code: exit code of a command that ends with this error.
     """
 
     exit_code = 1
 
 
 class InputError(NasnetError, ValueError):
-    """A user's mistake: in a file, a name, a number, a folder. The message says what is wrong, what was expected and what came."""
+    """A mistake in what the user gave: a file, a name, a number, a folder. The message says what was expected and what came."""
 
 
 class SearchPaused(NasnetError, RuntimeError):
-    """Nothing works any more in a search. The journal is whole, and repeating the command resumes it."""
+    """A search cannot continue at the moment. Its journal is complete, and repeating the command resumes it."""
 
 
 class EngineLost(NasnetError, RuntimeError):
-    """No child can run any more, and those that ran are gone."""
+    """The engine of a search can run no more children, and the children that were running are lost."""
 
 
 class FolderInUse(NasnetError, RuntimeError):
-    """Another process writes in the same folder."""
+    """Another process is writing to the same folder."""
 
 
 class TrainingInterrupted(NasnetError):
-    """A training ended early, as asked, with everything saved; repeating the call resumes it."""
+    """A training stopped early on request and saved its state; repeating the call resumes it."""
 
     exit_code = 0
 
 
 class TrainingDiverged(NasnetError, ArithmeticError):
-    """The loss or a weight became NaN or infinite. The message names step and learning rate."""
+    """The loss or a weight became NaN or infinite. The message names the step and the learning rate."""
 
 
 class WorkerLost(NasnetError, ConnectionError):
-    """Another process of a training with several workers is gone, and this one cannot go on without it."""
+    """Another process of a multi-worker training has ended, and this process cannot continue without it."""
 
 
 def reason(error: BaseException) -> str:
-    """Returns what an error says in one line, without what TensorFlow puts around it: its functions, its code and its pipelines."""
+    """Returns the message of an error as one line, without the function, operation and pipeline names that TensorFlow adds to it."""
     text = re.sub(r"\{\{.*?\}\}\s*", "", str(getattr(error, "message", error)))
     refused = re.search(r"assertion failed: \[(.*?)\]", text)
     if refused:
@@ -59,6 +59,6 @@ def reason(error: BaseException) -> str:
 
 
 def did_you_mean(name: str, known: Collection[str]) -> str:
-    """Returns "; did you mean X?", or nothing if no known name is similar."""
+    """Returns "; did you mean X?" with the most similar known name, or an empty string if none is similar."""
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     return f"; did you mean {close[0]}?" if close else ""

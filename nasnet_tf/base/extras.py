@@ -1,4 +1,4 @@
-"""Packages that not everybody needs: each belongs to an extra of the installation, and one that is missing is asked for in one line."""
+"""Optional packages: which pip extra installs each one, and a one-line error that names the extra when a package is missing."""
 
 import importlib
 import importlib.util
@@ -6,8 +6,9 @@ from typing import Any
 
 from nasnet_tf.base.errors import InputError
 
-# Module: (what pip calls it, the extra that brings it).
+# Module: (name of the pip package, the extra that installs it).
 PACKAGES = {
+    "PIL": ("pillow", "onnx"),
     "ai_edge_litert": ("ai-edge-litert", "tflite"),
     "docstring_parser": ("docstring-parser", "train"),
     "gin": ("gin-config", "train"),
@@ -30,12 +31,12 @@ PACKAGES = {
 
 
 def is_installed(module: str) -> bool:
-    """Whether a package of an extra is there."""
+    """Returns whether a module can be imported."""
     return importlib.util.find_spec(module) is not None
 
 
 def missing(error: ModuleNotFoundError) -> InputError | None:
-    """What to tell a person of a package that is not there; None where it belongs to no extra."""
+    """Returns the error for the user when an optional package is missing; None if the package belongs to no extra."""
     module = (error.name or "").split(".")[0]
     if module not in PACKAGES:
         return None
@@ -44,10 +45,10 @@ def missing(error: ModuleNotFoundError) -> InputError | None:
 
 
 class OnDemand:
-    """Stands for a package of an extra, which is imported when something of it is first used.
+    """A stand-in for an optional package that imports it when one of its attributes is first used.
 
     Raises:
-      InputError: then, if it is not installed.
+      InputError: an attribute is used and the package is not installed.
     """
 
     def __init__(self, module: str):

@@ -1,4 +1,4 @@
-"""Paths as people give them, files that are written as a whole or not at all or that one process has alone, archives that are no bombs."""
+"""Files and folders: paths from users, atomic writes, file locks, listing of images, and a size check for archives."""
 
 import contextlib
 import fcntl
@@ -14,35 +14,35 @@ from typing import IO
 from nasnet_tf.base.errors import InputError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp")
-_MOST_EXPANSION = 20  # of an archive of weights, which hardly compress; optimizer slots that are still 0 do
+_MOST_EXPANSION = 20  # unpacked size / packed size. Trained weights hardly compress, but optimizer slots that are still 0 do.
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
-_ALWAYS_ALLOWED = 64 * 2**20  # bytes
+_ALWAYS_ALLOWED = 64 * 2**20  # bytes of unpacked data that are accepted at any ratio
 
 
 def user_path(path: str | os.PathLike) -> pathlib.Path:
-    """A path with "~" written out; unlike pathlib's own, no error where no such user is known."""
+    """Returns the path with "~" expanded; unlike pathlib's expanduser, "~name" of an unknown user stays as it is instead of raising."""
     return pathlib.Path(os.path.expanduser(path))
 
 
 def shown(path: str | bytes | os.PathLike) -> str:
-    """A path, or its bytes, as text that can be printed: bytes that are not UTF-8 as \\xff."""
+    """Returns a path as printable text: bytes that are not UTF-8 are escaped, such as \\xff."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def what_is_there(path: str | os.PathLike) -> str:
-    """Of a path that is no file: "is a folder" or "no such file"."""
+    """Returns "is a folder" or "no such file", for the message about a path that is not a file."""
     return "is a folder" if os.path.isdir(path) else "no such file"
 
 
 def check_local(path: str | os.PathLike, name: str = "") -> None:
-    """That a path to be written is on a disk: a bucket's name would become a folder beside, "./gs:/...".
+    """Checks that an output path is on a disk of this machine. A bucket's address would otherwise become a local folder "./gs:/...".
 
     Args:
-      path: as it was given; pathlib makes one slash of two.
-      name: of the flag or argument, for the message.
+      path: the path as the user gave it. A pathlib.Path is accepted too, although it turns "gs://" into "gs:/".
+      name: the flag or argument that the message names.
 
     Raises:
-      InputError: it is an address, such as gs://bucket/run.
+      InputError: the path is an address, such as gs://bucket/run.
     """
     text = os.fspath(path)
     if _ADDRESS.match(text):
@@ -54,10 +54,14 @@ def check_local(path: str | os.PathLike, name: str = "") -> None:
 
 
 def check_place(path: pathlib.Path, name: str) -> None:
-    """That a file or folder could be written at a path; makes nothing.
+    """Checks that a file or folder could be written at a path, without creating anything.
+
+    Args:
+      path: the path to be written.
+      name: the flag or argument that the message names.
 
     Raises:
-      InputError: it is an address, or what should be a folder above it is a file, or may not be written; named by `name` and the path.
+      InputError: the path is an address, one of its parents is a file, or there is no permission to write there.
     """
     check_local(path, name)
     there = next(place for place in (path, *path.absolute().parents) if os.path.lexists(place))
@@ -67,14 +71,23 @@ def check_place(path: pathlib.Path, name: str) -> None:
         raise InputError(f"{name}: {path} cannot be written: no permission for {there}")
 
 
+def read_json(path: pathlib.Path):
+    """What a JSON file holds; InputError where it is damaged."""
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: damaged; cannot be read as JSON ({error})") from error
+
+
 def read_json_lines(path: pathlib.Path, names: Collection[str] = ()) -> list[dict]:
-    """The rows of a file of JSON lines; a last line that a kill cut short, or that is being written, is passed over.
+    """Returns the rows of a JSON Lines file. An incomplete last line, cut short by a kill or still being written, is ignored.
 
     Args:
-      names: what every row has.
+      path: the file.
+      names: keys that every row must have.
 
     Raises:
-      InputError: any other line is none.
+      InputError: another line is not a JSON object with these keys.
     """
     rows, lines = [], path.read_bytes().splitlines(keepends=True)
     for number, line in enumerate(lines, 1):
@@ -92,18 +105,21 @@ def read_json_lines(path: pathlib.Path, names: Collection[str] = ()) -> list[dic
 
 
 def image_files(folder: pathlib.Path) -> list[pathlib.Path]:
-    """The images in a folder and below, in the order of their paths: by their endings, whatever begins with a dot left out."""
+    """Returns the images in a folder and its subfolders, sorted by path.
+
+    Images are recognized by their suffixes. Files and folders whose names begin with a dot are left out.
+    """
     return [path for path in files_below(folder) if path.suffix.lower() in IMAGE_SUFFIXES]
 
 
 def files_below(folder: pathlib.Path) -> list[pathlib.Path]:
-    """All files in a folder and below, in the order of their paths, whatever begins with a dot left out.
+    """Returns all files in a folder and its subfolders, sorted by path; names that begin with a dot are left out.
 
-    Links to folders are followed, and a folder that is reached more than once is looked through once. A link to a folder around it, which
+    Links to folders are followed, and a folder that is reached several ways is listed once. A link to one of its own parent folders, which
     would be a loop, is listed like a file.
 
     Raises:
-      InputError: a folder in there cannot be read.
+      InputError: one of the folders cannot be read.
     """
 
     def refuse(error: OSError) -> None:
@@ -121,10 +137,10 @@ def files_below(folder: pathlib.Path) -> list[pathlib.Path]:
 
 
 def replace_file(path: pathlib.Path, content: str | bytes) -> None:
-    """Writes a file so that no reader, kill or full disk ever meets half of it; text as UTF-8.
+    """Writes a file atomically: after a kill or on a full disk, the path holds either the old or the new content. Text becomes UTF-8.
 
     Raises:
-      OSError: it cannot be written; names the file, and what was there before stays.
+      OSError: the file cannot be written. The message names it, and its old content stays.
     """
     check_local(path)
     temporary = path.with_name(f"{path.name}.tmp")
@@ -137,55 +153,57 @@ def replace_file(path: pathlib.Path, content: str | bytes) -> None:
         sync_folder(path.parent)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise OSError(f"{path} cannot be written ({error.strerror}); what was there before stays") from error
+        raise OSError(f"{path} cannot be written ({error.strerror}); its old content is kept") from error
 
 
 @contextlib.contextmanager
 def naming(path: pathlib.Path) -> Iterator[None]:
-    """Names the file or folder in the system's errors of writing it: that of a full disk, raised by a write, has no name."""
+    """Adds the path to each OSError inside the `with` that names no file, such as the error of a write to a full disk."""
     try:
         yield
     except OSError as error:
-        # It says already what it is about, or it is about a terminal or pipe.
+        # The error names its file already, or it is about a terminal or a pipe.
         if error.errno is None or error.filename is not None or isinstance(error, BrokenPipeError):
             raise
-        raise OSError(f"{path} cannot be written ({error.strerror}); what was written before stays") from error
+        raise OSError(f"{path} cannot be written ({error.strerror}); everything written before is kept") from error
 
 
 def lock(file: IO, path: pathlib.Path) -> bool:
-    """Takes the lock of an open file, for as long as it stays open; returns False if another process has it.
+    """Locks an open file until it is closed; returns False if another process holds the lock.
 
-    A file system without locks, as some network disks are, keeps nobody out; that is said on standard error.
+    On a file system without locks, such as some network disks, prints a warning to standard error and returns True.
     """
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError):  # the latter from NFS, whose locks are others underneath
+    except (BlockingIOError, PermissionError):  # NFS, which implements flock by another kind of lock, raises PermissionError
         return False
     except OSError as error:
-        print(f"warning: {path} cannot be locked ({error.strerror}); see that no other process works in this folder", file=sys.stderr)
+        print(f"warning: {path} cannot be locked ({error.strerror}); make sure that no other process works in this folder", file=sys.stderr)
     return True
 
 
 def check_unpacked_size(path: pathlib.Path, unpacked_bytes: int, packed_bytes: int | None = None) -> None:
-    """Refuses what would grow out of all proportion when unpacked.
+    """Checks that an archive is not a decompression bomb.
 
     Args:
-      packed_bytes: the size of the file, if not given.
+      path: the archive, for the message.
+      unpacked_bytes: size after unpacking, or a lower bound of it.
+      packed_bytes: size before unpacking; None for the size of the file.
 
     Raises:
-      InputError: more than 64 MiB, and more than 20 times what is packed.
+      InputError: the unpacked size is more than 64 MiB and more than 20 times the packed size.
     """
     packed_bytes = path.stat().st_size if packed_bytes is None else packed_bytes
     limit = max(_MOST_EXPANSION * packed_bytes, _ALWAYS_ALLOWED)
     if unpacked_bytes > limit:
         raise InputError(
-            f"{path}: unpacks to {unpacked_bytes:,} bytes or more from {packed_bytes:,}; expected at most {limit:,}, which is "
-            f"{_MOST_EXPANSION} times as many or {_ALWAYS_ALLOWED:,}: not opened"
+            f"{path}: unpacks to {unpacked_bytes:,} bytes or more from {packed_bytes:,}; expected at most {limit:,}, the larger of "
+            f"{_MOST_EXPANSION} times the packed size and {_ALWAYS_ALLOWED:,}; the file was not opened"
         )
 
 
 def sync_folder(folder: pathlib.Path) -> None:
-    """Waits until the names in a folder are on disk: that of a new file is not, when the file is. Nothing where a system cannot."""
+    """Flushes the entries of a folder to disk, because flushing a new file does not save its name. Ignores file systems that cannot."""
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -195,7 +213,7 @@ def sync_folder(folder: pathlib.Path) -> None:
 
 
 def make_folder(folder: pathlib.Path) -> None:
-    """Makes a folder and those around it where they are missing, and waits until they are on disk."""
+    """Creates a folder and its missing parents, and waits until they are on disk."""
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     check_local(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -204,16 +222,20 @@ def make_folder(folder: pathlib.Path) -> None:
 
 
 def find_images(argument: str) -> list[pathlib.Path]:
-    """The file of this name, the images in and below this folder, or what the pattern fits."""
+    """Returns the files that an argument means: the file itself, the images in and below a folder, or the matches of a glob pattern.
+
+    Raises:
+      InputError: there are none.
+    """
     path = pathlib.Path(argument)
     if path.is_file():
         return [path]
     if path.is_dir():
         found = image_files(path)
         if not found:
-            raise InputError(f"{path}: no images in this folder; expected files {', '.join(IMAGE_SUFFIXES)}")
+            raise InputError(f"{path}: no images in this folder; expected files with the suffixes {', '.join(IMAGE_SUFFIXES)}")
         return found
     found = [pathlib.Path(name) for name in sorted(glob.glob(argument, recursive=True)) if pathlib.Path(name).is_file()]
     if not found:
-        raise InputError(f"{argument}: no such file" if not glob.has_magic(argument) else f"{argument}: no file fits this pattern")
+        raise InputError(f"{argument}: no such file" if not glob.has_magic(argument) else f"{argument}: no file matches this pattern")
     return found

@@ -34,7 +34,7 @@ def test_a_full_disk_leaves_the_old_file(tmp_path):
     path = tmp_path / "file.txt"
     path.write_text("old")
     (tmp_path / "file.txt.tmp").symlink_to("/dev/full")  # takes no byte
-    with pytest.raises(OSError, match=r"file.txt cannot be written \(No space left on device\); what was there before stays"):
+    with pytest.raises(OSError, match=r"file.txt cannot be written \(No space left on device\); its old content is kept"):
         replace_file(path, "new")
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]

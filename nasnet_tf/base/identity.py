@@ -1,4 +1,4 @@
-"""Whether a work folder belongs to a configuration: the one rule that trainings, searches, retrainings and tunings share."""
+"""Decides whether a work folder belongs to a configuration. Trainings, searches, retrainings and tunings share this rule."""
 
 import dataclasses
 import fnmatch
@@ -10,24 +10,24 @@ from typing import Any
 from nasnet_tf.base.errors import InputError
 
 CONFIG_NAME = "config.gin"
-# How another folder starts from what is in this one, by kind of work.
+# Hint for the error message, by kind of work: how a new folder can start from the results in the old one.
 _STARTING_FROM = {
-    "training": " (train.initial_weights = '{folder}' starts there from these weights)",
-    "search": " (search.take_over = ['{folder}'] counts these trials there)",
+    "training": " (train.initial_weights = '{folder}' makes it start from these weights)",
+    "search": " (search.take_over = ['{folder}'] makes it reuse these trials)",
 }
-_MAX_SHOWN = 200  # characters of a value in a message
+_MAX_SHOWN = 200  # longest value in a message, in characters
 
 
 @dataclasses.dataclass(frozen=True)
 class Identity:
-    """What makes a piece of work this one and no other.
+    """The configuration values that identify a piece of work: a work folder can be resumed only with the same ones.
 
     Attributes:
       values: {name: JSON value}; usually bindings, "name.parameter" or "scope/name.parameter", as text.
-      may_change: patterns of "name.parameter", in any scope, for values that may differ when the work is resumed: they say how long and
-        where to work, not what comes out.
-      default: name -> the value it has where it is not given, so that folders from before there was such a parameter can be resumed. In
-        a scope the default is the value outside of it: there a name is given in both or in neither.
+      may_change: patterns of "name.parameter", in any scope, of values that may differ when the work is resumed. They set how long and
+        where the work runs and do not affect its results.
+      default: function that returns the default of a name, used where a configuration does not bind it. So a folder that was begun before
+        the parameter existed can still be resumed. It is not used for names with a scope: "scope/name" is bound in both or in neither.
     """
 
     values: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -35,11 +35,11 @@ class Identity:
     default: Callable[[str], Any] = lambda name: "None"
 
     def without(self, patterns: Iterable[str]) -> "Identity":
-        """Returns the same identity with more values that may change."""
+        """Returns a copy that also allows the values that match these patterns to change."""
         return dataclasses.replace(self, may_change=(*self.may_change, *patterns))
 
     def lasting(self, values: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Returns the values, by default this identity's own, that may not change."""
+        """Returns those of the given values (by default this identity's values) that may not change."""
         values = self.values if values is None else values
         return {name: value for name, value in values.items() if not self._may_change(name)}
 
@@ -47,7 +47,7 @@ class Identity:
         return any(fnmatch.fnmatchcase(name.rsplit("/", 1)[-1], pattern) for pattern in self.may_change)
 
     def difference(self, old: Mapping[str, Any]) -> str | None:
-        """Returns the first lasting value that differs, as "name was A, is B"; None if there is none."""
+        """Returns the first value that may not change and differs, as "name was A, is B"; None if there is none."""
         old, new = self.lasting(old), self.lasting()
 
         def meant(values: Mapping[str, Any], name: str) -> Any:
@@ -62,15 +62,16 @@ class Identity:
         """Raises InputError if the folder was begun with other values.
 
         Args:
-          old: the values it was begun with.
-          kind: of work in the folder: "search", "training" or "tuning".
-          file: where in the folder they are; only named in the message.
+          folder: the work folder, for the message.
+          old: the values that the folder was begun with.
+          kind: kind of work in the folder: "search", "training" or "tuning".
+          file: name of the file that holds `old`, for the message.
         """
         difference = self.difference(old)
         if difference:
             where = f"{file}, " if file else ""
             raise InputError(
-                f"{folder}: was begun with another configuration: {where}{difference}; bind it as before, take another --workdir"
+                f"{folder}: was begun with another configuration: {where}{difference}; restore the old value, use another --workdir"
                 f"{_STARTING_FROM.get(kind, '').format(folder=folder)}, or remove {folder}"
             )
 
@@ -83,7 +84,7 @@ def _shown(values: Mapping[str, Any], name: str) -> str:
 
 
 def flattened(value: Any, place: str = "") -> dict[str, Any]:
-    """Returns the leaves of a JSON value by their places, such as "layers[3].name"; empty lists and objects are leaves."""
+    """Returns {path: leaf} of a JSON value, with paths such as "layers[3].name"; empty lists and objects are leaves."""
     if isinstance(value, dict) and value:
         pairs = [(f"{place}.{key}" if place else str(key), item) for key, item in value.items()]
     elif isinstance(value, list) and value:
@@ -94,14 +95,14 @@ def flattened(value: Any, place: str = "") -> dict[str, Any]:
 
 
 def bindings(config_text: str) -> dict[str, str]:
-    """Returns {"name.parameter": "value"} for a configuration with one binding a line, as recipes.reading.parse_gin returns it."""
+    """Returns {"name.parameter": "value"} for a configuration with one binding per line, as recipes.reading.parse_gin returns it."""
     lines = [line for line in config_text.splitlines() if line and not line.startswith("#")]
     return dict(line.split(" = ", 1) for line in lines)
 
 
 def read_bindings(path: pathlib.Path) -> dict[str, str]:
-    """Returns the bindings in a file; raises InputError if it is damaged."""
+    """Returns {"name.parameter": "value"} for the configuration in a file; raises InputError if it is damaged."""
     try:
         return bindings(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise InputError(f"{path}: damaged; expected the bindings that this folder was begun with, one a line") from error
+        raise InputError(f"{path}: damaged; expected the bindings that this folder was begun with, one per line") from error

@@ -1,4 +1,4 @@
-"""Things by the dotted path of where they are, imported when they are first used."""
+"""References to classes and functions by dotted path, imported on first use."""
 
 import importlib
 from typing import Any
@@ -8,17 +8,23 @@ from nasnet_tf.base.extras import missing
 
 
 def locate(location: str) -> Any:
-    """Returns the class or function of this dotted path."""
+    """Imports and returns the class or function at a dotted path."""
     module, _, name = location.rpartition(".")
     return getattr(importlib.import_module(module), name)
 
 
 class MissingExtra(InputError, AttributeError):
-    """An attribute needs a package that is not installed. Whoever only looks through a class, as gin does, takes it for absent."""
+    """An attribute needs a package that is not installed.
+
+    It is also an AttributeError, so that code that inspects classes, such as gin, treats the attribute as absent.
+    """
 
 
 class Located:
-    """A class attribute that is found elsewhere: a task in `training` names what `serving` and `viz` do for it, and imports neither."""
+    """A class attribute given as a dotted path and imported on access.
+
+    So a task in `training` can name its functions in `serving` and `viz`, which `training` must not import.
+    """
 
     def __init__(self, location: str):
         self._location = location

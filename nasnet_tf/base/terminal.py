@@ -1,6 +1,7 @@
-"""What a terminal shows: TensorFlow without its start-up remarks, and one line of progress."""
+"""Terminal output: silences log messages of TensorFlow and C libraries, and prints a progress line."""
 
 import contextlib
+import math
 import os
 import re
 import sys
@@ -11,22 +12,27 @@ from collections.abc import Iterator
 from typing import TextIO
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-# What libraries write past any log level; whoever reads images says by name which cannot be decoded.
-_REMARKS = re.compile(rb"Improper call to JPEG library|Corrupt JPEG data|Premature end of JPEG file|libpng (warning|error)")
+# Messages of libraries that no log level silences. Our own readers report each image that cannot be decoded by name.
+_REMARKS = re.compile(
+    rb"Improper call to JPEG library|Corrupt JPEG data|Premature end of JPEG file|libpng (warning|error)|INFO: Created TensorFlow Lite XNN"
+)
 _END = b"\0end of remarks\n"
 
 
 class _Follower:
-    """A standard error that outlives its file. Whoever keeps it, as TensorFlow's log handler does, writes to today's standard error later.
+    """A stand-in for sys.stderr that writes to a file first, and to the current sys.stderr after `follow` is called.
+
+    TensorFlow's log handler keeps the sys.stderr that it finds on import, and would otherwise keep writing to the closed file.
 
     Args:
-      file: where it writes until `follow` is called.
+      file: the file that is written to until `follow` is called.
     """
 
     def __init__(self, file: TextIO):
         self._file: TextIO | None = file
 
     def follow(self) -> None:
+        """Writes to the current sys.stderr from now on."""
         self._file = None
 
     def __getattr__(self, name: str):
@@ -35,9 +41,9 @@ class _Follower:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Nothing is written to standard error inside the `with`, not even by C++, unless an exception leaves it: then all of it is.
+    """Suppresses standard error inside the `with`, including what C++ code writes; if an exception leaves it, writes everything then.
 
-    The remarks come before any log level is read, two for each of several libraries, on every start.
+    TensorFlow's libraries print start-up messages before they read any log level.
     """
     with tempfile.TemporaryFile() as remarks, contextlib.ExitStack() as stack:
         sys.stderr.flush()
@@ -58,7 +64,7 @@ def quiet() -> Iterator[None]:
 
 @contextlib.contextmanager
 def without_remarks() -> Iterator[None]:
-    """Leaves lines of C libraries that tell nobody anything out of standard error. What Python writes goes there directly."""
+    """Filters uninformative lines of C image libraries out of standard error. Output of Python code is not filtered."""
     sys.stderr.flush()
     before, stderr = sys.stderr, os.dup(2)
     source, sink = os.pipe()
@@ -80,7 +86,7 @@ def without_remarks() -> Iterator[None]:
         yield
     finally:
         sys.stderr.flush()
-        os.write(2, _END)  # processes that were started have the pipe too: it may not end by itself
+        os.write(2, _END)  # child processes may still hold the pipe open, so the reader cannot wait for its end
         reader.join()
         os.dup2(stderr, 2)
         sys.stderr = before
@@ -88,7 +94,7 @@ def without_remarks() -> Iterator[None]:
 
 
 def import_tensorflow() -> None:
-    """Imports TensorFlow and finds its devices."""
+    """Imports TensorFlow and initializes its devices without the log messages that it prints at start-up."""
     with quiet():
         import keras  # noqa: F401
         import tensorflow as tf
@@ -101,7 +107,15 @@ _BAR_WIDTH = 20
 
 
 class ProgressLine:
-    """Prints to standard error; silent with enabled=False."""
+    """A progress line on standard error: a bar that is redrawn on a terminal, a new line every 10 seconds elsewhere.
+
+    Args:
+      title: text at the beginning of the line.
+      total: number of units at the end.
+      unit: what is counted, such as "steps".
+      start: units that were done before, which the estimate of the time left ignores.
+      enabled: False to print nothing.
+    """
 
     def __init__(self, title: str, total: int, unit: str, start: int = 0, enabled: bool = True):
         self._title, self._total, self._unit, self._start, self._enabled = title, total, unit, start, enabled
@@ -109,8 +123,14 @@ class ProgressLine:
         self._printed = 0.0
         self._is_terminal = sys.stderr.isatty()
 
-    def update(self, done: int, **values: float) -> None:
-        """done: of total, in all; values: numbers worth seeing."""
+    def update(self, done: int, seconds_left: float = math.inf, **values: float) -> None:
+        """Prints the line if its interval has passed or the work is done.
+
+        Args:
+          done: units done so far, including `start`.
+          seconds_left: seconds until a time limit, which caps the estimate of the time left; infinite without a limit.
+          **values: numbers to show at the end of the line, by name.
+        """
         now = time.monotonic()
         interval = _TERMINAL_SECONDS if self._is_terminal else _LOG_SECONDS
         if not self._enabled or (now - self._printed < interval and done < self._total):
@@ -119,20 +139,22 @@ class ProgressLine:
         parts = [f"{self._title}: {done}/{self._total} {self._unit}"]
         if done >= self._total:
             parts.append(format_seconds(now - self._began))
-        elif done > self._start:
-            parts.append(f"{format_seconds((now - self._began) / (done - self._start) * (self._total - done))} left")
+        else:
+            guess = (now - self._began) / (done - self._start) * (self._total - done) if done > self._start else math.inf
+            left = min(guess, seconds_left)
+            parts += [f"{format_seconds(left)} left"] if left < math.inf else []
         parts += [f"{name} {value}" if isinstance(value, int) else f"{name} {value:.4g}" for name, value in values.items()]
         line, end = " | ".join(parts), "\n"
         if self._is_terminal:
             bar = "#" * int(_BAR_WIDTH * min(1.0, done / self._total))
-            # A line that wraps could not be renewed.
+            # A line that wraps could not be redrawn.
             columns = os.get_terminal_size(sys.stderr.fileno()).columns or 80
             line, end = "\x1b[2K" + f"[{bar:-<{_BAR_WIDTH}}] {line}"[: columns - 1], "\r" if done < self._total else "\n"
         print(line, end=end, file=sys.stderr, flush=True)
 
 
 def format_seconds(seconds: float) -> str:
-    """75 -> "1:15", 3675 -> "1:01:15"."""
+    """Formats seconds as minutes or hours: 75 -> "1:15", 3675 -> "1:01:15"."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

@@ -1,4 +1,4 @@
-"""One check of types and ranges, driven by annotations: for dataclasses, for functions, and for gin bindings before anything is called."""
+"""Checks values against type annotations and ranges: fields of dataclasses, arguments of functions, and gin bindings before any call."""
 
 import collections.abc
 import dataclasses
@@ -19,7 +19,13 @@ _SCALARS = _NUMBERS | {str: "a string", bool: "True or False", type(None): "None
 
 @dataclasses.dataclass(frozen=True)
 class Reference:
-    """gin's @name, or @name() where evaluated: what it would give is known from the annotations of its target."""
+    """A gin reference that stands for a value: @name for the target itself, @name() for the result of calling it.
+
+    Attributes:
+      name: the name in gin.
+      target: the function or class that the name refers to.
+      evaluated: True for @name().
+    """
 
     name: str
     target: Callable
@@ -30,23 +36,26 @@ class Reference:
 
     @property
     def result(self) -> Any:
-        """The type of what a call of the target returns."""
+        """The type that a call of the target returns, from its annotation; Any if it has none."""
         return self.target if isinstance(self.target, type) else annotations(self.target).get("return", Any)
 
 
 def annotations(target: Callable) -> dict[str, Any]:
-    """{parameter: type} of a function or class; where nothing is written, the type of a default that is a number, a string or a bool."""
+    """Returns {parameter: type} of a function or class.
+
+    A parameter without annotation gets the type of its default if that is a number, a string or a bool, and is left out otherwise.
+    """
     function = target.__init__ if isinstance(target, type) else target
     defaults = {name: type(parameter.default) for name, parameter in inspect.signature(function).parameters.items()}
     guessed = {name: kind for name, kind in defaults.items() if kind in (int, float, str, bool)}
     try:
         return guessed | typing.get_type_hints(function, include_extras=True)
-    except (NameError, TypeError, InputError):  # InputError: of a package that is not installed
+    except (NameError, TypeError, InputError):  # InputError: an annotation names an optional package that is not installed
         return guessed
 
 
 def conforms(value: Any, hint: Any) -> bool:
-    """Whether a value, or what a Reference stands for, is of the type. What cannot be judged is."""
+    """Returns whether a value, or what a Reference stands for, has the annotated type; True if that cannot be decided."""
     if hint is None:
         hint = type(None)
     origin, args = typing.get_origin(hint), typing.get_args(hint)
@@ -84,7 +93,7 @@ def _reference_conforms(reference: Reference, hint: Any) -> bool:
 
 
 def _gives(result: Any, hint: Any) -> bool:
-    """Whether something of the type `result` is of the type `hint`."""
+    """Returns whether a value of the type `result` is also of the type `hint`; True if that cannot be decided."""
     result, hint = (kind.__origin__ if typing.get_origin(kind) is typing.Annotated else kind for kind in (result, hint))
     if Any in (result, hint):
         return True
@@ -104,12 +113,12 @@ def _gives(result: Any, hint: Any) -> bool:
 def _is(value: Any, hint: Any, judge: Callable) -> bool:
     try:
         return judge(value, hint)
-    except TypeError:  # a protocol, a type variable, a parametrized type
+    except TypeError:  # isinstance and issubclass reject protocols, type variables and parametrized types
         return True
 
 
 def describe(hint: Any, references: Iterable[Reference] = ()) -> str:
-    """What to expect of a type; of classes and functions, the references that give it."""
+    """Describes a type in words for "expected ..."; for classes and functions, lists the gin references that produce one."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin is typing.Annotated:
         return args[1].text
@@ -136,7 +145,7 @@ def describe(hint: Any, references: Iterable[Reference] = ()) -> str:
 
 
 def mistake(name: str, value: Any, hint: Any, references: Iterable[Reference] = ()) -> str | None:
-    """What is wrong with a value, in one line; None where nothing is."""
+    """Returns a line that says what was expected and what came, or None if the value has the annotated type."""
     if conforms(value, hint):
         return None
     got = f"the class {value.__name__}" if isinstance(value, type) else repr(value)
@@ -144,26 +153,32 @@ def mistake(name: str, value: Any, hint: Any, references: Iterable[Reference] = 
 
 
 def check_value(name: str, value: Any, hint: Any) -> None:
-    """Raises InputError where a value is not of its type."""
+    """Raises InputError if the value does not have the annotated type or range."""
     if wrong := mistake(name, value, hint):
         raise InputError(wrong)
 
 
 def check(owner: str, values: Mapping[str, Any], hints: Mapping[str, Any]) -> None:
-    """Raises InputError for the first value that is not of its type."""
+    """Raises InputError for the first value that does not have the type in `hints`; values without a hint are not checked.
+
+    Args:
+      owner: the class or function that the message names.
+      values: {parameter: value}.
+      hints: {parameter: type}.
+    """
     for name, value in values.items():
         if name in hints:
             check_value(f"{owner}.{name}", value, hints[name])
 
 
 def check_fields(instance: Any) -> None:
-    """The same for the fields of a dataclass; to be called first in __post_init__."""
+    """Raises InputError for the first field of a dataclass that does not have its annotated type. Call it first in __post_init__."""
     kind = type(instance)
     check(kind.__name__, {field.name: getattr(instance, field.name) for field in dataclasses.fields(kind)}, annotations(kind))
 
 
 def checked(function: Callable) -> Callable:
-    """A decorator: the arguments of a function, or of an __init__, are checked when it is called."""
+    """Decorator that checks the arguments of a function, or of an __init__, against their annotations at each call."""
     signature, owner = inspect.signature(function), function.__qualname__.removesuffix(".__init__")
 
     @functools.wraps(function)
@@ -176,11 +191,11 @@ def checked(function: Callable) -> Callable:
 
 @dataclasses.dataclass(frozen=True)
 class Within:
-    """What a type alone does not say, in `Annotated`.
+    """A condition on values of a type, used as the second argument of `Annotated`.
 
     Attributes:
-      text: what to expect, the type included.
-      holds: (value of the type) -> whether it is within.
+      text: completes "expected ..." and includes the type, such as "an integer of 1 or more".
+      holds: function that returns whether a value of the type satisfies the condition.
     """
 
     text: str
@@ -192,42 +207,46 @@ def _from(least: int) -> Within:
 
 
 def at_least(least: int) -> Any:
-    """The type of whole numbers from this one on."""
+    """Returns the type of the integers that are at least `least`."""
     return Annotated[int, _from(least)]
 
 
 def up_to(most: int) -> Within:
-    """Of whole numbers, those from 1 to this one."""
+    """Returns the condition that an integer is from 1 to `most`."""
     return Within(f"an integer from 1 to {most:,}", lambda value: 1 <= value <= most)
 
 
-# Written out, as type checkers do not call functions.
+# Not written as calls of at_least, because type checkers do not evaluate calls in annotations.
 Count = Annotated[int, _from(1)]
 Natural = Annotated[int, _from(0)]
 Seed = Annotated[int, Within("an integer of 0 or more, below 2^31", lambda value: 0 <= value < 2**31)]
 Positive = Annotated[float, Within("a positive number", lambda value: value > 0)]
 NotNegative = Annotated[float, Within("a number of 0 or more", lambda value: value >= 0)]
-Share = Annotated[float, Within("a share in [0, 1)", lambda value: 0 <= value < 1)]
-Part = Annotated[float, Within("a share in [0, 1]", lambda value: 0 <= value <= 1)]
-PositivePart = Annotated[float, Within("a share in (0, 1]", lambda value: 0 < value <= 1)]
-PositiveShare = Annotated[float, Within("a share in (0, 1)", lambda value: 0 < value < 1)]
+Share = Annotated[float, Within("a number in [0, 1)", lambda value: 0 <= value < 1)]
+Part = Annotated[float, Within("a number in [0, 1]", lambda value: 0 <= value <= 1)]
+PositivePart = Annotated[float, Within("a number in (0, 1]", lambda value: 0 < value <= 1)]
+PositiveShare = Annotated[float, Within("a number in (0, 1)", lambda value: 0 < value < 1)]
 
 
 def expect(is_right: bool, what: str, expected: str, value) -> None:
-    """Raises InputError unless a value is right."""
+    """Raises InputError "what: expected ..., got value" unless `is_right`."""
     if not is_right:
         raise InputError(f"{what}: expected {expected}, got {value!r}")
 
 
 def check_classes(num_classes) -> int | None:
-    """A number of classes, or None for no classifier."""
+    """Returns num_classes as an int, or None for a network without classifier; raises InputError for anything else."""
     check_value("num_classes", num_classes, Count | None)
     return None if num_classes is None else int(num_classes)
 
 
 def check_image_size(image_size) -> tuple[int | None, int | None]:
-    """(height, width) of one number for both, or of a pair in which None stands for any size."""
+    """Returns (height, width) in pixels; raises InputError for an invalid size.
+
+    Args:
+      image_size: an integer for both sides, or a pair (height, width) in which None stands for any size.
+    """
     pair = image_size if isinstance(image_size, Sequence) and not isinstance(image_size, str) else (image_size, image_size)
     is_right = len(pair) == 2 and all(conforms(size, Count) or (size is None and pair is image_size) for size in pair)
-    expect(is_right, "image_size", "an integer of 1 or more, a pair (height, width) of such, or (None, None) for any size", image_size)
+    expect(is_right, "image_size", "an integer of 1 or more, a pair of them (height, width), or (None, None) for any size", image_size)
     return tuple(None if size is None else int(size) for size in pair)

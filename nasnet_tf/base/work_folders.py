@@ -1,7 +1,7 @@
-"""Work folders: which kind of work one holds, and who is at work in it.
+"""Work folders: tells which kind of work a folder holds, and locks it so that only one process works in it.
 
-A folder belongs to a configuration once something was rewarded or saved there. Until then a mistake costs nothing: the corrected command
-begins anew.
+A folder belongs to its configuration once a trial was rewarded or a checkpoint was saved there. If a command fails earlier because of a
+mistake in its input, its files are removed again, so that the corrected command starts afresh.
 """
 
 import contextlib
@@ -21,31 +21,28 @@ from nasnet_tf.base.identity import CONFIG_NAME
 _LOCK = "lock"
 _JOURNAL = "journal.jsonl"
 _PATIENCE_SECONDS = 10.0
-# By what it is seen that a folder is somebody's; of a search its rewards besides.
+# Files whose presence shows that a folder is in use, by kind of work. A search is also recognized by the rewards in its journal.
 _KEPT = {
     "a training": ("checkpoints/*.index",),
     "a tuning": ("trials/*/result.json", "trials/*/checkpoints/*.index"),
     "a search": ("trained/*/checkpoints/*.index", "shared/weights.npz"),
     "an export": ("manifest.json", "saved_model.pb"),
 }
-# What a kind of work writes before anything is rewarded or saved. Whatever else is in a folder is never removed.
+# Files that each kind of work writes before the first reward or checkpoint. No other files in a folder are ever removed.
 _BEGINNINGS = {
-    "training": (
-        *(CONFIG_NAME, "checkpoints", "logs", "metrics.jsonl", "model.json", "data.json", "training.json", "corrupt_images.txt"),
-        "genotype.textproto",
-    ),
+    "training": (CONFIG_NAME, "checkpoints", "logs", "metrics.jsonl", "model.json", "data.json", "training.json", "corrupt_images.txt"),
     "tuning": (CONFIG_NAME, "trials", "keras_tuner"),
     "search": (_JOURNAL, CONFIG_NAME, "children", "logs", "metrics.jsonl", "prior.json", "rates.json", "rungs", "shared", "trained"),
 }
 
 
 def has_saved(folder: pathlib.Path) -> bool:
-    """Whether anything was rewarded or saved there, of whatever kind."""
+    """Returns whether work of any kind has rewarded or saved something in the folder."""
     return any(True for _ in _kept(folder))
 
 
 def _kept(folder: pathlib.Path) -> Iterator[tuple[str, str]]:
-    """(what, by which file or folder that is seen) of each kind of work that has rewarded or saved something there."""
+    """Yields (kind of work, name of the file or folder that shows it) for all work that has rewarded or saved something in a folder."""
     for what, patterns in _KEPT.items():
         for path in (path for pattern in patterns for path in folder.glob(pattern)):
             yield what, path.relative_to(folder).parts[0]
@@ -57,7 +54,10 @@ def _kept(folder: pathlib.Path) -> Iterator[tuple[str, str]]:
 
 
 def _is_reward(line: bytes) -> bool:
-    """Whether a line of a journal says that a trial was rewarded; a damaged one may have, but not the one that a kill cut short."""
+    """Returns whether a line of a journal is, or may be, the record of a reward.
+
+    A damaged line may be one. A line without its newline was cut short by a kill and counts as none.
+    """
     try:
         return json.loads(line)["event"] == "finished"
     except (ValueError, TypeError, KeyError):
@@ -65,21 +65,29 @@ def _is_reward(line: bytes) -> bool:
 
 
 def check_kind(folder: pathlib.Path, kind: str) -> None:
-    """Raises InputError where something else than a "search", "training" or "tuning" has rewarded or saved something in the folder."""
+    """Raises InputError if work of another kind has rewarded or saved something in the folder.
+
+    Args:
+      folder: the work folder.
+      kind: "search", "training" or "tuning".
+    """
     for what, mark in _kept(folder):
         if what != f"a {kind}":
-            raise InputError(f"{folder}: expected a folder for a {kind}, but it holds {what} ({mark}); take another --workdir")
+            raise InputError(f"{folder}: expected a folder for a {kind}, but it holds {what} ({mark}); use another --workdir")
 
 
 @contextlib.contextmanager
 def at_work(folder: pathlib.Path, kind: str) -> Iterator[None]:
-    """Nobody else is at work in this folder inside the `with`. A mistake before anything was rewarded or saved leaves nothing behind.
+    """Locks a work folder inside the `with`, and creates it if it is missing.
+
+    If the body raises InputError before anything was rewarded or saved, the files that it created are removed.
 
     Args:
+      folder: the work folder.
       kind: "search", "training" or "tuning".
 
     Raises:
-      InputError: somebody is, or the folder is of another kind.
+      InputError: another process is at work in the folder, or it holds another kind of work.
     """
     check_kind(folder, kind)
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
@@ -90,10 +98,12 @@ def at_work(folder: pathlib.Path, kind: str) -> Iterator[None]:
         if not lock(file, path):
             file.seek(0)
             other = file.read() or kind
-            raise InputError(f"{folder}: {'another' if other == kind else 'a'} {other} is running in this work folder")
+            who = f"{'another' if other == kind else 'a'} {other}"
+            raise InputError(f"{folder}: {who} is running in this work folder; wait until it ends, or use another --workdir")
         _sign(file, path, kind)
         if kind != "search":
-            (folder / _JOURNAL).unlink(missing_ok=True)  # of a search that only began, for no page to tell of both
+            # The journal of a search that got no rewards; with it, the report would show a search and this work in one folder.
+            (folder / _JOURNAL).unlink(missing_ok=True)
         try:
             yield
         except InputError:
@@ -104,15 +114,16 @@ def at_work(folder: pathlib.Path, kind: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def sole_writer(folder: pathlib.Path) -> Iterator[None]:
-    """Nobody else writes in this folder inside the `with`, whoever calls: a command, a child of a search or somebody's own script.
+    """Locks a folder inside the `with`, so that no other process writes to it: a command, a child of a search or a script of the user.
 
-    What a killed search leaves behind ends within seconds, and is waited for. The lock ends with the process that has it.
+    Waits up to 10 seconds for the lock, because children of a killed search take a few seconds to end. The lock is released when its
+    process ends.
 
     Args:
-      folder: of checkpoints or weights; made where it is missing.
+      folder: folder for checkpoints or weights; created if it is missing.
 
     Raises:
-      FolderInUse: another process writes there.
+      FolderInUse: another process still holds the lock.
     """
     make_folder(folder)
     path, end = folder / _LOCK, time.monotonic() + _PATIENCE_SECONDS
@@ -120,14 +131,14 @@ def sole_writer(folder: pathlib.Path) -> Iterator[None]:
         while not lock(file, path):
             if time.monotonic() > end:
                 file.seek(0)
-                raise FolderInUse(f"{folder}: {file.read() or 'another process'} writes there; wait for its end, or take another folder")
+                raise FolderInUse(f"{folder}: {file.read() or 'another process'} writes there; wait until it ends, or use another folder")
             time.sleep(0.1)
         _sign(file, path, f"process {os.getpid()} of {socket.gethostname()}")
         yield
 
 
 def _sign(file: IO[str], path: pathlib.Path, text: str) -> None:
-    """Writes into a lock who has it."""
+    """Writes the holder of a lock into the lock file."""
     with naming(path):
         file.truncate(0)
         file.write(text)
@@ -135,7 +146,13 @@ def _sign(file: IO[str], path: pathlib.Path, text: str) -> None:
 
 
 def _take_back(folder: pathlib.Path, names: Iterable[str], missing: Iterable[pathlib.Path]) -> None:
-    """Removes what was made, where it was made, and the folders around it that were missing, unless somebody put something there."""
+    """Removes files and folders that a failed command created.
+
+    Args:
+      folder: the work folder.
+      names: what to remove from it.
+      missing: folders that did not exist before; each is removed if it is empty.
+    """
     for path in (folder / name for name in names):
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)

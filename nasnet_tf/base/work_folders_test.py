@@ -142,7 +142,7 @@ def test_harmless(name, expected):
 def test_the_second_of_two_is_refused(claim, tmp_path):
     with (
         work_folders.at_work(tmp_path / "run", "training"),
-        pytest.raises(InputError, match="another training is running in this work folder"),
+        pytest.raises(InputError, match="another training is running in this work folder; wait"),
     ):
         claim(OLD)
     assert not (tmp_path / "run" / "config.gin").exists()

@@ -1,6 +1,6 @@
-"""What the doors share: flags and help, the work folder, and errors that a person can read.
+"""Runs a command: parses its flags, prints its help, and reports errors in one line.
 
-A door is a module with a docstring, whose first line ends in an example, `define_flags()`, and `main(arguments)`.
+A command is a module with `define_flags()`, `main(arguments)`, and a docstring whose first line ends with ": " and an example.
 """
 
 import contextlib
@@ -26,15 +26,15 @@ _WIDTH = 100
 
 
 def run(main: Callable[[list[str]], None], define_flags: Callable[[], None] = lambda: None, arguments: str | None = None) -> None:
-    """Runs a door.
+    """Runs a command.
 
-    A user's mistake ends in one line on standard error and exit code 1; Ctrl-C in exit code 130. Anything else is a bug of ours and
-    keeps its traceback.
+    A mistake of the user ends the process with one line on standard error and exit code 1; Ctrl-C ends it with exit code 130. Any other
+    exception is a bug of this package and keeps its traceback.
 
     Args:
-      main: gets the arguments that are no flags.
-      define_flags: defines the door's flags.
-      arguments: what these arguments are, for the help; None where there are none: then any is refused.
+      main: the command; it gets the arguments that are not flags.
+      define_flags: defines the flags of the command.
+      arguments: help text for the arguments that are not flags; None if the command takes no such arguments.
     """
     others = set(FLAGS)
     define_flags()
@@ -51,13 +51,13 @@ def run(main: Callable[[list[str]], None], define_flags: Callable[[], None] = la
         if rest and arguments is None:
             _refuse_argument(rest[0])
         if not FLAGS["verbosity"].present:
-            logging.set_verbosity(logging.ERROR)  # the remarks of TensorFlow Datasets and others
+            logging.set_verbosity(logging.ERROR)  # hides log messages of TensorFlow Datasets and other packages
         main(rest)
 
 
 @contextlib.contextmanager
 def _failures() -> Iterator[None]:
-    """Ends the process in one line where a person can mend it."""
+    """Ends the process with a one-line message for exceptions that the user can do something about."""
     try:
         yield
     except KeyboardInterrupt:
@@ -74,7 +74,7 @@ def _failures() -> Iterator[None]:
 
 
 def _parse(own: list[str]) -> list[str]:
-    """Reads the command line; returns the arguments that are no flags."""
+    """Parses the command line; returns the arguments that are not flags."""
     try:
         rest = FLAGS(sys.argv)[1:]
     except FlagsError as error:
@@ -90,12 +90,12 @@ def _parse(own: list[str]) -> list[str]:
 def _refuse_argument(argument: str) -> None:
     hint = ""
     if re.match(r"[\w./]+ *=", argument):
-        hint = "; each binding needs a --gin_param of its own" if "gin_param" in FLAGS else f"; a flag begins with --, as in --{argument}"
+        hint = "; give each binding its own --gin_param" if "gin_param" in FLAGS else f"; a flag begins with --, as in --{argument}"
     raise InputError(f"unexpected argument {argument!r}: this command takes flags only{hint}; see --help")
 
 
 def _help(main: Callable, own: list[str], arguments: str | None) -> str:
-    """The door's docstring, its flags, and where the rest is told."""
+    """Returns the help of a command: its docstring and its flags."""
     document = sys.modules[main.__module__].__doc__
     summary, _, example = document.partition(": python -m ")
     example, _, more = example.partition("\n")
@@ -108,18 +108,18 @@ def _help(main: Callable, own: list[str], arguments: str | None) -> str:
         values = getattr(flag.parser, "enum_values", None)
         shown = f"--[no]{name}" if flag.boolean else f"--{name}={'|'.join(values) if values else '...'}"
         note = " (required)" if name in flags.REQUIRED else f" (default {flag.default})" if flag.default not in (None, []) else ""
-        told = re.sub(r"^<.*?>: |;\s+repeat this option to specify a list of values$", "", flag.help)  # absl's additions
+        told = re.sub(r"^<.*?>: |;\s+repeat this option to specify a list of values$", "", flag.help)  # removes text that absl adds
         lines.append(f"  {shown}")
         lines += textwrap.wrap(f"{told}{note}", _WIDTH, initial_indent="      ", subsequent_indent="      ")
     if "gin_file" in own:
-        lines += ["  --explain=NAME", "      What a recipe may bind of NAME, with its meaning; any of these:"]
+        lines += ["  --explain=NAME", "      Describes NAME and its parameters, which a recipe can bind. NAME is one of:"]
         names = ", ".join(NAMES)
         lines += textwrap.wrap(names, _WIDTH, initial_indent="      ", subsequent_indent="      ", break_on_hyphens=False)
-    return "\n".join([*lines, "  -h, --help", "      Shows this."])
+    return "\n".join([*lines, "  -h, --help", "      Shows this help."])
 
 
 def _end(code: int) -> None:
-    """At once: threads of a half-read input pipeline or a pool must not delay or garble the end."""
+    """Ends the process at once, so that threads of an input pipeline or a pool cannot delay the end or print during it."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
@@ -132,7 +132,7 @@ def _fail(message: str, code: int = 1) -> None:
 
 
 def _message(error: Exception) -> str | None:
-    """Returns what to tell a person who can do something about an error; None for a bug of ours."""
+    """Returns the message for an error that the user can do something about; None if the error is a bug of this package."""
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         return f"{os.fsdecode(error.filename)}: {error.strerror}"
     if isinstance(error, (NasnetError, OSError)):
@@ -140,7 +140,7 @@ def _message(error: Exception) -> str | None:
     if isinstance(error, ModuleNotFoundError) and (asked := extras.missing(error)):
         return str(asked)
     if isinstance(error, TypeError) and (missing := gin_messages.missing_bindings(error)):
-        return f"the configuration lacks a binding for {', '.join(missing)}"
+        return f"the configuration lacks a binding for {', '.join(missing)}; add it to the recipe or give it as --gin_param"
     tensorflow = sys.modules.get("tensorflow")
     if tensorflow is not None and isinstance(error, tensorflow.errors.ResourceExhaustedError):
         return f"out of memory: {reason(error)}"

@@ -142,7 +142,7 @@ def test_weights_are_looked_for_before_a_network_is_built(tmp_path, monkeypatch)
 
 
 def test_a_macro_that_nothing_binds_is_named(parsed):
-    with pytest.raises(InputError, match="^%nothing: nothing says what it is; expected a line such as nothing = 3$"):
+    with pytest.raises(InputError, match="^%nothing: this macro has no value; expected a line such as nothing = 3$"):
         parsed(["digits.gin"], ["NetworkConfig.filters=%nothing"])
     assert parsed(["digits.gin"], ["width=3", "NetworkConfig.filters=%width"])["NetworkConfig.filters"] == "%width"
 
@@ -160,5 +160,5 @@ def test_results_never_take_the_place_of_an_image(tmp_path, monkeypatch):
 )
 def test_what_goes_with_the_other_of_the_two_is_refused(given, stray):
     missing = "model" if given == "--workdir=run" else "workdir"
-    with pytest.raises(InputError, match=rf"^--(resize|weights|ema): goes with --{missing}, which is not given$"):
+    with pytest.raises(InputError, match=rf"^--(resize|weights|ema): can only be used with --{missing}, which is not given$"):
         run_door("export", given, stray, "--output=out")

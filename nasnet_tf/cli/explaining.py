@@ -1,4 +1,4 @@
-"""What a recipe may bind, told at a door: --explain=TrainingConfig."""
+"""The flag --explain=NAME of commands, which describes what a recipe can bind, such as --explain=TrainingConfig."""
 
 import re
 import textwrap
@@ -18,7 +18,7 @@ _WIDTH = 100
 
 
 def asked(arguments: Sequence[str]) -> str | None:
-    """The name that --explain=NAME or --explain NAME asks for; None where it is not given."""
+    """Returns NAME of --explain=NAME or --explain NAME; None if the flag is not given."""
     for place, argument in enumerate(arguments):
         match = re.fullmatch(r"--?explain(?:=(.*))?", argument)
         if match:
@@ -30,8 +30,9 @@ class Parameter(NamedTuple):
     """One parameter that can be bound.
 
     Attributes:
-      type: in words; "" if it is not known.
-      default: as gin writes it; None if the parameter must be bound.
+      name: its name.
+      type: its type in words; "" if it is unknown.
+      default: its default, as gin writes it; None if the parameter must be bound.
       text: its docstring; "" if there is none.
     """
 
@@ -42,17 +43,20 @@ class Parameter(NamedTuple):
 
 
 def described(name: str) -> tuple[str, list[Parameter]]:
-    """Returns the docstring of something that can be bound, without its sections, and its parameters.
+    """Returns the docstring of a bindable without its sections, and its parameters.
+
+    Args:
+      name: its name in recipes.
 
     Raises:
-      InputError: an unknown name.
+      InputError: the name is unknown.
     """
     import_tensorflow()
     from nasnet_tf.recipes.table import HINTS, ROWS, TARGETS, defaults, literal, load, parameters
 
     load()
     if name not in ROWS:
-        raise InputError(f"--explain: nothing is called {name!r}{did_you_mean(name, ROWS)}; there are {', '.join(ROWS)}")
+        raise InputError(f"--explain: unknown name {name!r}{did_you_mean(name, ROWS)}; expected one of {', '.join(ROWS)}")
     documents = _documents(TARGETS[name])
     told = {each: text.description for document in reversed(documents) for text in document.params for each in text.arg_name.split(", ")}
     hints, known = HINTS[name], defaults(name)
@@ -65,7 +69,7 @@ def described(name: str) -> tuple[str, list[Parameter]]:
 
 
 def explain(name: str) -> str:
-    """Returns what `--explain=NAME` prints; raises InputError for an unknown name."""
+    """Returns the text that --explain=NAME prints; raises InputError if the name is unknown."""
     prose, parameters = described(name)
     lines = [name, *(f"  {line}".rstrip() for line in prose.splitlines()), ""]
     for each in parameters:
@@ -76,7 +80,7 @@ def explain(name: str) -> str:
 
 
 def _documents(target: Any) -> "list[docstring_parser.Docstring]":
-    """The docstring of a function or class, then those of its __init__ and of its bases."""
+    """Returns the docstrings of a function or class, and of the class's __init__ and its bases, in this order."""
     kinds = [kind for kind in target.__mro__ if kind is not object] if isinstance(target, type) else [target]
     written = [part.__doc__ for kind in kinds for part in (kind, vars(kind).get("__init__")) if part is not None]
     return [docstring_parser.parse(document) for document in written if document]

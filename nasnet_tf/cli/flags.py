@@ -1,6 +1,8 @@
-"""Flags that several commands share, and checks of the paths that they name."""
+"""Flags that several commands share, and checks of the paths in these flags."""
 
+import itertools
 import pathlib
+from collections.abc import Sequence
 
 from absl.flags import (  # noqa: F401  the commands define theirs with these
     FLAGS,
@@ -15,10 +17,10 @@ from absl.flags import (  # noqa: F401  the commands define theirs with these
 )
 
 from nasnet_tf.base.errors import InputError
-from nasnet_tf.base.files import check_local, check_place
+from nasnet_tf.base.files import check_local, check_place, shown
 from nasnet_tf.recipes import shorthand
 
-REQUIRED: set[str] = set()  # names of the flags that a command cannot do without
+REQUIRED: set[str] = set()  # names of the flags that must be given
 
 
 def define_required(name: str, text: str) -> None:
@@ -28,51 +30,73 @@ def define_required(name: str, text: str) -> None:
 
 
 def define_gin_flags() -> None:
-    """--gin_file and --gin_param."""
+    """Defines --gin_file and --gin_param."""
     DEFINE_multi_string(
-        "gin_file", [], "A recipe: the path of a gin file, or the bare name of one that ships with the package; may be repeated."
+        "gin_file", [], "A recipe: the path of a gin file, or the name of a recipe that ships with the package. Can be repeated."
     )
-    DEFINE_multi_string("gin_param", [], "A binding that overrides the recipe's, as name.parameter=value; may be repeated.")
+    DEFINE_multi_string("gin_param", [], "A binding that overrides the recipe, as name.parameter=value. Can be repeated.")
 
 
 def define_workdir_flag(text: str) -> None:
-    """--workdir, required."""
+    """Defines --workdir, which is required.
+
+    Args:
+      text: its help text.
+    """
     define_required("workdir", text)
 
 
 def define_network_flags() -> None:
-    """--workdir with its --checkpoint and --ema, or --model with its --weights and --resize; one of the two is given."""
-    DEFINE_string("workdir", None, "Of a training.")
-    DEFINE_enum("checkpoint", "best", ["best", "last"], "Of a training: which weights; best is last where it evaluated nothing.")
-    DEFINE_bool("ema", True, "Of a training: moving averages of the weights, where it kept them.")
-    DEFINE_string("model", None, "Instead: a name such as mobile, a size such as '6 @ 768', an export, a .keras file.")
-    DEFINE_string("weights", "trained", "For a name or size: a weights file instead of the public ones; none for fresh ones.")
-    DEFINE_enum("resize", None, ["tf2", "tf1"], "For an ImageNet name: how; tf1 is as its public weights were measured.")
+    """Defines the flags that name a network: --workdir with --checkpoint and --ema, or --model with --weights and --resize."""
+    DEFINE_string("workdir", None, "The work folder of a training. Give either --workdir or --model.")
+    text = "With --workdir: the checkpoint to use. If the training was never evaluated, best means last."
+    DEFINE_enum("checkpoint", "best", ["best", "last"], text)
+    DEFINE_bool("ema", True, "With --workdir: use the moving averages of the weights, if the training kept them.")
+    DEFINE_string("model", None, "A network: a name such as mobile, a size such as '6 @ 768', an export or a .keras file.")
+    text = "With --model as a name or size: a weights file to use instead of the public weights, or none for random weights."
+    DEFINE_string("weights", "trained", text)
+    text = "With --model as the name of an ImageNet network: how to resize images. Its public weights were measured with tf1."
+    DEFINE_enum("resize", None, ["tf2", "tf1"], text)
 
 
 def named_model() -> str | None:
-    """--model, None where --workdir is given instead; InputError for both or neither, or for what goes with the other one."""
+    """Returns the value of --model; None if --workdir is given instead.
+
+    Raises:
+      InputError: both or neither of the two are given, or a flag that belongs to the one that is not given.
+    """
     if (FLAGS.workdir is None) == (FLAGS.model is None):
-        raise InputError("expected --workdir, of a training, or --model, one of the two")
+        raise InputError("expected either --workdir, the work folder of a training, or --model")
     missing, without_it = ("model", ("weights", "resize")) if FLAGS.model is None else ("workdir", ("checkpoint", "ema"))
     for name in without_it:
         if FLAGS[name].present:
-            raise InputError(f"--{name}: goes with --{missing}, which is not given")
+            raise InputError(f"--{name}: can only be used with --{missing}, which is not given")
     return FLAGS.model
 
 
 def trained_workdir() -> pathlib.Path:
-    """--workdir, of a training; InputError where it is none, before TensorFlow is loaded."""
+    """Returns --workdir; raises InputError if it is not the work folder of a training. Does not load TensorFlow."""
     workdir = pathlib.Path(FLAGS.workdir)
     if not workdir.is_dir():
         raise InputError(f"--workdir: no such folder: {workdir}")
     if not any(workdir.glob("checkpoints/*.index")):
-        raise InputError(f"{workdir}: holds no trained network; expected checkpoints there, as train writes them")
+        raise InputError(f"{workdir}: holds no trained network; expected a folder with checkpoints that the command train has written")
     return workdir
 
 
 def new_output(name: str = "output", suffixes: tuple[str, ...] = ()) -> pathlib.Path | None:
-    """The file that a flag names, None where it is not given; InputError, before any work, if it cannot be written there."""
+    """Returns the path of an output file, and creates the folders above it.
+
+    Args:
+      name: name of the flag that has the path.
+      suffixes: allowed suffixes; any if empty.
+
+    Returns:
+      The path; None if the flag is not given.
+
+    Raises:
+      InputError: the path is a folder, has another suffix, or cannot be written.
+    """
     if FLAGS[name].value is None:
         return None
     check_local(FLAGS[name].value, f"--{name}")
@@ -86,7 +110,17 @@ def new_output(name: str = "output", suffixes: tuple[str, ...] = ()) -> pathlib.
 
 
 def new_folder(name: str = "output") -> pathlib.Path | None:
-    """The folder that a flag names, None where it is not given; InputError, before any work, if it is a file or cannot be made."""
+    """Returns the path of an output folder, without creating it.
+
+    Args:
+      name: name of the flag that has the path.
+
+    Returns:
+      The path; None if the flag is not given.
+
+    Raises:
+      InputError: the path is a file, or the folder cannot be created.
+    """
     if FLAGS[name].value is None:
         return None
     path = pathlib.Path(FLAGS[name].value)
@@ -96,8 +130,39 @@ def new_folder(name: str = "output") -> pathlib.Path | None:
     return path
 
 
+def pictures_in(folder: pathlib.Path, files: Sequence[pathlib.Path], name: str) -> dict[pathlib.Path, pathlib.Path]:
+    """Returns the output path of the picture for each image file, without creating it.
+
+    A picture has the name of the image with the suffix .png, and a number if another picture has that name already.
+
+    Args:
+      folder: folder for the pictures.
+      files: the image files.
+      name: name of the flag that has the folder, for the message.
+
+    Raises:
+      InputError: a picture would overwrite one of the images.
+    """
+    places: dict[pathlib.Path, pathlib.Path] = {}
+    taken = set()
+    images = {file.resolve() for file in files}
+    for file in dict.fromkeys(files):
+        stem = shown(file.stem)
+        free = next(called for number in itertools.count(1) if (called := f"{stem}{f'-{number}' if number > 1 else ''}.png") not in taken)
+        taken.add(free)
+        places[file] = folder / free
+        if places[file].resolve() in images:
+            raise InputError(f"--{name}: expected another folder than that of the images, but {places[file]} is one of them")
+    return places
+
+
 def check_writable(path: pathlib.Path, name: str) -> None:
-    """Makes the folders above a path, and raises InputError where nothing can be written in them."""
+    """Creates the folders above a path; raises InputError if they cannot be written.
+
+    Args:
+      path: path of a file or folder.
+      name: name of the flag that has the path, for the message.
+    """
     check_place(path, f"--{name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -105,23 +170,23 @@ def check_writable(path: pathlib.Path, name: str) -> None:
         raise InputError(f"--{name}: {path} cannot be written: {error.filename}: {error.strerror}") from error
 
 
-_DETECTION = ("coco:", "voc:", "tfds:")  # sources of DetectionData; all others are of ImageData
+_DETECTION = ("coco:", "voc:", "tfds:")  # prefixes of sources for DetectionData; all other sources are for ImageData
 
 
 def define_flags() -> None:
-    """--data, --epochs and --batch_size."""
+    """Defines --data, --epochs and --batch_size."""
     DEFINE_string(
         "data",
         None,
-        "In place of the recipe's: folder:PATH, digits or a name of TensorFlow Datasets, of which all of `train` is taken, 10% of it to "
-        "validate where a folder has no split `validation`; for a detector coco:FOLDER, voc:FOLDER or tfds:NAME.",
+        "The data set, instead of the recipe's: folder:PATH, digits or a name of TensorFlow Datasets. The whole split `train` is used. 10% "
+        "of it is held out for validation, unless a folder has a split `validation`. For a detector: coco:FOLDER, voc:FOLDER or tfds:NAME.",
     )
-    DEFINE_float("epochs", None, "In place of the recipe's.", lower_bound=0.0)
-    DEFINE_integer("batch_size", None, "In place of the recipe's; on all replicas together.", lower_bound=1)
+    DEFINE_float("epochs", None, "The number of epochs, instead of the recipe's.", lower_bound=0.0)
+    DEFINE_integer("batch_size", None, "The batch size of all replicas together, instead of the recipe's.", lower_bound=1)
 
 
 def params() -> list[str]:
-    """The bindings that the flags given stand for; none where the door has no such flags."""
+    """Returns the bindings for --data, --epochs and --batch_size; none for a command without these flags."""
     found = []
     if (data := _value("data")) is not None:
         if data.startswith(_DETECTION):

@@ -10,7 +10,7 @@ from nasnet_tf.recipes.reading import parse_gin
 
 
 def configuration() -> str:
-    """What --gin_file, the everyday flags and --gin_param say, checked, as text; see recipes.parse_gin."""
+    """Returns the checked configuration of --gin_file, flags such as --data, and --gin_param, as text; see `reading.parse_gin`."""
     workdir = pathlib.Path(FLAGS.workdir)
     folders.check_workdir(workdir, "--workdir")
     return parse_gin(FLAGS.gin_file, [*flags.params(), *FLAGS.gin_param], folders.begun_with(workdir))

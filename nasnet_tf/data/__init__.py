@@ -1,19 +1,8 @@
-"""Images and labels as tf.data: where they come from, how they are prepared, how they are batched. Knows nothing of models."""
+"""Images and labels as tf.data: where they come from, how they are prepared, how they are batched. Knows nothing of models.
 
-from nasnet_tf.data.cifar import CifarPreprocessing
-from nasnet_tf.data.imagenet import ImageNetPreprocessing, imagenet_classes
-from nasnet_tf.data.pipeline import ImageData
-from nasnet_tf.data.preprocessing import Preprocessing, preprocessing_from_config
-from nasnet_tf.data.several_labels import MultiLabelData
-from nasnet_tf.data.sources import open_source
+Importing this room does not import TensorFlow: the names of __init__.pyi are loaded when first used, and the modules numpy_*.py need none.
+"""
 
-__all__ = [
-    "CifarPreprocessing",
-    "ImageData",
-    "ImageNetPreprocessing",
-    "MultiLabelData",
-    "Preprocessing",
-    "imagenet_classes",
-    "open_source",
-    "preprocessing_from_config",
-]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

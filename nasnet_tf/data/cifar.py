@@ -70,6 +70,10 @@ class CifarPreprocessing:
         # Antialiasing counts when shrinking only; an image of the right size comes out unchanged.
         return tf.image.resize(image, [self.image_size, self.image_size], antialias=True) / 255.0
 
+    def seen(self, height: int, width: int) -> tuple[int, int, int, int]:
+        """The part of a picture that `evaluate` shows to the network: (top, left, bottom, right) in pixels. It is the whole picture."""
+        return 0, 0, height, width
+
     def normalize(self, images: tf.Tensor) -> tf.Tensor:
         """Whitens images: mean 0 and variance 1 over each image, which is what the network takes.
 

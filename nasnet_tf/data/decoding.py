@@ -3,18 +3,14 @@
 All of it is TensorFlow graph, so that exported networks follow the same rules.
 """
 
-import os
-
 import tensorflow as tf
 
-from nasnet_tf.base.errors import InputError
 from nasnet_tf.data.bmp import bmp_sides, decode_bmp
+from nasnet_tf.data.limits import MAX_PIXELS_VARIABLE, max_pixels
 from nasnet_tf.data.orientation import displayed, exif_orientation
 from nasnet_tf.data.refusal import refuse_unless
 from nasnet_tf.data.sixteen_bits import WHITE, to_eight_bits
 
-MAX_PIXELS = 2**26  # 201 MB of uint8 RGB; the largest image of ImageNet has 61 million
-MAX_PIXELS_VARIABLE = "NASNET_MAX_PIXELS"  # environment variable with another limit
 _MILLION = 1e6
 DCT_METHOD = "INTEGER_ACCURATE"  # the pixels of other programs; TensorFlow's default is off by up to 160 levels on scans of high quality
 # What is decoded, by the first bytes; "?" stands for any. TensorFlow knows more formats, whose sizes nothing here would check.
@@ -47,20 +43,6 @@ def decode_image(encoded: tf.Tensor, white_level: int = WHITE) -> tf.Tensor:
     )
     image.set_shape([None, None, 3])
     return image
-
-
-def max_pixels() -> int:
-    """The limit of graphs that are built now: MAX_PIXELS, or what the environment variable NASNET_MAX_PIXELS says.
-
-    Raises:
-      InputError: the variable is no positive integer.
-    """
-    text = os.environ.get(MAX_PIXELS_VARIABLE, "").replace("_", "")
-    if not text:
-        return MAX_PIXELS
-    if not text.isdecimal() or not 0 < int(text) < 2**31:
-        raise InputError(f"{MAX_PIXELS_VARIABLE}: expected a number of pixels, 1 to {2**31 - 1}, got {text!r}")
-    return int(text)
 
 
 def check_jpeg_size(encoded: tf.Tensor) -> tf.Operation | None:

@@ -11,7 +11,7 @@ import tensorflow as tf
 from PIL import Image
 
 from nasnet_tf.base.errors import InputError, reason
-from nasnet_tf.data import decoding
+from nasnet_tf.data import decoding, limits
 from nasnet_tf.data.imagenet import ImageNetPreprocessing
 
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP")
@@ -31,15 +31,15 @@ def decode():
 @pytest.mark.parametrize("kind", FORMATS)
 def test_the_limit_is_on_width_times_height(kind, monkeypatch):
     content = encoded(kind)
-    monkeypatch.setattr(decoding, "MAX_PIXELS", 35)
+    monkeypatch.setattr(limits, "MAX_PIXELS", 35)
     assert decoding.decode_image(content).shape == (5, 7, 3)
-    monkeypatch.setattr(decoding, "MAX_PIXELS", 34)
+    monkeypatch.setattr(limits, "MAX_PIXELS", 34)
     with pytest.raises(tf.errors.InvalidArgumentError, match="image too large"):
         decoding.decode_image(content)
 
 
 def test_webp_without_loss(monkeypatch):
-    monkeypatch.setattr(decoding, "MAX_PIXELS", 34)
+    monkeypatch.setattr(limits, "MAX_PIXELS", 34)
     for content in (encoded("WEBP", lossless=True), encoded("WEBP", lossless=True, exif=b"Exif\0\0")):  # the second is an extended file
         with pytest.raises(tf.errors.InvalidArgumentError, match="image too large"):
             decoding.decode_image(content)
@@ -99,9 +99,9 @@ def test_all_frames_of_a_gif_count(decode, monkeypatch):
     frames = [Image.fromarray(frame) for frame in noise]
     content = encoded("GIF", 50, 40, save_all=True, append_images=frames, comment=b"x" * 600)
     assert decode(content).shape == (40, 50, 3)
-    monkeypatch.setattr(decoding, "MAX_PIXELS", 4 * 2000)
+    monkeypatch.setattr(limits, "MAX_PIXELS", 4 * 2000)
     decoding.decode_image(content)
-    monkeypatch.setattr(decoding, "MAX_PIXELS", 4 * 2000 - 1)
+    monkeypatch.setattr(limits, "MAX_PIXELS", 4 * 2000 - 1)
     with pytest.raises(tf.errors.InvalidArgumentError, match="image too large"):
         decoding.decode_image(content)
 

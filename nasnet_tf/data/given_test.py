@@ -67,6 +67,7 @@ def pipelines():
     yield slices((UINT8, NUMBERS)).shuffle(4)
     yield slices((UINT8 / 255, np.eye(3)[NUMBERS]))
     yield slices((tf.cast(UINT8, tf.float32), NUMBERS[:, None])).batch(2)
+    yield slices((UINT8, ["2", "0", "1", "2"])).batch(3)
     yield slices({"image": UINT8, "label": NUMBERS, "id": NUMBERS})
 
 

@@ -1,11 +1,10 @@
 """Preparing photographs: the Inception recipe that NASNet was trained with on ImageNet (slim's inception_preprocessing, fast mode)."""
 
 import dataclasses
-import functools
 import math
-import pathlib
 from typing import Annotated, Any, Literal
 
+import numpy as np
 import tensorflow as tf
 
 from nasnet_tf.base.values import Count, PositivePart, Within, check_fields
@@ -82,11 +81,19 @@ class ImageNetPreprocessing:
         """Prepares an image for evaluation: string [] -> float32 [image_size, image_size, 3], its central part, in [-1, 1]."""
         # Decoding that part alone can change its last column, for which the next one is needed; with that decoded too, next to nothing is
         # saved.
-        return _scale(self._resize(tf.image.central_crop(decode_image(encoded, self.white_level), self.central_fraction)))
+        return _scale(self._resize(tf.image.central_crop(decode_image(encoded, self.white_level), _in_float32(self.central_fraction))))
 
     def view(self, encoded: tf.Tensor) -> tf.Tensor:
         """What `evaluate` sees, before it is normalized: float32 [image_size, image_size, 3] in [0, 1]."""
         return (self.evaluate(encoded) + 1.0) / 2.0
+
+    def seen(self, height: int, width: int) -> tuple[int, int, int, int]:
+        """The part of a picture that `evaluate` shows to the network: (top, left, bottom, right) in pixels.
+
+        It is what tf.image.central_crop keeps.
+        """
+        top, left = (int((side - side * self.central_fraction) / 2) for side in (height, width))
+        return top, left, height - top, width - left
 
     def normalize(self, images: tf.Tensor) -> tf.Tensor:
         """From [0, 1] to the [-1, 1] that the network takes; float32 [..., image_size, image_size, 3] both."""
@@ -134,13 +141,6 @@ class ImageNetPreprocessing:
         return tf.image.resize(image, [self.image_size, self.image_size])
 
 
-@functools.cache
-def imagenet_classes() -> tuple[tuple[str, str], ...]:
-    """(WordNet id, name) of the 1000 classes, in the order of their labels. Two names occur twice, "crane" and "maillot"; ids do not."""
-    lines = pathlib.Path(__file__).with_name("imagenet_classes.txt").read_text(encoding="utf-8").splitlines()
-    return tuple(tuple(line.split(" ", 1)) for line in lines if not line.startswith("#"))
-
-
 def _distort_color(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Brightness and saturation changed at random, in either order: float32 [height, width, 3] in [0, 255] -> in [-1, 1].
 
@@ -162,6 +162,12 @@ def _distort_color(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     factor = ratio * _TO_UNIT
     offset = most * (_TO_UNIT - factor) + before * factor + ((shift - before) * _TO_UNIT - 1.0)
     return tf.reshape(tf.transpose(tf.clip_by_value(planes * factor + offset, -1.0, 1.0)), tf.shape(image))
+
+
+def _in_float32(fraction: float) -> float:
+    """The nearest number in float32, which tf.image.central_crop takes in a graph; op by op it takes the number itself, and may crop a row
+    more."""
+    return float(np.float32(fraction))
 
 
 def _scale(image: tf.Tensor) -> tf.Tensor:

@@ -8,7 +8,7 @@ the same bits. Epoch e is a permutation of all examples by (seed, e); example n 
 import dataclasses
 import functools
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import ClassVar, Self
 
 import numpy as np
@@ -17,6 +17,7 @@ import tensorflow as tf
 from nasnet_tf.base.errors import InputError, reason
 from nasnet_tf.base.files import shown
 from nasnet_tf.data.batches import evaluation_batches, rows_of, training_batches
+from nasnet_tf.data.decoding import decode_image
 from nasnet_tf.data.order import Order
 from nasnet_tf.data.preprocessing import Preprocessing, preprocessing_from_config
 from nasnet_tf.data.sixteen_bits import white_note
@@ -190,6 +191,17 @@ class ImageData(DividedData):
         return evaluation_batches(
             load, self.preprocessing.evaluate, range(start, stop), self.image_size, batch_size, shard, self._label_shape
         )
+
+    def pictures(self, split: str, places: Sequence[int]) -> Iterator[tuple[str, np.ndarray]]:
+        """Yields the name and the whole picture, uint8 [height, width, 3], of examples of "train", "validation" or "test".
+
+        Args:
+          places: of the examples in the split, from 0, in the order of `evaluation`.
+        """
+        name, start, _ = self._bounds(split)
+        for place in places:
+            (called,), (encoded,) = (self._source.load(name, tf.constant([start + place], tf.int64))[key] for key in ("name", "image"))
+            yield shown(called.numpy()), decode_image(encoded, self.preprocessing.white_level).numpy()
 
     def diagnose(self, split: str) -> InputError | None:
         """Reads every image of "train", "validation" or "test" and returns what is wrong with the first bad one; None if there is none.

@@ -43,7 +43,7 @@ def test_config_by_hand():
         ({"kind": "cifar", "cutout_size": True}, "cutout_size: expected an integer of 0 or more, got True"),
         ({"kind": "cifar", "flip": 1}, "flip: expected True or False, got 1"),
         ({"kind": "imagenet", "image_size": -5}, "image_size: expected an integer of 1 or more, got -5"),
-        ({"kind": "imagenet", "central_fraction": 0}, r"central_fraction: expected a share in \(0, 1\], got 0"),
+        ({"kind": "imagenet", "central_fraction": 0}, r"central_fraction: expected a number in \(0, 1\], got 0"),
         ({"kind": "imagenet", "central_fraction": 87.5}, r"central_fraction: .* got 87.5"),
         ({"kind": "imagenet", "area_range": (0.5, 0.1)}, r"area_range: expected two numbers, 0 < least <= most <= 1, got \(0.5, 0.1\)"),
         ({"kind": "imagenet", "area_range": (0.1, 1.1)}, "area_range: "),

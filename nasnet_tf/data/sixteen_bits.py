@@ -4,19 +4,15 @@ from collections.abc import Iterable
 
 import tensorflow as tf
 
+from nasnet_tf.data.numpy_decoding import is_sixteen_bits
+
 WHITE = 65535  # the format's own white
-_PNG, _BIT_DEPTH_PLACE = b"\x89PNG\r\n\x1a\n", 24
 
 
 def to_eight_bits(levels: tf.Tensor, white: int) -> tf.Tensor:
     """uint16 -> uint8 of the same shape: `white` and above become 255, 0 stays."""
     levels = tf.minimum(tf.cast(levels, tf.int32), white)
     return tf.cast((levels * 255 + white // 2) // white, tf.uint8)
-
-
-def is_sixteen_bits(content: bytes) -> bool:
-    """Whether a file is a PNG of 16 bits."""
-    return content.startswith(_PNG) and content[_BIT_DEPTH_PLACE : _BIT_DEPTH_PLACE + 1] == b"\x10"
 
 
 def white_note(contents: Iterable[bytes], white: int) -> str | None:

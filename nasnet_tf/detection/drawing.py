@@ -1,23 +1,24 @@
-"""Boxes on images as tensors, for TensorBoard. Pictures for people, with names, are drawn in viz."""
+"""Draws boxes on image tensors, for TensorBoard. Figures with class names are drawn in nasnet_tf.viz.detections."""
 
 import colorsys
 
 import tensorflow as tf
 
-_COLORS = [colorsys.hsv_to_rgb(number * 0.381966 % 1.0, 1.0, 1.0) for number in range(24)]  # far apart whatever their number
-_NOT_DRAWN = (1.0, 1.0, 0.0, 0.0)  # a box of no size would be a dot
+# Hues in steps of the golden ratio stay far apart, however many are used.
+_COLORS = [colorsys.hsv_to_rgb(number * 0.381966 % 1.0, 1.0, 1.0) for number in range(24)]
+_NOT_DRAWN = (1.0, 1.0, 0.0, 0.0)  # an inverted box, which is not drawn; an empty box would be drawn as a dot
 
 
 def draw_boxes(images: tf.Tensor, boxes: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-    """A frame of its class' colour for each object.
+    """Draws a frame in the color of its class around each object.
 
     Args:
       images: float32 [batch, height, width, 3], in [-1, 1].
       boxes: float32 [batch, n, 4], in pixels.
-      labels: int32 [batch, n]; those below 0 are not drawn.
+      labels: int32 [batch, n], the classes; boxes with a label below 0 are not drawn.
 
     Returns:
-      float32 of the images' shape, in [0, 1].
+      float32 [batch, height, width, 3], in [0, 1].
     """
     size = tf.cast(tf.tile(tf.shape(images)[1:3], [2]), tf.float32)
     boxes = boxes / size

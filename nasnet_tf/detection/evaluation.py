@@ -1,4 +1,4 @@
-"""COCO's detection metric over a whole split, through pycocotools (extra `detection`)."""
+"""Evaluates detectors on a whole split with COCO's metric, computed by pycocotools (extra `detection`)."""
 
 import contextlib
 import dataclasses
@@ -14,9 +14,9 @@ from nasnet_tf.detection.drawing import draw_boxes
 from nasnet_tf.training.corruption import naming_bad_data
 from nasnet_tf.training.distribution import distribute
 
-_DRAWN = 8  # images for TensorBoard
-_DRAWN_SCORE = 0.5  # least probability of a box that is drawn
-# pycocotools' twelve numbers, in its order.
+_DRAWN = 8  # number of images for TensorBoard
+_DRAWN_SCORE = 0.5  # probability from which a box is drawn
+# The twelve numbers of pycocotools, in its order.
 NUMBERS = {
     "mean_average_precision": "AP at IoU .50:.95",
     "average_precision_50": "AP at IoU .50",
@@ -35,10 +35,10 @@ NUMBERS = {
 
 @dataclasses.dataclass(frozen=True)
 class DetectionEvaluation:
-    """COCO's twelve numbers, in [0, 1]; -1 where there is nothing to find, such as no small object at all.
+    """COCO's twelve numbers, in [0, 1]. A number is -1 if the split has no objects for it, such as no small ones.
 
     Attributes:
-      per_class: mean average precision of each class, by name.
+      per_class: {name of a class: mean average precision}.
       examples: number of images.
     """
 
@@ -61,24 +61,32 @@ class DetectionEvaluation:
         return f"mAP {self.mean_average_precision:.4f}, AP50 {self.average_precision_50:.4f} on {self.examples} images"
 
     def table(self) -> str:
-        """All numbers, one a line."""
+        """Returns a text with one number per line, followed by the average precision of each class."""
         rows = {text: getattr(self, name) for name, text in NUMBERS.items()} | {f"AP of {n}": value for n, value in self.per_class.items()}
         width = max(map(len, rows))
         return "\n".join(f"{text:{width}}  {'-' if value < 0 else f'{value:.4f}'}" for text, value in rows.items())
 
 
 class DetectionEvaluator:
-    """Evaluates one model as often as wanted, on all replicas of the strategy; traced once.
+    """Evaluates a model on all replicas of a strategy. The model is traced once, however often it is evaluated.
+
+    Args:
+      model: a model of build_detector.
+      strategy: where to run it; None for the current strategy.
+
+    `on_split` sets the attributes.
 
     Attributes:
-      results: after a call, the detections as COCO's results JSON: [{"image_id", "category_id", "bbox": [x, y, width, height], "score"}].
-      found: after a call, [(picture, (boxes float [n, 4] in its pixels, classes int [n], scores float [n]))] in the order of the split.
-      precision: float [101 recalls, classes] at IoU .50 and over all of COCO's IoUs, by name; -1 for classes without objects.
-      images: a few images with what was found in them, for TensorBoard.
+      evaluation: the numbers of the last evaluation; None before the first one.
+      results: detections as COCO's results JSON, [{"image_id", "category_id", "bbox": [x, y, width, height], "score"}].
+      found: [(picture, (boxes float [n, 4] in pixels of the picture, classes int [n], scores float [n]))], in the order of the split.
+      precision: {"IoU .50" or "IoU .50:.95": precision float [101 recalls, classes]}; -1 for classes without objects.
+      images: {"detections": a few images with the detected boxes drawn}, for TensorBoard.
     """
 
     def __init__(self, model: keras.Model, strategy: tf.distribute.Strategy | None = None):
         self._strategy = strategy or tf.distribute.get_strategy()
+        self.evaluation: DetectionEvaluation | None = None
         self.results, self.found, self.precision, self.images = [], [], {}, {}
 
         def detect(images, rows, sizes):
@@ -92,10 +100,15 @@ class DetectionEvaluator:
         self._detect = detect_all
 
     def on_split(self, data: DetectionData, split: str, batch_size: int) -> DetectionEvaluation:
-        """Evaluates every image of "train", "validation" or "test" exactly once; batch_size does not change the result.
+        """Evaluates every image of a split exactly once.
+
+        Args:
+          data: the data set.
+          split: "train", "validation" or "test".
+          batch_size: images per batch over all replicas; it does not change the result.
 
         Raises:
-          InputError: an image that cannot be decoded, or pycocotools is not installed.
+          InputError: an image cannot be decoded, or pycocotools is not installed.
         """
         _import_pycocotools()
         truth, found, sizes = data.objects(split), {}, {}
@@ -110,10 +123,11 @@ class DetectionEvaluator:
         self.results = [result for row in sorted(found) for result in coco_results(truth[row].image_id, *found[row], data.category_ids)]
         self.found = [(truth[row], found[row]) for row in sorted(found)]
         names = dict(zip(data.category_ids, data.class_names, strict=True))
-        return self._measure(coco_truth(truth, sizes, names), names, len(truth))
+        self.evaluation = self._measure(coco_truth(truth, sizes, names), names, len(truth))
+        return self.evaluation
 
     def _draw(self, batch) -> None:
-        """The first images with what is found in them, by this worker's first replica."""
+        """Draws detections on the first images, those of this worker's first replica."""
         images = self._strategy.experimental_local_results(batch[0])[0][:_DRAWN]
         boxes, classes, scores, *_ = self._detect(batch)
         count, size = tf.shape(images)[0], tf.cast(tf.tile(tf.shape(images)[1:3], [2]), tf.float32)
@@ -128,7 +142,15 @@ class DetectionEvaluator:
 
 
 def coco_results(image_id: int, boxes: np.ndarray, classes: np.ndarray, scores: np.ndarray, category_ids) -> list[dict]:
-    """Detections of one image in the form of COCO's results JSON; boxes [n, 4] in pixels of the picture, classes 0 and up."""
+    """Returns the detections of one image in the form of COCO's results JSON.
+
+    Args:
+      image_id: COCO's id of the image.
+      boxes: float [n, 4], in pixels of the picture.
+      classes: int [n], 0 and up.
+      scores: float [n], in [0, 1].
+      category_ids: COCO's id of each class.
+    """
     rows = []
     for (top, left, bottom, right), number, score in zip(boxes.tolist(), classes.tolist(), scores.tolist(), strict=True):
         box = [left, top, right - left, bottom - top]
@@ -137,7 +159,15 @@ def coco_results(image_id: int, boxes: np.ndarray, classes: np.ndarray, scores: 
 
 
 def coco_truth(objects, sizes: dict[int, np.ndarray], names: dict[int, str]) -> dict:
-    """The objects of a split as COCO's annotations JSON, with ids numbered from 1: pycocotools takes 0 for none, equal ones for one."""
+    """Returns the objects of a split in the form of COCO's annotations JSON.
+
+    Objects are renumbered from 1, because pycocotools treats the id 0 as no match, and objects with equal ids as one.
+
+    Args:
+      objects: pictures with their objects, in the order of the split.
+      sizes: {index of a picture: (height, width)}.
+      names: {COCO's id of a class: its name}, in the order of the labels.
+    """
     annotations, ids = [], list(names)
     for image in objects:
         for (top, left, bottom, right), label, is_crowd, area in zip(image.boxes, image.labels, image.is_crowd, image.area, strict=True):
@@ -152,13 +182,24 @@ def coco_truth(objects, sizes: dict[int, np.ndarray], names: dict[int, str]) -> 
 
 
 def coco_metric(truth: dict, results: list[dict]) -> tuple[np.ndarray, np.ndarray]:
-    """(the twelve numbers [12], precision [10 IoUs, 101 recalls, classes, 4 areas, 3 limits]) of results against annotations."""
+    """Computes COCO's metric.
+
+    Args:
+      truth: annotations, see `coco_truth`.
+      results: detections, see `coco_results`.
+
+    Returns:
+      The twelve numbers, float [12], and the precision, float [10 IoUs, 101 recalls, classes, 4 areas, 3 limits of detections].
+
+    Raises:
+      InputError: pycocotools is not installed.
+    """
     COCO, COCOeval = _import_pycocotools()
-    with contextlib.redirect_stdout(io.StringIO()):  # it prints its progress
+    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
         coco = COCO()
         coco.dataset = truth
         coco.createIndex()
-        # loadRes fails on an empty list.
+        # COCO.loadRes fails on an empty list.
         found = coco.loadRes([dict(row) for row in results]) if results else COCO()
         if not results:
             found.dataset = {**truth, "annotations": []}
@@ -175,7 +216,7 @@ def _import_pycocotools():
         from pycocotools.coco import COCO  # noqa: PLC0415
         from pycocotools.cocoeval import COCOeval  # noqa: PLC0415
     except ImportError as error:
-        raise InputError("COCO's metric needs pycocotools; expected it to be installed, by: pip install 'nasnet_tf[detection]'") from error
+        raise InputError("COCO's metric needs pycocotools, which is not installed; run: pip install 'nasnet_tf[detection]'") from error
     return COCO, COCOeval
 
 

@@ -1,18 +1,23 @@
-"""What the two stages of a detector say: is there an object here, of which class, and where exactly."""
+"""The output layers of a detector's two stages: objectness and boxes of anchors, then classes and boxes of regions."""
 
 import keras
 import tensorflow as tf
 
-_SMALL = 0.01  # standard deviation of first weights (Ren et al. 2015, section 3.1.3)
-_SMALL_CODES = 0.001  # of those of boxes (Girshick 2015, section 4.2)
+_SMALL = 0.01  # standard deviation of initial weights (Ren et al. 2015, section 3.1.3)
+_SMALL_CODES = 0.001  # the same for the boxes of the second stage (Girshick 2015, section 4.2)
 
 
 @keras.saving.register_keras_serializable(package="nasnet_tf")
 class ProposalHead(keras.layers.Layer):
-    """A 3x3 convolution with ReLU, then objectness and codes of the k anchors at each pixel.
+    """Predicts objectness and box codes of the k anchors at each pixel: a 3x3 convolution with ReLU, then two 1x1 convolutions.
 
-    A list of float [batch, rows, columns, channels], read side by side -> (logits float32 [batch, rows, columns, k], codes float32 [batch,
-    rows, columns, 4 * k]). The original has two logits for each anchor, with softmax; their difference is this one, with sigmoid.
+    Call it with a list of states float [batch, rows, columns, channels], which are concatenated. Returns (logits float32
+    [batch, rows, columns, k], codes float32 [batch, rows, columns, 4 * k]). The original has two logits per anchor and a softmax; this is
+    equivalent to one logit, their difference, and a sigmoid.
+
+    Args:
+      filters: channels of the 3x3 convolution.
+      num_anchors: k.
     """
 
     def __init__(self, filters: int, num_anchors: int, **kwargs):
@@ -46,9 +51,10 @@ class ProposalHead(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="nasnet_tf")
 class BoxHead(keras.layers.Layer):
-    """Two dense layers: features float [regions, channels] -> (logits float32 [regions, 1 + classes], codes float32 [regions, classes, 4]).
+    """Predicts classes and boxes of regions with two dense layers.
 
-    Logit 0 is background, logit c + 1 is class c; each class has a box of its own.
+    float [regions, channels] -> (logits float32 [regions, 1 + classes], codes float32 [regions, classes, 4]). Logit 0 is background and
+    logit c + 1 is class c. Each class has its own box.
     """
 
     def __init__(self, num_classes: int, **kwargs):

@@ -1,4 +1,4 @@
-"""What a detector did not find: for people to look at."""
+"""Finds the objects that a detector missed, to show them in reports."""
 
 from collections.abc import Sequence
 
@@ -10,14 +10,15 @@ _IOU = 0.5
 
 
 def missed(picture: Picture, boxes: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Which objects of a picture no detection of their class overlaps by half.
+    """Returns which objects of a picture were missed: no detection of their class has an IoU of 0.5 or more with them.
 
     Args:
-      boxes: float [n, 4], (ymin, xmin, ymax, xmax) in pixels of the picture.
-      labels: int [n].
+      picture: the picture and its objects.
+      boxes: detections, float [n, 4], (ymin, xmin, ymax, xmax) in pixels of the picture.
+      labels: classes of the detections, int [n].
 
     Returns:
-      bool [objects]; False for crowds, which are not counted one by one.
+      bool [objects]; always False for crowds, whose objects are not counted individually.
     """
     lost = ~picture.is_crowd
     for number, box in enumerate(picture.boxes):
@@ -29,6 +30,6 @@ def missed(picture: Picture, boxes: np.ndarray, labels: np.ndarray) -> np.ndarra
 
 
 def worst(lost: Sequence[np.ndarray], count: int) -> list[int]:
-    """The numbers of the pictures with the most missed objects, most first; none without any."""
+    """Returns the indices of the up to `count` pictures with the most missed objects, most first. Pictures without any are left out."""
     order = sorted(range(len(lost)), key=lambda number: -int(lost[number].sum()))
     return [number for number in order[:count] if lost[number].any()]

@@ -1,4 +1,4 @@
-"""A network and a DetectorConfig -> a keras.Model from images to detections, and its two stages for training."""
+"""Builds a detector from a network and a DetectorConfig, and runs its two stages separately for training."""
 
 import dataclasses
 from typing import Annotated, NamedTuple
@@ -13,25 +13,27 @@ from nasnet_tf.detection.postprocessing import Postprocessing
 from nasnet_tf.detection.proposals import Proposals
 from nasnet_tf.models.endpoints import before_last_reduction, cut, endpoints_of
 
-PositiveNumbers = Annotated[tuple[Positive, ...], Within("one positive number or several", bool)]
+PositiveNumbers = Annotated[tuple[Positive, ...], Within("one or more positive numbers", bool)]
 
 
 @dataclasses.dataclass(frozen=True)
 class DetectorConfig:
-    """What a detector is beside its network. The defaults are the original's (faster_rcnn_nas_coco.config), but for what is said.
+    """The settings of a detector, besides its network. Defaults are the original's (faster_rcnn_nas_coco.config) unless stated otherwise.
 
     Attributes:
-      endpoint: where the network is cut; None for before its last reduction cell (stride 16).
+      endpoint: name of the hidden state at which the network is split into the two stages; None for the state before its last reduction
+        cell (stride 16).
       anchor_base: side of the square anchor of scale 1, in pixels.
-      anchor_scales, anchor_ratios: of its variations; a ratio is width / height.
-      proposal_filters: of the convolution that proposals are made from.
-      num_proposals: how many regions of an image are looked at (the paper: 300 to 500).
-      proposals_before_nms: only so many of the best anchors are compared (Ren et al. 2015; the original compares all).
-      proposal_nms_iou: of two proposals that overlap more the better one stays.
-      crop_size: side of the crops of the newest state, in its pixels.
-      nms_iou: the same for detections of one class.
-      num_detections: of an image at most.
-      least_score: detections of lower probability are left out; COCO's metric wants all.
+      anchor_scales: scales of the anchors, as factors of anchor_base; each is combined with each ratio.
+      anchor_ratios: ratios of the anchors, width / height.
+      proposal_filters: channels of the convolution that precedes the proposals.
+      num_proposals: number of regions per image that the second stage classifies (the paper: 300 to 500).
+      proposals_before_nms: number of best anchors that non-maximum suppression compares (from Ren et al. 2015; the original compares all).
+      proposal_nms_iou: IoU threshold of non-maximum suppression for proposals; of two that overlap more, the better one is kept.
+      crop_size: side in pixels of the crops of the newest hidden state.
+      nms_iou: IoU threshold of non-maximum suppression for detections of the same class.
+      num_detections: maximum number of detections per image.
+      least_score: detections with a lower probability are left out. COCO's metric needs all of them, so the default is 0.
     """
 
     endpoint: str | None = None
@@ -54,11 +56,15 @@ class DetectorConfig:
 
 
 class FirstStage(NamedTuple):
-    """Attributes:
-    states: what the network made of the images, newest first.
-    objectness, codes: float32 [batch, anchors] logits and [batch, anchors, 4].
-    anchors: float32 [anchors, 4], in pixels.
-    proposals, are_real: float32 [batch, num_proposals, 4] in pixels and bool [batch, num_proposals].
+    """The results of a detector's first stage.
+
+    Attributes:
+      states: hidden states of the network, newest first.
+      objectness: float32 [batch, anchors], logits.
+      codes: float32 [batch, anchors, 4], boxes relative to the anchors.
+      anchors: float32 [anchors, 4], in pixels.
+      proposals: float32 [batch, num_proposals, 4], in pixels.
+      are_real: bool [batch, num_proposals], False for proposals that are padding.
     """
 
     states: list
@@ -70,19 +76,21 @@ class FirstStage(NamedTuple):
 
 
 def build_detector(network: keras.Model, config: DetectorConfig, num_classes: int) -> keras.Model:
-    """A detector on a network, with whose layers and weights it is built; a classifier is left out.
+    """Builds a detector that shares the layers and weights of a network, without the network's classifier.
 
-    Its layers `trunk`, `proposal_head`, `proposals`, `roi_pooling`, `rest`, `box_head` and `postprocessing` are the parts.
+    The detector consists of the layers `trunk`, `proposal_head`, `proposals`, `roi_pooling`, `rest`, `box_head` and `postprocessing`.
 
     Args:
-      network: of build_network or load_nasnet, for any image size.
+      network: a network of build_network or load_nasnet for any image size.
+      config: settings of the detector.
+      num_classes: number of classes of objects.
 
     Returns:
-      A model from images float [batch, height, width, 3] of any size, normalized as for the network, to what
-      nasnet_tf.detection.postprocessing.detections returns.
+      A model whose input is images float [batch, height, width, 3] of any size, normalized as for the network. Its output is the dictionary
+      that nasnet_tf.detection.postprocessing.detections returns.
 
     Raises:
-      InputError: a network without a reduction cell, an unknown endpoint.
+      InputError: the network has no reduction cell, the endpoint is unknown, or num_classes is not an integer of 1 or more.
     """
     num_classes = check_classes(num_classes)
     expect(num_classes is not None, "num_classes", "an integer of 1 or more", num_classes)
@@ -122,7 +130,13 @@ def build_detector(network: keras.Model, config: DetectorConfig, num_classes: in
 
 
 def first_stage(detector: keras.Model, images: tf.Tensor, training: bool) -> FirstStage:
-    """From images, float32 [batch, height, width, 3], to proposals. training: of the network's batch normalization and drop path."""
+    """Runs the first stage of a detector, from images to proposals. No gradient flows through the proposals.
+
+    Args:
+      detector: a model of build_detector.
+      images: float32 [batch, height, width, 3].
+      training: True if the network's batch normalization and drop path run in training mode.
+    """
     states = detector.get_layer("trunk")(images, training=training)
     objectness, codes = detector.get_layer("proposal_head")(_of_newest_size(states, detector.get_layer("roi_pooling").halvings))
     anchors, proposals, are_real = detector.get_layer("proposals")(images, objectness, codes)
@@ -133,10 +147,18 @@ def first_stage(detector: keras.Model, images: tf.Tensor, training: bool) -> Fir
 
 
 def region_features(detector: keras.Model, images: tf.Tensor, states: list, boxes: tf.Tensor, training: bool) -> tf.Tensor:
-    """What the second stage makes of regions, and its heads read: boxes float32 [batch, n, 4] -> float32 [batch * n, channels]."""
+    """Returns the features of regions that the heads of the second stage read, float32 [batch * n, channels].
+
+    Args:
+      detector: a model of build_detector.
+      images: float32 [batch, height, width, 3].
+      states: hidden states of the first stage.
+      boxes: the regions, float32 [batch, n, 4], in pixels.
+      training: True if the network's batch normalization and drop path run in training mode.
+    """
     return detector.get_layer("rest")(detector.get_layer("roi_pooling")(images, states, boxes), training=training)
 
 
 def _of_newest_size(states: list, halvings: list[int]) -> list:
-    """The states that proposals are made from: those of the size of the newest."""
+    """Returns the states that have the size of the newest one; proposals are computed from these."""
     return [state for state, times in zip(states, halvings, strict=True) if times == 0]

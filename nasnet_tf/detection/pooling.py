@@ -1,19 +1,22 @@
-"""Regions of a map as crops of one size: RoIAlign (He et al. 2017, section 3) with one sample a bin."""
+"""Crops regions of feature maps to a fixed size: RoIAlign (He et al. 2017, section 3) with one sample per bin."""
 
 import keras
 import tensorflow as tf
 
 
 def roi_align(features: tf.Tensor, boxes: tf.Tensor, stride: tf.Tensor, size: int) -> tf.Tensor:
-    """Crops of size x size bins, of which each is read, bilinearly, at its centre; beyond the edge the map goes on as at the edge.
+    """Returns crops of size x size bins. Each bin is sampled at its center with bilinear interpolation.
 
-    Deviation: the original crops from corner to corner of the box (tf.image.crop_and_resize as it is), by half a pixel of the map beside
-    what a box means; this is RoIAlign by the same op.
+    Samples beyond the edge of the map have the value at the edge.
+
+    Deviation: the original uses tf.image.crop_and_resize, which samples from corner to corner of the box and so is off by half a pixel of
+    the map. We compute RoIAlign with the same op.
 
     Args:
       features: float32 [batch, rows, columns, channels].
       boxes: float32 [batch, n, 4], in pixels of the image.
-      stride: float32 [2], pixels of the image for one of the map, (vertically, horizontally).
+      stride: float32 [2], image pixels per pixel of the map (vertical, horizontal).
+      size: number of bins per side.
 
     Returns:
       float32 [batch * n, size, size, channels].
@@ -21,17 +24,17 @@ def roi_align(features: tf.Tensor, boxes: tf.Tensor, stride: tf.Tensor, size: in
     padded = tf.pad(features, [[0, 0], [1, 1], [1, 1], [0, 0]], "SYMMETRIC")
     begin, end = boxes[..., :2] / stride, boxes[..., 2:] / stride
     half_bin = (end - begin) / (2 * size)
-    # Pixel i of the map has its centre at i + 1/2, pixel 0 of the padded one is pixel -1.
+    # Pixel i of the map has its center at i + 1/2, and pixel 0 of the padded map is pixel -1 of the map.
     first, last = begin + half_bin + 0.5, end - half_bin + 0.5
     most = tf.cast(tf.shape(padded)[1:3] - 1, tf.float32)
     return _crops(padded, tf.concat([first, last], -1) / tf.tile(most, [2]), size)
 
 
 def _crops(features: tf.Tensor, boxes: tf.Tensor, size: int) -> tf.Tensor:
-    """tf.image.crop_and_resize of boxes float32 [batch, n, 4], with a gradient to the features alone.
+    """Applies tf.image.crop_and_resize to boxes float32 [batch, n, 4], with a correct gradient with respect to the features.
 
-    On CPUs the gradient of the op adds up the boxes of a picture in several threads, which overwrite one another's sums: with two threads
-    it was off by 9 to 16% of its largest value, each time elsewhere. So one box of each picture at a time: these do not meet.
+    On CPUs, the gradient of the op adds up the boxes of a picture in several threads, which overwrite each other's sums: with two threads
+    it was wrong by 9 to 16% of its largest value, in different places each time. So this gradient adds one box of each picture at a time.
     """
     batch, count = tf.unstack(tf.shape(boxes)[:2])
 
@@ -57,12 +60,14 @@ def _crops(features: tf.Tensor, boxes: tf.Tensor, size: int) -> tf.Tensor:
 
 @keras.saving.register_keras_serializable(package="nasnet_tf")
 class RoiPooling(keras.layers.Layer):
-    """Call with (images, states, boxes); returns a crop of each state.
+    """Crops regions from hidden states. Call it with (images, states, boxes).
 
-    images float [batch, height, width, 3], of which the size counts; states, a list of float [batch, rows, columns, channels]; boxes
-    float32 [batch, n, 4] in pixels -> a list of float32 [batch * n, size, size, channels].
+    images: float [batch, height, width, 3]; only the size is used. states: a list of float [batch, rows, columns, channels]. boxes: float32
+    [batch, n, 4], in pixels. Returns a list of float32 [batch * n, side, side, channels], where side is size * 2^halvings of the state.
 
-    halvings: for each state, how many times larger than the newest it is, as a power of two: so much larger are its crops.
+    Args:
+      size: side of the crops of the newest state, in its pixels.
+      halvings: for each state, how many times it must be halved to get the size of the newest one.
     """
 
     def __init__(self, size: int, halvings: list[int], **kwargs):

@@ -1,4 +1,4 @@
-"""From what both stages say to detections: boxes of each class, no two of one class on the same thing."""
+"""Converts the outputs of both stages to detections, with non-maximum suppression for each class."""
 
 import keras
 import tensorflow as tf
@@ -19,19 +19,21 @@ def detections(
     nms_iou: float,
     least_score: float,
 ) -> dict[str, tf.Tensor]:
-    """Decodes, clips, and suppresses what overlaps within each class.
+    """Decodes boxes, clips them to the image, and applies non-maximum suppression to each class.
 
     Args:
-      proposals, are_real: float32 [batch, n, 4] in pixels, bool [batch, n].
-      logits, codes: float32 [batch * n, 1 + classes], [batch * n, classes, 4], see BoxHead.
+      proposals: float32 [batch, n, 4], in pixels.
+      are_real: bool [batch, n], False for proposals that are padding.
+      logits: float32 [batch * n, 1 + classes], see BoxHead.
+      codes: float32 [batch * n, classes, 4], see BoxHead.
       size: float32 [2], height and width of the image.
-      count: how many detections of an image, over all classes.
-      nms_iou: of two boxes of one class that overlap more the better one stays.
-      least_score: those of lower probability are left out.
+      count: maximum number of detections per image, over all classes.
+      nms_iou: IoU threshold; of two boxes of the same class that overlap more, the better one is kept.
+      least_score: detections with a lower probability are left out.
 
     Returns:
       {"detection_boxes": float32 [batch, count, 4], normalized; "detection_classes": int32 [batch, count], 0 and up; "detection_scores":
-      float32 [batch, count], probabilities, highest first; "num_detections": int32 [batch]}; zeros after the last.
+      float32 [batch, count], probabilities, highest first; "num_detections": int32 [batch]}. Rows after the last detection are zeros.
     """
     batch, number, classes = tf.shape(proposals)[0], proposals.shape[1], codes.shape[1]
     scores = tf.reshape(tf.nn.softmax(logits)[:, 1:], [batch, number, classes])
@@ -48,7 +50,7 @@ def detections(
 
 @keras.saving.register_keras_serializable(package="nasnet_tf")
 class Postprocessing(keras.layers.Layer):
-    """`detections` as a layer; call with (images, proposals, are_real, logits, codes), of the images only the size counts."""
+    """The function `detections` as a layer. Call it with (images, proposals, are_real, logits, codes); only the size of images is used."""
 
     def __init__(self, count: int, nms_iou: float, least_score: float, **kwargs):
         super().__init__(dtype="float32", **kwargs)

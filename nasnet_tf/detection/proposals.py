@@ -1,4 +1,4 @@
-"""Region proposals: the boxes of a map of anchors that most likely hold an object (Ren et al. 2015, section 3)."""
+"""Region proposals: the boxes that most likely contain an object (Ren et al. 2015, section 3)."""
 
 import keras
 import tensorflow as tf
@@ -7,20 +7,21 @@ from nasnet_tf.detection import anchors as anchor_math
 from nasnet_tf.detection import boxes as box_math
 from nasnet_tf.detection.coding import decode
 
-_SMALLEST_SIDE = 1e-3  # pixels; nothing can be cropped from a box of no size
+_SMALLEST_SIDE = 1e-3  # pixels; a smaller box has no area to crop
 
 
 def propose(boxes: tf.Tensor, scores: tf.Tensor, count: int, before_nms: int, nms_iou: float) -> tuple[tf.Tensor, tf.Tensor]:
-    """The best boxes, of which no two overlap by more than nms_iou.
+    """Selects the boxes with the highest scores by non-maximum suppression.
 
     Args:
       boxes: float32 [batch, n, 4], in pixels, clipped to the image.
       scores: float32 [batch, n] in [0, 1].
-      count: how many proposals at most.
-      before_nms: only so many of the highest scores are looked at.
+      count: maximum number of proposals per image.
+      before_nms: number of boxes with the highest scores that are considered.
+      nms_iou: IoU threshold; of two boxes that overlap more, the better one is kept.
 
     Returns:
-      (float32 [batch, count, 4], bool [batch, count] which of them are real), best first; the rest is zeros.
+      The proposals, float32 [batch, count, 4], best first and padded with zeros, and bool [batch, count], False for padding.
     """
     is_box = tf.reduce_all(boxes[..., 2:] - boxes[..., :2] > _SMALLEST_SIDE, axis=-1)
     scores = tf.where(is_box, scores, -1.0)
@@ -34,11 +35,13 @@ def propose(boxes: tf.Tensor, scores: tf.Tensor, count: int, before_nms: int, nm
 
 @keras.saving.register_keras_serializable(package="nasnet_tf")
 class Proposals(keras.layers.Layer):
-    """Call with (images, objectness, codes); returns (anchors, proposals, which are real).
+    """Computes proposals from the outputs of ProposalHead. Call it with (images, objectness, codes).
 
-    images float [batch, height, width, 3], of which the size counts; objectness float32 [batch, rows, columns, k] logits and codes float32
-    [batch, rows, columns, 4 * k] of k anchors a pixel -> anchors float32 [rows * columns * k, 4], proposals float32 [batch, count, 4], bool
-    [batch, count]. No gradient goes through.
+    images: float [batch, height, width, 3]; only the size is used. objectness: float32 [batch, rows, columns, k], logits of the k anchors
+    at each pixel. codes: float32 [batch, rows, columns, 4 * k].
+
+    Returns (anchors float32 [rows * columns * k, 4], proposals float32 [batch, count, 4], bool [batch, count]), where the last is False
+    for proposals that are padding. No gradient flows through this layer.
     """
 
     def __init__(self, stride, base, scales, ratios, count, before_nms, nms_iou, **kwargs):

@@ -1,4 +1,4 @@
-"""Detection as a task of the training loop: four losses; COCO's mean average precision decides."""
+"""The detection task of the training loop: four losses, and evaluation by COCO's mean average precision."""
 
 import dataclasses
 import sys
@@ -16,7 +16,7 @@ from nasnet_tf.detection import losses as loss_math
 from nasnet_tf.detection.anchors import are_inside
 from nasnet_tf.detection.coding import encode
 from nasnet_tf.detection.drawing import draw_boxes
-from nasnet_tf.detection.evaluation import DetectionEvaluation, DetectionEvaluator
+from nasnet_tf.detection.evaluation import DetectionEvaluator
 from nasnet_tf.detection.matching import first_of, match, sample
 from nasnet_tf.detection.model import DetectorConfig, build_detector, first_stage, region_features
 from nasnet_tf.training.config import TrainingConfig
@@ -26,18 +26,21 @@ from nasnet_tf.training.task import BindableTask
 
 @dataclasses.dataclass(frozen=True)
 class DetectionLosses:
-    """What counts in training. The defaults are the original's (faster_rcnn_nas_coco.config and the defaults of faster_rcnn.proto).
+    """The settings of the losses. Defaults are the original's (faster_rcnn_nas_coco.config and the defaults of faster_rcnn.proto).
 
     Attributes:
-      train_batch_norm: use and keep statistics of the batch, as in a training from nothing; the network's drop path goes with it. Otherwise
-        its batch normalization has the statistics that it came with, while gains and biases learn.
-      proposal_sample: anchors of an image that count.
-      proposal_object_share: of them at most so many stand for objects.
-      object_iou, background_iou: overlaps from which an anchor stands for an object, and below which for background.
-      region_sample, region_object_share, region_iou: the same of the second stage, whose regions are one or the other.
-      add_objects: the objects' own boxes are among the proposals of training, so that the second stage learns before the first is good
-        (Girshick 2015; the original leaves it out).
-      box_weight: of both losses of boxes, those of classes having 1.
+      train_batch_norm: True to run batch normalization and drop path of the network in training mode, for a network that is trained from
+        scratch. False to keep the network's moving statistics; the gains and biases are still trained.
+      proposal_sample: number of anchors per image that enter the loss.
+      proposal_object_share: largest fraction of the sampled anchors that can be assigned to objects.
+      object_iou: IoU from which an anchor is assigned to an object.
+      background_iou: IoU with every object below which an anchor is background; anchors between the two thresholds are ignored.
+      region_sample: number of regions per image that enter the loss of the second stage.
+      region_object_share: largest fraction of the sampled regions that can be assigned to objects.
+      region_iou: IoU from which a region is assigned to an object; below it, the region is background.
+      add_objects: True to add the boxes of the objects to the proposals in training, so that the second stage learns before the first stage
+        is good (Girshick 2015; the original does not).
+      box_weight: weight of both box losses; the other two losses have weight 1.
     """
 
     train_batch_norm: bool = False
@@ -58,14 +61,14 @@ class DetectionLosses:
 
 
 class Regions(NamedTuple):
-    """What the second stage learns from; a head of one's own finds its targets here.
+    """The n regions per image that the second stage is trained on, with their targets. Custom heads use the same targets.
 
     Attributes:
-      features: float32 [batch * n, channels].
-      boxes: float32 [batch, n, 4], in pixels.
-      objects: float32 [batch, n, 4], the box of the object that each stands for, if any.
-      labels: int32 [batch, n]: its class, or -1 for background.
-      counts: bool [batch, n]: whether it was sampled at all.
+      features: float32 [batch * n, channels], the input of the heads.
+      boxes: float32 [batch, n, 4], the regions in pixels.
+      objects: float32 [batch, n, 4], the box of the object that each region is assigned to; meaningless for background.
+      labels: int32 [batch, n], the class of the object, or -1 for background.
+      counts: bool [batch, n], True if the region was sampled; other regions must not enter a loss.
     """
 
     features: tf.Tensor
@@ -76,20 +79,25 @@ class Regions(NamedTuple):
 
 
 class Detection(BindableTask):
-    """Batches are nasnet_tf.data.detection.DetectionBatch.
+    """The detection task. Its batches are nasnet_tf.data.detection.DetectionBatch.
 
-    The numbers of a step, means over the batch:
-      loss: all together, without regularization.
-      proposal_loss, proposal_box_loss: objectness of anchors, and their boxes.
-      class_loss, box_loss: of the second stage.
-      corrupt: number of images that could not be decoded.
+    Each training step reports these numbers, means over the batch:
+      loss: sum of the four losses, without regularization.
+      proposal_loss, proposal_box_loss: losses of the anchors' objectness and boxes.
+      class_loss, box_loss: losses of the second stage.
+      corrupt: number of images that could not be decoded; a sum, not a mean.
 
-    A further head is a subclass with `names` extended and `region_losses` that adds its own loss to them: its layer is one more output of
-    the model, found by `model.get_layer`.
+    To add a head, write a subclass that extends `names` and adds its loss in `region_losses`. The layer of the head is one more output of
+    the model, and `model.get_layer` finds it.
 
     Args:
-      losses: what counts in training.
-      detector: what `build` makes of a network.
+      data: the data set.
+      config: settings of the training.
+      losses: settings of the losses; None for the defaults.
+      detector: settings of the detector that `build` creates; None for the defaults.
+
+    Raises:
+      InputError: the training uses an option that detection does not have, or the training split has no objects.
     """
 
     kind = "detection"
@@ -122,11 +130,17 @@ class Detection(BindableTask):
             raise InputError(f"data set {data.source!r}: expected objects to train on, got none in its {data.num_train_examples} pictures")
 
     def build(self, network: Callable[[int | None, Any], keras.Model], num_classes: int, image_size: int) -> keras.Model:
-        """A detector on the network, for images of any size."""
+        """Returns a detector for images of any size.
+
+        Args:
+          network: function (num_classes, image_size) that returns the network.
+          num_classes: number of classes of objects.
+          image_size: not used.
+        """
         return build_detector(network(None, (None, None)), self._detector, num_classes)
 
     def losses(self, model: keras.Model, batch: DetectionBatch) -> dict[str, tf.Tensor]:
-        """Of a model of build_detector."""
+        """Returns the numbers of a training step, {name: float32 []}, for a model of build_detector."""
         settings, images = self.settings, batch.images
         first = first_stage(model, images, settings.train_batch_norm)
         seeds = tf.random.split(batch.seeds[0], 2)
@@ -171,11 +185,11 @@ class Detection(BindableTask):
         return Regions(features, boxes, tf.gather(batch.boxes, index, batch_dims=1), labels, of_chosen(sampled))
 
     def region_losses(self, model: keras.Model, regions: Regions) -> Mapping[str, tf.Tensor]:
-        """The losses of the second stage's heads, by name, float32 [batch] each."""
+        """Returns the losses of the second stage's heads, {name: float32 [batch]}."""
         logits, codes = model.get_layer("box_head")(regions.features)
         shape, is_object = tf.shape(regions.labels), regions.labels >= 0
         class_loss = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.reshape(regions.labels + 1, [-1]), logits)
-        own = tf.gather(codes, tf.reshape(tf.maximum(regions.labels, 0), [-1]), batch_dims=1)  # those of the object's class
+        own = tf.gather(codes, tf.reshape(tf.maximum(regions.labels, 0), [-1]), batch_dims=1)  # the codes for the class of the object
         targets = encode(regions.objects, regions.boxes)
         box_loss = loss_math.smooth_l1(targets, tf.reshape(own, tf.shape(targets))) * self.settings.box_weight
         return {
@@ -184,24 +198,24 @@ class Detection(BindableTask):
         }
 
     def samples(self, batch: DetectionBatch) -> dict[str, tf.Tensor]:
-        """The augmented images with their boxes."""
+        """Returns the augmented images with their boxes drawn, for TensorBoard."""
         return {"images": draw_boxes(batch.images, batch.boxes, batch.labels)}
 
     def evaluator(self, model: keras.Model, strategy: tf.distribute.Strategy) -> DetectionEvaluator:
-        """COCO's metric."""
+        """Returns the evaluator, which computes COCO's metric."""
         return self.evaluator_class(model, strategy)
 
     @staticmethod
     def notes(data: DetectionData, split: str) -> Sequence[str]:
-        """What was odd in the annotations, and what was done about it."""
+        """Returns a sentence for each oddity in the annotations of a split, with how it is handled."""
         return data.notes(split)
 
     @staticmethod
-    def table(evaluation: DetectionEvaluation) -> str:
-        """All numbers, one a line."""
-        return evaluation.table()
+    def table(evaluator: DetectionEvaluator) -> str:
+        """Returns the numbers of the last evaluation as a text with one number per line."""
+        return evaluator.evaluation.table()
 
     @staticmethod
     def results(evaluator: DetectionEvaluator) -> dict[str, list[dict]]:
-        """The detections as COCO's results JSON."""
+        """Returns the detections of an evaluation as COCO's results JSON."""
         return {"detections": evaluator.results}

@@ -1,4 +1,4 @@
-"""Architectures as data: the protobuf schema, reading and writing, canonical form, the search space. Imports no TensorFlow."""
+"""Architectures as data: the protobuf schema, reading and writing, the canonical form, the search space. Does not import TensorFlow."""
 
 from nasnet_tf.genotype.genotype_pb2 import Block, Branch, Cell, Combine, Genotype, Operation, Output
 from nasnet_tf.genotype.hashing import HASH_VERSION, canonical, genotype_hash, genotype_hashes

@@ -1,4 +1,4 @@
-"""What there is to know of each combine: the one table from the enum of genotype.proto."""
+"""The properties of each combine, in a table with the enum of genotype.proto as keys."""
 
 from typing import NamedTuple
 
@@ -6,11 +6,13 @@ from nasnet_tf.genotype.genotype_pb2 import Combine
 
 
 class CombineRule(NamedTuple):
-    """Attributes:
-    label: in diagrams.
-    symmetric: whether with its sides swapped the network is the same, up to the order of weights; see nasnet_tf.genotype.hashing.
-    width: of its result, in filters of the cell: 1 for a sum, 2 for both sides beside each other.
-    norm: what the sum is normalized over, "layer" or "instance"; None for not at all.
+    """How a combine joins the two sides of a block.
+
+    Attributes:
+      label: text in diagrams.
+      symmetric: True if swapping the two sides gives the same network up to the order of weights; see nasnet_tf.genotype.hashing.
+      width: channels of the result, as a multiple of the cell's filters: 1 for a sum, 2 for a concatenation.
+      norm: normalization of the sum, "layer" or "instance"; None for none.
     """
 
     label: str

@@ -1,11 +1,11 @@
-"""Genotypes in canonical form, and hashes of it.
+"""The canonical form of a genotype, and its hash.
 
-Two genotypes are one architecture when they differ only in their name, in the numbering of their blocks, in the order in which an output
-lists its states, or in the sides of a symmetric combine. `canonical` picks one representative of each such class.
+Two genotypes are the same architecture if they differ only in their name, in the numbering of their blocks, in the order in which an
+output lists its states, or in which side of a symmetric combine comes first. `canonical` maps them all to one genotype.
 
-CONCAT is symmetric too: with its sides swapped the channels of the state stand in another order, and whatever reads a state of several
-filters' width has a weight for each channel. So the two networks are one, up to the order of its weights. Version 1 of the hash told them
-apart; for genotypes without CONCAT both versions are equal.
+CONCAT is symmetric too: swapping its sides only reorders the channels of the state, and every layer that reads the state has its own
+weight for each channel. So the two networks are equal up to the order of their weights. Version 1 of the hash treated them as different;
+for genotypes without CONCAT both versions give the same hash.
 """
 
 import hashlib
@@ -16,12 +16,20 @@ from nasnet_tf.genotype.genotype_pb2 import Block, Cell, Combine, Genotype
 from nasnet_tf.genotype.spec import cells_of, validate
 
 HASH_VERSION = 2
-_ORDERED = frozenset(number for number, rule in COMBINES.items() if not rule.symmetric)  # combines whose sides are no equals
-_ORDERED_IN = {1: _ORDERED | {Combine.CONCAT}, 2: _ORDERED}  # by version of the hash
+_ORDERED = frozenset(number for number, rule in COMBINES.items() if not rule.symmetric)  # combines whose sides cannot be swapped
+_ORDERED_IN = {1: _ORDERED | {Combine.CONCAT}, 2: _ORDERED}  # the same for each version of the hash
 
 
 def canonical(genotype: Genotype, version: int = HASH_VERSION) -> Genotype:
-    """The representative of all genotypes of the same architecture; without a name. version: see `genotype_hash`."""
+    """Returns the canonical genotype of an architecture, which is equal for all genotypes of it and has no name.
+
+    Args:
+      genotype: any genotype of the architecture.
+      version: version of the hash; see `genotype_hash`.
+
+    Raises:
+      InputError: the genotype is invalid.
+    """
     validate(genotype)
     result = Genotype(num_input_states=genotype.num_input_states)
     for field, cell in cells_of(genotype):
@@ -30,16 +38,21 @@ def canonical(genotype: Genotype, version: int = HASH_VERSION) -> Genotype:
 
 
 def genotype_hash(genotype: Genotype, version: int = HASH_VERSION) -> str:
-    """16 hexadecimal digits that are equal for equal architectures, on every machine and in every version of protobuf.
+    """Returns 16 hexadecimal digits that are equal for equal architectures, on every machine and with every version of protobuf.
 
-    version: of the rules of what is equal, for files and folders whose names have older hashes.
+    Args:
+      genotype: the architecture.
+      version: which rules decide whether architectures are equal. Version 1 finds files and folders that were named by older hashes.
+
+    Raises:
+      InputError: the genotype is invalid.
     """
     form = repr([(genotype.num_input_states, _as_tuple(cell)) for _, cell in cells_of(canonical(genotype, version))])
     return hashlib.sha256(form.encode()).hexdigest()[:16]
 
 
 def genotype_hashes(genotype: Genotype) -> list[str]:
-    """Of all versions, the newest first: what files and folders of the architecture may be called."""
+    """Returns the hashes of all versions, newest first: the names that files and folders of this architecture may have."""
     return [genotype_hash(genotype, version) for version in sorted(_ORDERED_IN, reverse=True)]
 
 
@@ -49,10 +62,11 @@ def _as_tuple(cell: Cell) -> tuple:
 
 
 def _canonical_cell(cell: Cell, num_inputs: int, ordered: frozenset[int]) -> Cell:
-    """The same cell for all renumberings of its blocks: they are ranked by what they are, not by where they stand.
+    """Returns a cell that does not depend on how the blocks of the given one are numbered.
 
-    First by height above the inputs, so that ranks respect dependencies, then by refinement: what a block does to which ranks and which
-    ranks use it how, until nothing new comes of it. Ties that remain (usually none) are broken in every way that could matter.
+    Blocks are ranked by their place in the graph. Their first rank is the longest path from the inputs, so that a block comes after those
+    that it reads. The ranks are then refined by what each block does, what it reads and what reads it, until they no longer change. If
+    ties remain, which is rare, all ways of breaking them that could lead to different cells are compared.
     """
     ranks = list(range(num_inputs))
     for block in cell.blocks:
@@ -61,9 +75,9 @@ def _canonical_cell(cell: Cell, num_inputs: int, ordered: frozenset[int]) -> Cel
 
 
 def _refined(cell: Cell, ranks: list[int], ordered: frozenset[int]) -> list[int]:
-    """Ranks of all states (inputs first), refined until neither what blocks of equal rank read nor who reads them tells them apart.
+    """Returns refined ranks of all states, inputs first: blocks of equal rank read the same ranks and are read by the same ranks.
 
-    The new ranks keep the order of the old ones, count up from the inputs without gaps, and do not depend on the numbering of blocks.
+    The new ranks keep the order of the old ones, have no gaps, and do not depend on the numbering of blocks.
     """
     num_inputs = len(ranks) - len(cell.blocks)
     while True:
@@ -87,10 +101,11 @@ def _refined(cell: Cell, ranks: list[int], ordered: frozenset[int]) -> list[int]
 
 
 def _smallest(cell: Cell, ranks: list[int], ordered: frozenset[int]) -> Cell:
-    """The smallest cell, as a tuple, that breaking ties of refined ranks can lead to.
+    """Returns the smallest cell, compared as a tuple, among all ways to break the ties of refined ranks.
 
-    Of a group of tied blocks, each is tried as the first, but only one of those that lead to the same cell when all later ties are broken
-    in any one way: those can change places without changing the cell. So ten blocks that are all alike cost 0.1 seconds, not 10! orders.
+    Each block of the first tied group is tried as the first of the group. Blocks that lead to the same cell, when all later ties are broken
+    in an arbitrary way, can swap places without changing the cell, so only one of them is followed further. Ten equal blocks then take
+    0.1 seconds instead of 10! orders.
     """
     tied = _first_tied(ranks, len(cell.blocks))
     if not tied:
@@ -105,7 +120,7 @@ def _smallest(cell: Cell, ranks: list[int], ordered: frozenset[int]) -> Cell:
 
 
 def _first_tied(ranks: list[int], num_blocks: int) -> list[int]:
-    """The states of the lowest rank that several blocks share; empty if none is shared."""
+    """Returns the states with the lowest rank that several blocks share; an empty list if no rank is shared."""
     groups = {}
     for state in range(len(ranks) - num_blocks, len(ranks)):
         groups.setdefault(ranks[state], []).append(state)
@@ -113,12 +128,12 @@ def _first_tied(ranks: list[int], num_blocks: int) -> list[int]:
 
 
 def _put_first(cell: Cell, ranks: list[int], state: int, ordered: frozenset[int]) -> list[int]:
-    """Ranks with one state placed just before the others of its rank, and what follows from it."""
+    """Returns refined ranks after one state was moved in front of the others of its rank."""
     return _refined(cell, [2 * rank - (other == state) for other, rank in enumerate(ranks)], ordered)
 
 
 def _renumbered(cell: Cell, new: list[int], ordered: frozenset[int]) -> Cell:
-    """The cell with state s numbered new[s], symmetric sides and output states sorted; inputs keep their numbers."""
+    """Returns the cell with state s renumbered to new[s], and with the sides of symmetric combines and the states of outputs sorted."""
     num_inputs = len(new) - len(cell.blocks)
     result = Cell()
     for state in sorted(range(num_inputs, len(new)), key=new.__getitem__):

@@ -1,8 +1,8 @@
 """The NASNet search space (paper section 3 and appendix B) as a fixed list of decisions.
 
-Every block takes five decisions, in the paper's order: the left input, the right input, the left operation, the right operation, the
-combine. A genotype is then 5 x num_blocks decisions for the normal cell followed by as many for the reduction cell, less those of a cell
-that is fixed, and every list of decisions within `sizes` is a valid genotype: invalid samples cannot arise.
+Each block takes five decisions, in the paper's order: left input, right input, left operation, right operation, combine. A genotype is
+5 x num_blocks decisions for the normal cell, followed by as many for the reduction cell; a fixed cell takes none. Every list of decisions
+within `sizes` decodes to a valid genotype.
 """
 
 import dataclasses
@@ -25,17 +25,19 @@ _ALL_OPERATIONS = tuple(name for name, number in Operation.items() if number)
 
 @dataclasses.dataclass(frozen=True)
 class SearchSpace:
-    """What may be decided.
+    """The set of architectures that a search chooses from.
 
     Attributes:
-      num_blocks: blocks of a cell (B in the paper: 5, or 4 for NASNet-B and -C).
-      num_input_states: hidden states a cell reads (2; 4 for NASNet-B).
-      operations: names of the operations on offer.
-      combines: names of the combines on offer (plain ADD and CONCAT; -B and -C also the two normalized additions).
-      outputs: "concat_unused", one output of all blocks that no later block reads (NASNet-A, -C), or "each_block", every block an
-        output of its own (NASNet-B).
-      fixed_normal, fixed_reduction: a genotype, by its name or the path of a textproto, whose cell all have as it is, so that only the
-        other one is searched; None to search both. At most one of the two.
+      num_blocks: blocks per cell (B in the paper: 5, or 4 for NASNet-B and -C).
+      num_input_states: hidden states that a cell can read (2, or 4 for NASNet-B).
+      operations: names of the operations to choose from.
+      combines: names of the combines to choose from (ADD and CONCAT; for NASNet-B and -C also the two normalized additions).
+      outputs: "concat_unused" for one output that concatenates all blocks that no later block reads (NASNet-A, -C), or "each_block"
+        to make each block a separate output (NASNet-B).
+      fixed_normal: name or textproto path of a genotype whose normal cell all architectures get, so that only the reduction cell is
+        searched; None to search the normal cell.
+      fixed_reduction: name or textproto path of a genotype whose reduction cell all architectures get; None to search the reduction cell.
+        At most one of the two cells can be fixed.
     """
 
     num_blocks: Count = 5
@@ -54,14 +56,14 @@ class SearchSpace:
             known = [name for name, number in enum.items() if number]
             unknown = [name for name in names if name not in known]
             if unknown or not names or len(set(names)) < len(names):
-                raise InputError(f"SearchSpace.{field}: expected different names out of {', '.join(known)}; got {list(names)}")
+                raise InputError(f"SearchSpace.{field}: expected one or more distinct names from {', '.join(known)}; got {list(names)}")
         if self.fixed_normal is not None and self.fixed_reduction is not None:
-            raise InputError("SearchSpace: expected fixed_normal or fixed_reduction to be None, or nothing is left to search; got both")
-        self.fixed  # noqa: B018 reads the file, and says what is wrong with it
+            raise InputError("SearchSpace: expected at most one of fixed_normal and fixed_reduction, got both: no cell is left to search")
+        self.fixed  # noqa: B018 raises InputError now if the fixed cell is not usable
 
     @functools.cached_property
     def fixed(self) -> Mapping[str, Cell]:
-        """The cell that is not searched, by its field of a Genotype; empty where both are."""
+        """{field of Genotype: cell} of the cell that is not searched; empty if both are searched."""
         found = {}
         for field, name in zip(CELLS, (self.fixed_normal, self.fixed_reduction), strict=True):
             if name is None:
@@ -80,18 +82,18 @@ class SearchSpace:
 
     @property
     def searched(self) -> tuple[str, ...]:
-        """The fields of a Genotype whose cells the decisions are about, in their order."""
+        """The fields of Genotype whose cells are searched, in the order of the decisions."""
         return tuple(field for field in CELLS if field not in self.fixed)
 
     def description(self) -> dict:
-        """What the space is, JSON; a fixed cell by what it is, not by the name of its file."""
+        """Returns the space as a JSON object. A fixed cell is given by its content, not by the name of its file."""
         values = {name: value for name, value in dataclasses.asdict(self).items() if not name.startswith("fixed_")}
         texts = {f"fixed {field}": format_genotype(Genotype(**{field: cell})) for field, cell in self.fixed.items()}
         return values | texts
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """How many choices each decision has."""
+        """The number of choices of each decision."""
         sizes = []
         for block in range(self.num_blocks):
             inputs = self.num_input_states + block
@@ -99,11 +101,19 @@ class SearchSpace:
         return tuple(sizes * len(self.searched))
 
     def sample(self, rng: random.Random) -> tuple[int, ...]:
-        """Decisions drawn uniformly and independently: the paper's random search."""
+        """Returns decisions drawn uniformly and independently, as in the paper's random search."""
         return tuple(rng.randrange(size) for size in self.sizes)
 
     def decode(self, decisions: Sequence[int], name: str = "") -> Genotype:
-        """The genotype of a list of decisions, each an int in [0, size)."""
+        """Returns the genotype for a list of decisions.
+
+        Args:
+          decisions: an integer in [0, size) for each size in `sizes`.
+          name: name of the genotype.
+
+        Raises:
+          InputError: the wrong number of decisions, or one out of range.
+        """
         if len(decisions) != len(self.sizes):
             raise InputError(f"expected {len(self.sizes)} decisions, got {len(decisions)}")
         for place, (decision, size) in enumerate(zip(decisions, self.sizes, strict=True)):
@@ -114,15 +124,15 @@ class SearchSpace:
         return Genotype(name=name, num_input_states=self.num_input_states, **cells, **self.fixed)
 
     def identity_of(self, decisions: Sequence[int]) -> str:
-        """Returns a text that is equal for decisions that are one architecture: the hash of the genotype."""
+        """Returns the hash of the genotype, which is equal for all decisions that lead to the same architecture."""
         return genotype_hash(self.decode(decisions))
 
     def encode(self, genotype: Genotype) -> tuple[int, ...]:
-        """The decisions that `decode` turns into this genotype.
+        """Returns the decisions that `decode` turns into this genotype.
 
         Raises:
-          InputError: the genotype is not in this space: other sizes, operations or combines, another cell than the fixed one, or outputs by
-            another rule (NASNet-A as released concatenates more states than the paper's rule).
+          InputError: the genotype is not in this space. Its sizes, operations, combines or outputs differ, or it does not have the fixed
+            cell. (The released NASNet-A concatenates more states than the paper's rule, so it is in no space.)
         """
         decisions = self.nearest(genotype)
         decoded = self.decode(decisions, genotype.name)
@@ -133,12 +143,12 @@ class SearchSpace:
         return decisions
 
     def nearest(self, genotype: Genotype) -> tuple[int, ...]:
-        """The decisions of the architecture that has this genotype's blocks in the cells that are searched.
+        """Returns the decisions that give the searched cells the same blocks as this genotype.
 
-        Its outputs follow the space's rule, and a fixed cell stays what it is, so that it may be another architecture than the genotype.
+        The decoded architecture can differ from the genotype: its outputs follow the rule of the space, and it has the fixed cell.
 
         Raises:
-          InputError: other sizes, operations or combines than the space's.
+          InputError: the genotype has sizes, operations or combines that the space does not have.
         """
         decisions = []
         try:
@@ -180,5 +190,5 @@ class SearchSpace:
 
 def _place(names: Sequence[str], name: str, what: str) -> int:
     if name not in names:
-        raise InputError(f"expected {what}s out of {', '.join(names)}; got {name}")
+        raise InputError(f"expected {what}s from {', '.join(names)}; got {name}")
     return names.index(name)

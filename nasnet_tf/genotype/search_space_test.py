@@ -118,7 +118,7 @@ def test_a_fixed_cell_is_in_all_and_the_other_one_is_searched(cell):
 
 
 def test_a_fixed_cell_that_does_not_fit():
-    with pytest.raises(InputError, match="fixed_normal or fixed_reduction to be None"):
+    with pytest.raises(InputError, match="at most one of fixed_normal and fixed_reduction, got both"):
         SearchSpace(fixed_normal="nasnet_a", fixed_reduction="nasnet_a")
     with pytest.raises(InputError, match="fixed_normal: expected a cell of 2 input states and 1 outputs, got 4 and 4 in nasnet_b"):
         SearchSpace(fixed_normal="nasnet_b")

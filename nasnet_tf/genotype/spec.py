@@ -1,4 +1,4 @@
-"""Genotypes as text, checked."""
+"""Reads, writes and validates genotypes as textprotos."""
 
 import os
 import pathlib
@@ -10,26 +10,26 @@ from nasnet_tf.base.files import user_path, what_is_there
 from nasnet_tf.genotype.genotype_pb2 import Cell, Combine, Genotype, Operation
 
 _PUBLISHED = pathlib.Path(__file__).parent / "published"
-_MAX_INPUT_STATES = 100  # far beyond use: keeps a slip of the pen from filling the memory
+_MAX_INPUT_STATES = 100  # far more than anyone needs; stops a typing error from filling the memory
 
 
 def published_genotypes() -> list[str]:
-    """Names of the paper's architectures that ship with the package."""
+    """Returns the names of the paper's architectures that come with the package, sorted."""
     return sorted(path.stem for path in _PUBLISHED.glob("*.textproto"))
 
 
 def load_genotype(name_or_path: str | os.PathLike) -> Genotype:
-    """Reads a published genotype by its name, or any other from the path of a textproto.
+    """Reads a published genotype by name, or any genotype from the path of a textproto.
 
     Raises:
-      InputError: no such name or file, text that is not a genotype, or a genotype that `validate` refuses.
+      InputError: the name or file does not exist, the text is not a genotype, or `validate` rejects it.
     """
     if not isinstance(name_or_path, (str, os.PathLike)):
         raise InputError(f"genotype: expected the name of a published one or the path of a textproto, got {name_or_path!r}")
     path = user_path(name_or_path)
     if name_or_path in published_genotypes():
         path = _PUBLISHED / f"{name_or_path}.textproto"
-    if not os.path.isfile(path):  # unlike path.is_file(), does not raise on names that no file can have
+    if not os.path.isfile(path):  # path.is_file() would raise for names that no file can have
         raise InputError(
             f"genotype {os.fspath(name_or_path)!r}: {what_is_there(path)}; expected the path of a textproto, or one of the published names "
             f"{', '.join(published_genotypes())}"
@@ -42,7 +42,15 @@ def load_genotype(name_or_path: str | os.PathLike) -> Genotype:
 
 
 def parse_genotype(text: str, source: str = "genotype") -> Genotype:
-    """Parses and validates a textproto; `source` names it in errors."""
+    """Parses and validates a textproto.
+
+    Args:
+      text: the textproto.
+      source: name of the text in error messages.
+
+    Raises:
+      InputError: the text is not a genotype, or `validate` rejects it.
+    """
     genotype = Genotype()
     try:
         text_format.Parse(text, genotype)
@@ -56,7 +64,7 @@ def parse_genotype(text: str, source: str = "genotype") -> Genotype:
 
 
 def format_genotype(genotype: Genotype) -> str:
-    """The textproto of a genotype, one block a line."""
+    """Returns the genotype as a textproto with one block per line."""
     lines = [f'name: "{text_format.text_encoding.CEscape(genotype.name, as_utf8=True)}"'] if genotype.name else []
     lines.append(f"num_input_states: {genotype.num_input_states}")
     for field, cell in cells_of(genotype):
@@ -68,7 +76,7 @@ def format_genotype(genotype: Genotype) -> str:
 
 
 def validate(genotype: Genotype) -> None:
-    """Raises InputError, naming cell and block, unless a network can be built from every part of the genotype."""
+    """Raises InputError, which names the cell and the block, if no network can be built from the genotype or a block is never read."""
     if not 1 <= genotype.num_input_states <= _MAX_INPUT_STATES:
         raise InputError(
             f"num_input_states: expected 1..{_MAX_INPUT_STATES} (2 for NASNet-A and -C, 4 for -B), got {genotype.num_input_states}"
@@ -77,11 +85,11 @@ def validate(genotype: Genotype) -> None:
         _validate_cell(field.replace("_", " "), cell, genotype.num_input_states)
     counts = [len(cell.outputs) for _, cell in cells_of(genotype)]
     if counts[0] != counts[1]:
-        raise InputError(f"normal and reduction cell must have equally many outputs, got {counts[0]} and {counts[1]}")
+        raise InputError(f"normal and reduction cell must have the same number of outputs, got {counts[0]} and {counts[1]}")
 
 
 def cells_of(genotype: Genotype) -> list[tuple[str, Cell]]:
-    """(field, cell) of both cells."""
+    """Returns (field of Genotype, cell) for both cells."""
     return [("normal_cell", genotype.normal_cell), ("reduction_cell", genotype.reduction_cell)]
 
 
@@ -104,7 +112,7 @@ def _validate_cell(name: str, cell: Cell, num_inputs: int) -> None:
         _check_enum(f"{where}: combine", Combine, block.combine)
     num_states = num_inputs + len(cell.blocks)
     if not cell.outputs:
-        raise InputError(f"{name}: has no outputs; list the states each output concatenates")
+        raise InputError(f"{name}: has no outputs; list the states that each output concatenates")
     for index, output in enumerate(cell.outputs):
         if not output.states:
             raise InputError(f"{name}, output {index}: lists no states; states 0..{num_states - 1} are available")

@@ -170,7 +170,7 @@ def test_damaged_text_gives_a_valid_genotype_or_one_clear_error(rng):
         ("states: [3]", "states: [3, 1, 3]", "normal cell, output 0: lists a state twice"),
         ("input: 2 operation: MAX", "input: 0 operation: MAX", "normal cell, block 0: its state 2 is read by no later block and no output"),
         ("states: [2]", "states: [0]", "reduction cell, block 0: its state 2 is read by no"),
-        ("states: [2] }", "states: [2] } outputs { states: [0] }", "equally many outputs, got 1 and 2"),
+        ("states: [2] }", "states: [2] } outputs { states: [0] }", "the same number of outputs, got 1 and 2"),
         ("SEP_CONV_3X3", "SEP_CONV_9X9", "not a genotype textproto, line 5:.*SEP_CONV_9X9"),
         ("combine: ADD", "combin: ADD", "not a genotype textproto, line 5:.*combin"),
     ],

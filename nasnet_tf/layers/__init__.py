@@ -1,1 +1,1 @@
-"""Keras layers; they know nothing of cells."""
+"""Keras layers for the operations and reductions inside a cell. They do not depend on cells."""

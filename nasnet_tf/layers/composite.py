@@ -1,4 +1,4 @@
-"""A layer that is made of other layers."""
+"""Base class of layers that consist of other layers."""
 
 from collections.abc import Iterator, Sequence
 
@@ -6,18 +6,19 @@ import keras
 
 
 class Composite(keras.layers.Layer):
-    """A layer whose parts are as trainable as it is, also the parts that `build` makes.
+    """A layer that applies its `trainable` flag to all of its sublayers, including those that `build` creates.
 
-    Keras passes `trainable` on to the parts that exist when it is set. A layer made from a saved configuration gets it before it has any.
-    A subclass ends its `build` with `super().build(input_shape)`. The configuration names the parts that were frozen one by one.
+    Keras sets the flag only on sublayers that exist at that time, and a layer that is restored from its configuration has none yet. The
+    configuration also lists the sublayers that were frozen individually. A subclass must end its `build` with
+    `super().build(input_shape)`.
 
     Args:
-      frozen_parts: paths of parts that are not trainable, such as "block_0_left/bn_1".
+      frozen_parts: paths of sublayers that are not trainable, such as "block_0_left/bn_1".
     """
 
     def __init__(self, frozen_parts: Sequence[str] = (), **kwargs):
         super().__init__(**kwargs)
-        self._frozen_parts = ",".join(frozen_parts)  # a text, for Keras wraps every list that is assigned to a layer
+        self._frozen_parts = ",".join(frozen_parts)  # a string, because Keras wraps every list that is assigned to a layer
 
     def build(self, input_shape):
         self.built = True
@@ -28,7 +29,7 @@ class Composite(keras.layers.Layer):
 
     def __setattr__(self, name, value):
         super().__setattr__(name, value)
-        if name == "trainable":  # TensorFlow skips a value that is assigned a second time, and Keras then passes nothing on
+        if name == "trainable":  # TensorFlow ignores a repeated assignment of the same value, and Keras then skips the sublayers
             for part in self._flatten_layers(include_self=False, recursive=False):
                 part.trainable = value
 
@@ -38,7 +39,7 @@ class Composite(keras.layers.Layer):
 
 
 def _parts(layer: keras.layers.Layer) -> Iterator[tuple[str, keras.layers.Layer]]:
-    """Returns all layers inside a layer with their paths."""
+    """Yields (path, layer) for all layers inside a layer, at any depth."""
     for part in layer._flatten_layers(include_self=False, recursive=False):
         yield part.name, part
         for path, inner in _parts(part):

@@ -1,4 +1,4 @@
-"""Convolutions as the paper uses them: ReLU, convolution, batch normalization, in this order (appendix A.4)."""
+"""The paper's convolutions: each is ReLU, convolution, batch normalization, in this order (appendix A.4)."""
 
 import math
 
@@ -10,28 +10,39 @@ from nasnet_tf.layers.normalization import BatchNorm, LayerStyle
 
 
 def slim_stddev(shape: tuple[int, ...]) -> float:
-    """Of a kernel's initial weights: variance scaling of TF-slim, factor 2, fan-out, with its constant 1.3 for the truncated tails.
+    """Returns the standard deviation of a kernel's initial weights: TF-slim's variance scaling with factor 2 and fan-out.
 
-    shape: [height, width, in, out] of a convolution; [height, width, in, 1] of a depthwise one, whose fan-out is height * width; or
-      [in, out].
+    The constant 1.3 is slim's, and makes up for the truncated tails of the distribution.
+
+    Args:
+      shape: [height, width, in, out] of a convolution, [height, width, in, 1] of a depthwise convolution, whose fan-out is
+        height * width, or [in, out] of a dense layer.
     """
     return math.sqrt(1.3 * 2.0 * shape[-2] / math.prod(shape))
 
 
 def slim_initializer(shape: tuple[int, ...]) -> keras.initializers.Initializer:
-    """The truncated normal distribution of `slim_stddev`."""
+    """Returns a truncated normal initializer with the standard deviation of `slim_stddev`."""
     return keras.initializers.TruncatedNormal(stddev=slim_stddev(shape))
 
 
 def add_kernel(layer: keras.layers.Layer, name: str, shape: tuple[int, ...]):
-    """A kernel as `slim_initializer` takes it."""
+    """Adds a kernel to a layer, initialized by `slim_initializer`."""
     return layer.add_weight(name=name, shape=shape, initializer=slim_initializer(shape))
 
 
 class ConvBn(Composite):
-    """[ReLU,] convolution without bias, batch normalization.
+    """A convolution without bias between an optional ReLU and batch normalization.
 
-    float [batch, height, width, in] -> float [batch, ceil(height / stride), ceil(width / stride), filters] ("same" padding).
+    float [batch, height, width, in] -> float [batch, ceil(height / stride), ceil(width / stride), filters] with "SAME" padding.
+
+    Args:
+      filters: output channels.
+      style: settings shared by all layers.
+      kernel_size: (height, width) of the kernel.
+      stride: one stride for both directions, or (vertical, horizontal).
+      activation: True to apply ReLU first.
+      padding: "SAME" or "VALID".
     """
 
     def __init__(self, filters: int, style: LayerStyle, kernel_size=(1, 1), stride=1, activation=True, padding="SAME", **kwargs):
@@ -49,11 +60,15 @@ class ConvBn(Composite):
         return self.bn(self.convolve(self.style.activation(inputs) if self.activation else inputs))
 
     def convolve(self, hidden):
+        """Returns the convolution alone, without ReLU and batch normalization."""
         return tf.nn.conv2d(hidden, self.kernel, self.strides, self.padding)
 
 
 class SeparableConv(Composite):
-    """A depthwise-separable convolution applied twice, the stride in the first; nothing between depthwise and pointwise part."""
+    """A depthwise-separable convolution applied twice: [ReLU, depthwise, pointwise, batch normalization] x 2.
+
+    Only the first has the stride. float [batch, height, width, in] -> float [batch, ceil(height / stride), ceil(width / stride), filters].
+    """
 
     def __init__(self, filters: int, style: LayerStyle, kernel_size: int, stride=1, **kwargs):
         super().__init__(**kwargs)
@@ -75,7 +90,7 @@ class SeparableConv(Composite):
         parts = ((self.depthwise_1, self.pointwise_1, self.bn_1), (self.depthwise_2, self.pointwise_2, self.bn_2))
         for (depthwise, pointwise, bn), stride in zip(parts, self.strides, strict=True):
             hidden = self.style.activation(hidden)
-            # tf.nn.depthwise_conv2d would prepare for dilation, with as many ops again.
+            # tf.nn.depthwise_conv2d would double the number of ops, because it handles dilation too.
             depthwise = tf.convert_to_tensor(depthwise)
             hidden = tf.raw_ops.DepthwiseConv2dNative(input=hidden, filter=depthwise, strides=(1, stride, stride, 1), padding="SAME")
             hidden = bn(tf.nn.conv2d(hidden, pointwise, 1, "SAME"))
@@ -83,15 +98,17 @@ class SeparableConv(Composite):
 
 
 class FactorizedConv(Composite):
-    """1xn, then nx1 convolution between a 1x1 convolution that narrows the hidden state and one that widens it again, each with ReLU and
-    batch normalization; the stride is split between the two in the middle.
+    """A bottleneck of four convolutions, each with ReLU and batch normalization: 1x1 to fewer channels, 1xn, nx1, 1x1 to `filters`.
 
-    Deviation: the paper says "1xn then nx1 convolution" and no more. The narrow middle is that of Google's later code of the same
-    lineage (tensorflow/tpu, amoeba_net); with it the published counts of NASNet-B and -C come nearest (`python -m nasnet_tf.costs`;
-    without it NASNet-C has 6.4M parameters on ImageNet instead of the published 4.9M).
+    The 1xn convolution has the horizontal stride and the nx1 convolution the vertical one.
+    float [batch, height, width, in] -> float [batch, ceil(height / stride), ceil(width / stride), filters].
+
+    Deviation: the paper says only "1xn then nx1 convolution". The narrow middle follows Google's later code of the same family
+    (tensorflow/tpu, amoeba_net). With it, our counts come nearest to the published ones of NASNet-B and -C (`python -m nasnet_tf.costs`).
+    Without it, NASNet-C has 6.4M parameters on ImageNet instead of the published 4.9M.
     """
 
-    _MIDDLE = {3: 3 / 8, 7: 1 / 4}  # of the filters, by kernel size
+    _MIDDLE = {3: 3 / 8, 7: 1 / 4}  # channels of the middle / filters, by kernel size
 
     def __init__(self, filters: int, style: LayerStyle, kernel_size: int, stride=1, **kwargs):
         super().__init__(**kwargs)
@@ -119,8 +136,10 @@ class FactorizedConv(Composite):
 class DilatedConv(ConvBn):
     """ReLU, 3x3 convolution with dilation rate 2, batch normalization.
 
-    At stride 2 the taps of such a kernel fall on every second pixel only, so it is a plain 3x3 convolution of the subsampled input.
-    TensorFlow's CPU has no gradient of dilated convolution without oneDNN; space-to-batch (atrous_conv2d) works everywhere.
+    With stride 2, the kernel reads only every second pixel, so the layer is a plain 3x3 convolution of the subsampled input.
+
+    With stride 1, it uses atrous_conv2d (space-to-batch), which works everywhere. TensorFlow without oneDNN has no gradient of the dilated
+    convolution op on CPUs.
     """
 
     def __init__(self, filters: int, style: LayerStyle, stride=1, **kwargs):

@@ -1,4 +1,4 @@
-"""Batch normalization in one fused op, and the layer and instance normalizations of NASNet-B and -C (paper appendix B)."""
+"""Batch normalization as one fused op, and the layer and instance normalization of NASNet-B and -C (paper appendix B)."""
 
 import dataclasses
 
@@ -8,13 +8,14 @@ import tensorflow as tf
 
 @dataclasses.dataclass(frozen=True)
 class LayerStyle:
-    """What all layers of a network share.
+    """Settings that all layers of a network share.
 
     Attributes:
-      batch_norm_momentum: share of the old moving statistics kept at each step (slim calls it decay).
+      batch_norm_momentum: fraction of the old moving statistics that is kept at each step, in [0, 1) (slim calls it decay).
       batch_norm_epsilon: added to the variance.
-      bounded_activation: ReLU6 for every ReLU and results of operations clipped to [-6, 6], for low-precision inference.
-      synchronized_batch_norm: batch statistics over all replicas together; otherwise each replica has its own, as in the paper.
+      bounded_activation: True for low-precision inference: uses ReLU6 for every ReLU and clips the results of operations to [-6, 6].
+      synchronized_batch_norm: True to compute batch statistics over all replicas; False for separate statistics of each replica, as in the
+        paper.
     """
 
     batch_norm_momentum: float
@@ -23,12 +24,12 @@ class LayerStyle:
     synchronized_batch_norm: bool = False
 
     def activation(self, tensor: tf.Tensor) -> tf.Tensor:
-        """ReLU, or ReLU6 where activations are bounded."""
+        """Applies ReLU, or ReLU6 with bounded activations."""
         return tf.nn.relu6(tensor) if self.bounded_activation else tf.nn.relu(tensor)
 
 
 class StyledLayer(keras.layers.Layer):
-    """A layer whose saved configuration holds its style."""
+    """A layer that has a LayerStyle and saves it in its configuration."""
 
     def __init__(self, style: LayerStyle, **kwargs):
         super().__init__(**kwargs)
@@ -43,11 +44,11 @@ class StyledLayer(keras.layers.Layer):
 
 
 class BatchNorm(StyledLayer):
-    """Batch normalization over batch, height and width, per replica unless the style says otherwise.
+    """Batch normalization over batch, height and width, per replica unless the style asks for synchronized statistics.
 
-    Keras' own layer computes moments and arithmetic as some twenty ops; here it is the one fused op, which halves the graph of a network
-    and the time to trace it. As in TF-slim, the moving variance takes the batch variance with Bessel's correction (n / (n - 1)), where
-    Keras takes the biased one. A frozen layer (`trainable = False`) uses and keeps its moving statistics, as in Keras.
+    Uses one fused op where Keras' layer uses about twenty; this halves the graph of a network and the time to trace it. As in TF-slim, the
+    moving variance is updated with the unbiased batch variance (Bessel's correction, n / (n - 1)), where Keras uses the biased one. A
+    frozen layer (`trainable = False`) normalizes with its moving statistics and does not change them, as in Keras.
     """
 
     def build(self, input_shape):
@@ -59,11 +60,12 @@ class BatchNorm(StyledLayer):
         self.built = True
 
     def _local(self, name, initializer, shape):
-        """A weight of which each replica writes its own, so that an update costs no communication.
+        """Returns a weight that each replica updates separately, so that updates need no communication.
 
-        The training loop brings them together where they are needed; other loops on several devices evaluate and save the first one's.
+        Our training loop combines the replicas' values where they are needed. Other loops on several devices evaluate and save the values
+        of the first replica.
         """
-        local = {"synchronization": "on_read", "aggregation": "only_first_replica"}  # which add_weight does not know
+        local = {"synchronization": "on_read", "aggregation": "only_first_replica"}  # add_weight does not accept these
         return keras.Variable(initializer, shape, self.variable_dtype, trainable=False, autocast=False, name=name, **local)
 
     def call(self, inputs, training=None):
@@ -71,7 +73,7 @@ class BatchNorm(StyledLayer):
         context = tf.distribute.get_replica_context()
         if update and self.style.synchronized_batch_norm and context is not None and context.num_replicas_in_sync > 1:
             return self._synchronized(inputs, context)
-        # With an averaging factor the op returns the new moving statistics themselves: two assignments and no arithmetic.
+        # With an averaging factor, the op returns the updated moving statistics, which only have to be assigned.
         outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
             x=inputs,
             scale=tf.convert_to_tensor(self.gamma),
@@ -88,7 +90,7 @@ class BatchNorm(StyledLayer):
         return outputs
 
     def _synchronized(self, inputs, context):
-        """The same with the moments of all replicas, whose parts of the batch are of one size."""
+        """Normalizes in training with the moments over all replicas, which must have parts of the batch of equal size."""
         values = tf.cast(inputs, tf.float32)
         mean, variance, count = _moments_of_all(values, context)
         share = 1.0 - self.style.batch_norm_momentum
@@ -103,10 +105,10 @@ class BatchNorm(StyledLayer):
 
 
 def _moments_of_all(values: tf.Tensor, context: tf.distribute.ReplicaContext) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Mean and variance of the channels over all replicas, float32 [channels], and of how many values, float32 [].
+    """Returns mean and variance per channel over all replicas, float32 [channels] each, and the number of values per channel, float32 [].
 
-    Each replica tells all others its own mean and variance, as one tensor, and these are combined without a difference of large numbers
-    (Chan, Golub and LeVeque 1979). A sum of squares would need less room on the way, and loses digits where the mean is far from 0.
+    The replicas exchange their own means and variances as one tensor, and combine them without subtracting large numbers (Chan, Golub and
+    LeVeque 1979). Exchanging sums and sums of squares would send less data, but loses precision if the mean is far from 0.
     """
     replicas, axes = context.num_replicas_in_sync, [0, 1, 2]
     count = tf.cast(tf.reduce_prod(tf.shape(values)[:-1]) * replicas, tf.float32)
@@ -128,12 +130,13 @@ def _moments_of_all(values: tf.Tensor, context: tf.distribute.ReplicaContext) ->
 
 
 class MomentNorm(keras.layers.Layer):
-    """Normalization of each example on its own, then a learned gain and bias per channel, as in tf.contrib.layers.
+    """Normalizes each example separately, then applies a learned gain and bias per channel, as in tf.contrib.layers.
 
-    over="layer": mean and variance over height, width and channels; over="instance": over height and width, per channel.
+    Args:
+      over: "layer" for mean and variance over height, width and channels; "instance" for height and width, separately per channel.
     """
 
-    EPSILON = 1e-6  # of tf.contrib.layers.instance_norm; layer_norm there has 1e-12, too small to matter in float32
+    EPSILON = 1e-6  # that of tf.contrib.layers.instance_norm; its layer_norm has 1e-12, which has no effect in float32
 
     def __init__(self, over: str, **kwargs):
         super().__init__(**kwargs)

@@ -1,4 +1,4 @@
-"""The 13 operations of the search space: the one table from the enum of genotype.proto to layers."""
+"""The 13 operations of the search space (paper section 3): a table from the enum of genotype.proto to layers."""
 
 import functools
 
@@ -11,7 +11,7 @@ from nasnet_tf.layers.normalization import LayerStyle
 
 
 class Identity(Composite):
-    """The input itself; ReLU, 1x1 convolution and batch normalization where the stride or the number of filters must change."""
+    """Returns its input unchanged, or applies ReLU, 1x1 convolution and batch normalization if the stride or the filters must change."""
 
     def __init__(self, filters: int, style: LayerStyle, stride=1, **kwargs):
         super().__init__(**kwargs)
@@ -30,10 +30,17 @@ class Identity(Composite):
 
 
 class Pool(Composite):
-    """Average or maximum over a window, padding left out of both; then, without a ReLU, a 1x1 convolution where filters must change.
+    """Average or maximum pooling; if the number of filters must change, a 1x1 convolution and batch normalization (no ReLU) follow.
 
-    Padding is "same" as in TF-slim. `keras.applications` pads with zeros instead, which shrinks averages and lifts negative maxima at
-    the border.
+    Padding is "same" as in TF-slim, and padded pixels do not count. `keras.applications` pads with zeros instead, which lowers averages and
+    raises negative maxima at the border.
+
+    Args:
+      filters: channels of the result.
+      style: shared settings.
+      kind: "AVG" or "MAX".
+      size: side of the window in pixels.
+      stride: stride in pixels.
     """
 
     def __init__(self, filters: int, style: LayerStyle, kind: str, size: int, stride=1, **kwargs):
@@ -53,9 +60,9 @@ class Pool(Composite):
 
 
 # Each entry makes a layer from (filters, style, stride=..., name=...).
-# The paper names the operations and their order inside (ReLU, convolution, batch normalization) and leaves the rest open. TF-slim
-# has code only for the pools, the identity and the separable convolutions. The others are the plain reading, but for the factorized
-# convolutions, of which NASNet-B and -C have published counts.
+# The paper gives only the names of the operations and the order inside them (ReLU, convolution, batch normalization). TF-slim has code for
+# the pools, the identity and the separable convolutions. The other convolutions are the plain reading of their names, except the
+# factorized ones, which were chosen to match the published counts of NASNet-B and -C.
 OPERATIONS = {
     Operation.IDENTITY: Identity,
     Operation.CONV_1X3_3X1: functools.partial(FactorizedConv, kernel_size=3),

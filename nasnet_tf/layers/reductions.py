@@ -1,4 +1,4 @@
-"""Changing the size of a hidden state: factorized reduction (as in TF-slim, nasnet_utils.factorized_reduction)."""
+"""Factorized reduction, which halves a hidden state (as in TF-slim, nasnet_utils.factorized_reduction)."""
 
 import tensorflow as tf
 
@@ -6,13 +6,18 @@ from nasnet_tf.layers.composite import Composite
 from nasnet_tf.layers.convolutions import add_kernel
 from nasnet_tf.layers.normalization import BatchNorm, LayerStyle
 
-_LAST_OF_2X2 = [[1, 0], [1, 0], [0, 0], [0, 0]]  # pads a 1x1 kernel
+_LAST_OF_2X2 = [[1, 0], [1, 0], [0, 0], [0, 0]]  # padding that puts a 1x1 kernel at the bottom right of a 2x2 kernel
 
 
 class FactorizedReduction(Composite):
-    """[ReLU,] two 1x1 convolutions of stride 2, one on the even pixels, one on the odd, side by side; batch normalization.
+    """Halves a hidden state: [ReLU,] 1x1 convolutions with stride 2 on even and on odd pixels, concatenation, batch normalization.
 
     float [batch, height, width, in] -> float [batch, ceil(height / 2), ceil(width / 2), filters].
+
+    Args:
+      filters: output channels, half of them from even and half from odd pixels.
+      style: settings shared by all layers.
+      activation: True to apply ReLU first.
     """
 
     def __init__(self, filters: int, style: LayerStyle, activation: bool, **kwargs):
@@ -30,7 +35,7 @@ class FactorizedReduction(Composite):
     def call(self, inputs):
         hidden = self.style.activation(inputs) if self.activation else inputs
         even = tf.nn.conv2d(hidden, self.even, 2, "VALID")
-        # On the CPU, taking the odd pixels out with a strided slice costs several times what the convolution does; so does its gradient.
-        # An odd size has one odd pixel less than even ones: slim fills up with zeros at the bottom and right, and so does "SAME".
+        # A 2x2 kernel reads the odd pixels. On CPUs, a strided slice and its gradient would cost several times as much as the convolution.
+        # An odd side has one odd pixel less than even ones; slim pads it with zeros at the bottom and right, and so does "SAME".
         odd = tf.nn.conv2d(hidden, tf.pad(tf.convert_to_tensor(self.odd), _LAST_OF_2X2), 2, "SAME")
         return self.bn(tf.concat([even, odd], axis=-1))

@@ -1,7 +1,7 @@
-"""Drop path and dropout whose random numbers depend on a seed and a counter only.
+"""Drop path and dropout with random numbers that depend only on a seed, a counter and the replica.
 
-The counter is saved with the network, so a resumed run draws what the uninterrupted one would have drawn. Both layers take a fresh mask
-at every training call, on each replica its own.
+The counter is saved with the network, so a resumed run draws the same numbers as an uninterrupted one. Both layers draw a new mask at
+every training call, and each replica draws a different one.
 """
 
 import random
@@ -13,9 +13,9 @@ import tensorflow as tf
 class _Stochastic(keras.layers.Layer):
     def __init__(self, seed: int | None, **kwargs):
         super().__init__(**kwargs)
-        # Like Keras' own layers: without a seed, one that keras.utils.set_random_seed makes reproducible.
+        # As in Keras' layers, a missing seed is drawn from a generator that keras.utils.set_random_seed makes reproducible.
         self.seed = random.getrandbits(31) if seed is None else seed
-        # A plain tf.Variable: part of checkpoints, but not one of the network's weights.
+        # A plain tf.Variable is saved in checkpoints, but is not a weight of the network.
         self.counter = tf.Variable(
             0,
             trainable=False,
@@ -27,11 +27,11 @@ class _Stochastic(keras.layers.Layer):
 
     @property
     def state(self) -> list[tf.Variable]:
-        """All variables, which are no weights."""
+        """The layer's variables, none of which is a weight."""
         return [self.counter]
 
     def _uniform(self, shape) -> tf.Tensor:
-        """float32 in [0, 1), new at each call."""
+        """Returns new random numbers at each call, float32 in [0, 1), and advances the counter."""
         context = tf.distribute.get_replica_context()
         replica = 0 if context is None else context.replica_id_in_sync_group
         seed = tf.stack([tf.bitwise.bitwise_xor(tf.constant(self.seed, tf.int32), tf.cast(replica, tf.int32)), self.counter])
@@ -41,12 +41,13 @@ class _Stochastic(keras.layers.Layer):
 
 
 class DropPath(_Stochastic):
-    """Scheduled drop path (paper appendix A.5): whole paths are dropped per example, more and more often as training goes on.
+    """Scheduled drop path (paper appendix A.5): drops whole paths per example, more often as the training proceeds.
 
     Attributes:
-      rate: probability of dropping at the end of training, in [0, 1).
-      progress: tf.Variable in [0, 1], the part of `rate` in force. It is 1 until a training loop sets it, so that a model trained without
-        a schedule has ordinary drop path.
+      rate: probability of dropping a path at the end of training, in [0, 1).
+      num_paths: number of paths that are dropped independently.
+      progress: tf.Variable in [0, 1]; the current probability is progress * rate. It is 1 until a training loop sets it, so a model that is
+        trained without a schedule has ordinary drop path.
     """
 
     def __init__(self, rate: float, num_paths: int, seed: int | None = None, **kwargs):
@@ -59,14 +60,19 @@ class DropPath(_Stochastic):
         return [self.counter, self.progress]
 
     def sample(self, batch_size: tf.Tensor) -> tf.Tensor:
-        """float32 [num_paths, batch, 1, 1, 1]: 0 for a dropped path, 1 / keep probability for a kept one."""
+        """Returns a factor for each path and example, float32 [num_paths, batch, 1, 1, 1]: 0 if dropped, else 1 / keep probability."""
         keep = 1.0 - self.rate * self.progress
         return tf.floor(keep + self._uniform([self.num_paths, batch_size, 1, 1, 1])) / keep
 
 
 @keras.saving.register_keras_serializable(package="nasnet_tf")
 class Dropout(_Stochastic):
-    """Dropout of single features: float [batch, features] -> the same, in training only."""
+    """Dropout of single features in training: float [batch, features] -> float [batch, features].
+
+    Args:
+      rate: probability of dropping a feature, in [0, 1).
+      seed: seed of the random numbers; None to draw one.
+    """
 
     def __init__(self, rate: float, seed: int | None = None, **kwargs):
         super().__init__(seed, **kwargs)
@@ -86,5 +92,5 @@ class Dropout(_Stochastic):
 
 
 def stochastic_layers(model: keras.Model) -> list[DropPath | Dropout]:
-    """All layers of a model that draw random numbers, at any depth."""
+    """Returns all layers of a model that draw random numbers, at any depth."""
     return [layer for layer in model._flatten_layers() if isinstance(layer, _Stochastic)]

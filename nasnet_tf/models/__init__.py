@@ -1,1 +1,1 @@
-"""From a genotype to a network: the cell interpreter, stems, heads, the named variants and their costs."""
+"""Builds networks from genotypes: the cell interpreter, stems, heads, the named networks and their costs."""

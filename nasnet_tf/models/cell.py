@@ -1,4 +1,4 @@
-"""The interpreter: a Cell message and its input states -> its output states (paper section 3, appendix A.4; TF-slim's NasNetABaseCell)."""
+"""The interpreter of cells: computes the output states of a Cell message (paper section 3, appendix A.4; TF-slim's NasNetABaseCell)."""
 
 import keras
 import tensorflow as tf
@@ -15,28 +15,29 @@ from nasnet_tf.models.cell_layers import Site, cell_layout, make_layer
 
 @keras.saving.register_keras_serializable(package="nasnet_tf")
 class Cell(StyledLayer, Composite):
-    """One cell as one Keras layer.
+    """A cell as one Keras layer.
 
-    Call with the input states, newest first: a list of 1 to num_input_states tensors float [batch, height, width, channels]. States that
-    do not exist yet, in the first cells of a network, are the newest one as it is. Returns one tensor for a cell of one output, else a
-    list of them; a reduction cell halves height and width, rounding up.
+    Call it with a list of 1 to num_input_states input states, newest first, float [batch, height, width, channels] each. The first cells of
+    a network have fewer states; the newest one, unchanged, stands in for those that are missing. Returns a tensor if the cell has one
+    output, else a list of tensors. A reduction cell halves height and width, rounding up.
 
-    Inputs are fitted first: the outputs of the cell before always go through ReLU, 1x1 convolution and batch normalization; an older
-    state only where its size or number of filters differs from that of this cell; a state that nothing reads is left alone. Decisions
-    rest on `reductions` and on channels, never on height and width, so that one network fits every image size.
+    Inputs are first brought to the size and the filters of this cell. The outputs of the previous cell always go through ReLU, 1x1
+    convolution and batch normalization. An older state is converted only if its size or its number of channels differs, and a state that
+    nothing reads is not converted. These choices depend on `reductions` and on channels, never on height and width, so that a network works
+    for every image size.
 
-    Deviation: TF-slim has this rule for cells of one output. That it holds for each of the four outputs of NASNet-B's cells is a choice:
-    with it, parameters and mult-adds of 4 @ 1536 come within 10% of the published ones, with a projection of state 0 alone within 22%.
+    Deviation: TF-slim has this rule for cells with one output. We apply it to each of the four outputs of NASNet-B's cells: parameters and
+    mult-adds of 4 @ 1536 are then within 10% of the published ones, and within 22% if only state 0 is projected.
 
     Args:
       cell: the message to interpret.
-      num_input_states: of the genotype.
-      filters: of each operation's result.
-      is_reduction: operations on input states have stride 2.
+      num_input_states: number of input states of the genotype's cells.
+      filters: channels of each operation's result.
+      is_reduction: True if operations on input states have stride 2.
       reductions: for each given input state, how many times it must be halved to get the size of state 0.
-      style: shared by all layers.
-      drop_path_rate: probability of dropping an operation's result at the end of training; identities are never dropped (slim).
-      drop_path_seed: None for one from Python's random numbers.
+      style: settings shared by all layers.
+      drop_path_rate: probability of dropping an operation's result at the end of training. Identities are never dropped, as in slim.
+      drop_path_seed: seed of drop path; None to draw one from Python's random numbers.
     """
 
     def __init__(
@@ -116,7 +117,7 @@ class Cell(StyledLayer, Composite):
             "num_input_states": self.num_input_states,
             "filters": self.filters,
             "is_reduction": self.is_reduction,
-            "reductions": list(self.reductions),  # Keras keeps a list of its own kind
+            "reductions": list(self.reductions),  # a plain list, because Keras wraps the attribute
             "drop_path_rate": self.drop_path_rate,
             "drop_path_seed": self.drop_path.seed if self.drop_path else None,
         }

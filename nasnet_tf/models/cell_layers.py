@@ -1,4 +1,4 @@
-"""Which layers a cell is made of, as data: what Cell builds its layers from, and SpaceNetwork its plans."""
+"""The layers of a cell described as data. Cell creates its layers from the description, and SpaceNetwork creates its plans from it."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -15,12 +15,13 @@ from nasnet_tf.layers.reductions import FactorizedReduction
 
 
 class Kind(NamedTuple):
-    """What stands at a place of a cell.
+    """The kind of a layer in a cell.
 
     Attributes:
-      role: "operation", "fit" (a 1x1 convolution to the cell's filters), "reduction" (a factorized one) or "norm".
-      detail: the operation's number, whether a fit or reduction begins with a ReLU, or what a norm is over.
-      stride: of an operation.
+      role: "operation", "fit" (a 1x1 convolution to the cell's filters), "reduction" (a factorized reduction) or "norm" (of a sum).
+      detail: depends on the role: the enum value of an operation; True if a fit or reduction begins with a ReLU; "layer" or "instance"
+        for a norm.
+      stride: stride of an operation.
     """
 
     role: str
@@ -29,7 +30,7 @@ class Kind(NamedTuple):
 
 
 class Site(NamedTuple):
-    """A layer to be: its name, its kind and the channels that it reads."""
+    """The description of a layer of a cell: its name, its kind and its number of input channels."""
 
     name: str
     kind: Kind
@@ -37,7 +38,7 @@ class Site(NamedTuple):
 
 
 def make_layer(kind: Kind, filters: int, style: LayerStyle, name: str) -> keras.layers.Layer:
-    """The layer of a kind, not built yet; it gives `filters` channels."""
+    """Returns a layer of this kind with `filters` output channels, not built yet."""
     if kind.role == "operation":
         return OPERATIONS[kind.detail](filters, style, stride=kind.stride, name=name)
     if kind.role == "norm":
@@ -52,11 +53,11 @@ class Layout:
     """The layers of a cell, in the order in which they are built.
 
     Attributes:
-      fits: for each given input state, what brings it to the cell's size and filters; nothing where it fits, or where nothing reads it.
-      branches: for each block the left and the right operation.
-      norms: for each block what normalizes its sum, None for most.
-      output_fits: the same as fits, by number, for input states that are outputs.
-      output_channels: of each output.
+      fits: for each given input state, the layers that bring it to the cell's size and filters; empty if it fits already or is never read.
+      branches: for each block, its left and right operation.
+      norms: for each block, the normalization of its sum, or None.
+      output_fits: {number of an input state: layers} for the input states that are outputs of the cell, converted as in `fits`.
+      output_channels: channels of each output.
     """
 
     fits: list[list[Site]]
@@ -69,12 +70,15 @@ class Layout:
 def cell_layout(
     cell: genotypes.Cell, num_input_states: int, filters: int, is_reduction: bool, halvings: Sequence[int], channels: Sequence[int]
 ) -> Layout:
-    """The layers of a cell; see Cell for its rules.
+    """Returns the layers of a cell by the rules that Cell documents.
 
     Args:
-      filters: of each operation's result.
-      halvings: of each given input state, as in Cell.
-      channels: of each given input state; those not given are the first as it is.
+      cell: the cell.
+      num_input_states: number of input states of the genotype's cells.
+      filters: channels of each operation's result.
+      is_reduction: True if operations on input states have stride 2.
+      halvings: for each given input state, how many times it must be halved to get the size of state 0.
+      channels: channels of each given input state. The first state, unchanged, stands in for those that are missing.
     """
 
     def fit(name: str, channels: int, halvings: int, activation: bool, always: bool = False) -> list[Site]:
@@ -101,7 +105,7 @@ def cell_layout(
         widths.append(filters * rule.width)
         over = rule.norm
         norms.append(Site(f"block_{index}_norm", Kind("norm", over), filters) if over else None)
-    # An input state that is itself an output must have the cell's size and filters (slim: _combine_unused_states).
+    # An input state that is also an output must be brought to the cell's output size and filters (slim: _combine_unused_states).
     output_fits = {}
     for output in cell.outputs:
         for state in output.states:

@@ -1,7 +1,7 @@
-"""Parameters and multiply-adds of a network, as the paper's tables count them.
+"""Counts parameters and multiply-adds of a network as in the paper's tables, and measures its latency.
 
-Multiply-adds are read off the traced inference graph, so they are those of the operations that run: convolutions, depthwise
-convolutions and matrix products, for one image. Batch normalization, pooling and additions count nothing.
+Multiply-adds are counted in the traced inference graph for one image, so they are those of the operations that really run. Convolutions,
+depthwise convolutions and matrix products count; batch normalization, pooling and additions do not.
 """
 
 import dataclasses
@@ -18,10 +18,12 @@ from nasnet_tf.models.network import inference_model
 
 @dataclasses.dataclass(frozen=True)
 class Costs:
-    """Attributes:
-    trainable_parameters: what the paper's tables call parameters.
-    parameters: the same with the moving statistics of batch normalization.
-    mult_adds: multiply-adds of one inference on one image, which needs no auxiliary head.
+    """Parameters and multiply-adds of a model.
+
+    Attributes:
+      trainable_parameters: number of trainable parameters, which the paper's tables call parameters.
+      parameters: number of all parameters, including the moving statistics of batch normalization.
+      mult_adds: multiply-adds of inference on one image, without the auxiliary head.
     """
 
     trainable_parameters: int
@@ -30,10 +32,14 @@ class Costs:
 
 
 def count_costs(model: keras.Model, image_size: tuple[int, int] | None = None) -> Costs:
-    """Counts a model whose one input is images [batch, height, width, 3]: a network, a detector or a pyramid.
+    """Counts the parameters and multiply-adds of a network, a detector or a feature pyramid.
 
     Args:
-      image_size: height and width, for a model that takes any size.
+      model: a model with one input, images [batch, height, width, 3].
+      image_size: (height, width) in pixels, required for a model that takes any size; None for the model's own size.
+
+    Raises:
+      InputError: the model takes any size and no image_size is given.
     """
     batch, height, width, channels = model.input.shape
     height, width = (height, width) if image_size is None else image_size
@@ -50,12 +56,12 @@ def count_costs(model: keras.Model, image_size: tuple[int, int] | None = None) -
 
 
 def graph_mult_adds(graph: tf.Graph) -> int:
-    """Those of its operations, whose shapes are known."""
+    """Returns the multiply-adds of all operations of a graph. Their shapes must be fully defined."""
     return sum(_mult_adds(operation) for operation in graph.get_operations())
 
 
 def latency_seconds(model: keras.Model, repeats: int = 15) -> float:
-    """Seconds that this machine takes for one image: the median of so many runs of the inference graph, after one to warm up."""
+    """Measures the seconds that this machine needs for one image: the median of `repeats` runs of the inference graph after one warm-up."""
     network = inference_model(model)
     run = tf.function(lambda images: network(images, training=False), autograph=False)
     _, height, width, channels = model.input.shape
@@ -65,12 +71,12 @@ def latency_seconds(model: keras.Model, repeats: int = 15) -> float:
 
 
 def _mult_adds(operation: tf.Operation) -> int:
-    """Output elements times the products that each is the sum of."""
+    """Returns the number of output elements, times the number of products that are summed for each."""
     if operation.type in ("Conv2D", "DepthwiseConv2dNative"):
         kernel = operation.inputs[1]
-        kernel = (kernel.op.inputs[0] if kernel.op.type == "Pad" else kernel).shape  # the zeros around it count nothing
+        kernel = (kernel.op.inputs[0] if kernel.op.type == "Pad" else kernel).shape  # without the zeros of a padded kernel
         outputs = operation.outputs[0]
-        # A dilated convolution runs on a batch of shifted, padded copies of its image; only what is kept of them counts.
+        # A dilated convolution runs on a batch of shifted, padded copies of the image; only the outputs that are kept count.
         consumers = outputs.consumers()
         if len(consumers) == 1 and consumers[0].type == "BatchToSpaceND":
             outputs = consumers[0].outputs[0]

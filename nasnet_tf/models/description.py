@@ -1,6 +1,7 @@
-"""A network from its description in JSON, which may come from anybody: known classes only, and no code.
+"""Builds a network from its JSON description, and reads the genotype and the configuration from a network.
 
-Keras would build whatever class of its own or of anybody who registered one is named there, Lambda layers among them.
+A description can come from an untrusted source. Keras alone would build any registered class that it names, including Lambda layers with
+code, so only the classes that our networks consist of are accepted.
 """
 
 import itertools
@@ -19,14 +20,14 @@ from nasnet_tf.models.heads import Stem
 from nasnet_tf.models.network import NetworkConfig
 from nasnet_tf.models.stems import STEMS
 
-_OURS = "nasnet_tf>"  # the package that our classes are registered under
+_OURS = "nasnet_tf>"  # prefix of our classes' registered names
 _OF_KERAS = {
-    "__keras_tensor__",  # how layers say what they are called on
+    "__keras_tensor__",  # the inputs of a layer
     "Concatenate",
     "Dense",
     "DTypePolicy",
     "Functional",
-    "GlorotUniform",  # of a Dense layer as it comes: a head of one's own
+    "GlorotUniform",  # default initializer of a Dense layer, for custom heads
     "InputLayer",
     "TruncatedNormal",
     "Zeros",
@@ -34,13 +35,14 @@ _OF_KERAS = {
 
 
 def network_from_json(text: str, place: str) -> keras.Model:
-    """A network with fresh weights from what `model.to_json()` gave.
+    """Builds a network with newly initialized weights from the text that `model.to_json()` returned.
 
     Args:
-      place: what to call it in an error.
+      text: the description.
+      place: name of the description in error messages.
 
     Raises:
-      InputError: not JSON, not a network of ours, or one with a class beyond those that our networks are made of.
+      InputError: the text is not JSON, does not describe a model, or names a class that our networks do not use.
     """
     try:
         description = json.loads(text)
@@ -51,12 +53,12 @@ def network_from_json(text: str, place: str) -> keras.Model:
         return model
     except InputError:
         raise
-    except (Exception, RecursionError) as error:  # Keras raises whatever it meets
+    except (Exception, RecursionError) as error:  # Keras raises errors of many kinds
         raise InputError(f"{place}: cannot be read as the description of a network: {reason(error)}") from error
 
 
 def check_description(description, place: str) -> None:
-    """Removes what belongs to compiling, such as the loss, and raises InputError for a class that our networks are not made of."""
+    """Raises InputError if a description names a class that our networks do not use, and removes its compile settings."""
     remaining = [description]
     while remaining:
         item = remaining.pop()
@@ -66,26 +68,26 @@ def check_description(description, place: str) -> None:
                 name, registered = item["class_name"], item.get("registered_name")
                 is_ours = isinstance(registered, str) and registered.startswith(_OURS)
                 if not is_ours and not (name in _OF_KERAS and registered in (None, name)):
-                    raise InputError(f"{place}: names the class {registered or name!r}, which no network of nasnet_tf has; not built")
+                    raise InputError(f"{place}: names the class {registered or name!r}, which no network of nasnet_tf uses; not built")
             remaining += item.values()
         elif isinstance(item, list):
             remaining += item
 
 
 def all_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
-    """A detector has models among its layers."""
+    """Yields the layers of a model, including those of models that are its layers, as in a detector."""
     for layer in model.layers:
         yield from all_layers(layer) if isinstance(layer, keras.Model) else [layer]
 
 
 def first_stack(cells: Sequence[Cell]) -> int:
-    """Normal cells before the first reduction that is not of the stem."""
+    """Returns the number of normal cells in the first stack, between the reduction cells of the stem and the first reduction after it."""
     after_stem = itertools.dropwhile(lambda cell: cell.is_reduction, cells)
     return sum(1 for _ in itertools.takewhile(lambda cell: not cell.is_reduction, after_stem))
 
 
 def genotype_of(model: keras.Model) -> Genotype:
-    """The cells of a classifier or a detector; without a name."""
+    """Returns the genotype of a classifier or a detector, without a name."""
     cells = [layer for layer in all_layers(model) if isinstance(layer, Cell)]
     normal = next(cell for cell in cells if not cell.is_reduction)
     genotype = Genotype(num_input_states=normal.num_input_states, normal_cell=normal.cell)
@@ -94,7 +96,7 @@ def genotype_of(model: keras.Model) -> Genotype:
 
 
 def config_of(model: keras.Model) -> NetworkConfig:
-    """With which `build_network` builds the same classifier again."""
+    """Returns the NetworkConfig with which `build_network` builds the same classifier again."""
     cells = [layer for layer in model.layers if isinstance(layer, Cell)]
     normal, stem = next(cell for cell in cells if not cell.is_reduction), model.get_layer("stem")
     assert isinstance(stem, Stem)
@@ -102,7 +104,7 @@ def config_of(model: keras.Model) -> NetworkConfig:
     multiplier = stem.filters / width
     length = first_stack(cells)
     num_normal = sum(re.fullmatch(r"cell_\d+", cell.name) is not None for cell in cells)
-    # The first cell after a reduction reads as its h_{i-1} what the reduction itself read, or the state before that.
+    # The h_{i-1} of the first cell after a reduction is either the state that the reduction itself read or the state before that.
     after, read = model.get_layer(f"cell_{length}").input, model.get_layer("reduction_cell_0").input
     skips = len(normal.cell.outputs) == 1 and isinstance(after, list) and after[1] is not (read[0] if isinstance(read, list) else read)
     return NetworkConfig(

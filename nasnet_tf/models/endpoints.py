@@ -1,4 +1,4 @@
-"""The hidden states of a network by name, and networks cut in two at one of them."""
+"""Lists the hidden states of a network by name, and splits a network in two at one of them."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -13,12 +13,12 @@ from nasnet_tf.models.stems import STEMS
 
 @dataclasses.dataclass(frozen=True)
 class Endpoint:
-    """A hidden state of a network, as a detector or segmenter sees it.
+    """A hidden state of a network, for detection or segmentation.
 
     Attributes:
-      name: of its layer; `model.get_layer(name).output` is the tensor.
-      stride: pixels of the image for one of the map.
-      channels: of the map.
+      name: name of the layer; `model.get_layer(name).output` is the tensor.
+      stride: image pixels per pixel of the feature map.
+      channels: channels of the feature map.
     """
 
     name: str
@@ -27,7 +27,7 @@ class Endpoint:
 
 
 def endpoints_of(model: keras.Model) -> list[Endpoint]:
-    """The hidden states of a network, or the outputs of one that was loaded with features_only, in the order of the network."""
+    """Returns the hidden states of a network from first to last; for a network loaded with features_only, only those that it outputs."""
     found, stride = [], 1
     for layer in model.layers:
         if isinstance(layer, heads.Stem):
@@ -42,7 +42,11 @@ def endpoints_of(model: keras.Model) -> list[Endpoint]:
 
 
 def before_last_reduction(model: keras.Model) -> Endpoint:
-    """The newest state that the last reduction cell reads, where detectors cut: of stride 16 in a network with ImageNet stem."""
+    """Returns the newest state that the last reduction cell reads, where detectors split a network (stride 16 with the ImageNet stem).
+
+    Raises:
+      InputError: no reduction cell of the network has a hidden state before it.
+    """
     endpoints = endpoints_of(model)
     reductions = [
         number
@@ -50,32 +54,32 @@ def before_last_reduction(model: keras.Model) -> Endpoint:
         if number and isinstance(model.get_layer(endpoint.name), Cell) and model.get_layer(endpoint.name).is_reduction
     ]
     if not reductions:
-        raise InputError("the network has no reduction cell with something before it; expected one of build_network or load_nasnet")
+        raise InputError("the network has no reduction cell with a hidden state before it; expected one from build_network or load_nasnet")
     return endpoints[reductions[-1] - 1]
 
 
 def cut(model: keras.Model, endpoint: str) -> tuple[keras.Model, keras.Model]:
-    """Splits a network in two that share its layers and weights; an auxiliary head is left out.
+    """Splits a network into two models that share its layers and weights. An auxiliary head is left out.
 
-    rest(trunk(images)) is the network, bit for bit. Both take maps of any height and width, whatever size the network was built for, and
-    the rest takes states that come from elsewhere too, such as crops. All states are given where several are read: the two newest of
-    NASNet-A and -C, the four of NASNet-B.
+    rest(trunk(images)) equals the network, bit for bit. Both models accept any height and width, whatever size the network was built for.
+    The rest also accepts other states, such as crops. The trunk outputs all states that the rest reads: the two newest for NASNet-A and
+    -C, four for NASNet-B.
 
     Args:
-      model: with one output, or logits and auxiliary logits.
-      endpoint: the name of a hidden state, see `endpoints_of`.
+      model: a network with one output, or with logits and auxiliary logits.
+      endpoint: name of a hidden state; see `endpoints_of`.
 
     Returns:
-      trunk: images float [batch, height, width, 3] -> a list of those states up to the endpoint that the rest reads, newest first, each
-        float [batch, height', width', channels].
-      rest: such a list -> the network's output.
+      trunk: model from images float [batch, height, width, 3] to a list of states, the endpoint and older ones that the rest reads, newest
+        first, float [batch, height', width', channels] each.
+      rest: model from such a list to the network's output.
 
     Raises:
-      InputError: no such endpoint, or a network of several outputs.
+      InputError: the endpoint does not exist, or the network has several outputs.
     """
     output = model.output.get("logits") if isinstance(model.output, dict) else model.output
     if not isinstance(output, keras.KerasTensor):
-        raise InputError(f"cut: expected a network of one output, got one of {', '.join(model.output)}")
+        raise InputError(f"cut: expected a network with one output, got the outputs {', '.join(model.output)}")
     known = [each.name for each in endpoints_of(model)]
     if endpoint not in known:
         raise InputError(f"cut: endpoint {endpoint!r}: expected one of {', '.join(known)}")
@@ -96,7 +100,7 @@ def cut(model: keras.Model, endpoint: str) -> tuple[keras.Model, keras.Model]:
 
 
 def _run(layers: Iterable[keras.layers.Layer], old_inputs, new_inputs) -> dict[int, keras.KerasTensor]:
-    """Calls layers once more, on other inputs: {id of each old tensor: the new one}."""
+    """Calls layers again on new inputs; returns {id of an old tensor: the new tensor}."""
     new = {id(old): tensor for old, tensor in zip(old_inputs, new_inputs, strict=True)}
     for layer in layers:
         inputs = [new[id(tensor)] for tensor in layer.input] if isinstance(layer.input, list) else new[id(layer.input)]

@@ -1,4 +1,4 @@
-"""What stands before and after the cells: stem, classifier, auxiliary head (paper appendix A.7; TF-slim's nasnet.py)."""
+"""The layers before and after the cells: stem, pooling, classifier, auxiliary head (paper appendix A.7; TF-slim's nasnet.py)."""
 
 import keras
 import tensorflow as tf
@@ -12,7 +12,13 @@ from nasnet_tf.models.stems import STEMS
 
 @keras.saving.register_keras_serializable(package="nasnet_tf")
 class Stem(StyledLayer, Composite):
-    """The layer of an entry of nasnet_tf.models.stems; "cifar", "imagenet": 3x3 convolution and batch normalization, no ReLU."""
+    """The layer of a stem: for "cifar" and "imagenet", a 3x3 convolution and batch normalization, without ReLU.
+
+    Args:
+      kind: a key of nasnet_tf.models.stems.STEMS.
+      filters: output channels.
+      style: settings shared by all layers.
+    """
 
     def __init__(self, kind: str, filters: int, style: LayerStyle, **kwargs):
         super().__init__(style, **kwargs)
@@ -32,10 +38,13 @@ class Stem(StyledLayer, Composite):
 
 @keras.saving.register_keras_serializable(package="nasnet_tf")
 class GlobalPool(StyledLayer):
-    """ReLU, then the mean over height and width: float [batch, height, width, channels] -> float32 [batch, channels].
+    """ReLU, then pooling over height and width: float [batch, height, width, channels] -> float32 [batch, channels].
 
-    Several inputs are put side by side. pooling="max" takes the maximum instead of the mean, pooling=None neither: the result is then the
-    map itself, float [batch, height, width, channels].
+    A list of inputs is concatenated along the channels first.
+
+    Args:
+      style: settings shared by all layers.
+      pooling: "avg" for the mean, "max" for the maximum, None to return the feature map, float [batch, height, width, channels].
     """
 
     def __init__(self, style: LayerStyle, pooling: str | None = "avg", **kwargs):
@@ -48,7 +57,7 @@ class GlobalPool(StyledLayer):
         hidden = self.style.activation(states[0] if len(states) == 1 else tf.concat(states, axis=-1))
         if self.pooling is None:
             return hidden
-        # Sums of many values: not in half precision, whatever the policy.
+        # The sum of many values needs float32, whatever the dtype policy is.
         return {"avg": tf.reduce_mean, "max": tf.reduce_max}[self.pooling](tf.cast(hidden, tf.float32), [1, 2])
 
     def compute_output_spec(self, inputs):
@@ -66,8 +75,8 @@ class GlobalPool(StyledLayer):
 class AuxiliaryHead(StyledLayer, Composite):
     """A small classifier at 2/3 of the depth, for training only: float [batch, height, width, channels] -> logits [batch, num_classes].
 
-    ReLU, 5x5 average pool of stride 3 without padding, 1x1 convolution to 128, a convolution to 768 as large as the map that remains,
-    each with batch normalization and ReLU, then a dense layer.
+    It consists of ReLU, 5x5 average pooling with stride 3 and no padding, a 1x1 convolution to 128 channels, a convolution to 768 channels
+    whose kernel covers the whole remaining map, and a dense layer. Batch normalization and ReLU follow each convolution.
     """
 
     def __init__(self, num_classes: int, style: LayerStyle, **kwargs):
@@ -79,8 +88,8 @@ class AuxiliaryHead(StyledLayer, Composite):
     def build(self, input_shape):
         sizes = input_shape[1:3]
         if None in sizes:
-            raise ValueError("the auxiliary head needs a fixed image size; build the network with one, or without auxiliary head")
-        self.window = [min(5, size) for size in sizes]  # maps smaller than the window, from images of less than 20 pixels
+            raise ValueError("the auxiliary head needs a fixed image size; set image_size, or build the network without auxiliary head")
+        self.window = [min(5, size) for size in sizes]  # images below 20 pixels give maps smaller than 5x5
         remaining = tuple((size - window) // 3 + 1 for size, window in zip(sizes, self.window, strict=True))
         self.projection.build(input_shape)
         self.full_map = ConvBn(768, self.style, remaining, padding="VALID", name="full_map")
@@ -101,5 +110,5 @@ class AuxiliaryHead(StyledLayer, Composite):
 
 
 def classifier(num_classes: int, name: str) -> keras.layers.Dense:
-    """A dense layer of float32 logits; [batch, features] -> [batch, num_classes]."""
+    """Returns a dense layer from features [batch, features] to float32 logits [batch, num_classes]."""
     return keras.layers.Dense(num_classes, kernel_initializer=slim_initializer((1, num_classes)), dtype="float32", name=name)

@@ -1,4 +1,4 @@
-"""What memory a training step takes: an estimate from its graph, run nowhere."""
+"""Estimates the memory of a training step from its graph, without running it."""
 
 import dataclasses
 import itertools
@@ -9,14 +9,16 @@ import tensorflow as tf
 
 from nasnet_tf.base.errors import InputError
 
-_OPTIMIZER_SLOTS = 3  # at most: RMSProp's mean square and momentum, the moving average of the weights
+_OPTIMIZER_SLOTS = 3  # the most there can be: RMSProp's mean square and momentum, and the moving average of the weights
 
 
 @dataclasses.dataclass(frozen=True)
 class Memory:
-    """Attributes:
-    state_bytes: weights, their gradients, and what RMSProp and the averages keep of each.
-    activation_bytes: at the moment of a step where it is most.
+    """The estimated memory of a training step on one replica.
+
+    Attributes:
+      state_bytes: weights, gradients, optimizer slots and moving averages of the weights.
+      activation_bytes: activations at the operation where they take the most memory.
     """
 
     state_bytes: int
@@ -24,21 +26,22 @@ class Memory:
 
     @property
     def total_bytes(self) -> int:
-        """Of a replica; what the allocator, the kernels' work space and the input take comes on top."""
+        """Total of a replica, without the memory for allocator overhead, kernel workspaces and the input pipeline."""
         return self.state_bytes + self.activation_bytes
 
 
 def estimate_memory(model: keras.Model, batch_size: int) -> Memory:
-    """Of a training step of so many images at a time on one replica.
+    """Estimates the memory of a training step on one replica.
 
-    Operations are taken in the order of the graph, each tensor from the operation that makes it to the last that reads it. Tensors that
-    share memory count once for each name, and operations that run at the same time are not thought of.
+    Assumes that operations run one after the other, in the order of the graph, and that a tensor exists from the operation that outputs it
+    until the last one that reads it. Tensors that share a buffer are counted separately.
 
     Args:
-      batch_size: images that a replica takes at a time, TrainingConfig.replica_batch_size where that is set.
+      model: a network with a fixed image size.
+      batch_size: images per replica and step; TrainingConfig.replica_batch_size if that is set.
 
     Raises:
-      InputError: a model for images of any size.
+      InputError: the model takes images of any size.
     """
     if None in model.input.shape[1:3]:
         raise InputError("estimate_memory: this model takes images of any size; expected one that was built with an image_size")
@@ -60,14 +63,14 @@ def estimate_memory(model: keras.Model, batch_size: int) -> Memory:
 
 
 def _peak(operations: list[tf.Operation], batch_size: int) -> int:
-    """Bytes of the tensors that hold the batch, at the operation where they are most."""
+    """Returns the largest number of bytes that tensors with a batch dimension take at any operation."""
     places = {operation.name: place for place, operation in enumerate(operations)}
     changes = [0] * (len(operations) + 1)
     for place, operation in enumerate(operations):
         for output in operation.outputs:
             if not output.shape.rank or output.shape[0] != batch_size or not output.shape.is_fully_defined():
                 continue
-            # Views of another tensor take nothing of their own.
+            # Views of another tensor take no memory.
             if operation.type in ("Identity", "Reshape", "StopGradient"):
                 continue
             last = max((places[consumer.name] for consumer in output.consumers()), default=place)

@@ -1,6 +1,6 @@
-"""Genotype + NetworkConfig -> keras.Model with named endpoints (paper section 3, figure 2; TF-slim's _build_nasnet_base).
+"""Builds a keras.Model with named endpoints from a genotype and a NetworkConfig (paper section 3, figure 2; slim's _build_nasnet_base).
 
-Layer names are the endpoints: `stem`, `cell_stem_0`, `cell_stem_1` (ImageNet stem only), `cell_0` ..., `reduction_cell_0`,
+The endpoints are the layer names: `stem`, `cell_stem_0`, `cell_stem_1` (ImageNet stem only), `cell_0` ..., `reduction_cell_0`,
 `reduction_cell_1`, `global_pool`, `logits`, `auxiliary_logits`. `model.get_layer(name).output` is the endpoint's tensor.
 """
 
@@ -22,8 +22,8 @@ from nasnet_tf.models.cell import Cell
 from nasnet_tf.models.stems import STEMS, StemName
 
 NUM_REDUCTIONS = 2  # between three stacks of normal cells, as in figure 2
-Filters = Annotated[int, up_to(100_000)]  # as for cells: far beyond use, so that a slip of the pen fills no memory
-# By how many normal cells the stacks that are opened by a reduction are shorter.
+Filters = Annotated[int, up_to(100_000)]  # far more than anyone needs; stops a typing error from filling the memory
+# By how many normal cells the second and third stacks, which begin with a reduction, are shorter than the first one.
 Stacking = Literal["released", "strided_normal"]
 STACKINGS = {"released": 0, "strided_normal": 1}
 _told: set[tuple[int, int]] = set()
@@ -31,27 +31,30 @@ _told: set[tuple[int, int]] = set()
 
 @dataclasses.dataclass(frozen=True)
 class NetworkConfig:
-    """How cells are stacked. "N @ P" of the paper is cells_per_stack=N, penultimate_filters=P.
+    """The sizes and options of a network: how its cells are stacked. The paper's "N @ P" is cells_per_stack=N, penultimate_filters=P.
 
     Attributes:
       cells_per_stack: normal cells in each of the three stacks (N).
       stem: "cifar" (stride 1) or "imagenet" (stride 2 and two reduction cells: 1/8 of the image size before the first normal cell);
-        an entry of nasnet_tf.models.stems.
-      stem_multiplier: width of the stem convolution, times `filters` for "cifar", times 32 for "imagenet".
-      filters: of the operations in the first stack (F); doubled by each of the two reductions. Give this or penultimate_filters.
-      penultimate_filters: channels of the last cell's output (P). The nearest F is taken where P is not a multiple.
-      stacking: "released", as in the released code: reduction cells between three stacks of N normal cells; or "strided_normal": the normal
-        cell at stride 2 stands in the place of every reduction cell, those of the stem too, and N counts it where it opens a stack, so that
-        the stacks have N, N - 1 and N - 1 others. Then two rows of the paper's table 2 have the published counts, see nasnet_tf.models.zoo.
-      prev_skips_reduction: a normal cell right after a reduction takes as its h_{i-1} the state two before the reduction, not the one
-        the reduction itself read. Slim's skip_reduction_layer_input; True for NASNet-A large.
-      auxiliary_head: a second output at 2/3 of the depth, for training.
-      dropout_rate: on the pooled features before the classifier.
-      drop_path_rate: probability of dropping a path in the last cell at the end of training; lower in earlier cells (NASNET v3 rule:
-        times (cell number + 1) / number of cells).
+        a key of nasnet_tf.models.stems.STEMS.
+      stem_multiplier: width of the stem convolution, as a multiple of `filters` for "cifar" and of 32 for "imagenet".
+      filters: channels of each operation in the first stack (F). Each of the two reductions doubles them. Give either this or
+        penultimate_filters.
+      penultimate_filters: channels of the last cell's output (P). If no F gives exactly P, the nearest F is used.
+      stacking: "released" has a reduction cell between stacks of N normal cells, as in the released code. "strided_normal" replaces all
+        reduction cells, including those of the stem, by normal cells with stride 2. N counts the one that begins a stack, so the stacks
+        have N, N - 1 and N - 1 other cells. This reproduces the published counts of two rows of the paper's table 2; see
+        nasnet_tf.models.zoo.
+      prev_skips_reduction: True if the h_{i-1} of a normal cell right after a reduction is not the newest state that the reduction read,
+        but the state before it. Slim's skip_reduction_layer_input; True for NASNet-A large.
+      auxiliary_head: True for a second output at 2/3 of the depth, for training.
+      dropout_rate: probability of dropping each pooled feature before the classifier.
+      drop_path_rate: probability of dropping a path in the last cell at the end of training. It is lower in earlier cells: times
+        (cell number + 1) / number of cells, the rule of NASNET v3.
       bounded_activation: see LayerStyle.
-      batch_norm_momentum: see LayerStyle; 0.9 for CIFAR, 0.9997 for ImageNet in slim, which takes more than 10,000 steps to follow.
-      batch_norm_epsilon: see LayerStyle; 1e-5 for CIFAR, 1e-3 for ImageNet in slim.
+      batch_norm_momentum: see LayerStyle. Slim has 0.9 for CIFAR and 0.9997 for ImageNet; with 0.9997, the moving statistics need more than
+        10,000 steps to follow the batches.
+      batch_norm_epsilon: see LayerStyle. Slim has 1e-5 for CIFAR and 1e-3 for ImageNet.
       synchronized_batch_norm: see LayerStyle.
     """
 
@@ -74,39 +77,40 @@ class NetworkConfig:
         check_fields(self)
         if (self.filters is None) == (self.penultimate_filters is None):
             raise InputError(
-                f"NetworkConfig: give filters or penultimate_filters, one of the two; got {self.filters} and {self.penultimate_filters}"
+                f"NetworkConfig: expected either filters or penultimate_filters, got {self.filters} and {self.penultimate_filters}"
             )
 
     @property
     def style(self) -> LayerStyle:
-        """The part of the configuration that every layer shares."""
+        """The settings that all layers share."""
         return LayerStyle(self.batch_norm_momentum, self.batch_norm_epsilon, self.bounded_activation, self.synchronized_batch_norm)
 
     @property
     def num_cells(self) -> int:
-        """Normal and reduction cells, those of the stem included."""
+        """The number of normal and reduction cells, including those of the stem."""
         return sum(self.stacks) + NUM_REDUCTIONS + STEMS[self.stem].cells
 
     @property
     def stacks(self) -> tuple[int, ...]:
-        """Normal cells of stride 1 in each stack."""
+        """The number of normal cells with stride 1 in each stack."""
         return (self.cells_per_stack, *[self.cells_per_stack - STACKINGS[self.stacking]] * NUM_REDUCTIONS)
 
 
 def _tell_width(genotype: Genotype, config: NetworkConfig, filters: int) -> None:
-    """Where P is no multiple, what is built, once in a process."""
+    """Prints once per process which sizes are built if no number of filters gives exactly the configured P."""
     said = config.penultimate_filters
     per_filter = _penultimate_per_filter(genotype)
     if said is not None and filters * per_filter != said and (said, per_filter) not in _told:
         _told.add((said, per_filter))
-        built = f"F = {filters} filters in the first stack are built, P = {filters * per_filter}"
-        print(f"NetworkConfig: P = {said} is no multiple of {per_filter}: {built}", file=sys.stderr, flush=True)
+        built = f"building F = {filters} filters in the first stack, which gives P = {filters * per_filter}"
+        print(f"NetworkConfig: P = {said} is not a multiple of {per_filter}: {built}", file=sys.stderr, flush=True)
 
 
 def first_stack_filters(genotype: Genotype, config: NetworkConfig) -> int:
-    """F: given, or the nearest to P / (states that the classifier reads, a concatenating block counting twice) / 4.
+    """Returns F, the filters of the first stack: the configured number, or the one whose P is nearest to penultimate_filters.
 
-    24 for NASNet-A: six states, twice doubled. P = 1538 of the paper's "5 @ 1538" is no multiple of it and gives F = 64, P = 1536.
+    P / F is 24 for NASNet-A: the classifier reads six states, and filters are doubled twice. P = 1538 of the paper's "5 @ 1538" is not a
+    multiple of 24 and gives F = 64, P = 1536.
     """
     if config.filters is not None:
         return config.filters
@@ -115,7 +119,7 @@ def first_stack_filters(genotype: Genotype, config: NetworkConfig) -> int:
 
 
 def _penultimate_per_filter(genotype: Genotype) -> int:
-    """P / F: the states that the classifier reads, a concatenating block counting twice, and the doublings of filters."""
+    """Returns P / F: the number of states that the classifier reads (a CONCAT block counts twice), times 4 for two doublings of filters."""
     states = 0 if len(genotype.normal_cell.outputs) == 1 else genotype.num_input_states
     for output in genotype.normal_cell.outputs:
         for state in output.states:
@@ -130,21 +134,21 @@ def build_network(
     num_classes: int | None,
     image_size: int | tuple[int | None, int | None],
 ) -> keras.Model:
-    """Stacks the cells of a genotype into a network.
+    """Builds the network that stacks the cells of a genotype.
 
     Args:
-      genotype: a message, the name of a published one, or the path of a textproto.
+      genotype: a Genotype message, the name of a published genotype, or the path of a textproto.
       config: sizes and options.
-      num_classes: of the classifier; None for a network that ends in pooled features.
-      image_size: height and width, one number for both; (None, None) for any size.
+      num_classes: number of classes; None for a network without classifier, which returns pooled features.
+      image_size: height and width in pixels, or one number for both; (None, None) for any size.
 
     Returns:
-      A model from images float [batch, height, width, 3], normalized as the data's preprocessing says, to logits float32
-      [batch, num_classes]; with auxiliary_head to {"logits": ..., "auxiliary_logits": ...}; without classes to features
+      A model whose input is images float [batch, height, width, 3], normalized by the preprocessing of the data. Its output is logits
+      float32 [batch, num_classes]; with auxiliary_head, {"logits": ..., "auxiliary_logits": ...}; without classes, features float32
       [batch, penultimate_filters].
 
     Raises:
-      InputError: an invalid genotype, or an image too small for the stem.
+      InputError: the genotype is invalid, the image is too small for the stem, or there are too few filters.
     """
     if not isinstance(genotype, Genotype):
         genotype = load_genotype(genotype)
@@ -157,8 +161,10 @@ def build_network(
     filters = first_stack_filters(genotype, config)
     _tell_width(genotype, config, filters)
     narrowest = filters // 2**rule.cells
-    if narrowest < 2:  # a factorized reduction splits them in two
-        raise InputError(f"NetworkConfig: {filters} filters make a cell of {narrowest} with the {config.stem} stem; expected 2 or more")
+    if narrowest < 2:  # a factorized reduction splits its filters in two
+        raise InputError(
+            f"NetworkConfig: {filters} filters leave {narrowest} for the narrowest cell with the {config.stem} stem; expected 2 or more"
+        )
 
     images = keras.Input((height, width, 3), name="images")
     stem_width = filters if rule.width is None else rule.width
@@ -192,13 +198,13 @@ def build_network(
 
 
 def inference_model(model: keras.Model) -> keras.Model:
-    """Returns the network without its auxiliary head, sharing all weights; other models, such as a detector or a pyramid, as they are."""
+    """Returns the network without its auxiliary head, sharing all weights. Returns other models, such as detectors, unchanged."""
     has_heads = isinstance(model.output, dict) and "logits" in model.output
     return keras.Model(model.input, model.output["logits"], name=model.name) if has_heads else model
 
 
 class _Trunk:
-    """The growing list of hidden states, newest first, each with how many times the image has been halved on its way."""
+    """The hidden states of a network while it is built, newest first, each with the number of times it was halved since the stem."""
 
     def __init__(self, genotype: Genotype, config: NetworkConfig, stem):
         self._genotype, self._config = genotype, config
@@ -208,9 +214,11 @@ class _Trunk:
 
     @property
     def classified(self):
-        """What the classifier reads: the newest cell's output; of a cell with several, these and the states of their size that it read.
+        """The input of the classifier: the output of the newest cell.
 
-        Deviation: no source says what NASNet-B's classifier reads. Its "4 @ 1152" and "4 @ 1536" with the four outputs alone would mean
+        If cells have several outputs, it is all outputs of the newest cell, and those of its input states that have the same size.
+
+        Deviation: no source says what NASNet-B's classifier reads. With the four outputs alone, its "4 @ 1152" and "4 @ 1536" would mean
         twice the filters, and 12M parameters or more on ImageNet instead of the published 5.3M.
         """
         if self._num_outputs == 1:
@@ -220,11 +228,18 @@ class _Trunk:
 
     @property
     def newest(self):
-        """State h_i of the next cell."""
+        """The newest hidden state, h_i of the next cell."""
         return self._states[0][0]
 
     def add(self, name: str, filters: float, is_reduction: bool, skip_newest_before: bool = False) -> None:
-        """Appends a cell. skip_newest_before: leave out the state that was newest before the last cell (for prev_skips_reduction)."""
+        """Appends a cell.
+
+        Args:
+          name: name of the layer.
+          filters: channels of each operation's result, rounded down.
+          is_reduction: True for a reduction cell.
+          skip_newest_before: True to leave out the state that was the newest one before the last cell, for prev_skips_reduction.
+        """
         genotype, config = self._genotype, self._config
         states = list(self._states)
         if skip_newest_before:
@@ -245,6 +260,6 @@ class _Trunk:
         outputs = cell([tensor for tensor, _ in states])
         outputs = outputs if isinstance(outputs, list) else [outputs]
         self._num_outputs = len(outputs)
-        # One more than a cell reads, for the next may skip one; and what the classifier reads.
+        # The next cell may skip one state, and the classifier of a cell with several outputs reads these and the cell's inputs.
         max_states = genotype.num_input_states + len(outputs)
         self._states = ([(tensor, halvings + is_reduction) for tensor in outputs] + self._states)[:max_states]

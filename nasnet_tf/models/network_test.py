@@ -237,7 +237,7 @@ def test_costs_of_a_model_with_other_outputs_than_logits():
 @pytest.mark.parametrize(
     ("fields", "classes", "size", "message"),
     [
-        ({"stem": "imagenet", "filters": 4}, 3, 32, "4 filters make a cell of 1"),
+        ({"stem": "imagenet", "filters": 4}, 3, 32, "4 filters leave 1 for the narrowest cell"),
         ({"stem": "imagenet", "filters": 8}, 3, 2, "image_size: expected 19 or more for the imagenet stem, got 2"),
         ({}, 3, 2, "image_size: expected 3 or more for the cifar stem, got 2"),
         ({}, 3, 1, "image_size: expected 3 or more for the cifar stem, got 1"),
@@ -253,7 +253,8 @@ def test_a_width_that_is_no_multiple_is_told_once(capsys):
     config = NetworkConfig(1, "cifar", stem_multiplier=1.0, penultimate_filters=103)
     for _ in range(2):
         build_network("nasnet_a", config, None, 8)
-    assert capsys.readouterr().err == "NetworkConfig: P = 103 is no multiple of 24: F = 4 filters in the first stack are built, P = 96\n"
+    expected = "building F = 4 filters in the first stack, which gives P = 96"
+    assert capsys.readouterr().err == f"NetworkConfig: P = 103 is not a multiple of 24: {expected}\n"
     build_network("nasnet_a", dataclasses.replace(config, penultimate_filters=96), None, 8)
     assert capsys.readouterr().err == ""
 

@@ -1,4 +1,4 @@
-"""What stands before the cells, by name: the one table of stems (paper appendix A.7; TF-slim's nasnet.py). A new stem is an entry."""
+"""The table of stems, the layers before the cells, by name (paper appendix A.7; TF-slim's nasnet.py). To add a stem, add an entry."""
 
 import functools
 import math
@@ -12,16 +12,19 @@ from nasnet_tf.layers.convolutions import ConvBn
 
 
 class StemRule(NamedTuple):
-    """Attributes:
-    layer: (filters, style, name=...) -> the layer, float [batch, height, width, 3] -> [batch, height', width', filters].
-    stride: pixels of the image for one of the layer's map.
-    cells: reduction cells between the layer and the first stack, each of half the filters of what follows.
-    width: filters of the layer for a stem_multiplier of 1; None for those of the first stack.
-    smallest_image: side in pixels of which every reduction has two pixels or more to halve.
-    images_up_to: side in pixels up to which a network without a stem of its own gets this one, the first entry that fits.
-    row: of the zoo, from which a size of one's own takes what it does not say.
-    weight_decay: slim's, of sum(kernel^2) / 2.
-    slim: its convolution and batch normalization in TF-slim's checkpoints; None for a stem that slim does not have.
+    """The properties of a stem.
+
+    Attributes:
+      layer: function (filters, style, name=...) that returns the layer, from float [batch, height, width, 3] to
+        [batch, height', width', filters].
+      stride: stride of the layer in pixels.
+      cells: number of reduction cells between the layer and the first stack. Each has half the filters of the next one.
+      width: filters of the layer for a stem_multiplier of 1; None for the filters of the first stack.
+      smallest_image: smallest side in pixels for which every reduction has at least two pixels to halve.
+      images_up_to: largest side in pixels for which `stem_for` chooses this stem; it takes the first entry that is large enough.
+      row: key in nasnet_tf.models.zoo.ZOO; a custom network with this stem takes all options that are not given from there.
+      weight_decay: slim's weight decay, the factor of sum(kernel^2) / 2.
+      slim: names of the layer's convolution and batch normalization in TF-slim's checkpoints; None if slim does not have this stem.
     """
 
     layer: Callable[..., keras.layers.Layer]
@@ -46,6 +49,10 @@ StemName = Annotated[str, Within("one of " + ", ".join(map(repr, STEMS)), lambda
 
 
 def stem_for(image_size: tuple[int | None, int | None]) -> str:
-    """The name of the stem that images of this height and width, None for any, get where none is said."""
+    """Returns the name of the default stem for images of this size.
+
+    Args:
+      image_size: (height, width) in pixels; None stands for any size.
+    """
     largest = max(math.inf if side is None else side for side in image_size)
     return next(name for name, rule in STEMS.items() if largest <= rule.images_up_to)

@@ -30,7 +30,7 @@ def test_a_new_stem_is_one_entry(monkeypatch):
     assert config.num_cells == 6 == sum(isinstance(layer, Cell) for layer in model.layers)
     with pytest.raises(InputError, match="image_size: expected 32 or more for the quarter stem, got 31"):
         build_network(tiny_genotype(), config, 3, 31)
-    with pytest.raises(InputError, match="3 filters make a cell of 1 with the quarter stem"):
+    with pytest.raises(InputError, match="3 filters leave 1 for the narrowest cell with the quarter stem"):
         build_network(tiny_genotype(), dataclasses.replace(config, filters=3), 3, 32)
     network = resolve("1 @ 64", genotype=tiny_genotype(), stem="quarter")
     assert (network.config.stem, network.preprocessing, network.image_size) == ("quarter", "cifar", (32, 32))

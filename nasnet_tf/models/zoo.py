@@ -1,4 +1,4 @@
-"""Every network of the paper as a row: genotype, sizes, preprocessing, the paper's figures and our counts (paper tables 1 to 3)."""
+"""The networks of the paper: genotype, sizes, preprocessing, published results and our counts of each (paper tables 1 to 3)."""
 
 import dataclasses
 import os
@@ -11,13 +11,13 @@ from nasnet_tf.models.network import NetworkConfig
 
 @dataclasses.dataclass(frozen=True)
 class Published:
-    """What the paper reports of a network; None where it does not.
+    """The paper's results for a network; None for those that it does not report.
 
     Attributes:
-      parameters: as printed, rounded.
-      mult_adds: of one image, as printed, rounded.
+      parameters: number of parameters, rounded as in the paper.
+      mult_adds: multiply-adds for one image, rounded as in the paper.
       top_1, top_5: accuracy on ImageNet in percent.
-      error, error_with_cutout: on CIFAR-10 in percent, mean of five runs.
+      error, error_with_cutout: error on CIFAR-10 in percent, mean of five runs.
     """
 
     parameters: float
@@ -30,17 +30,18 @@ class Published:
 
 @dataclasses.dataclass(frozen=True)
 class Variant:
-    """One network.
+    """A network of the paper, or one of a custom size.
 
     Attributes:
-      title: as the paper writes it.
-      genotype: the name of a published one; of a size of your own, the message.
-      config: sizes and options; training turns the auxiliary head on.
+      title: name in the paper's notation.
+      genotype: name of a published genotype; a Genotype message for a custom size.
+      config: sizes and options, without the auxiliary head, which training adds.
+      num_classes: number of classes.
       image_size: side in pixels.
       preprocessing: "cifar" or "imagenet", a key of nasnet_tf.data.PREPROCESSING.
-      trainable_parameters, mult_adds: counts of this code, without auxiliary head. For mobile, large and cifar they equal the original
-        implementation's.
-      paper: the published figures.
+      trainable_parameters, mult_adds: counts of our network without auxiliary head. Those of mobile, large and cifar equal the counts of
+        the original implementation.
+      paper: the published results.
     """
 
     title: str
@@ -54,23 +55,23 @@ class Variant:
     paper: Published
 
 
-_IMAGENET_MOMENTUM = 0.9997  # slim
+_IMAGENET_MOMENTUM = 0.9997  # as in TF-slim
 
 
 def _variant(genotype: str, config: NetworkConfig, num_classes: int, image_size: int, counts: tuple[int, int], paper: Published) -> Variant:
-    """counts: trainable parameters and multiply-adds. The preprocessing has the name of the stem."""
+    """Returns the row of a network. `counts` is (trainable parameters, multiply-adds); the preprocessing has the name of the stem."""
     title = f"NASNet-{genotype[-1].upper()} ({config.cells_per_stack} @ {config.penultimate_filters})"
     return Variant(title, genotype, config, num_classes, image_size, config.stem, *counts, paper)
 
 
 def _cifar(genotype: str, cells_per_stack: int, penultimate_filters: int, counts: tuple[int, int], paper: Published) -> Variant:
-    # TF-slim's nasnet_cifar.
+    # The settings of TF-slim's nasnet_cifar.
     config = NetworkConfig(
         cells_per_stack,
         "cifar",
         stem_multiplier=3.0,
         penultimate_filters=penultimate_filters,
-        drop_path_rate=0.4,  # keep 0.6
+        drop_path_rate=0.4,  # slim's keep probability is 0.6
         batch_norm_momentum=0.9,
         batch_norm_epsilon=1e-5,
     )
@@ -78,7 +79,7 @@ def _cifar(genotype: str, cells_per_stack: int, penultimate_filters: int, counts
 
 
 def _mobile(genotype: str, cells_per_stack: int, penultimate_filters: int, counts: tuple[int, int], paper: Published) -> Variant:
-    # TF-slim's nasnet_mobile.
+    # The settings of TF-slim's nasnet_mobile.
     config = NetworkConfig(
         cells_per_stack, "imagenet", 1.0, penultimate_filters=penultimate_filters, dropout_rate=0.5, batch_norm_momentum=_IMAGENET_MOMENTUM
     )
@@ -86,7 +87,7 @@ def _mobile(genotype: str, cells_per_stack: int, penultimate_filters: int, count
 
 
 def _large(config: NetworkConfig, image_size: int, counts: tuple[int, int], paper: Published) -> Variant:
-    # TF-slim's nasnet_large; keep probability 0.7.
+    # The settings of TF-slim's nasnet_large, whose keep probability is 0.7.
     config = dataclasses.replace(
         config, prev_skips_reduction=True, dropout_rate=0.5, drop_path_rate=0.3, batch_norm_momentum=_IMAGENET_MOMENTUM
     )
@@ -98,15 +99,15 @@ def _strided(cells_per_stack: int, penultimate_filters: int, counts: tuple[int, 
     return _large(config, 299, counts, paper)
 
 
-# Deviation: TF-slim has presets for 4 @ 1056, 6 @ 4032 and 6 @ 768 of NASNet-A only, and these three have the published counts. The two
-# at 299 pixels have theirs by another rule of stacking, found by counting (docs/differences.md), which contradicts figure 4. The others
-# follow the preset for their image size, with the stem width that comes nearest to the published counts over all of them: 32 filters on
-# ImageNet, as for mobile. `python -m nasnet_tf.costs` prints what remains.
+# Deviation: TF-slim has presets only for 4 @ 1056, 6 @ 4032 and 6 @ 768 of NASNet-A, and these three have the published counts. The two at
+# 299 pixels reach the published counts with another rule of stacking, which was found by counting (docs/differences.md) and contradicts
+# figure 4. The others follow the preset for their image size, with the stem width that comes nearest to the published counts of them all:
+# 32 filters on ImageNet, as for mobile. `python -m nasnet_tf.costs` prints the remaining differences.
 ZOO = {
     "mobile": _mobile("nasnet_a", 4, 1056, (5_289_978, 563_638_816), Published(5.3e6, 564e6, top_1=74.0, top_5=91.6)),
     "nasnet_b_4@1536": _mobile("nasnet_b", 4, 1536, (5_070_428, 442_968_000), Published(5.3e6, 488e6, top_1=72.8, top_5=91.3)),
     "nasnet_c_3@960": _mobile("nasnet_c", 3, 960, (5_172_172, 554_299_580), Published(4.9e6, 558e6, top_1=72.5, top_5=91.0)),
-    # 1538 is no multiple of 24: 64 filters in the first stack, 1536 in the last cell.
+    # 1538 is not a multiple of 24: the network has 64 filters in the first stack and 1536 in the last cell.
     "nasnet_a_5@1538": _strided(5, 1538, (10_899_288, 2_351_618_608), Published(10.9e6, 2.35e9, top_1=78.6, top_5=94.2)),
     "nasnet_a_7@1920": _strided(7, 1920, (22_531_764, 4_929_313_484), Published(22.6e6, 4.93e9, top_1=80.8, top_5=95.3)),
     "large": _large(
@@ -123,19 +124,22 @@ ZOO = {
 
 
 def is_path(name_or_path: str | os.PathLike) -> bool:
-    """Whether this is a path and never a name: a PathLike, or a text with a separator or "~" in front. Other texts may be either."""
+    """Returns whether this can only be a path, not a name: a PathLike, or a string with a path separator or a leading "~"."""
     if not isinstance(name_or_path, str):
         return True
     return name_or_path.startswith("~") or any(separator in name_or_path for separator in ("/", "\\"))
 
 
 def canonical_name(name_or_path: str | os.PathLike) -> str | None:
-    """The key of ZOO that a name means: the key itself, or the title however it is spelled ("NASNet-A (6 @ 4032)"); None for others."""
+    """Returns the key of ZOO for a name, or None if there is none.
+
+    The name is a key or a title such as "NASNet-A (6 @ 4032)"; case, spaces, parentheses, hyphens and underscores do not matter.
+    """
     return None if is_path(name_or_path) else _NAMES.get(_plain(os.fspath(name_or_path)))
 
 
 def find_variant(name: str) -> Variant:
-    """The row of this name."""
+    """Returns the network with this name; raises InputError if the name is unknown."""
     key = canonical_name(name)
     if key is None:
         raise InputError(f"network {name!r}: expected one of {', '.join(ZOO)}")

@@ -1,1 +1,1 @@
-"""Neural architecture search: strategies, ledger, engines, the loop. Nothing else knows it exists."""
+"""Neural architecture search: strategies, engines, children, trials and the search loop. The rest of the package does not depend on it."""

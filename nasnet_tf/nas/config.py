@@ -1,4 +1,4 @@
-"""What is searched and how, in one object."""
+"""The configuration of a search."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -21,44 +21,49 @@ from nasnet_tf.nas.trials.faults import FaultTolerance
 
 @dataclasses.dataclass(frozen=True)
 class SearchConfig:
-    """A search, and the retraining of its best.
+    """Configures a search and the retraining of its best architectures.
 
-    Whichever limit is reached first ends a search, which resumes when the limit is raised. When a limit of time is reached no more children
-    start, and those that run may end. Limits are those of the search without its retraining.
+    The search ends when the first of its limits is reached, and resumes when you raise that limit. When a time limit is reached, no more
+    children start, and running children may end. The limits do not include the retraining.
 
     Attributes:
-      space: the architectures.
-      strategy: (space) -> strategy, such as @PPOSearch.
-      engine: () -> where children run, such as @LocalPool.
-      num_trials: architectures to try, besides those taken over; may be raised later to continue a search that has ended.
-      early_stopping: stops hopeless children; they report the accuracies it needs as the metric "curve". None for never.
-      halving: children begin with short trainings, and the best continue; None trains all to their end.
-      evaluator: scores architectures, in processes that are kept, in the place of children that evaluate_genotype trains.
-      train_again: an architecture that is proposed again is trained again, as in the paper of regularized evolution, rather than to get the
-        reward it had.
-      max_trainings: children that are trained. Trials of known architectures, which get the reward they had, and failed ones do not count.
-        None for any number.
-      max_hours: in which children run, since the search was begun; pauses do not count. None for any.
-      max_child_hours: of all children together, failed ones too. None for any.
-      target: a reward that is enough: no child starts once a trial has it. None for never.
-      patience: trainings without a better reward after which no child starts. None for any number.
-      max_parameters: of an architecture's network, without auxiliary head; larger ones are never tried, seeds neither. None for any.
-      max_mult_adds: the same of multiply-adds for one image.
-      max_latency_seconds: an architecture is infeasible if an inference on one image takes longer. Its child measures that before it
-        trains, on the machine it runs on. None for any.
-      cap_scope: gin scope whose `evaluate_genotype` these three are about, such as "retrain"; "" for the children of the search.
-      child_watts: electric power of a child, for estimates alone.
-      child_hour_price: price of a child's hour in any currency, for estimates alone.
-      tolerance: when an architecture, a machine, the search is given up; None for the defaults of FaultTolerance.
-      deadline_reward: what the strategy learns of a child that was killed at its deadline; None for nothing. It counts as infeasible either
+      space: the search space.
+      strategy: the strategy, as a function of the space, such as @PPOSearch.
+      engine: function that returns the engine that runs children, such as @LocalPool.
+      num_trials: number of architectures to try, besides those taken over. Raise it to continue a search that has ended.
+      early_stopping: stops the worst children early. Children must report the metric "curve". None to never stop a child.
+      halving: begins all children with short trainings and continues only the best; None to train every child to the end.
+      evaluator: scores architectures in processes that are kept, instead of training children with `evaluate_genotype`.
+      train_again: whether an architecture that is proposed again is trained again, as in the paper on regularized evolution. If not, it
+        gets the reward it had.
+      max_trainings: maximum number of children that are trained; None for no limit. Failed trials do not count, and neither do trials that
+        get the reward of an earlier one.
+      max_hours: maximum time in hours during which children run, over all sessions of the search; None for no limit. Pauses do not count.
+      max_child_hours: maximum total of the hours of all children, including failed ones; None for no limit.
+      target: once a trial has this reward, no more children start; None for no target.
+      patience: number of trainings without a better reward after which no more children start; None for no limit.
+      max_parameters: maximum number of parameters of an architecture's network, without auxiliary head; None for no limit. Larger
+        architectures are never trained, also if they are seeds.
+      max_mult_adds: maximum number of multiply-adds for one image; None for no limit. As with max_parameters, larger architectures are
+        never trained.
+      max_latency_seconds: maximum time of an inference on one image; None for no limit. A child measures it before it trains, on its own
+        machine, and a slower architecture is infeasible.
+      cap_scope: gin scope of the `evaluate_genotype` whose networks these three limits are for, such as "retrain"; "" for the children of
+        the search.
+      child_watts: electric power of a child in watts, used only for estimates.
+      child_hour_price: price of an hour of a child, in any currency, used only for estimates.
+      tolerance: limits after which an architecture is given up, a machine is quarantined or the search pauses; None for the defaults of
+        FaultTolerance.
+      deadline_reward: reward that the strategy learns for a child killed at its deadline; None for none. The trial is infeasible either
         way.
-      objective: the reward instead of the accuracy, as in nasnet_tf.nas.children.objectives or "module:function".
+      objective: the reward to use instead of the accuracy: a class of nasnet_tf.nas.children.objectives or "module:function".
       seeds: names or paths of genotypes to try first.
-      take_over: work folders of earlier searches, whose rewarded trials count.
-      prior: work folders of searches on other data. A strategy that has a model, such as ModelGuided, begins with what they say, and keeps
-        of it what the rewards agree with.
-      retrain_top: how many of the best to retrain, with the bindings of the gin scope `retrain` where they differ.
-      retrain_front: retrains the Pareto front of accuracy and cost instead of the best of all, the highest rewards first.
+      take_over: work folders of earlier searches whose rewarded trials become trials of this search.
+      prior: work folders of searches on other data, from whose rewards a strategy with a model, such as ModelGuided, learns before its
+        first proposal. They have influence only to the extent that the rewards of this search agree with them.
+      retrain_top: number of the best architectures to retrain. Bindings in the gin scope `retrain` override others there.
+      retrain_front: whether to retrain architectures from the Pareto front of accuracy and cost, the highest rewards first, instead of the
+        best of all.
     """
 
     MAY_CHANGE: ClassVar[tuple[str, ...]] = (
@@ -106,21 +111,21 @@ class SearchConfig:
     def __post_init__(self):
         values.check("search", vars(self), values.annotations(SearchConfig))
         if self.halving is not None and (self.early_stopping is not None or self.train_again):
-            raise InputError("search.halving: expected neither search.early_stopping nor search.train_again beside it")
+            raise InputError("search.halving: cannot be combined with search.early_stopping or search.train_again; remove one of them")
         if self.evaluator is not None and (self.early_stopping is not None or self.halving is not None):
-            raise InputError("search.evaluator: expected neither search.early_stopping nor search.halving beside it")
+            raise InputError("search.evaluator: cannot be combined with search.early_stopping or search.halving; remove one of them")
         object.__setattr__(self, "tolerance", self.tolerance or FaultTolerance())
 
     @property
     def fidelity(self) -> Fidelity:
-        """The rule of how far children are trained."""
+        """The rule that decides how far children are trained."""
         return self.halving or self.early_stopping or FullTraining()
 
     def new_strategy(self) -> Strategy:
-        """Makes the strategy, which begins with the seeds."""
+        """Creates the strategy, which proposes the seeds first."""
         strategy = self.strategy(self.space)
         return given.Seeded(strategy, given.seeds_of(self.space, self.seeds)) if self.seeds else strategy
 
     def new_engine(self) -> Engine:
-        """Makes the engine, with processes that are kept where an evaluator keeps something in them."""
+        """Creates the engine; with an evaluator, the engine keeps its processes."""
         return self.engine() if self.evaluator is None else self.engine(keep_processes=True)

@@ -1,7 +1,8 @@
-"""How much a search may spend, and what it has spent."""
+"""Limits of a search: time budget, goals, and estimates of energy and price."""
 
 import dataclasses
 import json
+import math
 import pathlib
 import time
 from collections.abc import Iterable, Sequence
@@ -17,11 +18,11 @@ _HOUR = 3600.0
 
 @dataclasses.dataclass(frozen=True)
 class Rates:
-    """What an hour of one child takes; None where that is not known.
+    """Power and price of running one child; None if unknown.
 
     Attributes:
-      watts: of electric power.
-      price: in any currency.
+      watts: electric power of a child, in watts.
+      price: price of an hour of a child, in any currency.
     """
 
     watts: Positive | None = None
@@ -31,13 +32,13 @@ class Rates:
         check_fields(self)
 
     def estimate(self, child_seconds: float) -> dict[str, float]:
-        """Returns {"child_hours": ...}, with "kwh" and "price" where the rates are known."""
+        """Returns {"child_hours": ...}, and "kwh" and "price" if their rates are known."""
         hours = child_seconds / _HOUR
         known = {} if self.watts is None else {"kwh": hours * self.watts / 1000}
         return {"child_hours": hours, **known, **({} if self.price is None else {"price": hours * self.price})}
 
     def save(self, workdir: pathlib.Path) -> None:
-        """Keeps them for reports; a search without rates keeps none."""
+        """Saves the rates in the work folder, for reports; removes the file if no rates are known."""
         path = workdir / RATES_NAME
         if self == Rates():
             path.unlink(missing_ok=True)
@@ -46,7 +47,7 @@ class Rates:
 
     @classmethod
     def load(cls, workdir: pathlib.Path) -> "Rates":
-        """Returns those of a search; raises InputError where the file is damaged."""
+        """Loads the rates of a search; raises InputError if the file is damaged."""
         path = workdir / RATES_NAME
         try:
             return cls(**json.loads(path.read_text())) if path.is_file() else cls()
@@ -56,37 +57,39 @@ class Rates:
 
 @dataclasses.dataclass(frozen=True)
 class Goal:
-    """When a search has found enough, or has stopped finding.
+    """Decides whether a search has reached its target or has stopped improving.
 
     Attributes:
-      target, patience: as in SearchConfig.
+      target: reward at which the search ends; see `SearchConfig`.
+      patience: number of trainings without a better reward after which the search ends; see `SearchConfig`.
     """
 
     target: float | None
     patience: int | None
 
     def reached(self, best: Trial | None, num_since_best: int) -> str:
-        """Returns why the search may end, "" while it may not.
+        """Returns the reason why the search ends, or "" if it does not end yet.
 
         Args:
           best: the best trial; None before the first.
-          num_since_best: trainings since then.
+          num_since_best: number of trainings that have ended since then.
         """
         if best is None:
             return ""
         if self.target is not None and best.reward >= self.target:
-            return f"trial {best.number} has reached the target: {best.reward:.4f}, at least {self.target:g} was asked for"
+            return f"trial {best.number} has reached the target of {self.target:g} with a reward of {best.reward:.4f}"
         if self.patience is not None and num_since_best >= self.patience:
-            return f"{num_since_best} trainings since trial {best.number} have found nothing better than its {best.reward:.4f}"
+            return f"{num_since_best} trainings since trial {best.number} have not improved on its reward of {best.reward:.4f}"
         return ""
 
 
 class Budget:
-    """What is left of the time limits.
+    """Decides whether the time limits of a search are reached.
 
     Args:
-      max_hours, max_child_hours: as in SearchConfig.
-      trials: as they were when this session began.
+      max_hours: see `SearchConfig`.
+      max_child_hours: see `SearchConfig`.
+      trials: the trials of the search at the start of this process.
     """
 
     def __init__(self, max_hours: float | None, max_child_hours: float | None, trials: Sequence[Trial]):
@@ -94,15 +97,22 @@ class Budget:
         self._before = 0.0 if max_hours is None else busy_seconds(trials)
         self._began = time.monotonic()
 
+    @property
+    def seconds_left(self) -> float:
+        """Until max_hours is reached, infinite without it."""
+        if self._max_hours is None:
+            return math.inf
+        return self._max_hours * _HOUR - (self._before + time.monotonic() - self._began)
+
     def is_spent(self, child_seconds: float, started: Iterable[float]) -> bool:
-        """Whether no more children may start.
+        """Returns whether a limit is reached, so that no more children may start.
 
         Args:
-          child_seconds: of all executions that ended.
-          started: when, by the monotonic clock, the children that run began.
+          child_seconds: total time of all executions that have ended.
+          started: start times of the running children, by the monotonic clock.
         """
         now = time.monotonic()
-        if self._max_hours is not None and self._before + now - self._began >= self._max_hours * _HOUR:
+        if self.seconds_left <= 0:
             return True
         if self._max_child_hours is None:
             return False
@@ -110,7 +120,7 @@ class Budget:
 
 
 def busy_seconds(trials: Sequence[Trial]) -> float:
-    """Returns the time in which at least one child ran; pauses between two executions or two runs of a search do not count."""
+    """Returns the total time, in seconds, during which at least one child ran. Pauses of the search do not count."""
     total, until = 0.0, 0.0
     for begin, end in sorted((end - seconds, end) for trial in trials for end, seconds in trial.executions):
         total += max(0.0, end - max(begin, until))

@@ -59,6 +59,7 @@ def test_hours_are_those_in_which_children_ran_pauses_left_out(monkeypatch):
     before = 10_000 - 8_000 + 600
     clock[0] += 3600 - before - 1
     assert not budget.is_spent(0.0, ())
+    assert budget.seconds_left == 1
     clock[0] += 2
     assert budget.is_spent(0.0, ())
 
@@ -112,14 +113,14 @@ def run_to_goal(workdir, evaluate, **more):
 
 def test_a_search_ends_at_its_target_and_goes_on_to_a_higher_one(tmp_path, capsys):
     assert len(run_to_goal(tmp_path, rewards_of_the_first(20), target=0.35)) == 5
-    assert "the search ends: trial 4 has reached the target: 0.4000, at least 0.35 was asked for" in capsys.readouterr().out
+    assert "the search ends: trial 4 has reached the target of 0.35 with a reward of 0.4000" in capsys.readouterr().out
     assert len(run_to_goal(tmp_path, rewards_of_the_first(20), target=0.35)) == 5  # resumed, it is still there
     assert len(run_to_goal(tmp_path, rewards_of_the_first(20), target=0.55)) == 7
 
 
 def test_a_search_ends_when_its_patience_does(tmp_path, capsys):
     assert len(run_to_goal(tmp_path, rewards_of_the_first(3), patience=4)) == 8  # trial 3, and four that are no better
-    assert "4 trainings since trial 3 have found nothing better than its 0.3000" in capsys.readouterr().out
+    assert "4 trainings since trial 3 have not improved on its reward of 0.3000" in capsys.readouterr().out
     assert len(run_to_goal(tmp_path, rewards_of_the_first(3), patience=6)) == 10
     with pytest.raises(InputError, match="search.patience: expected an integer of 1 or more, or None, got 0"):
         run_to_goal(tmp_path, rewards_of_the_first(3), patience=0)

@@ -1,6 +1,6 @@
-"""After the search: its best architectures are trained longer, at their final size, and the best of these is the result.
+"""Retrains the best architectures of a search longer and at their final size; the best of these is the result.
 
-The paper retrains the best 250 of 20,000 (appendix A.3) and reports the winner's accuracy on the test split, which nothing has seen before.
+The paper retrains the best 250 of 20,000 (appendix A.3) and reports the winner's accuracy on the test split, which was not used before.
 """
 
 import json
@@ -46,7 +46,7 @@ def folder_of(workdir: pathlib.Path, identity: Identity) -> pathlib.Path:
     number = max(map(_place, known), default=0) + 1
     folder = workdir / (FOLDER if number == 1 else f"{FOLDER}-{number}")
     if known:
-        print(f"{folder}: begun beside {known[-1].name}, whose bindings were others")
+        print(f"{folder}: started a new retraining, because {known[-1].name} has other bindings")
     return folder
 
 
@@ -63,13 +63,14 @@ def retrain_top(
     measure: Callable[[pathlib.Path], dict] | None,
     identity: Identity,
 ) -> tuple[Trial, dict]:
-    """Trains the best architectures of a search again, and tests the winner once.
+    """Retrains the best architectures of a search, and tests the winner once.
 
-    Killed at any moment, it resumes when the call is repeated, also with a larger config.retrain_top, or after the search has found more.
+    If it is killed, repeat the call to resume it. You can also repeat it with a larger config.retrain_top, or after the search has
+    continued.
 
     Args:
-      folder: `folder_of` a search; keeps everything, like a search of its own.
-      config: of the search; says how many to retrain, and which. Only those whose reward was measured, not predicted, are retrained.
+      folder: the folder for its results, from `folder_of`; it is the work folder of a search of its own.
+      config: the configuration of the search. Only architectures with a measured reward are retrained, not those with a predicted one.
       trials: of the search.
       evaluate: as for `search`; trains in `trained_folder`.
       measure: that folder -> {"accuracy": float, ...} on the test split; called in a child, for the winner alone. None for no test.
@@ -85,7 +86,7 @@ def retrain_top(
     best = [trial for trial in leaderboard(choice) if not trial.is_predicted][: config.retrain_top]
     if not best:
         raise InputError(f"{folder.parent}: nothing to retrain, no trial of the search has a reward")
-    # What was begun comes first: the search may have found better ones since.
+    # Architectures whose retraining has begun come first, even if the search has found better ones since.
     begun = journal.read_trials(folder) if (folder / journal.NAME).is_file() else []
     new = [trial for trial in best if trial.hash not in {other.hash for other in begun}]
     order = [trial.decisions for trial in (*begun, *new)]
@@ -109,7 +110,7 @@ def retrain_top(
 
 
 def _read_test(path: pathlib.Path) -> dict:
-    """Returns the result of the last test; nothing where there was none, or where its file is damaged: it can be measured again."""
+    """Returns the result of the last test; {} if there is none or the file is damaged, because the test can be repeated."""
     if not path.is_file():
         return {}
     try:

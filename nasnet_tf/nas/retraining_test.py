@@ -149,7 +149,7 @@ def test_other_bindings_begin_another_retraining_beside_the_first(tmp_path, caps
     winner, _ = retrain(tmp_path, trials, 2)
     before = (tmp_path / "retrain" / "journal.jsonl").read_bytes()
     other, _ = retrain(tmp_path, trials, 3, evaluate=short, epochs=20)
-    assert "retrain-2: begun beside retrain, whose bindings were others" in capsys.readouterr().out
+    assert "retrain-2: started a new retraining, because retrain has other bindings" in capsys.readouterr().out
     assert other.hash == genotype_hash(load_genotype(str(tmp_path / "retrain-2" / "winner.textproto")))
     assert (tmp_path / "retrain" / "journal.jsonl").read_bytes() == before
     ran = Here.ran

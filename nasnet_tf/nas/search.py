@@ -1,6 +1,6 @@
-"""The search loop: propose, run, reward, until the budget is spent (paper section 3.1).
+"""The search loop: proposes architectures, runs children and collects rewards until a limit is reached (paper section 3.1).
 
-Killed at any moment, it resumes when the call is repeated: finished children keep their one reward, those that were running run again.
+If it is killed, repeat the call to resume it: finished children keep their reward, and those that were running run again.
 """
 
 import collections
@@ -36,23 +36,23 @@ def search(
     take_over: Iterable[tuple[str, Trial]] = (),
     scalars: bool = False,
 ) -> list[Trial]:
-    """Searches until the trials have ended, or until a limit is reached.
+    """Runs a search until all its trials have ended or a limit is reached.
 
     Args:
-      workdir: of this search alone; gets journal.jsonl and best.textproto.
-      config: what is searched and how.
-      evaluate: (textproto, request) -> {"reward": number, "metrics": {...}} or {"infeasible": reason}; picklable, called in a child.
-        Numbers may be Python's, numpy's or tensors; metrics may hold whatever JSON can express.
-      identity: what the journal must have been written with, to be resumed.
-      take_over: (work folder, trial) of other searches, as nasnet_tf.nas.trials.earlier.trials_of finds them, to begin with.
-      scalars: every result goes to TensorBoard's files, besides the updates of the strategy.
+      workdir: work folder for this search only; journal.jsonl and best.textproto are written there.
+      config: the configuration of the search.
+      evaluate: function (textproto, request) that returns {"reward": number, "metrics": {...}} or {"infeasible": reason}. It is picklable
+        and called in a child. Numbers may be Python numbers, NumPy scalars or tensors; metrics may have any values that JSON can express.
+      identity: the settings that must be the same to resume a search.
+      take_over: (work folder, trial) for each trial of other searches to start from; see `nasnet_tf.nas.trials.earlier.trials_of`.
+      scalars: whether to write every result to TensorBoard's files, besides the updates of the strategy.
 
     Returns:
       All trials.
 
     Raises:
-      InputError: the work folder is another search's or in use, or children found a mistake in the input: on two machines, or on the only
-        one.
+      InputError: the work folder is in use or belongs to another search, or children on two machines, or on the only one, reported a
+        mistake in the input.
       SearchPaused: nothing works any more.
     """
     strategy = config.new_strategy()
@@ -84,11 +84,11 @@ def search(
 class _Execution:
     trial: Trial
     request: Request
-    began: float  # by the monotonic clock
+    began: float  # start time by the monotonic clock
 
 
 class _Loop:
-    """One session of a search."""
+    """Runs a search in one process, from its start or restart to its end."""
 
     def __init__(self, config: SearchConfig, ledger: Ledger, evaluate: Evaluate, rates: Rates):
         self._config, self._ledger, self._evaluate, self._rates = config, ledger, evaluate, rates
@@ -97,18 +97,19 @@ class _Loop:
         self._goal = Goal(config.target, config.patience)
         self._waiting = collections.deque(ledger.unfinished())
         self._running: dict[int, _Execution] = {}  # by the number of the trial
-        # Trials of an architecture that runs wait for its reward. Each holds a slot, or a search could propose without end.
+        # Trials that wait for the reward of a running child with the same architecture. Each occupies a slot; otherwise the search could
+        # propose the same architecture without end.
         self._twins: list[Trial] = []
-        self._foreseen: tuple[int, dict[str, float]] = 0, {}  # after so many trainings
+        self._foreseen: tuple[int, dict[str, float]] = 0, {}  # the number of trainings at the last estimate, and the estimate
 
     def has_work(self) -> bool:
-        """Whether there is a child to start."""
+        """Returns whether there is a child to start."""
         if self._is_spent():
             return False
         return bool(self._waiting) or self._may_propose() or self._fidelity.promotable(self._ledger.trials, ()) is not None
 
     def run(self, engine: Engine) -> None:
-        """Starts children and takes in how they end, until there is nothing left to start."""
+        """Starts children and processes their outcomes until there is nothing left to start."""
         ledger, watch = self._ledger, Watch(self._config.tolerance, self._quarantine)
         line = ProgressLine("search", self._config.num_trials + ledger.num_taken, "trials", ledger.num_ended)
         self._engine, self._watch = engine, watch
@@ -124,10 +125,11 @@ class _Loop:
             self._twins = [trial for trial in self._twins if self._is_running(trial)]
             known = {"best": ledger.best.reward, "of_trial": ledger.best.number} if ledger.best else {}
             known |= self._expected()
-            line.update(ledger.num_ended, **known, running=len(self._running), **self._rates.estimate(ledger.child_seconds))
+            known |= {"running": len(self._running)} | self._rates.estimate(ledger.child_seconds)
+            line.update(ledger.num_ended, max(0.0, self._budget.seconds_left), **known)
 
     def _expected(self) -> dict[str, float]:
-        """What the strategy expects of another hour with all slots in use; asked again after each new training."""
+        """Returns the gain that the strategy expects from another hour with all slots in use; updated after each training."""
         ledger = self._ledger
         if ledger.num_trained > self._foreseen[0]:
             slots = self._engine.free_slots + len(self._running)
@@ -137,7 +139,7 @@ class _Loop:
         return self._foreseen[1]
 
     def report_goal(self) -> None:
-        """Says why the search has ended before its trials have, if it has."""
+        """Prints the reason if the search ended early because of its target or patience."""
         why = self._goal.reached(self._ledger.best, self._ledger.num_since_best)
         if why:
             print(f"the search ends: {why}")
@@ -169,14 +171,14 @@ class _Loop:
 
     def _take_in(self, outcome: Outcome) -> None:
         ledger, execution = self._ledger, self._running.pop(outcome.key, None)
-        if execution is None:  # a result that came twice
+        if execution is None:  # a second result of the same execution
             ledger.record(outcome)
             return
         trial = ledger.record(outcome, execution.request.rung)
         self._fidelity.clean(trial, ledger.workdir)
         num_quarantined = len(ledger.quarantined)
         self._watch.see(outcome, trial)
-        if len(ledger.quarantined) > num_quarantined:  # some that had been given up are open again
+        if len(ledger.quarantined) > num_quarantined:  # some trials that were given up are open again
             elsewhere = self._running.keys() | {twin.number for twin in self._twins}
             self._waiting = collections.deque(trial for trial in ledger.unfinished() if trial.number not in elsewhere)
         elif trial.status == Status.FAILED and not self._config.tolerance.is_given_up(trial):
@@ -185,7 +187,7 @@ class _Loop:
             _write_best(ledger)
 
     def _is_running(self, trial: Trial) -> bool:
-        """Whether a child of the same architecture runs."""
+        """Returns whether a child of the same architecture is running."""
         return any(execution.trial.hash == trial.hash for execution in self._running.values())
 
     def _is_spent(self) -> bool:

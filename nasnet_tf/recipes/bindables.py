@@ -1,6 +1,7 @@
-"""Everything that a recipe can bind: one row each. Registration, --explain, --help, resuming and the docs read this table.
+"""The table of everything that a recipe can bind, one row each. Registration, --explain, --help, resuming and the docs read this table.
 
-The table is data: reading it imports neither TensorFlow nor gin. nasnet_tf.recipes.table imports what its rows name.
+The table is data: importing this module imports neither TensorFlow nor gin. nasnet_tf.recipes.table imports the classes and functions that
+the rows name.
 """
 
 import dataclasses
@@ -12,7 +13,7 @@ from nasnet_tf.base.values import Count, NotNegative, Positive, Share, at_least
 
 
 class Role(enum.Enum):
-    """What something is for, in the words of the help."""
+    """The purpose of a bindable, in the words of the help."""
 
     COMMAND = "command"
     CHILD = "child"
@@ -39,12 +40,12 @@ class Bindable:
 
     Attributes:
       location: dotted path of the class or function.
-      role: what it is for.
-      name: in recipes; by default the last part of the location.
-      set_by_us: parameters that a recipe cannot bind.
-      may_change: parameters that may change when a work folder is resumed; "*" for all. Classes can say this themselves, as MAY_CHANGE.
-      chooses: parameters that decide which architectures are tried, but not what their rewards mean; "*" for all.
-      hints: types of parameters; these take precedence over annotations.
+      role: its purpose.
+      name: its name in recipes; by default the last part of the location.
+      set_by_us: parameters that the package sets and a recipe cannot bind.
+      may_change: parameters that may change when a work folder is resumed; "*" for all. A class can define these as MAY_CHANGE instead.
+      chooses: parameters that affect which architectures are tried, but not the meaning of their rewards; "*" for all.
+      hints: types of parameters, which take precedence over annotations.
     """
 
     location: str
@@ -60,11 +61,11 @@ class Bindable:
 
     @property
     def package(self) -> str:
-        """Top-level package of the location."""
+        """The top-level package of the location."""
         return self.location.partition(".")[0]
 
 
-# Keras and KerasTuner find these mistakes late or never.
+# Ranges that Keras and KerasTuner check too late or not at all.
 _OF_OPTIMIZERS = dict.fromkeys(("momentum", "beta_1", "beta_2", "ema_momentum"), Share)
 _OF_OPTIMIZERS |= dict.fromkeys(("clipnorm", "clipvalue", "global_clipnorm", "loss_scale_factor"), Positive | None)
 _OF_OPTIMIZERS |= {"learning_rate": Positive, "epsilon": Positive, "weight_decay": NotNegative | None}
@@ -73,7 +74,7 @@ _SET_BY_TUNE = ("objective", "hyperparameters", "seed", "max_consecutive_failed_
 _SET_BY_TRAIN = ("data", "config")
 _SET_BY_SEARCH = ("keep_processes",)
 
-# In the order of a reader's interest.
+# The most important ones first; the help and the docs keep this order.
 BINDABLES = (
     Bindable("nasnet_tf.recipes.training.TrainConfig", Role.COMMAND, name="train", set_by_us=("profile_steps",), may_change=("strategy",)),
     Bindable(

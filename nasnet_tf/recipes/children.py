@@ -1,4 +1,4 @@
-"""What runs in a child process of a search, configured by the text of the searching process' gin configuration."""
+"""The functions that run in the child processes of a search. They get the gin configuration of the searching process as text."""
 
 import copy
 import dataclasses
@@ -22,12 +22,14 @@ from nasnet_tf.training import checkpoints, work_folder
 
 
 class ScoringTask:
-    """(textproto, request) -> outcome, by `search.evaluator`, which every process that is kept makes once for itself.
+    """Scores a genotype with `search.evaluator`: a picklable function (textproto, request) that returns {"reward": ...}.
+
+    Each child process creates the evaluator once from the configuration and keeps it.
 
     Args:
-      config_text: as recipes.reading.parse_gin returns it.
-      workdir: of the search, absolute.
-      evaluator: that of the searching process.
+      config_text: the configuration, from recipes.reading.parse_gin.
+      workdir: absolute path of the work folder of the search.
+      evaluator: the evaluator of the searching process, which is used if the function runs in that process.
     """
 
     def __init__(self, config_text: str, workdir: pathlib.Path, evaluator: Evaluator):
@@ -47,19 +49,20 @@ class ScoringTask:
 def _evaluator_of(config_text: str, workdir: pathlib.Path) -> Evaluator:
     gin.clear_config()
     gin.parse_config(config_text)
-    evaluator = copy.deepcopy(gin.query_parameter("search.evaluator"))  # a copy of gin's reference is what it refers to, made
+    # gin holds a reference to the evaluator; deepcopy calls that reference and returns the evaluator itself.
+    evaluator = copy.deepcopy(gin.query_parameter("search.evaluator"))
     evaluator.prepare(workdir)
     return evaluator
 
 
 class ChildTask:
-    """(textproto, request) -> outcome, by training a child.
+    """Trains a child of a genotype: a picklable function (textproto, request) that returns {"reward": ...}.
 
     Args:
-      config_text: as recipes.reading.parse_gin returns it.
-      logs: folder of a file for each trial, which gets what the child and its libraries write to standard error; None to leave it there.
-      scope: of gin, whose bindings count before the others; "" for none.
-      retrain_folder: to keep the training in its folder for the architecture; None to keep nothing.
+      config_text: the configuration, from recipes.reading.parse_gin.
+      logs: folder with one log file per trial, to which standard error of the child is written; None to leave standard error as it is.
+      scope: gin scope whose bindings override the others; "" for none.
+      retrain_folder: folder of a retraining, in which the training of each architecture is kept; None to keep nothing.
     """
 
     def __init__(self, config_text: str, logs: pathlib.Path | None = None, scope: str = "", retrain_folder: pathlib.Path | None = None):
@@ -77,21 +80,21 @@ class ChildTask:
 
 
 class WithinLatency:
-    """(textproto, request) -> outcome, by another task, for architectures whose networks are fast enough on this machine.
+    """Wraps another task: an architecture is infeasible if the inference of its network is too slow on this machine.
 
     Args:
-      task: the other one.
-      config_text: as recipes.reading.parse_gin returns it.
-      scope: of gin, whose `evaluate_genotype` says which network counts; "" for none.
-      max_seconds: for an inference on one image.
+      task: the other task, a function (textproto, request).
+      config_text: the configuration, from recipes.reading.parse_gin.
+      scope: gin scope of the `evaluate_genotype` whose network is measured; "" for none.
+      max_seconds: maximum time of an inference on one image, in seconds.
     """
 
     def __init__(self, task: Callable, config_text: str, scope: str, max_seconds: float):
-        self.func = task  # engines look for the module of `func`
+        self.func = task  # engines read the attribute `func` to find the module to preload
         self._config_text, self._scope, self._max_seconds = config_text, scope, max_seconds
 
     def __call__(self, genotype_text: str, request: Request = TO_THE_END) -> dict:
-        if not request.rung:  # one that goes on was fast enough
+        if not request.rung:  # an architecture that continues at a later rung was fast enough
             gin.clear_config()
             gin.parse_config(self._config_text)
             with gin.config_scope(self._scope or None):
@@ -105,7 +108,15 @@ class WithinLatency:
 
 
 def measure_on_test(workdir: pathlib.Path, batch_size: int = 100) -> dict:
-    """Returns the evaluation of the last weights of a training on the test split, as a dict; "measure" names what decides."""
+    """Evaluates the last weights of a training on the test split.
+
+    Args:
+      workdir: work folder of the training.
+      batch_size: number of images at a time.
+
+    Returns:
+      The evaluation as a dict, with the name of the task's score as "measure".
+    """
     model, description = work_folder.read_description(workdir)
     checkpoints.load_trained(workdir, model, "last")
     task = task_of(description, workdir / "data.json")
@@ -113,4 +124,4 @@ def measure_on_test(workdir: pathlib.Path, batch_size: int = 100) -> dict:
     return dataclasses.asdict(evaluation) | {"measure": task.measure}
 
 
-table.load()  # a pool forks its children from a process that has imported this module: they find everything imported
+table.load()  # children are forked from a process that has imported this module, so they need not import anything again

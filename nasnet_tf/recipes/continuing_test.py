@@ -109,5 +109,5 @@ def test_public_weights_keep_the_classifier_for_imagenet():
 
 
 def test_the_refusal_says_how_to_start_from_it(trained, tiny):
-    with pytest.raises(InputError, match=rf"another --workdir \(train.initial_weights = '{trained}' starts there from these weights\), or"):
+    with pytest.raises(InputError, match=rf"another --workdir \(train.initial_weights = '{trained}' makes it start from these weights\)"):
         run_door("train", *RECIPE, f"--workdir={trained}", *tiny, "--gin_param=cosine_decay.initial_rate=0.01")

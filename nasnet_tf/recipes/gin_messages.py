@@ -1,4 +1,4 @@
-"""Everything that is read out of the messages of gin-config 0.5, which raises built-in exceptions whose text alone says what is wrong."""
+"""Parses the error messages of gin-config 0.5, which raises built-in exceptions that describe the mistake only in their text."""
 
 import re
 
@@ -9,18 +9,18 @@ _CALL_SITES = "\n  In call to configurable"
 
 
 def without_call_sites(error: BaseException) -> str:
-    """Returns an error's message without the lines that gin adds: which configurable was being called."""
+    """Returns an error's message without the lines that gin adds about the configurable that was being called."""
     return str(error).split(_CALL_SITES)[0].strip()
 
 
 def unbound_macro(error: ValueError) -> str | None:
-    """Returns the name of the macro that `gin.finalize` found unbound; None if the error is another one."""
+    """Returns the name of the macro that `gin.finalize` found to be unbound; None if the error has another cause."""
     match = re.search(r"No bindings specified for '([\w./]+)/gin\.macro'", str(error))
     return match[1] if match else None
 
 
 def missing_bindings(error: TypeError) -> list[str] | None:
-    """Returns "name.parameter" for each argument that a call lacked; None if the error is another one."""
+    """Returns "name.parameter" for each argument that was missing in a call; None if the error has another cause."""
     names = re.search(r"No values supplied by Gin or caller for arguments: \[(.*?)\]", str(error))
     if not names:
         return None
@@ -30,11 +30,11 @@ def missing_bindings(error: TypeError) -> list[str] | None:
 
 
 def mistake_in_file(error: Exception, source: str) -> str:
-    """Returns a parse error as one line that begins with its place, with the nearest name that exists.
+    """Returns a parse error as one line: its place, its message and, for an unknown name, the most similar known name.
 
     Args:
-      error: raised by `gin.parse_config`.
-      source: the file's path, or what else the text came from.
+      error: the exception that `gin.parse_config` raised.
+      source: path of the file, or another description of where the text came from.
     """
     message = " ".join(str(error).split())
     place = re.search(r'In file "[^"]*", line (\d+) (.*)$', message)

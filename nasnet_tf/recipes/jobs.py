@@ -1,4 +1,4 @@
-"""A search that is ready to run, and what it or a training would do."""
+"""A search that is ready to run, and descriptions of what a search or a training would do, for --dry_run."""
 
 import dataclasses
 import functools
@@ -25,10 +25,10 @@ Retrained = tuple[Trial, dict, pathlib.Path]
 
 @dataclasses.dataclass(frozen=True)
 class SearchJob:
-    """Call it with a work folder to search.
+    """A search that is ready to run: call it with a work folder.
 
     Attributes:
-      space: of the architectures.
+      space: the search space.
       evaluations: {purpose: how a child is trained}, of the search and of its retraining.
       search: (work folder) -> trials.
       retrain: (work folder, trials) -> (winner, its test, folder); None where nothing is to be retrained.
@@ -45,7 +45,7 @@ class SearchJob:
         return trials, self.retrain(workdir, trials) if self.retrain else None
 
     def plan(self, workdir: pathlib.Path) -> str:
-        """Does for an architecture drawn at random what TrainConfig.plan does; writes nothing."""
+        """Describes what the search would do, with a random architecture as an example; writes nothing. See `TrainConfig.plan`."""
         genotype = self.space.decode(self.space.sample(random.Random(0)))
         lines = []
         for name, evaluation in self.evaluations.items():
@@ -56,7 +56,13 @@ class SearchJob:
 
 
 def described(build: Callable[[int, int], keras.Model], data: Data, training: TrainingConfig) -> list[str]:
-    """Lines on a network, on data, of which one batch is read, and on a training."""
+    """Returns lines that describe a network, the data and a training.
+
+    Args:
+      build: function (number of classes, image size) that returns the network.
+      data: the data; one batch is read.
+      training: the training.
+    """
     model = build(data.num_classes, data.image_size)
     costs = count_costs(model, (data.image_size, data.image_size))
     batch = next(iter(data.train(training.batch_size, training.seed, 0, (0, 1))))
@@ -78,4 +84,5 @@ def described(build: Callable[[int, int], keras.Model], data: Data, training: Tr
 
 
 def ending(is_begun: bool, workdir: pathlib.Path) -> str:
-    return f"dry run: {'would go on in' if is_begun else 'would begin'} {workdir}; nothing was written"
+    """Returns the last line of a description, which says whether the work would be resumed or begun."""
+    return f"dry run: would {'resume' if is_begun else 'begin'} {workdir}; nothing was written"

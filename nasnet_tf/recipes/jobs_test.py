@@ -44,7 +44,7 @@ def test_plan_of_a_search(tmp_path):
 def test_plan_of_a_search_that_was_begun(tmp_path):
     parse("quickstart_search.gin")
     (tmp_path / "journal.jsonl").touch()
-    assert "would go on in" in search_job(table.bound("search")(), "").plan(tmp_path)
+    assert "would resume" in search_job(table.bound("search")(), "").plan(tmp_path)
 
 
 def test_plan_says_what_scores_architectures(tmp_path):

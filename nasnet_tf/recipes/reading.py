@@ -1,4 +1,4 @@
-"""Recipes: where they are, what is in them, and what is wrong with them, by file, line and binding."""
+"""Finds, reads and checks recipes; mistakes are reported with file, line and binding."""
 
 import contextlib
 import io
@@ -19,13 +19,21 @@ _SCOPES = re.compile(r"@((?:\w+/)+)\w")
 
 
 def recipes() -> dict[str, pathlib.Path]:
-    """The shipped recipes by name: beside the package in a checkout, inside it where installed."""
+    """Returns the paths of the shipped recipes by name. They are beside the package in a checkout, and inside it if it is installed."""
     folder = next(folder for folder in (_HERE / "shipped", _HERE.parents[1] / "gin") if folder.is_dir())
     return {path.name: path for path in sorted(folder.glob("*.gin"))}
 
 
 def find_recipe(name: str, folder: pathlib.Path = pathlib.Path()) -> pathlib.Path:
-    """The path of a gin file, as seen from a folder, or of a shipped recipe given by its bare name."""
+    """Returns the path of a gin file.
+
+    Args:
+      name: a path relative to `folder`, or the bare name of a shipped recipe.
+      folder: the folder; by default the current one.
+
+    Raises:
+      InputError: there is no such file or recipe.
+    """
     path = folder / name
     if path.is_file():
         return path
@@ -36,10 +44,18 @@ def find_recipe(name: str, folder: pathlib.Path = pathlib.Path()) -> pathlib.Pat
 
 
 def read_recipe(path: pathlib.Path, included_by: tuple[pathlib.Path, ...] = ()) -> list[tuple[pathlib.Path, str]]:
-    """The text of a gin file in pieces, each with its path; empty lines in front keep the numbers of the lines.
+    """Reads a gin file and the files that it includes, as pieces of text with their paths.
 
-    `include "<name>"` stands for the pieces of that file: one beside the including file, or a shipped recipe. gin's own way would look
-    in the current folder first, and log an error for each place where the file is not.
+    Each piece begins with empty lines, so that its line numbers are those in its file. `include "<name>"` is replaced by the pieces of that
+    file, which is relative to the including file, or by a shipped recipe. gin's own include is not used, because it looks in the current
+    folder first and logs an error for each place where the file does not exist.
+
+    Args:
+      path: path of the file.
+      included_by: the files through which it was included, to detect a cycle.
+
+    Raises:
+      InputError: a file does not exist, is not text, or includes itself.
     """
     if path in included_by:
         raise InputError(f"{path}: includes itself, through {' and '.join(map(str, included_by))}")
@@ -59,10 +75,10 @@ def read_recipe(path: pathlib.Path, included_by: tuple[pathlib.Path, ...] = ()) 
 
 
 def parse_recipe(pieces: Iterable[tuple[pathlib.Path, str]]) -> dict[str, str]:
-    """Adds the bindings of pieces to gin's configuration; of two for one parameter the later counts.
+    """Adds the bindings of pieces to gin's configuration; a later binding of the same parameter overrides an earlier one.
 
     Returns:
-      {name of a binding: where it is}, for messages.
+      The place of each binding by its name, as text for messages.
     """
     places = {}
     for path, text in pieces:
@@ -71,7 +87,7 @@ def parse_recipe(pieces: Iterable[tuple[pathlib.Path, str]]) -> dict[str, str]:
 
 
 def _parse(text: str, source: str) -> dict[str, str]:
-    """Adds the bindings of a text to gin's configuration; returns where they are."""
+    """Adds the bindings of a text to gin's configuration; returns the place of each binding by its name."""
     import gin
 
     statements = io.StringIO(text)
@@ -100,22 +116,27 @@ def own_bindings() -> Iterator[None]:
 
 
 def _config_text() -> str:
-    """Returns gin's configuration with one binding a line, however long, and without comments."""
+    """Returns gin's configuration as text, one binding per line and without comments."""
     import gin
 
-    lines = gin.config_str(max_line_length=10**6).splitlines()  # its comments are rules as long as its lines may be
+    lines = gin.config_str(max_line_length=10**6).splitlines()  # a large maximum, so that no binding is wrapped
     return "".join(f"{line}\n" for line in lines if line and not line.startswith("#"))
 
 
 def parse_gin(files: Sequence[str], params: Sequence[str], begun: Mapping[str, str] | None = None) -> str:
-    """Parses --gin_file and --gin_param, and checks all bindings; returns the configuration as text, one binding a line.
+    """Parses --gin_file and --gin_param, and checks all bindings.
 
     Args:
-      begun: the bindings that the work folder was begun with, whose former defaults are kept; None for new work.
+      files: paths of gin files, or names of shipped recipes.
+      params: bindings "name.parameter=value", which override those of the files.
+      begun: the bindings that the work folder was begun with, which decide whether former defaults are kept; None for new work.
+
+    Returns:
+      The configuration as text, one binding per line.
 
     Raises:
-      InputError: a file that is not there, a line that is not gin, a name or parameter that does not exist, a value of another type; file,
-        line and binding are named.
+      InputError: a file does not exist, a line is not gin, a name or parameter is unknown, or a value has the wrong type. The message names
+        the file, the line and the binding.
     """
     if not files:
         raise InputError(f"--gin_file is missing; give a path, or one of the shipped recipes {', '.join(recipes())}")
@@ -141,11 +162,11 @@ def parse_gin(files: Sequence[str], params: Sequence[str], begun: Mapping[str, s
         macro = gin_messages.unbound_macro(error)
         if macro is None:
             raise
-        raise InputError(f"%{macro}: nothing says what it is; expected a line such as {macro} = 3") from error
+        raise InputError(f"%{macro}: this macro has no value; expected a line such as {macro} = 3") from error
     config_text = _config_text()
     bound = bindings(config_text)
     for name, place in places.items():
-        if re.sub(r"[\w.]*?(\w+\.\w+)$", r"\1", name) not in bound:  # gin leaves out what it could not read back
+        if re.sub(r"[\w.]*?(\w+\.\w+)$", r"\1", name) not in bound:  # gin leaves out values that it cannot write as literals
             raise InputError(f"{place}: {name}: expected a finite number or another literal, got {gin.query_parameter(name)!r}")
     scopes = {
         table.RETRAIN_SCOPE,

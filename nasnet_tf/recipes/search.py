@@ -1,4 +1,4 @@
-"""The search that a recipe binds, ready to run."""
+"""Builds the search that a recipe configures."""
 
 import dataclasses
 import functools
@@ -29,14 +29,17 @@ from nasnet_tf.training.classification import Classification
 
 
 def search_job(config: SearchConfig, config_text: str) -> SearchJob:
-    """Returns the search, and the retraining of its best, to be called with its work folder.
+    """Returns a search with the retraining of its best architectures, ready to run.
 
     Args:
-      config: what the recipe binds as `search`.
-      config_text: the gin configuration that children evaluate genotypes with.
+      config: the bindings of `search` in the recipe.
+      config_text: the gin configuration with which children evaluate genotypes.
+
+    Raises:
+      InputError: the configuration has a mistake.
     """
     scorer = "trained as children" if config.evaluator is None else f"scored by {type(config.evaluator).__name__}"
-    # What is wrong with these comes up before any child, or the folder, is begun.
+    # Created here so that mistakes in the configuration are reported before the work folder is used or a child starts.
     child = table.bound("evaluate_genotype")()
     if config.evaluator is not None and getattr(child.task, "kind", Classification.kind) != Classification.kind:
         raise InputError(f"search.evaluator: expected None for the task {child.task.kind}, got {type(config.evaluator).__name__}")
@@ -88,7 +91,7 @@ def best_of(workdir: pathlib.Path, trials: list[Trial]) -> Trial:
 
 
 def _strategy(config: SearchConfig) -> Strategy:
-    """The strategy, which proposes within the caps."""
+    """Returns the strategy, which proposes only architectures within max_parameters and max_mult_adds."""
     strategy, caps = config.new_strategy(), {"max_parameters": config.max_parameters, "max_mult_adds": config.max_mult_adds}
     known = {name: cap for name, cap in caps.items() if cap is not None}
     if not known:
@@ -104,8 +107,8 @@ def _strategy(config: SearchConfig) -> Strategy:
 
 
 def _identities(config_text: str, space: SearchSpace) -> tuple[Identity, Identity]:
-    """Returns the identities of a search, without the bindings that only its retraining has, and of the retraining."""
-    # Bindings name the files of fixed cells; the identity has their content.
+    """Returns the identity of a search, which excludes the bindings of the scope `retrain`, and the identity of its retraining."""
+    # Bindings have only the names of the files of fixed cells, so the identity includes the content of these files.
     fixed = {key: text for key, text in space.description().items() if key.startswith("fixed ")}
     values = bindings(config_text) | fixed
     retrain = Identity(values, table.may_change(is_search=True), table.default_at_start)

@@ -104,7 +104,7 @@ def test_what_scores_is_bound(tmp_path, monkeypatch):
     dataclasses.replace(config, engine=engine).new_engine()
     engine.assert_called_once_with(keep_processes=True)
     gin.parse_config("search.halving = @SuccessiveHalving()")
-    with pytest.raises(InputError, match="search.evaluator: expected neither"):
+    with pytest.raises(InputError, match="search.evaluator: cannot be combined"):
         job()
 
 

@@ -1,4 +1,4 @@
-"""What a recipe can bind, looked up by name: parameters, defaults, types, and what may change when a work folder is resumed."""
+"""Looks up bindables by name: their parameters, defaults and types, and which of them may change when a work folder is resumed."""
 
 import inspect
 from collections.abc import Callable, Collection, Iterator
@@ -12,17 +12,17 @@ from nasnet_tf.base.located import locate
 from nasnet_tf.recipes import renamed
 from nasnet_tf.recipes.bindables import BINDABLES, Bindable, Role
 
-RETRAIN_SCOPE = "retrain"  # gin scope of the bindings that only the retraining of a search has
-ROWS: dict[str, Bindable] = {}  # by name, those whose package is installed
-TARGETS: dict[str, Callable] = {}  # the classes and functions of ROWS
-HINTS: dict[str, dict[str, Any]] = {}  # by name, the types of parameters
-_CHANGEABLE_ROLES = (Role.ENGINE, Role.TOLERANCE)  # how and where children run, not what comes out
-# Early stopping compares children evaluation by evaluation, and all children are to be stopped by one rule.
+RETRAIN_SCOPE = "retrain"  # gin scope of bindings that apply only to the retraining of a search
+ROWS: dict[str, Bindable] = {}  # rows of the table by name, without those whose package is not installed
+TARGETS: dict[str, Callable] = {}  # class or function of each row, by name
+HINTS: dict[str, dict[str, Any]] = {}  # types of the parameters of each row, by name
+_CHANGEABLE_ROLES = (Role.ENGINE, Role.TOLERANCE)  # these affect how and where children run, but not the results
+# Early stopping compares children at the same evaluations, and one rule must apply to all children of a search.
 _LASTING_IN_SEARCHES = ("TrainingConfig.evaluate_every_epochs", "TrainingConfig.patience")
 
 
 def load() -> None:
-    """Imports everything that can be bound and registers it with gin; does nothing the second time."""
+    """Imports all bindables and registers them with gin; does nothing if that was done before."""
     if ROWS:
         return
     ROWS.update({row.name: row for row in BINDABLES if extras.is_installed(row.package)})
@@ -34,7 +34,7 @@ def load() -> None:
 
 
 def bound(name: str) -> Callable:
-    """Returns a class or function of this package, by its name in recipes, as gin configures it."""
+    """Returns a class or function of this package, by its name in recipes, with the bindings of gin applied."""
     load()
     return gin.get_configurable(f"nasnet_tf.{name}")
 
@@ -46,7 +46,7 @@ def value_of(name: str, parameter: str) -> Any:
 
 
 def parameters(name: str) -> list[str]:
-    """Names of the parameters that a recipe can bind, and of those that are set by us."""
+    """Returns the names of all parameters of a bindable, including those that the package sets."""
     found: dict[str, None] = {}
     for function in _functions(name):
         known = inspect.signature(function).parameters.values()
@@ -59,7 +59,7 @@ def parameters(name: str) -> list[str]:
 
 
 def defaults(name: str) -> dict[str, Any]:
-    """Default values of the parameters; without those that must be bound."""
+    """Returns the default values of the parameters that have one."""
     found: dict[str, Any] = {}
     for function in reversed(_functions(name)):
         known = inspect.signature(function).parameters.values()
@@ -68,7 +68,7 @@ def defaults(name: str) -> dict[str, Any]:
 
 
 def default(binding: str) -> str | None:
-    """Returns the default of "name.parameter" as gin writes it; None where the parameter must be bound, or is not known."""
+    """Returns the default of "name.parameter" as gin writes it; None if the parameter has no default or is unknown."""
     load()
     owner, _, parameter = binding.rpartition(".")
     known = defaults(owner) if owner.rsplit(".", 1)[-1] in ROWS else {}
@@ -76,18 +76,18 @@ def default(binding: str) -> str | None:
 
 
 def default_at_start(binding: str) -> str | None:
-    """Returns the default that counts for work whose configuration lacks a binding: the former one where it has changed."""
+    """Returns the default that applied if a saved configuration lacks a binding: the former default if it has changed."""
     return renamed.FORMER_DEFAULTS.get(binding) or default(binding)
 
 
 def literal(value: Any) -> str:
-    """Returns a default as gin writes it."""
+    """Returns a default value as gin writes it."""
     names = [f"@{name}" for name, target in TARGETS.items() if target is value]
     return names[0] if names else repr(value)
 
 
 def no_such(owner: str, parameter: str) -> str:
-    """Returns what to tell somebody who bound a parameter that does not exist: what to bind instead, the nearest name, or all names."""
+    """Returns a hint for an unknown parameter: its new name, the most similar name, or a list of all names."""
     known = parameters(owner)
     return renamed.instead(owner, parameter) or did_you_mean(parameter, known) or f"; it has {', '.join(known)}"
 
@@ -96,7 +96,7 @@ def may_change(is_search: bool) -> tuple[str, ...]:
     """Returns patterns of "name.parameter" for the bindings that may change when a work folder is resumed.
 
     Args:
-      is_search: whether the folder is a search's, where some of them may not.
+      is_search: whether it is the work folder of a search, where fewer bindings may change.
     """
     load()
     found = [f"{name}.{parameter}" for name, row in ROWS.items() for parameter in _changeable(row)]
@@ -108,7 +108,7 @@ def _changeable(row: Bindable) -> tuple[str, ...]:
 
 
 def choices() -> tuple[str, ...]:
-    """Returns patterns of "name.parameter" for the bindings that decide which architectures are tried, not what their rewards mean."""
+    """Returns patterns of "name.parameter" for the bindings that affect which architectures are tried, but not their rewards."""
     load()
     return tuple(
         f"{name}.{parameter}" for name, row in ROWS.items() for parameter in (("*",) if row.role is Role.STRATEGY else row.chooses)
@@ -116,13 +116,13 @@ def choices() -> tuple[str, ...]:
 
 
 def _functions(name: str) -> list[Callable]:
-    """The functions that take the parameters: for a class, its __init__ and those of its bases."""
+    """Returns the functions that take the parameters: for a class, its __init__ and those of its bases."""
     target = TARGETS[name.rsplit(".", 1)[-1]]
     return [kind.__init__ for kind in target.__mro__ if "__init__" in kind.__dict__] if isinstance(target, type) else [target]
 
 
 def mistakes(names: Collection[str]) -> Iterator[tuple[str, str]]:
-    """Yields (binding, what is wrong) for each binding of gin's configuration that its parameter does not accept. Calls nothing."""
+    """Yields (binding, message) for each binding of gin's configuration that its parameter does not accept, without calling anything."""
     references = [values.Reference(name, target, evaluated) for name, target in TARGETS.items() for evaluated in (False, True)]
     for name in names:
         owner, _, parameter = name.rsplit("/", 1)[-1].rpartition(".")
@@ -142,7 +142,7 @@ def mistakes(names: Collection[str]) -> Iterator[tuple[str, str]]:
 
 
 def _unbound(reference: values.Reference, scope: str) -> list[str]:
-    """Returns "name.parameter" for what a call of a reference, bound in a scope, would lack."""
+    """Returns "name.parameter" for each parameter without a value in a call of a reference that is bound in `scope`."""
     own_scope, _, name = reference.name.rpartition("/")
     with gin.config_scope([part for part in (*scope.split("/"), *own_scope.split("/")) if part]):
         given = {*gin.get_bindings(name, resolve_references=False), *defaults(name), *ROWS[name].set_by_us}

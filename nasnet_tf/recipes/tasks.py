@@ -1,4 +1,4 @@
-"""The tasks that a model can be trained for: the rows of the table of bindables with Role.TASK. Needs no gin."""
+"""The tasks that a model can be trained for: the bindables with Role.TASK. This module does not need gin."""
 
 import functools
 import os
@@ -13,7 +13,7 @@ from nasnet_tf.training.work_folder import task_kind
 
 @functools.cache
 def tasks() -> dict[str, type[BindableTask]]:
-    """Returns the tasks by the names that data.json has for them."""
+    """Returns the tasks by their names in data.json."""
     found = [locate(row.location) for row in BINDABLES if row.role is Role.TASK]
     return {task.kind: task for task in found}
 
@@ -22,13 +22,13 @@ def task_of(description: Mapping, place: str | os.PathLike) -> type[BindableTask
     """Returns the task that a network was trained for.
 
     Args:
-      description: what data.json says.
-      place: where it says so, for the message.
+      description: content of data.json.
+      place: path of that file, for the message.
 
     Raises:
-      InputError: an unknown task.
+      InputError: the task is unknown.
     """
     kind = task_kind(description)
     if kind not in tasks():
-        raise InputError(f"{place}: task {kind!r} is not one of those known here: {', '.join(tasks())}")
+        raise InputError(f"{place}: unknown task {kind!r}; expected one of {', '.join(tasks())}")
     return tasks()[kind]

@@ -20,9 +20,7 @@ def test_commands_find_a_task_and_all_that_it_brings():
         for part in (task.figures, task.export, task.predictor, task.evaluator_class, task.data.from_description):
             assert callable(part)
     assert task_of({}, "data.json") is Classification  # which work folders of the first version do not say
-    with pytest.raises(
-        InputError, match="run/data.json: task 'grading' is not one of those known here: classification, multi_label, detection"
-    ):
+    with pytest.raises(InputError, match="run/data.json: unknown task 'grading'; expected one of classification, multi_label, detection"):
         task_of({"task": "grading"}, "run/data.json")
 
 

@@ -1,4 +1,4 @@
-"""`train`: the training that a recipe binds."""
+"""Builds the training that a recipe configures as `train`."""
 
 import dataclasses
 import functools
@@ -29,30 +29,31 @@ from nasnet_tf.training.task import BindableTask, Data
 from nasnet_tf.training.timetable import Timetable
 
 Optimizer = Callable[[], keras.optimizers.Optimizer]
-_OF_TASKS = dict.fromkeys(task.data for task in tasks().values())  # a new task brings its own
-# What recipes bind: a task whose data are a subclass makes them of these.
+_OF_TASKS = dict.fromkeys(task.data for task in tasks().values())  # the data classes of all tasks
+# The data classes that recipes bind. A task whose data class is a subclass converts the bound data to it.
 _KINDS = [kind for kind in _OF_TASKS if not any(kind is not other and issubclass(kind, other) for other in _OF_TASKS)]
 _AnyData = functools.reduce(operator.or_, _KINDS)
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainConfig:
-    """The training of a genotype's network; call it with its work folder.
+    """Trains the network of a genotype: call it with a work folder.
 
     Attributes:
-      data: what to train on.
-      optimizer: a class, such as @RMSProp.
-      learning_rate: a schedule, such as @cosine_decay().
-      training: how to train.
-      genotype: the name of a published one, or the path of a textproto; None for that of initial_weights.
-      network: None for that of initial_weights, with the bindings of NetworkConfig that there are in the place of its own.
-      strategy: which devices to train on; None for TensorFlow's default.
-      initial_weights: what to start from, to fine-tune or to continue: a network by name, an export, a work folder or a weights file. Its
-        classifier is kept where its classes are those of the data by name, whatever their order, and starts fresh otherwise. None for fresh
-        weights.
-      dtype_policy: in which numbers the network computes, one of nasnet_tf.training.numerics.POLICIES; its weights are float32 in all.
-      task: what to train for, a class: @Classification, @MultiLabel for several labels an image, or @Detection with its own bindings.
-      profile_steps: what to profile, as nasnet_tf.training.profiling takes it.
+      data: the data to train on.
+      optimizer: class of the optimizer, such as @RMSProp.
+      learning_rate: learning rate schedule, such as @cosine_decay().
+      training: settings of the training, @TrainingConfig().
+      genotype: name of a published genotype, or path of a textproto; None to use the genotype of initial_weights.
+      network: how cells are stacked, @NetworkConfig(). None to use the network of initial_weights, changed by any bindings of
+        NetworkConfig.
+      strategy: TensorFlow's distribution strategy, which selects the devices; None for TensorFlow's default.
+      initial_weights: weights to start from, to fine-tune or continue them: a network by name, an export, a work folder or a weights file.
+        The classifier is kept if its class names are those of the data, in any order; otherwise it is initialized at random. None to
+        initialize all weights at random.
+      dtype_policy: number format of the computation, one of nasnet_tf.training.numerics.POLICIES. Weights are float32 with each of them.
+      task: class of the task: @Classification, @MultiLabel for images with several labels, or @Detection, which has bindings of its own.
+      profile_steps: (first, last): profiles from the time when `first` steps are done until `last` are; None for no profile.
     """
 
     data: _AnyData
@@ -68,7 +69,7 @@ class TrainConfig:
     profile_steps: tuple[int, int] | None = None
 
     def __post_init__(self):
-        # What is wrong with these comes up now, not once the folder is taken.
+        # Checked here so that mistakes are reported before the work folder is used.
         kind = getattr(self.task, "data", object)
         expected = next((each for each in _KINDS if issubclass(kind, each)), object)
         if not isinstance(self.data, expected):
@@ -95,7 +96,7 @@ class TrainConfig:
         return self._task.build(network, num_classes, image_size)
 
     def __call__(self, workdir: pathlib.Path) -> tuple[keras.Model, Any]:
-        """Trains; returns the model and its evaluation, as nasnet_tf.training.loop.train_and_evaluate does."""
+        """Trains; returns the model and its evaluation, like nasnet_tf.training.loop.train_and_evaluate."""
         with numerics.dtype_policy(self.dtype_policy):
             return loop.train_and_evaluate(
                 self.build,
@@ -115,20 +116,20 @@ class TrainConfig:
         return self._task.evaluator_class(model).on_split(data, self.training.evaluation_split, self.training.batch_size)
 
     def plan(self, workdir: pathlib.Path) -> str:
-        """Builds the network, counts, reads one batch, and says what a training would do; writes nothing."""
+        """Describes what the training would do: builds the network, counts its costs and reads one batch; writes nothing."""
         begun = any(workdir.glob("checkpoints/*.index"))
         data = self._task.adapted(self.data)
         return "\n".join([*jobs.described(self.build, data, self.training), jobs.ending(begun, workdir)])
 
     def score(self, evaluation: Any) -> float:
-        """Returns the task's score of an evaluation, of which the larger is the better."""
+        """Returns the task's score of an evaluation; larger is better."""
         return self._task.score(evaluation)
 
 
 def _start(
     cells: Genotype, config: NetworkConfig, num_classes: int | None, image_size: Any, data: Data, source: Source | None
 ) -> keras.Model:
-    """Returns a network with fresh weights, or with those of a source; says what became of its classifier."""
+    """Returns a network with random weights, or with the weights of a source; then prints whether its classifier was kept."""
     network = build_network(cells, config, num_classes, image_size)
     if source is not None:
         note = load_features(network, source, getattr(data, "class_names", None))
@@ -138,7 +139,7 @@ def _start(
 
 
 def _architecture(genotype: str | None, network: NetworkConfig | None, source: Source | None) -> tuple[Genotype, NetworkConfig]:
-    """What is bound, and what is not of what the training starts from."""
+    """Returns the genotype and the network configuration: those that are bound, else those of the initial weights."""
     if genotype is not None and network is not None:
         return load_genotype(genotype), network
     if source is None:
@@ -146,10 +147,10 @@ def _architecture(genotype: str | None, network: NetworkConfig | None, source: S
         raise InputError(f"train.{what}: expected a binding, or train.initial_weights to take it from")
     cells, own = source.architecture()
     if genotype is not None and genotype_hash(load_genotype(genotype)) != genotype_hash(cells):
-        raise InputError(f"train.genotype: {genotype} has other cells than {source.path}, whose weights are to be taken; leave it out")
+        raise InputError(f"train.genotype: {genotype} has other cells than {source.path}, the initial weights; remove this binding")
     if network is None:
         said = set(gin.get_bindings(NetworkConfig))
-        said |= {"filters", "penultimate_filters"} if said & {"filters", "penultimate_filters"} else set()  # one of the two
+        said |= {"filters", "penultimate_filters"} if said & {"filters", "penultimate_filters"} else set()  # they exclude each other
         rest = {field.name: getattr(own, field.name) for field in dataclasses.fields(own) if field.name not in said}
         network = gin.get_configurable(NetworkConfig)(**rest)
     return cells, network

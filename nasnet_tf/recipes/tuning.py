@@ -1,4 +1,4 @@
-"""`tune`: the tuning that a recipe binds."""
+"""Builds the tuning that a recipe configures as `tune`."""
 
 import pathlib
 from collections.abc import Callable
@@ -16,21 +16,21 @@ keras_tuner = OnDemand("keras_tuner")
 def tune(
     bindings: dict[str, str], hyperparameters: dict, oracle: Callable[..., "keras_tuner.Oracle"], seed: int
 ) -> Callable[[pathlib.Path], list[results.Trial]]:
-    """Returns the tuning of what `train` is bound to, to be called with its work folder.
+    """Returns a function that tunes the training of the recipe in a work folder.
 
     Args:
-      bindings: {name: literal}, the configuration of the training.
-      hyperparameters: {binding: range}, what to tune; see nasnet_tf.tuning.hyperparameters.make_hyperparameters.
-      oracle: what proposes values, a class such as @RandomSearchOracle.
-      seed: of the oracle, 1 or more.
+      bindings: the configuration of the training as {name: literal}.
+      hyperparameters: the bindings to tune as {binding: range}; see nasnet_tf.tuning.hyperparameters.make_hyperparameters.
+      oracle: class of the KerasTuner oracle that proposes values, such as @RandomSearchOracle.
+      seed: seed of the oracle, 1 or more.
     """
     asked = tuner.make_oracle(bindings, hyperparameters, oracle, seed)
     return lambda workdir: tuner.tune(workdir, bindings, hyperparameters, asked, train_bound, table.default_at_start)
 
 
 def train_bound(workdir: pathlib.Path, bindings: dict[str, str]) -> float:
-    """Trains with these bindings and no others; returns the score, such as the accuracy, on the examples watched."""
-    keras.utils.clear_session()  # Keras forgets the networks of before
+    """Trains with exactly these bindings; returns the score, such as the accuracy, on the evaluation split of the training."""
+    keras.utils.clear_session()  # frees the networks of earlier trials
     gin.clear_config()
     gin.parse_config([f"{name} = {literal}" for name, literal in bindings.items()])
     train = table.bound("train")()

@@ -92,7 +92,7 @@ def test_full_disk_costs_no_checkpoint(tmp_path):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (15_000, hard))  # what a write to a full disk comes to
     try:
-        with pytest.raises(OSError, match=r"of step 10.* cannot be written .*; what was written before stays"):
+        with pytest.raises(OSError, match=r"of step 10.* cannot be written .*; everything written before is kept"):
             train(tmp_path, network=dense)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
@@ -103,7 +103,7 @@ def test_full_disk_costs_no_checkpoint(tmp_path):
 
 @pytest.mark.skipif(not pathlib.Path("/dev/full").exists(), reason="no device that is always full")
 def test_full_disk_under_a_plain_file_is_named():
-    expected = r"the rows cannot be written \(.*No space left on device\); what was written before stays"
+    expected = r"the rows cannot be written \(.*No space left on device\); everything written before is kept"
     with pytest.raises(OSError, match=expected), writing("rows"), open("/dev/full", "w") as file:
         file.write("row")
 

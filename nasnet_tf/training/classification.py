@@ -66,6 +66,21 @@ class LabelTask(BindableTask):
         """Measures a model on all replicas, compiled as the training is."""
         return self.evaluator_class(model, strategy, self._config.jit_compile)
 
+    @staticmethod
+    def table(evaluator: Any) -> str:
+        """Figures by class, the worst classes first, and the calibration."""
+        return evaluator.details.table()
+
+    @staticmethod
+    def figures(evaluator: Any, data: ImageData) -> dict[str, Any]:
+        """The plots and pictures of the evaluation's details."""
+        return evaluator.details.figures()
+
+    @staticmethod
+    def results(evaluator: Any) -> dict[str, Any]:
+        """Figures by class, calibration, confused classes and the worst mistakes."""
+        return {"details": evaluator.details.results()}
+
 
 class Classification(LabelTask):
     """Batches are (images, labels int32 [batch]), label -1 for an image that could not be decoded, which counts as nothing.
@@ -82,7 +97,6 @@ class Classification(LabelTask):
     shown = ("loss", "accuracy")
     data = ImageData
     evaluator_class = Evaluator
-    figures = Located("nasnet_tf.viz.report.training_plots.confusion_figures")
     export = Located("nasnet_tf.serving.exports.exporting.export_classifier")
     predictor = Located("nasnet_tf.serving.hub.classifier.load_classifier")
 

@@ -14,4 +14,4 @@ def writing(what: str) -> Iterator[None]:
     try:
         yield
     except (tf.errors.OpError, OSError) as error:
-        raise OSError(f"the {what} cannot be written ({reason(error)}); what was written before stays") from error
+        raise OSError(f"the {what} cannot be written ({reason(error)}); everything written before is kept") from error

@@ -1,14 +1,17 @@
-"""Accuracy and loss of a classifier over a whole split."""
+"""Accuracy, loss and calibration of a classifier over a whole split."""
 
 import dataclasses
-from collections.abc import Iterable
+import functools
+from collections.abc import Iterable, Sequence
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from nasnet_tf.data import ImageData
+from nasnet_tf.training.calibration import Calibration, binned
 from nasnet_tf.training.corruption import naming_bad_data
+from nasnet_tf.training.details import ClassificationDetails, Mistake, Pictures, worst
 from nasnet_tf.training.distribution import distribute
 from nasnet_tf.training.losses import classification_loss
 from nasnet_tf.training.numerics import compiled
@@ -16,17 +19,26 @@ from nasnet_tf.training.numerics import compiled
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """Attributes:
-    accuracy: share of examples whose highest logit is their label's, in [0, 1].
-    top_5_accuracy: share whose label is among the five highest logits.
-    loss: mean cross-entropy, without label smoothing.
-    examples: how many there were.
+    """The numbers of an evaluation, and their details, which are no field: `dataclasses.asdict` leaves them out.
+
+    Attributes:
+      accuracy: share of examples whose highest logit is their label's, in [0, 1].
+      top_5_accuracy: share whose label is among the five highest logits.
+      loss: mean cross-entropy, without label smoothing.
+      expected_calibration_error: see nasnet_tf.training.calibration; in [0, 1].
+      examples: how many there were.
+      details: ClassificationDetails: figures by class, calibration, the confusion matrix, the worst mistakes.
     """
 
     accuracy: float
     top_5_accuracy: float
     loss: float
+    expected_calibration_error: float
     examples: int
+    details: dataclasses.InitVar[ClassificationDetails | None] = None
+
+    def __post_init__(self, details: ClassificationDetails | None):
+        object.__setattr__(self, "details", details)
 
     def __str__(self) -> str:
         return f"accuracy {self.accuracy:.4f}, top-5 {self.top_5_accuracy:.4f}, loss {self.loss:.4f} on {self.examples} examples"
@@ -41,31 +53,36 @@ class Evaluator:
     """Evaluates one model as often as wanted, on all replicas of the strategy; traced once. jit_compile: as in TrainingConfig.
 
     Attributes:
-      confusion: after a call, int64 [num_classes, num_classes]: examples of each class (row) by the class they were taken for (column).
+      details: of the last call, as those of the evaluation that it returned.
     """
 
     images = {}  # none for TensorBoard
 
     def __init__(self, model: keras.Model, strategy: tf.distribute.Strategy | None = None, jit_compile: bool | None = None):
         self._strategy = strategy or tf.distribute.get_strategy()
-        self.confusion = None
+        self.details: ClassificationDetails | None = None
 
-        def sums(images, labels, weights):
+        def answer(images, labels, weights):
             logits = tf.cast(main_logits(model(images, training=False)), tf.float32)
             losses = classification_loss(labels, logits, label_smoothing=0.0)
             right = [tf.cast(tf.math.in_top_k(labels, logits, k), tf.float32) for k in (1, min(5, logits.shape[-1]))]
             totals = tf.stack([tf.reduce_sum(values * weights) for values in (*right, losses, tf.ones_like(weights))])
             taken_for = tf.argmax(logits, 1, tf.int32)
-            return totals, tf.math.confusion_matrix(labels, taken_for, logits.shape[-1], weights, tf.float32)
+            confusion = tf.math.confusion_matrix(labels, taken_for, logits.shape[-1], weights, tf.float32)
+            # Numbers of classes are exact in float32, so that one tensor is gathered.
+            confidence = tf.reduce_max(tf.nn.softmax(logits), 1)
+            rows = tf.stack([tf.cast(labels, tf.float32), tf.cast(taken_for, tf.float32), confidence, weights], 1)
+            return totals, confusion, rows
 
-        replica_sums = compiled(sums, jit_compile)
+        replica_answer = compiled(answer, jit_compile)
 
         @tf.function(autograph=False)
-        def all_sums(batch):
-            per_replica = self._strategy.run(replica_sums, args=batch)
-            return [self._strategy.reduce(tf.distribute.ReduceOp.SUM, values, axis=None) for values in per_replica]
+        def all_answers(batch):
+            *sums, rows = self._strategy.run(replica_answer, args=batch)
+            sums = [self._strategy.reduce(tf.distribute.ReduceOp.SUM, values, axis=None) for values in sums]
+            return *sums, self._strategy.gather(rows, axis=0)
 
-        self._sums = all_sums
+        self._answers = all_answers
 
     def on_split(self, data: ImageData, split: str, batch_size: int) -> Evaluation:
         """Evaluates every example of "train", "validation" or "test" exactly once; batch_size does not change the result.
@@ -74,14 +91,33 @@ class Evaluator:
           InputError: an image that cannot be decoded, or a label that does not exist; the message names it.
         """
         with naming_bad_data(data, split):
-            return self(distribute(self._strategy, batch_size, lambda shard: data.evaluation(split, batch_size, shard)))
+            batches = distribute(self._strategy, batch_size, lambda shard: data.evaluation(split, batch_size, shard))
+            return self(batches, data.class_names, functools.partial(data.pictures, split))
 
-    def __call__(self, batches: Iterable) -> Evaluation:
-        """batches: (images, labels int [batch], weights float32 [batch]), of one replica or all; a weight of 0 marks padding."""
-        totals, self.confusion = np.zeros(4), 0
+    def __call__(self, batches: Iterable, class_names: Sequence[str] | None = None, pictures: Pictures | None = None) -> Evaluation:
+        """Evaluates batches.
+
+        Args:
+          batches: (images, labels int [batch], weights float32 [batch]), of one replica or all; a weight of 0 marks padding, which comes
+            last.
+          class_names: in the order of the logits; if not given, the numbers of the classes.
+          pictures: of the examples, by their places in all batches.
+        """
+        totals, bins, confusion, mistakes, start = np.zeros(4), 0, 0, np.zeros([0, 4]), 0
         for batch in batches:
-            sums, counts = self._sums(batch)
-            totals += sums.numpy()
-            self.confusion = self.confusion + counts.numpy().astype(np.int64)
-        top_1, top_5, loss = totals[:3] / totals[3]
-        return Evaluation(float(top_1), float(top_5), float(loss), int(totals[3]))
+            sums, counts, rows = (part.numpy() for part in self._answers(batch))
+            totals += sums
+            confusion = confusion + counts.astype(np.int64)
+            places, rows = np.arange(start, start + len(rows)), rows.astype(np.float64)
+            start += len(rows)
+            is_real = rows[:, -1] > 0
+            labels, found, confidences = rows[is_real, :-1].T
+            bins = bins + binned(confidences, labels == found)
+            answers = np.stack([places[is_real], labels, found, confidences], 1)
+            mistakes = worst(np.concatenate([mistakes, answers[labels != found]]))
+        names = class_names or [str(number) for number in range(len(confusion))]
+        calibration = Calibration.of_sums(bins)
+        found_wrong = [Mistake(int(place), names[int(label)], names[int(found)], sure) for place, label, found, sure in mistakes.tolist()]
+        self.details = ClassificationDetails(names, calibration, found_wrong, pictures, confusion)
+        top_1, top_5, loss = (totals[:3] / totals[3]).tolist()
+        return Evaluation(top_1, top_5, loss, calibration.error, int(totals[3]), self.details)

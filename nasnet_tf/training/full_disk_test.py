@@ -13,7 +13,7 @@ from nasnet_tf.training.metrics_log import MetricsLog
 
 FULL = "/dev/full"  # every write there fails as on a full disk
 SHORT = dataclasses.replace(CONFIG, log_every_steps=1)
-ROWS = r"the rows of .*run/metrics.jsonl cannot be written \(.*No space left on device\); what was written before stays"
+ROWS = r"the rows of .*run/metrics.jsonl cannot be written \(.*No space left on device\); everything written before is kept"
 
 
 def test_rows_that_find_no_room_are_named_and_the_checkpoint_under_way_is_waited_for(tmp_path, monkeypatch):

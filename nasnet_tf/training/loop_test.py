@@ -205,7 +205,7 @@ def test_another_training_is_refused_from_python_too(whole, change, message):
     folder, *_ = whole
     before = (folder / "training.json").read_text()
     with pytest.raises(
-        InputError, match=f"begun with another configuration: training.json, {message}; bind it as before, .*train.initial_weights"
+        InputError, match=f"begun with another configuration: training.json, {message}; restore the old value, .*train.initial_weights"
     ):
         train(folder, dataclasses.replace(CONFIG, **change))
     assert (folder / "training.json").read_text() == before
@@ -213,7 +213,7 @@ def test_another_training_is_refused_from_python_too(whole, change, message):
 
 def test_another_seed_is_refused(tmp_path):
     train(tmp_path, dataclasses.replace(CONFIG, epochs=0.2), network=dense)
-    with pytest.raises(InputError, match="was begun with another configuration: training.json, seed was 3, is 4; bind it as before"):
+    with pytest.raises(InputError, match="was begun with another configuration: training.json, seed was 3, is 4; restore the old value"):
         train(tmp_path, dataclasses.replace(CONFIG, epochs=0.2, seed=4), network=dense)
 
 

@@ -116,6 +116,15 @@ def test_progress_on_a_terminal_fits_into_one_line(capsys, monkeypatch):
     assert len(line) == len("\x1b[2K") + 59 + len("\r")
 
 
+def test_progress_line_knows_a_limit_of_time(capsys, monkeypatch):
+    now = iter([0.0, 100.0, 200.0])
+    monkeypatch.setattr("time.monotonic", lambda: next(now))
+    line = ProgressLine("search", total=1000, unit="trials")
+    line.update(0, 3600.0)
+    line.update(10, 3500.0)
+    assert capsys.readouterr().err.splitlines() == ["search: 0/1000 trials | 1:00:00 left", "search: 10/1000 trials | 58:20 left"]
+
+
 def test_progress_line(capsys, monkeypatch):
     now = iter([0.0, 100.0, 150.0, 155.0, 300.0])
     monkeypatch.setattr("time.monotonic", lambda: next(now))

@@ -9,7 +9,7 @@ from nasnet_tf.data.several_labels import MultiLabelData
 from nasnet_tf.training.classification import LabelTask
 from nasnet_tf.training.config import TrainingConfig
 from nasnet_tf.training.losses import multi_label_loss
-from nasnet_tf.training.multi_label_evaluation import MultiLabelEvaluation, MultiLabelEvaluator
+from nasnet_tf.training.multi_label_evaluation import MultiLabelEvaluator
 
 
 class MultiLabel(LabelTask):
@@ -35,7 +35,6 @@ class MultiLabel(LabelTask):
     measure = "mean_average_precision"
     data = MultiLabelData
     evaluator_class = MultiLabelEvaluator
-    figures = Located("nasnet_tf.viz.report.label_plots.label_figures")
     export = Located("nasnet_tf.serving.exports.exporting.export_classifier")
     predictor = Located("nasnet_tf.serving.hub.classifier.load_classifier")
 
@@ -54,8 +53,3 @@ class MultiLabel(LabelTask):
     def are_right(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
         """Whether all labels of an example are right, at a threshold of 0.5."""
         return tf.reduce_all(tf.equal(logits > 0, labels > 0), axis=1)
-
-    @staticmethod
-    def table(evaluation: MultiLabelEvaluation) -> str:
-        """Average precision, F1 and number of images of each class."""
-        return evaluation.table()

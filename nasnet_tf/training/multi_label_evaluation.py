@@ -1,6 +1,7 @@
-"""Average precision and F1 of several labels for each image, over a whole split, by scikit-learn."""
+"""Average precision, F1 and calibration of several labels for each image, over a whole split, by scikit-learn."""
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Sequence
 
 import keras
@@ -10,7 +11,10 @@ import tensorflow as tf
 from nasnet_tf.base.errors import TrainingDiverged
 from nasnet_tf.base.extras import OnDemand
 from nasnet_tf.data.several_labels import MultiLabelData
+from nasnet_tf.training import by_class
+from nasnet_tf.training.calibration import Calibration, binned
 from nasnet_tf.training.corruption import naming_bad_data
+from nasnet_tf.training.details import Mistake, MultiLabelDetails, Pictures, worst
 from nasnet_tf.training.distribution import distribute
 from nasnet_tf.training.evaluate import main_logits
 from nasnet_tf.training.losses import multi_label_loss
@@ -22,16 +26,21 @@ THRESHOLD = 0.5  # probability from which a label counts as found
 
 @dataclasses.dataclass(frozen=True)
 class MultiLabelEvaluation:
-    """Attributes:
-    mean_average_precision: mean of the average precisions of the classes that some image has, in [0, 1].
-    f1: 2 * precision * recall / (precision + recall) over the labels of all classes together ("micro"), at a threshold of 0.5.
-    macro_f1: mean over the classes that some image has.
-    exact_match: share of images whose labels are all right.
-    loss: mean over the images of the sigmoid cross-entropy summed over the classes, without label smoothing.
-    average_precision: of each class by name; None for a class that no image has.
-    class_f1: the same of F1.
-    positives: number of images that have each class, by name.
-    examples: number of images.
+    """The numbers of an evaluation, and their details, which are no field: `dataclasses.asdict` leaves them out.
+
+    Attributes:
+      mean_average_precision: mean of the average precisions of the classes that some image has, in [0, 1].
+      f1: 2 * precision * recall / (precision + recall) over the labels of all classes together ("micro"), at a threshold of 0.5.
+      macro_f1: mean over the classes that some image has.
+      exact_match: share of images whose labels are all right.
+      loss: mean over the images of the sigmoid cross-entropy summed over the classes, without label smoothing.
+      expected_calibration_error: see nasnet_tf.training.calibration; of the probabilities of all labels against whether the images have
+        them; in [0, 1].
+      average_precision: of each class by name; None for a class that no image has.
+      class_f1: the same of F1.
+      positives: number of images that have each class, by name.
+      examples: number of images.
+      details: MultiLabelDetails: figures by class, calibration, the worst mistakes.
     """
 
     mean_average_precision: float
@@ -39,10 +48,15 @@ class MultiLabelEvaluation:
     macro_f1: float
     exact_match: float
     loss: float
+    expected_calibration_error: float
     average_precision: dict[str, float | None]
     class_f1: dict[str, float | None]
     positives: dict[str, int]
     examples: int
+    details: dataclasses.InitVar[MultiLabelDetails | None] = None
+
+    def __post_init__(self, details: MultiLabelDetails | None):
+        object.__setattr__(self, "details", details)
 
     def __str__(self) -> str:
         return (
@@ -50,23 +64,18 @@ class MultiLabelEvaluation:
             f"on {self.examples} examples"
         )
 
-    def table(self) -> str:
-        """A line for each class."""
-        width = max(map(len, ("class", *self.positives)))
-        lines = [f"{'class':{width}}  {'AP':>6}  {'F1':>6}  {'images':>6}"]
-        for name, count in self.positives.items():
-            cells = ["-" if value is None else f"{value:.4f}" for value in (self.average_precision[name], self.class_f1[name])]
-            lines.append(f"{name:{width}}  {cells[0]:>6}  {cells[1]:>6}  {count:>6}")
-        return "\n".join(lines)
 
-
-def measure(labels: np.ndarray, probabilities: np.ndarray, loss: float, class_names: Sequence[str]) -> MultiLabelEvaluation:
+def measure(
+    labels: np.ndarray, probabilities: np.ndarray, loss: float, class_names: Sequence[str], pictures: Pictures | None = None
+) -> MultiLabelEvaluation:
     """Returns the figures of a split.
 
     Args:
       labels: 0 or 1, int [examples, classes].
       probabilities: float [examples, classes], in [0, 1].
       loss: mean loss.
+      class_names: in the order of the classes.
+      pictures: of the examples; None where there are none.
 
     Raises:
       TrainingDiverged: a probability is NaN.
@@ -78,43 +87,57 @@ def measure(labels: np.ndarray, probabilities: np.ndarray, loss: float, class_na
     found = probabilities >= THRESHOLD
     positives = labels.sum(axis=0)
     there = positives > 0
-    precisions, f1s = np.full(len(positives), np.nan), np.full(len(positives), np.nan)
+    precisions = np.full(len(positives), np.nan)
     for number in np.flatnonzero(there):  # scikit-learn's own loop over classes refuses a single one
         precisions[number] = metrics.average_precision_score(labels[:, number], probabilities[:, number])
-        f1s[number] = metrics.f1_score(labels[:, number], found[:, number], zero_division=0.0)
+    classes = by_class.of_labels(labels, found, class_names, precisions)
+    calibration = Calibration.of_sums(binned(probabilities.ravel(), labels.ravel() > 0))
+    mistakes = _mistakes(labels, probabilities, class_names)
     return MultiLabelEvaluation(
         mean_average_precision=_mean(precisions[there]),
         f1=float(metrics.f1_score(labels.ravel(), found.ravel(), zero_division=0.0)),
-        macro_f1=_mean(f1s[there]),
+        macro_f1=_mean([row.f1 for row in classes if row.examples]),
         exact_match=float((found == labels.astype(bool)).all(axis=1).mean()),
         loss=loss,
-        average_precision=_by_name(class_names, precisions),
-        class_f1=_by_name(class_names, f1s),
-        positives={name: int(count) for name, count in zip(class_names, positives, strict=True)},
+        expected_calibration_error=calibration.error,
+        average_precision={row.name: row.average_precision for row in classes},
+        class_f1={row.name: row.f1 for row in classes},
+        positives={row.name: row.examples for row in classes},
         examples=len(labels),
+        details=MultiLabelDetails(class_names, calibration, mistakes, pictures, labels, probabilities, classes),
     )
 
 
-def _mean(values: np.ndarray) -> float:
-    return float(values.mean()) if len(values) else 0.0
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values)) if len(values) else 0.0
 
 
-def _by_name(names: Sequence[str], values: np.ndarray) -> dict[str, float | None]:
-    return {name: None if np.isnan(value) else float(value) for name, value in zip(names, values, strict=True)}
+def _mistakes(labels: np.ndarray, probabilities: np.ndarray, class_names: Sequence[str]) -> list[Mistake]:
+    """The labels of which the network was wrongly sure, that they are there or that they are not."""
+    places, classes = np.nonzero((probabilities >= THRESHOLD) != (labels > 0))
+    missed = labels[places, classes] > 0
+    sure = np.where(missed, 1 - probabilities[places, classes], probabilities[places, classes])
+    mistakes = []
+    for place, number, is_missed, confidence in worst(np.stack([places, classes, missed, sure], 1)).tolist():
+        there = "; ".join(class_names[each] for each in np.flatnonzero(labels[int(place)])) or "nothing"
+        name = class_names[int(number)]
+        mistakes.append(Mistake(int(place), there, f"no {name}" if is_missed else name, confidence))
+    return mistakes
 
 
 class MultiLabelEvaluator:
     """Evaluates one model as often as wanted, on all replicas of the strategy; traced once. jit_compile: as in TrainingConfig.
 
     Attributes:
-      labels, probabilities: after a call, those of all examples, [examples, num_classes]. They take 5 bytes for each example and class.
+      details: of the last call, as those of the evaluation that it returned. Labels and probabilities take 5 bytes for each example and
+        class.
     """
 
     images = {}  # none for TensorBoard
 
     def __init__(self, model: keras.Model, strategy: tf.distribute.Strategy | None = None, jit_compile: bool | None = None):
         self._strategy = strategy or tf.distribute.get_strategy()
-        self.labels = self.probabilities = None
+        self.details: MultiLabelDetails | None = None
 
         def answer(images, labels, weights):
             logits = tf.cast(main_logits(model(images, training=False)), tf.float32)
@@ -136,14 +159,22 @@ class MultiLabelEvaluator:
         """
         with naming_bad_data(data, split):
             batches = distribute(self._strategy, batch_size, lambda shard: data.evaluation(split, batch_size, shard))
-            return self(batches, data.class_names)
+            return self(batches, data.class_names, functools.partial(data.pictures, split))
 
-    def __call__(self, batches: Iterable, class_names: Sequence[str]) -> MultiLabelEvaluation:
-        """batches: (images, labels int [batch, num_classes], weights float32 [batch]); a weight of 0 marks padding."""
+    def __call__(self, batches: Iterable, class_names: Sequence[str], pictures: Pictures | None = None) -> MultiLabelEvaluation:
+        """Evaluates batches.
+
+        Args:
+          batches: (images, labels int [batch, num_classes], weights float32 [batch]); a weight of 0 marks padding, which comes last.
+          class_names: in the order of the logits.
+          pictures: of the examples, by their places in all batches.
+        """
         labels, probabilities, losses = [], [], []
         for batch in batches:
             *values, weights = (part.numpy() for part in self._answers(batch))
             for column, part in zip((labels, probabilities, losses), values, strict=True):
                 column.append(part[weights > 0])
-        self.labels, self.probabilities = np.concatenate(labels).astype(np.int8), np.concatenate(probabilities)
-        return measure(self.labels, self.probabilities, float(np.concatenate(losses).mean()), class_names)
+        examples = np.concatenate(labels).astype(np.int8), np.concatenate(probabilities)
+        evaluation = measure(*examples, float(np.concatenate(losses).mean()), class_names, pictures)
+        self.details = evaluation.details
+        return evaluation

@@ -1,10 +1,10 @@
 import dataclasses
+import importlib
 
 import numpy as np
 import pytest
 from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
-from nasnet_tf import train as door
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.training import distribution, loop, loop_test, profiling
 from nasnet_tf.training.optimizers import RMSProp
@@ -78,6 +78,7 @@ def test_the_flag_takes_two_numbers(monkeypatch, text):
     class Flags:
         profile_steps = text
 
+    door = importlib.import_module("nasnet_tf.train")
     monkeypatch.setattr(door.flags, "FLAGS", Flags)
     with pytest.raises(InputError, match=f"--profile_steps: expected two numbers of steps such as 100,120, got '{text}'"):
         door._profile_steps()

@@ -96,6 +96,9 @@ class Predictor(Protocol):
           threshold: least probability of a part; None for what is usual.
         """
 
+    def explain(self, picture: bytes) -> Any:
+        """Returns why an image file's content gets its answer, as something with `save(path)`; InputError where that cannot be told."""
+
 
 class BindableTask(Task):
     """A task that recipes can bind and whose work folders the commands understand.
@@ -146,8 +149,8 @@ class BindableTask(Task):
         return {}
 
     @staticmethod
-    def table(evaluation: Any) -> str:
-        """Returns what `evaluate` prints of a result besides its one line; "" for nothing."""
+    def table(evaluator: Any) -> str:
+        """Returns what `evaluate` prints after an evaluation besides its one line; "" for nothing."""
         return ""
 
     @staticmethod

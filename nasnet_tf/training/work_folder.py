@@ -14,7 +14,7 @@ import keras
 
 from nasnet_tf.base import work_folders
 from nasnet_tf.base.errors import InputError
-from nasnet_tf.base.files import replace_file
+from nasnet_tf.base.files import read_json, replace_file
 from nasnet_tf.base.identity import Identity, flattened
 from nasnet_tf.data import preprocessing_from_config
 from nasnet_tf.training.config import TrainingConfig
@@ -79,16 +79,8 @@ def _shorten(value) -> str:
     return text if len(text) <= 200 else f"{text[:200]}..."
 
 
-def read_json(path: pathlib.Path):
-    """What a JSON file holds; InputError where it is damaged."""
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: damaged; cannot be read as JSON ({error})") from error
-
-
 def read_object(path: pathlib.Path) -> dict:
-    """The same, of a file that holds a JSON object."""
+    """What a file with a JSON object holds; InputError where it is damaged."""
     content = read_json(path)
     if not isinstance(content, dict):
         raise InputError(f"{path}: damaged; expected an object, got {_shorten(content)}")

@@ -26,7 +26,7 @@ def test_two_writers_in_one_folder_are_refused_and_a_dead_one_is_none(tmp_path, 
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout.readline() == "holds\n"
         monkeypatch.setattr(work_folders, "_PATIENCE_SECONDS", 0.0)
-        with pytest.raises(FolderInUse, match=rf"checkpoints: process {holder.pid} of .* writes there; wait for its end"):
+        with pytest.raises(FolderInUse, match=rf"checkpoints: process {holder.pid} of .* writes there; wait until it ends"):
             train(folder, network=dense)
         assert [path.name for path in folder.rglob("*") if path.is_file()] == ["lock"]
         monkeypatch.setattr(work_folders, "_PATIENCE_SECONDS", TIMEOUT_SECONDS)

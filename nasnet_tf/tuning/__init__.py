@@ -1,1 +1,1 @@
-"""Tuning with KerasTuner: the numbers of a recipe, for a fixed genotype; and our search space and strategies for KerasTuner's own users."""
+"""Tunes the values of a recipe for a fixed genotype with KerasTuner, and offers our search space and strategies to users of KerasTuner."""

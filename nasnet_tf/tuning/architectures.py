@@ -1,7 +1,7 @@
-"""For users of KerasTuner: the NASNet search space as a HyperModel, and a strategy of ours as an Oracle.
+"""For users of KerasTuner: the NASNet search space as a HyperModel, and our search strategies as an Oracle.
 
-keras_tuner.Tuner(NASNetOracle(PPOSearch, space, ...), NASNetHyperModel(space, ...)).search(...) searches on one machine. The door
-`search` is the sturdier way: KerasTuner's files do not survive every kill.
+keras_tuner.Tuner(NASNetOracle(PPOSearch, space, ...), NASNetHyperModel(space, ...)).search(...) searches on one machine. The command
+`nasnet search` is more robust: KerasTuner's files can be damaged if the process is killed.
 """
 
 import math
@@ -17,7 +17,7 @@ from nasnet_tf.nas.strategies.protocol import Proposal, Strategy
 
 
 def decision_choices(space: SearchSpace) -> dict[str, list]:
-    """{"normal_cell.block_0.left_input": [0, 1], ...}: a name and the values for each decision of the space, in their order."""
+    """Returns a name and the possible values of each decision, in order, such as {"normal_cell.block_0.left_input": [0, 1], ...}."""
     result = {}
     for cell in space.searched:
         for block in range(space.num_blocks):
@@ -34,24 +34,27 @@ def decision_choices(space: SearchSpace) -> dict[str, list]:
 
 
 def values_of(space: SearchSpace, decisions: tuple[int, ...]) -> dict[str, int | str]:
-    """Decisions as values of hyperparameters."""
+    """Converts decisions to values of hyperparameters, {name: value}."""
     return {name: values[decision] for (name, values), decision in zip(decision_choices(space).items(), decisions, strict=True)}
 
 
 def decisions_of(space: SearchSpace, values: Mapping[str, int | str]) -> tuple[int, ...]:
-    """Values of hyperparameters as decisions."""
+    """Converts values of hyperparameters to decisions; the inverse of `values_of`."""
     return tuple(choices.index(values[name]) for name, choices in decision_choices(space).items())
 
 
 class NASNetHyperModel(keras_tuner.HyperModel):
-    """Networks of all genotypes of a space, compiled for classification with integer labels; metric "accuracy".
+    """Builds networks for the genotypes of a space, compiled for classification with integer labels and the metric "accuracy".
 
     Args:
-      space: its decisions are the hyperparameters.
-      network: sizes, without an auxiliary head.
-      num_classes: of the classifier.
-      image_size: height and width.
-      optimizer: () -> optimizer, a fresh one for each network.
+      space: the search space; its decisions are the hyperparameters.
+      network: sizes of the networks, without auxiliary head.
+      num_classes: number of classes.
+      image_size: height and width in pixels.
+      optimizer: function without arguments that returns a new optimizer; called for each network.
+
+    Raises:
+      InputError: `network` has an auxiliary head.
     """
 
     def __init__(
@@ -69,29 +72,29 @@ class NASNetHyperModel(keras_tuner.HyperModel):
         self._build_network = lambda genotype: build_network(genotype, network, num_classes, image_size)
 
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
-        """The network of hp's values: images float [batch, size, size, 3] -> logits float32 [batch, num_classes]."""
+        """Returns the network for the values in `hp`, from images float [batch, size, size, 3] to logits float32 [batch, num_classes]."""
         values = {name: hp.Choice(name, choices) for name, choices in decision_choices(self._space).items()}
         genotype = self._space.decode(decisions_of(self._space, values))
         model = self._build_network(genotype)
-        # XLA makes this network many times slower on CPUs, and "auto" turns it on elsewhere unmeasured.
+        # XLA makes this network many times slower on CPUs. "auto" would turn it on for other devices, where we have not measured it.
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         model.compile(self._optimizer(), loss, metrics=["accuracy"], jit_compile=False)
         return model
 
 
 class NASNetOracle(keras_tuner.Oracle):
-    """Proposes what a strategy proposes, and rewards it with the objective (negated where that is to be minimized).
+    """An oracle that passes on the proposals of a search strategy, and rewards them with the objective.
 
-    Only trials that end with a finite objective are rewarded, each once. Its state is the calls made to the strategy, in their order;
-    `reload` repeats them on a fresh one.
+    An objective that is minimized is negated. Each trial that ends with a finite objective is rewarded once; others are not rewarded. The
+    saved state is the list of calls to the strategy, and `reload` repeats these calls on a new strategy.
 
     Args:
-      strategy: (space) -> strategy, as those of nasnet_tf.nas.strategies.protocol; always made in the same state.
-      space: what it searches.
-      **kwargs: of keras_tuner.Oracle: objective, max_trials, ...
+      strategy: function (space) that returns a strategy, see nasnet_tf.nas.strategies.protocol; its initial state must always be the same.
+      space: the search space.
+      **kwargs: arguments of keras_tuner.Oracle, such as objective and max_trials.
 
     Raises:
-      InputError: on reload, if the strategy does not propose again what it did.
+      InputError: on reload, if the strategy makes other proposals than before.
     """
 
     def __init__(self, strategy: Callable[[SearchSpace], Strategy], space: SearchSpace, **kwargs):
@@ -104,7 +107,7 @@ class NASNetOracle(keras_tuner.Oracle):
 
     def _start(self) -> None:
         self._strategy = self._make_strategy(self._search_space)
-        self._calls: list[dict] = []  # {"trial", "decisions", "log_probs"} of a proposal, {"trial", "reward"} of a feedback
+        self._calls: list[dict] = []  # {"trial", "decisions", "log_probs"} for a proposal, {"trial", "reward"} for a reward
         self._proposals: dict[str, Proposal] = {}
         self._rewarded: set[str] = set()
 
@@ -119,24 +122,24 @@ class NASNetOracle(keras_tuner.Oracle):
         self._calls.append({"trial": trial_id, "reward": reward})
 
     def populate_space(self, trial_id: str) -> dict:
-        """KerasTuner's call for the values of a new trial."""
+        """Returns the status and the values of a new trial; KerasTuner calls this."""
         return {"status": "RUNNING", "values": values_of(self._search_space, self._propose(trial_id).decisions)}
 
     def score_trial(self, trial: keras_tuner.engine.trial.Trial) -> None:
-        """KerasTuner's call at the end of a trial, before it saves: so trial and reward are on disk both, or neither."""
+        """Rewards a trial that has ended. KerasTuner calls this before it saves, so it saves the trial and the reward together."""
         super().score_trial(trial)
         if math.isfinite(trial.score) and trial.trial_id not in self._rewarded:
             self._reward(trial.trial_id, float(trial.score if self.objective.direction == "max" else -trial.score))
 
     def get_state(self) -> dict:
-        """KerasTuner's state and the calls to the strategy."""
+        """Returns KerasTuner's state together with the calls to the strategy."""
         return super().get_state() | {"calls": self._calls}
 
     def set_state(self, state: dict) -> None:
-        """Makes a fresh strategy and repeats the calls to it."""
+        """Restores KerasTuner's state, and repeats the saved calls on a new strategy."""
         super().set_state(state)
-        # What a kill between two of KerasTuner's writes leaves: a trial that its state does not know, which is proposed again under its
-        # number; and a trial that has ended and would run again, as if it were still under way.
+        # A kill between two writes of KerasTuner can leave two inconsistencies. A trial that the state does not list is dropped, and is
+        # proposed again under the same number. A trial that is listed as running although it has ended is taken off that list.
         self.trials = {trial_id: self.trials[trial_id] for trial_id in self.start_order}
         self.ongoing_trials = {tuner: trial for tuner, trial in self.ongoing_trials.items() if trial.trial_id not in self.end_order}
         self._start()
@@ -147,6 +150,6 @@ class NASNetOracle(keras_tuner.Oracle):
                 self._propose(call["trial"])
                 if self._calls[-1] != call:
                     raise InputError(
-                        f"trial {call['trial']} is not what this strategy proposes: the oracle was saved with other arguments, by another "
-                        "version or on a machine with other arithmetic"
+                        f"trial {call['trial']} differs from what this strategy proposes: the oracle was saved with other arguments, by "
+                        "another version, or on a machine with other floating-point results; use these again, or start a new oracle"
                     )

@@ -139,5 +139,5 @@ def test_reload_after_a_kill_between_two_writes(tmp_path):
 def test_reload_with_another_strategy(tmp_path):
     asked = oracle(tmp_path)
     end(asked, asked.create_trial("a"), 0.5)
-    with pytest.raises(InputError, match="trial 0 is not what this strategy proposes"):
+    with pytest.raises(InputError, match="trial 0 differs from what this strategy proposes"):
         oracle(tmp_path, seed=4).reload()

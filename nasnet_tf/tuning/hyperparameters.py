@@ -1,4 +1,4 @@
-"""What is tuned: names of gin bindings and their ranges, as KerasTuner's hyperparameters."""
+"""Converts names of gin bindings and their ranges to KerasTuner's hyperparameters."""
 
 import ast
 import json
@@ -13,20 +13,22 @@ keras_tuner = OnDemand("keras_tuner")
 
 SAMPLINGS = ("linear", "log", "reverse_log")
 _EXPECTED = (
-    '("float", low, high), ("int", low, high), either with a sampling out of "linear", "log" and "reverse_log" as a fourth, '
+    '("float", low, high) or ("int", low, high), optionally with a fourth item "linear", "log" or "reverse_log" for the sampling, '
     'or ("choice", [value, ...])'
 )
 
 
 def make_hyperparameters(ranges: Mapping[str, tuple], bindings: Mapping[str, str]) -> "keras_tuner.HyperParameters":
-    """KerasTuner's form of ranges such as {"cosine_decay.initial_rate": ("float", 1e-3, 1e-1, "log")}.
+    """Converts ranges such as {"cosine_decay.initial_rate": ("float", 1e-3, 1e-1, "log")} to KerasTuner's hyperparameters.
 
     Args:
-      ranges: {name of a binding: range}. Ranges include both ends. Choices may be any literals; KerasTuner sees them as text.
-      bindings: {name: literal} of the configuration that is tuned.
+      ranges: {name of a binding: range}. A range is ("float", low, high), ("int", low, high) or ("choice", [value, ...]). The first two
+        include both ends and can have a sampling out of SAMPLINGS as a fourth item. Choices can be any literals; KerasTuner gets them as
+        text.
+      bindings: {name: literal}, the configuration that is tuned.
 
     Raises:
-      InputError: a name that no binding has, another kind than these, or an empty range; the message names the binding.
+      InputError: there is no binding of this name, or its range is malformed or empty. The message names the binding.
     """
     is_right = isinstance(ranges, Mapping) and len(ranges) > 0
     expect(is_right, "tune.hyperparameters", "a dictionary from names of bindings to ranges", ranges)
@@ -49,11 +51,11 @@ def make_hyperparameters(ranges: Mapping[str, tuple], bindings: Mapping[str, str
 
 def _add_number(result: "keras_tuner.HyperParameters", name: str, kind: str, low, high, sampling) -> None:
     where, ends = f"tune.hyperparameters, {name}", (low, high)
-    expect(sampling in SAMPLINGS, where, f"a sampling out of {', '.join(SAMPLINGS)}", sampling)
+    expect(sampling in SAMPLINGS, where, f"one of the samplings {', '.join(SAMPLINGS)}", sampling)
     allowed, expected = (int, "integers") if kind == "int" else (int | float, "finite numbers")
     are_right = all(isinstance(end, allowed) and not isinstance(end, bool) and math.isfinite(end) for end in ends)
     expect(are_right, where, f"{expected} as the ends of the range", ends)
-    expect(low < high, where, "a range from low to high that is not empty", ends)
+    expect(low < high, where, "low to be less than high", ends)
     expect(sampling == "linear" or low > 0, where, f"a range above 0 for {sampling} sampling", ends)
     add = result.Int if kind == "int" else result.Float
     add(name, low, high, sampling=sampling)
@@ -72,5 +74,5 @@ def _add_choice(result: "keras_tuner.HyperParameters", name: str, values: list) 
 
 
 def as_literal(value: str | float) -> str:
-    """What to write into a gin file for a hyperparameter's value; of choices it is that already."""
-    return value if isinstance(value, str) else json.dumps(value)  # not repr, which shows the type of NumPy's numbers
+    """Returns the gin literal for the value of a hyperparameter. The value of a choice is a literal already."""
+    return value if isinstance(value, str) else json.dumps(value)  # repr would add the type of NumPy numbers

@@ -1,4 +1,4 @@
-"""What a tuning found out: its trials, their table, and the best configuration."""
+"""The results of a tuning: its trials, a table of them, and the best configuration."""
 
 import dataclasses
 import json
@@ -15,13 +15,14 @@ TUNED = "trials/*/result.json"
 
 @dataclasses.dataclass(frozen=True)
 class Trial:
-    """One trial that ended.
+    """A trial of a tuning.
 
     Attributes:
-      changes: {name of a binding: literal}, what it was trained with, where that is tuned.
-      bindings: {name: literal}, all that it was trained with.
-      accuracy: on the validation examples, in [0, 1]; None if it failed.
-      reason: why it failed; empty if it did not.
+      number: number of the trial, from 0.
+      changes: {name of a binding: literal}, the values of the tuned bindings.
+      bindings: {name: literal}, the whole configuration of the trial.
+      accuracy: accuracy on the validation examples, in [0, 1]; None if the trial failed.
+      reason: why the trial failed; empty if it did not fail.
     """
 
     number: int
@@ -32,18 +33,18 @@ class Trial:
 
 
 def best_trial(trials: list[Trial]) -> Trial | None:
-    """The one of the highest accuracy, the first of several; None if all failed."""
+    """Returns the trial with the highest accuracy, the first one if several have it; None if all failed."""
     finished = [trial for trial in trials if trial.accuracy is not None]
     return max(finished, key=lambda trial: (trial.accuracy, -trial.number), default=None)
 
 
 def sort_trials(trials: list[Trial]) -> list[Trial]:
-    """The best first, failed ones last."""
+    """Returns the trials sorted by accuracy, best first and failed ones last."""
     return sorted(trials, key=lambda trial: (trial.accuracy is None, -(trial.accuracy or 0.0), trial.number))
 
 
 def format_table(trials: list[Trial]) -> str:
-    """A Markdown table: trial, tuned bindings, accuracy, status; the best first, failed ones last."""
+    """Returns a Markdown table of the trials, best first and failed ones last: number, tuned bindings, accuracy, status."""
     names = list(trials[0].changes)
     rows = [["trial", *names, "accuracy", "status"]]
     for trial in sort_trials(trials):
@@ -55,7 +56,7 @@ def format_table(trials: list[Trial]) -> str:
 
 
 def short(literal: str) -> str:
-    """A number to four places, anything else as it is, safe in a Markdown table."""
+    """Returns a number rounded to four digits, and any other literal unchanged, escaped for a Markdown table."""
     try:
         return f"{float(literal):.4g}"
     except ValueError:
@@ -63,12 +64,12 @@ def short(literal: str) -> str:
 
 
 def format_config(bindings: dict[str, str]) -> str:
-    """Bindings as the text of a gin file."""
+    """Returns bindings as the text of a gin file."""
     return "".join(f"{name} = {literal}\n" for name, literal in bindings.items())
 
 
 def write_results(workdir: pathlib.Path, trials: list[Trial]) -> None:
-    """results.md, and best.gin for the door `train`."""
+    """Writes results.md and, if a trial succeeded, best.gin, a recipe for the command `train`."""
     replace_file(workdir / TABLE_NAME, format_table(trials))
     best = best_trial(trials)
     if best is not None:
@@ -77,7 +78,7 @@ def write_results(workdir: pathlib.Path, trials: list[Trial]) -> None:
 
 
 def read_trial(result: pathlib.Path, number: int, changes: dict[str, str], bindings: dict[str, str]) -> Trial:
-    """A trial with what came of it, of its file; InputError where that is damaged."""
+    """Returns a trial with the accuracy or the failure that its result file holds; raises InputError if the file is damaged."""
     try:
         match json.loads(result.read_bytes()):
             case {"accuracy": int() | float() as accuracy, **rest} if not rest:
@@ -92,10 +93,12 @@ def read_trial(result: pathlib.Path, number: int, changes: dict[str, str], bindi
 
 
 def read_results(workdir: pathlib.Path) -> tuple[list[Trial], int]:
-    """The trials of a work folder that ended, with the bindings in which they differ as their changes, and how many have not ended.
+    """Returns the ended trials of a work folder, and the number of trials that have not ended.
+
+    The `changes` of the trials are the bindings in which they differ.
 
     Raises:
-      InputError: a result or configuration that is damaged.
+      InputError: a result or a configuration is damaged.
     """
     ended, running = [], 0
     for config in sorted(workdir.glob("trials/[0-9]*/config.gin")):

@@ -1,9 +1,9 @@
-"""The tuning loop: ask an oracle of KerasTuner for values, train with them, tell it the accuracy, until it has no more.
+"""The tuning loop: asks an oracle of KerasTuner for values, trains with them, and reports the accuracy, until the oracle stops.
 
-An oracle's state is a pure function of its arguments and of what it was told. So a tuning that was killed is continued by running the loop
-again from its start, where trials that ended answer from the result in their folder. KerasTuner's own way back, reading its JSON files,
-is not taken: they are not written as a whole, grid search loses its queue and Bayesian optimization its random state, and a trial
-that ended between two of the writes runs twice or never.
+The state of an oracle depends only on its arguments and on the accuracies that it got. To resume a tuning, the loop therefore starts again
+with a new oracle, and takes the accuracy of each trial that has ended from its folder. KerasTuner's own reload from its JSON files is not
+reliable enough. It does not write them atomically, it loses the queue of grid search and the random state of Bayesian optimization, and a
+trial that ends between two of its writes runs twice or never.
 """
 
 import json
@@ -29,17 +29,18 @@ _SPLIT = "TrainingConfig.evaluation_split"
 def make_oracle(
     bindings: Mapping[str, str], ranges: Mapping[str, tuple], oracle: Callable[..., "keras_tuner.Oracle"], seed: int
 ) -> "keras_tuner.Oracle":
-    """The oracle of a tuning. Writes nothing.
+    """Creates the oracle of a tuning, without writing any file.
 
     Args:
       bindings: {name: literal}, the configuration of a training.
-      ranges: what of it to tune, as make_hyperparameters takes it.
-      oracle: makes one, given objective, hyperparameters, seed and max_consecutive_failed_trials. Hyperband's epochs become
-        TrainingConfig.epochs; a trial that it promotes starts afresh, since a schedule of learning rates has no good continuation.
-      seed: of the oracle, 1 or more.
+      ranges: {name: range} of the bindings to tune; see make_hyperparameters.
+      oracle: function that returns the oracle, given objective, hyperparameters, seed and max_consecutive_failed_trials. Hyperband sets
+        TrainingConfig.epochs. A trial that it promotes is trained from scratch, because a schedule of the learning rate that has ended
+        cannot be extended.
+      seed: seed of the oracle, 1 or more.
 
     Raises:
-      InputError: a mistake in the ranges or the oracle's arguments.
+      InputError: a mistake in the ranges or in the arguments of the oracle.
     """
     hyperparameters = make_hyperparameters(ranges, bindings)
     expect(conforms(seed, Count), "tune.seed", "an integer of 1 or more (KerasTuner takes 0 for a random one)", seed)
@@ -50,9 +51,9 @@ def make_oracle(
             objective=keras_tuner.Objective("accuracy", "max"),
             hyperparameters=hyperparameters,
             seed=seed,
-            max_consecutive_failed_trials=None,  # a range may well begin with learning rates that diverge
+            max_consecutive_failed_trials=None,  # no limit: the first learning rates of a range may all diverge
         )
-    except (ImportError, TypeError, ValueError) as error:  # KerasTuner's: an argument out of range, scikit-learn not installed
+    except (ImportError, TypeError, ValueError) as error:  # from KerasTuner: an argument is out of range, or scikit-learn is not installed
         raise InputError(f"tune.oracle: {str(error).splitlines()[0]}") from error
     expect(conforms(asked.max_trials, Count | None), "tune.oracle", "max_trials of 1 or more, or None", asked.max_trials)
     if EPOCHS in ranges and isinstance(asked, keras_tuner.oracles.HyperbandOracle):
@@ -69,29 +70,30 @@ def tune(
     train: Callable[[pathlib.Path, dict[str, str]], float],
     default: Callable[[str], str | None] = lambda name: "None",
 ) -> list[Trial]:
-    """Tunes until the oracle stops.
+    """Runs trials until the oracle stops.
 
     Args:
-      workdir: of this tuning alone; gets results.md, best.gin, a folder trials/<number> for each trial, and what KerasTuner writes.
-      bindings, ranges: as for make_oracle.
-      asked: the oracle that it made.
-      train: (folder, bindings) -> accuracy on the validation examples; continues what was interrupted in that folder.
-      default: name of a binding -> the value it has in trials that do not have it.
+      workdir: work folder of this tuning. It gets results.md, best.gin, a folder trials/<number> for each trial, and KerasTuner's files.
+      bindings, ranges: see make_oracle.
+      asked: the oracle from make_oracle.
+      train: function (folder, bindings) that trains and returns the accuracy on the validation examples. It resumes an interrupted training
+        in that folder.
+      default: function that returns the default value of a binding, for trials whose configuration does not have it.
 
     Returns:
-      All trials, in their order.
+      All trials, in order.
 
     Raises:
-      InputError: a mistake in the bindings that a trial found, or a result there that is damaged.
+      InputError: the bindings of a trial have a mistake, or the result of a trial is damaged.
     """
     check_local(workdir)
-    ended, _ = read_results(workdir)  # a damaged one is told before anything is written
-    # Else set by a keras_tuner.Tuner, which would read the state back.
+    ended, _ = read_results(workdir)  # raises for a damaged result before anything is written
+    # A keras_tuner.Tuner would set the folder, but would also reload the oracle's state from it.
     asked._set_project_dir(str(workdir), "keras_tuner")
     if ended:
-        print(f"continuing: {len(ended)} trials have ended")
+        print(f"resuming: {len(ended)} trials have ended")
     trials: list[Trial] = []
-    # Idle, too, is an end: the oracle waits for other trials, and none are running.
+    # The status IDLE ends the loop too: the oracle waits for other trials, but none are running.
     while (proposal := asked.create_trial("tuner")).status == "RUNNING":
         changes = _changes(proposal.hyperparameters.values, ranges)
         trial = _run(workdir, Trial(len(trials), changes, bindings | changes), train, default)
@@ -104,7 +106,7 @@ def tune(
         trials.append(trial)
         write_results(workdir, trials)
     if not trials:
-        raise InputError("tune.oracle: stopped before it proposed anything")
+        raise InputError("tune.oracle: stopped before its first trial; expected at least one")
     return trials
 
 
@@ -116,7 +118,7 @@ def _changes(values: dict, ranges: Mapping[str, tuple]) -> dict[str, str]:
 
 
 def _run(workdir: pathlib.Path, trial: Trial, train: Callable[[pathlib.Path, dict[str, str]], float], default: Callable) -> Trial:
-    """The trial with its result: the one in its folder or, where there is none yet, that of training."""
+    """Returns the trial with its result, which is read from its folder if the trial has ended, and else comes from training."""
     folder = workdir / "trials" / f"{trial.number:04d}"
     result = folder / _RESULT
     folder.mkdir(parents=True, exist_ok=True)
@@ -139,7 +141,7 @@ def _claim(folder: pathlib.Path, identity: Identity) -> None:
         difference = identity.difference(read_bindings(path))
         if difference:
             raise InputError(
-                f"{path}: is not what this tuning proposes ({difference}): it was written by another version or on a machine with other "
-                "arithmetic; continue there, or use another work folder"
+                f"{path}: differs from what this tuning proposes ({difference}): it was written by another version or on a machine with "
+                "other floating-point results; resume it there, or use another work folder"
             )
     replace_file(path, format_config(identity.values))

@@ -131,7 +131,7 @@ def test_refused(tmp_path):
         tuner.make_oracle(BINDINGS, RANGES, functools.partial(keras_tuner.oracles.HyperbandOracle, factor=1), 1)
     assert not list(tmp_path.iterdir())
     tune(tmp_path, "random", Training())
-    with pytest.raises(InputError, match="0000/config.gin: is not what this tuning proposes"):
+    with pytest.raises(InputError, match="0000/config.gin: differs from what this tuning proposes"):
         tune(tmp_path, "random", Training(), seed=2)
 
 

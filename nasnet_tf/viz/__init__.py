@@ -1,1 +1,1 @@
-"""Pictures: genotypes as diagrams, searches and trainings as plots, and the report that holds them."""
+"""Figures: diagrams of genotypes, plots of searches and trainings, and the report page that contains them."""

@@ -1,16 +1,21 @@
-"""The look that all plots share, and what keeps pages of 20,000 trials small."""
+"""The shared style of all plots, and limits on the number of drawn points that keep pages of 20,000 trials small."""
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-MAX_MARKS = 500  # more become one image, and lines are thinned
+MAX_MARKS = 500  # more points are drawn as one image, and lines are thinned to this number
 GREY, BLUE, AMBER, PURPLE = "#475569", "#2563eb", "#d97706", "#7c3aed"
 COLORS = (BLUE, AMBER, "#059669", "#db2777", PURPLE, "#57534e")
 
 
 def new_figure(xlabel: str, ylabel: str, counts: bool = True):
-    """A figure and its axes; counts: whether whole numbers stand on the horizontal axis."""
+    """Returns a figure and its axes.
+
+    Args:
+      xlabel, ylabel: labels of the axes.
+      counts: True for integer ticks on the horizontal axis.
+    """
     figure = Figure(figsize=(5.6, 3.2), layout="constrained")
     axes = figure.add_subplot()
     axes.set(xlabel=xlabel, ylabel=ylabel)
@@ -19,7 +24,7 @@ def new_figure(xlabel: str, ylabel: str, counts: bool = True):
 
 
 def strip_axes(axes, counts: bool = False) -> None:
-    """The look of axes; counts: only whole numbers stand on the horizontal one."""
+    """Applies the shared style to axes; counts=True gives the horizontal axis integer ticks."""
     axes.grid(color="#e4e4e7", linewidth=0.6)
     axes.set_axisbelow(True)
     if counts:
@@ -29,12 +34,12 @@ def strip_axes(axes, counts: bool = False) -> None:
 
 
 def scatter(axes, x, y, **style) -> None:
-    """Dots; very many are drawn as one image."""
+    """Draws points, as one image if there are more than MAX_MARKS."""
     axes.scatter(x, y, edgecolors="none", rasterized=len(x) > MAX_MARKS, **style)
 
 
 def line(axes, x: np.ndarray, y: np.ndarray, **style) -> None:
-    """A line through what is known of y, with a dot where that is one point only; nothing where nothing is known."""
+    """Draws a line through the points whose y is finite, or a dot if there is only one; draws nothing if there are none."""
     known = np.isfinite(y)
     x, y = x[known], y[known]
     kept = thinned(len(x), MAX_MARKS)
@@ -43,16 +48,16 @@ def line(axes, x: np.ndarray, y: np.ndarray, **style) -> None:
 
 
 def level(axes, value: float, label: str) -> None:
-    """A height to compare with."""
+    """Draws a dashed horizontal line as a reference value."""
     axes.axhline(value, color="#a1a1aa", linewidth=1.0, linestyle=(0, (4, 3)), label=label, zorder=1)
 
 
 def legend(axes) -> None:
-    """Above the plot, where it covers no data."""
+    """Adds a legend above the plot, where it does not cover data."""
     if axes.get_legend_handles_labels()[0]:
         axes.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0.2)
 
 
 def thinned(length: int, limit: int) -> np.ndarray:
-    """At most `limit` places in a list, evenly, with the first and the last."""
+    """Returns at most `limit` evenly spaced indices of a list, including the first and the last."""
     return np.unique(np.linspace(0, length - 1, min(length, limit)).round().astype(int))

@@ -1,4 +1,4 @@
-"""Pictures with named boxes (paper figures 10 and 11), and precision over recall."""
+"""Draws detections on pictures (paper figures 10 and 11), and plots precision over recall."""
 
 from collections.abc import Mapping, Sequence
 
@@ -18,7 +18,7 @@ _DPI = 100
 _COLORS = colormaps["tab10"].colors
 _MISSED = "#111827"
 _MAX_PICTURES = 4
-_MIN_SCORE = 0.5  # probability of a detection that is drawn
+_MIN_SCORE = 0.5  # probability from which a detection is drawn
 
 
 def _draw(axes, picture, found) -> None:
@@ -38,12 +38,12 @@ def _draw(axes, picture, found) -> None:
 
 
 def draw_detections(picture: np.ndarray, found: Sequence[tuple[str, float, Sequence[float]]]) -> Figure:
-    """The picture in its own size with a frame and a label for each thing; of equal names equal colours.
+    """Draws a frame and a label for each object on a picture of the original size. Objects with the same name get the same color.
 
     Args:
       picture: uint8 [height, width, 3].
-      found: (name, probability, box (ymin, xmin, ymax, xmax) in pixels), the most probable first; probability None for what was missed,
-        which is dashed.
+      found: list of (name, probability, box (ymin, xmin, ymax, xmax) in pixels), most probable first. A probability of None marks an object
+        that was missed, whose frame is dashed.
     """
     height, width = picture.shape[:2]
     figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI)
@@ -53,7 +53,11 @@ def draw_detections(picture: np.ndarray, found: Sequence[tuple[str, float, Seque
 
 
 def draw_gallery(pictures: Sequence[tuple[np.ndarray, Sequence]]) -> Figure:
-    """Pictures side by side, each with what draw_detections draws on it."""
+    """Draws pictures with their detections side by side, in up to two columns.
+
+    Args:
+      pictures: list of (picture, found), see draw_detections.
+    """
     columns = min(2, len(pictures))
     rows = -(-len(pictures) // columns)
     figure = Figure(figsize=(5 * columns, 4 * rows), layout="constrained", dpi=_DPI)
@@ -63,7 +67,12 @@ def draw_gallery(pictures: Sequence[tuple[np.ndarray, Sequence]]) -> Figure:
 
 
 def plot_precision(precision: Mapping[str, np.ndarray], class_names: Sequence[str]) -> Figure:
-    """Precision over recall, one curve a class: each of float [101 recalls, classes], side by side; -1 where a class has no objects."""
+    """Plots precision over recall, with one plot per entry and one curve per class.
+
+    Args:
+      precision: {title: float [101 recalls, classes]}; -1 for a class without objects, which gets no curve.
+      class_names: names of the classes.
+    """
     figure = Figure(figsize=(5 * len(precision), 3.6), layout="constrained")
     for number, (title, values) in enumerate(precision.items()):
         axes = figure.add_subplot(1, len(precision), number + 1)
@@ -78,7 +87,7 @@ def plot_precision(precision: Mapping[str, np.ndarray], class_names: Sequence[st
 
 
 def evaluation_figures(evaluator: DetectionEvaluator, data: DetectionData) -> dict[str, Figure]:
-    """What `evaluate` draws of a detector: precision over recall, the first pictures, and those with the most missed objects."""
+    """Returns the figures of a detector's evaluation: "precision" over recall, the first "pictures", and those with the most "misses"."""
     names = data.class_names
     figures = {"precision": plot_precision(evaluator.precision, names)}
     lost = [
@@ -90,7 +99,7 @@ def evaluation_figures(evaluator: DetectionEvaluator, data: DetectionData) -> di
 
 
 def _shown(picture: Picture, boxes, classes, scores, class_names, lost=()) -> tuple:
-    """A picture's pixels and what to draw on it: detections and, named as such, missed objects."""
+    """Returns the pixels of a picture and the objects to draw on it: its detections, and missed objects labeled as such."""
     found = [(class_names[c], float(s), box) for box, c, s in zip(boxes, classes, scores, strict=True) if s >= _MIN_SCORE]
     found += [(f"missed: {class_names[picture.labels[row]]}", None, picture.boxes[row]) for row in np.flatnonzero(lost)]
     return decode_image(picture.read()).numpy(), found

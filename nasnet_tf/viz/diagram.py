@@ -1,7 +1,7 @@
-"""A genotype as a diagram in the manner of the paper's figures 4, 8 and 9.
+"""Draws a genotype as a diagram in the style of the paper's figures 4, 8 and 9.
 
-Inputs stand at the bottom, a block is two operations under their combine, and every line goes upward, past blocks and never behind them.
-As in the paper, lines of h_i are whole and those of h_{i-1} broken.
+The inputs are at the bottom, and a block is a combine above its two operations. All lines run upward and never behind a block. As in the
+paper, lines from h_i are solid and lines from h_{i-1} are dashed.
 """
 
 import io
@@ -36,16 +36,16 @@ LABELS = {
 }
 _INPUT, _OPERATION, _COMBINE, _OUTPUT = "#f4f4f5", "#fde68a", "#bbf7d0", "#fbcfe8"
 _UNIT_INCHES = 0.36
-_OPERATION_HEIGHT, _COMBINE_HEIGHT, _GAP = 0.95, 0.6, 0.6  # a block from below; the gap is between the two
+_OPERATION_HEIGHT, _COMBINE_HEIGHT, _GAP = 0.95, 0.6, 0.6  # of a block; the gap is between the operations and the combine
 _BLOCK_HEIGHT = _OPERATION_HEIGHT + _GAP + _COMBINE_HEIGHT
 _HEADER, _FOOTER = 1.5, 0.9
-# Lines from the inputs, newest first, then lines from blocks.
+# Styles of lines from the inputs, newest first.
 _STYLES = [("#27272a", "-"), ("#2563eb", (0, (4, 2))), ("#b45309", (0, (1, 1.5))), ("#7c3aed", (0, (5, 1.5, 1, 1.5)))]
 _FROM_BLOCK = ("#71717a", "-")
 
 
 def draw_genotype(genotype: Genotype) -> Figure:
-    """Normal and reduction cell side by side, with the genotype's name and hash above."""
+    """Draws the normal and the reduction cell side by side, with the genotype's name and hash above them."""
     cells = [("normal cell", genotype.normal_cell), ("reduction cell", genotype.reduction_cell)]
     drawings = [_CellDrawing(cell, genotype.num_input_states) for _, cell in cells]
     width = sum(drawing.layout.width for drawing in drawings) + 1.5
@@ -69,7 +69,7 @@ class _CellDrawing:
     def __init__(self, cell: Cell, num_inputs: int):
         self._cell, self._num_inputs = cell, num_inputs
         self.layout = Layout(cell, num_inputs)
-        # Between rows there is the more room the further lines go sideways.
+        # The further the lines between two rows run sideways, the larger the gap between the rows.
         self._bottoms = [0.0]
         for level in range(1, len(self.layout.rows)):
             lines = self.layout.lines(level)
@@ -101,7 +101,7 @@ class _CellDrawing:
                 _line(axes, start, (layout.x(item, level) + end, y), self._style(source), not layout.is_lane(item, level))
 
     def _draw_output(self, axes, x: float, y: float, index: int) -> None:
-        """A cell with several outputs gives them to the next one in their order."""
+        """Draws an output. If there are several, output k is labeled as state h_k of the next cell."""
         name = f"next $h_{index}$" if len(self._cell.outputs) > 1 else "$h_{i+1}$"
         if len(self._cell.outputs[index].states) > 1:
             _box(axes, x, y, self.layout.output_width(index), _COMBINE_HEIGHT, "concat", _OUTPUT)
@@ -131,7 +131,7 @@ def _box(axes, x: float, y: float, width: float, height: float, text: str, color
 
 
 def _line(axes, start: tuple[float, float], end: tuple[float, float], style: tuple, has_head: bool = True) -> None:
-    """Leaves and arrives upright."""
+    """Draws a curve that starts and ends vertically, with an arrow head at its end unless has_head is False."""
     color, dashes = style
     bend = 0.5 * (end[1] - start[1])
     path = Path([start, (start[0], start[1] + bend), (end[0], end[1] - bend), end], [Path.MOVETO, *[Path.CURVE4] * 3])
@@ -142,19 +142,24 @@ def _line(axes, start: tuple[float, float], end: tuple[float, float], style: tup
 
 
 def figure_to_svg(figure: Figure) -> str:
-    """The figure as an SVG element, the same text for the same figure; text stays text."""
+    """Returns the figure as an SVG element. Equal figures give equal text, and labels remain text instead of outlines."""
     buffer = io.StringIO()
     with matplotlib.rc_context({"svg.hashsalt": "nasnet_tf", "svg.fonttype": "none"}):
-        # The resolution is that of parts that are drawn as images. No metadata: it would name web addresses.
+        # The resolution applies to parts that are drawn as images. Metadata is left out because it would contain web addresses.
         no_metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
         figure.savefig(buffer, format="svg", dpi=150, metadata=no_metadata, transparent=True)
     text = buffer.getvalue()
-    # Hundredths of a point are finer than any screen, and a quarter of the size.
+    # Two decimals of a point are finer than any screen resolution, and make the text about a quarter of its size.
     return re.sub(r' d="[^"]*"', lambda path: re.sub(r"(\.\d\d)\d+", r"\1", path.group()), text[text.index("<svg") :])
 
 
 def save_figure(figure: Figure, path: pathlib.Path) -> None:
-    """Writes an .svg, .png or .pdf."""
+    """Writes a figure to an .svg, .png or .pdf file.
+
+    Raises:
+      InputError: the path has another suffix, or is an address such as gs://bucket/figure.svg.
+      OSError: the file cannot be written.
+    """
     if path.suffix not in (".svg", ".png", ".pdf"):
         raise InputError(f"{path}: cannot be drawn; expected a name that ends in .svg, .png or .pdf")
     check_local(path)

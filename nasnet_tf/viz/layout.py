@@ -1,6 +1,6 @@
-"""Where the parts of a cell stand in a diagram: inputs lowest, blocks above all that they read, outputs highest.
+"""Computes the positions of a cell's parts in a diagram: inputs at the bottom, each block above the states it reads, outputs at the top.
 
-A line that passes by a row of blocks gets a lane of its own there, so that no line ever runs behind a block.
+A line that passes a row of blocks gets its own lane in that row, so that no line runs behind a block.
 """
 
 import itertools
@@ -10,20 +10,21 @@ import numpy as np
 
 from nasnet_tf.genotype import Cell
 
-SIDE = 0.82  # of an operation from the middle of its block
-_LANE, _INPUT, _BLOCK, _OUTPUT = 0.9, 1.7, 3.4, 2.4  # widths with what must stay free around
-_OUTPUT_END = 0.55  # between two lines that end at one output
+SIDE = 0.82  # horizontal distance of an operation from the middle of its block
+_LANE, _INPUT, _BLOCK, _OUTPUT = 0.9, 1.7, 3.4, 2.4  # widths, including the free space around each item
+_OUTPUT_END = 0.55  # distance between two lines that end at the same output
 
 
 class Layout:
-    """Rows of items from the lowest to the highest, and where each item stands.
+    """The rows of items of a diagram, from bottom to top, and the position of each item.
 
-    An item is a number: that of a state, or, for output k, the number of states plus k. Above its own row a state goes on in lanes.
+    An item is an integer: the number of a state, or the number of states + k for output k. A state that is read above the next row also
+    appears in the rows between, as a lane.
 
     Attributes:
-      levels: of each state: the longest way to it from the inputs.
+      levels: for each state, the length of the longest path from the inputs to it.
       rows: the items of each row, from left to right.
-      width: of all.
+      width: width of the diagram.
     """
 
     def __init__(self, cell: Cell, num_inputs: int):
@@ -32,7 +33,7 @@ class Layout:
         for block in cell.blocks:
             self.levels.append(1 + max(self.levels[block.left.input], self.levels[block.right.input]))
         self._num_states, top = len(self.levels), max(self.levels) + 1
-        ends = self.levels.copy()  # of each state: the highest row that reads it
+        ends = self.levels.copy()  # for each state, the highest row that reads it
         for level, branches in ((self.levels[state], self._branches(state)) for state in range(num_inputs, self._num_states)):
             for branch in branches:
                 ends[branch.input] = max(ends[branch.input], level)
@@ -48,15 +49,15 @@ class Layout:
         self.width = max(self.x(item, level) + self._size(item, level) / 2 for level, row in enumerate(self.rows) for item in row)
 
     def x(self, item: int, level: int) -> float:
-        """The middle of an item in a row."""
+        """Returns the x coordinate of the middle of an item in a row."""
         return self._places[level][item]
 
     def is_lane(self, item: int, level: int) -> bool:
-        """Whether the item only passes by."""
+        """Returns whether the item is a lane in this row, a line that only passes."""
         return item < self._num_states and self.levels[item] < level
 
     def lines(self, level: int) -> list[tuple[int, int, float]]:
-        """What the items of a row read in the row below: (item below, item, where the line ends, from the middle of the item)."""
+        """Returns the lines to a row from the row below: (item below, item, x distance of the line's end from the middle of the item)."""
         lines = []
         for item in self.rows[level]:
             if item >= self._num_states:
@@ -70,7 +71,7 @@ class Layout:
         return lines
 
     def output_width(self, index: int) -> float:
-        """So wide that all lines end at it."""
+        """Returns the width of an output's box, enough for all lines that end at it."""
         return max(1.8, _OUTPUT_END * len(self._cell.outputs[index].states) + 0.4)
 
     def _branches(self, state: int):
@@ -83,9 +84,9 @@ class Layout:
         return _LANE if self.is_lane(item, level) else _INPUT if level == 0 else _BLOCK
 
     def _reorder(self) -> None:
-        """Swaps neighbours for as long as that makes fewer lines cross; the inputs keep their order."""
+        """Swaps neighbors as long as this reduces the number of crossing lines. The inputs keep their order."""
         self._places = [{item: float(place) for place, item in enumerate(row)} for row in self.rows]
-        for level, row in enumerate(self.rows[1:], 1):  # a first order: by the middle of what is read
+        for level, row in enumerate(self.rows[1:], 1):  # initial order: by the mean position of the items that are read
             sources = {item: [self.x(source, level - 1) for source, reader, _ in self.lines(level) if reader == item] for item in row}
             row.sort(key=lambda item, sources=sources: float(np.mean(sources[item])))
             self._places[level] = {item: float(place) for place, item in enumerate(row)}
@@ -111,7 +112,7 @@ class Layout:
         return sum((one[0] - two[0]) * (one[1] - two[1]) < 0 for one, two in itertools.combinations(ends, 2))
 
     def _straighten(self, rounds: int = 8) -> None:
-        """Moves items towards what they read and what reads them, in their order."""
+        """Moves each item toward the items that it is connected to, without changing the order of a row."""
         last = len(self.rows) - 1
         for level in [*range(1, last + 1), *range(last - 1, -1, -1)] * rounds + list(range(1, last + 1)):
             row = self.rows[level]
@@ -124,11 +125,14 @@ class Layout:
             self._places[level] = self._packed(row, wanted)
 
     def _packed(self, row: Sequence[int], wanted: Sequence[float]) -> dict[int, float]:
-        """The places nearest to those wanted at which no item overlaps its neighbour: least squares, by pooling neighbours in conflict."""
+        """Returns {item: x} without overlaps and as near as possible to the wanted positions.
+
+        This is the least-squares solution, by the pool adjacent violators algorithm.
+        """
         level = next(level for level, other in enumerate(self.rows) if other is row)
         sizes = [self._size(item, level) for item in row]
         starts = np.concatenate([[0.0], np.cumsum([(one + two) / 2 for one, two in itertools.pairwise(sizes)])])
-        pools: list[tuple[float, int]] = []  # mean, how many
+        pools: list[tuple[float, int]] = []  # (mean, number of items)
         for value in np.asarray(wanted) - starts[: len(row)]:
             pools.append((float(value), 1))
             while len(pools) > 1 and pools[-2][0] > pools[-1][0]:

@@ -1,5 +1,6 @@
 """Pictures and the report page, checked by what is in them."""
 
+import dataclasses
 import itertools
 import random
 import re
@@ -13,8 +14,10 @@ from nasnet_tf.base.errors import InputError
 from nasnet_tf.genotype import SearchSpace, genotype_hash, load_genotype, published_genotypes
 from nasnet_tf.models.zoo import ZOO
 from nasnet_tf.testing import ALL_COMBINES, tiny_genotype
+from nasnet_tf.training.calibration import Calibration, binned
+from nasnet_tf.training.details import ClassificationDetails, Mistake
 from nasnet_tf.viz.diagram import LABELS, draw_genotype, figure_to_svg, save_figure
-from nasnet_tf.viz.report.training_plots import plot_confusion
+from nasnet_tf.viz.evaluations import plot_confusion
 from nasnet_tf.viz.zoo_plot import OTHERS, plot_zoo
 
 SPACE = SearchSpace(num_blocks=3)
@@ -72,6 +75,40 @@ def test_confusion_matrix():
     assert [(text.get_position(), text.get_text()) for text in axes.texts] == [((0, 0), "5"), ((2, 0), "1"), ((0, 2), "2"), ((2, 2), "7")]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["cat", "dog", "owl"]
     assert axes.images[0].get_array()[2].tolist() == pytest.approx([2 / 9, 0, 7 / 9])
+
+
+def test_what_is_drawn_of_an_evaluation():
+    details, picture = _details(["cat", "dog", "a $5 and $6 owl"]), np.zeros([4, 6, 3], np.uint8)
+    figures = details.figures()
+    assert list(figures) == ["confusion", "reliability", "mistakes"]
+    reliability, below = figures["reliability"].axes
+    assert [(round(bar.get_x() + bar.get_width() / 2, 3), bar.get_height()) for bar in reliability.patches] == [(0.5, 0.5), (0.967, 0.75)]
+    assert [bar.get_height() for bar in below.patches if bar.get_height()] == [2, 4]
+    assert f"expected calibration error {details.calibration.error:.4f}" in {text.get_text() for text in reliability.texts}
+    shown = figures["mistakes"].axes
+    assert [axes.get_title() for axes in shown] == ["dog\ntaken for a $5 and $6 owl\n99.0% sure", "cat\ntaken for dog\n50.0% sure"]
+    np.testing.assert_array_equal(shown[0].images[0].get_array(), picture)
+    assert all(figure_to_svg(figure).startswith("<svg") for figure in figures.values())
+    assert list(dataclasses.replace(details, pictures=None).figures()) == ["confusion", "reliability"]
+
+
+def test_many_classes_are_drawn_by_their_most_frequent_confusions():
+    names = [f"class {number}" for number in range(1000)]
+    details = _details(names)
+    (axes,) = details.figures()["confusion"].axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["class 1 taken for class 2", "class 0 taken for class 1"]
+    assert [bar.get_width() for bar in axes.patches] == [4, 1]
+    right = dataclasses.replace(details, confusion=np.diag(np.arange(1000)), worst=[])
+    assert list(right.figures()) == ["reliability"]
+
+
+def _details(names):
+    confusion = np.zeros([len(names), len(names)], int)
+    confusion[0, 1], confusion[1, 2], confusion[0, 0] = 1, 4, 3
+    worst = [Mistake(7, names[1], names[2], 0.99), Mistake(2, names[0], names[1], 0.5)]
+    bins = binned(np.array([0.5, 0.51, 0.96, 0.97, 0.98, 0.99]), np.array([True, False, True, True, True, False]))
+    pictures = {7: ("seven", np.zeros([4, 6, 3], np.uint8)), 2: ("two", np.ones([3, 3, 3], np.uint8))}
+    return ClassificationDetails(names, Calibration.of_sums(bins), worst, lambda places: map(pictures.get, places), confusion)
 
 
 def test_zoo_among_other_networks():

@@ -1,4 +1,4 @@
-"""The named networks among the other published ones of their time (paper figure 5)."""
+"""Plots the named networks next to other networks that were published before (paper figure 5)."""
 
 from collections.abc import Sequence
 
@@ -23,17 +23,17 @@ OTHERS = [
 ]
 _GREY, _RED = "#3f3f46", "#dc2626"
 _BOTTOM, _TOP = 69, 84
-_SIZE = (350.0, 285.0)  # of a plot, in points; about
+_SIZE = (350.0, 285.0)  # approximate width and height of a plot, in points
 _FONT_SIZE = 6.5
-# Where a name may stand, in points from its dot, the best first.
+# Possible positions of a name relative to its dot, in points, best first.
 _PLACES = [(6, 0, "left"), (-6, 0, "right"), *((dx, dy, ha) for dy in (8, -8, 16, -16, 24, -24) for dx, ha in ((4, "left"), (-4, "right")))]
 
 
 def _label_places(named: Sequence[tuple], line: np.ndarray, scale: np.ndarray, right: float) -> list[tuple[float, float, str]]:
-    """A place for each name at which it covers no dot, no other name and not the line, or as little of them as can be."""
+    """Returns a position for each name where it covers as little as possible of the dots, the other names and the line."""
     dots = np.array([(x, y) for x, y, _, _ in named]) * scale
     steps = np.linspace(0, 1, 40)[:, None, None]
-    taken = [*dots, *(line[:-1] + steps * (line[1:] - line[:-1])).reshape(-1, 2)]  # points to keep clear of
+    taken = [*dots, *(line[:-1] + steps * (line[1:] - line[:-1])).reshape(-1, 2)]  # points that names should not cover
     places = []
     for (_, _, name, _), dot in zip(named, dots, strict=True):
         width = 0.6 * _FONT_SIZE * len(name)
@@ -51,10 +51,11 @@ def _label_places(named: Sequence[tuple], line: np.ndarray, scale: np.ndarray, r
 
 
 def plot_zoo(networks: Sequence[tuple[str, float, float, float]]) -> Figure:
-    """Top-1 accuracy against multiply-adds and against parameters.
+    """Plots top-1 accuracy on ImageNet over multiply-adds and over parameters.
 
     Args:
-      networks: (name, parameters, multiply-adds, published top-1 accuracy in percent), drawn red among the others of the paper's tables.
+      networks: list of (name, parameters, multiply-adds, published top-1 accuracy in percent). They are drawn in red, and the other
+        networks of the paper's tables in gray.
     """
     figure = Figure(figsize=(11, 5), layout="constrained")
     for place, (column, label) in enumerate(((2, "multiply-adds of one image, billions"), (1, "parameters, millions"))):
@@ -67,7 +68,7 @@ def plot_zoo(networks: Sequence[tuple[str, float, float, float]]) -> Figure:
         axes.plot(*zip(*line, strict=True), color=_RED, linewidth=0.8, linestyle="--", zorder=2)
         named = [(row[column] / unit, row[3], row[0], color) for rows, color in ((OTHERS, _GREY), (networks, _RED)) for row in rows]
         right = 1.06 * max(x for x, _, _, _ in named)
-        scale = np.array([_SIZE[0] / right, _SIZE[1] / (_TOP - _BOTTOM)])  # points of the page for a unit of the axes
+        scale = np.array([_SIZE[0] / right, _SIZE[1] / (_TOP - _BOTTOM)])  # points per unit of the axes
         places = _label_places(named, np.reshape(line, (-1, 2)) * scale, scale, right)
         for (x, y, name, color), (dx, dy, ha) in zip(named, places, strict=True):
             style = {"ha": ha, "va": "center", "textcoords": "offset points", "fontsize": _FONT_SIZE, "color": color}

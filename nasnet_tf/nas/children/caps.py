@@ -1,4 +1,4 @@
-"""Hard caps on what an architecture may cost, checked before it is proposed: nothing above them is ever trained."""
+"""Hard limits on the cost of an architecture. They are checked before a proposal, so no architecture above a limit is trained."""
 
 import dataclasses
 import functools
@@ -10,19 +10,20 @@ from nasnet_tf.models.network import NetworkConfig
 from nasnet_tf.models.space.costs import count_mult_adds
 from nasnet_tf.models.space.network import ABSENT, SpaceNetwork
 
-# What a retraining may have, and the one network of a space does not. None of it counts.
+# Options of a network that the single network of a whole space does not support. They do not count toward the limits.
 _PLAIN = {field.name: field.default for field in dataclasses.fields(NetworkConfig) if field.name in ABSENT}
 
 
 @dataclasses.dataclass(eq=False)
 class Caps:
-    """Whether an architecture is within caps, counted without building its network.
+    """Checks whether architectures are within the limits, without building their networks.
 
     Attributes:
-      space: of the architectures.
-      network, data: () -> of the network that counts; asked when the first architecture is checked.
-      max_parameters: trainable parameters without an auxiliary head; None for any number.
-      max_mult_adds: multiply-adds of an inference on one image; None for any number.
+      space: search space of the architectures.
+      network: function that returns the network whose costs are counted; called when the first architecture is checked.
+      data: function that returns the data of that network; called at the same time.
+      max_parameters: maximum number of trainable parameters, without an auxiliary head; None for no limit.
+      max_mult_adds: maximum number of multiply-adds for an inference on one image; None for no limit.
     """
 
     space: SearchSpace

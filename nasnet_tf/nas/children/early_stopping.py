@@ -1,12 +1,14 @@
-"""Early stopping of hopeless children: off in the paper's recipe, worth it where children have many epochs.
+"""Stops the worst children early. The paper's recipe does not do this; it pays off for children with many epochs.
 
-Asynchronous successive halving (Li et al., arXiv 1810.05934) in its stopping form: at some of a child's evaluations, the rungs, it is
-compared with the earlier children that reached the same rung, and stopped if it is among the worst. Rungs are evaluations 1, 2, 4, 8, ...,
-as there. Deviation: there a fixed fraction is stopped at every rung, so that fewer are left the more rungs there are. Here the fraction
-that is stopped in all is given, and the fraction of each rung follows from it.
+This is the stopping variant of asynchronous successive halving (Li et al., arXiv 1810.05934). Some of a child's evaluations are rungs: the
+evaluations 1, 2, 4, 8, ..., as in that paper. At a rung, a child is compared with the earlier children that reached the same rung, and is
+stopped if it is among the worst.
 
-The reward of a child that was stopped is predicted, by the line through (accuracy then, accuracy in the end) of the children that were
-trained to their end.
+Deviation: that paper stops a fixed fraction at every rung, so that more rungs leave fewer children. Here you set the total fraction of
+children that are stopped, and the fraction at each rung is computed from it.
+
+The reward of a stopped child is a prediction. It comes from a linear regression of the final accuracy on the accuracy at that rung, over
+the children that were trained to the end.
 """
 
 import dataclasses
@@ -26,12 +28,12 @@ _NUM_PEERS = 200
 
 @dataclasses.dataclass(frozen=True)
 class EarlyStopping(Fidelity):
-    """When a child is hopeless.
+    """Stops a child early if it is among the worst at one of its evaluations.
 
     Attributes:
-      quantile: fraction of children that are stopped, in all, in (0, 1).
-      least_peers: children that must have been trained to their end before anyone is stopped, 2 or more.
-      first_evaluation: the first rung, 1 or more.
+      quantile: total fraction of children that are stopped, in (0, 1).
+      least_peers: number of children that must have been trained to the end before any child is stopped, 2 or more.
+      first_evaluation: the evaluation that is the first rung, 1 or more; each later rung doubles this number.
     """
 
     quantile: PositiveShare = 0.25
@@ -42,17 +44,19 @@ class EarlyStopping(Fidelity):
         check_fields(self)
 
     def request(self, trial: Trial, finished: Sequence[Trial], workdir: pathlib.Path) -> Request:
-        """Returns the bars that the latest children set for the next one."""
+        """Returns a request with the thresholds for the next child, computed from the latest children."""
         trained = [each for each in finished if each.reused_from is None]
         return Request(tuple(self.bars(_latest_curves(trained), _latest_curves([each for each in trained if not each.is_predicted]))))
 
     def bars(self, curves: Sequence[Sequence[float]], whole: Sequence[Sequence[float]] | None = None) -> list[Bar]:
-        """Returns what a child must reach: a bar for each evaluation but the last, 0 off the rungs; none while there are too few peers.
+        """Returns the thresholds that a child must reach, one for each evaluation except the last.
+
+        Evaluations that are not rungs have a threshold of 0. The list is empty while there are too few peers, that is, earlier children.
 
         Args:
-          curves: accuracies in [0, 1] of the latest peers after each of their evaluations; peers that were stopped have shorter ones.
-          whole: the same of the latest peers that were not stopped, which in time are other ones; by default, those of full length
-            among `curves`.
+          curves: for each of the latest peers, its accuracies in [0, 1] after each evaluation; curves of stopped peers are shorter.
+          whole: the curves of the latest peers that were not stopped, which may include older peers than `curves`; by default, those
+            of `curves` that have full length.
         """
         length = max(map(len, [*curves, *(whole or [])]), default=0)
         ended = np.array([curve for curve in (curves if whole is None else whole) if len(curve) == length])
@@ -75,9 +79,10 @@ def _latest_curves(trials: Sequence[Trial]) -> list[list[float]]:
 
 
 def _bar(values: Sequence[float], share: float) -> float:
-    """Returns a bound that the next of such values is below with this probability; 0 while there are too few to tell.
+    """Returns a threshold such that the next value is below it with probability `share`; 0 if there are too few values.
 
-    The k-th smallest of n is above the next one with probability k / (n + 1); np.quantile's default would be above too many.
+    The next value is below the k-th smallest of n with probability k / (n + 1). The default method of np.quantile would give too high a
+    threshold.
     """
     if share * (len(values) + 1) < 1:
         return 0.0
@@ -85,7 +90,7 @@ def _bar(values: Sequence[float], share: float) -> float:
 
 
 def _line(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
-    """(slope, intercept) of the least squares line; flat where x does not vary."""
+    """Returns (slope, intercept) of the least-squares line; the slope is 0 if x is constant."""
     spread = np.mean((x - x.mean()) ** 2)
     slope = float(np.mean((x - x.mean()) * (y - y.mean())) / spread) if spread > 1e-12 else 0.0
     return slope, float(y.mean() - slope * x.mean())

@@ -98,7 +98,7 @@ def test_predictions_stay_within_accuracies():
 @pytest.mark.parametrize(
     ("bindings", "message"),
     [
-        ({"quantile": 0.0}, r"EarlyStopping.quantile: expected a share in \(0, 1\), got 0.0"),
+        ({"quantile": 0.0}, r"EarlyStopping.quantile: expected a number in \(0, 1\), got 0.0"),
         ({"least_peers": 1}, "EarlyStopping.least_peers: expected an integer of 2 or more, got 1"),
         ({"first_evaluation": 0.5}, "EarlyStopping.first_evaluation"),
     ],

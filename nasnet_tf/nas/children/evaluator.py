@@ -1,4 +1,4 @@
-"""genotype -> reward, by training a small child network (paper section 3.1)."""
+"""Computes the reward of a genotype by training a small child network (paper section 3.1)."""
 
 import contextlib
 import dataclasses
@@ -30,10 +30,16 @@ class ChildTraining:
     """Trains a child from scratch and measures it on the held-out validation examples.
 
     Attributes:
-      network, data, optimizer, learning_rate, training: of a child, as of `train`.
-      dtype_policy: in which numbers it computes, one of nasnet_tf.training.numerics.POLICIES.
-      task: what a child is trained for, a class: @Classification, or @MultiLabel for several labels an image. Its score is the reward.
-      measure_latency: the metric "latency_seconds" says how long this machine takes for one image, disturbed by what runs beside.
+      network: the network of a child without its genotype, as for `train`.
+      data: the data of a child, as for `train`.
+      optimizer: the optimizer of a child, as for `train`.
+      learning_rate: the learning rate schedule of a child, as for `train`.
+      training: the training of a child, as for `train`.
+      dtype_policy: number format of the computation, one of nasnet_tf.training.numerics.POLICIES.
+      task: class of the task a child is trained for: @Classification, or @MultiLabel for images with several labels. Its score is the
+        reward.
+      measure_latency: whether to report the metric "latency_seconds", the time this machine takes for one image. Other processes on the
+        machine disturb it.
     """
 
     network: NetworkConfig
@@ -49,34 +55,38 @@ class ChildTraining:
         kind = getattr(self.task, "data", ImageData)
         if not issubclass(kind, ImageData):
             raise InputError(
-                f"evaluate_genotype.task: expected a task whose data are @ImageData(), such as @Classification, got {self.task.kind}"
+                f"evaluate_genotype.task: expected a task that reads @ImageData(), such as @Classification, got {self.task.kind}"
             )
 
     @functools.cached_property
     def adapted_data(self) -> ImageData:
-        """The data as the task reads them."""
+        """The data in the form that the task reads."""
         return self.task(self.data, self.training).adapted(self.data)
 
     def __call__(self, genotype: Genotype, request: Request = TO_THE_END) -> dict:
-        """Trains as far as is asked for.
+        """Trains a child as far as `request` asks, and scores it.
 
         Returns:
-          {"reward": score on the validation examples in [0, 1], such as the accuracy, or the prediction of it, "metrics": {...}}. Metrics
-          have "curve", the scores after all evaluations, "epochs", how far it was trained, "measure", the name of the score where it is not
-          the accuracy, and "stopped_epoch" where the child was stopped. {"infeasible": reason} where the loss did not stay finite.
+          {"reward": score, "metrics": {...}}, or {"infeasible": reason} if the loss became infinite or NaN. The score on the validation
+          examples, such as the accuracy, is in [0, 1]; it is a prediction if the child was stopped early. The metrics include "curve", the
+          scores after all evaluations; "epochs", the number of epochs trained; "measure", the name of the score if it is not the accuracy;
+          and "stopped_epoch" if the child was stopped early.
+
+        Raises:
+          InputError: early stopping is requested, but the training has no evaluation before its end.
         """
         training, folder, until_epochs = self.training, request.folder, None
         task = self.task(self.data, training)
         data = self.adapted_data
         if request.bars is not None and training.evaluate_every_epochs >= training.epochs:
             raise InputError(
-                "early stopping needs evaluations on the way: expected TrainingConfig.evaluate_every_epochs below the "
+                "early stopping needs evaluations before the end: expected TrainingConfig.evaluate_every_epochs below the "
                 f"{training.epochs} epochs, got {training.evaluate_every_epochs}"
             )
         if request.rung is not None:
             until_epochs = training.epochs * request.share
             data = data if request.image_size is None else data.resized(request.image_size)
-            work_folder.forget_description(folder)  # the rung before may have had images of another size
+            work_folder.forget_description(folder)  # the previous rung may have used images of another size
         build = functools.partial(build_network, genotype, self.network)
         bars, curve, epochs, stopped = request.bars or (), [], [], {}
 
@@ -97,11 +107,11 @@ class ChildTraining:
                 model, evaluation = train_and_evaluate(*trained, **how)
             except TrainingDiverged as error:
                 return {"infeasible": str(error)}
-            if data is not self.adapted_data:  # it costs what it will in the end
+            if data is not self.adapted_data:  # costs are those at the final image size
                 model = build(self.adapted_data.num_classes, self.adapted_data.image_size)
             costs = count_costs(model)
             latency = {"latency_seconds": latency_seconds(model)} if self.measure_latency else {}
-        if request.rung is not None:  # with the evaluations of the rungs before
+        if request.rung is not None:  # the curve includes the evaluations of the previous rungs
             rows = [row for row in read_metrics(folder) if row["kind"] == "evaluation"]
             curve = [round(task.score(types.SimpleNamespace(**row)), 6) for row in rows]
             epochs = [round(row["epoch"], 3) for row in rows]
@@ -116,7 +126,7 @@ class ChildTraining:
 
 @contextlib.contextmanager
 def _no_graph_optimizer() -> Iterator[None]:
-    """Turns off TensorFlow's search for a better graph: it costs seconds before the first step, and makes no step faster on a CPU."""
+    """Turns off TensorFlow's graph optimizer on a CPU: it takes seconds before the first step and makes no step faster."""
     before = tf.config.optimizer.get_experimental_options()
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": not tf.config.list_physical_devices("GPU")})
     try:

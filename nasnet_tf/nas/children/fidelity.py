@@ -1,4 +1,4 @@
-"""How far children are trained: what the search loop asks, whichever rule answers."""
+"""The interface of fidelity rules, which decide how far each child is trained."""
 
 import dataclasses
 import pathlib
@@ -9,11 +9,12 @@ from nasnet_tf.nas.trials.trial import Trial
 
 @dataclasses.dataclass(frozen=True)
 class Bar:
-    """What a child must reach after one of its evaluations.
+    """The threshold that a child must reach at one of its evaluations.
 
     Attributes:
-      min_accuracy: in [0, 1]; below it the child is stopped.
-      slope, intercept: of the line that predicts the accuracy in the end.
+      min_accuracy: in [0, 1]; a child below it is stopped.
+      slope: slope of the line that predicts the final accuracy from the accuracy at this evaluation.
+      intercept: intercept of that line.
     """
 
     min_accuracy: float
@@ -21,21 +22,21 @@ class Bar:
     intercept: float
 
     def predict(self, accuracy: float) -> float:
-        """Returns the accuracy in the end, in [0, 1], of a child that has this one now."""
+        """Predicts the final accuracy, in [0, 1], of a child with this accuracy now."""
         return min(1.0, max(0.0, self.intercept + self.slope * accuracy))
 
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """What an execution asks of a child. The defaults train it to the end.
+    """How far and how to train a child in one execution. The defaults train it to the end.
 
     Attributes:
-      bars: one for each evaluation on the way, for early stopping; empty while there are too few children to compare with, None without
-        early stopping.
-      share: train up to this fraction of the whole training, in (0, 1].
-      folder: keeps checkpoints and metrics, to resume from; None keeps nothing.
-      image_size: side of the images in pixels; None for the data's own.
-      rung: the rung of successive halving, from 0; None without.
+      bars: thresholds for early stopping, one for each evaluation except the last. Empty while there are too few children to compare with;
+        None without early stopping.
+      share: fraction of the whole training at which to stop, in (0, 1].
+      folder: folder for checkpoints and metrics, from which a later execution resumes; None to keep nothing.
+      image_size: height and width of the images in pixels; None for the size of the data.
+      rung: rung of successive halving, from 0; None without successive halving.
     """
 
     bars: tuple[Bar, ...] | None = None
@@ -49,30 +50,30 @@ TO_THE_END = Request()
 
 
 class Fidelity:
-    """Decides how far each child is trained. A rule inherits from this class, which has what it does not override train to the end."""
+    """Base class of rules that decide how far each child is trained. By default every child is trained to the end."""
 
     def request(self, trial: Trial, finished: Sequence[Trial], workdir: pathlib.Path) -> Request:
-        """Returns what to ask of the next execution of a trial.
+        """Returns the request for the next execution of a trial.
 
         Args:
-          trial: which is about to run.
+          trial: the trial that is about to run.
           finished: the finished trials of the search, in the order in which they got their first reward.
-          workdir: of the search.
+          workdir: work folder of the search.
         """
         return TO_THE_END
 
     def promotable(self, trials: Sequence[Trial], running: Collection[int]) -> Trial | None:
-        """Returns a finished trial that is to be trained further before new ones begin; None where there is none.
+        """Returns a finished trial to train further before a new trial begins; None if there is no such trial.
 
         Args:
-          trials: of the search.
-          running: the numbers of those that run.
+          trials: all trials of the search.
+          running: numbers of the trials that are running.
         """
         return None
 
     def clean(self, trial: Trial, workdir: pathlib.Path) -> None:
-        """Removes what the executions of a trial have kept, once it cannot run again."""
+        """Removes the files that the executions of a trial have kept, if the trial cannot run again."""
 
 
 class FullTraining(Fidelity):
-    """All children are trained to the end."""
+    """Trains every child to the end."""

@@ -12,14 +12,18 @@ FOLDER = "children"
 
 
 def log_of(folder: pathlib.Path, name: str) -> pathlib.Path:
-    """The file of the trial whose genotype has this name; a folder's files are in the order of its trials."""
+    """Returns the log file of the trial whose genotype has this name, numbered so that files sort in the order of the trials."""
     number = name.removeprefix("trial_")
     return folder / f"trial_{int(number):05d}.log" if number.isdecimal() else folder / f"{name}.log"
 
 
 @contextlib.contextmanager
 def logged(path: pathlib.Path | None) -> Iterator[None]:
-    """Appends what this process writes to standard error to a file, which is not kept if nothing was written; None changes nothing."""
+    """Appends what this process writes to standard error to a file.
+
+    Args:
+      path: the file, which is removed if it is empty at the end; None leaves standard error as it is.
+    """
     if path is None:
         yield
         return
@@ -38,6 +42,9 @@ def logged(path: pathlib.Path | None) -> Iterator[None]:
 
 
 def architecture_folder(parent: pathlib.Path, genotype: Genotype) -> pathlib.Path:
-    """Where an architecture is kept: what older rules of the hash called it, where there is such a folder, else what today's call it."""
+    """Returns the folder of an architecture in `parent`.
+
+    Its name is the hash of the genotype. If a folder named by an older version of the hash exists, that folder is returned.
+    """
     newest, *older = [parent / digest for digest in genotype_hashes(genotype)]
     return next((folder for folder in reversed(older) if folder.is_dir()), newest)

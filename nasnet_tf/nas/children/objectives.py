@@ -1,7 +1,7 @@
-"""Rewards that are not the accuracy alone: what an architecture costs, or whatever its user wants.
+"""Objectives: rewards other than the accuracy alone, such as one that includes the cost of an architecture.
 
-An objective is a function (genotype, accuracy, metrics) -> reward, or (reward, more metrics), where metrics are what the evaluator
-reported with the accuracy, such as "mult_adds" and "parameters". It runs in the child.
+An objective is a function (genotype, accuracy, metrics) that returns the reward, or (reward, more metrics). The metrics are those that the
+evaluator reported with the accuracy, such as "mult_adds" and "parameters". The function runs in the child.
 """
 
 import dataclasses
@@ -16,27 +16,29 @@ from nasnet_tf.nas.trials import outcomes
 
 
 class Objective:
-    """A reward that recipes bind as `search.objective`; a class of your own inherits from this one."""
+    """Base class of objectives that a recipe can bind as `search.objective`."""
 
     def __call__(self, genotype: Genotype, accuracy: float, metrics: Mapping[str, Any]) -> Any:
-        """Returns the reward, or (reward, more metrics).
+        """Returns the reward of an architecture, or (reward, more metrics).
 
         Args:
-          metrics: what the evaluator said besides.
+          genotype: the architecture.
+          accuracy: its accuracy, in [0, 1].
+          metrics: the other metrics that the evaluator reported.
         """
         raise NotImplementedError
 
 
 @dataclasses.dataclass(frozen=True)
 class CostReward(Objective):
-    """accuracy * (cost / target) ^ weight: MnasNet's reward (arXiv 1807.11626, equations 2 and 3, with one exponent for both sides).
+    """MnasNet's reward, accuracy * (cost / target) ^ weight (arXiv 1807.11626, equations 2 and 3, with one exponent for both sides).
 
     Attributes:
-      target: the cost at which the reward is the accuracy, positive, in the units of the cost.
-      cost: what a child costs: "mult_adds" (of one image), "parameters", "latency_seconds" (of one image, if the evaluator measures it:
-        evaluate_genotype.measure_latency), any other number among the metrics, or "module:function", a function (genotype, metrics) ->
-        positive number.
-      weight: negative to prefer cheap ones; -0.07 gives twice the cost for 5% more accuracy.
+      target: the cost at which the reward equals the accuracy, positive, in the unit of the cost.
+      cost: the metric that is the cost: "mult_adds" (for one image), "parameters", "latency_seconds" (for one image, if
+        `evaluate_genotype.measure_latency` is set) or any other number among the metrics. Or "module:function", the name of a function
+        (genotype, metrics) that returns a positive number.
+      weight: the exponent; negative to prefer cheap architectures. With -0.07, twice the cost is worth 5% more accuracy.
     """
 
     target: Positive
@@ -46,44 +48,52 @@ class CostReward(Objective):
     def __post_init__(self):
         check_fields(self)
         if ":" in self.cost:
-            load_function(self.cost, "CostReward.cost")  # a mistake in it comes up now
+            load_function(self.cost, "CostReward.cost")  # so that a wrong name is reported now
 
     def __call__(self, genotype: Genotype, accuracy: float, metrics: Mapping[str, Any]) -> tuple[float, dict]:
-        """(reward, {"cost": ...}); raises InputError where there is no positive cost."""
+        """Returns (reward, {"cost": cost}); raises InputError if the cost is not a positive number."""
         value = load_function(self.cost, "CostReward.cost")(genotype, metrics) if ":" in self.cost else metrics.get(self.cost)
         cost = outcomes.finite_number(value)
         if cost is None or cost <= 0:
             known = ", ".join(name for name, each in metrics.items() if outcomes.finite_number(each) is not None)
-            raise InputError(
-                f"CostReward.cost: expected {self.cost} to give a positive number, got {value!r}; there are the metrics {known}"
-            )
+            raise InputError(f"CostReward.cost: expected {self.cost} to give a positive number, got {value!r}; the metrics are {known}")
         return accuracy * (cost / self.target) ** self.weight, {"cost": cost}
 
 
 def load_function(name: str, source: str) -> Callable:
-    """A function by "module:function"; raises InputError, which begins with the source, where there is none."""
+    """Imports a function by its name "module:function".
+
+    Args:
+      name: "module:function".
+      source: the binding that has this name; error messages begin with it.
+
+    Raises:
+      InputError: the module cannot be imported, or has no such function.
+    """
     module, _, function = name.partition(":")
     try:
         found = getattr(importlib.import_module(module), function, None)
     except ImportError as error:
         raise InputError(f"{source}: {name}: {error}; is its folder in PYTHONPATH?") from error
     if not callable(found):
-        raise InputError(f"{source}: expected 'module:function', got {name!r}, and module {module} has no such function")
+        raise InputError(f"{source}: expected 'module:function', got {name!r}; module {module} has no such function")
     return found
 
 
 class WithObjective:
-    """An evaluator whose rewards are accuracies, with an objective instead; the accuracy is among its metrics. Picklable if both are.
+    """Wraps an evaluator whose rewards are accuracies: replaces the reward by an objective and adds the accuracy to the metrics.
+
+    It is picklable if the evaluator and the objective are.
 
     Args:
-      evaluate: as nasnet_tf.nas.search.search takes it.
-      objective: a function, or "module:function".
+      evaluate: an evaluator, as for `nasnet_tf.nas.search.search`.
+      objective: a function, or the name "module:function" of one.
     """
 
     def __init__(self, evaluate: Callable, objective: Objective | str):
         if isinstance(objective, str):
             load_function(objective, "search.objective")
-        self.func, self._objective = evaluate, objective  # engines look for the module of `func`
+        self.func, self._objective = evaluate, objective  # engines read the attribute `func` to find the module to preload
 
     def __call__(self, genotype_text: str, *args) -> dict:
         outcome = outcomes.checked(self.func(genotype_text, *args))

@@ -49,7 +49,7 @@ def test_functions_of_a_user(tmp_path, monkeypatch):
 
 def test_what_is_no_cost():
     with pytest.raises(
-        InputError, match="expected latency_seconds to give a positive number, got None; there are the metrics mult_adds, parameters"
+        InputError, match="expected latency_seconds to give a positive number, got None; the metrics are mult_adds, parameters"
     ):
         WithObjective(child, CostReward(target=1.0, cost="latency_seconds"))(TEXT)
     with pytest.raises(InputError, match=r"CostReward.target: expected a positive number, got 0"):

@@ -1,4 +1,4 @@
-"""What scores architectures, in processes that are kept, in the place of trained children."""
+"""The interface of evaluators, which score architectures in processes that are kept between architectures."""
 
 import abc
 import pathlib
@@ -7,19 +7,29 @@ from nasnet_tf.nas.children.fidelity import TO_THE_END, Request
 
 
 class Evaluator(metaclass=abc.ABCMeta):
-    """Scores architectures. A new one inherits from this class; every process that is kept makes one for itself."""
+    """Base class of evaluators, which score architectures. Each process creates an evaluator once and keeps it."""
 
     @abc.abstractmethod
     def __call__(self, genotype_text: str, request: Request = TO_THE_END) -> dict:
-        """Returns {"reward": number, "metrics": {...}} or {"infeasible": reason}, as `nasnet_tf.nas.search.search` takes it."""
-
-    def prepare(self, workdir: pathlib.Path) -> tuple[str, float]:
-        """Does what must be done once, before the first architecture; in other processes than the first, reads what that one has made.
+        """Scores an architecture.
 
         Args:
-          workdir: of the search.
+          genotype_text: the genotype as textproto.
+          request: how far to train, for evaluators that train.
 
         Returns:
-          (what was prepared, seconds that it took in all); ("", 0.0) where there is nothing to prepare.
+          {"reward": number, "metrics": {...}}, or {"infeasible": reason}, as `nasnet_tf.nas.search.search` expects it.
+        """
+
+    def prepare(self, workdir: pathlib.Path) -> tuple[str, float]:
+        """Does the work that is needed once, before the first architecture, such as training shared weights.
+
+        The first process does this work; the others read its result.
+
+        Args:
+          workdir: work folder of the search.
+
+        Returns:
+          What was prepared, in words, and the total time it took in seconds; ("", 0.0) if nothing has to be prepared.
         """
         return "", 0.0

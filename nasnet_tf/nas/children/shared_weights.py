@@ -1,9 +1,9 @@
-"""Weights that all architectures of a space share, and what architectures score with them: one training instead of one for each.
+"""Scores architectures with weights that all architectures of a space share: one training instead of one per architecture.
 
-ENAS (arXiv 1802.03268) showed that a search can do with shared weights; here they are trained as in the single-path one-shot method (arXiv
-1904.00420): every step trains one architecture that is drawn uniformly, and whoever searches does so afterwards, on the accuracy of
-held-out batches normalized by statistics of their own. Whether such scores rank architectures as trainings do is another question (arXiv
-1902.08142), which tools/rank_correlation.py answers for a space and a data set.
+ENAS (arXiv 1802.03268) introduced shared weights to architecture search. Here they are trained as in the single-path one-shot method (arXiv
+1904.00420): every step trains one architecture, drawn uniformly, and the search starts after this training. The reward of an architecture
+is its accuracy on held-out batches, where batch normalization uses the statistics of each batch. Such scores may rank architectures
+differently than trainings from scratch (arXiv 1902.08142); tools/rank_correlation.py measures this for a space and a data set.
 """
 
 import dataclasses
@@ -29,30 +29,31 @@ from nasnet_tf.nas.children.space_training import SpaceEvaluator
 
 FOLDER, NAME = "shared", "weights.npz"
 _SAVE_SECONDS = 120.0
-_Key = tuple[int, ...]  # place, branch, which of its weights, its whole shape
+_Key = tuple[int, ...]  # (place, branch, index of the weight in the branch, *shape of the whole array)
 
 
 class WeightStore:
-    """All weights of a space with their velocities, each as large as any architecture needs; a smaller one has a part of it.
+    """Holds the shared weights of a space and their velocities.
 
-    Weights come into being when they are first asked for, whatever the order, as their seed and place say.
+    Each array is as large as the largest architecture needs; smaller architectures use a part of it. A weight is created when it is first
+    used. Its initial value depends only on the seed and its place, not on the order of creation.
 
     Args:
-      widest: SpaceNetwork.widest.
-      seed: of fresh weights.
+      widest: largest number of input channels at each place; see `SpaceNetwork.widest`.
+      seed: seed of the initial weights.
     """
 
     def __init__(self, widest: list[int], seed: int):
         self._widest, self._seed = widest, seed
-        self._arrays: dict[_Key, np.ndarray] = {}  # [2, ...]: weights, velocities
+        self._arrays: dict[_Key, np.ndarray] = {}  # each [2, ...]: the weight and its velocity
 
     def _entries(self, plan: Plan):
-        """(whole array, index of the plan's part) of each weight, in the plan's order."""
+        """Yields, for each weight in the order of the plan, the whole array and the index of the part that the plan uses."""
         for place, ((branch, named), rows) in enumerate(zip(plan.places, plan.rows, strict=True)):
             for number, (name, shape) in enumerate(named):
                 if name.startswith("moving_"):
                     continue
-                # Kernels differ in the channels that they read; all else is as wide as the cell.
+                # Only the input channels of kernels vary between architectures; all other dimensions have the width of the cell.
                 axis = {4: 2, 2: 0}.get(len(shape))
                 channels = None if axis is None else shape[axis]
                 reads_input = channels is not None and rows is not None and channels == len(rows)
@@ -60,7 +61,7 @@ class WeightStore:
                 if axis is not None:
                     width = self._widest[place] if reads_input else max(channels, self._widest[place]) if rows is None else channels
                     whole = (*shape[:axis], width, *shape[axis + 1 :])
-                # Some layers are as wide inside as what they read: these have weights for each width.
+                # Some layers are internally as wide as their input; they have separate weights for each width.
                 key = (place, branch, number, *whole)
                 if key not in self._arrays:
                     self._arrays[key] = self._fresh(key, name, whole)
@@ -75,12 +76,12 @@ class WeightStore:
         return values
 
     def gather(self, plan: Plan) -> tuple[np.ndarray, np.ndarray]:
-        """(weights, velocities) of an architecture, float32 vectors in the order of its plan."""
+        """Returns the weights and velocities of an architecture, float32 vectors in the order of its plan."""
         parts = [array[index].reshape(2, -1) for array, index in self._entries(plan)]
         return tuple(np.concatenate(parts, axis=1))
 
     def scatter(self, plan: Plan, weights: np.ndarray, velocities: np.ndarray) -> None:
-        """Takes the vectors back."""
+        """Writes the weights and velocities of an architecture back; the inverse of `gather`."""
         both, start = np.stack([weights, velocities]), 0
         for array, index in self._entries(plan):
             shape = array[index].shape
@@ -89,22 +90,22 @@ class WeightStore:
             start += size
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """All, by name."""
+        """Returns all arrays by name."""
         return {"-".join(map(str, key)): array for key, array in self._arrays.items()}
 
     def restore(self, arrays: dict[str, np.ndarray]) -> None:
-        """What `arrays` gave."""
+        """Restores what `arrays` returned."""
         self._arrays = {tuple(map(int, name.split("-"))): array for name, array in arrays.items()}
 
 
 @dataclasses.dataclass(eq=False)
 class SharedWeights(SpaceEvaluator):
-    """An evaluator whose reward is the accuracy with shared weights, which it trains once for a search.
+    """Scores an architecture by its accuracy with shared weights, which are trained once at the beginning of a search.
 
-    Training resumes where it was killed, from what it saves every two minutes.
+    The training saves its state every two minutes and resumes from there if it was killed.
 
     Attributes:
-      score_batches: how many held-out batches an architecture is scored on, 1 or more; None for all.
+      score_batches: number of held-out batches an architecture is scored on, 1 or more; None for all.
     """
 
     score_batches: Count | None = None
@@ -126,11 +127,11 @@ class SharedWeights(SpaceEvaluator):
         """Trains the shared weights, or resumes their training.
 
         Args:
-          workdir: of the search; has a folder for them.
-          max_steps: to end before the training is done; None to the end.
+          workdir: work folder of the search; the weights are saved in its subfolder "shared".
+          max_steps: step after which to stop; None to train to the end.
 
         Returns:
-          Seconds that it has taken, in all.
+          Total training time so far, in seconds.
         """
         folder = workdir / FOLDER
         self._restore(folder / NAME)
@@ -138,7 +139,7 @@ class SharedWeights(SpaceEvaluator):
         end = steps.total_steps if max_steps is None else min(max_steps, steps.total_steps)
         if self._step < end:
             with work_folders.sole_writer(folder):
-                self._restore(folder / NAME)  # whoever wrote until now may have come further
+                self._restore(folder / NAME)  # another process may have trained further before this one got the lock
                 self._train_until(end, folder / NAME)
         return self._seconds
 
@@ -167,7 +168,7 @@ class SharedWeights(SpaceEvaluator):
         )
         self._step += 1
         if not np.isfinite(loss):
-            raise InputError(f"shared weights: the loss is {float(loss)} at step {self._step}; expected a lower learning rate")
+            raise InputError(f"shared weights: the loss is {float(loss)} at step {self._step}; try a lower learning rate")
         self._store.scatter(plan, weights.numpy(), velocity.numpy())
         return float(loss)
 
@@ -184,11 +185,11 @@ class SharedWeights(SpaceEvaluator):
                 arrays = dict(archive)
             self._step, self._seconds = arrays.pop("step").item(), arrays.pop("seconds").item()
         except (ValueError, OSError, KeyError, zipfile.BadZipFile) as error:
-            raise InputError(f"{path}: damaged ({error}); remove it to train the shared weights anew") from error
+            raise InputError(f"{path}: damaged ({error}); remove it to train the shared weights again") from error
         self._store.restore(arrays)
 
     def __call__(self, genotype_text: str, request: Request = TO_THE_END) -> dict:
-        """As for Evaluator: the score of an architecture, in [0, 1]."""
+        """Scores an architecture by its accuracy with the shared weights, in [0, 1]; see `Evaluator`."""
         steps = self._steps
         plan = steps.network.plan(parse_genotype(genotype_text))
         weights, _ = self._store.gather(plan)

@@ -1,6 +1,7 @@
-"""Training on the one traced network of a space: children as vectors of decisions, with weights of their own or shared ones.
+"""Trains all children of a search space on one traced network, which takes the architecture as an input.
 
-The steps are those of nasnet_tf.training for Momentum: cross-entropy, weight decay of kernels, clipping, momentum.
+Each child has its own weights, or all children share weights. A step computes the same as nasnet_tf.training does with the Momentum
+optimizer: cross-entropy, weight decay of kernels, gradient clipping and momentum.
 """
 
 import copy
@@ -29,24 +30,24 @@ from nasnet_tf.training.losses import classification_loss
 from nasnet_tf.training.patience import Patience
 from nasnet_tf.training.schedules import Schedule
 
-MAX_KEPT_BYTES = 2**29  # of images, of all batches of a training or an evaluation
-# What a configuration may have that the one network does not do.
+MAX_KEPT_BYTES = 2**29  # batches are kept in memory if their images, over a whole training or evaluation, need at most this
+# Options of TrainingConfig that this network does not support, with the only allowed value.
 _PLAIN = {"ema_decay": None, "frozen_epochs": 0.0, "replica_batch_size": None}
 
 
 class SpaceTraining:
-    """Steps and evaluations of all architectures of a space; traced when first used.
+    """Training steps and evaluations for all architectures of a space; traced at the first use.
 
     Args:
-      space: of the architectures.
+      space: search space of the architectures.
       network: how cells are stacked.
-      data: what to train and validate on.
-      training: as for children; without averages and frozen layers.
-      learning_rate: over its epochs.
-      momentum: of the update, in [0, 1).
+      data: the data to train and validate on.
+      training: training of a child. Weight averaging, frozen layers and replica batch sizes are not supported.
+      learning_rate: learning rate schedule over the epochs of `training`.
+      momentum: momentum of the update, in [0, 1).
 
     Raises:
-      InputError: a configuration that such a network cannot be trained with.
+      InputError: the configuration has an option that is not supported here.
     """
 
     def __init__(
@@ -77,13 +78,13 @@ class SpaceTraining:
         self._right = {own: tf.function(count, input_signature=signature, autograph=False) for own, count in counts.items()}
 
     def with_seed(self, seed: int) -> Self:
-        """Trainings from other weights, with the images in another order, on the same trace."""
+        """Returns a copy with another seed, so with other initial weights and another order of images; both use the same trace."""
         other = copy.copy(self)
         other.training, other._kept = dataclasses.replace(self.training, seed=seed), {}
         return other
 
     def trace(self) -> None:
-        """Runs a step and an evaluation of some architecture, each on one image."""
+        """Traces the step and the evaluation, by running each once on one image."""
         space, size = self._space, self.data.image_size
         plan = self.network.plan(space.decode([0] * len(space.sizes)))
         images, weights, statistics = np.zeros([1, size, size, 3], np.float32), plan.fresh_weights(0), plan.fresh_statistics()
@@ -92,11 +93,11 @@ class SpaceTraining:
         self.accuracy([(images, labels, np.ones(1, np.float32))], weights, statistics, plan, own_statistics=False)
 
     def rate(self, step: int) -> np.float32:
-        """The learning rate of a step."""
+        """Returns the learning rate of a step, counted from 0."""
         return np.float32(self._learning_rate(step / self.steps_per_epoch, self.training.epochs, self.training.batch_size))
 
     def _step(self, images, labels, rate, velocity, decayed, weights, statistics, *plan):
-        """(new weights, moving statistics, velocity, loss); all vectors are float32 in the order of the plan."""
+        """Returns the new weights, moving statistics and velocity, and the loss. Vectors are float32, in the order of the plan."""
         with tf.GradientTape() as tape:
             tape.watch(weights)
             logits, statistics = self.network(images, weights, statistics, plan, training=True)
@@ -112,11 +113,14 @@ class SpaceTraining:
         return tf.reduce_sum(tf.cast(tf.math.in_top_k(labels, logits, 1), tf.float32) * counts)
 
     def accuracy(self, batches, weights, statistics, plan: Plan, own_statistics: bool) -> float:
-        """In [0, 1].
+        """Returns the accuracy of an architecture, in [0, 1].
 
         Args:
-          batches: of (images, labels, weights of the examples).
-          own_statistics: batch normalization takes those of each batch, instead of the moving ones.
+          batches: batches of (images, labels, weights of the examples).
+          weights: float32 vector in the order of the plan.
+          statistics: moving statistics, float32 vector in the order of the plan.
+          plan: the plan of the architecture.
+          own_statistics: whether batch normalization uses the statistics of each batch instead of the moving ones.
         """
         right = examples = 0.0
         for images, labels, counts in batches:
@@ -126,18 +130,18 @@ class SpaceTraining:
 
     @property
     def training_batches(self) -> Iterable[tuple[np.ndarray, np.ndarray]]:
-        """Those of one child, the same for all as they have the same seed."""
+        """The training batches of a child; the same for all children, because they have the same seed."""
         make = functools.partial(self.data.train, self.training.batch_size, self.training.seed)
         return self._kept_if_small("training", lambda: make().take(self.total_steps), self.total_steps * self.training.batch_size)
 
     @property
     def validation_batches(self) -> Iterable[tuple]:
-        """Of the held-out examples, each once."""
+        """Batches of all held-out examples."""
         make = functools.partial(self.data.evaluation, "validation", self.training.batch_size)
         return self._kept_if_small("validation", make, self.data.num_examples("validation"))
 
     def _kept_if_small(self, name: str, make: Callable[[], tf.data.Dataset], num_examples: int) -> Iterable[tuple]:
-        """Batches that are read but once, where memory allows: children's are few as a rule."""
+        """Returns batches, and keeps them in memory for the next call if they are small enough; those of children usually are."""
         if name in self._kept:
             return self._kept[name]
         batches = make().as_numpy_iterator()
@@ -148,13 +152,15 @@ class SpaceTraining:
 
 @dataclasses.dataclass(eq=False)
 class SpaceEvaluator(Evaluator):
-    """Scores architectures on the one traced network of their space. The first architecture of a process waits for the trace.
+    """Base class of evaluators that run all architectures on one traced network. The first architecture of a process waits for the trace.
 
     Attributes:
-      space: of the architectures.
-      network, data, learning_rate: of a child.
-      training: of a child; with shared weights, its epochs are those of all architectures together.
-      momentum: of the update, in [0, 1).
+      space: search space of the architectures.
+      network: how the cells of a child are stacked.
+      data: the data of a child.
+      training: training of a child. With shared weights, its epochs are the total for all architectures.
+      learning_rate: learning rate schedule of a child.
+      momentum: momentum of the update, in [0, 1).
     """
 
     space: SearchSpace
@@ -168,13 +174,13 @@ class SpaceEvaluator(Evaluator):
         check_fields(self)
 
     def with_seed(self, seed: int) -> Self:
-        """Returns an evaluator whose trainings have another seed; both use one trace."""
+        """Returns an evaluator whose trainings have another seed; both use the same trace."""
         other = dataclasses.replace(self, training=dataclasses.replace(self.training, seed=seed))
         other._steps = self._steps.with_seed(seed)
         return other
 
     def trace(self) -> None:
-        """Traces the network now; otherwise the first architecture waits for it."""
+        """Traces the network now, instead of when the first architecture is scored."""
         self._steps.trace()
 
     @functools.cached_property
@@ -183,15 +189,15 @@ class SpaceEvaluator(Evaluator):
 
 
 class SpaceChildren(SpaceEvaluator):
-    """Trains each child like nasnet_tf.nas.children.evaluator.ChildTraining, but all of them on one traced network.
+    """Trains each child from scratch, like `nasnet_tf.nas.children.evaluator.ChildTraining`, but all of them on one traced network.
 
-    From the same weights the steps are the same; the fresh weights are other draws of the same distribution.
+    Both compute the same steps from the same weights. The initial weights here are different draws from the same distribution.
     """
 
     def __call__(self, genotype_text: str, request: Request = TO_THE_END) -> dict:
-        """As for Evaluator; early stopping is not done here."""
+        """Trains and scores a child; see `Evaluator`. Raises InputError if early stopping is requested, which is not supported here."""
         if request.bars:
-            raise InputError("SpaceChildren: expected no early stopping")
+            raise InputError("SpaceChildren: expected no early stopping, which it does not support; remove EarlyStopping from the recipe")
         steps = self._steps
         genotype = parse_genotype(genotype_text)
         plan = steps.network.plan(genotype)

@@ -1,6 +1,6 @@
-"""Scores of architectures that are not trained at all: NASWOT (arXiv 2006.04647) and SynFlow (arXiv 2006.05467).
+"""Zero-cost proxies, which score untrained networks: NASWOT (arXiv 2006.04647) and SynFlow (arXiv 2006.05467).
 
-tools/rank_correlation.py measures what such a score is worth.
+tools/rank_correlation.py measures how well such a score ranks architectures.
 """
 
 import dataclasses
@@ -20,19 +20,19 @@ from nasnet_tf.models.network import NetworkConfig, build_network
 from nasnet_tf.nas.children.fidelity import TO_THE_END, Request
 from nasnet_tf.nas.children.protocol import Evaluator
 
-_SMALLEST = 1e-6  # beside the eigenvalues of NASWOT's kernel, which is singular where two images have the same codes
+_SMALLEST = 1e-6  # added to the diagonal of NASWOT's kernel, which is singular if two images have the same code
 
 
 @dataclasses.dataclass(eq=False)
 class ZeroCost(Evaluator):
-    """Scores fresh networks. The reward is one of the scores; all are among the metrics, with the seconds that each took.
+    """Scores networks without training them. One of the scores is the reward; the metrics have all scores and the seconds each took.
 
     Attributes:
       network: how cells are stacked.
-      data: NASWOT takes one batch of its training images.
-      proxy: which score is the reward: "naswot", "synflow" or "parameters", the trainable ones.
-      batch_size: images for NASWOT, 2 or more.
-      seed: of weights and images.
+      data: the data set; NASWOT uses one batch of its training images.
+      proxy: the score that is the reward: "naswot", "synflow", or "parameters" for the number of trainable parameters.
+      batch_size: number of images for NASWOT, 2 or more.
+      seed: seed of the weights and of the choice of images.
     """
 
     network: NetworkConfig
@@ -46,14 +46,14 @@ class ZeroCost(Evaluator):
         self._images: np.ndarray | None = None
 
     def __call__(self, genotype_text: str, request: Request = TO_THE_END) -> dict:
-        """As for Evaluator; infeasible where a score is no number."""
+        """Scores an architecture; see `Evaluator`."""
         if self._images is None:
             self._images, _ = next(iter(self.data.train(self.batch_size, self.seed).as_numpy_iterator()))
         keras.utils.set_random_seed(self.seed)
         start = time.monotonic()
         model = build_network(parse_genotype(genotype_text), self.network, self.data.num_classes, self.data.image_size)
         metrics = {"build_seconds": time.monotonic() - start}
-        # The second one changes moving statistics, which the first one reads.
+        # SynFlow comes first, because it reads the moving statistics, which NASWOT changes.
         for name, score in (("synflow", lambda: synflow(model)), ("naswot", lambda: naswot(model, self._images))):
             start = time.monotonic()
             metrics[name] = score()
@@ -65,7 +65,12 @@ class ZeroCost(Evaluator):
 
 
 def naswot(model: keras.Model, images: np.ndarray) -> float:
-    """log |det K|, where K[i, j] counts the ReLUs that images i and j switch alike, of the whole network in training mode."""
+    """Returns NASWOT's score log |det K|; K[i, j] is the number of ReLUs that are on for both or off for both of images i and j.
+
+    Args:
+      model: the network; it is run in training mode, which changes its moving statistics.
+      images: float32 [batch, height, width, 3].
+    """
 
     @tf.function(autograph=False)
     def relus(images):
@@ -80,7 +85,11 @@ def naswot(model: keras.Model, images: np.ndarray) -> float:
 
 
 def synflow(model: keras.Model) -> float:
-    """log of the sum of |weight * gradient| of the sum of all outputs, for an image of ones and absolute weights; normalization passes."""
+    """Returns SynFlow's score: the logarithm of the sum of |weight * gradient| over all weights; NaN if that sum is not positive.
+
+    The gradient is that of the sum of all outputs for an image of ones, with the absolute values of the weights. Batch normalization is in
+    inference mode. The weights are restored afterwards.
+    """
     weights = [variable.numpy() for variable in model.trainable_variables]
     for variable, value in zip(model.trainable_variables, weights, strict=True):
         variable.assign(np.abs(value))

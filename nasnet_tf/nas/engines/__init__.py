@@ -1,4 +1,4 @@
-"""Where children run."""
+"""Engines, which run children in processes."""
 
-# Environment variable: the process that starts a fork server, which may have ended while the server still loads.
+# Environment variable with the id of the process that starts a fork server. That process may end while the server is still loading.
 SEARCH_PROCESS = "NASNET_SEARCH_PROCESS"

@@ -1,4 +1,4 @@
-"""Engines of one machine: LocalPool runs children in processes, InProcess in the searching process itself."""
+"""Engines for one machine: LocalPool runs children in processes, InProcess runs them in the searching process itself."""
 
 import concurrent.futures
 import concurrent.futures.process
@@ -27,24 +27,22 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 class LocalPool(Engine):
-    """Child processes of this machine, each execution in a fresh one unless they are kept.
+    """Runs children in processes of this machine, each in a new one unless `keep_processes` is set.
 
-    Children are forked from a server that has TensorFlow loaded but has never used it: each starts in a quarter of a second instead of
-    ten. Threads of a running TensorFlow do not survive a fork, which is why the searching process itself, whose controller uses
-    TensorFlow, is not forked.
+    Children are forked from a server that has loaded TensorFlow but never used it, so each starts in a quarter of a second instead of ten.
+    The searching process itself is not forked, because its controller uses TensorFlow, whose threads do not survive a fork.
 
-    Children end with the process that made the pool, however it ends. The fork server ends when nobody holds the write end of its pipe any
-    more. Python gives that end to the children too, and they close it: otherwise the server would wait for its children, and they for it.
-    The kernel (on Linux; elsewhere a thread in each child) kills the children of a server that has ended.
+    Children end with the process that created the pool, however it ends. The fork server ends when no process holds the write end of its
+    pipe. Python passes that end to the children too, so they close it; otherwise the server would wait for its children, and they for it.
+    When the server has ended, the kernel kills its children on Linux, and a thread in each child ends it on other systems.
 
-    Where there is a GPU, all share the first one; RayTasks gives each child one, or a part of one.
+    If there are GPUs, all children share the first one. RayTasks can give each child a GPU or a fraction of one.
 
     Args:
-      num_workers: children at a time; each gets its share of the cores as threads, unless TF_NUM_INTRAOP_THREADS and
-        TF_NUM_INTEROP_THREADS in the environment say how many.
-      deadline_seconds: after which a child is killed.
-      keep_processes: a process is used again, for functions that keep something between their calls; a fresh one takes the place of one
-        that was killed.
+      num_workers: number of children at a time. Each uses its share of the cores as threads, unless TF_NUM_INTRAOP_THREADS and
+        TF_NUM_INTEROP_THREADS in the environment set the numbers.
+      deadline_seconds: a child is killed after this time.
+      keep_processes: whether processes are reused, for functions that keep something between calls. A process that was killed is replaced.
     """
 
     @checked
@@ -54,7 +52,7 @@ class LocalPool(Engine):
         self._pool = pebble.ProcessPool(num_workers, max_tasks, context=self._context, initializer=end_with_parent)
         self._machine = socket.gethostname()
         self._num_workers, self._deadline = num_workers, deadline_seconds
-        # Children share cores and GPU memory instead of fighting for them. What the caller has set for TensorFlow stays.
+        # Divides the cores among the children and lets them share GPU memory. Variables that are already set keep their values.
         shares = thread_environment(available_cpus() // num_workers) | {"TF_FORCE_GPU_ALLOW_GROWTH": "true"}
         self._environment = {name: os.environ.get(name, share) for name, share in shares.items()}
         self._running: dict[pebble.ProcessFuture, tuple[int, float]] = {}
@@ -64,7 +62,7 @@ class LocalPool(Engine):
         return self._num_workers - len(self._running)
 
     def submit(self, key: int, function: Callable[..., dict], *args) -> None:
-        """Starts function(*args) in a child; both must be picklable. The first function's module is what children are forked with."""
+        """Starts function(*args) in a child; see `Engine.submit`. The fork server preloads the module of the first function."""
         os.environ[SEARCH_PROCESS] = str(os.getpid())
         self._context.set_forkserver_preload(["nasnet_tf.nas.engines.preload", getattr(function, "func", function).__module__])
         try:
@@ -74,7 +72,7 @@ class LocalPool(Engine):
         self._running[future] = (key, time.monotonic())
 
     def poll(self, timeout_seconds: float) -> list[Outcome]:
-        """Waits until something ended, or for the timeout; outcomes in the order of their submission."""
+        """Waits until a child ends or the timeout passes; returns outcomes in the order of their submission."""
         concurrent.futures.wait(self._running, timeout_seconds, concurrent.futures.FIRST_COMPLETED)
         outcomes = []
         for future in [future for future in self._running if future.done()]:
@@ -95,12 +93,12 @@ class LocalPool(Engine):
 
 
 class InProcess(Engine):
-    """Children one after the other in the searching process.
+    """Runs children one after the other in the searching process.
 
-    There is no deadline. A child that kills its process kills the search, which resumes when the command is repeated.
+    There is no deadline. If a child crashes the process, the search ends too; repeat the command to resume it.
 
     Args:
-      keep_processes: accepted as by other engines; the one process is kept in any case.
+      keep_processes: has no effect, because there is only one process; it is accepted because other engines have it.
     """
 
     def __init__(self, keep_processes: bool = True):
@@ -108,15 +106,15 @@ class InProcess(Engine):
 
     @property
     def free_slots(self) -> int:
-        """One child at a time."""
+        """1 if no child is waiting, else 0."""
         return int(self._waiting is None)
 
     def submit(self, key: int, function: Callable[..., dict], *args) -> None:
-        """Runs function(*args) when it is polled for."""
+        """Stores function(*args), which the next `poll` runs."""
         self._waiting = key, function, args
 
     def poll(self, timeout_seconds: float) -> list[Outcome]:
-        """Runs what was submitted; waits for nothing else."""
+        """Runs the submitted child, if there is one, and returns its outcome; ignores the timeout."""
         if self._waiting is None:
             return []
         (key, function, args), self._waiting = self._waiting, None
@@ -125,12 +123,12 @@ class InProcess(Engine):
         return [Outcome(key, time.monotonic() - began, machine=socket.gethostname(), **fields)]
 
     def cancel(self, key: int) -> None:
-        """Forgets what was submitted under this key."""
+        """Discards the child submitted under `key`."""
         if self._waiting is not None and self._waiting[0] == key:
             self._waiting = None
 
     def close(self) -> None:
-        """Forgets what was submitted."""
+        """Discards the submitted child."""
         self._waiting = None
 
 
@@ -139,7 +137,7 @@ def _server_is_gone() -> ChildProcessError:
 
 
 def _fields(future: "pebble.ProcessFuture", deadline: float) -> dict:
-    """Of an Outcome."""
+    """Returns the fields of the Outcome of a future that is done; raises ChildProcessError if the fork server is gone."""
     try:
         return future.result()
     except concurrent.futures.TimeoutError:
@@ -152,31 +150,31 @@ def _fields(future: "pebble.ProcessFuture", deadline: float) -> dict:
 
 def _run(environment: dict[str, str], function: Callable[..., dict], args: tuple) -> dict:
     if not gc.get_freeze_count():
-        gc.freeze()  # What was loaded before the fork is no garbage: looking through it again and again took a quarter of a trace.
+        gc.freeze()  # Exempts the objects loaded before the fork from garbage collection: scanning them took a quarter of the tracing time.
     return run_child(environment, function, args)
 
 
 def end_with_parent() -> None:
-    """From now on this process ends when its parent does, whatever it is doing then: a killed search must leave nothing running."""
+    """Makes this process end when its parent ends, whatever it is doing then, so that a killed search leaves nothing running."""
     parent = os.getppid()
     _let_fork_server_end()
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     else:
         threading.Thread(target=_wait_for_end, args=(parent,), daemon=True).start()
-    if os.getppid() != parent or parent == 1:  # it ended before
+    if os.getppid() != parent or parent == 1:  # the parent ended before this process began to watch it
         os._exit(1)
 
 
 def _let_fork_server_end() -> None:
-    """Closes this child's write end of the pipe whose end of file tells the fork server that its search has ended."""
-    server = multiprocessing.forkserver._forkserver  # without a public way to it
+    """Closes this child's write end of the pipe, so that the fork server sees the end of file when its search has ended."""
+    server = multiprocessing.forkserver._forkserver  # there is no public API for this
     descriptor, server._forkserver_alive_fd = server._forkserver_alive_fd, None
     if descriptor is not None:
         os.close(descriptor)
 
 
 def _wait_for_end(parent: int) -> None:
-    while os.getppid() == parent:  # whoever has lost its parent gets another one
+    while os.getppid() == parent:  # a process whose parent has ended gets another parent
         time.sleep(1.0)
     os._exit(1)

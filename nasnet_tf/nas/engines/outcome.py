@@ -1,4 +1,4 @@
-"""How an execution ended, and running one in a child process."""
+"""The outcome of an execution, and the function that runs one in a child process."""
 
 import dataclasses
 import os
@@ -11,17 +11,17 @@ from nasnet_tf.base.errors import InputError
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """How one execution ended: with a value, or with a reason why there is none.
+    """The result of one execution of a child: a value, or the reason for its failure.
 
     Attributes:
-      key: given to submit.
-      seconds: from submit to here.
-      value: what the function returned.
-      reason: of a failure, one line; None where there is a value.
-      user_error: the function raised InputError: trying again will not help.
-      lost: of a failure, its machine left: no fault of the child's.
-      over_deadline: of a failure, the child was killed at its deadline.
-      machine: where it was, if that is known.
+      key: the key given to `Engine.submit`.
+      seconds: time from the submission to the outcome.
+      value: return value of the function; None if it failed.
+      reason: reason of the failure in one line; None if there is a value.
+      user_error: whether the function raised InputError, in which case a retry will not help.
+      lost: whether it failed because its machine left, which is not the child's fault.
+      over_deadline: whether it failed because it was killed at its deadline.
+      machine: name of the machine it ran on; empty if unknown.
     """
 
     key: int
@@ -35,20 +35,23 @@ class Outcome:
 
 
 def thread_environment(threads: int) -> dict[str, str]:
-    """What makes TensorFlow use so many threads, at least one, if it is set before its first operation."""
+    """Returns environment variables that limit TensorFlow to `threads` threads, at least one.
+
+    They take effect only if they are set before TensorFlow's first operation.
+    """
     return dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), str(max(1, threads)))
 
 
 def run_child(environment: dict[str, str], function: Callable[..., dict], args: tuple) -> dict:
-    """Runs function(*args) in the child, with these environment variables besides its own.
+    """Runs function(*args) in the child, with `environment` added to the environment variables.
 
     Returns:
-      Fields of an Outcome, for not every exception survives the way to another process.
+      Fields of an Outcome. Exceptions are turned into text, because not every exception can be pickled.
     """
     os.environ |= environment
     try:
         return {"value": function(*args)}
-    except (Exception, SystemExit) as error:  # Whatever a child raises must not end the search.
+    except (Exception, SystemExit) as error:  # An exception in a child must not end the search.
         last_call = traceback.extract_tb(error.__traceback__)[-1]
         reason = f"{type(error).__name__}: {' '.join(str(error).split())} ({pathlib.Path(last_call.filename).name}:{last_call.lineno})"
         is_user_error = isinstance(error, InputError)

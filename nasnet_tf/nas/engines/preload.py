@@ -1,10 +1,10 @@
-"""To be imported, for its effects alone, before anything else by a process that others are forked from: TensorFlow, loaded without remarks.
+"""Loads TensorFlow, without its log messages, into the fork server. Import this module first in that process, only for its side effects.
 
-It must not be used there: its threads, and what it knows of GPUs, do not survive a fork.
+The fork server must not use TensorFlow, only load it: TensorFlow's threads and its view of the GPUs do not survive a fork.
 
-Loading takes long, and a fork server that loads does not look at the pipe that tells it of the end of its search; nor would it see the end,
-for a request for a child that waits in its socket holds the other end of that pipe. An alarm looks for another parent, every second: a
-signal needs no thread, and processes that are forked later do not inherit it.
+Loading takes long. Meanwhile the fork server does not read the pipe that tells it that its search has ended. It might not see the end of
+the pipe anyway, because a request for a child that waits in its socket holds the other end open. An alarm therefore checks every second
+whether the parent process has changed. A signal needs no thread, and processes that are forked later do not inherit the alarm.
 """
 
 import multiprocessing.forkserver
@@ -20,7 +20,7 @@ _SECONDS = 1.0
 
 
 def _alive_pipe() -> int | None:
-    """The descriptor that is at its end when the search has ended; None where this process is no fork server."""
+    """Returns the file descriptor of the pipe that closes when the search ends; None if this process is not a fork server."""
     frame = sys._getframe()
     while frame is not None and frame.f_code is not multiprocessing.forkserver.main.__code__:
         frame = frame.f_back
@@ -28,6 +28,8 @@ def _alive_pipe() -> int | None:
 
 
 def _watch(pipe: int, server: int, search: int) -> None:
+    """Ends this process, with process id `server`, once the pipe is closed or its parent is no longer `search`."""
+
     def look(*_) -> None:
         if os.getpid() == server and (os.getppid() != search or select.select([pipe], [], [], 0)[0]):
             os._exit(1)

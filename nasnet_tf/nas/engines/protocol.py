@@ -1,4 +1,4 @@
-"""Where children run: what an engine does, whatever machines it has."""
+"""The interface of engines, which run children in processes on one or several machines."""
 
 import abc
 from collections.abc import Callable, Collection
@@ -7,39 +7,56 @@ from nasnet_tf.nas.engines.outcome import Outcome
 
 
 class Engine(metaclass=abc.ABCMeta):
-    """Runs functions in child processes. It knows nothing of architectures: a new one inherits from this class.
+    """Base class of engines, which run functions in child processes.
 
-    Deadlines are the engine's; retries and the truth about trials are the ledger's.
+    An engine knows nothing about architectures. It enforces deadlines; retries and the state of trials are the ledger's task.
     """
 
     @property
     @abc.abstractmethod
     def free_slots(self) -> int:
-        """Children that could start at once."""
+        """Number of children that could start now."""
 
     @abc.abstractmethod
     def submit(self, key: int, function: Callable[..., dict], *args) -> None:
-        """Starts function(*args) in a child; both must be picklable."""
+        """Starts function(*args) in a child.
+
+        Args:
+          key: identifies the child in its `Outcome`.
+          function: picklable; returns the value of the `Outcome`.
+          *args: picklable.
+        """
 
     def avoid(self, key: int, machines: Collection[str]) -> None:
-        """Asks that the next child of this key run on none of these machines, as outcomes name them, where there are others.
+        """Asks that the next child submitted under `key` does not run on `machines`, unless there are no others.
 
-        Does nothing where an engine has no choice of machines.
+        An engine of a single machine ignores this.
+
+        Args:
+          key: as for `submit`.
+          machines: names of machines, as in `Outcome.machine`.
         """
         return
 
     @abc.abstractmethod
     def poll(self, timeout_seconds: float) -> list[Outcome]:
-        """Waits until something ended, or for the timeout; returns what ended."""
+        """Waits until a child ends or the timeout passes, and returns the outcomes of the children that have ended."""
 
     @abc.abstractmethod
     def cancel(self, key: int) -> None:
-        """Kills the child of this key, if it still runs; no outcome is reported for it."""
+        """Kills the child of `key` if it is still running; no outcome is reported for it."""
 
     @abc.abstractmethod
     def close(self) -> None:
         """Kills all children and waits for them."""
 
     def quarantine(self, machine: str) -> bool:
-        """Runs no more children on a machine, as outcomes name it. Returns False, and does nothing, where there is no other machine."""
+        """Stops running children on a machine.
+
+        Args:
+          machine: its name, as in `Outcome.machine`.
+
+        Returns:
+          False, without any effect, if there is no other machine.
+        """
         return False

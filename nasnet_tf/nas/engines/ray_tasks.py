@@ -1,4 +1,4 @@
-"""The engine of several machines: children are tasks of a Ray cluster."""
+"""The engine for several machines: children run as tasks of a Ray cluster."""
 
 import dataclasses
 import math
@@ -13,44 +13,47 @@ from nasnet_tf.nas.engines import ray_cluster
 from nasnet_tf.nas.engines.outcome import Outcome, thread_environment
 from nasnet_tf.nas.engines.protocol import Engine
 
-_SECONDS_BETWEEN_CHECKS = 2.0  # of the processes that a search cannot do without
-_SECONDS_TO_LEAVE = 3.0  # a cluster that is gone
+_SECONDS_BETWEEN_CHECKS = 2.0  # how often the cluster's processes are checked while waiting for children
+_SECONDS_TO_LEAVE = 3.0  # longest wait for Ray to shut down when the cluster is gone
 
 
 @dataclasses.dataclass
 class _Child:
     key: int
-    items: object  # the task's ray.ObjectRefGenerator: an item when it begins and one when it ends
+    items: object  # ray.ObjectRefGenerator of the task's messages; see `ray_cluster.task`
     submitted: float
     payload: bytes
-    avoided: set[str]  # nodes
-    deadline: float = math.inf  # known once it has begun
-    node: str = ""  # likewise
+    avoided: set[str]  # ids of nodes that it should not run on
+    deadline: float = math.inf  # set when the child begins
+    node: str = ""  # id of its node, set when the child begins
 
 
 class RayTasks(Engine):
-    """Child processes on the machines of a Ray cluster, each execution in a fresh one. Needs the extra [ray].
+    """Runs children in processes on the machines of a Ray cluster, each in a new one unless `keep_processes` is set.
 
-    The searching process must run on a machine of the cluster. Every machine has this package installed, with the same versions of Python,
-    Ray and this package: functions travel as names of modules and are imported there. The work folder is on a disk that all machines share,
-    and paths in the configuration are absolute and mean the same everywhere. Children end with the searching process, however it ends. So
-    does a cluster that it started; if it was killed, the last two daemons take a minute to give up.
+    It needs the extra [ray].
 
-    Only who has the cluster's token may connect. It is in the environment, RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH, or in ~/.ray/auth_token,
-    on all machines alike; a cluster of our own gets a fresh one. RAY_AUTH_MODE=disabled in the environment is for clusters without.
+    The searching process must run on a machine of the cluster. All machines need the same versions of Python, Ray and this package, because
+    functions are sent as names of modules and imported there. The work folder must be on a disk that all machines share. Paths in the
+    configuration must be absolute and valid on every machine. Children end with the searching process, however it ends. So does a cluster
+    that it started; if the search was killed, the last two daemons of that cluster take a minute to end.
+
+    The cluster's token is needed to connect. It is read from RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH in the environment, or from
+    ~/.ray/auth_token, and must be the same on all machines. A cluster that the search starts gets a new token. For a cluster without a
+    token, set RAY_AUTH_MODE=disabled in the environment.
 
     Args:
-      address: "<host>:<port>" of a cluster to join, as `ray start` prints it; "local" starts one of this machine, which listens on the
-        loopback address alone.
-      num_cpus: what a child takes of its machine's CPUs, 0 or more; may be a fraction. TensorFlow gets as many threads.
-      num_gpus: the same of GPUs; below 1, children share a GPU and take of its memory what they need; with 0 they see none.
-      num_workers: children at a time, if the cluster has room for them; None for as many as it has room for, which follows machines that
-        join or leave.
-      deadline_seconds: after which a child is killed, counted from its beginning: it may wait before for room that others use.
-      keep_processes: as of LocalPool.
+      address: "<host>:<port>" of a cluster to join, as `ray start` prints it; "local" starts a cluster on this machine, which listens only
+        on the loopback address.
+      num_cpus: number of CPUs for each child, 0 or more; may be a fraction. TensorFlow uses this many threads, at least one.
+      num_gpus: number of GPUs for each child, 0 or more. Below 1, children share a GPU and allocate its memory as they need it. With 0 they
+        see no GPU.
+      num_workers: maximum number of children at a time; None for as many as the cluster has room for, also as machines join or leave.
+      deadline_seconds: a child is killed after this time, counted from when it begins, not from when it is submitted.
+      keep_processes: whether processes are reused; see `LocalPool`.
 
     Raises:
-      InputError: no Ray, no such cluster, another token, or no machine that could take a child.
+      InputError: Ray is not installed, the cluster does not exist or has another token, or no machine has room for a child.
     """
 
     @checked
@@ -64,21 +67,22 @@ class RayTasks(Engine):
         keep_processes: bool = False,
     ):
         if num_cpus + num_gpus == 0:
-            raise InputError(f"RayTasks: expected a child to take CPUs or GPUs, got num_cpus = {num_cpus} and num_gpus = {num_gpus}")
+            raise InputError(f"RayTasks: expected num_cpus or num_gpus to be positive, got num_cpus = {num_cpus} and num_gpus = {num_gpus}")
         self._needs = {"CPU": num_cpus, "GPU": num_gpus}
         self._num_workers, self._deadline = num_workers, deadline_seconds
         self._environment = thread_environment(int(num_cpus))
         if num_gpus == 0:
-            self._environment["CUDA_VISIBLE_DEVICES"] = "-1"  # or each would take all memory of all GPUs that are there
+            self._environment["CUDA_VISIBLE_DEVICES"] = "-1"  # else each child would allocate all memory of all GPUs of its machine
         elif num_gpus < 1:
             self._environment["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
         self._children: list[_Child] = []
         self._lifelines: ray_cluster.Lifelines | None = None
-        self._quarantined: set[str] = set()  # nodes
-        self._avoided: dict[int, set[str]] = {}  # nodes, by the keys of children to be submitted
-        self._sigterm_handler = signal.getsignal(signal.SIGTERM)  # Ray sets one of its own, and does not take it back
+        self._quarantined: set[str] = set()  # ids of nodes
+        self._avoided: dict[int, set[str]] = {}  # ids of nodes that the next child of each key should avoid
+        self._sigterm_handler = signal.getsignal(signal.SIGTERM)  # Ray replaces it and does not restore it
         self._ray = ray_cluster.connect(address)
-        # One process for each execution if none is kept: TensorFlow does not give back all memory. No retries: they are the ledger's.
+        # Without keep_processes each execution gets a new process, because TensorFlow does not free all memory. Ray does not retry: the
+        # ledger does.
         max_calls = 0 if keep_processes else 1
         self._task = self._ray.remote(num_cpus=num_cpus, num_gpus=num_gpus, max_retries=0, max_calls=max_calls)(ray_cluster.task())
         context = self._ray.get_runtime_context()
@@ -93,17 +97,17 @@ class RayTasks(Engine):
         if self._capacity() == 0:
             machines = [{name: node["Resources"].get(name, 0) for name in self._needs} for node in self._nodes()]
             self.close()
-            raise InputError(f"RayTasks: a child takes {self._needs}, and no machine of the cluster has that: {machines}")
+            raise InputError(f"RayTasks: expected a machine with {self._needs} for each child, got a cluster of machines with {machines}")
 
     @property
     def free_slots(self) -> int:
-        """Children that could start at once. Never 0 while none runs: where all machines have left, a child waits for one to join."""
+        """Number of children that could start now; at least 1 while none runs, so that a child can wait for a machine to join."""
         capacity = max(1, self._capacity())
         return max(0, min(capacity, self._num_workers or capacity) - len(self._children))
 
     def submit(self, key: int, function: Callable[..., dict], *args) -> None:
         """Starts function(*args) in a child; the function must be importable on the machines of the cluster."""
-        # Read in the child, once it has said where it is: a machine without this package must be known by its name.
+        # The child loads this payload after it has sent its node id, so that a machine without this package can be named in the error.
         payload = self._ray.cloudpickle.dumps((function, args))
         items, avoided = self._begin(payload, self._avoided.pop(key, set()))
         self._children.append(_Child(key, items, time.monotonic(), payload, avoided))
@@ -112,7 +116,7 @@ class RayTasks(Engine):
         self._avoided[key] = {node for node, name in self._machines().items() if name in machines}
 
     def _begin(self, payload: bytes, avoided: set[str]) -> tuple[object, set[str]]:
-        """Starts a child; returns what it yields, and the nodes to avoid: none of them where there are no others."""
+        """Starts a child; returns its generator of messages and the nodes that it avoids, which are none if there are no others."""
         healthy, quarantined = self._rooms()
         avoided = avoided & healthy.keys()
         if not healthy.keys() - avoided:
@@ -123,14 +127,14 @@ class RayTasks(Engine):
         return task.remote(self._environment, payload), avoided
 
     def _begin_anywhere(self) -> None:
-        """Starts children again that wait for a machine other than those they avoid, when there is none any more."""
+        """Restarts, without restriction, waiting children for which only the machines that they avoid are left."""
         for child in self._children:
             if child.avoided and not child.node and not self._rooms()[0].keys() - child.avoided:
                 self._ray.cancel(child.items, force=True)
                 child.items, child.avoided = self._begin(child.payload, set())
 
     def poll(self, timeout_seconds: float) -> list[Outcome]:
-        """Waits until something ended, or for the timeout."""
+        """Waits until a child ends or the timeout passes; see `Engine.poll`."""
         end = time.monotonic() + timeout_seconds
         outcomes = []
         self._begin_anywhere()
@@ -167,7 +171,7 @@ class RayTasks(Engine):
         """Returns the next message from a child: fields of its Outcome if it has ended, else None."""
         try:
             said = self._ray.get(next(child.items))
-        except self._ray.exceptions.RayTaskError as error:  # not of the function, for run_child catches that
+        except self._ray.exceptions.RayTaskError as error:  # not raised by the child's function: run_child catches such errors
             return {"reason": f"its machine could not run it: {str(error).splitlines()[-1]}"}
         except (self._ray.exceptions.NodeDiedError, self._ray.exceptions.LocalRayletDiedError):
             return self._lost()
@@ -185,14 +189,17 @@ class RayTasks(Engine):
         return None
 
     def _lost(self) -> dict:
-        """Returns the fields of the Outcome of a child whose machine left; raises EngineLost if that was this machine."""
+        """Returns the fields of the Outcome of a child whose machine left the cluster; raises EngineLost if the cluster itself is gone."""
         self._check(at_once=True)
         return {"reason": "its machine left the cluster", "lost": True}
 
     def _is_there(self, node_id: str) -> bool:
-        """Whether a machine answers; the cluster itself needs half a minute to miss one."""
+        """Returns whether a machine answers. Ray itself takes half a minute to notice that a machine is gone.
+
+        A machine with an unknown address counts as present.
+        """
         address = self._address(node_id)
-        return address is None or ray_cluster.is_listening(address)  # who is not known is not known to be gone
+        return address is None or ray_cluster.is_listening(address)
 
     def _address(self, node_id: str) -> tuple[str, int] | None:
         return next(((n["NodeManagerAddress"], n["NodeManagerPort"]) for n in self._all_nodes() if n["NodeID"] == node_id), None)
@@ -211,7 +218,7 @@ class RayTasks(Engine):
             self._ray.cancel(child.items, force=True)
 
     def close(self) -> None:
-        """Kills all children and leaves the cluster; ends it if it was started here."""
+        """Kills all children and leaves the cluster; ends the cluster if this engine started it."""
         leaving = threading.Thread(target=self._leave, daemon=True)
         leaving.start()
         leaving.join(_SECONDS_TO_LEAVE if self._is_lost else None)
@@ -234,20 +241,20 @@ class RayTasks(Engine):
         return [node for node in self._all_nodes() if node["Alive"]]
 
     def _machines(self) -> dict[str, str]:
-        """Names for people of all nodes, by their ids; those that have left too."""
+        """Returns readable names of all nodes by their ids, including nodes that have left."""
         return {node["NodeID"]: f"{node['NodeManagerAddress']} ({node['NodeID'][:8]})" for node in self._all_nodes()}
 
     def _room(self, node: dict) -> int:
-        """Children that a machine takes at a time."""
+        """Returns how many children can run on a machine at a time."""
         needs = {name: amount for name, amount in self._needs.items() if amount > 0}
-        # The small number is for quotients like 1 / 0.1, which must not come out below 10.
+        # The small number corrects rounding, so that a quotient such as 1 / 0.1 is not truncated to 9.
         return min(int(node["Resources"].get(name, 0) / amount + 1e-9) for name, amount in needs.items())
 
     def _rooms(self) -> tuple[dict[str, int], set[str]]:
-        """Returns the rooms of the machines that children may run on, by node, and the nodes that are quarantined."""
+        """Returns how many children each usable node can run, by node id, and the ids of the quarantined nodes."""
         rooms = {node["NodeID"]: room for node in self._nodes() if (room := self._room(node))}
         return {node: room for node, room in rooms.items() if node not in self._quarantined}, self._quarantined & rooms.keys()
 
     def _capacity(self) -> int:
-        """Children that the machines of the cluster take at a time."""
+        """Returns how many children can run on the cluster at a time."""
         return sum(self._room(node) for node in self._nodes() if node.get("NodeID") not in self._quarantined)

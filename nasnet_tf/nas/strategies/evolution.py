@@ -1,8 +1,8 @@
-"""Regularized evolution (Real, Aggarwal, Huang, Le: arXiv 1802.01548), which searched the paper's space for AmoebaNet.
+"""Regularized evolution (Real, Aggarwal, Huang, Le: arXiv 1802.01548), which found AmoebaNet in the paper's search space.
 
-A queue of the architectures answered last, the population: the best of a few drawn from it gets a child that differs by one mutation,
-and each answer pushes the oldest out, however good it is. Children run in parallel, as in the paper: an architecture enters the
-population when it is answered, and until that is full for the first time proposals are random.
+The population is a queue of the architectures whose rewards arrived last. For a proposal, a few of them are drawn, and the best of these is
+mutated in one decision. Each new reward adds its architecture and removes the oldest one, however good that is. Proposals are random until
+the population is full for the first time. As in the paper, children run in parallel.
 """
 
 import collections
@@ -18,21 +18,23 @@ from nasnet_tf.genotype.search_space import DECISIONS_PER_BLOCK
 from nasnet_tf.nas.strategies import states
 from nasnet_tf.nas.strategies.protocol import Proposal, Strategy, check_decisions, check_reward
 
-# Which of a block's five decisions each kind of mutation may change.
-# Deviation: AmoebaNet's blocks always add, so the paper mutates hidden states and operations only; here the combine is as likely as either.
+# The indices of a block's five decisions that each kind of mutation may change.
+# Deviation: AmoebaNet's blocks always add, so its paper mutates only hidden states and operations. Here the combine is mutated too, with
+# the same probability as each of the other two kinds.
 _KINDS = {"hidden state": (0, 1), "operation": (2, 3), "combine": (4,)}
 
 
 @dataclasses.dataclass(eq=False)
 class RegularizedEvolution(Strategy):
-    """Aging evolution with tournament selection (algorithm 1 of its paper). The defaults are the paper's.
+    """Aging evolution with tournament selection (arXiv 1802.01548, algorithm 1). The defaults are those of that paper.
 
     Attributes:
-      space: the decisions to take.
-      seed: of all draws, in [0, 2^31).
-      population: how many architectures may be parents, at least 1.
-      tournament: how many of them, drawn with replacement, compete to be the parent (S in the paper), at least 1.
-      identity_probability: of a child equal to its parent, in [0, 1].
+      space: the search space.
+      seed: seed of all random draws, in [0, 2^31).
+      population: number of architectures in the population, at least 1.
+      tournament: number of architectures that are drawn with replacement to compete to be the parent (S in that paper); at least 1 and at
+        most `population`.
+      identity_probability: probability that a child equals its parent, in [0, 1].
     """
 
     space: SearchSpace
@@ -61,13 +63,13 @@ class RegularizedEvolution(Strategy):
         return Proposal(self._mutated(parent))
 
     def feedback(self, proposal: Proposal, reward: float) -> None:
-        """Admits an architecture to the population; the oldest leaves when that is full."""
+        """Adds an architecture to the population, and removes the oldest one if the population is full."""
         check_reward(reward)
         check_decisions("RegularizedEvolution", self.space, proposal.decisions)
         self._population.append((tuple(proposal.decisions), float(reward)))
 
     def diagnostics(self) -> dict[str, float]:
-        """Size of the population and, once there is one, the best and the mean of its rewards."""
+        """Returns the size of the population and, unless it is empty, the best and the mean of its rewards."""
         rewards = [reward for _, reward in self._population]
         known = {"best": max(rewards), "mean": sum(rewards) / len(rewards)} if rewards else {}
         return {"population": float(len(rewards)), **known}
@@ -87,10 +89,13 @@ class RegularizedEvolution(Strategy):
         self._population.extend(zip(map(tuple, arrays["decisions"].tolist()), arrays["rewards"].tolist(), strict=True))
 
     def _mutated(self, parent: tuple[int, ...]) -> tuple[int, ...]:
-        """One decision, of a kind and then a place drawn uniformly, takes another value, drawn uniformly; or none does."""
+        """Changes one decision of `parent` to another value, or returns `parent` with probability `identity_probability`.
+
+        The kind of decision, the decision of that kind, and the value are each drawn uniformly.
+        """
         if not self._mutable or self._random.random() < self.identity_probability:
             return parent
         place = self._random.choice(self._random.choice(self._mutable))
         value = self._random.randrange(self.space.sizes[place] - 1)
-        value += value >= parent[place]  # the others, in order
+        value += value >= parent[place]  # skips the current value
         return (*parent[:place], value, *parent[place + 1 :])

@@ -107,7 +107,7 @@ def test_it_learns_with_many_in_flight():
         ({"population": 0}, "population: expected an integer of 1 or more, got 0"),
         ({"tournament": 2.5}, "tournament: expected an integer of 1 or more, got 2.5"),
         ({"population": 10, "tournament": 11}, "tournament: expected at most the population, 10, got 11"),
-        ({"identity_probability": 1.5}, r"identity_probability: expected a share in \[0, 1\], got 1.5"),
+        ({"identity_probability": 1.5}, r"identity_probability: expected a number in \[0, 1\], got 1.5"),
         ({"seed": -1}, "seed"),
     ],
 )

@@ -1,7 +1,7 @@
-"""A Gaussian process over architectures: what rewards to expect, and how sure that is.
+"""A Gaussian process over architectures that predicts rewards and their uncertainty.
 
-The kernel is half linear and half Matern 5/2 in features that are scaled by their spread over the search space. Its shape is fixed: with
-tens of noisy rewards, tuning length scales and weights by marginal likelihood overfits. Only the share of noise is fitted.
+The kernel is half linear and half Matern 5/2, on features that are standardized over the search space. Its shape is fixed, because fitting
+length scales and weights by marginal likelihood overfits with only tens of noisy rewards. Only the noise ratio is fitted.
 """
 
 import contextlib
@@ -15,28 +15,31 @@ from nasnet_tf.base.extras import OnDemand
 
 linalg, special, threadpoolctl = OnDemand("scipy.linalg"), OnDemand("scipy.special"), OnDemand("threadpoolctl")
 
-LINEAR_SHARE = 0.5  # of the kernel; 0.2 to 0.8 rank real architectures alike
-LENGTH_SCALE = 2**0.5  # of the Matern kernel, in root-mean-square distance per feature: that of two random architectures
-NOISE_RATIOS = tuple(np.geomspace(0.001, 3.0, 10).tolist())  # variance of the noise over that of the kernel
-_SMALLEST_ERROR = 1e-4  # an accuracy of 1 counts as one of 0.9999
-_BOUND = 3.0  # times (third quartile - median): two standard deviations of a normal distribution
+LINEAR_SHARE = 0.5  # weight of the linear part of the kernel; values of 0.2 to 0.8 rank real architectures equally well
+LENGTH_SCALE = 2**0.5  # of the Matern part, as root-mean-square distance per feature; this is the distance of two random architectures
+NOISE_RATIOS = tuple(np.geomspace(0.001, 3.0, 10).tolist())  # candidates for the ratio of the noise variance to the kernel variance
+_SMALLEST_ERROR = 1e-4  # a perfect accuracy is treated as 0.9999, so that its logarithm is finite
+_BOUND = 3.0  # values are clipped this many times (third quartile - median) below the median: two standard deviations if they are normal
 
 
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
-    """Linear algebra on one core: matrices are small here, and threads that wait for cores which children have cost more than they help."""
+    """Limits linear algebra to one thread.
+
+    The matrices are small, and the children occupy the cores: more threads would mostly wait and make a proposal slower.
+    """
     with _libraries().limit(limits=1, user_api="blas"):
         yield
 
 
 @functools.cache
 def _libraries():
-    linalg.cholesky  # noqa: B018  SciPy brings a library of its own, which is found only once it is loaded
+    linalg.cholesky  # noqa: B018  SciPy has a BLAS library of its own, which threadpoolctl only finds once SciPy has loaded it
     return threadpoolctl.ThreadpoolController()
 
 
 class Scale:
-    """Features with mean 0 and standard deviation 1 over a sample; those that do not vary in it are left out.
+    """Standardizes features to mean 0 and standard deviation 1 over a sample; drops features that are constant in the sample.
 
     Args:
       sample: float [n, features].
@@ -48,18 +51,19 @@ class Scale:
         self._mean, self._spread = sample.mean(axis=0)[self._varies], spread[self._varies]
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
-        """Float [m, features that vary] of features, float [m, features]."""
+        """Returns the standardized features, float [m, features that vary], of features, float [m, features]."""
         return (features[:, self._varies] - self._mean) / self._spread
 
 
 @dataclasses.dataclass(frozen=True)
 class Targets:
-    """What the model predicts instead of rewards: bounded below, with mean 0 and standard deviation 1.
+    """Transformed rewards, which the model is fitted to: bounded below, with mean 0 and standard deviation 1.
 
     Attributes:
-      values: float [n].
-      is_accuracy: values are minus the logarithms of errors; else normal scores of ranks.
-      mean, scale: of the values before they were standardized.
+      values: the targets, float [n].
+      is_accuracy: True if the targets are -log(error), False if they are normal scores of the ranks of the rewards.
+      mean: mean of the values before they were standardized.
+      scale: standard deviation of the values before they were standardized.
     """
 
     values: np.ndarray
@@ -68,21 +72,21 @@ class Targets:
     scale: float
 
     def accuracies(self, values: np.ndarray) -> np.ndarray:
-        """The accuracies that have such values."""
+        """Converts targets back to accuracies; valid only if `is_accuracy`."""
         return 1 - np.exp(-(values * self.scale + self.mean))
 
 
 def targets(rewards: np.ndarray) -> Targets:
-    """What the model learns of rewards.
+    """Transforms rewards into the targets that the model is fitted to.
 
-    Accuracies become minus the logarithm of the error. Rewards that are no accuracies become normal scores of their ranks, which need no
-    scale. Values far below the median are raised to a bound, which the upper half of the values determines. So failed trainings have no
-    leverage.
+    If all rewards are in [0, 1], they are taken as accuracies and become -log(error). Other rewards become the normal scores of their
+    ranks, which do not depend on the scale of the rewards. Values far below the median are raised to a bound that is computed from the
+    upper half of the values, so that failed trainings have no leverage.
 
     Args:
-      rewards: float [n] or [n, levels], finite: of each architecture after a first training, and after longer ones, which the best had;
-        NaN where it had none. The reward of the longest one counts. Longer trainings give higher rewards to all, so their values are
-        shifted to the mean that the same architectures had before.
+      rewards: float [n] or [n, levels], one row per architecture: the reward of its first training and, for the best, of longer trainings.
+        Finite, or NaN for a training that did not take place. The longest training counts. Longer trainings give higher rewards to all
+        architectures, so their values are shifted to the mean that the same architectures had one level below.
     """
     rewards = rewards.reshape(len(rewards), -1)
     known = rewards[~np.isnan(rewards)]
@@ -105,10 +109,10 @@ def targets(rewards: np.ndarray) -> Targets:
 
 
 def kernel(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Float [n, m], the prior covariance of scaled features, [n, features] and [m, features]."""
+    """Returns the prior covariance, float [n, m], between standardized features [n, features] and [m, features]."""
     width = one.shape[1]
     found = one @ other.T
-    distance = found * -2.0  # in place from here on: this is where most of a proposal's time goes
+    distance = found * -2.0  # from here on in place, because most of a proposal's time is spent here
     distance += (one * one).sum(axis=1)[:, None]
     distance += (other * other).sum(axis=1)
     distance *= 5 / (width * LENGTH_SCALE**2)
@@ -122,12 +126,12 @@ def kernel(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def best_noise_ratio(covariance: np.ndarray, values: np.ndarray, noise: np.ndarray) -> tuple[float, float]:
-    """The noise ratio of the highest marginal likelihood, and that likelihood's logarithm, up to a constant.
+    """Returns the noise ratio with the highest marginal likelihood, and the logarithm of that likelihood up to a constant.
 
     Args:
-      covariance: kernel of the trials, float [n, n].
-      values: their targets, float [n].
-      noise: float [n], the noise of each trial as a multiple of that of a whole training.
+      covariance: kernel matrix of the trials, float [n, n].
+      values: targets of the trials, float [n].
+      noise: float [n], noise variance of each trial as a multiple of that of a trial with one complete training.
     """
     likelihoods = []
     for ratio in NOISE_RATIOS:
@@ -140,14 +144,14 @@ def best_noise_ratio(covariance: np.ndarray, values: np.ndarray, noise: np.ndarr
 
 @dataclasses.dataclass(frozen=True)
 class Fit:
-    """A Gaussian process that has seen trials.
+    """A Gaussian process conditioned on trials.
 
     Attributes:
-      inputs: scaled features of the trials, float [n, features].
-      lower: Cholesky factor of their covariance with noise, [n, n].
-      weights: what each trial contributes to a mean, [n].
-      variance: by which the kernel is multiplied.
-      expected: mean of the targets of the trials without their noise, [n]; without pending ones.
+      inputs: standardized features of the trials and then of the pending architectures, float [n, features].
+      lower: lower Cholesky factor of their covariance with noise, float [n, n].
+      weights: float [n]; the posterior mean is the kernel times these weights.
+      variance: factor by which the kernel is multiplied.
+      expected: posterior mean of the noise-free targets of the trials, float, without the pending architectures.
     """
 
     inputs: np.ndarray
@@ -157,23 +161,31 @@ class Fit:
     expected: np.ndarray
 
     def predict(self, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and standard deviation, float [m] each, of the targets without noise."""
+        """Returns the posterior mean and standard deviation, float [m] each, of the noise-free targets.
+
+        Args:
+          inputs: standardized features, float [m, features].
+        """
         across = kernel(inputs, self.inputs)
         white = linalg.solve_triangular(self.lower, across.T, lower=True, check_finite=False)
         prior = LINEAR_SHARE * (inputs * inputs).sum(axis=1) / inputs.shape[1] + 1 - LINEAR_SHARE
         return across @ self.weights, np.sqrt(self.variance * np.maximum(prior - (white * white).sum(axis=0), 1e-9))
 
     def covariance(self, inputs: np.ndarray) -> np.ndarray:
-        """Float [m, m], of the targets without noise of architectures, whose scaled features are float [m, features]."""
+        """Returns the posterior covariance, float [m, m], of the noise-free targets.
+
+        Args:
+          inputs: standardized features, float [m, features].
+        """
         white = linalg.solve_triangular(self.lower, kernel(inputs, self.inputs).T, lower=True, check_finite=False)
         return self.variance * (kernel(inputs, inputs) - white.T @ white)
 
     def combinations(self, inputs: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and standard error, float [k] each, of k weighted sums of the targets without noise.
+        """Returns the posterior mean and standard error, float [k] each, of k weighted sums of the noise-free targets.
 
         Args:
-          inputs: scaled features, float [m, features].
-          weights: float [k, m].
+          inputs: standardized features, float [m, features].
+          weights: the weights of each sum, float [k, m].
         """
         across = weights @ kernel(inputs, self.inputs)
         white = linalg.solve_triangular(self.lower, across.T, lower=True, check_finite=False)
@@ -181,19 +193,23 @@ class Fit:
         return across @ self.weights, np.sqrt(self.variance * np.maximum(variances, 0.0))
 
     def left_out(self, values: np.ndarray) -> np.ndarray:
-        """What the model predicts for each of its trials from the others, float [n], in closed form."""
+        """Returns the leave-one-out predictions, float [n]: the prediction for each trial from all others, in closed form.
+
+        Args:
+          values: targets of the trials, float [n].
+        """
         inverse = linalg.cho_solve((self.lower, True), np.eye(len(values)), check_finite=False)
         return values - self.weights / np.diag(inverse)
 
 
 def fit(inputs: np.ndarray, values: np.ndarray, noise: np.ndarray, pending: np.ndarray) -> Fit:
-    """Conditions the process on trials, and on pending architectures as if their rewards were what it expects ("kriging believer").
+    """Conditions the process on trials, and on pending architectures as if they got their expected reward ("kriging believer").
 
     Args:
-      inputs: scaled features of the trials, float [n, features].
-      values: their targets, float [n].
-      noise: variance of the noise of each trial over that of the kernel, float [n].
-      pending: scaled features of architectures without a reward, float [m, features].
+      inputs: standardized features of the trials, float [n, features].
+      values: targets of the trials, float [n].
+      noise: noise variance of each trial as a multiple of the kernel variance, float [n].
+      pending: standardized features of the architectures that have no reward yet, float [m, features].
     """
     covariance = kernel(inputs, inputs)
     lower = linalg.cholesky(covariance + np.diag(noise), lower=True, check_finite=False)
@@ -202,7 +218,7 @@ def fit(inputs: np.ndarray, values: np.ndarray, noise: np.ndarray, pending: np.n
     expected = values - noise * weights
     if not len(pending):
         return Fit(inputs, lower, weights, variance, expected)
-    # Expected values change no mean, so that the weights of the pending ones are 0; only the factor grows.
+    # Observing an expected value does not change the mean, so the weights of pending architectures are 0. Only the Cholesky factor grows.
     corner = linalg.solve_triangular(lower, kernel(inputs, pending), lower=True, check_finite=False)
     rest = kernel(pending, pending) - corner.T @ corner + np.median(noise) * np.eye(len(pending))
     size = len(lower)
@@ -213,34 +229,49 @@ def fit(inputs: np.ndarray, values: np.ndarray, noise: np.ndarray, pending: np.n
 
 
 def fitted(inputs: np.ndarray, values: np.ndarray) -> Fit:
-    """The process after trials that are alike, with the noise that fits them best; arguments as for `fit`."""
+    """Conditions the process on trials that all have the same noise, and selects that noise by marginal likelihood.
+
+    Args:
+      inputs: standardized features of the trials, float [n, features].
+      values: targets of the trials, float [n].
+    """
     noise = np.ones(len(values))
     ratio, _ = best_noise_ratio(kernel(inputs, inputs), values, noise)
     return fit(inputs, values, ratio * noise, inputs[:0])
 
 
 def log_expected_improvement(mean: np.ndarray, deviation: np.ndarray, best: float) -> np.ndarray:
-    """Natural logarithm of the expected improvement on `best`, float [n]; finite however small that is."""
+    """Returns the natural logarithm of the expected improvement over `best`, float [n].
+
+    The result is finite even if the improvement itself would underflow.
+
+    Args:
+      mean: posterior means, float [n].
+      deviation: posterior standard deviations, float [n].
+      best: the value to improve on.
+    """
     z = np.maximum((mean - best) / deviation, -1e8)
     density = np.exp(-z * z / 2) / np.sqrt(2 * np.pi)
     direct = np.log(np.maximum(z * special.ndtr(z) + density, 1e-300))
-    far = -z * z / 2 - np.log(np.sqrt(2 * np.pi)) - 2 * np.log(np.maximum(-z, 1.0))  # its asymptote
+    far = -z * z / 2 - np.log(np.sqrt(2 * np.pi)) - 2 * np.log(np.maximum(-z, 1.0))  # the asymptote
     return np.log(deviation) + np.where(z > -10, direct, far)
 
 
 def log_hypervolume_improvement(
     mean: np.ndarray, deviation: np.ndarray, cost: np.ndarray, front: Sequence[tuple[float, float]], worst: tuple[float, float]
 ) -> np.ndarray:
-    """Natural logarithm of the expected growth of the area below a Pareto front of targets over costs, float [n].
+    """Returns the natural logarithm of the expected hypervolume improvement of n architectures, float [n].
 
-    A cost is taken as known. Below a front, the best target that is to be had for each cost is a staircase; an architecture raises it from
-    its own cost on, so the expected growth is a sum over the stairs of their widths times the expected improvements on their heights.
+    The hypervolume is the area below the Pareto front of targets over costs. Costs are assumed to be known exactly. The best target as a
+    function of cost is a staircase, and an architecture can raise it only from its own cost upward. The expected improvement of the area is
+    therefore the sum over the stairs of their width times the expected improvement over their height.
 
     Args:
-      mean, deviation: of the targets of n architectures, float [n].
+      mean: posterior means of the targets, float [n].
+      deviation: posterior standard deviations of the targets, float [n].
       cost: float [n], lower is better.
-      front: (cost, target) of the architectures that none beats in both, the cheapest first.
-      worst: (cost, target) that bound the area.
+      front: (cost, target) of the architectures on the Pareto front, the cheapest first.
+      worst: the reference point (cost, target) that bounds the area.
     """
     steps = [(cost_, target) for cost_, target in front if cost_ < worst[0] and target > worst[1]]
     heights = [worst[1], *(target for _, target in steps)]

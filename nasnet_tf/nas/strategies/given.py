@@ -1,4 +1,4 @@
-"""Strategies that propose given architectures, in their order, or only some of what another strategy proposes."""
+"""Strategies that propose a given list of architectures, and wrappers that change what another strategy proposes."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -14,10 +14,10 @@ _MOST_REFUSED = 1000
 
 
 class Wrapper(Strategy):
-    """A strategy around another one, which learns of all.
+    """Base class of strategies that wrap another one. By default it forwards every call to the wrapped strategy.
 
     Args:
-      strategy: the other one, fresh.
+      strategy: the strategy to wrap, newly constructed.
     """
 
     def __init__(self, strategy: Strategy):
@@ -58,14 +58,15 @@ class Wrapper(Strategy):
 
 
 class Allowed(Wrapper):
-    """Proposes what another strategy proposes and is allowed: it is asked again until that is so.
+    """Proposes only allowed architectures: it asks another strategy again until its proposal is allowed.
 
-    What was refused is neither trained nor learned, and no trial. A policy of probabilities so becomes that of the allowed architectures.
+    Rejected architectures are not trained, not learned from, and are not trials. The strategy's probabilities are thereby conditioned on
+    the architecture being allowed.
 
     Args:
-      strategy: the other one, fresh; it hears of the restriction.
-      is_allowed: decisions -> bool, always the same.
-      what: is allowed, in words.
+      strategy: the strategy to wrap, newly constructed; its `restrict` is called with `is_allowed`.
+      is_allowed: returns whether an architecture with these decisions is allowed; always the same answer for the same decisions.
+      what: the limits in words, for messages.
     """
 
     def __init__(self, strategy: Strategy, is_allowed: Callable[[Sequence[int]], bool], what: str):
@@ -74,30 +75,34 @@ class Allowed(Wrapper):
         strategy.restrict(self._is_allowed)
 
     def propose(self) -> Proposal:
-        """The strategy's next that is allowed; SearchPaused where 1,000 in turn are not."""
+        """Returns the next allowed proposal of the wrapped strategy.
+
+        Raises:
+          SearchPaused: 1,000 proposals in a row were not allowed.
+        """
         for _ in range(_MOST_REFUSED):
             proposal = self._strategy.propose()
             if self._is_allowed(tuple(proposal.decisions)):
                 return proposal
-        raise SearchPaused(f"none of {_MOST_REFUSED:,} architectures in turn was within {self._what}")
+        raise SearchPaused(f"none of {_MOST_REFUSED:,} architectures proposed in a row was within {self._what}")
 
 
 class Seeded(Wrapper):
-    """Proposes given architectures, one after the other, and then what another strategy proposes, which learns of all.
+    """Proposes given architectures first, in order, then those of another strategy. That strategy learns all rewards.
 
     Args:
-      strategy: the other one, fresh.
-      seeds: decisions of its space.
+      strategy: the strategy to wrap, newly constructed.
+      seeds: decisions of the architectures to propose first.
     """
 
     def __init__(self, strategy: Strategy, seeds: Sequence[Sequence[int]]):
         super().__init__(strategy)
         self._seeds, self._next = [tuple(seed) for seed in seeds], 0
         self._identity = {"strategy": "Seeded", "seeds": self._seeds}
-        self._last: Proposal | None = None  # the seed proposed last, None since the others began
+        self._last: Proposal | None = None  # the last proposal if it was one of the seeds, else None
 
     def propose(self) -> Proposal:
-        """The next seed; after them, the strategy's proposal."""
+        """Returns the next seed; after the last seed, the wrapped strategy's proposal."""
         self._last = None
         if self._next == len(self._seeds):
             return self._strategy.propose()
@@ -106,25 +111,27 @@ class Seeded(Wrapper):
         return self._last
 
     def would_propose(self, proposal: Proposal) -> bool:
-        """Whether it is nearly the last seed, or the other strategy would propose it."""
+        """Returns whether `proposal` equals the last seed up to rounding; after the seeds, asks the wrapped strategy."""
         return self._strategy.would_propose(proposal) if self._last is None else is_near(proposal, self._last)
 
     def state(self) -> bytes:
-        """Which seed is next, and the strategy's state."""
+        """Returns the index of the next seed and the state of the wrapped strategy, as bytes."""
         return states.packed(self._identity, {"next": np.array(self._next), "strategy": np.frombuffer(self._strategy.state(), np.uint8)})
 
     def restore(self, state: bytes) -> None:
-        """As of Strategy."""
+        """Restores what `state` returned; see `Strategy.restore`."""
         arrays = states.unpacked(self._identity, state)
         self._strategy.restore(arrays["strategy"].tobytes())
         self._next, self._last = arrays["next"].item(), None
 
 
 def seeds_of(space: SearchSpace, names: Sequence[str]) -> list[tuple[int, ...]]:
-    """Decisions of genotypes by their names or paths; says so where an architecture of the space is only the nearest to one.
+    """Returns the decisions of genotypes, given by name or path.
+
+    If the space does not contain a genotype, the nearest architecture of the space is used and a message says so.
 
     Raises:
-      InputError: no such genotype, or one with other blocks than the space's.
+      InputError: a genotype does not exist, or has blocks that the space does not contain.
     """
     found = []
     for name in names:
@@ -133,30 +140,30 @@ def seeds_of(space: SearchSpace, names: Sequence[str]) -> list[tuple[int, ...]]:
         try:
             space.encode(genotype)
         except InputError as error:
-            print(f"search.seeds: {name}: {error}; tried is the one of the same blocks in the cells that are searched")
+            print(f"search.seeds: {name}: {error}; using the architecture of the space with the same blocks in the searched cells")
         found.append(decisions)
     return found
 
 
 class GivenOrder(Strategy):
-    """A strategy that proposes a list of architectures, one after the other."""
+    """Proposes the architectures of a list, one after the other, and ignores rewards."""
 
     def __init__(self, decisions: Sequence[tuple[int, ...]]):
-        self._identity = {"strategy": "GivenOrder"}  # not the list, which grows when more are retrained
+        self._identity = {"strategy": "GivenOrder"}  # without the list, which grows when more architectures are retrained
         self._decisions, self._next = decisions, 0
 
     def propose(self) -> Proposal:
-        """The next of the list."""
+        """Returns the next architecture of the list."""
         self._next += 1
         return Proposal(self._decisions[self._next - 1])
 
     def feedback(self, proposal: Proposal, reward: float) -> None:
-        """Changes nothing."""
+        """Ignores the reward."""
 
     def state(self) -> bytes:
-        """Where in the list it stands."""
+        """Returns the index of the next architecture, as bytes."""
         return states.packed(self._identity, {"next": np.array(self._next)})
 
     def restore(self, state: bytes) -> None:
-        """Takes up at a place in the list."""
+        """Restores the index of the next architecture."""
         self._next = states.unpacked(self._identity, state)["next"].item()

@@ -1,8 +1,8 @@
-"""Numbers that describe the graph of a cell, for models that predict rewards.
+"""Computes numeric features of the graphs of cells, for models that predict rewards.
 
-Architectures are described by how information flows through their cells, not by the order in which a search space lists its decisions:
+The features describe how information flows through a cell, so they do not depend on the order in which a search space lists its decisions:
 what each operation reads, how long the paths from each input to the output are, how often each state is used, and how wide the output is.
-Everything works on many architectures at a time.
+All functions work on many architectures at a time.
 """
 
 import dataclasses
@@ -24,15 +24,15 @@ class Cells:
     """The graphs of n cells of one search space.
 
     Attributes:
-      num_inputs: the first states are inputs; every other state joins the edges that lead to it.
-      operations: names; those with "conv" in them, in any case, are convolutions.
+      num_inputs: number of input states, which come first; every later state combines the edges that lead to it.
+      operations: names of the operations. An operation counts as a convolution if its name contains "conv", in upper or lower case.
       targets: int [edges], the state each edge leads to, ascending; the same for all n cells.
       sources: int [n, edges], the state each edge reads; smaller than its target.
       kinds: int [n, edges], index of the edge's operation; -1 where there is no edge.
-      outputs: bool [n, states], which states the cell's output is made of.
-      combines: names of the ways to join edges.
+      outputs: bool [n, states], whether each state is part of the cell's output.
+      combines: names of the ways to combine edges.
       joins: int [n, states - num_inputs], index of each state's combine.
-      widths: width of the result of each combine, in the cell's filters.
+      widths: number of channels that each combine produces, as a multiple of the cell's filters.
     """
 
     num_inputs: int
@@ -47,9 +47,10 @@ class Cells:
 
 
 def feature_names(cells: Cells) -> list[tuple[str, str | None]]:
-    """The names of what `cell_features` returns, each with the choice that it is a part of; None for what follows from choices.
+    """Returns the names of the features of `cell_features`, each with the choice it belongs to.
 
-    The features of one choice add up to how often a cell makes it, or how far it takes it.
+    The features of one choice add up to how often a cell makes that choice, such as an operation, or to its size, such as a path length. A
+    feature that only follows from other choices has None.
     """
     names: list[tuple[str, str | None]] = []
     names += [(f"{operation} reading {what}", operation) for operation in cells.operations for what in (_INPUT, _BLOCK)]
@@ -67,7 +68,7 @@ def feature_names(cells: Cells) -> list[tuple[str, str | None]]:
 
 
 def cell_features(cells: Cells) -> np.ndarray:
-    """Float [n, features], one row for each cell. Edges that lead from no input or to no output count for nothing."""
+    """Computes the features, float [n, features], of n cells. Edges that lead from no input or to no output are ignored."""
     num, num_states = cells.outputs.shape
     num_inputs, num_operations = cells.num_inputs, len(cells.operations)
     rows = np.arange(num)
@@ -82,7 +83,8 @@ def cell_features(cells: Cells) -> np.ndarray:
     operations = _counts(2 * cells.kinds + (cells.sources >= num_inputs), live, 2 * num_operations)
     uses = _counts(cells.sources, live, num_states)
     to_end = np.where(outputs[:, :, None, None], lengths, _NOWHERE).max(axis=1).transpose(0, 2, 1).reshape(num, -1)
-    unreachable = np.repeat([0.0, num_states - num_inputs + 1.0] * 2, num_inputs)  # the latter is longer than any path
+    # If there is no path, the longest one gets length 0 and the shortest one a length above that of any path.
+    unreachable = np.repeat([0.0, num_states - num_inputs + 1.0] * 2, num_inputs)
     paths = np.where(to_end > _NOWHERE / 2, np.abs(to_end), unreachable)
     columns = [operations, paths, uses[:, :num_inputs], (uses[:, num_inputs:] > 1).sum(axis=1), outputs.sum(axis=1)]
     if len(cells.combines) > 1:
@@ -96,9 +98,10 @@ _NOWHERE = -1e6  # the length of a path that does not exist
 
 
 def _path_lengths(cells: Cells, present: np.ndarray) -> np.ndarray:
-    """[n, states, inputs, 4]: longest path from each input to each state in edges, shortest in edges, both in convolutions.
+    """Computes path lengths from each input to each state, float [n, states, inputs, 4].
 
-    Shortest ones are negative, so that the best of all four is the maximum.
+    The four lengths are: longest in edges, shortest in edges, longest in convolutions, shortest in convolutions. The shortest ones are
+    negated, so that all four are found as a maximum.
     """
     num, num_states = cells.outputs.shape
     is_convolution = np.array(["conv" in operation.lower() for operation in cells.operations], float)[cells.kinds]
@@ -114,14 +117,26 @@ def _path_lengths(cells: Cells, present: np.ndarray) -> np.ndarray:
 
 
 def _counts(values: np.ndarray, counted: np.ndarray, size: int) -> np.ndarray:
-    """Int [n, size]: how often each value stands in each row of an int array [n, places] where `counted` is true."""
+    """Counts how often each value in [0, size) occurs in each row of `values`, int [n, size].
+
+    Args:
+      values: int [n, places].
+      counted: bool [n, places], whether a place is counted.
+    """
     rows, places = np.nonzero(counted)
     return np.bincount(rows * size + values[rows, places], minlength=len(values) * size).reshape(len(values), size)
 
 
 @functools.singledispatch
 def cells_of(space: SearchSpace, decisions: Sequence[Sequence[int]]) -> dict[str, Cells]:
-    """Returns the searched cells of a space by name, from decisions, int [n, decisions]. Spaces of another kind register their own."""
+    """Returns the searched cells of n architectures, keyed by the name of the cell.
+
+    A search space of another class registers its own implementation with `cells_of.register`.
+
+    Args:
+      space: the search space.
+      decisions: int [n, decisions].
+    """
     decisions = np.asarray(decisions, int).reshape(len(decisions), len(space.searched), space.num_blocks, DECISIONS_PER_BLOCK)
     num_states = space.num_input_states + space.num_blocks
     targets = np.repeat(np.arange(space.num_input_states, num_states), 2)
@@ -142,11 +157,11 @@ def cells_of(space: SearchSpace, decisions: Sequence[Sequence[int]]) -> dict[str
 
 
 class GraphFeatures:
-    """The features of a space, each named "CELL: FEATURE" where there is more than one cell.
+    """Computes the features of architectures of a space.
 
     Attributes:
-      names: of the features.
-      choices: the choice that each feature is a part of, as `feature_names` says, or None.
+      names: name of each feature, as "CELL: FEATURE" if the space has more than one cell.
+      choices: the choice that each feature belongs to, or None; see `feature_names`.
     """
 
     def __init__(self, space: SearchSpace):
@@ -157,11 +172,15 @@ class GraphFeatures:
         self.choices = [None if choice is None else prefix + choice for prefix, _, choice in named]
 
     def __call__(self, decisions: Sequence[Sequence[int]]) -> np.ndarray:
-        """Float [n, features] of decisions, int [n, decisions]."""
+        """Returns the features, float [n, features], of decisions, int [n, decisions]."""
         return np.concatenate([cell_features(cells) for cells in cells_of(self._space, decisions).values()], axis=1)
 
     def counts(self, features: np.ndarray) -> tuple[list[str], np.ndarray]:
-        """The choices by name, and how often each architecture makes them, float [n, choices], from its features."""
+        """Returns the names of the choices, and how often each architecture makes each choice, float [n, choices].
+
+        Args:
+          features: float [n, features].
+        """
         names = list(dict.fromkeys(filter(None, self.choices)))
         parts = [[choice == name for choice in self.choices] for name in names]
         return names, np.stack([features[:, part].sum(axis=1) for part in parts], axis=1)

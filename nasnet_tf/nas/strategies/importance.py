@@ -1,8 +1,8 @@
-"""Which choices a model credits: what one more of an operation, of an input, of a combine is worth, with error bars.
+"""Estimates the importance of choices: the effect of one more operation, input or combine of a kind on the reward, with error bars.
 
-A Gaussian process that has seen the trials of a search predicts random architectures, and a linear regression on how often each of them
-makes a choice says what the choices add. Regression is linear in the predictions, so its coefficients have a mean and a standard error in
-closed form. How far to trust the model is measured on trials that it has not seen.
+A Gaussian process fitted to the trials of a search predicts the rewards of random architectures. A linear regression of these predictions
+on how often each architecture makes each choice gives the effects. The regression is linear in the predictions, so its coefficients have a
+mean and a standard error in closed form. The quality of the model is measured by leave-one-out predictions.
 """
 
 import dataclasses
@@ -19,18 +19,19 @@ from nasnet_tf.nas.strategies.graph_features import GraphFeatures
 linalg, stats = OnDemand("scipy.linalg"), OnDemand("scipy.stats")
 
 LEAST_TRIALS = 10
-_SAMPLES = 500  # random architectures; each cell has about 20 choices
-_MOST_TRIALS = 1000  # that the model sees, spread evenly: its time grows with their cube
-_CHANCE = 0.01  # a rank correlation that pure noise gives with a probability above this is none
+_SAMPLES = 500  # number of random architectures in the regression; each cell has about 20 choices
+_MOST_TRIALS = 1000  # the model is fitted to at most this many trials, evenly spaced: its time grows with the cube of their number
+_CHANCE = 0.01  # a rank correlation counts only if its p-value is below this
 
 
 @dataclasses.dataclass(frozen=True)
 class Effect:
-    """What one more of a choice adds, the other choices being made as often as before.
+    """The effect of making a choice once more, with all other choices unchanged.
 
     Attributes:
-      choice: an operation, a use of an input, a block with a combine, a step on the longest path, ...; "CELL: CHOICE".
-      mean, error: posterior mean and standard error, in the unit of the Importance.
+      choice: name of the choice as "CELL: CHOICE": an operation, a use of an input, a block with a combine, a step on the longest path, ...
+      mean: posterior mean of the effect, in the unit of the `Importance`.
+      error: posterior standard error of the effect, in the same unit.
     """
 
     choice: str
@@ -40,15 +41,16 @@ class Effect:
 
 @dataclasses.dataclass(frozen=True)
 class Importance:
-    """What the trials of a search say about its choices.
+    """The effects of all choices of a search, and how reliable they are.
 
     Attributes:
-      effects: of all choices, those that are surest not to be 0 first.
-      is_accuracy: effects are changes of the error rate, as a natural logarithm: -0.05 is 5% fewer errors. If False, rewards are no
-        accuracies, and effects are in standard deviations of the rewards' normal scores, larger being better.
-      num_trials: architectures that the model has seen.
-      r2, rank_correlation: of predictions of each trial from all others; r2 is in the model's scale, rank_correlation is Spearman's.
-      p_value: the probability that noise alone has such a rank correlation or a larger one.
+      effects: effects of all choices, ordered by how many standard errors they are away from 0, the largest first.
+      is_accuracy: True if rewards are accuracies; effects are then changes of the natural logarithm of the error rate: -0.05 is 5% fewer
+        errors. If False, effects are in standard deviations of the normal scores of the rewards, where larger is better.
+      num_trials: number of trials that the model was fitted to.
+      r2: R² of the leave-one-out predictions, on the scale of the targets.
+      rank_correlation: Spearman's rank correlation of the leave-one-out predictions.
+      p_value: probability that noise alone gives this rank correlation or a larger one.
     """
 
     effects: list[Effect]
@@ -60,24 +62,24 @@ class Importance:
 
     @property
     def knows_something(self) -> bool:
-        """Whether the model predicts trials that it has not seen better than chance; if not, the effects mean nothing."""
+        """Whether the model predicts unseen trials better than chance; if not, the effects are meaningless."""
         return self.r2 > 0 and self.p_value < _CHANCE
 
     @property
     def unit(self) -> str:
-        """What the effects are, in words."""
+        """The quantity that the effects measure, in words."""
         return "change of the error in percent" if self.is_accuracy else "change of the reward's normal score"
 
     @property
     def trust(self) -> str:
-        """How far to trust the model, in words."""
+        """A sentence about the quality of the model, with R² and rank correlation."""
         numbers = (
             f"R² {self.r2:.2f} and rank correlation {self.rank_correlation:.2f}, each of {self.num_trials} trials predicted from the others"
         )
-        return f"Of a model of the rewards: {numbers}." if self.knows_something else f"The model knows nothing: {numbers}."
+        return f"Model of the rewards: {numbers}." if self.knows_something else f"The model predicts no better than chance: {numbers}."
 
     def __str__(self) -> str:
-        """A table, the surest effects first."""
+        """Returns a table of the effects, in the order of `effects`."""
         factor = 100 if self.is_accuracy else 1
         width = max(len(each.choice) for each in self.effects)
         rows = [f"{each.choice:{width}}  {factor * each.mean:+8.2f} ± {factor * each.error:.2f}" for each in self.effects]
@@ -86,15 +88,17 @@ class Importance:
 
 @gaussian_process.one_thread()
 def importance(space: SearchSpace, decisions: Sequence[Sequence[int]], rewards: Sequence[float]) -> Importance:
-    """What rewarded architectures say about the choices of their space; of more than 1,000, so many that are spread evenly.
+    """Estimates the effect of each choice of a space from architectures and their rewards.
+
+    If there are more than 1,000 architectures, 1,000 evenly spaced ones are used.
 
     Args:
-      space: of the architectures.
+      space: the search space of the architectures.
       decisions: int [n, decisions], each architecture once.
       rewards: float [n], finite.
 
     Raises:
-      InputError: fewer than 10 architectures.
+      InputError: there are fewer than 10 architectures.
     """
     if len(decisions) < LEAST_TRIALS:
         raise InputError(f"importance: expected at least {LEAST_TRIALS} rewarded architectures, got {len(decisions)}")

@@ -1,6 +1,6 @@
-"""Local search: all neighbors of the best architecture, and a new start where none of them is better.
+"""Local search: tries all neighbors of the best architecture, and restarts at random when none of them is better.
 
-A strong baseline that needs no model (White et al., arXiv 2005.02960).
+It is a strong baseline that needs no model (White et al., arXiv 2005.02960).
 """
 
 import dataclasses
@@ -16,12 +16,14 @@ from nasnet_tf.nas.strategies.protocol import Proposal, Strategy, check_decision
 
 @dataclasses.dataclass(eq=False)
 class LocalSearch(Strategy):
-    """Proposes the neighbors of the best architecture of the current start in random order, and never a decision list twice.
+    """Proposes the neighbors of the best architecture, in random order, and restarts at random when all of them are proposed.
+
+    A neighbor differs from the architecture in one decision. No neighbor is proposed twice.
 
     Attributes:
-      space: the decisions to take.
-      seed: of all draws, in [0, 2^31).
-      starts: number of random architectures, of which the best is the first to have its neighbors tried, 1 or more.
+      space: the search space.
+      seed: seed of all random draws, in [0, 2^31).
+      starts: number of random architectures at the beginning, 1 or more. The best of them is the first whose neighbors are tried.
     """
 
     space: SearchSpace
@@ -32,8 +34,8 @@ class LocalSearch(Strategy):
         check_fields(self)
         self._random = random.Random(self.seed)
         self._starts_left = self.starts
-        self._best: tuple[tuple[int, ...], float] | None = None  # of the current start
-        self._neighbors: list[tuple[int, ...]] = []  # of the best, that are still to be proposed
+        self._best: tuple[tuple[int, ...], float] | None = None  # decisions and reward of the best since the last restart
+        self._neighbors: list[tuple[int, ...]] = []  # neighbors of the best that have not been proposed yet
         self._proposed: set[tuple[int, ...]] = set()
         self._restarts = 0
 
@@ -45,7 +47,7 @@ class LocalSearch(Strategy):
                 decisions = self.space.sample(self._random)
             elif self._neighbors:
                 decisions = self._neighbors.pop()
-            else:  # a local optimum, or its last neighbors are being trained
+            else:  # all neighbors are proposed: this is a local optimum, or the last neighbors are still being trained
                 self._best, self._starts_left = None, 1
                 self._restarts += 1
                 continue
@@ -54,7 +56,7 @@ class LocalSearch(Strategy):
                 return Proposal(decisions)
 
     def feedback(self, proposal: Proposal, reward: float) -> None:
-        """Moves to an architecture that is better than the best one of the current start."""
+        """Moves to the proposal if it is better than the best architecture since the last restart."""
         check_reward(reward)
         check_decisions("LocalSearch", self.space, proposal.decisions)
         if self._best is None or reward > self._best[1]:
@@ -69,7 +71,7 @@ class LocalSearch(Strategy):
             self._random.shuffle(self._neighbors)
 
     def diagnostics(self) -> dict[str, float]:
-        """Number of restarts, neighbors left and, once there is one, the best reward of the current start."""
+        """Returns the number of restarts, the number of neighbors left and, once known, the best reward since the last restart."""
         known = {} if self._best is None else {"best": self._best[1]}
         return {"restarts": float(self._restarts), "neighbors": float(len(self._neighbors)), **known}
 

@@ -1,7 +1,8 @@
-"""A search guided by a model: a Gaussian process on features of the cells' graphs says which architecture to train next.
+"""Bayesian optimization: a Gaussian process on features of the cells' graphs selects the architecture to train next.
 
-Of some hundred candidates, mutants of the best ones mostly, the one with the highest expected improvement is proposed. Architectures whose
-rewards have not arrived count as if they had done as the model expects, so that parallel workers do not get near-twins.
+Each proposal is the one of several hundred candidates, most of them mutants of the best architectures, with the highest expected
+improvement. Architectures whose rewards have not arrived are assumed to get the expected reward, so that parallel workers do not train near
+duplicates.
 """
 
 import dataclasses
@@ -20,30 +21,32 @@ from nasnet_tf.nas.strategies.protocol import Observation, Proposal, Strategy, c
 from nasnet_tf.nas.strategies.random_search import RandomSearch
 from nasnet_tf.nas.strategies.reward_model import Decisions, RewardModel
 
-_PARENTS = 10  # of the trained, and of the candidates, whose mutants become candidates
-_ROUNDS, _MUTANTS = 8, 60  # each round mutates the best candidates of those before
-_RANDOM, _OF_THE_STRATEGY = 50, 10  # candidates that are no mutants
-_MORE_MUTATIONS = 0.5  # probability of a second mutation, after that of a third, and of a fourth, the last
-_DIGITS = 6  # that scores are compared to: those after them depend on the machine
-_REMEMBERED = 200  # candidates, among which another machine may have chosen otherwise
-_MOST_PENDING = 100  # the oldest beyond these will not be answered: their children failed
-_DRAWS = 200  # of the model, for what it expects of more trainings
+_PARENTS = 10  # number of trials, and number of candidates, that are mutated in each round
+_ROUNDS, _MUTANTS = 8, 60  # rounds of mutation, and mutants per round; each round mutates the best candidates so far
+_RANDOM, _OF_THE_STRATEGY = 50, 10  # candidates that are drawn at random, and those proposed by the base strategy
+_MORE_MUTATIONS = 0.5  # probability of a second mutation; after a second, of a third; after a third, of a fourth and last
+_DIGITS = 6  # scores are rounded to this many decimals before they are compared, because later digits differ between machines
+_REMEMBERED = 200  # number of best candidates kept, because another machine may have selected any of them
+_MOST_PENDING = 100  # older pending architectures are dropped: their children must have failed
+_DRAWS = 200  # samples of the model for the expected gain of more trainings
 
 
 @dataclasses.dataclass(eq=False)
 class ModelGuided(Strategy):
-    """Expected improvement of a Gaussian process, maximized over mutants, random architectures and another strategy's proposals.
+    """Proposes the candidate with the highest expected improvement under a Gaussian process.
 
-    Longer trainings of successive halving refine what the model knows of an architecture; predicted rewards of children that were stopped
-    early count for less. After `prime`, what architectures earned on other data is the prior mean, as far as the rewards agree with it.
+    Candidates are mutants of good architectures, random architectures and proposals of a base strategy. Longer trainings by successive
+    halving refine the model. Rewards that were predicted for children stopped early count for less. After `prime`, rewards from other data
+    are the prior mean, to the extent that the rewards of this search agree with them.
 
     Attributes:
-      space: the decisions to take.
-      seed: of all draws, in [0, 2^31).
-      strategy: (space) -> the base strategy, which makes the first proposals and some of the candidates; None for random search.
-      first: rewards before the model chooses, 2 or more.
-      cost: a metric of the children, such as "mult_adds", "parameters" or "latency_seconds": proposals are to raise the Pareto front of
-        rewards and this cost (expected hypervolume improvement). None to raise the best reward alone.
+      space: the search space.
+      seed: seed of all random draws, in [0, 2^31).
+      strategy: the base strategy, as a function of the space. It makes the first proposals and some of the candidates. None for random
+        search.
+      first: number of rewards after which the model is first used, 2 or more.
+      cost: name of a metric of the children to keep low, such as "mult_adds", "parameters" or "latency_seconds". Proposals then maximize
+        the expected hypervolume improvement of the Pareto front of reward and cost. None to maximize the reward alone.
     """
 
     space: SearchSpace
@@ -62,27 +65,28 @@ class ModelGuided(Strategy):
         self._is_allowed: Callable[[Sequence[int]], bool] = lambda decisions: True
         self._proposed = 0
         self._pending: list[Decisions] = []
-        self._known: set[str] = set()  # identities of trials and pending ones
+        self._known: set[str] = set()  # identities of trials and of pending architectures
         self._last: list[Decisions] = []
         self._diagnostics: dict[str, float] = {}
 
     def prime(self, decisions: Sequence[Sequence[int]], rewards: Sequence[float]) -> None:
-        """Takes what architectures earned on other data as the prior mean."""
+        """Uses rewards that architectures got on other data as the prior mean; see `Strategy.prime`."""
         for each in decisions:
             check_decisions("ModelGuided", self.space, each)
         self._model.prime(list(map(tuple, decisions)), rewards)
 
     def restrict(self, is_allowed: Callable[[Sequence[int]], bool]) -> None:
-        """Only mutants of what is allowed become candidates."""
+        """Restricts proposals and the parents of mutants to allowed architectures; see `Strategy.restrict`."""
         self._is_allowed = is_allowed
         self._strategy.restrict(is_allowed)
 
     def propose(self) -> Proposal:
-        """The candidate that is expected to improve most on the best of now; never one that is known, while others can be found."""
+        """Returns the candidate with the highest expected improvement; repeats a known architecture only if all candidates are known."""
         self._proposed += 1
         own = {proposal.decisions: proposal for proposal in (self._strategy.propose() for _ in range(_OF_THE_STRATEGY))}
         is_guided = len(self._model) >= self.first or (self._model.is_primed and self._proposed % 2 == 0)
-        # A generator for each proposal: its stream is the same in all versions of NumPy, and nothing of it is left to be saved.
+        # Each proposal has a generator of its own, so no generator has to be saved. RandomState gives the same stream in all NumPy
+        # versions.
         self._last = self._ranked_candidates(list(own), np.random.RandomState([self.seed, self._proposed])) if is_guided else list(own)
         fresh = (each for each in self._last if self.space.identity_of(each) not in self._known)
         chosen = next((each for each in fresh if self._is_allowed(each)), self._last[0])
@@ -93,16 +97,21 @@ class ModelGuided(Strategy):
 
     @gaussian_process.one_thread()
     def _ranked_candidates(self, new: list[Decisions], draws: np.random.RandomState) -> list[Decisions]:
-        """The best candidates, those with the highest expected improvement first; `new` are candidates to begin with."""
+        """Returns the best candidates, the one with the highest expected improvement first.
+
+        Args:
+          new: the candidates to start from.
+          draws: generator of all random draws.
+        """
         score, parents = self._score()
-        scores: dict[Decisions, float] = {}  # in the order in which the candidates were made
+        scores: dict[Decisions, float] = {}  # in the order in which the candidates were created
         new += _tuples(self._random_decisions(draws, _RANDOM))
         ranked: list[Decisions] = []
         for _ in range(_ROUNDS + 1):
             new = [each for each in dict.fromkeys(new) if each not in scores]
             if new:
                 scores.update(zip(new, np.round(score(new), _DIGITS).tolist(), strict=True))
-                ranked = sorted(scores, key=scores.__getitem__, reverse=True)  # stable: of equals the earlier one
+                ranked = sorted(scores, key=scores.__getitem__, reverse=True)  # stable: in a tie the earlier candidate comes first
             allowed = itertools.islice(filter(self._is_allowed, ranked), _PARENTS)
             pool = np.array([*parents, *allowed] or ranked[:1])
             new = _tuples(self._mutated(draws, pool[(draws.random_sample(_MUTANTS) * len(pool)).astype(int)]))
@@ -111,16 +120,19 @@ class ModelGuided(Strategy):
         return ranked[:_REMEMBERED]
 
     def _score(self) -> tuple[Callable[[list[Decisions]], np.ndarray], list[Decisions]]:
-        """How to score candidates, and the trials to mutate: the best ones, or the front's."""
+        """Returns the function that scores candidates, and the trials to mutate.
+
+        The trials to mutate are those with the highest expected rewards or, with a cost, those on the Pareto front.
+        """
         model = self._model
-        if not len(model):  # primed
+        if not len(model):  # there is only the prior mean
             return lambda candidates: model.prior_mean(model.scaled(candidates)), []
         prediction = model.predict(self._pending)
         order = np.argsort(-np.round(prediction.expected, _DIGITS), kind="stable")
         trials = [model.decisions[place] for place in prediction.seen]
         costs = np.array([model.costs[place] for place in prediction.seen])
         if self.cost is not None and np.isnan(costs).all():
-            raise InputError(f"ModelGuided.cost: expected the metric {self.cost}, but no child has reported any metrics")
+            raise InputError(f"ModelGuided.cost: expected the children to report the metric {self.cost}, but none has reported any metrics")
         if self.cost is None:
             best = float(prediction.expected[order[0]])
             parents = [trials[place] for place in order[:_PARENTS]]
@@ -128,7 +140,7 @@ class ModelGuided(Strategy):
         logs = np.log(costs)
         front = _front(logs, np.round(prediction.expected, _DIGITS))
         steps = [(float(logs[at]), float(prediction.expected[at])) for at in front]
-        # Architectures may cost more than any so far, and those below the median are no bargain.
+        # The reference point: costs up to a margin above the highest so far count, and rewards below the median do not.
         worst = float(2 * np.nanmax(logs) - np.nanmin(logs)), float(np.median(prediction.expected))
 
         def score(candidates: list[Decisions]) -> np.ndarray:
@@ -140,29 +152,36 @@ class ModelGuided(Strategy):
         return (draws.random_sample((count, len(self._sizes))) * self._sizes).astype(int)
 
     def _mutated(self, draws: np.random.RandomState, parents: np.ndarray) -> np.ndarray:
-        """Each parent with one decision changed, sometimes two to four of them."""
+        """Changes one decision of each parent, sometimes two to four."""
         found, rows = parents.copy(), np.arange(len(parents))
         for _ in range(4):
             places = self._places[(draws.random_sample(len(rows)) * len(self._places)).astype(int)]
             values = (draws.random_sample(len(rows)) * (self._sizes[places] - 1)).astype(int)
-            found[rows, places] = values + (values >= found[rows, places])  # the others, in order
+            found[rows, places] = values + (values >= found[rows, places])  # skips the current value
             rows = rows[draws.random_sample(len(rows)) < _MORE_MUTATIONS]
         return found
 
     def would_propose(self, proposal: Proposal) -> bool:
-        """Whether it is one of the last candidates: among those that promise nearly the same, another machine may choose another one."""
+        """Returns whether `proposal` is one of the last candidates.
+
+        Another machine may round differently and select another one of several candidates with nearly equal scores.
+        """
         return proposal.decisions in self._last and is_near(proposal, self.proposal_of(proposal.decisions))
 
     def proposal_of(self, decisions: Sequence[int]) -> Proposal:
-        """The base strategy's."""
+        """Returns the proposal that the base strategy makes of these decisions."""
         return self._strategy.proposal_of(decisions)
 
     def feedback(self, proposal: Proposal, reward: float) -> None:
-        """Both the model and the base strategy learn the reward."""
+        """Passes the reward to both the model and the base strategy."""
         self.observe(Observation(proposal, reward))
 
     def observe(self, observation: Observation) -> None:
-        """As of Strategy; besides rewards, the model learns costs and rewards of longer trainings."""
+        """Learns the result of a training; the model also uses the cost and the rewards of longer trainings.
+
+        Raises:
+          InputError: the reward is not finite, the decisions are not of this space, or the metric `cost` is missing or not positive.
+        """
         proposal = observation.proposal
         check_reward(observation.reward)
         check_decisions("ModelGuided", self.space, proposal.decisions)
@@ -177,21 +196,25 @@ class ModelGuided(Strategy):
         self._model.add(decisions, float(observation.reward), observation.is_predicted, self._cost_of(observation.metrics))
 
     def _cost_of(self, metrics: Mapping[str, Any]) -> float:
-        """NaN where no cost is asked for, or there are no metrics at all: a child that was killed has none."""
+        """Returns the cost among `metrics`; NaN if no cost was asked for, or if there are no metrics because the child was killed."""
         if self.cost is None or not metrics:
             return math.nan
         cost = metrics.get(self.cost)
         if isinstance(cost, bool) or not isinstance(cost, (int, float)) or not 0 < cost < math.inf:
             known = ", ".join(metrics)
-            raise InputError(f"ModelGuided.cost: expected a positive metric, got {self.cost} = {cost!r}; there are the metrics {known}")
+            raise InputError(f"ModelGuided.cost: expected a positive metric, got {self.cost} = {cost!r}; the children report {known}")
         return float(cost)
 
     @gaussian_process.one_thread()
     def expected_gain(self, trainings: int) -> float | None:
-        """As of Strategy, if the best of the last candidates are trained; what is learned on the way is not foreseen."""
+        """Returns the expected rise of the best accuracy if the best `trainings` of the last candidates are trained, in [0, 1].
+
+        What the model would learn from these trainings is not taken into account. None if the model is not in use yet or the rewards are
+        not accuracies.
+        """
         if len(self._model) < self.first or not self._last:
             return None
-        prediction = self._model.predict(may_refit=False)  # a look changes nothing, or a replay would come out otherwise
+        prediction = self._model.predict(may_refit=False)  # must not change the state, or a replay would give a different search
         if not prediction.targets.is_accuracy:
             return None
         best = prediction.targets.accuracies(prediction.expected.max())
@@ -199,9 +222,9 @@ class ModelGuided(Strategy):
         return float(np.mean(np.maximum(found - best, 0.0)))
 
     def diagnostics(self) -> dict[str, float]:
-        """Of the last proposal that the model made: the logarithm of its expected improvement, and the noise.
+        """Returns the base strategy's diagnostics, the noise ratio, and the log expected improvement of the last proposal of the model.
 
-        The improvement is in standard deviations of the targets, see `gaussian_process.Targets`.
+        The improvement is in standard deviations of the targets; see `gaussian_process.Targets`.
         """
         return {**self._strategy.diagnostics(), **self._diagnostics}
 
@@ -227,7 +250,7 @@ class ModelGuided(Strategy):
 
 
 def _front(costs: np.ndarray, values: np.ndarray) -> list[int]:
-    """Indices of those that none beats in both, the cheapest first; unknown costs are NaN."""
+    """Returns the indices of the Pareto front of low costs and high values, the cheapest first; leaves out costs that are NaN."""
     front: list[int] = []
     for at in np.lexsort((-values, costs)).tolist():
         if not np.isnan(costs[at]) and (not front or values[at] > values[front[-1]]):

@@ -174,7 +174,7 @@ def test_a_cost_that_is_no_metric():
         strategy.observe(Observation(strategy.propose(), 0.5, {"mult_adds": 5, "parameters": 7}))
     for _ in range(10):
         strategy.observe(Observation(strategy.propose(), 0.5))  # killed at its deadline
-    with pytest.raises(InputError, match="expected the metric mult_ads, but no child has reported any metrics"):
+    with pytest.raises(InputError, match="expected the children to report the metric mult_ads, but none has reported any metrics"):
         strategy.propose()
 
 
@@ -281,5 +281,5 @@ def test_only_what_is_allowed_is_proposed():
         assert max(rewards) <= 0.7 + 1e-9
         if isinstance(strategy, ModelGuided):
             assert np.mean(rewards[20:]) > 0.68  # at the cap
-    with pytest.raises(SearchPaused, match="none of 1,000 architectures in turn was within no cap"):
+    with pytest.raises(SearchPaused, match="none of 1,000 architectures proposed in a row was within no cap"):
         Allowed(RandomSearch(SPACE, 1), lambda decisions: False, "no cap").propose()

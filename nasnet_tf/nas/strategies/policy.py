@@ -1,9 +1,10 @@
 """The controller: a recurrent policy over the decisions of a search space (paper section 3.1 and appendix A.2).
 
-A one-layer LSTM of 100 units takes one step per decision. Its output goes through a softmax of that decision's own; an embedding of the
-choice made is its input of the next step, so the probability of an architecture is the product over its decisions. Where the paper is
-silent: embeddings have 16 numbers, every decision has its own (choice 3 of one decision has nothing to do with choice 3 of another), the
-first step's input is zero, and the forget gate has no extra bias.
+A one-layer LSTM of 100 units takes one step per decision. Each decision has its own softmax on the LSTM's output, and an embedding of the
+choice is the input of the next step. The probability of an architecture is the product of the probabilities of its decisions.
+
+The paper does not state the following, which we chose: embeddings have 16 numbers; each decision has its own table of embeddings, because
+choice 3 of one decision is unrelated to choice 3 of another; the first step's input is zero; and the forget gate has no extra bias.
 """
 
 from collections.abc import Sequence
@@ -11,25 +12,26 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 INIT_RANGE = 0.1  # appendix A.2: "initialized uniformly between -0.1 and 0.1"
-EMBEDDING_WIDTH = 16  # enough to tell 13 choices apart in any way; wider ones only cost time
-DEVICE = "/CPU:0"  # a chain of tiny matrix products: an accelerator would only add latency, and it belongs to the children
-# The fused LSTM kernels, as a plain LSTM: a whole sequence in one operation traces five times faster than one unrolled in Python.
+EMBEDDING_WIDTH = 16  # enough to represent 13 choices independently; a wider embedding only costs time
+DEVICE = "/CPU:0"  # the LSTM is a chain of tiny matrix products: an accelerator would add latency, and the children need it
+# Arguments that make TensorFlow's fused LSTM kernels compute a plain LSTM. One operation for a whole sequence traces five times faster than
+# a loop unrolled in Python.
 PLAIN_LSTM = {"forget_bias": 0.0, "cell_clip": -1.0, "use_peephole": False}
 
 
 class Controller(tf.Module):
-    """The policy and its weights.
+    """The LSTM policy and its weights.
 
-    All softmaxes are padded to the size of the largest; logits of the padding are -inf, so it is never drawn and never weighs in.
+    All softmaxes are padded to the size of the largest one. The logits of the padding are -inf, so its probability is 0.
     """
 
     def __init__(self, sizes: Sequence[int], seed: int, hidden_units: int):
-        """A fresh policy: a pure function of its arguments.
+        """Creates a policy with initial weights that depend only on the arguments.
 
         Args:
-          sizes: how many choices each decision has, each at least 1 (`SearchSpace.sizes`).
-          seed: of the initial weights, an int32.
-          hidden_units: of the LSTM (100 in the paper).
+          sizes: number of choices of each decision, each at least 1 (`SearchSpace.sizes`).
+          seed: seed of the initial weights, an int32.
+          hidden_units: number of units of the LSTM (100 in the paper).
         """
         super().__init__()
         self._num_choices = max(sizes)
@@ -42,7 +44,7 @@ class Controller(tf.Module):
         }
         with tf.device(DEVICE):
             for index, (name, shape) in enumerate(shapes.items()):
-                # Keys that no batch has: those of `sample` count up from 0.
+                # Negative seeds, because the seeds of `sample` count up from 0.
                 value = tf.random.stateless_uniform(shape, (seed, -1 - index), -INIT_RANGE, INIT_RANGE)
                 setattr(self, f"_{name}", tf.Variable(value, name=name))
             self._allowed = tf.sequence_mask(sizes, self._num_choices)  # bool [num_decisions, num_choices]
@@ -50,21 +52,21 @@ class Controller(tf.Module):
 
     @tf.function(input_signature=[tf.TensorSpec([2], tf.int32), tf.TensorSpec([], tf.int32)], autograph=False)
     def sample(self, batch_seed: tf.Tensor, count: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Draws architectures; the same seed and weights give the same ones.
+        """Draws architectures; equal seeds and weights give equal architectures.
 
         Args:
-          batch_seed: int32 [2], the second 0 or more: negative ones have drawn the initial weights.
-          count: int32 scalar, how many.
+          batch_seed: int32 [2]; the second number is 0 or more, because negative ones seed the initial weights.
+          count: int32 scalar, number of architectures.
 
         Returns:
           decisions: int32 [count, num_decisions], each in [0, size).
-          log_probs: float32 [count, num_decisions], natural logarithms of the probabilities the decisions were drawn with.
+          log_probs: float32 [count, num_decisions], natural logarithms of the probabilities with which the decisions were drawn.
         """
         with tf.device(DEVICE):
             noise = self._noise(batch_seed, count)
             inputs = tf.zeros([count, EMBEDDING_WIDTH])
             hidden = memory = tf.zeros([count, len(self._no_peephole)])
-            embeddings = [*tf.unstack(self._embeddings), None]  # nothing follows the last decision
+            embeddings = [*tf.unstack(self._embeddings), None]  # the last decision needs no embedding, as no step follows it
             steps = zip(*map(tf.unstack, (self._softmax_kernel, self._masked_softmax_bias(), noise)), embeddings, strict=True)
             decisions, logits = [], []
             for kernel, bias, step_noise, embedding in steps:
@@ -79,14 +81,14 @@ class Controller(tf.Module):
 
     @tf.function(input_signature=[tf.TensorSpec([None, None], tf.int32)], autograph=False)
     def log_probs_and_entropy(self, decisions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """What the policy now thinks of decisions made earlier.
+        """Computes the log-probabilities of given decisions, and the entropies, under the current policy.
 
         Args:
           decisions: int32 [n, num_decisions], each in [0, size).
 
         Returns:
           log_probs: float32 [n, num_decisions], natural logarithms of the probability of each decision given those before it.
-          entropy: float32 [n, num_decisions], of the softmax each decision is drawn from, in nats, in [0, log(size)].
+          entropy: float32 [n, num_decisions], entropy of the softmax of each decision, in nats, in [0, log(size)].
         """
         with tf.device(DEVICE):
             one_hot = tf.one_hot(tf.transpose(decisions), self._num_choices)  # [num_decisions, n, num_choices]
@@ -99,12 +101,18 @@ class Controller(tf.Module):
         input_signature=[tf.TensorSpec([2], tf.int32), *[tf.TensorSpec([], tf.int32)] * 2, tf.TensorSpec([None], tf.int32)], autograph=False
     )
     def redraw(self, batch_seed: tf.Tensor, count: tf.Tensor, place: tf.Tensor, decisions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """How near decisions are to what `sample(batch_seed, count)` draws in a place.
+        """Measures how close given decisions are to being drawn by `sample(batch_seed, count)` at index `place`.
+
+        Args:
+          batch_seed: int32 [2], as for `sample`.
+          count: int32 scalar, as for `sample`.
+          place: int32 scalar, index of the architecture in the batch, in [0, count).
+          decisions: int32 [num_decisions].
 
         Returns:
-          log_probs: float32 [num_decisions], of the decisions.
-          shortfall: float32 [num_decisions], in nats: how much more probable each decision would have had to be, to be drawn after those
-            before it; 0 where it is drawn.
+          log_probs: float32 [num_decisions], log-probabilities of the decisions.
+          shortfall: float32 [num_decisions], in nats: by how much the score of each decision is below that of the choice that would be
+            drawn after the decisions before it; 0 if the decision itself would be drawn.
         """
         with tf.device(DEVICE):
             one_hot = tf.one_hot(decisions, self._num_choices)[:, tf.newaxis]
@@ -114,12 +122,15 @@ class Controller(tf.Module):
             return chosen, tf.reduce_max(scores, axis=1) - drawn
 
     def _noise(self, batch_seed: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
-        """[num_decisions, count, num_choices]: the argmax of logits plus this Gumbel noise is a draw from their softmax."""
+        """Draws Gumbel noise [num_decisions, count, num_choices]; the argmax of logits plus noise is a sample of their softmax."""
         uniform = tf.random.stateless_uniform([len(self._allowed), count, self._num_choices], batch_seed, minval=1e-30)
         return -tf.math.log(-tf.math.log(uniform))
 
     def _all_log_probs(self, one_hot: tf.Tensor) -> tf.Tensor:
-        """[num_decisions, n, num_choices], of every choice after those before it; -inf for the padding."""
+        """Computes the log-probability of every choice given the decisions before it, [num_decisions, n, num_choices].
+
+        The padding has -inf.
+        """
         inputs = tf.pad(one_hot[:-1] @ self._embeddings, [[1, 0], [0, 0], [0, 0]])
         zeros = tf.zeros([tf.shape(one_hot)[1], len(self._no_peephole)])
         hidden = tf.raw_ops.BlockLSTM(

@@ -1,11 +1,13 @@
 """Proximal policy optimization of the controller (Schulman et al., arXiv 1707.06347; paper appendix A.2).
 
-Every decision is an action a_t and an architecture an episode whose only reward, the child's accuracy, comes at its end, so all decisions
-of an architecture share one advantage: reward minus baseline. The paper gives learning rate, entropy weight, baseline decay and minibatch;
-it is silent on clipping, on the number of passes over a minibatch, and on whether the ratio is taken per decision or of the joint
-probability of all decisions. We take it per decision, as PPO does for the actions of an episode, and add up over the decisions. Where all
-ratios are 1, the gradient is therefore that of the paper's joint probability, whose logarithm is a sum over decisions; a mean over them
-would have the same direction, but be 50 times smaller: small enough to vanish beside Adam's epsilon.
+Each decision is an action, and each architecture is an episode. The only reward of an episode is the child's accuracy at its end, so all
+decisions of an architecture share one advantage: reward minus baseline.
+
+The paper gives the learning rate, the entropy weight, the baseline decay and the minibatch. It does not state the clipping, the number of
+passes over a minibatch, or whether the probability ratio is per decision or of the joint probability of all decisions. We take the ratio
+per decision, as PPO does for the actions of an episode, and sum over the decisions. As long as all ratios are 1, this gives the gradient of
+the paper's joint probability, whose logarithm is a sum over decisions. A mean would give the same direction but a 50 times smaller
+gradient, which could vanish beside Adam's epsilon.
 """
 
 import numpy as np
@@ -13,33 +15,36 @@ import tensorflow as tf
 
 from nasnet_tf.nas.strategies.policy import DEVICE, Controller
 
-# Of Adam, in the form of TF1's AdamOptimizer, which the authors had: the epsilon stands beside the raw root of the second moment ("epsilon
-# hat" of Kingma & Ba, section 2).
-# Deviation: TF1's default is 1e-8. With advantages near 0.01 that would leave the LSTM's kernel less than half of its first steps.
+# Adam's constants, as in TF1's AdamOptimizer, which the authors had: epsilon is added to the root of the second moment before bias
+# correction ("epsilon hat" of Kingma & Ba, section 2).
+# Deviation: TF1's default epsilon is 1e-8. With advantages near 0.01 it would shrink the first steps of the LSTM's kernel by more than
+# half.
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-12
 METRICS = ("loss", "entropy", "clip_fraction", "kl")
 
 
 def updated_baseline(baseline: float | None, reward: float, decay: float) -> float:
-    """The exponential moving average of rewards, now with `reward`; the first reward (baseline None) is its initial value."""
+    """Returns the exponential moving average of rewards after `reward`; the first reward (baseline None) becomes its initial value."""
     return reward if baseline is None else decay * baseline + (1 - decay) * reward
 
 
 def clipped_loss(
     new_log_probs: tf.Tensor, old_log_probs: tf.Tensor, advantages: tf.Tensor, entropy: tf.Tensor, clip: float, entropy_weight: float
 ) -> tf.Tensor:
-    """PPO's equation 9 without a value function, negated: -(min(r A, clip(r, 1 - clip, 1 + clip) A) + entropy_weight entropy).
+    """Returns PPO's clipped loss: the negative of equation 9 of the PPO paper, without a value function.
+
+    For one decision with probability ratio r and advantage A it is -(min(r A, clip(r, 1 - clip, 1 + clip) A) + entropy_weight * entropy).
 
     Args:
-      new_log_probs, old_log_probs: float32 [n, num_decisions], of the decisions under the policy of now and under the one that drew
-        them; r = exp(new - old).
+      new_log_probs: float32 [n, num_decisions], log-probabilities of the decisions under the current policy.
+      old_log_probs: float32 [n, num_decisions], log-probabilities under the policy that drew them; r = exp(new - old).
       advantages: float32 [n].
-      entropy: float32 [n, num_decisions], of the policy of now, in nats.
-      clip: how far from 1 a ratio still pays.
-      entropy_weight: of the entropy bonus.
+      entropy: float32 [n, num_decisions], entropy of the current policy, in nats.
+      clip: how far the ratio may move from 1 before it is clipped.
+      entropy_weight: weight of the entropy bonus.
 
     Returns:
-      float32 scalar, to be minimized: the mean over architectures of the sum over their decisions.
+      float32 scalar to minimize: the sum over the decisions of an architecture, averaged over the architectures.
     """
     ratio = tf.exp(new_log_probs - old_log_probs)
     advantages = advantages[:, tf.newaxis]
@@ -48,7 +53,7 @@ def clipped_loss(
 
 
 class Updater(tf.Module):
-    """Changes a controller by Adam on the clipped loss; holds Adam's state."""
+    """Updates a controller with Adam steps on the clipped loss; holds Adam's state."""
 
     def __init__(self, controller: Controller, learning_rate: float, clip: float, entropy_weight: float):
         super().__init__()
@@ -66,15 +71,15 @@ class Updater(tf.Module):
         """Takes `epochs` steps, each over the whole minibatch.
 
         Args:
-          decisions: [n, num_decisions].
-          old_log_probs: [n, num_decisions], natural logarithms of the probabilities they were drawn with.
-          advantages: [n].
-          epochs: passes, at least 1.
+          decisions: int [n, num_decisions].
+          old_log_probs: float [n, num_decisions], natural logarithms of the probabilities with which the decisions were drawn.
+          advantages: float [n].
+          epochs: number of steps, at least 1.
 
         Returns:
-          Of the last pass, before its step: "loss"; "entropy", of a whole architecture, in nats; "clip_fraction", the share of ratios
-          outside the clip range; "kl", an estimate of the divergence from the drawing policy over a whole architecture, in nats, at
-          least 0.
+          Metrics of the last pass, computed before its step: "loss"; "entropy" of a whole architecture, in nats; "clip_fraction", the
+          fraction of ratios outside the clip range; and "kl", an estimate of the divergence of a whole architecture from the policy that
+          drew it, in nats and never negative.
         """
         with tf.device(DEVICE):
             batch = tf.constant(decisions, tf.int32), tf.constant(old_log_probs, tf.float32), tf.constant(advantages, tf.float32)
@@ -84,11 +89,11 @@ class Updater(tf.Module):
         return dict(zip(METRICS, metrics.numpy().tolist(), strict=True))
 
     def state(self) -> dict[str, np.ndarray]:
-        """All that updates change: the controller's weights and Adam's moments and steps."""
+        """Returns everything that updates change: the controller's weights, Adam's moments and its number of steps."""
         return {"adam_steps": np.array(self._steps), **{name: variable.numpy() for name, variable in self._variables().items()}}
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
-        """Takes over what `state` returned; other entries are ignored."""
+        """Restores what `state` returned; ignores entries with other names."""
         self._steps = state["adam_steps"].item()
         for name, variable in self._variables().items():
             variable.assign(state[name])
@@ -118,13 +123,13 @@ class Updater(tf.Module):
                 loss,
                 tf.reduce_mean(tf.reduce_sum(entropy, axis=1)),
                 tf.reduce_mean(tf.cast(tf.abs(ratio - 1) > self._clip, tf.float32)),
-                # Of the unbiased estimates the one that is never negative, and calm although the samples are some updates old:
-                # E[r - 1 - log r], r - 1 being 0 on average.
+                # E[r - 1 - log r] is an unbiased estimate of the divergence, because r - 1 is 0 on average. It is never negative, and its
+                # variance stays low even for samples drawn several updates ago.
                 tf.reduce_mean(tf.reduce_sum(ratio - 1 - log_ratio, axis=1)),
             ]
             gradients = tape.gradient(loss, variables)
             for variable, mean, square, gradient in zip(variables, self._means, self._squares, gradients, strict=True):
-                # One operation for each variable, where Keras' Adam has a dozen.
+                # One fused operation per variable; Keras' Adam needs about a dozen.
                 tf.raw_ops.ResourceApplyAdam(
                     var=variable.handle,
                     m=mean.handle,

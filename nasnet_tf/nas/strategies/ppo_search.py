@@ -16,21 +16,21 @@ from nasnet_tf.nas.strategies.protocol import MAX_ROUNDING, Proposal, Strategy, 
 class PPOSearch(Strategy):
     """The paper's search: an LSTM policy trained by proximal policy optimization (section 3.1, appendix A.2).
 
-    The defaults are the paper's, but for `learning_rate`, `clip` and `epochs`. The paper is silent on the latter two; the clip is the PPO
-    paper's (its section 6.1), which passes 3 to 15 times over a minibatch. With the paper's rate of 0.00035 and one pass the policy has
-    learned nothing from the first 2,000 trainings; docs/differences.md has the evidence for the defaults. Each further pass adds some 60%
-    to the controller's time.
+    The defaults are the paper's, except `learning_rate`, `clip` and `epochs`. The paper does not state `clip` and `epochs`. The clip is
+    that of the PPO paper (its section 6.1), which makes 3 to 15 passes over a minibatch. With the paper's learning rate of 0.00035 and one
+    pass, the policy learned nothing in the first 2,000 trainings; docs/differences.md has the evidence for the defaults. Each further pass
+    adds about 60% to the controller's time.
 
     Attributes:
-      space: the decisions to take.
-      seed: of initial weights and of all draws, in [0, 2^31).
-      minibatch: rewards that make one update, 1 or more; taken in the order they arrive.
-      learning_rate: of Adam, positive.
-      entropy_weight: of the bonus for a policy that keeps exploring, 0 or more.
-      baseline_decay: of the moving average of rewards, in [0, 1).
-      clip: range of PPO's probability ratio around 1, positive.
-      epochs: Adam steps on each minibatch, 1 or more.
-      hidden_units: of the LSTM, 1 or more.
+      space: the search space to draw from.
+      seed: seed of the initial weights and of all random draws, in [0, 2^31).
+      minibatch: number of rewards for one update of the policy, 1 or more. Rewards are used in the order in which they arrive.
+      learning_rate: Adam's learning rate, positive.
+      entropy_weight: weight of the entropy bonus, which keeps the policy exploring; 0 or more.
+      baseline_decay: decay of the moving average of rewards that serves as the baseline, in [0, 1).
+      clip: how far PPO's probability ratio may move from 1 before it is clipped, positive.
+      epochs: passes over each minibatch, with one Adam step each; 1 or more.
+      hidden_units: number of units of the LSTM, 1 or more.
     """
 
     space: SearchSpace
@@ -45,15 +45,15 @@ class PPOSearch(Strategy):
 
     def __post_init__(self):
         check_fields(self)
-        from nasnet_tf.nas.strategies import policy, ppo  # here, because they import TensorFlow and random search does without
+        from nasnet_tf.nas.strategies import policy, ppo  # imported here because they need TensorFlow, which other strategies do not
 
         self._controller = policy.Controller(self.space.sizes, self.seed, self.hidden_units)
         self._updater = ppo.Updater(self._controller, self.learning_rate, self.clip, self.entropy_weight)
         self._updated_baseline = ppo.updated_baseline
         self._baseline: float | None = None
         self._batches_drawn = 0
-        self._drawn: list[Proposal] = []  # drawn ahead with the policy of now, in reverse
-        self._answered: list[tuple[Proposal, float]] = []  # with their advantages, until they make a minibatch
+        self._drawn: list[Proposal] = []  # proposals drawn ahead from the current policy, the next one last
+        self._answered: list[tuple[Proposal, float]] = []  # proposals with their advantages, collected until they fill a minibatch
         self._updates = 0
         self._last_update: dict[str, float] = {}
 
@@ -65,7 +65,7 @@ class PPOSearch(Strategy):
         return self._drawn.pop()
 
     def would_propose(self, proposal: Proposal) -> bool:
-        """As of Strategy: from a policy that is nearly this one, with the same random numbers."""
+        """Returns whether a policy that differs from this one only by rounding could draw `proposal` with the same random numbers."""
         if len(proposal.decisions) != len(self.space.sizes) or len(proposal.log_probs) != len(proposal.decisions):
             return False
         place = self.minibatch - len(self._drawn) - 1
@@ -75,15 +75,15 @@ class PPOSearch(Strategy):
         return bool(np.all(apart < MAX_ROUNDING) and np.all(shortfall < MAX_ROUNDING))
 
     def proposal_of(self, decisions: Sequence[int]) -> Proposal:
-        """The decisions with the probabilities that the policy of now gives them."""
+        """Returns the decisions together with the log-probabilities that the current policy gives them."""
         log_probs, _ = self._controller.log_probs_and_entropy(np.array([decisions], np.int32))
         return Proposal(tuple(decisions), tuple(shortest_decimals(log_probs.numpy())[0].tolist()))
 
     def feedback(self, proposal: Proposal, reward: float) -> None:
-        """Learns a reward; every `minibatch` of them change the policy.
+        """Records a reward and updates the policy after every `minibatch` rewards.
 
-        The advantage is taken from the baseline before this reward enters it. The first reward of all initializes the baseline, so its
-        advantage is zero.
+        The advantage is the reward minus the baseline, computed before this reward changes the baseline. The first reward initializes the
+        baseline, so its advantage is zero.
         """
         check_reward(reward)
         check_decisions("PPOSearch", self.space, proposal.decisions)
@@ -99,10 +99,10 @@ class PPOSearch(Strategy):
             self._last_update = self._updater.update(*_arrays(proposals), np.array(advantages), self.epochs)
             self._updates += 1
             self._answered = []
-            self._drawn = []  # what was drawn ahead came from the policy that just changed
+            self._drawn = []  # these proposals were drawn from the policy before this update
 
     def diagnostics(self) -> dict[str, float]:
-        """Number of updates; once known, the baseline and what `ppo.Updater.update` returned last."""
+        """Returns the number of updates and, once they exist, the baseline and the metrics of the last `ppo.Updater.update`."""
         known = {} if self._baseline is None else {"baseline": self._baseline}
         return {"updates": float(self._updates), **known, **self._last_update}
 
@@ -137,15 +137,19 @@ class PPOSearch(Strategy):
         self._last_update = dict(zip(arrays["diagnostics_names"].tolist(), arrays["diagnostics"].tolist(), strict=True))
 
 
-_POWERS_OF_TEN = np.array([10.0**exponent for exponent in range(23)])  # those that a float holds exactly
+_POWERS_OF_TEN = np.array([10.0**exponent for exponent in range(23)])  # the powers that a float64 represents exactly
 
 
 def shortest_decimals(values: np.ndarray) -> np.ndarray:
-    """float(str(value)) of every float32, as float64; thirty times faster. Zeros and magnitudes of 1e-12 to 1e6."""
+    """Returns float(str(value)) for each value, as float64, thirty times faster than these calls.
+
+    Args:
+      values: float32, zero or of a magnitude in [1e-12, 1e6].
+    """
     exact = values.astype(np.float64)
     exponents = np.floor(np.log10(np.abs(exact), where=exact != 0, out=np.zeros_like(exact))).astype(int)
     shortest = exact
-    for digits in (9, 8, 7, 6):  # 9 tell any two float32 apart, and any number of 6 survives as float32
+    for digits in (9, 8, 7, 6):  # 9 digits distinguish any two float32, and any decimal of 6 digits survives the round trip to float32
         scale = _POWERS_OF_TEN[np.clip(digits - 1 - exponents, 0, 22)]
         rounded = np.rint(exact * scale) / scale
         shortest = np.where(rounded.astype(np.float32) == values, rounded, shortest)
@@ -153,7 +157,7 @@ def shortest_decimals(values: np.ndarray) -> np.ndarray:
 
 
 def _arrays(proposals: Sequence[Proposal]) -> tuple[np.ndarray, np.ndarray]:
-    """Their decisions, int32, and log_probs, float64; both [len(proposals), num_decisions]."""
+    """Returns the decisions (int32) and the log_probs (float64) of proposals, both [len(proposals), num_decisions]."""
     return np.array([proposal.decisions for proposal in proposals], np.int32), np.array([proposal.log_probs for proposal in proposals])
 
 

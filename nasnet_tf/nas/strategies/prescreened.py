@@ -1,4 +1,4 @@
-"""A strategy that trains only what is promising: a surrogate of the rewards so far chooses among another strategy's proposals."""
+"""A strategy that filters the proposals of another one with a surrogate model of the rewards, so that only promising ones are trained."""
 
 import dataclasses
 import random
@@ -16,14 +16,14 @@ from nasnet_tf.nas.strategies.protocol import Proposal, Strategy, check_decision
 
 linear_model, pipeline, preprocessing = (OnDemand(f"sklearn.{name}") for name in ("linear_model", "pipeline", "preprocessing"))
 
-# Of the squared weights beside a sum of squares over trials. By five folds of the 170 trials of testdata/cifar10_search, 10 explains 32% of
-# the variance of trials not seen, 1 explains 30%, 30 to 100 explain 35%.
+# Weight of the L2 penalty; the loss is a sum over trials. In five-fold cross-validation on the 170 trials of testdata/cifar10_search, 10
+# explains 32% of the variance of unseen trials, 1 explains 30%, and 30 to 100 explain 35%.
 _RIDGE = 10.0
-_DIGITS = 6  # that predictions are compared to: those after them depend on the machine
+_DIGITS = 6  # predictions are rounded to this many decimals before they are compared, because later digits differ between machines
 
 
 def features(space: SearchSpace, decisions: Sequence[int]) -> list[float]:
-    """How often each searched cell has each operation and combine, its depth, and how many of its states are outputs."""
+    """Returns, for each searched cell, the count of each operation and combine, the depth, and the number of unused states."""
     each, found = DECISIONS_PER_BLOCK * space.num_blocks, []
     for place in range(len(space.searched)):
         cell = decisions[place * each :][:each]
@@ -41,26 +41,26 @@ def features(space: SearchSpace, decisions: Sequence[int]) -> list[float]:
 
 
 def fitted(inputs: np.ndarray, rewards: np.ndarray) -> Any:
-    """A ridge regression of rewards, float [n], on standardized features, float [n, features]; a model of scikit-learn."""
+    """Fits a scikit-learn ridge regression of rewards, float [n], on standardized features, float [n, features]."""
     ridge = linear_model.Ridge(_RIDGE, solver="cholesky")
     return pipeline.make_pipeline(preprocessing.StandardScaler(), ridge).fit(inputs, rewards)
 
 
 @dataclasses.dataclass(eq=False)
 class Prescreened(Strategy):
-    """Draws several proposals of another strategy and makes the one of which a linear surrogate expects most.
+    """Draws several candidates from another strategy and proposes the one for which a linear surrogate predicts the highest reward.
 
-    The surrogate is fitted to all rewards so far, before a proposal if there were rewards since the last fit. The other strategy learns of
-    all rewards, and hears nothing of the proposals that were not made.
+    The surrogate is fitted to all rewards so far. It is fitted again before a proposal if new rewards have arrived. The other strategy
+    learns every reward, but is not told about the candidates that were dropped.
 
     Attributes:
-      space: the decisions to take.
-      strategy: (space) -> the other strategy.
-      seed: of the choice of proposals that are made without the surrogate, in [0, 2^31).
-      candidates: proposals to choose one from, 1 or more.
+      space: the search space.
+      strategy: the other strategy, as a function of the space.
+      seed: seed of the draw that decides which proposals are made without the surrogate, in [0, 2^31).
+      candidates: number of candidates per proposal, 1 or more.
       random_share: fraction of proposals made without asking the surrogate, so that it also learns about architectures it rates low; in
         [0, 1].
-      least_rewards: rewards before the surrogate chooses, 1 or more; until then all proposals are made without it.
+      least_rewards: number of rewards after which the surrogate is first used, 1 or more.
     """
 
     space: SearchSpace
@@ -75,11 +75,11 @@ class Prescreened(Strategy):
         self._strategy, self._random = self.strategy(self.space), random.Random(self.seed)
         self._decisions: list[tuple[int, ...]] = []
         self._rewards: list[float] = []
-        self._surrogate: Any = None  # `fitted` to all rewards; None if there are newer ones
+        self._surrogate: Any = None  # fitted to all rewards; None if it has to be fitted again
         self._last: list[Proposal] = []
 
     def propose(self) -> Proposal:
-        """The most promising of the candidates; of equals, the first."""
+        """Proposes the candidate with the highest predicted reward, the first one in a tie."""
         is_unseen = self._random.random() < self.random_share
         if is_unseen or len(self._rewards) < self.least_rewards:
             self._last = [self._strategy.propose()]
@@ -94,15 +94,18 @@ class Prescreened(Strategy):
         return np.array([features(self.space, each) for each in decisions])
 
     def would_propose(self, proposal: Proposal) -> bool:
-        """Whether it is one of the last candidates: among those that promise nearly the same, another machine may choose another one."""
+        """Returns whether `proposal` is one of the last candidates.
+
+        Another machine may round differently and select another one of several candidates with nearly equal predictions.
+        """
         return any(is_near(proposal, candidate) for candidate in self._last)
 
     def proposal_of(self, decisions: Sequence[int]) -> Proposal:
-        """The other strategy's."""
+        """Returns the proposal that the other strategy makes of these decisions."""
         return self._strategy.proposal_of(decisions)
 
     def feedback(self, proposal: Proposal, reward: float) -> None:
-        """Both the surrogate and the other strategy learn it."""
+        """Passes the reward to both the surrogate and the other strategy."""
         check_reward(reward)
         check_decisions("Prescreened", self.space, proposal.decisions)
         self._strategy.feedback(proposal, reward)
@@ -111,11 +114,11 @@ class Prescreened(Strategy):
         self._surrogate = None
 
     def diagnostics(self) -> dict[str, float]:
-        """The other strategy's."""
+        """Returns the diagnostics of the other strategy."""
         return self._strategy.diagnostics()
 
     def state(self) -> bytes:
-        """Rewards, and the other strategy's state."""
+        """Returns the rewards, the state of the random generator and the state of the other strategy, as bytes."""
         arrays = {
             "random": states.of_random(self._random),
             "decisions": np.array(self._decisions, np.int32).reshape(-1, len(self.space.sizes)),
@@ -125,7 +128,7 @@ class Prescreened(Strategy):
         return states.packed(states.identity_of(self), arrays)
 
     def restore(self, state: bytes) -> None:
-        """As of Strategy."""
+        """Restores what `state` returned; see `Strategy.restore`."""
         arrays = states.unpacked(states.identity_of(self), state)
         self._strategy.restore(arrays["strategy"].tobytes())
         states.set_random(self._random, arrays["random"])

@@ -93,7 +93,7 @@ def test_a_machine_that_rounds_otherwise_may_choose_another_candidate():
 
 
 def test_numbers_out_of_range():
-    with pytest.raises(InputError, match="Prescreened.random_share: expected a share in"):
+    with pytest.raises(InputError, match="Prescreened.random_share: expected a number in"):
         made(random_share=1.5)
     with pytest.raises(InputError, match="Prescreened.candidates: expected an integer of 1 or more, got 0"):
         made(candidates=0)

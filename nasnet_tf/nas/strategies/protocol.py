@@ -1,8 +1,10 @@
-"""Search strategies: two verbs, propose() and feedback(proposal, reward), or observe(observation) for those that want to know more.
+"""The interface of search strategies: propose() returns an architecture, and feedback(proposal, reward) reports how well it did.
 
-A strategy's state is a pure function of its constructor's arguments and of the sequence of calls to the two verbs: no clock, no global
-random state. Replaying the calls of a stopped search therefore restores it. Handing what `state` returned to a fresh strategy of the same
-arguments does the same at once. Children run in parallel, so proposals may be answered in any order, or never.
+A strategy that uses more than the reward overrides observe(observation) instead.
+
+The state of a strategy depends only on its constructor's arguments and on the sequence of these calls. It uses no clock and no global
+random state. A stopped search can therefore be restored by replaying its calls, or faster by passing the bytes of `state` to `restore` of a
+new strategy with the same arguments. Children run in parallel, so proposals may get their feedback in any order, or never.
 """
 
 import abc
@@ -19,12 +21,12 @@ from nasnet_tf.genotype import SearchSpace
 
 @dataclasses.dataclass(frozen=True)
 class Proposal:
-    """What a strategy wants tried.
+    """An architecture that a strategy proposes to train.
 
     Attributes:
-      decisions: for `SearchSpace.decode`.
-      log_probs: natural logarithms of the probabilities each decision was drawn with, each the shortest decimal that gives the same
-        float32; empty for strategies that know none.
+      decisions: the architecture, in the form that `SearchSpace.decode` takes.
+      log_probs: natural logarithm of the probability with which each decision was drawn, as the shortest decimal that rounds to the same
+        float32. Empty for strategies without probabilities.
     """
 
     decisions: tuple[int, ...]
@@ -33,14 +35,14 @@ class Proposal:
 
 @dataclasses.dataclass(frozen=True)
 class Observation:
-    """What is known when a training of an architecture has ended.
+    """The result of one training of an architecture.
 
     Attributes:
       proposal: the architecture.
       reward: a finite number.
-      metrics: what the evaluator reported besides: "parameters", "mult_adds", ...
-      rung: of successive halving; 0 is the first training of an architecture, larger ones are longer trainings of the same.
-      is_predicted: the child was stopped early, and the reward is what it is expected to have had in the end.
+      metrics: further metrics that the evaluator reported, such as "parameters" and "mult_adds".
+      rung: the rung of successive halving: 0 for the architecture's first training, higher for longer trainings of the same architecture.
+      is_predicted: whether the child was stopped early; the reward is then a prediction of its final reward.
     """
 
     proposal: Proposal
@@ -51,9 +53,10 @@ class Observation:
 
 
 class Strategy(metaclass=abc.ABCMeta):
-    """A way of searching. A new one inherits from this class, defines the four abstract methods, and overrides others where it needs them.
+    """Base class of search strategies.
 
-    nasnet_tf.nas.strategies.states helps with `state` and `restore`.
+    A new strategy defines the four abstract methods and overrides the others where it needs to. `nasnet_tf.nas.strategies.states` helps to
+    write `state` and `restore`.
     """
 
     @abc.abstractmethod
@@ -62,81 +65,101 @@ class Strategy(metaclass=abc.ABCMeta):
 
     @abc.abstractmethod
     def feedback(self, proposal: Proposal, reward: float) -> None:
-        """Learns how well a proposal did; raises InputError unless the reward is a finite number."""
+        """Learns the reward of a proposal.
+
+        Raises:
+          InputError: the reward is not a finite number.
+        """
 
     def observe(self, observation: Observation) -> None:
-        """Learns all that is known of a result. By default `feedback` gets its reward, that of the first training alone.
+        """Learns the result of one training, with its metrics.
 
-        The search calls this method; a strategy overrides it to use metrics, or rewards of longer trainings.
+        The search calls this method. By default it passes the reward of an architecture's first training to `feedback` and ignores longer
+        trainings. Override it to use the metrics or the rewards of longer trainings.
         """
         if not observation.rung:
             self.feedback(observation.proposal, observation.reward)
 
     def prime(self, decisions: Sequence[Sequence[int]], rewards: Sequence[float]) -> None:
-        """Learns, before anything else, what architectures were worth on other data; InputError unless the strategy can use that."""
+        """Learns the rewards that architectures got on other data. Called before any other method.
+
+        Args:
+          decisions: the architectures.
+          rewards: the reward of each architecture, in the same order.
+
+        Raises:
+          InputError: this strategy cannot use rewards from other data.
+        """
         raise InputError(f"search.prior: expected a strategy that learns from other data, such as @ModelGuided; got {type(self).__name__}")
 
-    def restrict(self, is_allowed: Callable[[Sequence[int]], bool]) -> None:  # noqa: B027 - most need not know
-        """Is told, before the first proposal, which decisions are allowed.
+    def restrict(self, is_allowed: Callable[[Sequence[int]], bool]) -> None:  # noqa: B027 - most strategies do not need this
+        """Tells the strategy which architectures are allowed. Called before the first proposal.
 
-        Proposals that are not are refused, and `propose` is called again. A strategy that chooses among candidates can leave them out.
+        The search rejects a proposal that is not allowed and calls `propose` again. A strategy that selects among candidates can use this
+        to skip the ones that are not allowed.
+
+        Args:
+          is_allowed: returns whether an architecture with these decisions is allowed.
         """
 
     def expected_gain(self, trainings: int) -> float | None:
-        """Returns how much the best accuracy is expected to rise by so many more trainings, in [0, 1]; None if that is not known."""
+        """Returns the expected rise of the best accuracy, in [0, 1], after `trainings` more trainings; None if it is unknown."""
         return None
 
     def diagnostics(self) -> dict[str, float]:
-        """Returns what is worth logging: finite numbers. A strategy that counts its "updates" gets a log of them."""
+        """Returns finite numbers to log. If they include "updates", the search writes a log line for each update."""
         return {}
 
     @abc.abstractmethod
     def state(self) -> bytes:
-        """Returns all that calls have changed; equal states give equal bytes."""
+        """Returns everything that calls have changed, as bytes; equal states give equal bytes."""
 
     @abc.abstractmethod
     def restore(self, state: bytes) -> None:
-        """Continues, to the bit, where `state` was taken from a strategy of the same class and arguments.
+        """Restores, bit for bit, the state of a strategy with the same class and arguments.
+
+        Args:
+          state: bytes that `state` returned.
 
         Raises:
-          InputError: the bytes are damaged, or of another strategy; this one is then as it was.
+          InputError: the bytes are damaged, or belong to a different strategy. This strategy is then unchanged.
         """
 
     def proposal_of(self, decisions: Sequence[int]) -> Proposal:
-        """Returns an architecture that is tried whatever the strategy thinks, as a proposal that `feedback` takes.
+        """Turns an architecture that the strategy did not choose into a proposal that `feedback` accepts.
 
-        A strategy that learns from the probabilities of decisions gives the probabilities it would have drawn these with.
+        A strategy that learns from probabilities adds those with which it would have drawn these decisions.
         """
         return Proposal(tuple(decisions))
 
     def would_propose(self, proposal: Proposal) -> bool:
-        """Whether the last call of `propose` could have returned this proposal on a machine with other arithmetic.
+        """Returns whether the last call of `propose` could have returned this proposal on a machine that rounds differently.
 
-        Only a strategy whose proposals depend on rounding needs to know.
+        Only strategies whose proposals depend on floating-point rounding override this.
         """
         return False
 
 
 def is_near(one: Proposal, other: Proposal) -> bool:
-    """Whether two proposals differ by no more than arithmetic."""
+    """Returns whether two proposals have the same decisions and log-probabilities that are equal up to rounding."""
     if one.decisions != other.decisions or len(one.log_probs) != len(other.log_probs):
         return False
     return bool(np.all(np.abs(np.subtract(one.log_probs, other.log_probs)) < MAX_ROUNDING))
 
 
-# In nats. Rounding of another machine's kind grows with the updates that follow: to 4e-6 in 2,000 trials at the paper's rate, to 3e-4 at
-# 0.005 with three passes. Fresh policies of two seeds differ by 0.1.
+# In nats. Differences in rounding between machines grow with each update: to 4e-6 after 2,000 trials at the paper's learning rate, to 3e-4
+# at a rate of 0.005 with three passes. For comparison, untrained policies of two seeds differ by 0.1.
 MAX_ROUNDING = 0.02
 
 
 def check_reward(reward: float) -> None:
-    """Raises InputError unless it is a finite number."""
+    """Raises InputError unless `reward` is a finite number."""
     if isinstance(reward, bool) or not isinstance(reward, (int, float)) or not math.isfinite(reward):
         raise InputError(f"reward: expected a finite number, got {reward!r}")
 
 
 def check_decisions(strategy: str, space: SearchSpace, decisions: Sequence[int]) -> None:
-    """Raises InputError unless they are of this space."""
+    """Raises InputError unless `decisions` is an architecture of `space`; `strategy` is the name used in the message."""
     if len(decisions) != len(space.sizes):
         raise InputError(f"feedback to {strategy}: expected {len(space.sizes)} decisions in the proposal, got {len(decisions)}")
     for place, (decision, size) in enumerate(zip(decisions, space.sizes, strict=True)):

@@ -261,7 +261,7 @@ def test_refuses_decisions_outside_the_space(make):
         ({"epochs": 1.5}, "epochs: expected an integer of 1 or more, got 1.5"),
         ({"hidden_units": -1}, "hidden_units"),
         ({"epochs": 0}, "epochs: expected an integer of 1 or more, got 0"),
-        ({"baseline_decay": 1.0}, r"baseline_decay: expected a share in \[0, 1\), got 1.0"),
+        ({"baseline_decay": 1.0}, r"baseline_decay: expected a number in \[0, 1\), got 1.0"),
         ({"learning_rate": "a"}, "learning_rate: expected a positive number, got 'a'"),
         ({"learning_rate": -1}, "learning_rate: expected a positive number, got -1"),
         ({"learning_rate": math.inf}, "learning_rate: expected a positive number, got inf"),

@@ -11,11 +11,11 @@ from nasnet_tf.nas.strategies.protocol import Proposal, Strategy, check_reward
 
 @dataclasses.dataclass(eq=False)
 class RandomSearch(Strategy):
-    """All decisions uniform and independent: the paper's random search (section 4.4).
+    """Draws every decision uniformly and independently: the paper's random search (section 4.4).
 
     Attributes:
-      space: the decisions to take.
-      seed: of all draws, in [0, 2^31).
+      space: the search space to draw from.
+      seed: seed of all random draws, in [0, 2^31).
     """
 
     space: SearchSpace

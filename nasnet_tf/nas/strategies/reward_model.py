@@ -1,7 +1,8 @@
-"""What a model-guided strategy has learned: rewards of architectures, and a Gaussian process that predicts others.
+"""The model of a model-guided strategy: the rewards seen so far, and a Gaussian process that predicts the rewards of other architectures.
 
-Rewards have levels: a first training, and the longer ones of successive halving. Predicted rewards of children that were stopped early
-count for less. What the same architectures earned on other data can be the prior mean, as far as the rewards here agree with it.
+Rewards have levels: one for an architecture's first training, and one for each longer training by successive halving. Rewards that were
+predicted for children stopped early count for less. Rewards of another data set can serve as the prior mean, to the extent that the rewards
+of this search agree with them.
 """
 
 import dataclasses
@@ -16,24 +17,24 @@ from nasnet_tf.nas.strategies.graph_features import GraphFeatures
 
 Decisions = tuple[int, ...]
 
-_MOST_TRIALS = 300  # that the model sees: the best and the newest, half each, so that a proposal's time is bounded
-_REFIT = 1.1  # the noise is fitted again when the trials that the model sees have grown by this factor
-_SCALE_SAMPLES = 1000  # random architectures, over which features have mean 0 and standard deviation 1
-_DIGITS = 6  # that scores are compared to: those after them depend on the machine
-_PREDICTED_NOISE = 3.0  # variance of the noise of a predicted reward over that of a measured one
-_LONGER = 3.0  # by which that of a longer training is smaller, for each rung: trainings are so much longer by default
-_PRIOR_SHARES = (0.0, 0.5, 1.0)  # of the prior mean, of which the rewards choose one
-_COST_NOISE = 1e-3  # variance over that of the kernel: costs are measured exactly, or nearly so
+_MOST_TRIALS = 300  # the model is fitted to at most this many trials, half the best and half the newest: this bounds the time of a proposal
+_REFIT = 1.1  # the noise is fitted again each time the number of fitted trials has grown by this factor
+_SCALE_SAMPLES = 1000  # random architectures used to standardize the features
+_DIGITS = 6  # scores are rounded to this many decimals before they are compared, because later digits differ between machines
+_PREDICTED_NOISE = 3.0  # noise variance of a predicted reward, as a multiple of a measured reward's
+_LONGER = 3.0  # each rung divides the noise variance by this; by default each rung also trains this many times longer
+_PRIOR_SHARES = (0.0, 0.5, 1.0)  # candidate weights of the prior mean; the likelihood of the rewards selects one
+_COST_NOISE = 1e-3  # noise variance of a cost, as a multiple of the kernel's: costs are measured almost exactly
 
 
 @dataclasses.dataclass(frozen=True)
 class Prediction:
-    """The model after some trials, and after pending architectures, which count as if they had done as expected.
+    """The fitted model at one point of the search. Each pending architecture is assumed to get the reward the model expects for it.
 
     Attributes:
-      seen: indices of the trials that it has seen.
-      expected: mean of their targets without noise, float [seen].
-      targets: of all trials.
+      seen: indices of the trials the model was fitted to.
+      expected: posterior mean of the noise-free targets of these trials, float [seen].
+      targets: the targets of all trials.
     """
 
     seen: list[int]
@@ -44,25 +45,25 @@ class Prediction:
     _prior_share: float
 
     def of(self, decisions: Sequence[Decisions]) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and standard deviation, float [m] each, of the targets of architectures."""
+        """Returns the mean and the standard deviation of the targets of m architectures, float [m] each."""
         inputs = self._model.scaled(decisions)
         mean, deviation = self._fit.predict(inputs)
         return mean + self._prior_share * self._model.prior_mean(inputs), deviation
 
     def samples(self, decisions: Sequence[Decisions], count: int) -> np.ndarray:
-        """Float [count, m]: joint draws of the targets of architectures, always the same ones."""
+        """Draws `count` joint samples of the targets of m architectures, float [count, m]; the random seed is fixed."""
         values, vectors = np.linalg.eigh(self._fit.covariance(self._model.scaled(decisions)))
         draws = np.random.RandomState(0).standard_normal((count, len(values)))
         return self.of(decisions)[0] + draws @ (vectors * np.sqrt(np.maximum(values, 0.0))).T
 
 
 class RewardModel:
-    """Rewards of architectures of a space, and a Gaussian process on features of their graphs.
+    """Records the rewards of architectures and predicts others with a Gaussian process on features of the cells' graphs.
 
     Attributes:
-      decisions: of the trials, in the order in which they were added.
-      costs: of the trials; NaN where unknown.
-      noise_ratio: variance of the noise over that of the kernel, as it was fitted last.
+      decisions: decisions of each trial, in the order in which the trials were added.
+      costs: cost of each trial; NaN where it is unknown.
+      noise_ratio: ratio of the noise variance to the kernel variance, from the last fit.
     """
 
     def __init__(self, space: SearchSpace):
@@ -73,7 +74,7 @@ class RewardModel:
         self.decisions: list[Decisions] = []
         self.costs: list[float] = []
         self._inputs: list[np.ndarray] = []
-        self._rewards: list[list[float]] = []  # at each rung
+        self._rewards: list[list[float]] = []  # for each trial, its reward at each rung
         self._is_predicted: list[bool] = []
         self._prior: gaussian_process.Fit | None = None
         self.noise_ratio, self._prior_share, self._fitted_trials = gaussian_process.NOISE_RATIOS[-1], 0.0, 0
@@ -82,11 +83,11 @@ class RewardModel:
         return len(self.decisions)
 
     def scaled(self, decisions: Sequence[Decisions]) -> np.ndarray:
-        """Scaled features, float [m, features]."""
+        """Returns the standardized features of m architectures, float [m, features]."""
         return self._scale(self._features(decisions))
 
     def add(self, decisions: Decisions, reward: float, is_predicted: bool = False, cost: float = math.nan) -> None:
-        """Learns the reward of a first training, and a cost where it is known."""
+        """Adds a trial with the reward of its first training, and its cost if that is known."""
         self.decisions.append(decisions)
         self.costs.append(cost)
         self._inputs.append(self.scaled([decisions])[0])
@@ -94,27 +95,33 @@ class RewardModel:
         self._is_predicted.append(is_predicted)
 
     def add_longer(self, decisions: Decisions, reward: float) -> None:
-        """Learns the reward of a longer training of the newest trial with these decisions."""
+        """Adds the reward of a longer training to the newest trial that has these decisions."""
         self._rewards[len(self) - 1 - self.decisions[::-1].index(decisions)].append(reward)
 
     def prime(self, decisions: Sequence[Decisions], rewards: Sequence[float]) -> None:
-        """Takes what architectures earned on other data as the prior mean."""
+        """Fits the prior mean to rewards that architectures got on other data."""
         self._prior = gaussian_process.fitted(self.scaled(decisions), gaussian_process.targets(np.asarray(rewards, float)).values)
 
     @property
     def is_primed(self) -> bool:
-        """Whether there is a prior mean."""
+        """Whether a prior mean has been set."""
         return self._prior is not None
 
     def prior_mean(self, inputs: np.ndarray) -> np.ndarray:
-        """Float [m], of targets; 0 without a prior."""
+        """Returns the prior mean of the targets, float [m]; zeros if no prior was set.
+
+        Args:
+          inputs: standardized features, float [m, features].
+        """
         return np.zeros(len(inputs)) if self._prior is None else self._prior.predict(inputs)[0]
 
     def predict(self, pending: Sequence[Decisions] = (), may_refit: bool = True) -> Prediction:
-        """The model of now; it has seen at least one trial.
+        """Fits the model to the trials so far, of which there must be at least one, and returns it.
 
         Args:
-          may_refit: the noise and the share of the prior are fitted again where enough trials have come since, which changes the state.
+          pending: architectures whose rewards have not arrived yet.
+          may_refit: whether the noise ratio and the weight of the prior may be fitted again. This happens when enough trials have been
+            added since the last fit, and it changes the state.
         """
         targets = gaussian_process.targets(self._levels())
         seen = list(range(len(self)))
@@ -132,14 +139,14 @@ class RewardModel:
         return Prediction(seen, fit.expected + self._prior_share * prior, targets, self, fit, self._prior_share)
 
     def _refit(self, covariance: np.ndarray, values: np.ndarray, prior: np.ndarray, noise: np.ndarray) -> None:
-        """Chooses the noise, and how much of the prior mean to believe, by marginal likelihood."""
+        """Selects the noise ratio and the weight of the prior mean that have the highest marginal likelihood."""
         shares = _PRIOR_SHARES if self.is_primed else (0.0,)
         fits = [gaussian_process.best_noise_ratio(covariance, values - share * prior, noise) for share in shares]
         best = int(np.argmax([round(likelihood, _DIGITS) for _, likelihood in fits]))
         self.noise_ratio, self._prior_share, self._fitted_trials = fits[best][0], shares[best], len(values)
 
     def predicted_costs(self, decisions: Sequence[Decisions]) -> np.ndarray:
-        """Natural logarithms of the costs of architectures, float [m], from those of the newest trials."""
+        """Predicts the natural logarithm of the cost of m architectures, float [m], from the costs of the newest trials."""
         known = [at for at, cost in enumerate(self.costs) if not math.isnan(cost)][-_MOST_TRIALS:]
         inputs, values = np.array(self._inputs)[known], np.log([self.costs[at] for at in known])
         fit = gaussian_process.fit(inputs, values - values.mean(), np.full(len(known), _COST_NOISE), inputs[:0])
@@ -150,7 +157,7 @@ class RewardModel:
         return np.array([[*rewards, *[math.nan] * (most - len(rewards))] for rewards in self._rewards])
 
     def state(self) -> dict[str, np.ndarray]:
-        """All that calls have changed, but for the prior, which a strategy is given again."""
+        """Returns everything that calls have changed, except the prior: `prime` has to set that again."""
         return {
             "decisions": np.array(self.decisions, np.int32).reshape(len(self), self._num_decisions),
             "rewards": self._levels() if len(self) else np.zeros((0, 1)),
@@ -160,7 +167,7 @@ class RewardModel:
         }
 
     def restore(self, state: Mapping[str, np.ndarray]) -> None:
-        """Takes over what `state` returned; other entries are ignored."""
+        """Restores what `state` returned; ignores entries with other names."""
         self.decisions = list(map(tuple, state["decisions"].tolist()))
         self._inputs = list(self.scaled(self.decisions)) if self.decisions else []
         self._rewards = [[reward for reward in row if not math.isnan(reward)] for row in state["rewards"].tolist()]

@@ -1,4 +1,7 @@
-"""The state of a search strategy as bytes: named arrays, the strategy they fit, and a checksum. No pickle, for it comes from disk."""
+"""Serializes the state of a search strategy: named arrays, the identity of the strategy, and a checksum.
+
+Pickle is not used, because the state is read from disk and loading a pickle can run code.
+"""
 
 import dataclasses
 import hashlib
@@ -17,11 +20,11 @@ _DIGEST_BYTES = hashlib.sha256().digest_size
 
 
 def packed(identity: Mapping, arrays: Mapping[str, np.ndarray]) -> bytes:
-    """Returns the same bytes for the same content.
+    """Serializes a strategy's state; equal content gives equal bytes.
 
     Args:
-      identity: what the state fits, as JSON: which "strategy", and with which arguments.
-      arrays: not named "identity".
+      identity: JSON values that say which strategy the state belongs to: its name as "strategy", and its arguments.
+      arrays: the state; the name "identity" is reserved.
     """
     buffer = io.BytesIO()
     np.savez(buffer, identity=np.array(json.dumps(identity)), **arrays)
@@ -30,33 +33,40 @@ def packed(identity: Mapping, arrays: Mapping[str, np.ndarray]) -> bytes:
 
 
 def unpacked(identity: Mapping, state: bytes) -> dict[str, np.ndarray]:
-    """Returns the arrays of `packed`; raises InputError if the bytes are damaged, or of another identity."""
+    """Returns the arrays that were given to `packed`.
+
+    Raises:
+      InputError: the bytes are damaged, or were packed with a different identity.
+    """
     name = f"state of {identity['strategy']}"
     content = state[_DIGEST_BYTES:]
     if hashlib.sha256(content).digest() != state[:_DIGEST_BYTES]:
-        raise InputError(f"{name}: expected bytes that state() returned, got {len(state)} damaged or other ones")
+        raise InputError(f"{name}: expected bytes that state() returned, got {len(state)} bytes that are damaged or from elsewhere")
     with np.load(io.BytesIO(content), allow_pickle=False) as archive:
         arrays = dict(archive)
     expected, found = json.loads(json.dumps(identity)), json.loads(arrays.pop("identity").item())
     for key in sorted({*expected, *found}):
         if expected.get(key) != found.get(key):
-            raise InputError(f"{name}: expected one with {key} {expected.get(key)!r}, got one with {found.get(key)!r}")
+            raise InputError(f"{name}: expected a state with {key} {expected.get(key)!r}, got one with {key} {found.get(key)!r}")
     return arrays
 
 
 def identity_of(strategy: Any) -> dict:
-    """Returns the identity of a strategy that is a dataclass: its class and its fields, without functions."""
+    """Returns the identity of a strategy that is a dataclass: its class name and those fields that are not functions."""
     values = {field.name: getattr(strategy, field.name) for field in dataclasses.fields(strategy)}
     values = {name: value.description() if isinstance(value, SearchSpace) else value for name, value in values.items()}
-    values.pop("strategy", None)  # of a strategy that has a base strategy, which has a state of its own
+    values.pop("strategy", None)  # the base strategy, if there is one; its own state carries its identity
     return {"strategy": type(strategy).__name__} | {name: value for name, value in values.items() if not callable(value)}
 
 
 def of_random(rng: random.Random) -> np.ndarray:
-    """Returns the state of a generator, uint32 [625]; normal variates, which keep one more number, are not drawn here."""
+    """Returns the state of a random generator, uint32 [625].
+
+    A number that `gauss` has cached is not included; no strategy draws normal variates with such a generator.
+    """
     return np.array(rng.getstate()[1], np.uint32)
 
 
 def set_random(rng: random.Random, state: np.ndarray) -> None:
-    """Restores the state of a generator."""
+    """Sets a random generator to a state that `of_random` returned."""
     rng.setstate((random.Random.VERSION, tuple(state.tolist()), None))

@@ -1,4 +1,4 @@
-"""The trials of earlier searches, for a search to begin with."""
+"""Reads the trials of earlier searches, so that a new search can start from them."""
 
 import json
 import pathlib
@@ -12,28 +12,28 @@ from nasnet_tf.nas.trials.journal import read_identity, read_trials
 from nasnet_tf.nas.trials.trial import Trial, architectures
 
 LEAST_PRIOR = 10
-PRIOR_NAME = "prior.json"  # in a work folder: what its search began with
+PRIOR_NAME = "prior.json"  # file of a work folder with the prior that its search began with
 
 
 def trials_of(folders: Sequence[str], identity: Identity, space: SearchSpace) -> Iterator[tuple[str, Trial]]:
-    """(folder, trial) of all architectures that other searches have rewarded by a training to its end, as far as they fit.
+    """Yields (folder, trial) for each architecture of other searches that fits a new search and whose reward was measured.
 
-    Says in a line what is left out, and why: a folder whose rewards mean something else, and architectures of another space.
+    Prints one line for what is left out: a folder whose rewards are for another task, or architectures of another space.
 
     Args:
-      folders: their work folders.
-      identity: of the search that is to take them over; what only chooses architectures may change in it.
-      space: of that search.
+      folders: work folders of the other searches.
+      identity: identity of the new search, without the bindings that only affect which architectures are proposed.
+      space: search space of the new search.
 
     Raises:
-      InputError: no search there, or nothing fits in any of the folders.
+      InputError: a folder holds no search, or no trial in any of the folders fits.
     """
     identity, left_out, found = identity.without((f"{SearchSpace.__name__}.*", "fixed *")), [], False
     for name in folders:
         folder = user_path(name)
         difference = identity.difference(read_identity(folder))
         if difference:
-            left_out.append(f"the trials of {name} are of another task: {difference} here")
+            left_out.append(f"the trials of {name} are for another task: {difference} here")
             continue
         trials = [trial for trial in architectures(read_trials(folder)) if not trial.is_predicted]
         fitting, why = _fitting(trials, space, name)
@@ -41,13 +41,13 @@ def trials_of(folders: Sequence[str], identity: Identity, space: SearchSpace) ->
         left_out += why
         yield from ((str(name), trial) for trial, _ in fitting)
     if left_out and not found:
-        raise InputError(f"search.take_over: nothing fits: {'; '.join(left_out)}")
+        raise InputError(f"search.take_over: no trial fits this search: {'; '.join(left_out)}")
     for what in left_out:
         print(f"search.take_over: left out: {what}")
 
 
 def _fitting(trials: Sequence[Trial], space: SearchSpace, name: str) -> tuple[list[tuple[Trial, tuple[int, ...]]], list[str]]:
-    """The trials whose architectures the space has, with their decisions in it; and a line on the others, if there are any."""
+    """Returns the trials whose architectures are in the space, with their decisions, and a list of at most one line about the others."""
     fitting, why = [], ""
     for trial in trials:
         try:
@@ -59,18 +59,26 @@ def _fitting(trials: Sequence[Trial], space: SearchSpace, name: str) -> tuple[li
 
 
 def read_prior(folders: Sequence[str], space: SearchSpace, workdir: pathlib.Path) -> tuple[list[tuple[int, ...]], list[float]]:
-    """(decisions, rewards) of what searches on other data have rewarded, in terms of a space; says what of it does not fit.
+    """Reads the architectures and rewards of searches on other data; prints a line about architectures that are not in the space.
 
-    What is read is kept in the work folder, so that a search that is resumed has the same prior whatever became of the folders.
+    The result is saved in the work folder, so that a resumed search has the same prior even if the other folders have changed.
+
+    Args:
+      folders: work folders of the other searches.
+      space: search space of the new search.
+      workdir: work folder of the new search.
+
+    Returns:
+      Decisions in this space, and the reward of each architecture.
 
     Raises:
-      InputError: no search there, fewer than 10 of its architectures are of this space, or what was kept is damaged.
+      InputError: a folder holds no search, fewer than 10 architectures are in this space, or the saved file is damaged.
     """
     kept = workdir / PRIOR_NAME
     if kept.is_file():
         try:
             values = json.loads(kept.read_text())
-            if values["folders"] == list(folders):  # else it is of a search that was refused or killed before its first reward
+            if values["folders"] == list(folders):  # else it belongs to a search that was refused or killed before its first reward
                 return list(map(tuple, values["decisions"])), values["rewards"]
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(f"{kept}: damaged ({error!r}); remove it to read {', '.join(folders)} again") from error
@@ -90,7 +98,7 @@ def read_prior(folders: Sequence[str], space: SearchSpace, workdir: pathlib.Path
 
 
 def check_folders(folders: Sequence[str], workdir: pathlib.Path) -> None:
-    """Raises InputError if a search is to take itself over."""
+    """Raises InputError if one of `folders` is the work folder of the search itself."""
     for name in folders:
         if user_path(name).resolve() == workdir.resolve():
-            raise InputError(f"search.take_over: expected work folders of other searches, got this one's, {name}")
+            raise InputError(f"search.take_over: expected work folders of other searches, got {name}, the work folder of this search")

@@ -118,10 +118,10 @@ def test_taking_over_that_was_killed_goes_on(tmp_path):
 
 def test_trials_of_another_task_or_space_are_not_taken(tmp_path, capsys):
     run(tmp_path / "old", RandomSearch(SPACE, 1), num_trials=2)
-    with pytest.raises(InputError, match="nothing fits: .* another task: ImageData.source was 'cifar10', is 'digits' here"):
+    with pytest.raises(InputError, match="no trial fits this search: .* another task: ImageData.source was 'cifar10', is 'digits' here"):
         list(trials_of([str(tmp_path / "old")], Identity({"ImageData.source": "'digits'"}), SPACE))
     with pytest.raises(
-        InputError, match=r"nothing fits: 2 of the 2 architectures of .*: .*expected 2 input states, 2 normal and 2 reduction"
+        InputError, match=r"no trial fits this search: 2 of the 2 architectures of .*: .*expected 2 input states, 2 normal and 2 reduction"
     ):
         list(trials_of([str(tmp_path / "old")], TASK, SearchSpace(num_blocks=2)))
     assert capsys.readouterr().out == ""
@@ -138,7 +138,7 @@ def test_what_fits_is_taken_and_what_is_left_out_is_said(tmp_path, capsys):
     assert 0 < len(taken) < 30
     said = capsys.readouterr().out
     assert f"left out: {30 - len(taken)} of the 30 architectures of {tmp_path / 'old'}: " in said
-    assert f"left out: the trials of {tmp_path / 'digits'} are of another task: ImageData.source was 'digits', is 'cifar10' here" in said
+    assert f"left out: the trials of {tmp_path / 'digits'} are for another task: ImageData.source was 'digits', is 'cifar10' here" in said
 
 
 def test_a_prior_is_kept_in_the_work_folder(tmp_path, capsys):

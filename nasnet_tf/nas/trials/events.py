@@ -1,7 +1,7 @@
-"""The events of a search's journal: one dataclass for each kind. They are read from JSON and written as JSON here and nowhere else.
+"""The events of a search's journal, one dataclass for each kind. Only this module converts them to and from JSON.
 
-An event is an object {"event": kind, "time": unix seconds, ...} with the fields of its class in their order. Fields that have their default
-value are not written; those without a default must be there when an event is read, and keys that are not fields are ignored.
+An event is an object {"event": kind, "time": unix seconds, ...} with the fields of its class in their order. Fields with their default
+value are not written. When an event is read, fields without a default are required, and unknown keys are ignored.
 """
 
 import dataclasses
@@ -16,26 +16,30 @@ Number = int | float
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Event:
-    """What all events have: the time at which it was written, in unix seconds."""
+    """Base class of all events.
+
+    Attributes:
+      time: when the event was written, in unix seconds.
+    """
 
     kind: ClassVar[str]
-    may_lack: ClassVar[tuple[str, ...]] = ()  # fields that are always written, but that a file may lack
+    may_lack: ClassVar[tuple[str, ...]] = ()  # fields that are always written, but may be missing in a file
     time: Number = dataclasses.field(default_factory=lambda: round(time.time(), 3))
 
     def to_json(self) -> dict[str, Any]:
-        """Returns the event as it stands in the file."""
+        """Returns the JSON object of the event."""
         values = {field.name: (getattr(self, field.name), field.default) for field in dataclasses.fields(self)}
         return {"event": self.kind} | {name: value for name, (value, default) in values.items() if value != default}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Begun(Event):
-    """The first line: which search this is.
+    """The first line of the journal, which identifies the search.
 
     Attributes:
-      identity: what makes the search this one and no other.
-      version: of the package that began it; 0.1.0 did not write it.
-      hash_version: version of the rules that the hashes of its architectures follow.
+      identity: the settings that must not change when the search is resumed.
+      version: version of the package that began the search; version 0.1.0 did not write it.
+      hash_version: version of the rules by which the hashes of its architectures were computed.
     """
 
     kind, may_lack = "search", ("time",)
@@ -46,7 +50,15 @@ class Begun(Event):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Proposed(Event):
-    """The strategy proposed an architecture; the genotype is a textproto."""
+    """The strategy proposed an architecture.
+
+    Attributes:
+      trial: number of the trial, from 0.
+      genotype: the architecture as textproto.
+      hash: hash of the architecture.
+      decisions: the architecture as decisions of the search space.
+      log_probs: log-probabilities of the decisions; see `Proposal`.
+    """
 
     kind = "proposed"
     trial: int
@@ -58,7 +70,7 @@ class Proposed(Event):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Taken(Proposed):
-    """A rewarded trial was taken over from the work folder of another search. These trials come first, and cost nothing here."""
+    """A rewarded trial was taken over from the work folder of another search. Such trials come first and cost no time in this search."""
 
     kind = "taken"
     seconds: ClassVar[float] = 0.0
@@ -70,16 +82,22 @@ class Taken(Proposed):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Ended(Event):
-    """An execution of a trial ended; or the trial shares the outcome of an earlier trial of the same architecture.
+    """An execution of a trial ended, or the trial got the outcome of an earlier trial of the same architecture.
 
     Attributes:
-      attempt: the number of the execution, from 1.
-      over_deadline: the child was killed at its deadline.
-      policy_reward: what the strategy learned of a child that was killed at its deadline.
-      machine: where it ran, if the engine knows that.
-      lost: the machine left.
-      rung: the rung of successive halving. A trial that has finished one may finish the next, or fail to and stay what it was.
-      reused_from: the earlier trial, which is not trained again.
+      trial: number of the trial.
+      attempt: number of the execution, from 1.
+      reward: reward of the trial, if it finished.
+      metrics: further metrics of the evaluator, if it finished.
+      reason: reason of a failure, or why the architecture is infeasible.
+      over_deadline: whether the child was killed at its deadline.
+      policy_reward: reward that the strategy learned for a child killed at its deadline; None for none.
+      seconds: time that the execution took.
+      machine: name of the machine it ran on; empty if unknown.
+      lost: whether it failed because the machine left.
+      rung: rung of successive halving that the execution was meant to reach; None without successive halving. If a finished trial does not
+        reach its next rung, it stays finished.
+      reused_from: number of the earlier trial whose outcome this one got; None if it had its own execution.
     """
 
     trial: int
@@ -107,7 +125,7 @@ class Finished(Ended):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Failed(Ended):
-    """The execution failed. The trial is tried again, unless it has failed too often."""
+    """The execution failed. The trial is tried again unless it has failed too often."""
 
     kind = "failed"
     reason: str = dataclasses.field()
@@ -115,7 +133,7 @@ class Failed(Ended):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Infeasible(Ended):
-    """The architecture cannot be rewarded, and is not tried again unless the machine that says so is quarantined."""
+    """The architecture cannot get a reward. It is not tried again unless the machine it ran on is quarantined."""
 
     kind = "infeasible"
     reason: str = dataclasses.field()
@@ -123,7 +141,7 @@ class Infeasible(Ended):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Spent(Event):
-    """Time was spent before the trials on something that they share, such as weights."""
+    """Time was spent before the trials on something that they share, such as shared weights."""
 
     kind = "spent"
     what: str
@@ -132,7 +150,7 @@ class Spent(Event):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Quarantined(Event):
-    """No more children run on a machine. What failed, was killed or was infeasible there no longer counts."""
+    """A machine was quarantined: no more children run on it, and its failed, killed and infeasible outcomes no longer count."""
 
     kind = "aside"
     machine: str
@@ -140,11 +158,11 @@ class Quarantined(Event):
 
 
 _KINDS = {event.kind: event for event in (Begun, Proposed, Taken, Spent, Quarantined, Finished, Failed, Infeasible)}
-_FIELDS = {event: dataclasses.fields(event) for event in _KINDS.values()}  # asking for them each time takes most of the time
+_FIELDS = {event: dataclasses.fields(event) for event in _KINDS.values()}  # cached: dataclasses.fields would take most of the time
 
 
 def from_json(values: dict[str, Any]) -> Event:
-    """Returns the event that stands in the file.
+    """Converts the JSON object of a journal line to its event.
 
     Raises:
       InputError: the kind is unknown, a field is missing, or a value has a wrong type.
@@ -156,7 +174,7 @@ def from_json(values: dict[str, Any]) -> Event:
     for field in _FIELDS[kind]:
         if field.name not in values:
             if field.default is dataclasses.MISSING and field.name not in kind.may_lack:
-                raise InputError(f"lacks {field.name!r}")
+                raise InputError(f"the field {field.name!r} is missing")
             continue
         value = values[field.name]
         if field.type is tuple and isinstance(value, list):
@@ -165,6 +183,6 @@ def from_json(values: dict[str, Any]) -> Event:
             if field.name == "reward":
                 raise InputError(f"reward of trial {values['trial']}: expected a number, got {value!r}")
             expected = describe(list if field.type is tuple else field.type)
-            raise InputError(f"has a value of a wrong type ({field.name}: expected {expected}, got {value!r})")
+            raise InputError(f"a value has the wrong type ({field.name}: expected {expected}, got {value!r})")
         found[field.name] = value
     return kind(**found)

@@ -1,9 +1,9 @@
-"""What can fail in a long search: children, machines, everything.
+"""Fault tolerance of long searches, in which children, machines or the whole cluster may fail.
 
-An architecture is tried a few times, first on machines where it has not failed yet. A machine is quarantined if nearly all executions fail
-there, or if it finds far more architectures infeasible (a loss of NaN, say) than other machines do. Its verdicts do not count against the
-architectures. The search pauses only when nothing works any more, after the children that still run have ended; a child that ends well lets
-it continue.
+A failed architecture is retried a few times, first on machines where it has not failed yet. A machine is quarantined if nearly all
+executions on it fail, or if it finds far more architectures infeasible (for example, with a loss of NaN) than other machines do. Failed and
+infeasible outcomes of a quarantined machine no longer count. The search pauses only when nothing works any more. Before that, children that
+are still running may end, and if one of them succeeds, the search continues.
 """
 
 import collections
@@ -16,24 +16,24 @@ from nasnet_tf.base.values import Count, PositivePart, at_least, check_fields
 from nasnet_tf.nas.engines.outcome import Outcome
 from nasnet_tf.nas.trials.trial import Status, Trial
 
-# A machine is believed to find architectures infeasible without reason if chance would do so less often than this. Six in a row are enough
-# where other machines found none in ten; in a search of 20,000 trials, hardly any healthy machine is suspected.
+# A machine is quarantined if the probability that a healthy machine finds at least as many architectures infeasible is below this. Six in a
+# row are enough if other machines found none in ten. In a search of 20,000 trials, hardly any healthy machine is quarantined.
 _LEAST_CHANCE = 1e-6
-_MAX_IN_A_ROW = 3  # machines quarantined one after the other without a success between them: it is not the machines
+_MAX_IN_A_ROW = 3  # after this many quarantined machines without a success in between, the machines are not the cause
 
 
 @dataclasses.dataclass(frozen=True)
 class FaultTolerance:
-    """When an architecture, a machine, a search is given up.
+    """The limits after which an architecture is given up, a machine is quarantined, and a search pauses.
 
     Attributes:
-      max_attempts: failures after which an architecture is not tried again, 1 or more.
-      max_losses: machines that may leave while they train an architecture before it is not tried again, 1 or more. They do not count as
-        attempts.
-      executions: number of recent executions of a machine that are considered, 2 or more. As many infeasible architectures in a row pause
-        a search that has no reward yet.
-      share: fraction of failed executions among them that quarantines the machine, in (0, 1].
-      drain: before a pause, children that still run may end; otherwise they are killed.
+      max_attempts: number of failures after which an architecture is given up, 1 or more.
+      max_losses: number of times a machine may leave the cluster while it trains an architecture before that architecture is given up, 1 or
+        more. These do not count as failures.
+      executions: number of recent executions per machine that are considered, 2 or more. If this many architectures in a row are infeasible
+        before the first reward, the search pauses.
+      share: fraction of failed executions among these that quarantines the machine, in (0, 1].
+      drain: whether children that are still running may end before a pause; otherwise they are killed.
     """
 
     max_attempts: Count = 3
@@ -46,27 +46,27 @@ class FaultTolerance:
         check_fields(self)
 
     def is_given_up(self, trial: Trial) -> bool:
-        """Whether a trial that failed is not tried again."""
+        """Returns whether a failed trial is not tried again."""
         return trial.status == Status.FAILED and (len(trial.failed_on) >= self.max_attempts or trial.losses >= self.max_losses)
 
 
 class Watch:
-    """Looks at how executions end.
+    """Watches the outcomes of executions, quarantines machines, and decides when the search should pause.
 
     Args:
-      tolerance: the rules.
-      quarantine: (machine, why) -> whether children can run elsewhere; from then on none runs there.
+      tolerance: the limits.
+      quarantine: function (machine, reason) that quarantines a machine and returns True, or returns False if there is no other machine.
 
     Attributes:
-      trouble: why the search should pause; empty while something works.
+      trouble: the reason why the search should pause; empty if it should not.
     """
 
     def __init__(self, tolerance: FaultTolerance, quarantine: Callable[[str, str], bool]):
         self._tolerance, self._quarantine = tolerance, quarantine
-        # By machine, of its last executions.
-        self._failed: dict[str, collections.deque[bool]] = {}
-        self._infeasible: dict[str, collections.deque[bool]] = {}  # of those that did not fail
-        self._said: dict[str, str] = {}  # about the last infeasible one
+        # The most recent executions of each machine.
+        self._failed: dict[str, collections.deque[bool]] = {}  # whether each execution failed
+        self._infeasible: dict[str, collections.deque[bool]] = {}  # whether each execution that did not fail was infeasible
+        self._said: dict[str, str] = {}  # description of the last infeasible trial
         self._quarantined: set[str] = set()
         self._quarantined_in_a_row = self._infeasible_in_a_row = 0
         self._rewarded = False
@@ -74,12 +74,16 @@ class Watch:
         self.trouble = ""
 
     def see(self, outcome: Outcome, trial: Trial) -> None:
-        """Takes in how an execution of a trial ended, after the ledger has.
+        """Processes the outcome of an execution. Call it after the ledger has recorded the outcome.
+
+        Args:
+          outcome: the outcome.
+          trial: the trial that was executed.
 
         Raises:
-          InputError: a second machine found a mistake in the input, or the only machine did.
+          InputError: two machines, or the only one, reported a mistake in the input.
         """
-        # A trial that a rung of successive halving finds infeasible stays what it was.
+        # A trial that becomes infeasible at a later rung of successive halving keeps its status, so look at the outcome too.
         is_infeasible = trial.status == Status.INFEASIBLE or (isinstance(outcome.value, dict) and "infeasible" in outcome.value)
         if trial.status == Status.FINISHED and outcome.reason is None and not is_infeasible:
             self._rewarded, self._accuser, self.trouble = True, None, ""
@@ -106,7 +110,10 @@ class Watch:
         return of.setdefault(machine, collections.deque(maxlen=self._tolerance.executions))
 
     def _hear(self, machine: str, trial: Trial) -> None:
-        """A mistake in the input that one machine finds may be that machine's: a disk that is not there."""
+        """Handles a mistake in the input: quarantines the first machine that reports one, and raises InputError for the second.
+
+        The first report may be the fault of the machine, such as a missing disk.
+        """
         if self._accuser is not None or not self._is_quarantined(machine, f"trial {trial.number}: {trial.reason}"):
             raise InputError(f"trial {trial.number}: {trial.reason}")
         self._accuser = machine
@@ -123,7 +130,7 @@ class Watch:
             self.trouble = why
 
     def _suspect(self, machine: str) -> None:
-        """Quarantines a machine if other machines find far fewer architectures infeasible."""
+        """Quarantines a machine if it finds far more architectures infeasible than other machines do."""
         own, healthy = self._window(self._infeasible, machine), self._infeasible.keys() - self._quarantined - {machine}
         others = [is_infeasible for name in healthy for is_infeasible in self._infeasible[name]]
         if _chance(sum(own), len(own), (sum(others) + 1) / (len(others) + 2)) < _LEAST_CHANCE:
@@ -131,18 +138,18 @@ class Watch:
             self._is_quarantined(machine, f"{found}, {self._said[machine]}")
 
     def _is_quarantined(self, machine: str, why: str) -> bool:
-        """Quarantines a machine if children can run elsewhere; returns whether they can."""
+        """Quarantines a machine unless it is the only one; returns whether it is now quarantined."""
         if not machine or not self._quarantine(machine, why):
             return False
         self._quarantined.add(machine)
-        print(f"machine {machine} is quarantined, and what failed or was infeasible there is tried elsewhere: {why}")
+        print(f"machine {machine} is quarantined; its failed and infeasible trials are tried on other machines: {why}")
         return True
 
 
 def _chance(count: int, total: int, share: float) -> float:
-    """The probability that `count` or more of `total` independent events happen, each with the probability `share`."""
+    """Returns the probability that at least `count` of `total` independent events happen, if each has the probability `share`."""
     return sum(math.comb(total, k) * share**k * (1 - share) ** (total - k) for k in range(count, total + 1))
 
 
 def _last(trial: Trial) -> str:
-    return f"the last one, of trial {trial.number}, so: {trial.reason}"
+    return f"the last one in trial {trial.number}: {trial.reason}"

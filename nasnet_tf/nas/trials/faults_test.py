@@ -170,7 +170,7 @@ def test_nine_of_the_last_ten_executions_make_a_machine_sick(pattern, is_sick):
 
 def test_nothing_works_anywhere(tmp_path):
     cluster, run = search(tmp_path, dict.fromkeys("abcde", "fails"))
-    with pytest.raises(SearchPaused, match="10 of the last 10 executions failed, the last one, of trial .*: no such device"):
+    with pytest.raises(SearchPaused, match="10 of the last 10 executions failed, the last one in trial .*: no such device"):
         run()
     assert 3 <= len(cluster.quarantined) <= 4
     cluster, run = search(tmp_path, dict.fromkeys("abcde", ""))
@@ -227,7 +227,7 @@ def test_a_search_whose_architectures_are_all_infeasible_pauses_with_the_reason(
         return {"infeasible": "the loss is nan"}
 
     _, run = search(tmp_path, {"a": "", "b": ""}, evaluate=diverges)
-    with pytest.raises(SearchPaused, match="architectures in a row were infeasible, the last one, of trial .*, so: the loss is nan"):
+    with pytest.raises(SearchPaused, match="architectures in a row were infeasible, the last one in trial .*: the loss is nan"):
         run()
     assert len(events(tmp_path, "infeasible")) < 20
 
@@ -273,7 +273,7 @@ def test_an_engine_that_is_lost_pauses_the_search(tmp_path):
     [
         ({"max_attempts": 0}, "FaultTolerance.max_attempts: expected an integer of 1 or more, got 0"),
         ({"executions": 1}, "FaultTolerance.executions: expected an integer of 2 or more, got 1"),
-        ({"share": 1.5}, r"FaultTolerance.share: expected a share in \(0, 1\], got 1.5"),
+        ({"share": 1.5}, r"FaultTolerance.share: expected a number in \(0, 1\], got 1.5"),
         ({"drain": "yes"}, "FaultTolerance.drain: expected True or False, got 'yes'"),
     ],
 )

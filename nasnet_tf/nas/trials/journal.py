@@ -1,9 +1,9 @@
-"""The trial journal: an append-only file that holds the truth of a search.
+"""The journal of a search: an append-only file from which the state of the search can be restored.
 
-Each line is one event of nasnet_tf.nas.trials.events, as JSON, forced to disk before anything acts on it. The first line says which search
-this is.
+Each line is one event of nasnet_tf.nas.trials.events as JSON. It is synced to disk before anything acts on it. The first line identifies
+the search.
 
-Hashes are read as those of today's version, whichever the file has: where rules have changed since, they are computed anew.
+Hashes of architectures follow the rules of the current version. If the file was written under older rules, they are computed again.
 """
 
 import contextlib
@@ -28,11 +28,11 @@ NAME = "journal.jsonl"
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One line of the file.
+    """One line of the journal.
 
     Attributes:
-      line: its number, from 1.
-      event: what it says.
+      line: number of the line, from 1.
+      event: the event on the line.
       digest: SHA-256 of the file up to the end of the line, hexadecimal.
     """
 
@@ -42,22 +42,22 @@ class Row:
 
 
 class Journal:
-    """The one writer of a work folder's journal; holds its lock until closed.
+    """Writes the journal of a work folder, and holds its lock until it is closed.
+
+    If the file belongs to another search in which nothing was rewarded, it is overwritten.
 
     Attributes:
-      num_rows: events in the file.
-      begun_by: the version of the package that began it.
-
-    A file of another search in which nothing was rewarded is begun anew.
+      num_rows: number of events in the file.
+      begun_by: version of the package that began the file.
 
     Raises:
-      InputError: another process writes it, it belongs to another search, or it is damaged before its last line.
+      InputError: another process is writing the file, it belongs to another search, or a line other than the last is damaged.
     """
 
     def __init__(self, workdir: pathlib.Path, identity: Identity):
         make_folder(workdir)
         self._path = workdir / NAME
-        # Opened without truncating: the file is locked first and read afterwards.
+        # Opened without truncation, because the file is read after it is locked.
         self._file = os.fdopen(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644), "r+b", buffering=0)
         sync_folder(workdir)
         if not lock(self._file, self._path):
@@ -66,7 +66,7 @@ class Journal:
         try:
             content = self._file.read()
             whole = _whole_size(content)
-            self._file.truncate(whole)  # a line that a kill cut short was never acted on
+            self._file.truncate(whole)  # removes a last line that a kill cut short; nothing has acted on it
             self._hash = hashlib.sha256(content[:whole])
             self.num_rows = content.count(b"\n", 0, whole)
             row = next(self.rows(), None)
@@ -85,7 +85,7 @@ class Journal:
             raise
 
     def rows(self) -> Iterator[Row]:
-        """All events in the file, from the first."""
+        """Reads all rows of the file, from the first."""
         return _rows(self._path)
 
     @property
@@ -99,7 +99,7 @@ class Journal:
         with naming(self._path):
             written = self._file.write(line)
             if written != len(line):
-                raise OSError(f"{self._path}: took {written} of {len(line)} bytes: is the disk full?")
+                raise OSError(f"{self._path}: wrote only {written} of {len(line)} bytes; is the disk full?")
             os.fsync(self._file.fileno())
         self._hash.update(line)
         self.num_rows += 1
@@ -110,7 +110,7 @@ class Journal:
 
 
 def _whole_size(content: bytes) -> int:
-    """Bytes up to the end of the last whole line; a last line that is no event counts as cut short too."""
+    """Returns the number of bytes up to the end of the last complete line. A last line that is not an event counts as incomplete."""
     last = content[content.rfind(b"\n", 0, len(content) - 1) + 1 :]
     return len(content) if last.endswith(b"\n") and _parsed(last) is not None else len(content) - len(last)
 
@@ -124,7 +124,7 @@ def _parsed(line: bytes) -> dict | None:
 
 
 def _rows(path: pathlib.Path) -> Iterator[Row]:
-    """The events of a file; a last line that is cut short, or is being written, is left out."""
+    """Yields the rows of a file, without a last line that is cut short or still being written."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         upcoming, is_old = iter(file), False
@@ -149,15 +149,15 @@ def _event(values: dict, is_first: bool, is_old: bool) -> Event:
     if (values["event"] == Begun.kind) != is_first:
         raise InputError(f"expected the event 'search' in the first line and nowhere else, got {values['event']!r}")
     if is_first and not isinstance(values.get("identity"), dict):
-        raise InputError(f"expected what the search is, as an object 'identity', got {values.get('identity')!r}")
-    if is_old and "CONCAT" in str(values.get("genotype")):  # all others have the same hash in all versions
+        raise InputError(f"expected an object 'identity' that identifies the search, got {values.get('identity')!r}")
+    if is_old and "CONCAT" in str(values.get("genotype")):  # other genotypes have the same hash in all versions
         values["hash"] = genotype_hash(parse_genotype(values["genotype"], "genotype"))
     return from_json(values)
 
 
 @contextlib.contextmanager
 def located(path: pathlib.Path, line: int) -> Iterator[None]:
-    """Puts the place of the line before the message of an InputError about it."""
+    """Prefixes the message of an InputError with the path and the number of the line."""
     try:
         yield
     except InputError as error:
@@ -172,7 +172,7 @@ def _read(workdir: pathlib.Path) -> Iterable[Row]:
 
 
 def read_trials(workdir: pathlib.Path) -> list[Trial]:
-    """Returns all trials of a work folder, in the order they were proposed; reading disturbs no running search."""
+    """Returns all trials of a work folder, in the order they were proposed. It is safe while the search is running."""
     trials: list[Trial] = []
     for row in _read(workdir):
         with located(workdir / NAME, row.line):
@@ -181,12 +181,12 @@ def read_trials(workdir: pathlib.Path) -> list[Trial]:
 
 
 def read_spent(workdir: pathlib.Path) -> float:
-    """Returns the seconds that a search has spent before its trials, as on shared weights."""
+    """Returns the time in seconds that a search has spent before its trials, for example on shared weights."""
     return sum(row.event.seconds for row in _read(workdir) if isinstance(row.event, Spent))
 
 
 def read_identity(workdir: pathlib.Path) -> dict:
-    """Returns what the first line says the search is."""
+    """Returns the identity of the search, from the first line of its journal."""
     for row in _read(workdir):
         return row.event.identity
-    raise InputError(f"{workdir / NAME}: is empty")
+    raise InputError(f"{workdir / NAME}: the file is empty")

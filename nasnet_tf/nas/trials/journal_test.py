@@ -136,7 +136,7 @@ def test_lines_twice_are_ignored(tmp_path, capsys):
     book.close()
     assert content_of(book) == [(t.decisions, t.log_probs, "finished", sum(t.decisions) / 100) for t in read_trials(tmp_path)]
     assert len(book.trials) == 3
-    assert capsys.readouterr().out.count("repeats what is known; ignored") == 3
+    assert capsys.readouterr().out.count("repeats an earlier line; ignored") == 3
 
 
 @pytest.mark.parametrize(
@@ -159,9 +159,9 @@ def test_lines_in_an_impossible_order_are_refused(tmp_path, order, message):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"decisions": None}, "line 4: has a value of a wrong type"),
+        ({"decisions": None}, "line 4: a value has the wrong type"),
         ({"event": "won"}, "line 4: unknown event 'won'"),
-        ({"trial": "one"}, r"line 4: has a value of a wrong type \(trial: expected an integer, got 'one'\)"),
+        ({"trial": "one"}, r"line 4: a value has the wrong type \(trial: expected an integer, got 'one'\)"),
     ],
 )
 def test_lines_with_wrong_values_are_refused(tmp_path, change, message):
@@ -211,8 +211,8 @@ def test_another_version_is_said_and_not_refused(tmp_path, capsys, monkeypatch):
     book.close()
     assert len(book.trials) == 3
     output = capsys.readouterr().out
-    assert "begun with nasnet_tf 0.1.9, goes on with " in output
-    assert output.count("proposals from trial 0 on: the search was begun with another version; ") == 1
+    assert "begun with nasnet_tf 0.1.9, continued with " in output
+    assert output.count(": the search was begun with another version; ") == 1
 
 
 def test_a_file_system_without_locks_is_no_other_search(tmp_path, capsys, monkeypatch):
@@ -221,7 +221,7 @@ def test_a_file_system_without_locks_is_no_other_search(tmp_path, capsys, monkey
 
     monkeypatch.setattr(fcntl, "flock", flock)
     open_ledger(tmp_path).close()
-    assert "cannot be locked (No locks available); see that no other process works in this folder" in capsys.readouterr().err
+    assert "cannot be locked (No locks available); make sure that no other process works in this folder" in capsys.readouterr().err
 
 
 def test_what_acts_on_a_line_finds_it_on_disk(tmp_path, monkeypatch):
@@ -242,7 +242,7 @@ def test_what_acts_on_a_line_finds_it_on_disk(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("first", "reward", "message"),
     [
-        ({"event": "search"}, 0.5, "line 1: expected what the search is, as an object 'identity', got None"),
+        ({"event": "search"}, 0.5, "line 1: expected an object 'identity' that identifies the search, got None"),
         ({"event": "search", "identity": {}}, "a", "line 3: reward of trial 0: expected a number, got 'a'"),
     ],
 )

@@ -1,8 +1,9 @@
-"""The ledger: which trials there are, what they earned, which must run again. It alone calls the strategy and writes the journal.
+"""The ledger: the trials of a search, their rewards, and which of them must run again.
 
-A strategy is a pure function of the calls made to it, and the journal has all of them in their order. A restart repeats the calls, checks
-that every proposal comes out as it was, and so restores the strategy: to the bit, on the same kind of machine. On another machine, where
-sums round otherwise, the journal's proposals count. Snapshots only shorten the replay.
+Only the ledger calls the strategy and writes the journal. The state of a strategy depends only on the calls made to it, and the journal
+records these calls in order. A restart repeats the calls and checks that each proposal is the same as before. This restores the strategy,
+bit for bit on the same kind of machine. On a machine that rounds differently, the proposals in the journal are used. Snapshots only shorten
+the replay.
 """
 
 import dataclasses
@@ -28,28 +29,28 @@ _SNAPSHOT_EVERY_ROWS = 1000
 
 
 class Ledger:
-    """All trials of a search.
+    """Keeps all trials of a search.
 
     Args:
-      workdir: holds the journal.
-      space: decodes decisions.
-      strategy: in the state its constructor left it in.
-      identity: what makes this search this one and no other.
-      train_again: an architecture that is proposed again is trained again, rather than to get the reward it had.
-      tolerance: when a trial that failed is given up.
-      deadline_reward: what the strategy learns of a child that was killed at its deadline; None for nothing.
-      scalars: every result goes to TensorBoard's files.
+      workdir: work folder with the journal.
+      space: search space, which decodes decisions.
+      strategy: newly constructed.
+      identity: identity of the search: the settings that must not change when it is resumed.
+      train_again: whether an architecture that is proposed again is trained again. If not, it gets the reward it had.
+      tolerance: decides when a failed trial is given up.
+      deadline_reward: reward that the strategy learns for a child killed at its deadline; None for none.
+      scalars: whether results are also written to TensorBoard's files.
 
     Attributes:
-      workdir: as given.
-      trials: all of them, by number.
-      num_restored: events that were in the journal.
-      num_ended: trials that will not run (again).
-      num_trained: trials of num_ended that were rewarded or infeasible by a training of their own.
-      num_since_best: trainings that ended since the best trial got its reward.
-      num_taken: trials that were taken over from other searches.
-      child_seconds: of all executions.
-      best: the finished trial of the highest reward that was measured, the earliest among equals; None before the first.
+      workdir: the work folder.
+      trials: all trials, by number.
+      num_restored: number of events that were in the journal when the ledger was opened.
+      num_ended: number of trials that will not run, or not again.
+      num_trained: number of these trials that were rewarded or infeasible after a training of their own.
+      num_since_best: number of trainings that have ended since the best trial got its reward.
+      num_taken: number of trials that were taken over from other searches.
+      child_seconds: total time of all executions.
+      best: the finished trial with the highest measured reward, the earliest one in a tie; None before the first.
       finished: the finished trials, in the order in which they got their first reward.
       quarantined: machines that were quarantined since the ledger was opened.
     """
@@ -74,13 +75,13 @@ class Ledger:
         self.best: Trial | None = None
         self.finished: list[Trial] = []
         self.quarantined: list[str] = []
-        self._known: dict[str, Trial] = {}  # by hash, the first trial of each architecture that was rewarded or infeasible
+        self._known: dict[str, Trial] = {}  # the first rewarded or infeasible trial of each architecture, by hash
         self._journal = Journal(workdir, identity)
         self.num_restored = self._journal.num_rows - 1
         self._num_rewards = 0
         self._explained: set[str] = set()
         if self._journal.begun_by != __version__:
-            print(f"{workdir / NAME}: begun with nasnet_tf {self._journal.begun_by}, goes on with {__version__}")
+            print(f"{workdir / NAME}: begun with nasnet_tf {self._journal.begun_by}, continued with {__version__}")
         self._updates: UpdateLog | None = None
         try:
             self._updates = UpdateLog(workdir, is_new=self.num_restored == 0)
@@ -101,31 +102,31 @@ class Ledger:
             with located(self.workdir / NAME, row.line):
                 is_new = row.line > known_rows
                 if not self._apply(row.event, is_new):
-                    print(f"{self.workdir / NAME}: line {row.line} repeats what is known; ignored")
+                    print(f"{self.workdir / NAME}: line {row.line} repeats an earlier line; ignored")
                 elif is_new and type(row.event) is Proposed:
                     self._check_proposal(self.trials[-1])
 
     def _restore_snapshot(self) -> int:
-        """Brings the strategy to the newest state that fits the journal; returns after how many of its lines that was."""
+        """Restores the strategy from the newest snapshot that fits the journal; returns the number of journal lines it includes."""
         snapshots = list(read_snapshots(self.workdir))
         wanted = {rows for _, rows, _, _ in snapshots}
         digests = {row.line: row.digest for row in self._journal.rows() if row.line in wanted} if wanted else {}
         for path, rows, digest, state in snapshots:
             if digests.get(rows) != digest:
-                print(f"{path}: belongs to another journal; passed over")
+                print(f"{path}: belongs to another journal; skipped")
                 continue
             try:
                 self._strategy.restore(state)
                 return rows
             except InputError as error:
-                print(f"{path}: {error}; passed over")
+                print(f"{path}: {error}; skipped")
         return 0
 
     def _check_proposal(self, trial: Trial) -> None:
-        """Whether the strategy proposes what the journal has; where that can be explained, the journal counts.
+        """Compares the strategy's next proposal with that in the journal, which is used in any case.
 
         Raises:
-          InputError: the trial is of another search.
+          InputError: they differ, and neither another version of the package nor another machine explains it.
         """
         own, recorded = self._strategy.propose(), Proposal(trial.decisions, trial.log_probs)
         if own == recorded:
@@ -133,18 +134,18 @@ class Ledger:
         if self._journal.begun_by != __version__:
             why = "the search was begun with another version"
         elif self._strategy.would_propose(recorded):
-            why = "it was written on a machine with other arithmetic"
+            why = "the journal was written on a machine that rounds differently"
         else:
             raise InputError(
                 f"trial {trial.number} is not what this search would have proposed: the journal was changed; use another work folder"
             )
         if why not in self._explained:
             self._explained.add(why)
-            others = "they are not what would be proposed here, but they count"
-            print(f"{self.workdir / NAME}: proposals from trial {trial.number} on: {why}; {others}")
+            differ = f"from trial {trial.number} on, proposals differ from those of this version and machine"
+            print(f"{self.workdir / NAME}: {differ}: {why}; the proposals in the journal are used")
 
     def _apply(self, event: Event, is_new: bool = True) -> bool:
-        """Takes in one event; what is new since the strategy's state reaches the strategy."""
+        """Applies an event to the trials and, if `is_new`, to the strategy; returns False if the event repeats an earlier one."""
         if not apply_event(self.trials, event):
             return False
         match event:
@@ -163,7 +164,7 @@ class Ledger:
         self._set_best(next((trial for trial in leaderboard(self.trials) if not trial.is_predicted), None))
         if isinstance(event, Finished):
             if self.best is trial:
-                self.num_since_best = 0  # it may have been the best, and is better now
+                self.num_since_best = 0  # also if it was the best before, because its reward is new
             if is_new:
                 self._observe(trial, event.reward, event.rung)
 
@@ -200,14 +201,14 @@ class Ledger:
                 self._updates.write_trial(trial.number, reward=trial.reward, seconds=event.seconds, **best)
 
     def _count_again(self) -> None:
-        """Counts anew after a machine was quarantined: some trials that had ended are open again."""
+        """Recomputes the counts after a machine was quarantined, because some trials that had ended are open again."""
         ended = [trial for trial in self.trials if trial.is_rewarded_or_infeasible]
         self.num_ended = len(ended) + sum(map(self._tolerance.is_given_up, self.trials))
         self.num_trained = sum(trial.is_own for trial in ended)
         self._known = {trial.hash: trial for trial in reversed(ended)}
 
     def quarantine(self, machine: str, reason: str) -> None:
-        """Writes down that what failed or was infeasible on a machine no longer counts."""
+        """Records that a machine is quarantined: failed and infeasible outcomes of this machine no longer count."""
         self._write(Quarantined(machine=machine, reason=reason))
         self.quarantined.append(machine)
 
@@ -218,21 +219,18 @@ class Ledger:
             write_snapshot(self.workdir, self._journal.num_rows, self._journal.digest, self._strategy.state())
 
     def expected_gain(self, trainings: int) -> float | None:
-        """How much the strategy expects the best accuracy to rise by so many more trainings; None where it does not know."""
+        """Returns the strategy's `expected_gain` of `trainings` more trainings; None if it is unknown."""
         return self._strategy.expected_gain(trainings)
 
     def unfinished(self) -> list[Trial]:
-        """Trials that were running when the search was killed, or failed with attempts left."""
+        """Returns the trials to run again: those that were running when the search was killed, or failed and have attempts left."""
         open_trials = (trial for trial in self.trials if not trial.is_rewarded_or_infeasible)
         return [trial for trial in open_trials if not self._tolerance.is_given_up(trial)]
 
     def take_over(self, others: Iterable[tuple[str, Trial]]) -> None:
-        """Begins with the rewarded trials of other searches, each (its work folder, trial), each architecture once.
+        """Adds the rewarded trials of other searches, given as (work folder, trial), each architecture once.
 
-        A search that has trials of its own keeps what it began with.
-
-        Raises:
-          InputError: a trial of another space.
+        Does nothing if the search already has trials of its own. Raises InputError if an architecture is not in the search space.
         """
         if len(self.trials) > self.num_taken:
             return
@@ -244,20 +242,20 @@ class Ledger:
             self._write(Taken(**proposed, reward=other.reward, metrics=other.metrics, taken_from=folder))
 
     def propose(self) -> Trial:
-        """Returns the next trial; it has ended at once where its architecture is known, unless that is to be trained again."""
+        """Asks the strategy for the next trial. If its architecture is known and not to be trained again, the trial has already ended."""
         self._write(Proposed(**self._proposed(self._strategy.propose())))
         self.settle(self.trials[-1])
         return self.trials[-1]
 
     def _proposed(self, proposal: Proposal) -> dict:
-        """Returns the fields of Proposed for the next trial."""
+        """Returns the fields of the event `Proposed` for the next trial."""
         number = len(self.trials)
         genotype = self._space.decode(proposal.decisions, name=f"trial_{number}")
         made = {"trial": number, "genotype": format_genotype(genotype), "hash": genotype_hash(genotype)}
         return made | {"decisions": tuple(proposal.decisions), "log_probs": tuple(proposal.log_probs)}
 
     def settle(self, trial: Trial) -> bool:
-        """Ends a trial as an earlier one of the same architecture ended; returns whether there is one whose end counts for it."""
+        """Gives a trial the outcome of an earlier trial of the same architecture; returns whether there was one to use."""
         twin = None if self._train_again else self._known.get(trial.hash)
         if twin is None:
             return False
@@ -265,34 +263,34 @@ class Ledger:
         if twin.status == Status.INFEASIBLE:
             self._write(Infeasible(reason=twin.reason, **common))
         else:
-            reward = twin.rung_rewards[0] if twin.rung_rewards else twin.reward  # what the strategy learns of all
+            reward = twin.rung_rewards[0] if twin.rung_rewards else twin.reward  # the strategy learns the first rung's reward of all trials
             self._write(Finished(reward=reward, metrics=twin.metrics, **common))
         return True
 
     def record(self, outcome: Outcome, rung: int | None = None) -> Trial:
-        """Writes down how an execution ended, and rewards the strategy if it ended well; a second outcome of a trial is ignored.
+        """Records the outcome of an execution, passes a reward to the strategy, and returns the trial; ignores a second outcome.
 
         Args:
-          outcome: as the engine reports it; its key is the number of the trial.
-          rung: the rung of successive halving that the execution was to reach, from 0; None without.
+          outcome: the outcome, from the engine; its key is the number of the trial.
+          rung: the rung of successive halving that the execution was meant to reach, from 0; None without successive halving.
         """
         trial = self.trials[outcome.key]
         if trial.is_rewarded_or_infeasible and not rung:
-            print(f"trial {trial.number}: another result came late; ignored")
+            print(f"trial {trial.number}: ignored another result, which came late")
             return trial
         event = outcomes.ended(outcome, trial, rung, self._deadline_reward)
-        if outcome.machine in self.quarantined and not isinstance(event, Finished):  # what still ran there
+        if outcome.machine in self.quarantined and not isinstance(event, Finished):  # it was still running there
             lost = dataclasses.replace(outcome, reason=outcome.reason or event.reason, lost=True, over_deadline=False)
             event = outcomes.ended(lost, trial, rung, self._deadline_reward)
         self._write(event)
         return trial
 
     def spend(self, what: str, seconds: float) -> None:
-        """Writes down what was spent before any trial; once for a search."""
+        """Records that `seconds` were spent on `what` before the first trial; has an effect only once in a search."""
         if seconds and not any(isinstance(row.event, Spent) for row in self._journal.rows()):
             self._write(Spent(what=what, seconds=round(seconds, 3)))
 
 
 def _merit(trial: Trial) -> tuple:
-    """The larger, the better; as in `leaderboard`."""
+    """Returns the sort key of a trial: larger is better, in the same order as `leaderboard`."""
     return len(trial.rung_rewards), trial.reward, -trial.number

@@ -1,4 +1,4 @@
-"""What executions return, as events of the journal: numbers and JSON, whatever types an evaluator gave."""
+"""Converts the outcomes of executions to events of the journal, with any types of numbers that an evaluator returns."""
 
 import math
 
@@ -11,7 +11,11 @@ from nasnet_tf.nas.trials.trial import Trial
 
 
 def finite_number(value) -> float | None:
-    """An int, a float, a scalar of numpy or a tensor without dimensions as a float; None for NaN, infinities, and whatever is no number."""
+    """Converts a number to a float: an int, a float, a NumPy scalar or a scalar tensor.
+
+    Returns:
+      None for NaN, infinities and values that are not numbers.
+    """
     if value is None or isinstance(value, (str, bytes, bool, dict)):
         return None
     try:
@@ -19,13 +23,13 @@ def finite_number(value) -> float | None:
         if array.shape != () or array.dtype.kind in "bcmMOSU":
             return None
         number = float(array)
-    except Exception:  # whatever a foreign type raises
+    except Exception:  # types of other packages may raise any exception
         return None
     return number if math.isfinite(number) else None
 
 
 def json_ready(value):
-    """The same as JSON has it: None for NaN and infinities, which it does not have, and text for what it does not know."""
+    """Converts a value to types that JSON can express: None for NaN and infinities, text for values of unknown types."""
     if value is None or isinstance(value, (str, bool)):
         return value
     if isinstance(value, dict):
@@ -36,7 +40,7 @@ def json_ready(value):
         return int(value)
     try:
         array = _array(value)
-    except Exception:  # whatever a foreign type raises
+    except Exception:  # types of other packages may raise any exception
         return repr(value)
     if array.dtype.kind in "biu":
         return array.tolist()
@@ -46,7 +50,7 @@ def json_ready(value):
 
 
 def _array(value) -> np.ndarray:
-    """Of a tensor by its own method: for one of bfloat16 without dimensions np.asarray fails."""
+    """Converts a value to an array. Tensors use their own method, because np.asarray fails for a bfloat16 scalar."""
     return np.asarray(value.numpy() if hasattr(value, "numpy") else value)
 
 
@@ -57,7 +61,7 @@ def _without_nan(value):
 
 
 def curve_of(metrics: dict) -> list[float]:
-    """The accuracies of the metric "curve"; none where it is not a list of finite numbers."""
+    """Returns the accuracies in the metric "curve"; an empty list if it is not a list of finite numbers."""
     curve = metrics.get("curve")
     if not isinstance(curve, list):
         return []
@@ -66,7 +70,7 @@ def curve_of(metrics: dict) -> list[float]:
 
 
 def checked(value) -> dict:
-    """What an evaluator returned; raises InputError unless it is a dict with a reward or a reason why there is none."""
+    """Returns `value`, which an evaluator returned; raises InputError unless it is a dict with "reward" or "infeasible"."""
     if not isinstance(value, dict) or not ("reward" in value or "infeasible" in value):
         said = repr(value)
         raise InputError(
@@ -76,13 +80,13 @@ def checked(value) -> dict:
 
 
 def ended(outcome: Outcome, trial: Trial, rung: int | None, deadline_reward: float | None) -> Ended:
-    """Returns the event of an execution that ended.
+    """Returns the journal event for the outcome of an execution.
 
     Args:
-      outcome: as the engine reports it.
+      outcome: the outcome, from the engine.
       trial: the trial that was executed.
-      rung: the rung of successive halving that the execution was to reach; None without.
-      deadline_reward: what the strategy learns of a child that was killed at its deadline; None for nothing.
+      rung: the rung of successive halving that the execution was meant to reach; None without successive halving.
+      deadline_reward: reward that the strategy learns for a child killed at its deadline; None for none.
     """
     common = {"trial": trial.number, "attempt": trial.attempts + 1, "seconds": round(outcome.seconds, 3)}
     common |= {"machine": outcome.machine, "lost": outcome.lost, "rung": rung}

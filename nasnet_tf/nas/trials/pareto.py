@@ -1,4 +1,4 @@
-"""What is worth its cost: the architectures of a search that no other one beats in both accuracy and cost."""
+"""The Pareto front of a search: the architectures that no other one beats in both accuracy and cost."""
 
 from collections.abc import Iterable
 
@@ -6,19 +6,20 @@ from nasnet_tf.nas.trials.trial import Trial, architectures
 
 
 def accuracy_of(trial: Trial) -> float:
-    """Validation accuracy of a finished trial, whatever its reward was made of."""
+    """Returns the validation accuracy of a finished trial, also if its reward was another objective."""
     return trial.metrics.get("accuracy", trial.reward)
 
 
 def cost_of(trial: Trial) -> float | None:
-    """What the objective took for its cost; multiply-adds, where it took none; None where these are not known."""
+    """Returns the cost that the objective used, else the number of multiply-adds; None if neither is known."""
     return trial.metrics.get("cost", trial.metrics.get("mult_adds"))
 
 
 def pareto_front(trials: Iterable[Trial]) -> list[Trial]:
-    """The architectures than which none is cheaper and at least as accurate, or as cheap and more accurate; the cheapest first.
+    """Returns the Pareto front of accuracy and cost, the cheapest architecture first.
 
-    Of equals the earlier one; without those whose accuracy is predicted.
+    Of several architectures with equal accuracy and cost, only the earliest is included. Architectures with predicted accuracies are left
+    out.
     """
     known = [trial for trial in architectures(trials) if not trial.is_predicted and cost_of(trial) is not None]
     front = []

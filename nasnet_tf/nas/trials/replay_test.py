@@ -66,7 +66,7 @@ def test_damaged_snapshots_are_passed_over(searched, damage, which, capsys):
         content = paths[index].read_bytes()
         paths[index].write_bytes(content[:-9] + bytes([content[-9] ^ 1]) + content[-8:] if damage is None else damage)
     book = open_ledger(folder, PPOSearch(SPACE, seed=1, minibatch=8))
-    assert capsys.readouterr().out.count("damaged; passed over") == len(which)
+    assert capsys.readouterr().out.count("damaged; skipped") == len(which)
     play(book, 70)
     book.close()
     assert content_of(book) == expected
@@ -155,7 +155,7 @@ def test_a_journal_of_a_machine_with_other_arithmetic_counts(foreign, tmp_path, 
     folder = pathlib.Path(shutil.copytree(foreign, tmp_path / "moved"))
     recorded = [trial.log_probs for trial in read_trials(folder)]
     book = open_foreign(folder)
-    assert capsys.readouterr().out.count("other arithmetic; they are not what would be proposed here, but they count") == 1
+    assert capsys.readouterr().out.count("a machine that rounds differently; the proposals in the journal are used") == 1
     assert [trial.log_probs for trial in book.trials] == recorded
     play(book, 80)
     book.close()

@@ -1,10 +1,10 @@
-"""Snapshots of a strategy's state: they spare a restart the replay of the whole journal. The journal stays the truth.
+"""Snapshots of a strategy's state, which save a restart the replay of the whole journal. The journal remains the only source of truth.
 
-A snapshot is one JSON line, then the state:
+A snapshot is one JSON line, followed by the state:
 
   {"rows": 1234, "journal": SHA-256 of the journal's first 1234 lines, "state": SHA-256 of what follows}
 
-so one that is damaged, or that belongs to another journal, is recognized and passed over.
+These checksums show whether a snapshot is damaged or belongs to another journal; such a snapshot is skipped.
 """
 
 import hashlib
@@ -15,11 +15,18 @@ from collections.abc import Iterator
 from nasnet_tf.base.files import replace_file
 
 _PATTERN = "strategy-*.snapshot"
-_KEPT = 2  # the last may be hit by the crash it is there for
+_KEPT = 2  # number of snapshots kept, because a crash may damage the newest one
 
 
 def write_snapshot(workdir: pathlib.Path, rows: int, journal_digest: str, state: bytes) -> None:
-    """Writes a strategy's state after so many lines of the journal; keeps the snapshot before and removes older ones."""
+    """Writes a snapshot; keeps the previous one and removes older ones.
+
+    Args:
+      workdir: work folder of the search.
+      rows: number of journal lines that the state includes.
+      journal_digest: SHA-256 of these lines, hexadecimal.
+      state: state of the strategy.
+    """
     head = json.dumps({"rows": rows, "journal": journal_digest, "state": hashlib.sha256(state).hexdigest()}).encode()
     path = workdir / _PATTERN.replace("*", f"{rows:010d}")
     replace_file(path, head + b"\n" + state)
@@ -28,7 +35,7 @@ def write_snapshot(workdir: pathlib.Path, rows: int, journal_digest: str, state:
 
 
 def read_snapshots(workdir: pathlib.Path) -> Iterator[tuple[pathlib.Path, int, str, bytes]]:
-    """(path, rows, digest of the journal, state) of each undamaged snapshot, newest first; says which are damaged."""
+    """Yields (path, rows, digest of the journal, state) of each valid snapshot, newest first; prints which ones are damaged."""
     for path in sorted(workdir.glob(_PATTERN), reverse=True):
         head, _, state = path.read_bytes().partition(b"\n")
         try:
@@ -37,6 +44,6 @@ def read_snapshots(workdir: pathlib.Path) -> Iterator[tuple[pathlib.Path, int, s
         except (ValueError, KeyError, TypeError):
             state_digest = None
         if state_digest != hashlib.sha256(state).hexdigest():
-            print(f"{path}: damaged; passed over")
+            print(f"{path}: damaged; skipped")
             continue
         yield path, rows, journal_digest, state

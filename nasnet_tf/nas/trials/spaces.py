@@ -1,4 +1,4 @@
-"""The space of a search that has been, as its journal says it."""
+"""Reads the search space of an earlier search from its journal."""
 
 import ast
 from collections.abc import Mapping, Sequence
@@ -15,18 +15,18 @@ def space_of(identity: Mapping[str, Any], trials: Sequence[Trial]) -> SearchSpac
     """Returns the space that the trials of a journal were drawn from.
 
     Args:
-      identity: of the journal; what it does not bind has the default of SearchSpace.
-      trials: of the journal.
+      identity: identity in the journal; parameters of SearchSpace that it does not bind have their defaults.
+      trials: trials of the journal.
 
     Raises:
-      InputError: the identity says no space, or one that the trials are not of.
+      InputError: the identity does not describe a search space, or the trials do not belong to that space.
     """
     try:
         values = {name.removeprefix(_PREFIX): ast.literal_eval(str(text)) for name, text in identity.items() if name.startswith(_PREFIX)}
         space = SearchSpace(**values)
     except (ValueError, SyntaxError, TypeError) as error:
-        raise InputError(f"the journal does not say its search space: {error}") from error
+        raise InputError(f"cannot read the search space from the journal: {error}") from error
     for trial in trials[:1]:
         if len(trial.decisions) != len(space.sizes) or space.encode(trial.genotype) != tuple(trial.decisions):
-            raise InputError("the journal does not say its search space: its trials are of another one than its settings say")
+            raise InputError("cannot read the search space from the journal: its trials do not belong to the space in its first line")
     return space

@@ -1,4 +1,4 @@
-"""What a search has found, for other programs: a list of its trials, a table with a column for each of their numbers, CSV."""
+"""The results of a search for use in other programs: the list of its trials, a table of their values, and a CSV file."""
 
 import csv
 import os
@@ -14,8 +14,8 @@ from nasnet_tf.nas.trials.journal import read_identity, read_trials
 from nasnet_tf.nas.trials.spaces import space_of
 from nasnet_tf.nas.trials.trial import Trial, architectures, leaderboard
 
-_SEEN = 150  # of the best and of the newest trials, by a model that says what to expect
-# Of a Trial; "genotype" is its text.
+_SEEN = 150  # a model that predicts the expected gain is fitted to this many of the best and of the newest trials
+# Name of each column, and the attribute of Trial that it holds.
 _COLUMNS = {
     "trial": "number",
     "status": "status",
@@ -38,8 +38,8 @@ class SearchResults(list[Trial]):
     """The trials of a search in the order in which they were proposed.
 
     Args:
-      trials: of the search.
-      identity: what the journal says the search is; None where there is no journal.
+      trials: the trials.
+      identity: identity of the search in the journal; None if there is no journal.
     """
 
     def __init__(self, trials: Iterable[Trial], identity: Mapping[str, Any] | None = None):
@@ -48,22 +48,23 @@ class SearchResults(list[Trial]):
 
     @property
     def space(self) -> SearchSpace:
-        """The search space; raises InputError where the journal does not say it."""
+        """The search space; raises InputError if it cannot be read from the journal."""
         return space_of(self.identity, self)
 
     def importance(self) -> Importance:
-        """Which operations, inputs, combines and depths a model of the rewards credits, and how far to trust the model.
+        """Estimates the effect of each operation, input, combine and path length on the reward, and the quality of the estimate.
 
         Raises:
-          InputError: fewer than 10 architectures have a reward, or the journal does not say its space.
+          InputError: fewer than 10 architectures have a reward, or the search space cannot be read from the journal.
         """
         return importance_of(self.space, self)
 
     def table(self) -> dict[str, list]:
-        """A list for each column, all of one length: `pandas.DataFrame(results.table())`.
+        """Returns the values of all trials as one list per column, for example for `pandas.DataFrame(results.table())`.
 
-        Columns are those of every trial ("trial", "status", "reward", "seconds", "hash", "genotype" as a textproto, ...) and then one for
-        each metric that any trial has, by its name, or metric_<name> where a column has that; None where a trial has no such value.
+        The first columns exist for every search: "trial", "status", "reward", "seconds", "hash", "genotype" (as textproto) and others. Then
+        comes a column for each metric that any trial has. It has the name of the metric, or metric_<name> if that is the name of one of the
+        first columns. Values that a trial does not have are None.
         """
         columns = {name: [getattr(trial, attribute) for trial in self] for name, attribute in _COLUMNS.items()}
         for metric in dict.fromkeys(name for trial in self for name in trial.metrics):
@@ -71,7 +72,7 @@ class SearchResults(list[Trial]):
         return columns
 
     def to_csv(self, path: str | os.PathLike) -> None:
-        """Writes the table, a row for each trial after one of names; decisions and curves as JSON has lists."""
+        """Writes the table as CSV, with a header and one row per trial. Decisions and curves are written as JSON lists."""
         check_local(path)
         table = self.table()
         with naming(user_path(path)), user_path(path).open("w", newline="", encoding="utf-8") as file:
@@ -85,9 +86,10 @@ def _cell(value):
 
 
 def importance_of(space: SearchSpace, trials: Sequence[Trial]) -> Importance:
-    """What the rewards of trials say about the choices of their space.
+    """Estimates the effect of each choice of a space on the rewards of trials; see `Importance`.
 
-    Of successive halving, those of the first rung count, which all architectures have; predicted rewards count as they are.
+    With successive halving, the rewards of the first rung are used, because all architectures have them. Predicted rewards are used like
+    measured ones.
     """
     known = architectures(trials)
     rewards = [trial.rung_rewards[0] if trial.rung_rewards else trial.reward for trial in known]
@@ -95,9 +97,9 @@ def importance_of(space: SearchSpace, trials: Sequence[Trial]) -> Importance:
 
 
 def expected_gain_of(space: SearchSpace, trials: Sequence[Trial], trainings: int) -> float | None:
-    """How much the best accuracy is expected to rise by so many more trainings, as ModelGuided sees it, whatever the strategy was.
+    """Returns the rise of the best accuracy, in [0, 1], that the model of `ModelGuided` expects from `trainings` more trainings.
 
-    None where there are fewer than 10 rewards, or rewards that are no accuracies.
+    The search may have used any strategy. None if there are fewer than 10 rewards, or the rewards are not accuracies.
     """
     model = ModelGuided(space, seed=0)
     known = architectures(trials)
@@ -111,10 +113,10 @@ def expected_gain_of(space: SearchSpace, trials: Sequence[Trial], trainings: int
 
 
 def read_search(workdir: str | os.PathLike) -> SearchResults:
-    """The trials of a search's work folder, a retraining's too; reading disturbs no search that runs.
+    """Reads the trials of a search, or of a retraining, from its work folder. It is safe while the search is running.
 
     Raises:
-      InputError: no search there, or a damaged journal.
+      InputError: the folder holds no search, or its journal is damaged.
     """
     folder = user_path(workdir)
     return SearchResults(read_trials(folder), read_identity(folder))

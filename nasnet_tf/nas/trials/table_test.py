@@ -68,5 +68,5 @@ def test_importance_of_a_search(tmp_path):
 
 def test_importance_needs_the_space(tmp_path):
     search(tmp_path, SearchConfig(SPACE, functools.partial(RandomSearch, seed=1), InProcess, 12), rewarded_child)
-    with pytest.raises(InputError, match="of another one than its settings say"):
+    with pytest.raises(InputError, match="do not belong to the space in its first line"):
         read_search(tmp_path).importance()

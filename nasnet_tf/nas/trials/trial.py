@@ -1,4 +1,4 @@
-"""Trials: proposed architectures and what became of them, as the events of a journal say; which of them are the best."""
+"""Trials, which are proposed architectures with their outcomes: how events of the journal change them, and how they are ranked."""
 
 import dataclasses
 import enum
@@ -11,35 +11,41 @@ from nasnet_tf.nas.trials.events import Ended, Event, Failed, Finished, Proposed
 
 
 class Status(enum.StrEnum):
-    """What became of a trial. Equal to its text, as in JSON and CSV."""
+    """The status of a trial. Each member equals its text, which is used in JSON and CSV."""
 
-    RUNNING = "running"  # or to be run again
-    FINISHED = "finished"
-    FAILED = "failed"  # its last execution did; final if no more are allowed
-    INFEASIBLE = "infeasible"
+    RUNNING = "running"  # or waiting to run
+    FINISHED = "finished"  # it has a reward
+    FAILED = "failed"  # the last execution failed; another one may follow
+    INFEASIBLE = "infeasible"  # it cannot get a reward
 
 
 @dataclasses.dataclass
 class Trial:
-    """One proposed architecture and what became of it.
+    """One proposed architecture with its outcome.
 
     Attributes:
-      text: the genotype as a textproto.
-      reward: validation accuracy in [0, 1], of finished trials.
-      seconds: spent on all its executions.
-      metrics: what the evaluator reported besides: parameters, mult_adds, ...
-      reason: of the last failure.
-      attempts: executions that ended.
-      executions: (unix seconds of its end, seconds it took) of each execution that trained something.
-      failed_on: the machines of the executions that failed and count, "" where the machine is not known.
-      losses: executions that ended because their machine left.
-      machine: of the last execution.
-      over_deadline: it was killed at its deadline.
-      proposed_time, finished_time: unix seconds; the latter of the last outcome, None before the first.
-      reused_from: the trial of the same architecture whose reward this one got, if there is one.
-      rung_rewards: the reward at each rung of successive halving that it has reached.
-      failed_rungs_on: the machines of the executions that should have brought it to the next rung and failed.
-      taken_from: the work folder of the search that it was taken over from; "" for this search's own trials.
+      number: number of the trial, from 0.
+      text: the genotype as textproto.
+      hash: hash of the architecture.
+      decisions: the architecture as decisions of the search space.
+      log_probs: log-probabilities of the decisions; see `Proposal`.
+      proposed_time: when it was proposed, in unix seconds.
+      status: the status.
+      reward: reward of a finished trial: the validation accuracy in [0, 1], or the objective; else None.
+      seconds: total time of all its executions.
+      metrics: further metrics that the evaluator reported, such as "parameters" and "mult_adds".
+      reason: reason of the last failure.
+      attempts: number of executions that have ended.
+      executions: (end in unix seconds, duration in seconds) of each execution that trained something.
+      finished_time: when its last outcome came, in unix seconds; None before the first.
+      reused_from: number of the trial of the same architecture whose outcome this one got; None if it had its own.
+      failed_on: machines of its failed executions, without those of quarantined machines; "" for an unknown machine.
+      losses: number of executions that ended because their machine left.
+      machine: machine of the last execution.
+      over_deadline: whether it was killed at its deadline.
+      taken_from: work folder of the search that it was taken over from; "" for this search's own trials.
+      rung_rewards: reward at each rung of successive halving that it has reached.
+      failed_rungs_on: machines of the executions that were meant to reach the next rung and failed.
     """
 
     number: int
@@ -67,38 +73,38 @@ class Trial:
 
     @functools.cached_property
     def genotype(self) -> Genotype:
-        """The architecture, parsed when it is first used: a search of 20,000 trials needs few of them."""
+        """The architecture, parsed at the first use, because a search of 20,000 trials needs only a few of them."""
         return parse_genotype(self.text, f"journal, trial {self.number}")
 
     @property
     def is_rewarded_or_infeasible(self) -> bool:
-        """Whether nothing that comes later changes the status, unless the machine that found it infeasible is quarantined."""
+        """Whether the trial is finished or infeasible. Only quarantining the machine that found it infeasible can change this status."""
         return self.status in (Status.FINISHED, Status.INFEASIBLE)
 
     @property
     def is_own(self) -> bool:
-        """Whether this search itself has trained it, once it has ended: no other trial's reward counts for it."""
+        """Whether the outcome of the trial, once it has ended, comes from its own training and not from another trial or search."""
         return self.reused_from is None and not self.taken_from
 
     @property
     def failed_rungs(self) -> int:
-        """Executions that should have brought it to the next rung and failed."""
+        """Number of executions that were meant to reach the next rung and failed."""
         return len(self.failed_rungs_on)
 
     @property
     def is_predicted(self) -> bool:
-        """Whether the reward was predicted, not measured, because the child was stopped early."""
+        """Whether the reward is a prediction, because the child was stopped early."""
         return "stopped_epoch" in self.metrics
 
 
 def apply_event(trials: list[Trial], event: Event) -> bool:
-    """Brings the list of trials up to date with one event.
+    """Applies an event of the journal to the list of trials, which it changes in place.
 
     Returns:
-      Whether it changed anything. An event that repeats what is known, as in a file with a line twice, does not.
+      False if the event repeats an earlier one and changes nothing, as for a duplicated line; else True.
 
     Raises:
-      InputError: the event does not fit the trials: lines before it are missing.
+      InputError: the event does not fit the trials, because earlier lines are missing.
     """
     match event:
         case Proposed():
@@ -136,7 +142,7 @@ def _end(trial: Trial, event: Ended) -> bool:
         raise InputError(f"attempt {event.attempt} of trial {trial.number}, expected {trial.attempts + 1}")
     trial.attempts, trial.reason = event.attempt, event.reason
     trial.seconds += event.seconds
-    is_lasting = is_promoted and not isinstance(event, Finished)  # it stays what it was
+    is_lasting = is_promoted and not isinstance(event, Finished)  # the trial stays finished
     if event.seconds > 0 or is_lasting:
         trial.executions.append((event.time, event.seconds))
     if is_lasting:
@@ -155,7 +161,7 @@ def _end(trial: Trial, event: Ended) -> bool:
 
 
 def _forget_verdicts(trials: list[Trial], machine: str) -> None:
-    """Opens again what failed or was infeasible on this machine, and the trials that share such an outcome."""
+    """Discards failed and infeasible outcomes of a machine, and reopens its infeasible trials and those that reused their outcome."""
     reopened = set()
     for trial in trials:
         for machines in (trial.failed_on, trial.failed_rungs_on):
@@ -166,7 +172,10 @@ def _forget_verdicts(trials: list[Trial], machine: str) -> None:
 
 
 def architectures(trials: Iterable[Trial]) -> list[Trial]:
-    """The first finished trial of each architecture: a policy that repeats its best one must not fill a leaderboard with it."""
+    """Returns the first finished trial of each architecture.
+
+    Without this, a strategy that proposes its best architecture again and again would fill a leaderboard with it.
+    """
     first: dict[str, Trial] = {}
     for trial in trials:
         if trial.status == Status.FINISHED:
@@ -175,8 +184,9 @@ def architectures(trials: Iterable[Trial]) -> list[Trial]:
 
 
 def leaderboard(trials: Iterable[Trial]) -> list[Trial]:
-    """The finished architectures by their rewards, the earlier first among equals.
+    """Returns the finished architectures, the best first and in a tie the earlier one first.
 
-    Predicted rewards come after all that were measured; of successive halving, those at lower rungs after those at higher ones.
+    Architectures with measured rewards come before those with predicted ones. With successive halving, architectures that reached a higher
+    rung come first.
     """
     return sorted(architectures(trials), key=lambda trial: (trial.is_predicted, -len(trial.rung_rewards), -trial.reward, trial.number))

@@ -1,10 +1,11 @@
-"""What every update of a strategy said, over time: rows of metrics.jsonl in the search's folder, and TensorBoard scalars; the latter also
-of every trial, `trial/reward`, `trial/best` and `trial/seconds` over the trials' numbers.
+"""Logs the diagnostics of a strategy after each update, as rows of metrics.jsonl in the search's folder and as TensorBoard scalars.
 
   {"kind": "update", "step": 7, "trials": 140, "baseline": 0.91, "loss": ..., "entropy": ..., "clip_fraction": ..., "kl": ...}
 
-`step` counts updates, `trials` the rewards so far; the rest is the strategy's `diagnostics`. Like a snapshot, the file follows from the
-journal: a replay writes the rows that a kill has cost.
+`step` is the number of updates and `trials` the number of rewards so far; the rest is the strategy's `diagnostics`. Like a snapshot, the
+file can be computed from the journal: the replay after a kill writes the missing rows again.
+
+TensorBoard also gets the scalars `trial/reward`, `trial/best` and `trial/seconds` of each trial, over the number of the trial.
 """
 
 import json
@@ -13,11 +14,11 @@ import pathlib
 from nasnet_tf.base.files import naming, read_json_lines, replace_file
 
 NAME = "metrics.jsonl"
-FOLDER = "logs"  # of TensorBoard's files
+FOLDER = "logs"  # subfolder with TensorBoard's files
 
 
 def read_updates(path: pathlib.Path) -> list[dict]:
-    """The rows, as files.read_json_lines reads them."""
+    """Reads the rows of a file; see `files.read_json_lines`."""
     return read_json_lines(path, ("kind", "step", "trials"))
 
 
@@ -26,11 +27,11 @@ def _line(row: dict) -> str:
 
 
 class UpdateLog:
-    """Appends rows, each once.
+    """Appends rows to the log, each update once.
 
     Args:
-      workdir: of the search.
-      is_new: the search begins; rows of another one that are there go.
+      workdir: work folder of the search.
+      is_new: whether the search has just begun; rows of an earlier search are then removed.
     """
 
     def __init__(self, workdir: pathlib.Path, is_new: bool):
@@ -43,7 +44,12 @@ class UpdateLog:
         self._writer = None
 
     def write(self, diagnostics: dict[str, float], trials: int) -> None:
-        """Writes a row, if there was an update since the last one; strategies that count no "updates" get none."""
+        """Writes a row if there was an update since the last row.
+
+        Args:
+          diagnostics: the strategy's diagnostics; nothing is written if they lack "updates".
+          trials: number of rewards so far.
+        """
         values = dict(diagnostics)
         step = int(values.pop("updates", 0))
         if step <= self._last_step:
@@ -55,11 +61,11 @@ class UpdateLog:
         self._write_scalars("update", values, step)
 
     def write_trial(self, number: int, **values: float) -> None:
-        """Scalars of a trial that was rewarded."""
+        """Writes the scalars of a trial to TensorBoard's files."""
         self._write_scalars("trial", values, number)
 
     def _write_scalars(self, group: str, values: dict[str, float], step: int) -> None:
-        import tensorflow as tf  # here, for random search and evolution do without
+        import tensorflow as tf  # imported here because random search and evolution do not need it
 
         from nasnet_tf.training.disk import writing
 
@@ -73,7 +79,7 @@ class UpdateLog:
     def close(self) -> None:
         """Closes the files."""
         try:
-            with naming(self._path):  # what could not be written is tried again
+            with naming(self._path):  # closing retries writes that failed before, and may fail again
                 self._file.close()
         finally:
             if self._writer is not None:

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from nasnet_tf.detection.model import DetectorConfig, build_detector
 from nasnet_tf.models.network import NetworkConfig, build_network
-from nasnet_tf.serving.exports import onnx_files
+from nasnet_tf.serving.exports import engines
 from nasnet_tf.serving.exports.exporting import export
 from nasnet_tf.serving.exports.saved_detector import export_detector
 from nasnet_tf.serving.hub.classifier import load_classifier
@@ -74,7 +74,7 @@ def test_no_image_is_no_answer(classifier, detector):
         assert found([]) == found.probabilities([]) == []
     found = load_detector(detector)
     assert found([]) == found.answers([]) == []
-    session = onnx_files.open_session(classifier / "onnx" / "float32.onnx")
+    session = engines.open_session(classifier / "onnx" / "float32.onnx")
     assert session.run(["logits"], {"images": np.zeros([0, SIDE, SIDE, 3], np.float32)})[0].shape == (0, 3)
 
 

@@ -9,6 +9,7 @@ import keras
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.base.files import naming
 from nasnet_tf.serving.exports import manifest
+from nasnet_tf.serving.exports.describing import weights_hash
 from nasnet_tf.training import work_folder
 from nasnet_tf.training.metrics_log import read_metrics
 
@@ -26,7 +27,7 @@ def of_workdir(workdir: pathlib.Path, step: int, use_ema: bool) -> list[dict]:
 def of_export(folder: pathlib.Path, model: keras.Model) -> list[dict]:
     """What the manifest of an export says of these weights; nothing where there is no export."""
     said = manifest.read(folder) or {}
-    return said.get("evaluations", []) if said.get("weights_sha256") == manifest.weights_hash(model) else []
+    return said.get("evaluations", []) if said.get("weights_sha256") == weights_hash(model) else []
 
 
 def of_files(paths: Iterable[str], model: keras.Model) -> list[dict]:
@@ -35,7 +36,7 @@ def of_files(paths: Iterable[str], model: keras.Model) -> list[dict]:
     Raises:
       InputError: not such a file, or one of other weights.
     """
-    rows, found = [], manifest.weights_hash(model)
+    rows, found = [], weights_hash(model)
     for path in map(pathlib.Path, paths):
         if not path.is_file():
             raise InputError(f"{path}: no such file; expected what evaluate --model=... --output=FILE writes")
@@ -51,4 +52,4 @@ def of_files(paths: Iterable[str], model: keras.Model) -> list[dict]:
 def write(path: pathlib.Path, model: keras.Model, row: dict) -> None:
     """Writes a file that `of_files` reads."""
     with naming(path):
-        path.write_text(json.dumps({**row, "weights_sha256": manifest.weights_hash(model)}, indent=1))
+        path.write_text(json.dumps({**row, "weights_sha256": weights_hash(model)}, indent=1))

@@ -9,6 +9,7 @@ tflite/<precision>.tflite    tflite: for LiteRT
 onnx/<precision>.onnx        onnx: for ONNX Runtime
 model.json, data.json        the network, its classes and preprocessing
 manifest.json                all there is to know of the rest, with checksums
+README.md                    its card: the manifest for people and model hubs
 """
 
 import contextlib
@@ -28,7 +29,8 @@ import numpy as np
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.base.files import check_local, naming
 from nasnet_tf.models.network import inference_model
-from nasnet_tf.serving.exports import in_memory, keras_archive, litert, manifest, onnx_files, saved_model, tf_serving
+from nasnet_tf.serving.exports import card, engines, in_memory, keras_archive, litert, manifest, onnx_files, saved_model, tf_serving
+from nasnet_tf.serving.exports.describing import describe
 from nasnet_tf.serving.exports.evaluations import of_files
 from nasnet_tf.serving.exports.export_input import ExportInput, in_batches, read_views
 
@@ -73,12 +75,12 @@ class ExportRequest:
     evaluation_files: Sequence[str] = ()
 
 
-def _by_precision(module, folder: str, suffix: str, tolerances: Mapping[str, float]) -> tuple[Format, ...]:
+def _by_precision(module, engine: str, tolerances: Mapping[str, float]) -> tuple[Format, ...]:
     return tuple(
         Format(
-            f"{folder}/{precision}.{suffix}",
+            f"{engine}/{precision}.{engine}",
             functools.partial(module.write, precision=precision),
-            lambda path, given: module.open_probabilities(path),
+            lambda path, given: engines.open_file(path, engine),
             tolerance,
             precision != "float32",
             precision == "int8",
@@ -91,8 +93,8 @@ FORMATS: Mapping[str, tuple[Format, ...]] = {
     "saved_model": (Format(".", saved_model.write, lambda path, given: tf_serving.open_probabilities(path)),),
     "serving": (Format("serving/{version}", tf_serving.write, lambda path, given: tf_serving.open_probabilities(path)),),
     "keras": (Format("model.keras", keras_archive.write, keras_archive.open_probabilities),),
-    "tflite": _by_precision(litert, "tflite", "tflite", {"float32": 1e-4, "float16": 0.02, "dynamic_int8": 0.1, "int8": 0.25}),
-    "onnx": _by_precision(onnx_files, "onnx", "onnx", {"float32": 1e-4, "int8": 0.25}),
+    "tflite": _by_precision(litert, "tflite", {"float32": 1e-4, "float16": 0.02, "dynamic_int8": 0.1, "int8": 0.25}),
+    "onnx": _by_precision(onnx_files, "onnx", {"float32": 1e-4, "int8": 0.25}),
 }
 _LEAST_AGREEMENT = 0.98  # of a lossy file on the given pictures
 
@@ -113,7 +115,7 @@ def export(
     Args:
       model: a network with a classifier, of load_nasnet or build_network, whoever trained it.
       data_description: {"class_names": [...], "preprocessing": {...}}, as a training wrote it. Without "preprocessing" it
-        is that of the paper's networks with this stem.
+        is that of the paper's networks with this stem. "license" is that of the weights, such as "apache-2.0", for the card.
       folder: a new one.
       formats: keys of FORMATS.
       pictures: float32 [count, height, width, 3] in [0, 1], to check with and to calibrate int8 formats with; noise, which calibrates
@@ -145,7 +147,9 @@ def export(
             path = row.path.format(version=version)
             checks[path] = _write(row, given, temporary / path, f"{path} on {basis}", report)
         facts = {"evaluations": list(evaluations), "checked_on": basis, "checks": {key: value for key, value in checks.items() if value}}
-        return manifest.write(temporary, {**manifest.describe(given.model, given.data_description), **facts})
+        said = manifest.write(temporary, {**describe(given.model, given.data_description), **facts})
+        card.write(temporary, said)
+    return said
 
 
 def export_classifier(model: keras.Model, data_description: dict, folder: pathlib.Path, request: ExportRequest) -> dict:

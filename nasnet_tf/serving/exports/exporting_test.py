@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.models.network import NetworkConfig, build_network
-from nasnet_tf.serving.exports import evaluations, exporting, onnx_files, tf_serving
+from nasnet_tf.serving.exports import engines, evaluations, exporting, tf_serving
 from nasnet_tf.serving.exports.inference_graph import for_any_batch, freeze
 from nasnet_tf.serving.hub.classifier import load_classifier
 from nasnet_tf.serving.hub.load import load_nasnet
@@ -89,7 +89,7 @@ def test_all_formats_are_there_and_checked(made):
 
 
 def test_onnx_files_take_any_batch(made, pictures):
-    session = onnx_files.open_session(made[0] / "onnx" / "float32.onnx")
+    session = engines.open_session(made[0] / "onnx" / "float32.onnx")
     assert {each.name: each.shape for each in (*session.get_inputs(), *session.get_outputs())} == {
         "images": ["batch", 8, 8, 3],
         "logits": ["batch", 3],
@@ -179,7 +179,7 @@ def test_mixed_up_exports_are_told(made, tiny_export, tmp_path):
 
 
 def test_what_differs_from_the_network_is_not_exported(model, tmp_path, monkeypatch):
-    monkeypatch.setattr(onnx_files, "open_probabilities", lambda path: lambda images: np.full([len(images), 3], 0.4, np.float32))
+    monkeypatch.setattr(engines, "open_file", lambda path, engine: lambda images: np.full([len(images), 3], 0.4, np.float32))
     with pytest.raises(InputError, match="onnx/float32.onnx on 8 images of noise: largest difference .* expected at most 0.0001: not exp"):
         exporting.export(model, DESCRIPTION, tmp_path / "bad", ["onnx"])
     assert list(tmp_path.iterdir()) == []

@@ -1,12 +1,9 @@
 """TFLite files, for LiteRT: phones and small machines."""
 
 import pathlib
-from collections.abc import Callable
 
-import numpy as np
 import tensorflow as tf
 
-from nasnet_tf.base.errors import InputError
 from nasnet_tf.serving.exports.export_input import ExportInput
 
 CALIBRATION_IMAGES = 100  # TensorFlow's guide: about 100 to 500
@@ -30,21 +27,3 @@ def write(given: ExportInput, path: pathlib.Path, precision: str) -> None:
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8, tf.lite.OpsSet.TFLITE_BUILTINS]
         converter.inference_input_type = tf.uint8
     path.write_bytes(converter.convert())
-
-
-def open_probabilities(path: pathlib.Path) -> Callable[[np.ndarray], np.ndarray]:
-    """A file as a function of images in [0, 1], run in LiteRT."""
-    try:
-        from ai_edge_litert.interpreter import Interpreter  # noqa: PLC0415
-    except ImportError as error:
-        raise InputError(f"tflite: needs the package ai-edge-litert, pip install 'nasnet_tf[tflite]' ({error})") from error
-    interpreter = Interpreter(model_path=str(path))
-    details = interpreter.get_signature_runner().get_input_details()["images"]
-    is_integer = details["dtype"] == np.uint8
-
-    def run(images: np.ndarray) -> np.ndarray:
-        interpreter.resize_tensor_input(details["index"], images.shape)
-        images = np.round(images * 255).astype(np.uint8) if is_integer else images
-        return interpreter.get_signature_runner()(images=images)["probabilities"]
-
-    return run

@@ -1,83 +1,14 @@
-"""manifest.json of an export: what the network is, how it was measured and checked, and a checksum of each file."""
+"""manifest.json of an export, read, written and verified; `describing` makes what it says. Needs no TensorFlow."""
 
 import hashlib
-import importlib.metadata
 import json
 import pathlib
 from collections.abc import Iterable, Mapping
 
-import keras
-import numpy as np
-
 from nasnet_tf.base.errors import InputError
-from nasnet_tf.base.files import replace_file
-from nasnet_tf.data import imagenet_classes
-from nasnet_tf.genotype import HASH_VERSION, format_genotype, genotype_hash, load_genotype, published_genotypes
-from nasnet_tf.models.cell import Cell
-from nasnet_tf.models.description import all_layers, first_stack, genotype_of
-from nasnet_tf.models.heads import Stem
-from nasnet_tf.training import work_folder
-from nasnet_tf.version import __version__
+from nasnet_tf.base.files import read_json, replace_file
 
 NAME = "manifest.json"
-
-
-def describe(model: keras.Model, data_description: Mapping) -> dict:
-    """What there is to say of a classifier or a detector: genotype, configuration, classes, preprocessing, package versions.
-
-    Args:
-      data_description: what data.json says.
-    """
-    layers = list(all_layers(model))
-    cells = [layer for layer in layers if isinstance(layer, Cell)]
-    normal = next(cell for cell in cells if not cell.is_reduction)
-    genotype = genotype_of(model)
-    hashes = {genotype_hash(load_genotype(name)): name for name in published_genotypes()}
-    genotype.name = hashes.get(genotype_hash(genotype), "")
-    stem = next(layer for layer in layers if isinstance(layer, Stem))
-    return {
-        "package": {"nasnet_tf": __version__, **{name: importlib.metadata.version(name) for name in ("tensorflow", "keras")}},
-        "genotype": {
-            "name": genotype.name,
-            "hash": genotype_hash(genotype),
-            "hash_version": HASH_VERSION,
-            "text": format_genotype(genotype),
-        },
-        "configuration": {
-            "stem": stem.kind,
-            "stem_filters": stem.filters,
-            "cells_per_stack": first_stack(cells),
-            "filters": normal.filters,
-            "drop_path_rate": cells[-1].drop_path_rate,
-            **vars(normal.style),
-            "image_size": list(model.input.shape[1:3]),
-            "parameters": model.count_params(),
-        },
-        "task": work_folder.task_kind(data_description),
-        **({"probabilities": "sigmoid, one for each class"} if work_folder.has_several_labels(data_description) else {}),
-        "classes": _classes(data_description),
-        "preprocessing": data_description.get("preprocessing") or {"image_size": data_description["image_size"]},
-        "weights_sha256": weights_hash(model),
-    }
-
-
-def _classes(data_description: Mapping) -> list[dict]:
-    """Of each class its name, with its WordNet id where it is one of ImageNet's, and the annotations' own number of a detector's."""
-    words, names = dict(imagenet_classes()), list(data_description["class_names"])
-    if names == list(words.values()):
-        return [{"name": name, "wordnet_id": identity} for identity, name in words.items()]
-    classes = [{"name": words[name], "wordnet_id": name} if name in words else {"name": name} for name in names]
-    for each, number in zip(classes, data_description.get("category_ids", ()), strict=False):
-        each["category_id"] = number
-    return classes
-
-
-def weights_hash(model: keras.Model) -> str:
-    """SHA-256 of all weights, by their paths: whose figures those of an evaluation are."""
-    digest = hashlib.sha256()
-    for weight in sorted(model.weights, key=lambda weight: weight.path):
-        digest.update(weight.path.encode() + np.ascontiguousarray(weight.numpy()).tobytes())
-    return digest.hexdigest()
 
 
 def read(folder: pathlib.Path) -> dict | None:
@@ -85,7 +16,7 @@ def read(folder: pathlib.Path) -> dict | None:
     path = folder / NAME
     if not path.is_file():
         return None
-    manifest = work_folder.read_json(path)
+    manifest = read_json(path)
     if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
         raise InputError(f"{path}: is no manifest of an export; expected 'files' with a checksum of each")
     return manifest

@@ -2,9 +2,7 @@
 
 import pathlib
 import tempfile
-from collections.abc import Callable
 
-import numpy as np
 import tensorflow as tf
 
 from nasnet_tf.base.errors import InputError
@@ -60,18 +58,6 @@ def _write_int8(given: ExportInput, path: pathlib.Path) -> None:
             per_channel=True,
             reduce_range=True,  # of the weights, to 7 bits: CPUs without VNNI add up products in 16 bits, which overflow
         )
-
-
-def open_session(path: pathlib.Path):
-    """A file in ONNX Runtime."""
-    _, onnxruntime = _packages()
-    return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-
-
-def open_probabilities(path: pathlib.Path) -> Callable[[np.ndarray], np.ndarray]:
-    """A file as a function of images in [0, 1], run in ONNX Runtime."""
-    session = open_session(path)
-    return lambda images: session.run(["probabilities"], {"images": images})[0]
 
 
 def _packages():

@@ -11,7 +11,8 @@ import tensorflow as tf
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.data.decoding import decode_image
 from nasnet_tf.data.detection import prepare_picture
-from nasnet_tf.serving.exports import manifest
+from nasnet_tf.serving.exports import card, manifest
+from nasnet_tf.serving.exports.describing import describe
 from nasnet_tf.serving.exports.exporting import ExportRequest, new_folder
 from nasnet_tf.serving.exports.inference_graph import for_any_batch
 from nasnet_tf.serving.exports.saved_model import DESCRIPTIONS
@@ -91,7 +92,9 @@ def export_detector(
             raise InputError(f"{line}; expected at most {_MOST_DIFFERENCE}: not exported")
         report(line)
         facts = {"evaluations": list(evaluations), "checked_on": basis, "checks": {".": {"largest_difference": difference}}}
-        return manifest.write(temporary, {**manifest.describe(model, data_description), **facts})
+        said = manifest.write(temporary, {**describe(model, data_description), **facts})
+        card.write(temporary, said)
+    return said
 
 
 def export_on_request(model: keras.Model, data_description: dict, folder: pathlib.Path, request: ExportRequest) -> dict:

@@ -3,7 +3,7 @@
 import dataclasses
 import os
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import keras
 import numpy as np
@@ -96,6 +96,10 @@ class Detector:
             for name, score, box, number in answer[:top]
         ]
         return ", ".join(f"{row['class']} {row['probability']:.1%} at {_corners(row['box'])}" for row in rows) or "nothing", {"found": rows}
+
+    def explain(self, picture: bytes) -> NoReturn:
+        """Raises InputError; see nasnet_tf.training.task.Predictor."""
+        raise InputError("explain: expected a classifier; a detector draws where it finds things: detect --output=FOLDER")
 
 
 def load_detector(path: Name, image_size: int | None = None) -> Detector:

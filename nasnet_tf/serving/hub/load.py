@@ -57,8 +57,8 @@ def load_nasnet(
         or the path of an export or of the work folder of a training, of which the best weights are taken, averaged if the training kept
         averages. Whatever has a separator, begins with "~" or is a PathLike is a path.
       weights: "trained": the public ImageNet weights of "mobile" and "large", downloaded once, or those in the folder ("imagenet" means the
-        same); None: fresh ones; or a file for a named network: a TF-slim checkpoint, its folder or .tar.gz, or a .h5 or .keras file of
-        keras.applications.
+        same); None: fresh ones; or a file for a named network: a TF-slim checkpoint, its folder or .tar.gz, a .safetensors file, or
+        a .h5 or .keras file of keras.applications.
       genotype: for "N @ P": a message, the name of a published one, or the path of a textproto. "nasnet_a" if not given.
       stem: for "N @ P": "cifar" or "imagenet"; if not given, "cifar" for images of up to 64 pixels, "imagenet" for larger ones and for
         any size.

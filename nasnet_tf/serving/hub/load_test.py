@@ -137,9 +137,9 @@ def test_a_separator_makes_a_path(tmp_path, monkeypatch, tiny_export):
         ({"image_size": (224,)}, r"image_size: expected .*, got \(224,\)"),
         ({"image_size": "224"}, "image_size: expected .*, got '224'"),
         ({"image_size": (-1, 5)}, r"image_size: expected .*, got \(-1, 5\)"),
-        ({"dropout": "0.5"}, "dropout: expected a share .*, got '0.5'"),
-        ({"dropout": float("nan")}, "dropout: expected a share .*, got nan"),
-        ({"drop_path": 1}, "drop_path: expected a share .*, got 1"),
+        ({"dropout": "0.5"}, "dropout: expected a number .*, got '0.5'"),
+        ({"dropout": float("nan")}, "dropout: expected a number .*, got nan"),
+        ({"drop_path": 1}, "drop_path: expected a number .*, got 1"),
         ({"genotype": 5}, "genotype: expected a message"),
         ({"config": {"filters": 4}}, "config: expected a NetworkConfig"),
         ({"prev_skips_reduction": 1}, "prev_skips_reduction: expected True, False or None, got 1"),
@@ -232,7 +232,7 @@ def test_rates():
     model = load_nasnet(SMALL, **TINY, dropout=0.25, drop_path=0.5)
     assert model.get_layer("dropout").rate == 0.25
     assert [model.get_layer(name).drop_path_rate for name in ("cell_0", "cell_2")] == [0.1, 0.5]
-    with pytest.raises(InputError, match=r"dropout: expected a share in \[0, 1\) or None, got 1.5"):
+    with pytest.raises(InputError, match=r"dropout: expected a number in \[0, 1\) or None, got 1.5"):
         load_nasnet(SMALL, None, dropout=1.5)
 
 
@@ -287,7 +287,7 @@ def test_options_of_a_path(tiny_export):
     assert np.abs(mixed(images(8)) - model(images(8))).max() < 0.1 * np.abs(model(images(8))).max()
     with pytest.raises(InputError, match="weights: expected 'trained' or None with a path"):
         load_nasnet(tiny_export, weights="other.h5")
-    with pytest.raises(InputError, match="dropout: expected a share"):
+    with pytest.raises(InputError, match="dropout: expected a number"):
         load_nasnet(tiny_export, dropout=1)
 
 

@@ -71,5 +71,5 @@ def test_keras_applications_gets_it():
 
 @pytest.mark.parametrize("value", [1.0, -0.1, "0.9", True])
 def test_what_is_no_momentum(value):
-    with pytest.raises(InputError, match=r"batch_norm_momentum: expected a share in \[0, 1\) or None, got "):
+    with pytest.raises(InputError, match=r"batch_norm_momentum: expected a number in \[0, 1\) or None, got "):
         load_nasnet(**SIZE, batch_norm_momentum=value)

@@ -64,7 +64,7 @@ def test_weights_of_a_live_network(trained):
 
 
 def test_slim_has_no_other_cells(trained, tmp_path):
-    with pytest.raises(InputError, match="mine.ckpt: .*knows NASNet-A only; expected a name that ends with .weights.h5 or .keras"):
+    with pytest.raises(InputError, match="mine.ckpt: .*knows NASNet-A only; expected .* ends with .safetensors, .weights.h5 or .keras"):
         save_weights(trained, tmp_path / "mine.ckpt")
 
 

@@ -1,8 +1,9 @@
 """Classes by name: where those of a data set stand among a network's, for evaluation on other data and for a classifier that is kept."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+import numpy as np
 import tensorflow as tf
 
 from nasnet_tf.base.errors import InputError
@@ -34,6 +35,10 @@ class RelabelledData:
     def diagnose(self, split: str) -> InputError | None:
         """See ImageData.diagnose."""
         return self.data.diagnose(split)
+
+    def pictures(self, split: str, places: Sequence[int]) -> Iterator[tuple[str, np.ndarray]]:
+        """See ImageData.pictures."""
+        return self.data.pictures(split, places)
 
     def evaluation(self, split: str, batch_size: int, shard: tuple[int, int] = (0, 1)) -> tf.data.Dataset:
         """See ImageData.evaluation.

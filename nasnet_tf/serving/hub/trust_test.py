@@ -54,7 +54,7 @@ def test_a_description_with_other_classes_is_not_built(tiny_export, tmp_path, cl
     layer = {"class_name": class_name, "module": module, "registered_name": registered, "config": {"name": "x"}, "inbound_nodes": []}
     description["config"]["layers"].append(layer)
     (tmp_path / "model.json").write_text(json.dumps(description))
-    with pytest.raises(InputError, match=f"model.json: names the class '{registered or class_name}', which no network of nasnet_tf has"):
+    with pytest.raises(InputError, match=f"model.json: names the class '{registered or class_name}', which no network of nasnet_tf uses"):
         load_nasnet(tmp_path)
 
 
@@ -77,7 +77,7 @@ def test_bombs(tiny_network, tmp_path, monkeypatch):
     with zipfile.ZipFile(tmp_path / "bomb.keras", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("model.weights.h5", bytes(10_000_000))
     for name in ("bomb.tar.gz", "bomb.weights.h5", "bomb.keras"):
-        with pytest.raises(InputError, match=rf"{name}: unpacks to [\d,]+ bytes or more from [\d,]+; expected at most [\d,]+, which is 20"):
+        with pytest.raises(InputError, match=rf"{name}: unpacks to [\d,]+ bytes or more from [\d,]+; expected at most [\d,]+, the "):
             load_weights(tiny_network, tmp_path / name)
 
 

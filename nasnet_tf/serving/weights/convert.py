@@ -1,4 +1,4 @@
-"""Weights in and out: TF-slim's checkpoints, keras.applications' files and models, exports and work folders of our own.
+"""Weights in and out: TF-slim's checkpoints, keras.applications' files and models, safetensors, exports and work folders of our own.
 
 Every tensor is accounted for: what a file lacks, has too much or has in another shape is one error that lists it, and the network is
 unchanged then. Left out knowingly are slim's global step and optimizer slots, and heads that the network does not have.
@@ -19,6 +19,7 @@ from nasnet_tf.base.files import check_local, naming, user_path
 from nasnet_tf.genotype import genotype_hash, load_genotype
 from nasnet_tf.models.cell import Cell
 from nasnet_tf.models.description import genotype_of
+from nasnet_tf.serving.weights import safetensors_files
 from nasnet_tf.serving.weights.files import BACKGROUND, EMA_SUFFIX, WeightsFile, open_weights
 from nasnet_tf.serving.weights.names import keras_names, slim_names
 from nasnet_tf.training.variables import UNREADABLE
@@ -36,6 +37,7 @@ def load_weights(
       source: one of
         - a TF-slim checkpoint: its prefix (model.ckpt), one of its files, a folder or a .tar.gz that holds one;
         - a weights file (.h5, .weights.h5) or whole model (.h5, .keras) of keras.applications' NASNet, or of ours as Keras saves it;
+        - a .safetensors file, as save_weights writes it;
         - such a model itself, or one of ours.
       use_ema: of a slim checkpoint take the moving averages where it holds them; the plain variables otherwise.
       heads: set the classifier (and auxiliary head) too. Of 1001 classes, slim's, a network of 1000 leaves out the background.
@@ -160,9 +162,10 @@ def save_weights(model: keras.Model, path: str | os.PathLike, ema_names: bool = 
     """Writes the network's weights, over what stands there.
 
     Args:
-      path: x.weights.h5 for weights, x.h5 or x.keras for a whole model; anything else is the prefix of a TF-slim checkpoint. Files of Keras
-        are in the form of keras.applications where it has this network. Of all other networks, such as those with other cells, they are
-        in our own form, which load_weights and load_nasnet read, and a line on standard error says so.
+      path: x.weights.h5 for weights, x.h5 or x.keras for a whole model, x.safetensors for weights by our own paths; anything else is the
+        prefix of a TF-slim checkpoint. Files of Keras are in the form of keras.applications where it has this network. Of all other
+        networks, such as those with other cells, they are in our own form, which load_weights and load_nasnet read, and a line on
+        standard error says so.
       ema_names: of a checkpoint: write each weight as its moving average too, for slim's evaluation with --moving_average_decay.
 
     Raises:
@@ -176,6 +179,8 @@ def save_weights(model: keras.Model, path: str | os.PathLike, ema_names: bool = 
         if path.suffix in (".h5", ".keras"):
             written = _as_keras_writes(model, path)
             (written.save_weights if path.name.endswith(".weights.h5") else written.save)(temporary)
+        elif path.suffix == safetensors_files.SUFFIX:
+            safetensors_files.write(model, temporary)
         else:
             _write_slim(model, temporary, path, ema_names)
         for written in pathlib.Path(folder).iterdir():
@@ -195,7 +200,7 @@ def _write_slim(model: keras.Model, temporary: pathlib.Path, path: pathlib.Path,
     try:
         names = slim_names(model)
     except InputError as error:
-        raise InputError(f"{path}: {error}; expected a name that ends with .weights.h5 or .keras for such a network") from error
+        raise InputError(f"{path}: {error}; expected a name that ends with .safetensors, .weights.h5 or .keras for it") from error
     tensors = {names[weight.path]: weight.value for weight in model.weights}
     if ema_names:
         tensors |= {f"{name}{EMA_SUFFIX}": value for name, value in tensors.items()}

@@ -1,4 +1,4 @@
-"""Files of weights, opened: TF-slim's checkpoints, plain or in an archive, and those of keras.applications. Nothing is read yet."""
+"""Files of weights, opened: TF-slim's checkpoints, plain or in an archive, those of Keras, and safetensors. Nothing is read yet."""
 
 import dataclasses
 import os
@@ -15,7 +15,7 @@ import numpy as np
 from nasnet_tf.base.errors import InputError, reason
 from nasnet_tf.base.files import check_unpacked_size, user_path
 from nasnet_tf.models.cell import Cell
-from nasnet_tf.serving.weights import keras_files
+from nasnet_tf.serving.weights import keras_files, safetensors_files
 from nasnet_tf.serving.weights.names import keras_names, own_names, slim_names
 from nasnet_tf.training.variables import open_checkpoint
 
@@ -59,6 +59,8 @@ def open_weights(source: str | os.PathLike | keras.Model, model: keras.Model, us
         return _live_ours(source) if any(isinstance(layer, Cell) for layer in source.layers) else _live_keras(source)
     path = user_path(source)
     found = find_weights(path)
+    if found.suffix == safetensors_files.SUFFIX:
+        return WeightsFile(str(path), own_names, *safetensors_files.open_tensors(path))
     if found.suffix in _KERAS:
         shapes, read = keras_files.open_tensors(path, model)
         return WeightsFile(str(path), own_names if keras_files.is_ours(shapes) else keras_names, shapes, read)
@@ -68,6 +70,8 @@ def open_weights(source: str | os.PathLike | keras.Model, model: keras.Model, us
 def raw_shapes(path: pathlib.Path) -> Mapping[str, tuple[int, ...]]:
     """The shapes of a file's tensors, optimizers' left out, by the names that they have there; raises as open_weights does."""
     found = find_weights(path)
+    if found.suffix == safetensors_files.SUFFIX:
+        return safetensors_files.open_tensors(path)[0]
     return keras_files.raw_shapes(path) if found.suffix in _KERAS else _of_slim(path, found, use_ema=True).shapes
 
 
@@ -76,12 +80,12 @@ def _of_slim(path: pathlib.Path, found: pathlib.Path, use_ema: bool) -> WeightsF
 
 
 def find_weights(path: pathlib.Path) -> pathlib.Path:
-    """The file that open_weights opens, by its name: an archive, a file of Keras, or the .index of a checkpoint. Opens nothing.
+    """The file that open_weights opens, by its name: an archive, one of Keras or safetensors, or the .index of a checkpoint. Opens nothing.
 
     Raises:
       InputError: there is none.
     """
-    if path.name.endswith((*_ARCHIVES, *_KERAS)) and path.is_file():
+    if path.name.endswith((*_ARCHIVES, *_KERAS, safetensors_files.SUFFIX)) and path.is_file():
         return path
     prefixes = sorted(path.glob("*.index")) if path.is_dir() else [path.with_name(f"{path.name}.index"), path.with_suffix(".index")]
     prefixes = [prefix for prefix in prefixes if prefix.is_file()]
@@ -90,8 +94,8 @@ def find_weights(path: pathlib.Path) -> pathlib.Path:
     if not prefixes:
         came = "is a file of another kind" if path.is_file() else "a folder without weights" if path.is_dir() else "no such file"
         raise InputError(
-            f"{path}: {came}; expected a TF-slim checkpoint (model.ckpt with model.ckpt.index beside it, its folder or .tar.gz) "
-            "or a .h5 or .keras file of Keras"
+            f"{path}: {came}; expected a TF-slim checkpoint (model.ckpt with model.ckpt.index beside it, its folder or .tar.gz), "
+            "a .safetensors file, or a .h5 or .keras file of Keras"
         )
     return prefixes[0]
 

@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 
 from nasnet_tf.base.extras import OnDemand
 from nasnet_tf.viz.axes import BLUE, COLORS, legend, strip_axes
+from nasnet_tf.viz.evaluations import shared_figures
 
 if TYPE_CHECKING:  # they import TensorFlow, which a report does without
-    from nasnet_tf.data.several_labels import MultiLabelData
-    from nasnet_tf.training.multi_label_evaluation import MultiLabelEvaluator
+    from nasnet_tf.training.details import MultiLabelDetails
 
 metrics = OnDemand("sklearn.metrics")
 _MAX_BARS = 50  # classes that bars are drawn of
@@ -45,13 +45,14 @@ def plot_average_precision(precisions: Mapping[str, float]) -> Figure:
     return figure
 
 
-def label_figures(evaluator: MultiLabelEvaluator, data: MultiLabelData) -> dict[str, Figure]:
-    """Precision over recall, and the average precision of each class if there are few; of the classes that some image has."""
+def label_figures(details: MultiLabelDetails) -> dict[str, Figure]:
+    """Precision over recall, and the average precision of each class if there are few, of the classes that some image has; and the rest."""
     curves, precisions = {}, {}
-    for name, labels, probabilities in zip(data.class_names, evaluator.labels.T, evaluator.probabilities.T, strict=True):
-        if labels.any():
+    for row, labels, probabilities in zip(details.by_class(), details.labels.T, details.probabilities.T, strict=True):
+        if row.examples:
             precision, recall, _ = metrics.precision_recall_curve(labels, probabilities)
-            curves[name] = recall[::-1], precision[::-1]
-            precisions[name] = float(metrics.average_precision_score(labels, probabilities))
+            curves[row.name] = recall[::-1], precision[::-1]
+            precisions[row.name] = row.average_precision
     figures = {"precision recall": plot_precision_recall(curves)}
-    return figures | ({"average precision": plot_average_precision(precisions)} if len(precisions) <= _MAX_BARS else {})
+    bars = {"average precision": plot_average_precision(precisions)} if len(precisions) <= _MAX_BARS else {}
+    return figures | bars | shared_figures(details)

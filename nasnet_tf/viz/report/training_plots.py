@@ -5,19 +5,13 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from nasnet_tf.viz.axes import AMBER, BLUE, GREY, legend, level, line, new_figure, scatter
 
-if TYPE_CHECKING:  # they import TensorFlow, which a report does without
-    from nasnet_tf.data import ImageData
-    from nasnet_tf.training.evaluate import Evaluator
-
 _NO_VALUES = ("step", "epoch", "examples")
-_MAX_CONFUSED = 50  # classes that a confusion matrix is drawn of
 _RAW = "raw_"  # of the weights themselves, beside their averages
 
 
@@ -69,29 +63,6 @@ def plot_tuned(name: str, values: Sequence[float], accuracies: Sequence[float]) 
     if min(values) > 0 and max(values) > 20 * min(values):
         axes.set_xscale("log")
     return figure
-
-
-def plot_confusion(confusion: np.ndarray, class_names: Sequence[str]) -> Figure:
-    """Examples of each class (row) by the class they were taken for (column), int [num_classes, num_classes]; colours show shares."""
-    size = 1.6 + 0.36 * len(class_names)
-    figure = Figure(figsize=(size + 0.8, size), layout="constrained")
-    axes = figure.add_subplot()
-    shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    for (row, column), count in np.ndenumerate(confusion):
-        if count:
-            color = "white" if shares[row, column] > 0.5 else "#3f3f46"
-            axes.text(column, row, str(count), ha="center", va="center", fontsize=7, color=color)
-    places = range(len(class_names))
-    axes.set_xticks(places, class_names, rotation=90, fontsize=8)
-    axes.set_yticks(places, class_names, fontsize=8)
-    axes.set(xlabel="taken for", ylabel="class")
-    return figure
-
-
-def confusion_figures(evaluator: Evaluator, data: ImageData) -> dict[str, Figure]:
-    """What `evaluate` draws of a classifier: its confusion matrix, if there are few classes."""
-    return {"confusion": plot_confusion(evaluator.confusion, data.class_names)} if data.num_classes <= _MAX_CONFUSED else {}
 
 
 def _is_number(value) -> bool:

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.base.files import read_json_lines
 from nasnet_tf.tuning.results import BEST_NAME, TUNED, best_trial, read_results, short, sort_trials
-from nasnet_tf.viz.report import page
+from nasnet_tf.viz.report import evaluation_details, page
 from nasnet_tf.viz.report.statistics import kind_of
 from nasnet_tf.viz.report.training_plots import curve_names, plot_curve, plot_tuned, plot_tuning
 
 METRICS, PREDICTIONS, _DATA, _CONFIGS = "metrics.jsonl", "predictions.json", "data.json", ("config.gin", "operative_config.gin")
 _EVALUATIONS = "evaluation-*.json"
 CORRUPT = "corrupt_images.txt"  # that of training/corruption.py, whose import would bring TensorFlow
-TRAINING_FILES = (METRICS, _EVALUATIONS, "*.svg", CORRUPT, _DATA, *_CONFIGS)
+TRAINING_FILES = (METRICS, _EVALUATIONS, evaluation_details.FILES, "*.svg", CORRUPT, _DATA, *_CONFIGS)
 _OF_DETECTORS = {"mean_average_precision": "mAP", "average_precision_50": "AP50"}
 TUNING_FILES = (TUNED, "trials/*/config.gin", BEST_NAME)
 PREDICTION_FILES = (PREDICTIONS,)
@@ -36,6 +36,10 @@ def read_training(folder: pathlib.Path) -> tuple[str, str]:
         parts += [page.heading(3, "Over time"), page.pictures([(figure, f"{name} over epochs") for figure, name in curves])]
     drawn = sorted(path for split in {row["split"] for row in evaluations.values()} for path in folder.glob(f"*-{split}.svg"))
     parts.append(page.side_by_side([page.image(path.read_bytes(), path.stem.replace("-", " ")) for path in drawn]) if drawn else "")
+    for path in evaluations:
+        choice = path.stem.removeprefix("evaluation-")
+        if (folder / f"details-{choice}.json").is_file():
+            parts.append(evaluation_details.read_details(folder / f"details-{choice}.json", choice))
     if (folder / CORRUPT).is_file():
         parts.append(
             page.fold(title, "Images that were left out, as they cannot be decoded", page.settings((folder / CORRUPT).read_text()))
@@ -49,6 +53,8 @@ def _training_numbers(folder: pathlib.Path, rows: Sequence[dict], evaluations: S
     for row in evaluations:
         if "accuracy" in row:
             numbers[f"accuracy on {row['split']}, {row['examples']:,} examples"] = f"{row['accuracy']:.4f}"
+        if "expected_calibration_error" in row:
+            numbers[f"expected calibration error on {row['split']}"] = f"{row['expected_calibration_error']:.4f}"
     for row in [*[row for row in rows if row["kind"] == "evaluation"][-1:], *evaluations]:
         numbers |= {f"{text} on {row['split']}": f"{row[name]:.4f}" for name, text in _OF_DETECTORS.items() if name in row}
     watched = [row for row in rows if row["kind"] == "evaluation" and "accuracy" in row]

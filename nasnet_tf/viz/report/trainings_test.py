@@ -59,6 +59,46 @@ def test_a_damaged_evaluation_is_named(trained, damaged):
         Report(trained.parent).write()
 
 
+def _figures(name, examples, found, precision, recall, f1):
+    scores = {"accuracy": 0.5, "precision": precision, "recall": recall, "f1": f1, "average_precision": None}
+    return {"name": name, "examples": examples, "found": found, **scores}
+
+
+DETAILS = {
+    "by_class": [_figures("a<i>", 9, 3, 1.0, 0.25, 0.4), _figures("b", 2, 0, None, 0.0, 0.0), _figures("c", 0, 1, None, None, None)],
+    "mistakes": [{"place": 3, "expected": "b", "found": "a<i>", "confidence": 0.987, "name": "b/<3>.png"}],
+}
+
+
+def test_details_of_an_evaluation(trained):
+    evaluation = {"split": "test", "accuracy": 0.9812, "examples": 360, "expected_calibration_error": 0.0421}
+    (trained / "evaluation-test.json").write_text(json.dumps(evaluation))
+    (trained / "details-test.json").write_text(json.dumps(DETAILS))
+    (trained / "reliability-test.svg").write_text("<svg/>")
+    report = Report(trained.parent)
+    content = report.write().read_text()
+    cells = check(content).cells
+    classes = ["b", "2", "0", "0.5000", "-", "0.0000", "0.0000", "a<i>", "9", "3", "0.5000", "1.0000", "0.2500", "0.4000"]
+    assert cells[4:] == [*classes, "b/<3>.png", "b", "a<i>", "98.7%"]
+    assert "F1 are undefined: c." in content
+    assert "<b>0.0421</b><span>expected calibration error on test" in content
+    assert '<img alt="reliability test"' in content
+    (trained / "details-test.json").write_text('{"by_class": []}')  # read again, as it has changed
+    with pytest.raises(InputError, match="details-test.json: damaged; expected by_class and mistakes"):
+        report.write()
+
+
+def test_details_of_many_classes_are_bounded(trained):
+    rows = [{**DETAILS["by_class"][0], "name": f"class {number}", "f1": number / 1000} for number in range(1000)]
+    rows += [{**DETAILS["by_class"][2], "name": f"absent {number}"} for number in range(100)]
+    (trained / "details-test.json").write_text(json.dumps({"by_class": rows, "mistakes": []}))
+    content = Report(trained.parent).write().read_text()
+    assert content.count("class 49<") == 1
+    assert "class 50<" not in content
+    assert "950 more classes have a higher F1" in content
+    assert "absent 9 and 90 more." in content
+
+
 def test_curves():
     assert curve_names(ROWS) == ["loss", "accuracy", "learning_rate", "images_per_second"]
     axes = plot_curve(ROWS, "loss").axes[0]

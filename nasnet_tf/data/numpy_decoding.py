@@ -1,0 +1,69 @@
+"""What decoding.py does, without TensorFlow: files whose pixels Pillow decodes to the very ones that TensorFlow does, and no others.
+
+Both call the same libraries: libjpeg-turbo with the accurate DCT and smooth upsampling, libpng and libwebp.
+"""
+
+import io
+import struct
+import warnings
+import zlib
+
+import numpy as np
+
+from nasnet_tf.base.errors import InputError
+from nasnet_tf.base.extras import OnDemand
+from nasnet_tf.data.limits import max_pixels
+from nasnet_tf.data.numpy_orientation import displayed, exif_orientation
+
+Image = OnDemand("PIL.Image")
+_PNG, _BIT_DEPTH_PLACE = b"\x89PNG\r\n\x1a\n", 24
+_KINDS = {"JPEG": (b"\xff\xd8\xff", ("L", "RGB")), "PNG": (_PNG, ("1", "L", "LA", "P", "RGB", "RGBA")), "WEBP": (b"RIFF", ("RGB", "RGBA"))}
+
+
+class NotExact(InputError):
+    """A file that TensorFlow decodes, or refuses, otherwise than this module would; the message says what it is."""
+
+
+def is_sixteen_bits(encoded: bytes) -> bool:
+    """Whether a file is a PNG of 16 bits."""
+    return encoded.startswith(_PNG) and encoded[_BIT_DEPTH_PLACE : _BIT_DEPTH_PLACE + 1] == b"\x10"
+
+
+def decode_image(encoded: bytes) -> np.ndarray:
+    """A JPEG, PNG or WebP file -> uint8 [height, width, 3], upright; the same pixels as nasnet_tf.data.decoding.decode_image.
+
+    Raises:
+      NotExact: another kind, a damaged file, an animation, CMYK, more than 8 bits, or more than max_pixels() pixels.
+    """
+    kind = next((kind for kind, (start, _) in _KINDS.items() if encoded.startswith(start)), None)
+    if kind is None:
+        raise NotExact("a file that is no JPEG, PNG or WebP")
+    if is_sixteen_bits(encoded):
+        raise NotExact("a PNG of 16 bits")
+    if kind == "PNG" and not _is_whole_png(encoded):
+        raise NotExact("a damaged file")
+    try:
+        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(encoded), formats=[kind]) as image:
+            if image.width * image.height > max_pixels():
+                raise NotExact(f"an image of {image.width} x {image.height} pixels")
+            if getattr(image, "is_animated", False):
+                raise NotExact("an animation")
+            image.load()
+            if image.mode not in _KINDS[kind][1]:
+                raise NotExact(f"a {kind} file with colors of the kind {image.mode}")
+            pixels = np.asarray(image.convert("RGB"))
+    except (OSError, ValueError, SyntaxError, IndexError, KeyError, struct.error, Image.DecompressionBombError) as error:
+        raise error if isinstance(error, InputError) else NotExact("a damaged file") from error
+    return displayed(pixels, exif_orientation(encoded))
+
+
+def _is_whole_png(encoded: bytes) -> bool:
+    """Whether all chunks have their checksums, to the last one, which Pillow does not need: length, name, data, checksum of both."""
+    place, name = len(_PNG), b""
+    while name != b"IEND":
+        size, name = int.from_bytes(encoded[place : place + 4]), encoded[place + 4 : place + 8]
+        end = place + 8 + size
+        if encoded[end : end + 4] != zlib.crc32(encoded[place + 4 : end]).to_bytes(4):
+            return False
+        place = end + 4
+    return True

@@ -1,0 +1,195 @@
+"""The card of an export against its manifest; its snippets, run; and exports that went through a model hub."""
+
+import contextlib
+import io
+import re
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from nasnet_tf.base.errors import InputError
+from nasnet_tf.detection.model import DetectorConfig, build_detector
+from nasnet_tf.models.network import NetworkConfig, build_network
+from nasnet_tf.serving.exports import card, manifest
+from nasnet_tf.serving.exports.exporting import export
+from nasnet_tf.serving.exports.saved_detector import export_detector
+from nasnet_tf.serving.hub.classifier import load_classifier
+from nasnet_tf.serving.hub.detector import load_detector
+from nasnet_tf.serving.hub.load import load_nasnet
+from nasnet_tf.testing import REPOSITORY, run_door, tiny_genotype
+
+DATA = {
+    "task": "classification",
+    "source": "folder:/home/somebody/pet photos",
+    "train_split": "train",
+    "validation_split": None,
+    "test_split": "test",
+    "class_names": ["n02123045", "a|b", "*c*"],
+    "preprocessing": {"kind": "imagenet", "image_size": 32},
+    "license": "apache-2.0",
+}
+FIGURES = [
+    {"split": "test", "accuracy": 0.875, "loss": 0.5, "examples": 40, "step": 7, "checkpoint": "best", "ema": True},
+    {"split": "validation", "epoch": 1.5, "step": 7, "accuracy": 0.75},
+    {"accuracy": 0.125, "examples": 9},  # nobody knows of which split
+]
+
+
+def classifier(several=False, classes=3):
+    model = build_network(tiny_genotype(), NetworkConfig(1, "imagenet", 0.25, filters=8), classes, 32)
+    for index, weight in enumerate(model.weights):
+        weight.assign(weight + tf.random.stateless_uniform(weight.shape, [index, 1]) / 10)
+    return model
+
+
+@pytest.fixture(scope="module")
+def all_formats(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cards") / "classifier"
+    export(classifier(), DATA, folder, ["saved_model", "serving", "keras", "tflite", "onnx"], version=3, evaluations=FIGURES)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def several_labels(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cards") / "labels"
+    said = {"task": "multi_label", "several_labels": True, "class_names": ["a", "b", "c"], "preprocessing": DATA["preprocessing"]}
+    export(classifier(), said, folder, ["tflite"], evaluations=[{"split": "test", "f1": 0.5, "class_f1": {"a": 0.25}, "examples": 4}])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def detector(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cards") / "detector"
+    network = build_network(tiny_genotype(), NetworkConfig(1, "imagenet", 0.25, filters=8), None, (None, None))
+    config = DetectorConfig(anchor_base=16.0, anchor_scales=(1.0,), proposal_filters=4, num_proposals=3, crop_size=4, num_detections=5)
+    said = {"task": "detection", "source": "coco:/data/cells", "class_names": ["cell"], "category_ids": [7], "image_size": 64}
+    export_detector(build_detector(network, config, 1), said, folder, [{"split": "test", "average_precision_50": -1.0, "examples": 2}])
+    return folder
+
+
+def text_of(folder):
+    return (folder / "README.md").read_text()
+
+
+def snippets_of(text):
+    return re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def run(folder, snippet, monkeypatch):
+    """What a snippet prints in a folder with a picture."""
+    pixels = np.random.default_rng(0).integers(0, 255, [40, 50, 3]).astype(np.uint8)
+    (folder / "photo.jpg").write_bytes(tf.io.encode_jpeg(pixels).numpy())
+    monkeypatch.chdir(folder)
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        exec(compile(snippet, "README.md", "exec"), {})
+    return printed.getvalue()
+
+
+def test_the_card_says_what_the_manifest_says(all_formats):
+    said, text = manifest.read(all_formats), text_of(all_formats)
+    assert text == card.card(said)
+    head = text.split("---\n")[1]
+    assert "license: apache-2.0\n" in head
+    assert "pipeline_tag: image-classification\n" in head
+    assert head.endswith("metrics:\n- accuracy\n")
+    assert all(f"- {tag}\n" in head for tag in ("nasnet", "keras", "tensorflow", "onnx", "tflite"))
+    assert f"| parameters | {said['configuration']['parameters']:,} |" in text
+    assert said["genotype"]["hash"] in text
+    assert r"| classes | tabby, a\|b, \*c\* |" in text
+    assert "| split | data | examples | accuracy | loss |" in text
+    assert "| test |  | 40 | 0.8750 | 0.5000 |" in text
+    assert "| validation |  |  | 0.7500 |  |" in text
+    assert "0.1250" not in text
+    assert "`folder:pet photos`" in text
+    assert "somebody" not in text
+    assert "somebody" not in (all_formats / "manifest.json").read_text()
+    for path, check in said["checks"].items():
+        called = {".": "saved_model.pb", "serving/3": "serving/3/saved_model.pb"}.get(path, path)
+        assert f"| `{called}` | {check['largest_difference']:.2g} of probabilities | {check['top_1_agreement']:.1%} |" in text
+    assert "README.md" not in said["files"]
+    assert "The exporter states this license of the weights: apache-2.0." in text
+
+
+def test_nothing_is_said_that_is_not_known(several_labels, tmp_path):
+    export(classifier(), {"class_names": ["a", "b", "c"]}, tmp_path / "bare", ["keras"], evaluations=FIGURES[2:])
+    text = text_of(tmp_path / "bare")
+    assert "license" not in text.split("---\n")[1]
+    assert "metrics" not in text.split("---\n")[1]
+    assert "The exporter stated no license of the weights." in text
+    assert "Not evaluated: the manifest has no result with its split." in text
+    assert "does not record the data" in text
+    assert "0.1250" not in text
+    assert "ONNX" not in text
+    several = text_of(several_labels)
+    assert "Each has a probability of its own" in several
+    assert "| test |  | 4 | 0.5000 |" in several
+    said = manifest.read(several_labels)
+    assert 'license: other\nlicense_name: "for our \\"clinic\\""\n' in card.card({**said, "license": 'for our "clinic"'})
+    assert "- loss" not in card.card({**said, "evaluations": FIGURES})
+    with pytest.raises(InputError, match="license: expected a text of one line"):
+        export(classifier(), {**DATA, "license": "a\nb"}, tmp_path / "bad", ["keras"])
+
+
+def test_a_detector_has_a_card(detector):
+    text = text_of(detector)
+    assert "pipeline_tag: object-detection\n" in text
+    assert "It finds things of 1 class only." in text
+    assert "`coco:cells`" in text
+    assert "| test |  | 2 | -1.0000 |" in text
+    assert len(snippets_of(text)) == 2
+
+
+@pytest.mark.parametrize("kind", ["all_formats", "several_labels", "detector"])
+def test_each_snippet_runs(kind, request, tmp_path, monkeypatch):
+    original = request.getfixturevalue(kind)
+    folder = shutil.copytree(original, tmp_path / "copy")
+    found = snippets_of(text_of(folder))
+    assert len(found) == {"all_formats": 6, "several_labels": 2, "detector": 2}[kind]
+    for snippet in found:
+        assert run(folder, snippet, monkeypatch).strip()
+
+
+def through_a_hub(folder, to):
+    """As a hub gives an export back: no empty folders, no files with a dot in front but its own, links to files, a card that was edited."""
+    for file in filter(lambda path: path.is_file() and not path.name.startswith("."), folder.rglob("*")):
+        blob = to / "blobs" / manifest._sha256(file)
+        link = to / "snapshot" / file.relative_to(folder)
+        for path in (blob, link):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, blob)
+        link.symlink_to(blob)
+    found = to / "snapshot"
+    (found / ".gitattributes").write_text("*.keras filter=lfs diff=lfs merge=lfs -text\n")
+    (found / ".cache" / "huggingface" / "download").mkdir(parents=True)
+    (found / ".cache" / "huggingface" / "download" / "model.keras.metadata").write_text("1")
+    (found / "README.md").unlink()
+    (found / "README.md").write_text("edited")
+    return found
+
+
+def test_an_export_from_a_hub_loads(all_formats, detector, tmp_path):
+    picture = tf.io.encode_png(np.random.default_rng(1).integers(0, 255, [50, 40, 3]).astype(np.uint8)).numpy()
+    folder = through_a_hub(all_formats, tmp_path / "a")
+    assert not any(path.is_dir() and not any(path.iterdir()) for path in folder.rglob("*"))
+    assert load_nasnet(folder).count_params() == load_nasnet(all_formats).count_params()
+    for trust_graph in (False, True):
+        answers = [load_classifier(each, trust_graph=trust_graph)(picture) for each in (folder, all_formats)]
+        assert answers[0] == answers[1]
+    run_door("export", f"--model={folder}", f"--output={tmp_path / 'again'}", "--format=keras")
+    assert manifest.read(tmp_path / "again")["evaluations"] == FIGURES
+    assert manifest.read(tmp_path / "again")["license"] == "apache-2.0"
+    found = through_a_hub(detector, tmp_path / "b")
+    assert load_detector(found).answers([picture]) == load_detector(detector).answers([picture])
+
+
+def test_the_export_that_ships_has_its_card():
+    folder = REPOSITORY / "testdata" / "digits_network"
+    assert text_of(folder) == card.card(manifest.read(folder))
+    manifest.verify(folder, ["model.json", "data.json", "model.keras"])
+
+
+def test_the_command_states_a_license(all_formats, tmp_path):
+    run_door("export", f"--model={all_formats}", f"--output={tmp_path / 'mine'}", "--format=keras", "--license=cc-by-4.0")
+    assert "\nlicense: cc-by-4.0\n" in text_of(tmp_path / "mine")

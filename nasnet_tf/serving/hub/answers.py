@@ -1,0 +1,119 @@
+"""From an image to the names of its classes: what every classifier does around its network. Needs no TensorFlow."""
+
+import functools
+import os
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from nasnet_tf.base.errors import InputError
+from nasnet_tf.base.files import shown, user_path
+from nasnet_tf.base.values import Count, Part, check_value, expect
+from nasnet_tf.data.imagenet_names import imagenet_classes
+
+_TOP = 5  # classes of an image with one label
+_THRESHOLD = 0.5  # least probability of a label where an image has several
+
+Image = str | os.PathLike | bytes | np.ndarray
+
+
+class Prediction(NamedTuple):
+    """A class and how probable it is, in [0, 1]. A WordNet id comes as its words, with the id besides; "" for other classes."""
+
+    name: str
+    probability: float
+    wordnet_id: str = ""
+
+
+class ImageClassifier:
+    """Classifies images of any size: JPEG, PNG, GIF (the first frame), BMP or WebP files, or pixels.
+
+    Attributes:
+      class_names: in the order of the probabilities.
+      several_labels: whether an image has several labels, or none: each class then has a probability of its own.
+    """
+
+    class_names: Sequence[str]
+    several_labels: bool
+
+    def probabilities(self, encoded: Sequence[bytes]) -> list[np.ndarray | InputError]:
+        """Probabilities float32 [num_classes] of each file's content; for one that cannot be decoded, an InputError that says why."""
+        raise NotImplementedError
+
+    def encode_pixels(self, pixels: np.ndarray) -> bytes:
+        """Pixels, uint8 [height, width, 3], as a PNG file."""
+        raise NotImplementedError
+
+    def answers(self, encoded: Sequence[bytes]) -> list[np.ndarray | InputError]:
+        """`probabilities`, as nasnet_tf.training.task.Predictor asks for them."""
+        return self.probabilities(encoded)
+
+    def __call__(
+        self, images: Image | Sequence[Image], top: int | None = None, threshold: float | None = None
+    ) -> list[Prediction] | list[list[Prediction]]:
+        """The most probable classes of an image, or of each of several, most probable first.
+
+        Args:
+          images: the path of a file, its content, or pixels uint8 [height, width, 3], RGB; or a list of such.
+          top: how many classes at most; None for 5, or for all where an image has several labels.
+          threshold: least probability of a class, in [0, 1]; None for 0, or for 0.5 where an image has several labels.
+
+        Raises:
+          InputError: a file that is not there, or that cannot be decoded.
+        """
+        check_value("top", top, Count | None)
+        check_value("threshold", threshold, Part | None)
+        is_one = isinstance(images, (str, os.PathLike, bytes)) or (isinstance(images, np.ndarray) and images.ndim == 3)
+        batch = [images] if is_one else list(images)
+        answers = self.probabilities([self._content(image) for image in batch])
+        for number, (image, answer) in enumerate(zip(batch, answers, strict=True)):
+            if isinstance(answer, InputError):
+                raise undecodable(image, f"image {number}", answer)
+        results = [self.best(answer, top, threshold) for answer in answers]
+        return results[0] if is_one else results
+
+    def best(self, probabilities: np.ndarray, top: int | None = None, threshold: float | None = None) -> list[Prediction]:
+        """The most probable classes, most probable first; `top` and `threshold` as for a call."""
+        if threshold is None:
+            threshold = _THRESHOLD if self.several_labels else 0.0
+        order = np.argsort(-probabilities, kind="stable")[: top or (None if self.several_labels else _TOP)]
+        order = order[~(probabilities[order] < threshold)]
+        return [Prediction(self._labels[index][1], float(probabilities[index]), self._labels[index][0]) for index in order]
+
+    def describe(self, answer: np.ndarray, top: int | None, threshold: float | None = None) -> tuple[str, dict]:
+        """The most probable classes as text for people and as JSON-ready fields; see nasnet_tf.training.task.Predictor."""
+        best = self.best(answer, top, threshold)
+        rows = [{"class": each.name, "probability": round(each.probability, 6)} | _identity(each) for each in best]
+        return ", ".join(f"{each.name} {each.probability:.1%}" for each in best) or "nothing", {"top": rows}
+
+    @functools.cached_property
+    def _labels(self) -> Sequence[tuple[str, str]]:
+        """(WordNet id, words) of each class; ("", its name) of one that is no class of ImageNet."""
+        if list(self.class_names) == [words for _, words in imagenet_classes()]:
+            return imagenet_classes()
+        words = dict(imagenet_classes())
+        return [(name, words[name]) if name in words else ("", name) for name in self.class_names]
+
+    def _content(self, image: Image) -> bytes:
+        if isinstance(image, bytes):
+            return image
+        if isinstance(image, np.ndarray):
+            is_image = image.dtype == np.uint8 and image.ndim == 3 and image.shape[-1] == 3
+            expect(is_image, "classifier: image", "uint8 [height, width, 3]", f"{image.dtype} {list(image.shape)}")
+            return self.encode_pixels(image)
+        expect(isinstance(image, (str, os.PathLike)), "classifier: image", "a path, a file's content or pixels", type(image).__name__)
+        try:
+            return user_path(image).read_bytes()
+        except OSError as error:
+            raise InputError(f"{shown(image)}: cannot be read ({error.strerror})") from error
+
+
+def undecodable(image: Image, called: str, why: object) -> InputError:
+    """Returns the error for an image that cannot be decoded; it names the image by its path, or as `called` if it has none."""
+    name = shown(image) if isinstance(image, (str, os.PathLike)) else called
+    return InputError(f"{name}: cannot be decoded as an image: {why}")
+
+
+def _identity(prediction: Prediction) -> dict[str, str]:
+    return {"wordnet_id": prediction.wordnet_id} if prediction.wordnet_id else {}
