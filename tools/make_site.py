@@ -69,7 +69,7 @@ def with_docstrings(reference: str) -> str:
         anchor = f'<a id="{name}"></a>'  # GitHub's
         if match[1] in names:
             return f"{anchor}\n\n::: {names[match[1]]}\n    options:\n      members: false"
-        return f"{anchor}\n\n::: {match[1]}\n    options:\n      show_root_full_path: true"
+        return f"{anchor}\n\n::: {match[1]}\n    options:\n      inherited_members: true\n      show_root_full_path: true"
 
     return _HEADING.sub(directive, reference)
 

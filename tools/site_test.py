@@ -2,6 +2,7 @@
 
 import re
 
+import griffe
 import make_site
 import mkdocs.commands.build
 import mkdocs.config
@@ -28,6 +29,7 @@ def test_the_site_builds_and_shows_every_docstring(tmp_path):
     shown = (build(tmp_path) / "reference.html").read_text()
     assert [path for path in make_site.public_names().values() if f'id="{path}"' not in shown] == []
     assert "images float32 [batch, height, width, 3]" in shown
+    assert 'id="nasnet_tf.serving.hub.classifier.Classifier.__call__"' in shown
     assert re.findall('(?:<link [^>]*href|src)="(?:https?:)?//[^"]*"', shown) == [], "a page loads something from elsewhere"
 
 
@@ -52,6 +54,19 @@ def test_every_public_name_is_in_the_reference_with_an_example():
     assert names - public == set(), "docs/reference.md has sections for names that nasnet_tf/__init__.pyi does not have"
     examples = {name: "".join(re.findall("^```python.*?^```", sections[name], re.MULTILINE | re.DOTALL)) for name in names}
     assert [name for name in names if f"nasnet_tf.{name}" not in examples[name]] == [], "no example that uses these names"
+
+
+def test_docstrings_of_public_functions_name_every_parameter_and_the_result():
+    package = griffe.load("nasnet_tf", docstring_parser="google", search_paths=[str(REPOSITORY)])
+    for name, path in make_site.public_names().items():
+        found = package[path.removeprefix("nasnet_tf.")]
+        function = found.final_target if found.is_alias else found
+        if function.is_function:
+            sections = {section.kind.value: section.value for section in function.docstring.parsed}
+            named = {parameter.name for parameter in sections.get("parameters", ())}
+            assert [each.name for each in function.parameters if each.name not in named] == [], f"{name}: not under Args"
+            told = "returns" in sections or sections["text"].startswith("Returns ") or str(function.returns) == "None"
+            assert told, f"{name}: no Returns"
 
 
 def test_every_page_is_in_the_navigation():

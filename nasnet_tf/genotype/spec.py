@@ -21,6 +21,12 @@ def published_genotypes() -> list[str]:
 def load_genotype(name_or_path: str | os.PathLike) -> Genotype:
     """Reads a published genotype by name, or any genotype from the path of a textproto.
 
+    Args:
+      name_or_path: "nasnet_a", "nasnet_b", "nasnet_c", or the path of a file.
+
+    Returns:
+      The normal and the reduction cell, as a message.
+
     Raises:
       InputError: the name or file does not exist, the text is not a genotype, or `validate` rejects it.
     """

@@ -38,6 +38,9 @@ def count_costs(model: keras.Model, image_size: tuple[int, int] | None = None) -
       model: a model with one input, images [batch, height, width, 3].
       image_size: (height, width) in pixels, required for a model that takes any size; None for the model's own size.
 
+    Returns:
+      Parameters, and multiply-adds of one image.
+
     Raises:
       InputError: the model takes any size and no image_size is given.
     """

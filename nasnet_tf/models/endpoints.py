@@ -27,7 +27,11 @@ class Endpoint:
 
 
 def endpoints_of(model: keras.Model) -> list[Endpoint]:
-    """Returns the hidden states of a network from first to last; for a network loaded with features_only, only those that it outputs."""
+    """Returns the hidden states of a network from first to last; for a network loaded with features_only, only those that it outputs.
+
+    Args:
+      model: a network of load_nasnet or build_network.
+    """
     found, stride = [], 1
     for layer in model.layers:
         if isinstance(layer, heads.Stem):

@@ -22,6 +22,13 @@ def cosine_decay(initial_rate: Positive, warmup_epochs: NotNegative = 0.0) -> Sc
     """Half a cosine from initial_rate to 0 over the whole training (paper A.6), or over what follows a linear warm-up from 0.
 
     The warm-up does not count into the cosine, which begins at initial_rate after it.
+
+    Args:
+      initial_rate: the highest rate.
+      warmup_epochs: epochs of the warm-up; may be a fraction.
+
+    Returns:
+      A function (epoch, total epochs, batch size) -> learning rate.
     """
 
     def schedule(epoch: float, total_epochs: float, batch_size: int) -> float:
@@ -49,6 +56,11 @@ def exponential_decay(
       rate_per_256: the initial rate for a batch of 256 images; for others in proportion (linear scaling).
       decay_rate: a factor in (0, 1].
       decay_epochs: between two applications of that factor.
+      staircase: whether the rate stays constant between two applications; otherwise it falls in every step.
+      warmup_epochs: epochs of the warm-up; may be a fraction.
+
+    Returns:
+      A function (epoch, total epochs, batch size) -> learning rate.
     """
 
     def schedule(epoch: float, total_epochs: float, batch_size: int) -> float:

@@ -115,6 +115,12 @@ def expected_gain_of(space: SearchSpace, trials: Sequence[Trial], trainings: int
 def read_search(workdir: str | os.PathLike) -> SearchResults:
     """Reads the trials of a search, or of a retraining, from its work folder. It is safe while the search is running.
 
+    Args:
+      workdir: the work folder.
+
+    Returns:
+      A list of the trials in the order in which they were proposed.
+
     Raises:
       InputError: the folder holds no search, or its journal is damaged.
     """

@@ -144,11 +144,12 @@ def load_classifier(
     class_names: Sequence[str] | None = None,
     engine: str = "tensorflow",
 ) -> Classifier | EngineClassifier:
-    """A classifier by a name, a size, the work folder of a training, an export or a .keras file, or of a network in memory.
+    """Loads a classifier: a function from pictures to names and probabilities.
 
     `load_classifier("mobile")("photo.jpg")` is a list of names and probabilities.
 
     Args:
+      name_or_path: a name, a size, the work folder of a training, an export or a .keras file, as for load_nasnet; or a network in memory.
       weights: as for load_nasnet.
       trust_graph: run the graph that an export brings, which may read and write files, instead of building the network anew from
         its description and its weights.
@@ -158,6 +159,9 @@ def load_classifier(
       engine: what runs the network: "tensorflow"; "onnx" or "tflite", the float32 file that an export has of this format; or "auto", the
         fastest of those that an export has and whose packages are installed. Probabilities are equal to 1e-5. "onnx" and "tflite" refuse
         pictures that only TensorFlow decodes, such as GIF files; with "auto" it decodes them.
+
+    Returns:
+      The classifier. With an engine other than "tensorflow" it has no `network`.
 
     Raises:
       InputError: what is no classifier, does not have a class for each name, or has no file for the engine.

@@ -103,12 +103,16 @@ class Detector:
 
 
 def load_detector(path: Name, image_size: int | None = None) -> Detector:
-    """A detector by the work folder of its training, of which the best weights are taken, or by its export.
+    """Loads a detector: a function from pictures to names, probabilities and boxes.
 
     `load_detector("runs/cells")("photo.jpg")` is a list of names, probabilities and boxes; `.model` is the Keras model.
 
     Args:
+      path: the work folder of a training, of which the best weights are taken, or an export.
       image_size: side that pictures are resized to, in pixels; if not given, that of the training.
+
+    Returns:
+      The detector.
 
     Raises:
       InputError: a folder that is no detector's, or damaged; an export whose files are not those of its manifest; a name: no trained

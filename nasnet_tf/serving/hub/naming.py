@@ -110,12 +110,23 @@ def find_network(
 
 
 def class_names(network: Name) -> list[str]:
-    """The names of a network's classes, in the order of its logits; network as for load_nasnet."""
+    """Returns the names of a network's classes, in the order of its logits.
+
+    Args:
+      network: a name, a size or a path, as for load_nasnet.
+
+    Raises:
+      InputError: an unknown name, or a file that does not say the names.
+    """
     return resolve(network).classes()[1]
 
 
 def list_models(pretrained: bool = False) -> list[str]:
-    """The names that load_nasnet knows: every network of the paper, or those with public weights."""
+    """Returns the names that load_nasnet knows.
+
+    Args:
+      pretrained: only networks with public weights; else every network of the paper.
+    """
     return list(NETWORKS if pretrained else ZOO)
 
 

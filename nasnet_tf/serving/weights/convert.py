@@ -34,6 +34,7 @@ def load_weights(
     """Sets the weights of a network that build_network made.
 
     Args:
+      model: the network, which is changed in place.
       source: one of
         - a TF-slim checkpoint: its prefix (model.ckpt), one of its files, a folder or a .tar.gz that holds one;
         - a weights file (.h5, .weights.h5) or whole model (.h5, .keras) of keras.applications' NASNet, or of ours as Keras saves it;
@@ -139,9 +140,16 @@ def _has_published_cells(model: keras.Model) -> bool:
 
 
 def to_keras_applications(model: keras.Model) -> keras.Model:
-    """The same network as a model of keras.applications: images in [-1, 1] to probabilities, or without classifier to the last map.
+    """Makes a model of keras.applications with the weights of a network.
 
     Its logits differ from ours by some percent, because keras.applications pads with zeros before its reduction pools.
+
+    Args:
+      model: a NASNet-A with the ImageNet stem.
+
+    Returns:
+      A model from images float [batch, height, width, 3] in [-1, 1] to probabilities [batch, num_classes], or without classifier to the
+      last map.
 
     Raises:
       InputError: keras.applications cannot build this network.
@@ -162,6 +170,7 @@ def save_weights(model: keras.Model, path: str | os.PathLike, ema_names: bool = 
     """Writes the network's weights, over what stands there.
 
     Args:
+      model: a network of load_nasnet or build_network.
       path: x.weights.h5 for weights, x.h5 or x.keras for a whole model, x.safetensors for weights by our own paths; anything else is the
         prefix of a TF-slim checkpoint. Files of Keras are in the form of keras.applications where it has this network. Of all other
         networks, such as those with other cells, they are in our own form, which load_weights and load_nasnet read, and a line on
