@@ -12,6 +12,7 @@ import pytest
 
 from nasnet_tf.testing import REPOSITORY
 
+NAVIGATION = mkdocs.utils.yaml.yaml_load((REPOSITORY / "mkdocs.yml").read_text())["nav"]
 REFERENCE = (REPOSITORY / "docs" / "reference.md").read_text()
 
 
@@ -75,15 +76,14 @@ def test_every_page_is_in_the_navigation():
             (value,) = entry.values() if isinstance(entry, dict) else (entry,)
             yield from [value] if isinstance(value, str) else pages(value)
 
-    listed = set(pages(mkdocs.utils.yaml.yaml_load((REPOSITORY / "mkdocs.yml").read_text())["nav"]))
+    listed = set(pages(NAVIGATION))
     wanted = {make_site.place(source) for source in make_site.sources()}
     assert {page for page in wanted if not page.startswith("design/") or page == "design/index.md"} == listed
 
 
 def test_a_guide_begins_with_what_it_needs_and_gives():
-    guides = next(
-        entry["Guides"] for entry in mkdocs.utils.yaml.yaml_load((REPOSITORY / "mkdocs.yml").read_text())["nav"] if "Guides" in entry
-    )
+    sections = {name: pages for entry in NAVIGATION for name, pages in entry.items()}
+    guides = [*sections["Tutorials"], *sections["Guides"]]
     for guide in guides:
         beginning = " ".join((REPOSITORY / "docs" / guide).read_text().split("\n\n")[1].split())
         assert "You need " in beginning, guide
