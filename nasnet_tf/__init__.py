@@ -18,14 +18,14 @@ _load, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 
 def __getattr__(name: str) -> Any:
-    """The public name, loaded; InputError if it needs a package that is not installed."""
+    """Loads a public name at its first use; raises InputError if it needs a package that is not installed."""
     try:
         return _load(name)
     except ModuleNotFoundError as error:
         raise extras.missing(error) or error from error
 
 
-# Layers, optimizers and losses by the names under which Keras finds them in files.
+# Modules of the layers, optimizers and losses that Keras files refer to by name.
 _SERIALIZABLE = {
     "AuxiliaryHead": "nasnet_tf.models.heads",
     "Cell": "nasnet_tf.models.cell",
@@ -39,25 +39,25 @@ _SERIALIZABLE = {
 
 
 class _ClassOnDemand:
-    """Stands for a class among Keras' registered ones until the class itself, once imported, takes the place."""
+    """A placeholder that is registered with Keras under the name of a class, and replaced by that class once it is imported."""
 
     def __init__(self, name: str):
         self._name = name
 
     def from_config(self, config: dict) -> Any:
-        """What the class's own from_config returns."""
+        """Imports the class and returns the result of its from_config."""
         return getattr(importlib.import_module(_SERIALIZABLE[self._name]), self._name).from_config(config)
 
 
 @wrapt.when_imported("keras")
 def _register_classes(keras: Any) -> None:
-    """So that Keras opens our .keras files once this package is imported, before it or after."""
+    """Registers the classes of this package with Keras, so that it can open .keras files; the order of the two imports does not matter."""
     for name in _SERIALIZABLE:
         keras.saving.get_custom_objects().setdefault(f"nasnet_tf>{name}", _ClassOnDemand(name))
 
 
 class _Package(types.ModuleType):
-    """Keeps `nasnet_tf.search` and others functions when commands of these names, such as the module nasnet_tf.search, are imported."""
+    """Keeps public functions such as `nasnet_tf.search` in place when the module of the command with the same name is imported."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         if not (isinstance(value, types.ModuleType) and name in __all__):

@@ -29,9 +29,9 @@ def define_flags() -> None:
     flags.define_required("model", "The name of the network to which the weights belong, such as mobile or large.")
     flags.define_required(
         "output",
-        "x.weights.h5 for keras.applications, x.h5 or x.keras for a whole model of it; x.safetensors; else the prefix of a TF-slim "
-        "checkpoint. "
-        "Networks that keras.applications does not have are written in our own form.",
+        "The file to write. Its name selects the format: x.weights.h5 for weights for keras.applications, x.h5 or x.keras for a whole "
+        "model of keras.applications, x.safetensors for safetensors. Any other name is the prefix of a TF-slim checkpoint. A network that "
+        "keras.applications does not have is written as a Keras file of this package.",
     )
     text = "The number of classes, if it is not the network's usual one; 1001 keeps slim's background class."
     flags.DEFINE_integer("num_classes", None, text, lower_bound=1)
@@ -43,5 +43,6 @@ if __name__ == "__main__":
     command.run(
         main,
         define_flags,
-        "One weights file: of TF-slim a .tar.gz, a folder or a prefix of checkpoints; of keras.applications a .h5 or .keras; .safetensors.",
+        "A weights file. From TF-slim: a .tar.gz file, a folder or the prefix of a checkpoint. From keras.applications: a .h5 or .keras "
+        "file. Or a .safetensors file.",
     )

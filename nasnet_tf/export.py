@@ -51,11 +51,13 @@ def define_flags() -> None:
     flags.DEFINE_multi_enum("format", ["saved_model"], _FORMATS, "A format to write; see docs/export_and_serve.md. Can be repeated.")
     text = "Images for checks and to calibrate int8: files, folders or patterns, of which at most 256 are used. By default noise."
     flags.DEFINE_multi_string("images", [], text)
-    text = "What evaluate --model=... --output=FILE wrote of this network, for the manifest; of a work folder it is found there."
+    text = "With --model: a file that evaluate --model=... --output=FILE has written, for the manifest. With --workdir it is found there."
     flags.DEFINE_multi_string("evaluation", [], text)
-    flags.DEFINE_string("license", None, "Of the weights, such as apache-2.0, for the card; you choose it. Without it the card says none.")
-    flags.DEFINE_integer("version", 1, "Of the serving format.", lower_bound=1)
-    flags.DEFINE_string("dtype_policy", None, "For a work folder: float32, mixed_bfloat16 or mixed_float16; without it, as in training.")
+    text = "The license of the weights, such as apache-2.0, for the model card; you choose it. Without it, the card states no license."
+    flags.DEFINE_string("license", None, text)
+    flags.DEFINE_integer("version", 1, "The version number of the serving format.", lower_bound=1)
+    text = "With --workdir: float32, mixed_bfloat16 or mixed_float16. By default the policy of the training."
+    flags.DEFINE_string("dtype_policy", None, text)
 
 
 if __name__ == "__main__":

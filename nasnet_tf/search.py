@@ -11,7 +11,7 @@ from nasnet_tf.recipes import folders
 
 
 def main(arguments: list[str]) -> None:
-    """Runs the search of a recipe, and prints the best architecture and the winner of the retraining."""
+    """Runs the search of a recipe and prints the best architecture and the winner of the retraining."""
     if flags.FLAGS.retrain_top is not None:
         flags.FLAGS.gin_param.append(f"search.retrain_top = {flags.FLAGS.retrain_top}")
     workdir = pathlib.Path(flags.FLAGS.workdir)
@@ -45,7 +45,9 @@ def main(arguments: list[str]) -> None:
     print(f"best: trial {best.number}, {rewarded}validation {called} {accuracy_of(best):.4f}, {workdir / BEST_NAME}")
     if retrained:
         winner, test, folder = retrained
-        tested = f"test {called} {test[measure]:.4f} on {test['examples']} examples" if test else "not tested, for there is no split test"
+        tested = (
+            f"test {called} {test[measure]:.4f} on {test['examples']} examples" if test else "not tested because the data has no split test"
+        )
         print(f"winner after retraining: validation {called} {winner.reward:.4f}, {tested}, {folder / WINNER_NAME}")
 
 

@@ -17,5 +17,5 @@ def configuration() -> str:
 
 
 def claimed_workdir(config_text: str, kind: str) -> contextlib.AbstractContextManager[pathlib.Path]:
-    """--workdir, taken as recipes.folders.claimed does."""
+    """Locks --workdir and writes the configuration there; see `recipes.folders.claimed`."""
     return folders.claimed(pathlib.Path(FLAGS.workdir), config_text, kind)

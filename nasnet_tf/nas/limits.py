@@ -99,7 +99,7 @@ class Budget:
 
     @property
     def seconds_left(self) -> float:
-        """Until max_hours is reached, infinite without it."""
+        """Time until max_hours is reached, in seconds; infinite without that limit."""
         if self._max_hours is None:
             return math.inf
         return self._max_hours * _HOUR - (self._before + time.monotonic() - self._began)

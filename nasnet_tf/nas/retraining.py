@@ -71,16 +71,17 @@ def retrain_top(
     Args:
       folder: the folder for its results, from `folder_of`; it is the work folder of a search of its own.
       config: the configuration of the search. Only architectures with a measured reward are retrained, not those with a predicted one.
-      trials: of the search.
-      evaluate: as for `search`; trains in `trained_folder`.
-      measure: that folder -> {"accuracy": float, ...} on the test split; called in a child, for the winner alone. None for no test.
+      trials: trials of the search.
+      evaluate: trains an architecture in its `trained_folder`; as for `search`.
+      measure: function that evaluates the network in a `trained_folder` on the test split and returns {"accuracy": float, ...}. It is
+        called in a child, only for the winner. None for no test.
       identity: as for `search`.
 
     Returns:
-      The trial of the highest validation accuracy, and what `measure` returned for it, {} without a test.
+      The trial with the highest validation accuracy, and the result of `measure` for it; {} without a test.
 
     Raises:
-      InputError: the search has rewarded nothing, or no architecture could be trained.
+      InputError: no trial of the search has a reward, or no architecture could be trained.
     """
     choice = pareto.pareto_front(trials) if config.retrain_front else trials
     best = [trial for trial in leaderboard(choice) if not trial.is_predicted][: config.retrain_top]

@@ -1,4 +1,4 @@
-"""The configurations in work folders, as commands and calls read and write them."""
+"""Reads and writes the configurations in work folders, for commands and for calls from Python."""
 
 import contextlib
 import pathlib
@@ -12,7 +12,7 @@ from nasnet_tf.nas.trials import journal
 
 
 def begun_with(workdir: pathlib.Path) -> dict[str, str] | None:
-    """Returns the bindings of the work that has rewarded or saved something in a folder; None where there are none."""
+    """Returns the bindings that a work folder was begun with; None if nothing was rewarded or saved there yet."""
     if not work_folders.has_saved(workdir):
         return None
     if (workdir / journal.NAME).is_file():
@@ -21,7 +21,12 @@ def begun_with(workdir: pathlib.Path) -> dict[str, str] | None:
 
 
 def check_workdir(workdir: pathlib.Path, name: str) -> None:
-    """Raises InputError if a path cannot be a work folder; name: of the flag or argument, for the message."""
+    """Raises InputError if a path cannot be a work folder.
+
+    Args:
+      workdir: the path.
+      name: name of the flag or argument that has the path, for the message.
+    """
     if workdir.exists() and not workdir.is_dir():
         raise InputError(f"{name}: expected a folder, but {workdir} is a file")
     check_place(workdir, name)
@@ -29,11 +34,16 @@ def check_workdir(workdir: pathlib.Path, name: str) -> None:
 
 @contextlib.contextmanager
 def claimed(workdir: pathlib.Path, config_text: str, kind: str) -> Iterator[pathlib.Path]:
-    """A work folder, taken for a "training" or "tuning" of this configuration, which is in its config.gin; the chief worker does, for all.
+    """Locks a work folder during the `with`, and writes the configuration to its config.gin. Only the chief worker does this.
+
+    Args:
+      workdir: the work folder.
+      config_text: the configuration.
+      kind: the kind of work, "training" or "tuning".
 
     Raises:
-      InputError: something was saved there with another configuration, whose first binding that differs is named; it holds something else;
-        or it is in use.
+      InputError: the folder is in use, holds another kind of work, or has results of another configuration. In the last case, the message
+        names the first binding that differs.
     """
     from nasnet_tf.training.distribution import is_chief
 
@@ -52,7 +62,7 @@ def claimed(workdir: pathlib.Path, config_text: str, kind: str) -> Iterator[path
 
 
 def write_operative_config(workdir: pathlib.Path) -> None:
-    """Writes operative_config.gin: every binding that was used, defaults included. The chief worker does, for all."""
+    """Writes operative_config.gin, which has every binding that was used, including defaults. Only the chief worker does this."""
     import gin
 
     from nasnet_tf.training.distribution import is_chief

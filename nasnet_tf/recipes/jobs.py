@@ -29,9 +29,10 @@ class SearchJob:
 
     Attributes:
       space: the search space.
-      evaluations: {purpose: how a child is trained}, of the search and of its retraining.
-      search: (work folder) -> trials.
-      retrain: (work folder, trials) -> (winner, its test, folder); None where nothing is to be retrained.
+      evaluations: how children are trained, by purpose: in the search and in its retraining.
+      search: function (work folder) that runs the search and returns its trials.
+      retrain: function (work folder, trials) that runs the retraining and returns the winner, its test result and the folder of the
+        retraining; None if nothing is to be retrained.
     """
 
     space: SearchSpace
@@ -40,7 +41,7 @@ class SearchJob:
     retrain: Callable[[pathlib.Path, list[Trial]], Retrained] | None
 
     def __call__(self, workdir: pathlib.Path) -> tuple[list[Trial], Retrained | None]:
-        """Searches and retrains; returns what `search` and `retrain` do."""
+        """Runs the search and the retraining; returns the results of `search` and of `retrain`, the latter None without retraining."""
         trials = self.search(workdir)
         return trials, self.retrain(workdir, trials) if self.retrain else None
 

@@ -101,7 +101,7 @@ def _parse(text: str, source: str) -> dict[str, str]:
 
 @contextlib.contextmanager
 def own_bindings() -> Iterator[None]:
-    """gin has no bindings at the beginning of the `with`, and after it those that it had before."""
+    """Clears gin's bindings at the beginning of the `with`, and restores them at its end."""
     import gin
 
     before, was_locked = gin.config_str(max_line_length=10**6), gin.config_is_locked()

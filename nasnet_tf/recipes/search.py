@@ -82,7 +82,7 @@ def search_job(config: SearchConfig, config_text: str) -> SearchJob:
 
 
 def best_of(workdir: pathlib.Path, trials: list[Trial]) -> Trial:
-    """Returns the best trial of a search; raises InputError where none was rewarded."""
+    """Returns the best trial of a search; raises InputError if no trial has a reward."""
     best = next(iter(leaderboard(trials)), None)
     if best is None:
         reasons = [trial.reason for trial in trials if trial.reason]

@@ -40,7 +40,7 @@ def bound(name: str) -> Callable:
 
 
 def value_of(name: str, parameter: str) -> Any:
-    """Returns what a parameter of a class or function is bound to, with references called; None where nothing is bound."""
+    """Returns the value to which a parameter of a class or function is bound, with references resolved; None if it is not bound."""
     load()
     return gin.get_bindings(name).get(parameter)
 

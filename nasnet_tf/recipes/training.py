@@ -111,7 +111,7 @@ class TrainConfig:
             )
 
     def measure(self, model: keras.Model) -> Any:
-        """Returns the evaluation of a trained model on the split that is watched in training."""
+        """Evaluates a trained model on the evaluation split of the training."""
         data = self._task.adapted(self.data)
         return self._task.evaluator_class(model).on_split(data, self.training.evaluation_split, self.training.batch_size)
 
