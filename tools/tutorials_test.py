@@ -1,12 +1,23 @@
-"""Each tutorial runs from its first command to its last, and prints what its page shows, but for numbers."""
+"""Tutorials run from their first command to their last, and print what their pages show, but for numbers."""
 
 import pytest
 import run_tutorial
 
 from nasnet_tf.testing import REPOSITORY
 
+LONG = {"search.md"}  # minutes of processor time: their snippets are compiled only
+PAGES = sorted((REPOSITORY / "docs" / "tutorials").glob("*.md"))
 
-@pytest.mark.parametrize("page", sorted((REPOSITORY / "docs" / "tutorials").glob("*.md")), ids=lambda page: page.name)
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_tutorial_shows_an_output_for_each_of_its_blocks(page):
+    for language, code, output in run_tutorial.blocks(page):
+        assert output
+        if language == "python":
+            compile(code, page.name, "exec")
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name not in LONG], ids=lambda page: page.name)
 def test_a_tutorial_prints_what_it_shows(page, tmp_path, monkeypatch):
     (tmp_path / "testdata").symlink_to(REPOSITORY / "testdata")
     monkeypatch.chdir(tmp_path)
