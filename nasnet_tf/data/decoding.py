@@ -3,6 +3,7 @@
 All of it is TensorFlow graph, so that exported networks follow the same rules.
 """
 
+import functools
 import os
 
 import tensorflow as tf
@@ -34,6 +35,19 @@ def decode_image(encoded: tf.Tensor, white_level: int = WHITE) -> tf.Tensor:
         animated WebP or a compressed BMP.
     """
     encoded = tf.convert_to_tensor(encoded)
+    if not tf.inside_function():
+        return _decoded(encoded, white_level)
+    return _traced(white_level, max_pixels())(encoded)
+
+
+@functools.cache
+def _traced(white_level: int, most_pixels: int) -> tf.types.experimental.PolymorphicFunction:
+    """The graph of decode_image for this level and limit, traced once: it is larger than that of many a network that is trained on it."""
+    decoded = functools.partial(_decoded, white_level=white_level)
+    return tf.function(decoded, input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
+
+
+def _decoded(encoded: tf.Tensor, white_level: int) -> tf.Tensor:
     image = tf.switch_case(
         _kind(encoded),
         [
@@ -45,6 +59,7 @@ def decode_image(encoded: tf.Tensor, white_level: int = WHITE) -> tf.Tensor:
             lambda: _decode_webp(encoded),
         ],
     )
+    image = displayed(image, exif_orientation(encoded))  # once for all kinds: the tags are a third of this graph
     image.set_shape([None, None, 3])
     return image
 
@@ -107,7 +122,7 @@ def _refused(encoded: tf.Tensor) -> tf.Tensor:
 
 def _decode_jpeg(encoded: tf.Tensor) -> tf.Tensor:
     with tf.control_dependencies([check_jpeg_size(encoded)]):
-        return displayed(tf.io.decode_jpeg(encoded, channels=3, dct_method=DCT_METHOD), exif_orientation(encoded))
+        return tf.io.decode_jpeg(encoded, channels=3, dct_method=DCT_METHOD)
 
 
 def _decode_png(encoded: tf.Tensor, white_level: int) -> tf.Tensor:
@@ -120,8 +135,7 @@ def _decode_png(encoded: tf.Tensor, white_level: int) -> tf.Tensor:
         return tf.io.decode_png(encoded, channels=3)
 
     with tf.control_dependencies([_check_sides(sides)]):
-        image = eight_bits() if white_level == WHITE else tf.cond(_head(encoded, 24, 1) == b"\x10", sixteen_bits, eight_bits)
-        return displayed(image, exif_orientation(encoded))
+        return eight_bits() if white_level == WHITE else tf.cond(_head(encoded, 24, 1) == b"\x10", sixteen_bits, eight_bits)
 
 
 def _decode_gif(encoded: tf.Tensor) -> tf.Tensor:
@@ -152,7 +166,7 @@ def _decode_webp(encoded: tf.Tensor) -> tf.Tensor:
     checks = [_check_sides(sides), refuse_unless(~is_animated, "an animated WebP; expected a still image")]
     with tf.control_dependencies(checks):
         # TensorFlow 2.21 refuses a WebP with an alpha channel if asked for three channels.
-        return displayed(tf.io.decode_webp(encoded)[0, ..., :3], exif_orientation(encoded))
+        return tf.io.decode_webp(encoded)[0, ..., :3]
 
 
 def _gif_pixels(encoded: tf.Tensor) -> tf.Tensor:
