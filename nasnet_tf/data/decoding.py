@@ -5,12 +5,13 @@ All of it is TensorFlow graph, so that exported networks follow the same rules.
 
 import functools
 import os
+from collections.abc import Callable
 
 import tensorflow as tf
 
 from nasnet_tf.base.errors import InputError
-from nasnet_tf.data.bmp import bmp_sides, decode_bmp
-from nasnet_tf.data.orientation import displayed, exif_orientation
+from nasnet_tf.data.bmp import bmp_header, decode_bmp
+from nasnet_tf.data.orientation import APART, displayed, exif_orientation
 from nasnet_tf.data.refusal import refuse_unless
 from nasnet_tf.data.sixteen_bits import WHITE, to_eight_bits
 
@@ -54,14 +55,21 @@ def _decoded(encoded: tf.Tensor, white_level: int) -> tf.Tensor:
             lambda: _refused(encoded),
             lambda: _decode_jpeg(encoded),
             lambda: _decode_png(encoded, white_level),
-            lambda: _decode_gif(encoded),
-            lambda: _decode_bmp(encoded),
-            lambda: _decode_webp(encoded),
+            lambda: _apart(_decode_gif, encoded),
+            lambda: _apart(_decode_bmp, encoded),
+            lambda: _apart(_decode_webp, encoded),
         ],
     )
     image = displayed(image, exif_orientation(encoded))  # once for all kinds: the tags are a third of this graph
     image.set_shape([None, None, 3])
     return image
+
+
+def _apart(decode: Callable[[tf.Tensor], tf.Tensor], encoded: tf.Tensor) -> tf.Tensor:
+    """Calls a decoder; in a graph, apart: most data have no file of its kind."""
+    if not tf.inside_function():
+        return decode(encoded)
+    return tf.function(decode, autograph=False, experimental_attributes=APART)(encoded)
 
 
 def max_pixels() -> int:
@@ -144,8 +152,9 @@ def _decode_gif(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def _decode_bmp(encoded: tf.Tensor) -> tf.Tensor:
-    with tf.control_dependencies([_check_sides(bmp_sides(encoded))]):
-        return decode_bmp(encoded)
+    header = bmp_header(encoded)
+    with tf.control_dependencies([_check_sides(tf.stack([header.width, header.height]))]):
+        return decode_bmp(encoded, header)
 
 
 def _decode_webp(encoded: tf.Tensor) -> tf.Tensor:
