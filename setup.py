@@ -63,7 +63,7 @@ class BuildWithoutTests(build_py):
 
     def find_package_modules(self, package, package_dir):
         modules = super().find_package_modules(package, package_dir)
-        return [each for each in modules if not each[1].endswith("_test") and each[:2] != ("nasnet_tf", "testing")]
+        return [each for each in modules if not each[1].endswith("_test") and each[1] != "testing"]
 
 
 setup(

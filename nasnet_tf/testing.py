@@ -3,11 +3,16 @@
 import contextlib
 import importlib
 import json
+import multiprocessing
 import os
 import pathlib
+import runpy
 import shutil
 import signal
 import socket
+import subprocess
+import sys
+import tempfile
 import time
 import types
 from collections.abc import Callable, Mapping, Sequence
@@ -170,6 +175,36 @@ def run_door(name: str, *arguments) -> None:
         signal.signal(signal.SIGTERM, handler)  # a training has its own
         for flag in set(flags.FLAGS) - others:
             delattr(flags.FLAGS, flag)
+
+
+def fork_door(name: str, *arguments, cwd: pathlib.Path | None = None) -> subprocess.CompletedProcess:
+    """Runs `python -m nasnet_tf.<name> arguments` in a process of its own that has TensorFlow loaded already, which saves four seconds.
+
+    The process is a fork of the server that searches fork their children from, so commands that start processes themselves are not for it.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["nasnet_tf.nas.engines.preload"])
+    with tempfile.TemporaryDirectory() as folder:
+        files = [os.path.join(folder, stream) for stream in ("stdout", "stderr")]
+        words = [name, *map(str, arguments)]
+        process = context.Process(target=_as_main, args=(words, str(cwd or os.getcwd()), dict(os.environ), files))
+        process.start()
+        process.join(TIMEOUT_SECONDS)
+        if process.exitcode is None:
+            process.kill()
+            raise subprocess.TimeoutExpired(words, TIMEOUT_SECONDS)
+        return subprocess.CompletedProcess(words, process.exitcode, *(pathlib.Path(file).read_text() for file in files))
+
+
+def _as_main(words: list[str], cwd: str, environment: dict[str, str], files: list[str]) -> None:
+    """What a fork does, with its own folder, environment, standard output and standard error."""
+    os.chdir(cwd)
+    os.environ.clear()
+    os.environ.update(environment)
+    for descriptor, file in enumerate(files, start=1):
+        os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT), descriptor)
+    sys.argv = words
+    runpy.run_module(f"nasnet_tf.{words[0]}", run_name="__main__", alter_sys=True)
 
 
 JOURNAL_SPACE = SearchSpace(num_blocks=2, operations=("IDENTITY", "SEP_CONV_3X3", "MAX_POOL_3X3"))

@@ -1,15 +1,13 @@
 """The door as a person uses it, with real trainings."""
 
 import json
-import subprocess
-import sys
 
 import gin
 import pytest
 
 from nasnet_tf.base.errors import TrainingDiverged
 from nasnet_tf.recipes import table, tuning
-from nasnet_tf.testing import TINY_TEXT
+from nasnet_tf.testing import TINY_TEXT, fork_door
 from nasnet_tf.training import loop
 from nasnet_tf.training.metrics_log import read_metrics
 
@@ -25,22 +23,17 @@ TINY = {
 }
 
 
-def door(name, cwd, *arguments):
-    command = [sys.executable, "-m", f"nasnet_tf.{name}", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=cwd, check=False)
-
-
 def test_tunes_and_trains_the_best(tmp_path):
     (tmp_path / "tiny.textproto").write_text(TINY_TEXT)
     params = [f"--gin_param={name}={value}" for name, value in TINY.items()]
-    result = door("tune", tmp_path, "--gin_file=quickstart_tune.gin", "--workdir=tune", *params)
+    result = fork_door("tune", "--gin_file=quickstart_tune.gin", "--workdir=tune", *params, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     diverged, good = (json.loads((tmp_path / "tune" / "trials" / f"000{number}" / "result.json").read_text()) for number in range(2))
     assert "the loss is" in diverged["reason"]
     assert f"best: trial 1, validation accuracy {good['accuracy']:.4f}, tune/best.gin" in result.stdout
     assert (tmp_path / "tune" / "results.md").read_text() in result.stdout
     # What the trial did, second in its process, is what the recipe does in another.
-    result = door("train", tmp_path, "--gin_file=tune/best.gin", "--workdir=best")
+    result = fork_door("train", "--gin_file=tune/best.gin", "--workdir=best", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     trial, alone = (read_metrics(tmp_path / folder)[-1] for folder in ("tune/trials/0001", "best"))
     assert (alone["accuracy"], alone["loss"]) == (trial["accuracy"], trial["loss"])

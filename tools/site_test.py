@@ -13,6 +13,8 @@ import pytest
 from nasnet_tf.testing import REPOSITORY
 
 NAVIGATION = mkdocs.utils.yaml.yaml_load((REPOSITORY / "mkdocs.yml").read_text())["nav"]
+DECISIONS = sorted(page for page in (REPOSITORY / "docs" / "design").glob("*.md") if page.name != "README.md")
+LONGEST_DECISION = 40
 REFERENCE = (REPOSITORY / "docs" / "reference.md").read_text()
 
 
@@ -97,3 +99,14 @@ def test_files_of_the_repository_become_pages(tmp_path):
     assert "def train_and_evaluate(" in pages["source/nasnet_tf/training/loop.py.md"]
     assert "## nasnet_c.textproto" in pages["source/nasnet_tf/genotype/published.md"]
     assert "```python client" not in pages["export_and_serve.md"]
+
+
+@pytest.mark.parametrize("page", DECISIONS, ids=lambda page: page.stem)
+def test_a_decision_is_short_and_its_figures_are_measured_ones(page):
+    text = page.read_text()
+    assert len(text.splitlines()) <= LONGEST_DECISION
+    assert re.findall("^## (.*)$", text, re.MULTILINE) == ["Context", "Decision", "Consequences", "Measured"]
+    measured = text.partition("## Measured")[2]
+    assert "BENCHMARKS.md#" in measured or measured.strip().startswith("Nothing")
+    known = (REPOSITORY / "BENCHMARKS.md").read_text()
+    assert [figure for figure in re.findall(r"\d+(?:[.,:]\d+)+", measured) if figure not in known] == []

@@ -16,8 +16,8 @@ _STANDARD_MASKS = (0xFF0000, 0xFF00, 0xFF)  # red, green, blue
 _MASKS_OF_16_BITS = (0x7C00, 0x3E0, 0x1F)
 
 
-class _Header(NamedTuple):
-    """int64 []; masks is int64 [3], is_top_down bool []."""
+class BmpHeader(NamedTuple):
+    """Of a BMP file: int64 []; masks is int64 [3], is_top_down bool []."""
 
     data_start: tf.Tensor
     palette_start: tf.Tensor
@@ -31,19 +31,43 @@ class _Header(NamedTuple):
     masks: tf.Tensor
 
 
-def bmp_sides(encoded: tf.Tensor) -> tf.Tensor:
-    """int64 [2]: width and height of a BMP file, string []."""
-    header = _header(encoded)
-    return tf.stack([header.width, header.height])
+def bmp_header(encoded: tf.Tensor) -> BmpHeader:
+    """What the first bytes of a BMP file, string [], say; of a file that is cut short, zeros."""
+    head = tf.cast(tf.io.decode_raw(tf.strings.substr(encoded, 0, _HEAD_BYTES) + "\0" * _HEAD_BYTES, tf.uint8)[:_HEAD_BYTES], tf.int64)
+
+    def number(place, size=4):
+        return tf.reduce_sum(head[place : place + size] * [256**index for index in range(size)])
+
+    header_size = number(14)
+    is_os2 = header_size == _OS2_HEADER
+    height = tf.where(is_os2, number(20, 2), number(22))
+    is_top_down = height >= 2**31
+    bits, compression = tf.where(is_os2, number(24, 2), number(28, 2)), tf.where(is_os2, tf.constant(0, tf.int64), number(30))
+    most, used = tf.bitwise.left_shift(tf.constant(1, tf.int64), tf.minimum(bits, 8)), number(46)
+    colors = tf.where(is_os2 | (used == 0) | (used > most), most, used)
+    has_masks = (compression == _MASKS) | (compression == _MASKS_AND_ALPHA)
+    masks = tf.stack([number(54), number(58), number(62)])
+    masks = tf.where(has_masks, masks, tf.where(bits == 16, tf.constant(_MASKS_OF_16_BITS, tf.int64), _STANDARD_MASKS))
+    return BmpHeader(
+        data_start=number(10),
+        palette_start=14 + header_size,
+        is_os2=is_os2,
+        width=tf.where(is_os2, number(18, 2), number(18)),
+        height=tf.where(is_top_down, 2**32 - height, height),
+        is_top_down=is_top_down,
+        bits=bits,
+        compression=compression,
+        colors=colors,
+        masks=masks,
+    )
 
 
-def decode_bmp(encoded: tf.Tensor) -> tf.Tensor:
+def decode_bmp(encoded: tf.Tensor, header: BmpHeader) -> tf.Tensor:
     """string [], a BMP without compression, whose size was checked -> uint8 [height, width, 3], RGB.
 
     Raises:
       tf.errors.InvalidArgumentError: a compressed or damaged file.
     """
-    header = _header(encoded)
     bits, compression = header.bits, header.compression
     has_masks = (compression == _MASKS) | (compression == _MASKS_AND_ALPHA)
     is_known = tf.where(has_masks, _is_one_of(bits, 16, 32), (compression == _RGB) & _is_one_of(bits, 1, 2, 4, 8, 16, 24, 32))
@@ -70,37 +94,7 @@ def _is_one_of(value: tf.Tensor, *known: int) -> tf.Tensor:
     return tf.reduce_any(value == tf.constant(known, tf.int64))
 
 
-def _header(encoded: tf.Tensor) -> _Header:
-    head = tf.cast(tf.io.decode_raw(tf.strings.substr(encoded, 0, _HEAD_BYTES) + "\0" * _HEAD_BYTES, tf.uint8)[:_HEAD_BYTES], tf.int64)
-
-    def number(place, size=4):
-        return tf.reduce_sum(head[place : place + size] * [256**index for index in range(size)])
-
-    header_size = number(14)
-    is_os2 = header_size == _OS2_HEADER
-    height = tf.where(is_os2, number(20, 2), number(22))
-    is_top_down = height >= 2**31
-    bits, compression = tf.where(is_os2, number(24, 2), number(28, 2)), tf.where(is_os2, tf.constant(0, tf.int64), number(30))
-    most, used = tf.bitwise.left_shift(tf.constant(1, tf.int64), tf.minimum(bits, 8)), number(46)
-    colors = tf.where(is_os2 | (used == 0) | (used > most), most, used)
-    has_masks = (compression == _MASKS) | (compression == _MASKS_AND_ALPHA)
-    masks = tf.stack([number(54), number(58), number(62)])
-    masks = tf.where(has_masks, masks, tf.where(bits == 16, tf.constant(_MASKS_OF_16_BITS, tf.int64), _STANDARD_MASKS))
-    return _Header(
-        data_start=number(10),
-        palette_start=14 + header_size,
-        is_os2=is_os2,
-        width=tf.where(is_os2, number(18, 2), number(18)),
-        height=tf.where(is_top_down, 2**32 - height, height),
-        is_top_down=is_top_down,
-        bits=bits,
-        compression=compression,
-        colors=colors,
-        masks=masks,
-    )
-
-
-def _rows(encoded: tf.Tensor, header: _Header) -> tf.Tensor:
+def _rows(encoded: tf.Tensor, header: BmpHeader) -> tf.Tensor:
     """uint8 [height, bytes of a row]: as they are in the file."""
     row_bytes = (header.bits * header.width + 31) // 32 * 4
     data = _bytes(encoded, header.data_start, row_bytes * header.height)
@@ -114,11 +108,11 @@ def _bytes(encoded: tf.Tensor, start: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
     return tf.io.decode_raw(tf.strings.substr(encoded, start, count), tf.uint8)
 
 
-def _oriented(header: _Header, image: tf.Tensor) -> tf.Tensor:
+def _oriented(header: BmpHeader, image: tf.Tensor) -> tf.Tensor:
     return tf.cond(header.is_top_down, lambda: image, lambda: image[::-1])
 
 
-def _of_palette(encoded: tf.Tensor, header: _Header) -> tf.Tensor:
+def _of_palette(encoded: tf.Tensor, header: BmpHeader) -> tf.Tensor:
     entry_bytes = tf.where(header.is_os2, tf.constant(3, tf.int64), 4)
     entries = _bytes(encoded, header.palette_start, header.colors * entry_bytes)
     whole = tf.size(entries, tf.int64) // entry_bytes
@@ -132,7 +126,7 @@ def _of_palette(encoded: tf.Tensor, header: _Header) -> tf.Tensor:
     return tf.gather(palette, tf.cast(numbers, tf.int32))
 
 
-def _of_masks(encoded: tf.Tensor, header: _Header) -> tf.Tensor:
+def _of_masks(encoded: tf.Tensor, header: BmpHeader) -> tf.Tensor:
     pixel_bytes = header.bits // 8
     data = _rows(encoded, header)[:, : header.width * pixel_bytes]
     data = tf.cast(tf.reshape(data, [header.height, header.width, pixel_bytes]), tf.int64)

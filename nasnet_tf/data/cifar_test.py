@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from nasnet_tf.data.cifar import CifarPreprocessing, _cutout_mask
 from nasnet_tf.data.imagenet_test import seed
+from nasnet_tf.data.testing import PngPreprocessing
 from nasnet_tf.testing import png
 
 
@@ -110,3 +111,11 @@ def test_the_seed_decides():
     images = [preprocessing.train(encoded, seed(number)).numpy() for number in (1, 1, 2)]
     assert np.array_equal(images[0], images[1])
     assert not np.array_equal(images[0], images[2])
+
+
+def test_the_stand_in_for_tests_gives_the_same_images_of_pngs():
+    content = random_png(10)
+    ours, stand_in = CifarPreprocessing(8, cutout_size=2), PngPreprocessing(8, cutout_size=2)
+    np.testing.assert_array_equal(ours.train(content, seed(1)), stand_in.train(content, seed(1)))
+    np.testing.assert_array_equal(ours.evaluate(content), stand_in.evaluate(content))
+    assert ours.config() == stand_in.config()

@@ -3,11 +3,14 @@
 All of it is TensorFlow graph, so that exported networks follow the same rules.
 """
 
+import functools
+from collections.abc import Callable
+
 import tensorflow as tf
 
-from nasnet_tf.data.bmp import bmp_sides, decode_bmp
+from nasnet_tf.data.bmp import bmp_header, decode_bmp
 from nasnet_tf.data.limits import MAX_PIXELS_VARIABLE, max_pixels
-from nasnet_tf.data.orientation import displayed, exif_orientation
+from nasnet_tf.data.orientation import APART, displayed, exif_orientation
 from nasnet_tf.data.refusal import refuse_unless
 from nasnet_tf.data.sixteen_bits import WHITE, to_eight_bits
 
@@ -30,19 +33,40 @@ def decode_image(encoded: tf.Tensor, white_level: int = WHITE) -> tf.Tensor:
         animated WebP or a compressed BMP.
     """
     encoded = tf.convert_to_tensor(encoded)
+    if not tf.inside_function():
+        return _decoded(encoded, white_level)
+    return _traced(white_level, max_pixels())(encoded)
+
+
+@functools.cache
+def _traced(white_level: int, most_pixels: int) -> tf.types.experimental.PolymorphicFunction:
+    """The graph of decode_image for this level and limit, traced once: it is larger than that of many a network that is trained on it."""
+    decoded = functools.partial(_decoded, white_level=white_level)
+    return tf.function(decoded, input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
+
+
+def _decoded(encoded: tf.Tensor, white_level: int) -> tf.Tensor:
     image = tf.switch_case(
         _kind(encoded),
         [
             lambda: _refused(encoded),
             lambda: _decode_jpeg(encoded),
             lambda: _decode_png(encoded, white_level),
-            lambda: _decode_gif(encoded),
-            lambda: _decode_bmp(encoded),
-            lambda: _decode_webp(encoded),
+            lambda: _apart(_decode_gif, encoded),
+            lambda: _apart(_decode_bmp, encoded),
+            lambda: _apart(_decode_webp, encoded),
         ],
     )
+    image = displayed(image, exif_orientation(encoded))  # once for all kinds: the tags are a third of this graph
     image.set_shape([None, None, 3])
     return image
+
+
+def _apart(decode: Callable[[tf.Tensor], tf.Tensor], encoded: tf.Tensor) -> tf.Tensor:
+    """Calls a decoder; in a graph, apart: most data have no file of its kind."""
+    if not tf.inside_function():
+        return decode(encoded)
+    return tf.function(decode, autograph=False, experimental_attributes=APART)(encoded)
 
 
 def check_jpeg_size(encoded: tf.Tensor) -> tf.Operation | None:
@@ -89,7 +113,7 @@ def _refused(encoded: tf.Tensor) -> tf.Tensor:
 
 def _decode_jpeg(encoded: tf.Tensor) -> tf.Tensor:
     with tf.control_dependencies([check_jpeg_size(encoded)]):
-        return displayed(tf.io.decode_jpeg(encoded, channels=3, dct_method=DCT_METHOD), exif_orientation(encoded))
+        return tf.io.decode_jpeg(encoded, channels=3, dct_method=DCT_METHOD)
 
 
 def _decode_png(encoded: tf.Tensor, white_level: int) -> tf.Tensor:
@@ -102,8 +126,7 @@ def _decode_png(encoded: tf.Tensor, white_level: int) -> tf.Tensor:
         return tf.io.decode_png(encoded, channels=3)
 
     with tf.control_dependencies([_check_sides(sides)]):
-        image = eight_bits() if white_level == WHITE else tf.cond(_head(encoded, 24, 1) == b"\x10", sixteen_bits, eight_bits)
-        return displayed(image, exif_orientation(encoded))
+        return eight_bits() if white_level == WHITE else tf.cond(_head(encoded, 24, 1) == b"\x10", sixteen_bits, eight_bits)
 
 
 def _decode_gif(encoded: tf.Tensor) -> tf.Tensor:
@@ -112,8 +135,9 @@ def _decode_gif(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def _decode_bmp(encoded: tf.Tensor) -> tf.Tensor:
-    with tf.control_dependencies([_check_sides(bmp_sides(encoded))]):
-        return decode_bmp(encoded)
+    header = bmp_header(encoded)
+    with tf.control_dependencies([_check_sides(tf.stack([header.width, header.height]))]):
+        return decode_bmp(encoded, header)
 
 
 def _decode_webp(encoded: tf.Tensor) -> tf.Tensor:
@@ -134,7 +158,7 @@ def _decode_webp(encoded: tf.Tensor) -> tf.Tensor:
     checks = [_check_sides(sides), refuse_unless(~is_animated, "an animated WebP; expected a still image")]
     with tf.control_dependencies(checks):
         # TensorFlow 2.21 refuses a WebP with an alpha channel if asked for three channels.
-        return displayed(tf.io.decode_webp(encoded)[0, ..., :3], exif_orientation(encoded))
+        return tf.io.decode_webp(encoded)[0, ..., :3]
 
 
 def _gif_pixels(encoded: tf.Tensor) -> tf.Tensor:

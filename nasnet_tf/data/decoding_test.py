@@ -112,3 +112,16 @@ def test_files_cut_short_anywhere_end_in_an_error_or_an_image(kind, decode):
     for length in (0, 1, 3, 9, 12, 20, 31, len(content) // 2, len(content) - 1):
         with contextlib.suppress(tf.errors.InvalidArgumentError):
             assert decode(content[:length]).shape[-1] == 3
+
+
+def test_the_graph_is_traced_once_for_all_pipelines_of_a_limit(monkeypatch):
+    traces, decoded = [], decoding._decoded
+    monkeypatch.setattr(decoding, "_decoded", lambda *arguments, **named: traces.append(named) or decoded(*arguments, **named))
+    decoding._traced.cache_clear()
+    files = tf.data.Dataset.from_tensors(encoded("PNG"))
+    for limit, num_traces in ((1000, 1), (1000, 1), (34, 2)):
+        monkeypatch.setenv(decoding.MAX_PIXELS_VARIABLE, str(limit))
+        images = iter(files.map(decoding.decode_image))
+        with contextlib.nullcontext() if limit >= 35 else pytest.raises(tf.errors.InvalidArgumentError, match="image too large"):
+            assert next(images).shape == (5, 7, 3)
+        assert len(traces) == num_traces

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+APART = {"_noinline": True}  # of a function that TensorFlow prepares when it is first called, not with each graph that may call it
 _ORIENTATION = 0x0112
 _SHORT = 3
 _TABLES = b"\xff\xdb"  # the marker of quantization tables
@@ -142,9 +143,10 @@ def _numbers(encoded: tf.Tensor, start: tf.Tensor | int, count: int) -> tf.Tenso
 
 def _number(numbers: tf.Tensor) -> tf.Tensor:
     """int32 []: of 4 bytes, the highest first; below 0 for what is as large as no file."""
-    return numbers[0] * 2**24 + numbers[1] * 2**16 + numbers[2] * 2**8 + numbers[3]
+    return tf.reduce_sum(numbers * [2**24, 2**16, 2**8, 1])
 
 
+@tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.uint8)], experimental_attributes=APART)
 def _of_tiff(content: tf.Tensor) -> tf.Tensor:
     """Orientation by the first directory of TIFF data, uint8 [length]."""
     content = tf.cast(content, tf.int32)
@@ -154,11 +156,8 @@ def _of_tiff(content: tf.Tensor) -> tf.Tensor:
 
     def number(values):
         """Of the bytes in the last axis, in the order of this file."""
-        values = tf.cond(is_big, lambda: values, lambda: values[..., ::-1])
-        total = values[..., 0]
-        for index in range(1, values.shape[-1]):
-            total = total * 256 + values[..., index]
-        return total
+        powers = [256**index for index in range(values.shape[-1])]
+        return tf.reduce_sum(values * tf.where(is_big, powers[::-1], powers), -1)
 
     directory = number(tf.ensure_shape(content[4:8], [4]))
     is_inside = (directory >= 8) & (directory <= length - 2)

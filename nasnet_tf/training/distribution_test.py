@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from nasnet_tf.base.errors import InputError
-from nasnet_tf.data import CifarPreprocessing, ImageData
+from nasnet_tf.data import ImageData
+from nasnet_tf.data.testing import PngPreprocessing
 from nasnet_tf.models.network import NetworkConfig, build_network
 from nasnet_tf.testing import TIMEOUT_SECONDS, hold_ports, smallest_genotype, until
 from nasnet_tf.training import distribution, loop
@@ -44,7 +45,7 @@ command.run(main, arguments="steps, work folder, step at which SIGTERM comes")
 
 def train(strategy, steps, workdir, goes_on=None):
     """Trains a small network, a row of metrics a step; returns its weights and evaluation by name."""
-    data = ImageData("digits", CifarPreprocessing(image_size=8, flip=False), train_split="train[:101]", validation_examples=21)
+    data = ImageData("digits", PngPreprocessing(image_size=8, flip=False), train_split="train[:101]", validation_examples=21)
     network = NetworkConfig(1, "cifar", 2.0, filters=4, auxiliary_head=True, batch_norm_momentum=0.8, synchronized_batch_norm=True)
     config = loop.TrainingConfig(
         epochs=steps / 5,

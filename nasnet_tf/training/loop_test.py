@@ -10,6 +10,7 @@ import pytest
 from nasnet_tf.base.errors import InputError, TrainingDiverged, TrainingInterrupted
 from nasnet_tf.data import CifarPreprocessing, ImageData
 from nasnet_tf.data.sources_test import make_folder
+from nasnet_tf.data.testing import PngPreprocessing
 from nasnet_tf.models.cell import Cell
 from nasnet_tf.models.network import NetworkConfig, build_network
 from nasnet_tf.testing import smallest_genotype, terminated_at
@@ -22,7 +23,7 @@ from nasnet_tf.training.metrics_log import read_metrics
 from nasnet_tf.training.optimizers import Momentum, RMSProp
 from nasnet_tf.training.schedules import cosine_decay
 
-DATA = ImageData("digits", CifarPreprocessing(image_size=8, flip=False), train_split="train[:96]", validation_examples=16)
+DATA = ImageData("digits", PngPreprocessing(image_size=8, flip=False), train_split="train[:96]", validation_examples=16)
 CONFIG = loop.TrainingConfig(
     epochs=2,
     batch_size=16,

@@ -11,7 +11,8 @@ import tensorflow as tf
 from sklearn import metrics
 
 from nasnet_tf.base.errors import InputError, TrainingDiverged, TrainingInterrupted
-from nasnet_tf.data import CifarPreprocessing, ImageData
+from nasnet_tf.data import ImageData
+from nasnet_tf.data.testing import PngPreprocessing
 from nasnet_tf.testing import png, terminated_at
 from nasnet_tf.training import loop
 from nasnet_tf.training.classification import Classification
@@ -88,7 +89,7 @@ def data_of_colors(tmp_path):
         labels = ";".join(name for name, is_there in zip(("red", "green", "blue"), present, strict=True) if is_there)
         rows.append(f"{number}.png,{labels},{'train' if number < 32 else 'validation'}")
     (tmp_path / "labels.csv").write_text("\n".join(rows))
-    return ImageData(f"table:{tmp_path / 'labels.csv'}", CifarPreprocessing(6, flip=False, upsample=1.0))
+    return ImageData(f"table:{tmp_path / 'labels.csv'}", PngPreprocessing(6, flip=False, upsample=1.0))
 
 
 def train(data, workdir, config=CONFIG, strategy=None):

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from nasnet_tf.data import CifarPreprocessing, ImageData
+from nasnet_tf.data import ImageData
+from nasnet_tf.data.testing import PngPreprocessing
 from nasnet_tf.models.network import NetworkConfig
 from nasnet_tf.nas.children.evaluator import ChildTraining
 from nasnet_tf.nas.children.fidelity import Request
@@ -14,7 +15,7 @@ from nasnet_tf.training.optimizers import Momentum
 from nasnet_tf.training.schedules import cosine_decay
 
 NETWORK = NetworkConfig(1, "cifar", 3.0, filters=2, batch_norm_momentum=0.9, batch_norm_epsilon=1e-3)
-DATA = ImageData("digits", CifarPreprocessing(8, upsample=1.0, flip=False), train_split="train[:48]", validation_examples=16)
+DATA = ImageData("digits", PngPreprocessing(8, upsample=1.0, flip=False), train_split="train[:48]", validation_examples=16)
 CONFIG = TrainingConfig(2, 16, gradient_clip_norm=1.0, evaluate_every_epochs=1)
 
 

@@ -9,7 +9,8 @@ import pytest
 import tensorflow as tf
 
 from nasnet_tf.base.errors import InputError
-from nasnet_tf.data import CifarPreprocessing, ImageData
+from nasnet_tf.data import ImageData
+from nasnet_tf.data.testing import PngPreprocessing
 from nasnet_tf.genotype import SearchSpace, format_genotype
 from nasnet_tf.models.network import NetworkConfig, build_network
 from nasnet_tf.models.space.plan import placed_layers, weights_of
@@ -28,7 +29,7 @@ from nasnet_tf.training.schedules import cosine_decay
 
 SPACE = SearchSpace(num_blocks=2, operations=("IDENTITY", "SEP_CONV_3X3", "CONV_1X3_3X1"))
 NETWORK = NetworkConfig(1, "cifar", 3.0, filters=4, batch_norm_momentum=0.9, batch_norm_epsilon=1e-3)
-DATA = ImageData("digits", CifarPreprocessing(8, upsample=1.0, flip=False), train_split="train[:96]", validation_examples=32)
+DATA = ImageData("digits", PngPreprocessing(8, upsample=1.0, flip=False), train_split="train[:96]", validation_examples=32)
 CONFIG = TrainingConfig(1, 16, weight_decay=5e-4, gradient_clip_norm=1.0, evaluate_every_epochs=0.5)
 RATE = cosine_decay(0.05)
 
