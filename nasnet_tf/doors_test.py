@@ -51,10 +51,10 @@ def check_refused(result, *words):
 def test_the_whole_way(tmp_path, monkeypatch, capsys):
     """search, train, evaluate, export, predict, report; from a folder that is not the repository's."""
     monkeypatch.chdir(tmp_path)
-    space = ["SearchSpace.num_blocks=1", "search.num_trials=2"]
+    space = ["SearchSpace.num_blocks=1", "search.num_trials=2", "LocalPool.num_workers=1"]
     command = ("search", "--gin_file=quickstart_search.gin", "--workdir=search", *params(*TINY, *space))
     result = fork_door(*command, "--dry_run", cwd=tmp_path)
-    assert "at most 2 architectures, trained as children" in result.stdout
+    assert "at most 2 architectures, scored by SpaceChildren" in result.stdout
     assert not (tmp_path / "search").exists()
     result = door(*command, cwd=tmp_path)
     assert result.returncode == 0, result.stderr

@@ -12,6 +12,8 @@ from nasnet_tf.testing import TIMEOUT_SECONDS, until
 
 # A script as a beginner writes it, without `if __name__ == "__main__"`.
 SCRIPT = """
+import sys
+
 import numpy as np
 import psutil
 import nasnet_tf
@@ -26,7 +28,7 @@ quick = {
     "SearchSpace.num_blocks": 1,
     "NetworkConfig.filters": 4,
 }
-found = nasnet_tf.search((images, np.arange(24) % 2), 0.25, workdir="run", max_trainings=2, workers=1, bindings=quick)
+found = nasnet_tf.search((images, np.arange(24) % 2), 0.25, workdir="run", max_trainings=int(sys.argv[1]), workers=1, bindings=quick)
 print(found, __file__, [process.pid for process in psutil.Process().children(recursive=True)])
 """
 
@@ -48,8 +50,9 @@ def test_a_script_without_guard_is_paused_by_an_interrupt_and_resumed(tmp_path):
     """The interrupt goes to all processes of the group, as from a terminal or from Jupyter."""
     (tmp_path / "script.py").write_text(SCRIPT)
     journal = tmp_path / "run" / "journal.jsonl"
-    begin = {"args": [sys.executable, "script.py"], "cwd": tmp_path, "text": True, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(**begin, start_new_session=True) as script:
+    begin = {"cwd": tmp_path, "text": True, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    more_than_it_can = "10000"
+    with subprocess.Popen([sys.executable, "script.py", more_than_it_can], **begin, start_new_session=True) as script:
         until(lambda: script.poll() is not None or (journal.is_file() and "proposed" in journal.read_text()))
         os.killpg(script.pid, signal.SIGINT)
         output, errors = script.communicate(timeout=TIMEOUT_SECONDS)
@@ -57,10 +60,11 @@ def test_a_script_without_guard_is_paused_by_an_interrupt_and_resumed(tmp_path):
     assert "the search is paused; repeat the call to resume it" in errors
     assert script.returncode == -signal.SIGINT
     assert output.splitlines() == ["the script begins"]
-    result = subprocess.run(**begin, timeout=TIMEOUT_SECONDS, check=False)
+    count = journal.read_text().count('"proposed"') + 1
+    result = subprocess.run([sys.executable, "script.py", str(count)], **begin, timeout=TIMEOUT_SECONDS, check=False)
     assert result.returncode == 0, result.stderr
     first, *_, last = result.stdout.splitlines()
     assert first == "the script begins"
-    assert last.startswith("2 trials, 2 rewarded")
+    assert last.startswith(f"{count} trials, {count} rewarded")
     assert last.endswith("script.py []")
     assert result.stdout.count("the script begins") == 1

@@ -48,7 +48,7 @@ def test_plan_of_a_search_that_was_begun(tmp_path):
 
 
 def test_plan_says_what_scores_architectures(tmp_path):
-    parse("cifar10_search_small.gin", "ImageData.source = 'digits'", "CifarPreprocessing.flip = False", "ImageData.train_split = 'train'")
+    parse("quickstart_search.gin")
     assert "scored by SpaceChildren" in search_job(table.bound("search")(), "").plan(tmp_path)
 
 

@@ -42,6 +42,7 @@ def test_what_a_search_begins_with_costs_and_may_spend_is_bound(tmp_path, monkey
         "search.max_hours = 8",
         "search.max_child_hours = 12.5",
         "search.child_watts = 65.0",
+        "search.evaluator = None",
         "search.halving = @SuccessiveHalving()",
         "SearchSpace.fixed_reduction = 'nasnet_a'",
     ]
