@@ -103,7 +103,7 @@ def test_two_calls_in_turn_and_the_bindings_around_them(tmp_path):
         ({"workers": 3}, {"LocalPool.num_workers": "3", "RayTasks.num_workers": "3"}),
         ({"max_hours": 1e-5, "max_trainings": None}, {"search.max_hours": "1e-05", "search.num_trials": "1000000"}),
         ({"max_hours": 8}, {"search.max_hours": "8", "search.num_trials": "3"}),
-        ({"recipe": "quickstart_search.gin"}, {"search.strategy": "@PPOSearch", "CifarPreprocessing.flip": "False"}),
+        ({"recipe": "quickstart_search.gin"}, {"search.strategy": "@ModelGuided", "CifarPreprocessing.flip": "False"}),
     ],
 )
 def test_arguments_are_bindings(arguments, expected, tmp_path):
