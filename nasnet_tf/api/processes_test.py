@@ -45,8 +45,16 @@ def members(group):
     return found
 
 
+@pytest.fixture
+def interruptible():
+    """Lets the processes of a test receive SIGINT, which shells make their background jobs and all children of these ignore."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.several_processes
-def test_a_script_without_guard_is_paused_by_an_interrupt_and_resumed(tmp_path):
+def test_a_script_without_guard_is_paused_by_an_interrupt_and_resumed(tmp_path, interruptible):
     """The interrupt goes to all processes of the group, as from a terminal or from Jupyter."""
     (tmp_path / "script.py").write_text(SCRIPT)
     journal = tmp_path / "run" / "journal.jsonl"
