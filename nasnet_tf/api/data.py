@@ -59,6 +59,12 @@ def data_bindings(data: Any, validation: Any, workdir: pathlib.Path, kind: str, 
     return values | (_preprocessing(data) if isinstance(data, ImageData) else {})
 
 
+def check_bindings(bindings: Collection[str]) -> None:
+    """Raises InputError if a caller's bindings would replace the data that the caller passes."""
+    if wrong := next((name for name in bindings if name.endswith("ImageData.source")), None):
+        raise InputError(f"bindings: expected the data as the argument `data`, got {wrong!r} too")
+
+
 def check_data(data: Any, name: str) -> None:
     """Raises InputError if an argument is none of the kinds of data; name: of the argument."""
     if isinstance(data, (str, tf.data.Dataset)) or type(data) is ImageData:

@@ -9,7 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from nasnet_tf.api.data import data_bindings
+from nasnet_tf.api.data import check_bindings, data_bindings
 from nasnet_tf.api.results import Search
 from nasnet_tf.api.running import configured, leave_gpus_to_children, own_processes, worded_for_python
 from nasnet_tf.base import work_folders
@@ -93,6 +93,7 @@ def search(
     chosen |= {} if workers is None else {f"{name}.num_workers": workers for name in ENGINES.values()}
     chosen |= {"search.seeds": [os.fspath(path) for path in seeds]} if seeds else {}
     with worded_for_python():
+        check_bindings(bindings or {})
         folders.check_workdir(folder, "workdir")
         work_folders.check_kind(folder, "search")
         leave_gpus_to_children()

@@ -63,6 +63,14 @@ def test_a_call_and_the_command_resume_each_other(tmp_path, scored, capsys):
     assert found.report() == workdir / "report.html"
 
 
+def test_a_refused_call_leaves_the_configuration_of_the_search(tmp_path):
+    quick(tmp_path)
+    before = (tmp_path / "config.gin").read_text()
+    with pytest.raises(InputError, match="SearchSpace.num_blocks was 1, is 2"):
+        quick(tmp_path, bindings={"SearchSpace.num_blocks": 2})
+    assert (tmp_path / "config.gin").read_text() == before
+
+
 def test_a_folder_is_bound_as_the_flag_binds_it(tmp_path, scored):
     for number in range(20):
         path = tmp_path / "photos" / "train" / str(number % 2) / f"{number}.png"
@@ -169,6 +177,7 @@ def test_what_was_found(tmp_path):
         ({"bindings": {"ModelGuided.sed": 3}}, "^bindings 'ModelGuided.sed = 3'.*did you mean seed"),
         ({"bindings": {"ModelGuided": 3}}, "^bindings: expected .*'name.parameter': value.*, got 'ModelGuided' without a parameter"),
         ({"bindings": {"ModelGuided.seed": IMAGES}}, "bindings: ModelGuided.seed: expected numbers, texts"),
+        ({"bindings": {"retrain/ImageData.source": "digits"}}, "^bindings: expected the data as the argument `data`, got 'retrain/Im"),
         ({"recipe": "none.gin"}, "none.gin: no such file"),
         ({"max_trainings": 0}, "^max_trainings: expected an integer of 1 or more, or None, got 0"),
         ({"max_hours": "8"}, "^max_hours: expected a positive number or None, got .8."),

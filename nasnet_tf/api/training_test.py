@@ -121,6 +121,7 @@ def test_fine_tuning_from_a_work_folder_prepares_images_as_it_does(whole, tmp_pa
         ({"network": "nasnet_b"}, "train.genotype was .*genotype.textproto', is 'nasnet_b'"),
         ({"network": swapped(smallest_genotype())}, "network: is another genotype than the one that .* was begun with"),
         ({"more": {"TrainingConfig.epoch": 1}}, "bindings 'TrainingConfig.epoch = 1'.*did you mean .*epochs"),
+        ({"more": {"ImageData.source": "digits"}}, "bindings: expected the data as the argument `data`, got 'ImageData.source' too"),
         ({"recipe": "quickstart.gin"}, "quickstart.gin: no such file.* did you mean quickstart_t"),
         ({"network": "mobil"}, "network 'mobil': did you mean 'mobile'"),
         ({"network": 7}, "network: expected a genotype, a name, a size such as '6 @ 768', or a path, got 7"),

@@ -21,7 +21,7 @@ from nasnet_tf.nas.strategies.given import Allowed
 from nasnet_tf.nas.strategies.protocol import Strategy
 from nasnet_tf.nas.trials import earlier
 from nasnet_tf.nas.trials.trial import Trial, leaderboard
-from nasnet_tf.recipes import table
+from nasnet_tf.recipes import folders, table
 from nasnet_tf.recipes.children import ChildTask, ScoringTask, WithinLatency, measure_on_test
 from nasnet_tf.recipes.jobs import Retrained, SearchJob
 from nasnet_tf.recipes.table import RETRAIN_SCOPE
@@ -52,6 +52,13 @@ def search_job(config: SearchConfig, config_text: str) -> SearchJob:
     strategy = _strategy(config)
     config = dataclasses.replace(config, strategy=lambda space: strategy, seeds=())
 
+    def write_configuration(workdir: pathlib.Path) -> None:
+        """Writes config.gin, unless the folder was begun with another search, whose file it then is."""
+        begun = folders.begun_with(workdir)
+        if begun is not None:
+            identity.check(workdir, begun, "search")
+        replace_file(workdir / CONFIG_NAME, config_text)
+
     def search(workdir: pathlib.Path) -> list[Trial]:
         check_local(workdir)
         workdir = workdir.absolute()  # children on other machines have other current folders
@@ -63,14 +70,14 @@ def search_job(config: SearchConfig, config_text: str) -> SearchJob:
         if config.max_latency_seconds is not None:
             task = WithinLatency(task, config_text, config.cap_scope, config.max_latency_seconds)
         with work_folders.at_work(workdir, "search"):
-            replace_file(workdir / CONFIG_NAME, config_text)
+            write_configuration(workdir)
             if config.prior:
                 strategy.prime(*earlier.read_prior(config.prior, config.space, workdir))
             taken = earlier.trials_of(config.take_over, identity.without(table.choices()), config.space)
             return run_search(workdir, config, task, identity, taken, scalars=True)
 
     def retrain(workdir: pathlib.Path, trials: list[Trial]) -> Retrained:
-        replace_file(workdir / CONFIG_NAME, config_text)
+        write_configuration(workdir)
         with gin.config_scope(RETRAIN_SCOPE):
             folder = retraining.folder_of(workdir.absolute(), retrain_identity)
             task = ChildTask(config_text, folder / CHILDREN, RETRAIN_SCOPE, folder)
