@@ -24,21 +24,15 @@ def main(arguments: list[str]) -> None:
     signal.signal(signal.SIGTERM, _stop)
     profile_steps = _profile_steps()
     config_text = work.configuration()
-    from nasnet_tf.base.errors import TrainingInterrupted
     from nasnet_tf.recipes import table
     from nasnet_tf.training.metrics_log import read_stopped
 
     train = table.bound("train")(profile_steps=profile_steps)
+    workdir = pathlib.Path(flags.FLAGS.workdir)
     if flags.FLAGS.dry_run:
-        print(train.plan(pathlib.Path(flags.FLAGS.workdir)))
+        print(train.plan(workdir))
         return
-    with work.claimed_workdir(config_text, "training") as workdir:
-        try:
-            _, evaluation = train(workdir)
-        except (TrainingInterrupted, KeyboardInterrupt):
-            folders.write_operative_config(workdir)
-            raise
-        folders.write_operative_config(workdir)
+    evaluation = folders.train_in(workdir, config_text, train)
     if evaluation:
         print(f"{evaluation} watched in training")
     if stopped := read_stopped(workdir):

@@ -3,8 +3,11 @@
 If the tuning is stopped or killed, run the same command again to resume it.
 """
 
+import pathlib
+
 from nasnet_tf.base import identity
 from nasnet_tf.cli import command, flags, work
+from nasnet_tf.recipes import folders
 
 
 def main(arguments: list[str]) -> None:
@@ -18,7 +21,7 @@ def main(arguments: list[str]) -> None:
     of_tuning = ("tune.", *(f"{name}." for name, row in table.ROWS.items() if row.role is Role.ORACLE))
     bindings = {name: value for name, value in identity.bindings(config_text).items() if not name.startswith(of_tuning)}
     tune = table.bound("tune")(bindings)
-    with work.claimed_workdir(config_text, "tuning") as workdir:
+    with folders.claimed(pathlib.Path(flags.FLAGS.workdir), config_text, "tuning") as workdir:
         trials = tune(workdir)
     print(f"\n{format_table(trials)}\ntable: {workdir / TABLE_NAME}")
     best = best_trial(trials)

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 
 import keras
 
-from nasnet_tf.api.data import data_bindings
+from nasnet_tf.api.data import check_bindings, data_bindings
 from nasnet_tf.api.networks import network_bindings
 from nasnet_tf.api.running import configured, worded_for_python
 from nasnet_tf.base import work_folders
-from nasnet_tf.base.errors import InputError, TrainingInterrupted
+from nasnet_tf.base.errors import InputError
 from nasnet_tf.base.files import user_path
 from nasnet_tf.base.identity import bindings as read_configuration
 from nasnet_tf.base.values import expect
@@ -76,6 +76,7 @@ def train(
     folder = user_path(workdir)
     said = ({} if epochs is None else {"TrainingConfig.epochs": epochs}) | dict(bindings or {})
     with worded_for_python():
+        check_bindings(said)
         folders.check_workdir(folder, "workdir")
         work_folders.check_kind(folder, "training")
         values = _network(recipe, network, weights, data, said, folder) | data_bindings(data, validation, folder, "training")
@@ -98,13 +99,7 @@ def _network(recipe: Any, network: Any, weights: Any, data: Any, said: Mapping[s
 
 def _run(job: TrainConfig, config_text: str, folder: pathlib.Path) -> Trained:
     """Trains as configured, and loads the best weights."""
-    with folders.claimed(folder, config_text, "training"):
-        try:
-            _, evaluation = job(folder)
-        except (TrainingInterrupted, KeyboardInterrupt):
-            folders.write_operative_config(folder)
-            raise
-        folders.write_operative_config(folder)
+    evaluation = folders.train_in(folder, config_text, job)
     model = resolve(folder).model("trained")
     if evaluation is not None and not checkpoints.is_best_last(folder):
         evaluation = job.measure(model)

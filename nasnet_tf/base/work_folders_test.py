@@ -3,27 +3,24 @@
 import contextlib
 import errno
 import fcntl
-import types
 
 import pytest
 
 from nasnet_tf.base import work_folders
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.base.identity import Identity
-from nasnet_tf.cli import work
-from nasnet_tf.recipes import table
+from nasnet_tf.recipes import folders, table
 
 BEGUN, REWARDED = '{"event": "search"}\n{"event": "proposed"}\n', '{"event": "finished"}\n'
 OLD = "NetworkConfig.filters = 8\nImageData.data_dir = '/a'\n"
 
 
 @pytest.fixture
-def claim(tmp_path, monkeypatch):
+def claim(tmp_path):
     """(configuration, kind) -> claims and leaves; the text of config.gin then."""
-    monkeypatch.setattr(work, "FLAGS", types.SimpleNamespace(workdir=str(tmp_path / "run")))
 
     def take(config_text, kind="training"):
-        with work.claimed_workdir(config_text, kind) as workdir:
+        with folders.claimed(tmp_path / "run", config_text, kind) as workdir:
             return (workdir / "config.gin").read_text()
 
     return take

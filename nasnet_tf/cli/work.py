@@ -1,6 +1,5 @@
-"""The work folder of a command: its configuration and its owner."""
+"""The configuration of a command."""
 
-import contextlib
 import pathlib
 
 from nasnet_tf.cli import flags
@@ -14,8 +13,3 @@ def configuration() -> str:
     workdir = pathlib.Path(FLAGS.workdir)
     folders.check_workdir(workdir, "--workdir")
     return parse_gin(FLAGS.gin_file, [*flags.params(), *FLAGS.gin_param], folders.begun_with(workdir))
-
-
-def claimed_workdir(config_text: str, kind: str) -> contextlib.AbstractContextManager[pathlib.Path]:
-    """Locks --workdir and writes the configuration there; see `recipes.folders.claimed`."""
-    return folders.claimed(pathlib.Path(FLAGS.workdir), config_text, kind)

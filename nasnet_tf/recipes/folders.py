@@ -2,10 +2,11 @@
 
 import contextlib
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from nasnet_tf.base import work_folders
-from nasnet_tf.base.errors import InputError
+from nasnet_tf.base.errors import InputError, TrainingInterrupted
 from nasnet_tf.base.files import check_place, replace_file
 from nasnet_tf.base.identity import CONFIG_NAME, Identity, bindings, read_bindings
 from nasnet_tf.nas.trials import journal
@@ -59,6 +60,31 @@ def claimed(workdir: pathlib.Path, config_text: str, kind: str) -> Iterator[path
             identity.check(workdir, renamed.translated(read_bindings(path)), kind)
         replace_file(path, config_text)
         yield workdir
+
+
+def train_in(workdir: pathlib.Path, config_text: str, train: Callable[[pathlib.Path], tuple[Any, Any]]) -> Any:
+    """Runs a training in its work folder, and writes operative_config.gin when it has ended or is interrupted.
+
+    Args:
+      workdir: the work folder.
+      config_text: the configuration.
+      train: function (work folder) that trains and returns (model, evaluation), as TrainConfig does.
+
+    Returns:
+      The evaluation.
+
+    Raises:
+      InputError: see `claimed`.
+      TrainingInterrupted: after SIGTERM. KeyboardInterrupt after Ctrl-C.
+    """
+    with claimed(workdir, config_text, "training"):
+        try:
+            _, evaluation = train(workdir)
+        except (TrainingInterrupted, KeyboardInterrupt):
+            write_operative_config(workdir)
+            raise
+        write_operative_config(workdir)
+        return evaluation
 
 
 def write_operative_config(workdir: pathlib.Path) -> None:

@@ -8,8 +8,8 @@ import numpy as np
 from nasnet_tf.base.extras import OnDemand
 
 metrics = OnDemand("sklearn.metrics")
-MOST_ROWS = 50  # of a table for people
-MOST_NAMES = 10  # of classes without examples
+MOST_ROWS = 50  # largest number of classes in a table for people
+MOST_NAMES = 10  # largest number of names of classes without examples in a note
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,9 +78,24 @@ def _figures_of_class(name, neither, found_alone, expected_alone, both, scores) 
     return ClassFigures(name, int(examples), int(found_alone + both), (neither + both) / total, *values)
 
 
+def worst_first(rows: Sequence[ClassFigures]) -> list[ClassFigures]:
+    """Returns the figures of the classes that have examples, the lowest F1 first."""
+    return sorted((row for row in rows if row.examples), key=lambda row: row.f1)
+
+
+def notes(rows: Sequence[ClassFigures]) -> list[str]:
+    """Returns sentences about the classes that a table of the MOST_ROWS worst ones leaves out, and about those without examples."""
+    num_more, absent = len(worst_first(rows)) - MOST_ROWS, [row.name for row in rows if not row.examples]
+    found = [f"{num_more:,} more classes have a higher F1, or the same."] if num_more > 0 else []
+    if absent:
+        more = f" and {len(absent) - MOST_NAMES:,} more" if len(absent) > MOST_NAMES else ""
+        found.append(f"Precision, recall and F1 are undefined for classes without images: {', '.join(absent[:MOST_NAMES])}{more}.")
+    return found
+
+
 def table(rows: Sequence[ClassFigures]) -> str:
-    """Returns a line for each class, the lowest F1 first, for the 50 worst at most; then the means, and the classes without examples."""
-    there = sorted((row for row in rows if row.examples), key=lambda row: row.f1)
+    """Returns a table as text: a line for each of the MOST_ROWS worst classes, the lowest F1 first, then the means and the notes."""
+    there = worst_first(rows)
     columns = ["average_precision"] if any(row.average_precision is not None for row in there) else []
     columns += ["accuracy", "precision", "recall", "f1"]
     titles = {"average_precision": "AP", "f1": "F1"}
@@ -89,25 +104,16 @@ def table(rows: Sequence[ClassFigures]) -> str:
     lines = [f"{'class':{width}}" + "".join(f"  {titles.get(name, name):>9}" for name in columns) + f"  {'images':>7}"]
     for row in shown:
         lines.append(f"{row.name:{width}}" + "".join(f"  {_cell(getattr(row, name)):>9}" for name in columns) + f"  {row.examples:>7}")
-    if len(there) > len(shown):
-        lines.append(f"{len(there) - len(shown)} more classes have a higher F1, or the same")
     if there:
         lines.append(f"{mean:{width}}" + "".join(f"  {_cell(_mean(there, name)):>9}" for name in columns))
-    return "\n".join([*lines, *_absent([row.name for row in rows if not row.examples])])
+    return "\n".join([*lines, *notes(rows)])
 
 
 def _mean(rows: Sequence[ClassFigures], name: str) -> float | None:
-    """Over the classes for which it is defined."""
+    """Returns the mean over the classes for which a figure is defined; None if there are none."""
     values = [getattr(row, name) for row in rows if getattr(row, name) is not None]
     return float(np.mean(values)) if values else None
 
 
 def _cell(value: float | None) -> str:
     return "-" if value is None else f"{value:.4f}"
-
-
-def _absent(names: Sequence[str]) -> list[str]:
-    if not names:
-        return []
-    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
-    return [f"without images, so that precision, recall and F1 are undefined: {', '.join(names[:MOST_NAMES])}{more}"]

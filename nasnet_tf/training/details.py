@@ -133,7 +133,7 @@ class MultiLabelDetails(Details):
 
     def figures(self) -> dict[str, Any]:
         """Returns matplotlib figures by name: "precision recall", "average precision", "reliability" and "mistakes"."""
-        return locate("nasnet_tf.viz.report.label_plots.label_figures")(self)
+        return locate("nasnet_tf.viz.label_plots.label_figures")(self)
 
 
 def worst(rows: np.ndarray) -> np.ndarray:

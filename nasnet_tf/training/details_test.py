@@ -45,11 +45,11 @@ def test_what_is_undefined_is_none_and_told():
     assert (owl.precision, owl.recall, owl.f1) == (None, 0.0, 0.0)  # nothing was found, rightly or wrongly
     assert (yak.precision, yak.recall, yak.f1, yak.accuracy) == (None, None, None, pytest.approx(18 / 20))
     lines = by_class.table(rows).splitlines()
-    assert [line.split()[0] for line in lines] == ["class", "owl", "cat", "dog", "mean", "without"]  # the lowest F1 first
+    assert [line.split()[0] for line in lines] == ["class", "owl", "cat", "dog", "mean", "Precision,"]  # the lowest F1 first
     assert lines[1].split() == ["owl", "0.8000", "-", "0.0000", "0.0000", "4"]
     means = [np.mean([getattr(row, name) for row in rows[:3] if getattr(row, name) is not None]) for name in ("precision", "recall", "f1")]
     assert lines[4].split()[3:] == [f"{np.mean([row.accuracy for row in rows[:3]]):.4f}", *(f"{mean:.4f}" for mean in means)]
-    assert lines[5] == "without images, so that precision, recall and F1 are undefined: yak"
+    assert lines[5] == "Precision, recall and F1 are undefined for classes without images: yak."
 
 
 def test_tables_of_many_classes_are_bounded():
@@ -58,8 +58,8 @@ def test_tables_of_many_classes_are_bounded():
     lines = by_class.table(by_class.of_confusion(confusion, [f"class_{number}" for number in range(1000)])).splitlines()
     assert len(lines) == 1 + 50 + 3
     assert lines[1].startswith("class_18") or lines[1].startswith("class_17")
-    assert lines[51] == f"{np.count_nonzero(confusion.sum(1)) - 50} more classes have a higher F1, or the same"
-    assert lines[53].endswith("class_63 and 133 more")
+    assert lines[52] == f"{np.count_nonzero(confusion.sum(1)) - 50} more classes have a higher F1, or the same."
+    assert lines[53].endswith("class_63 and 133 more.")
 
 
 def test_several_labels_have_the_same_figures():
