@@ -1,5 +1,6 @@
 """Searches as plots: data in, a figure out."""
 
+import collections
 import itertools
 from collections.abc import Sequence
 
@@ -154,8 +155,9 @@ def plot_entropy(trials: Sequence[Trial], updates: Sequence[dict] = (), maximum:
 
 
 def update_names(updates: Sequence[dict]) -> list[str]:
-    """What the rows of a search's metrics.jsonl tell of each update besides the entropy."""
-    return list(dict.fromkeys(name for row in updates for name in row if name not in ("kind", "step", "trials", "entropy")))
+    """Returns the names of the numbers, besides the entropy, that more than one update in a search's metrics.jsonl has."""
+    counts = collections.Counter(name for row in updates for name in row if name not in ("kind", "step", "trials", "entropy"))
+    return [name for name, count in counts.items() if count > 1]
 
 
 def plot_update(updates: Sequence[dict], name: str) -> Figure:

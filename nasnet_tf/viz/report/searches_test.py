@@ -180,6 +180,12 @@ def trial(number, reward, **values):
     return Trial(number, reward=reward, status="finished" if reward is not None else row.pop("status", "running"), **row)
 
 
+def test_a_number_of_a_single_update_is_not_drawn():
+    once = {"kind": "update", "step": 1, "trials": 20, "entropy": 1.0, "baseline": 0.5}
+    assert plots.update_names([once]) == []
+    assert plots.update_names([once, {**once, "step": 2, "value": 1.0}]) == ["baseline"]
+
+
 def test_statistics():
     rewards = [0.5, 0.9, 0.1, 0.7]
     assert statistics.running_best(rewards).tolist() == [0.5, 0.9, 0.9, 0.9]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import math
 import numbers
 from collections.abc import Sequence
@@ -16,10 +17,11 @@ _RAW = "raw_"  # of the weights themselves, beside their averages
 
 
 def curve_names(rows: Sequence[dict]) -> list[str]:
-    """What can be drawn of rows of metrics.jsonl: the name of each number that was measured, the loss first."""
-    names = dict.fromkeys(name for row in rows for name in row if _is_number(row[name]) and name not in _NO_VALUES)
-    whole = [name for name in names if name.removeprefix(_RAW) == name or name.removeprefix(_RAW) not in names]
-    return sorted(whole, key=lambda name: (name != "loss", "accuracy" not in name))
+    """Returns the names of the numbers in rows of metrics.jsonl that were measured more than once, the loss first."""
+    counts = collections.Counter(name for row in rows for name in row if _is_number(row[name]) and name not in _NO_VALUES)
+    whole = [name for name in counts if name.removeprefix(_RAW) == name or name.removeprefix(_RAW) not in counts]
+    drawn = [name for name in whole if counts[name] + counts[_RAW + name] > 1]
+    return sorted(drawn, key=lambda name: (name != "loss", "accuracy" not in name))
 
 
 def plot_curve(rows: Sequence[dict], name: str, chance: float | None = None) -> Figure:

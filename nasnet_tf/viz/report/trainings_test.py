@@ -80,7 +80,7 @@ def test_details_of_an_evaluation(trained):
     cells = check(content).cells
     classes = ["b", "2", "0", "0.5000", "-", "0.0000", "0.0000", "a<i>", "9", "3", "0.5000", "1.0000", "0.2500", "0.4000"]
     assert cells[4:] == [*classes, "b/<3>.png", "b", "a<i>", "98.7%"]
-    assert "F1 are undefined: c." in content
+    assert "F1 are undefined for classes without images: c." in content
     assert "<b>0.0421</b><span>expected calibration error on test" in content
     assert '<img alt="reliability test"' in content
     (trained / "details-test.json").write_text('{"by_class": []}')  # read again, as it has changed
@@ -107,7 +107,8 @@ def test_curves():
     axes = plot_curve([*ROWS, {"kind": "evaluation", "epoch": 2.0, "accuracy": float("nan")}], "accuracy", chance=0.2).axes[0]
     assert axes.lines[1].get_xydata().tolist() == [[1.0, 0.625]]
     assert list(axes.lines[2].get_ydata()) == [0.2, 0.2]
-    assert curve_names([{"kind": "evaluation", "step": 1, "epoch": 1.0, "raw_loss": 2.0}]) == ["raw_loss"]
+    once = {"kind": "evaluation", "step": 1, "epoch": 1.0, "raw_loss": 2.0}
+    assert curve_names([once, {**once, "step": 2, "accuracy": 0.5}]) == ["raw_loss"]  # a single point is not drawn
     assert [plot_tuned("rate", values, [0.5, 0.6]).axes[0].get_xscale() for values in ([0.001, 1.0], [0.1, 0.2])] == ["log", "linear"]
 
 
