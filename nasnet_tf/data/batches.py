@@ -124,7 +124,7 @@ def finish(batches: tf.data.Dataset) -> tf.data.Dataset:
     # TensorFlow's tuner sleeps between its rounds, twice as long each time, and an iterator cannot be destroyed before it wakes: that
     # doubled the life of a search's child of 20 seconds.
     options.autotune.enabled = False
-    # Its rewrites gain nothing here, and looking for them took a quarter of the CPU time to the first batch.
+    # Its rewrites do not make these pipelines faster, and the search for them delays the first batch.
     options.experimental_optimization.apply_default_optimizations = False
     # Images are small, and others are prepared at the same time: handing parts of one to other threads costs more than it saves.
     options.threading.max_intra_op_parallelism = 1
