@@ -27,7 +27,7 @@ def primed(table, seed: int, sign: int) -> ModelGuided:
     return strategy
 
 
-# By name: (table, seed) -> strategy.
+# {name: function (table, seed) -> strategy}
 STRATEGIES = {
     "random": lambda table, seed: RandomSearch(table.space, seed),
     "evolution": lambda table, seed: evolution(table.space, seed),
