@@ -1,4 +1,4 @@
-"""Checks README and docs: links, the flags, recipes and bindings of commands, snippets and diffs.
+"""Checks README, docs and help: links, the flags, recipes and bindings of commands, snippets and diffs.
 
 Nothing is trained. Commands are only parsed, with their recipes, and snippets run on tiny stand-ins for downloaded files.
 """
@@ -26,7 +26,7 @@ from nasnet_tf.cli import explaining, flags
 from nasnet_tf.genotype import parse_genotype
 from nasnet_tf.recipes.bindables import NAMES
 from nasnet_tf.recipes.reading import parse_gin
-from nasnet_tf.testing import REPOSITORY
+from nasnet_tf.testing import REPOSITORY, uses
 
 PAGES = [
     REPOSITORY / "README.md",
@@ -60,6 +60,8 @@ def commands():
             words = shlex.split(line, comments=True)
             if words:
                 yield pytest.param(words, id=f"{page}: {line.strip()[:60]}")
+    for words in (words for name in ("__main__", *DOORS) for words in uses(name)):
+        yield pytest.param(words, id=f"--help: {' '.join(words)[:60]}")
 
 
 def anchors(page):
@@ -163,7 +165,7 @@ def check_door(words):
         return
     with door(name):
         if "gin_file" in flags.FLAGS and (asked := explaining.asked(rest)) is not None:
-            assert asked in NAMES
+            assert asked in ("", *NAMES)
             return
         flags.FLAGS([name, *rest])
         if name in ("train", "search", "tune"):

@@ -117,6 +117,6 @@ def test_one_row_works_everywhere(tmp_path):
 
     result = python("-c", SCRIPT)
     assert result.returncode == 0, result.stderr
-    shown = python("-m", "nasnet_tf.search", "--help").stdout
+    shown = python("-m", "nasnet_tf.search", "--explain").stdout
     for name in ("HillClimbing", "warm_restarts", "SignDescent", "Elsewhere", "Halved"):
         assert name in shown
