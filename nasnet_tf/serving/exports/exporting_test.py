@@ -161,7 +161,7 @@ def test_weights_files_of_our_own_networks(model, tmp_path):
         for ours, theirs in zip(model.weights, other.weights, strict=True):
             np.testing.assert_array_equal(ours, theirs)
     wider = network(1, NetworkConfig(1, "cifar", 2.0, filters=6))
-    with pytest.raises(InputError, match="ours.keras: is of another network: .* of another shape"):
+    with pytest.raises(InputError, match="ours.keras: does not fit this network: .* of another shape"):
         load_weights(wider, tmp_path / "ours.keras")
 
 

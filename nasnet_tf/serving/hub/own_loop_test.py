@@ -49,7 +49,7 @@ def test_any_network_is_saved_and_loaded(trained, name, by, tmp_path, capsys):
     path = tmp_path / name
     if by == "save_weights":
         save_weights(trained, path)
-        assert f"{path}: written in the form of nasnet_tf, for keras.applications does not have this network" in capsys.readouterr().err
+        assert f"{path}: written in the form of nasnet_tf, because keras.applications does not have this network" in capsys.readouterr().err
     else:
         (trained.save_weights if name == "mine.weights.h5" else trained.save)(path)
     fresh = build_network(tiny_genotype(), CONFIG, 3, 8)
@@ -71,7 +71,7 @@ def test_slim_has_no_other_cells(trained, tmp_path):
 def test_other_cells_are_not_written_as_those_of_keras_applications(tmp_path, capsys):
     space = SearchSpace(num_blocks=5, operations=("SEP_CONV_3X3", "SEP_CONV_5X5"))
     other = build_network(space.decode([0] * len(space.sizes), "other"), NetworkConfig(1, "imagenet", 1.0, filters=8), 3, 32)
-    with pytest.raises(InputError, match="NASNet has the cells of NASNet-A, this network has others"):
+    with pytest.raises(InputError, match="expected the cells of NASNet-A, this network has others"):
         to_keras_applications(other)
     save_weights(other, tmp_path / "other.keras")
     assert_equal(load_nasnet(tmp_path / "other.keras"), other)
