@@ -40,7 +40,7 @@ class Format:
     """One way to write a network.
 
     Attributes:
-      path: where it is in the export's folder.
+      path: file or folder inside the export.
       write: (ExportInput, path) -> None.
       open: (path, ExportInput) -> function from images float32 [batch, height, width, 3] in [0, 1] to probabilities, run by the loader
         that users of this format have.
@@ -179,7 +179,7 @@ def _write(row: Format, given: ExportInput, path: pathlib.Path, called: str, rep
     measure, agreement = given.agreement(actual)
     line = f"{called}: largest difference of probabilities {difference:.2g}, {measure} {agreement:.1%}"
     must_agree = row.is_lossy and given.pictures is not None
-    if difference <= row.most_difference and (not must_agree or agreement >= _LEAST_AGREEMENT):  # of NaN neither holds
+    if difference <= row.most_difference and (not must_agree or agreement >= _LEAST_AGREEMENT):  # both are False for NaN
         report(line)
         return {"largest_difference": difference, measure.replace(" ", "_").replace("-", "_"): agreement}
     limit = f"expected at most {row.most_difference}" + (f" and at least {_LEAST_AGREEMENT:.0%}" if must_agree else "")

@@ -56,7 +56,7 @@ def read_network(path: pathlib.Path, with_weights: bool = True) -> keras.Model:
 
 
 def read_data_description(path: pathlib.Path) -> dict | None:
-    """Returns data.json of a file, or None if it has none, as files by Keras alone. Raises as read_network does."""
+    """Returns data.json of a file, or None for a file without it, such as Keras writes. Raises as read_network does."""
     text = _member(path, _DATA, is_required=False)
     try:
         return None if text is None else json.loads(text)

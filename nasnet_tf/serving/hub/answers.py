@@ -19,7 +19,7 @@ Image = str | os.PathLike | bytes | np.ndarray
 
 
 class Prediction(NamedTuple):
-    """A class with its probability in [0, 1]. A WordNet class has its words as name and also its id; other classes have the id ""."""
+    """A class with its probability in [0, 1]. A class of a WordNet id has the id's words as its name; all others have the id ""."""
 
     name: str
     probability: float

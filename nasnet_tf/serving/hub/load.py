@@ -56,8 +56,8 @@ def load_nasnet(
         size, such as "6 @ 768", which means the paper's network if there is one of this size with these cells and this stem; or the path of
         an export, a .keras file or a training's work folder, whose best weights are loaded, averaged if the training kept averages.
         Whatever has a separator, begins with "~" or is a PathLike is a path.
-      weights: "trained" for the public ImageNet weights of "mobile" and "large", downloaded once ("imagenet" means them too), or for those
-        at the path; None for fresh weights; or, for a name or size, a file: a TF-slim checkpoint, its folder or .tar.gz, a .safetensors
+      weights: "trained": the public ImageNet weights of "mobile" and "large", downloaded once, or the weights at the path; "imagenet": the
+        public weights; None: fresh weights; or, for a name or size, a file: a TF-slim checkpoint, its folder or .tar.gz, a .safetensors
         file, or a .h5 or .keras file of Keras.
       genotype: for "N @ P" only: a message, the name of a published genotype, or the path of a textproto. None for "nasnet_a".
       stem: for "N @ P" only: "cifar" or "imagenet". None for "cifar" with images of up to 64 pixels, else "imagenet".

@@ -225,7 +225,7 @@ def test_gradients_flow_wherever_it_is_not_frozen(freeze):
     trained = {weight.path.split("/")[0] for weight in model.trainable_weights}
     assert trained == ({"logits"} if freeze is True else {"reduction_cell_1", "cell_2", "logits"})
     changed = {path.split("/")[0] for path, value in values(model).items() if not np.array_equal(value, before[path])}
-    assert changed == trained - {"logits"}  # only moving statistics, because no step was taken
+    assert changed == trained - {"logits"}  # moving statistics of the layers that are not frozen
 
 
 def test_rates():

@@ -74,7 +74,7 @@ class Source:
         return None
 
     def trained(self) -> keras.Model:
-        """Returns the network with all its heads, as it was trained. For sources with `own_class_names`."""
+        """Returns the network with all its heads, as it was trained. Only for sources that know their `own_class_names`."""
         raise NotImplementedError
 
     def architecture(self) -> tuple[Genotype, NetworkConfig]:

@@ -1,4 +1,4 @@
-"""Tests that code in a malicious file does not run, and that no such file fills memory or disk."""
+"""Tests that code in a malicious file does not run unless it is trusted, and that no such file fills memory or disk."""
 
 import io
 import json

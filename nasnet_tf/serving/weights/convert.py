@@ -200,7 +200,7 @@ def save_weights(model: keras.Model, path: str | os.PathLike, ema_names: bool = 
 
 
 def _as_keras_writes(model: keras.Model, path: pathlib.Path) -> keras.Model:
-    """Returns the keras.applications model with these weights, or the network itself, uncompiled, if that has no such network."""
+    """Returns the keras.applications model with these weights; if it has no such network, the network itself, uncompiled."""
     try:
         return to_keras_applications(model)
     except InputError as error:
