@@ -141,7 +141,7 @@ def find_classifier(
 
 
 def is_network(name: str) -> bool:
-    """Returns whether a text is the name or the size of a network instead of a path, like nasnet_tf.models.zoo, which needs Keras."""
+    """Returns whether a text is a network's name or size instead of a path. It must agree with nasnet_tf.models.zoo, which needs Keras."""
     return "@" in name or re.sub(r"[\s()_-]", "", name.lower()) in _NAMES
 
 

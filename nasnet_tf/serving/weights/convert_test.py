@@ -239,7 +239,7 @@ def zero_padded(pool, height, width):
 
 
 def test_keras_applications_pads_with_zeros(theirs):
-    """Equal weights give other logits, and equal ones once we pad with zeros. models/slim_parity_test.py compares our padding with slim's."""
+    """Equal weights give other logits, and equal ones once we pad with zeros. models/slim_parity_test.py compares ours with slim's."""
     model = fresh()  # not the shared one, because its layers are changed
     load_weights(model, theirs)
     expected = keras.Model(theirs.input, theirs.layers[-2].output)(IMAGES)  # pooled features: their classifier has no logits
