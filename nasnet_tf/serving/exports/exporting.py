@@ -44,7 +44,8 @@ class Format:
       write: (ExportInput, path) -> None.
       open: (path, ExportInput) -> function from images float32 [batch, height, width, 3] in [0, 1] to probabilities, run by the loader
         that users of this format have.
-      most_difference: largest accepted difference of a probability. Real networks differ by less than half of it (BENCHMARKS.md).
+      most_difference: largest accepted difference of a probability. Real networks differ by less than half of it
+        (docs/benchmarks/inference.md).
       is_lossy: whether a file that differs more, or agrees in too few labels on the given pictures, is left out of the export. If False,
         a file that differs more is an error.
       is_calibrated: whether the format is calibrated with pictures. Without pictures it is left out.
