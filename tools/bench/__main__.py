@@ -25,6 +25,8 @@ GROUPS = {
     "inference": "inference in TensorFlow",
     "child": "a child of a search up to its first step",
     "space": "a child in the network of the whole search space",
+    "search": "children per core-hour, and a proposal after many trials",
+    "quickstart": "the phases of make quickstart",
     "detector": "the stages of a detector",
     "controller": "proposing and learning architectures",
     "loading": "load_nasnet with a file of weights",

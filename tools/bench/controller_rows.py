@@ -11,7 +11,7 @@ _WARM_UP = 3
 
 
 def measure(options: Options) -> list[Row]:
-    """With the numbers of PPOSearch, one pass over a minibatch."""
+    """With the defaults of PPOSearch: ten passes over a minibatch."""
     samples = alone(minibatches, options.rounds if options.quick else 10 * options.rounds)
     both = [total(*pair) for pair in zip(*samples.values(), strict=True)]
     rows = [Row("propose 20 architectures and learn them", "ms", {"ours": both}, "10 ms")]

@@ -14,6 +14,8 @@ ROOT = pathlib.Path(__file__).parents[2]
 # A table in Markdown. Behind a stroke: of processor time.
 HEADER = "| what | ours | peer | ratio | least, most | goal |\n|---|---|---|---|---|---|"
 
+LIMIT = "limit: TensorFlow's kernels"  # in the place of a goal, where they decide the ratio
+
 # Calls a function of a module; prints its result as JSON on the last line.
 _ALONE = """
 import importlib, json, sys
@@ -44,7 +46,7 @@ class Options:
 class Row:
     """Attributes:
     what: in words.
-    unit: "s", "ms" or "GB" of a sample; or something per second, of which a sample has `amount`.
+    unit: "s", "ms" or "GB" of a sample; or something per time, of which a sample has `amount`.
     samples: {who: samples of the rounds}; "ours" first, then the peer, if there is one.
     goal: of the ratio, or in the unit.
     """
@@ -58,7 +60,7 @@ class Row:
     def value(self, who: str, clock: int = 0) -> float:
         """The median over the rounds, in the unit; clock 1 is that of processor time."""
         cost = statistics.median(sample[clock] for sample in self.samples[who])
-        return self.amount / cost if self.unit.endswith("/s") else cost * {"s": 1, "ms": 1000, "GB": 1}[self.unit]
+        return self.amount / cost if "/" in self.unit else cost * {"s": 1, "ms": 1000, "GB": 1}[self.unit]
 
     def ratios(self, clock: int = 0) -> list[float]:
         """Median, least and most over the rounds of the peer's cost by ours: how many times better we are. Empty without a peer."""

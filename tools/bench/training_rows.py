@@ -3,14 +3,14 @@
 from collections.abc import Iterator
 
 from tools.bench.networks import find_case
-from tools.bench.timing import Options, Row, alone, in_turns
+from tools.bench.timing import LIMIT, Options, Row, alone, in_turns
 
 
 def measure(options: Options) -> Iterator[Row]:
     """Both in one process, in turns; a process for each row."""
     for name, batch_size in [("mobile", 32), ("child", 32), ("child", 128)][: 1 if options.quick else None]:
         samples = alone(steps, name, batch_size, options.rounds, options.quick)
-        yield Row(f"training step, {name}, batch {batch_size}", "images/s", samples, "1.5", batch_size)
+        yield Row(f"training step, {name}, batch {batch_size}", "images/s", samples, LIMIT, batch_size)
 
 
 def steps(name: str, batch_size: int, rounds: int, quick: bool):
