@@ -61,7 +61,8 @@ def test_a_recipe_continues_with_the_classifier(trained, tiny, capsys):
     files, params = [flag.partition("=")[2] for flag in RECIPE], [flag.partition("=")[2] for flag in tiny]
     reading.parse_gin(files, [*params, f"train.initial_weights = {str(trained)!r}"])
     model = table.bound("train")().build(10, 8)
-    assert f"train.initial_weights: {trained}: its classifier is kept, for its 10 classes have the same names\n" in capsys.readouterr().err
+    note = f"train.initial_weights: {trained}: its classifier is kept, because its 10 classes have the same names\n"
+    assert note in capsys.readouterr().err
     _, values = values_of(trained)
     assert {weight.path for weight in model.weights} == set(values)
     for weight in model.weights:
@@ -78,7 +79,7 @@ def test_classes_in_another_order(trained, kind, tmp_path):
     model, _ = work_folder.read_description(trained)
     has_auxiliary = kind == "workdir"
     note = load_features(model if has_auxiliary else inference_model(model), source, DIGITS[::-1])
-    assert note == f"{source}: its classifier is kept, for its 10 classes have the same names, in another order"
+    assert note == f"{source}: its classifier is kept, because its 10 classes have the same names, in another order"
     images = np.random.default_rng(0).uniform(-1, 1, [4, 8, 8, 3]).astype(np.float32)
     new, expected = model(images), old(images)
     for head in ("logits", "auxiliary_logits") if has_auxiliary else ("logits",):
@@ -95,7 +96,7 @@ def test_classes_in_another_order(trained, kind, tmp_path):
 )
 def test_other_classes_start_fresh(trained, names, why):
     model, _ = work_folder.read_description(trained)
-    assert load_features(model, trained, names) == f"{trained}: its weights are taken, and the classifier starts fresh: {why}"
+    assert load_features(model, trained, names) == f"{trained}: its weights are loaded, and the classifier starts fresh: {why}"
     _, values = values_of(trained)
     assert not np.array_equal(model.get_layer("logits").kernel, values["logits/kernel"])
     assert np.abs(model.get_layer("logits").kernel).max() <= 0.02
