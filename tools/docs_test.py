@@ -35,7 +35,7 @@ PAGES = [
 ]
 BLOCK = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 OTHER_PROGRAMS = {"cp", "docker", "git", "mypy", "ray", "export", "tensorboard"}
-LONGEST_README = 180
+LONGEST_README = 121
 COMPILED = ("client", "hours")  # labels of snippets that need a server or hours, and are only compiled
 
 
