@@ -20,8 +20,9 @@ quickstart: $(STAMP)
 	$(BIN)/python -m nasnet_tf.search --gin_file=quickstart_search.gin --workdir=$(RUN)/search
 	TF_NUM_INTRAOP_THREADS=1 $(BIN)/python -m nasnet_tf.train --gin_file=quickstart_train.gin --workdir=$(RUN)/train \
 	  --gin_param="train.genotype='$(RUN)/search/best.textproto'"
-	$(BIN)/python -m nasnet_tf.evaluate --workdir=$(RUN)/train --split=test
-	test -d $(RUN)/export || $(BIN)/python -m nasnet_tf.export --workdir=$(RUN)/train --output=$(RUN)/export
+	$(BIN)/python -m nasnet_tf.evaluate --workdir=$(RUN)/train --split=test & evaluation=$$!; \
+	  test -d $(RUN)/export || $(BIN)/python -m nasnet_tf.export --workdir=$(RUN)/train --output=$(RUN)/export; \
+	  exported=$$?; wait $$evaluation && exit $$exported
 	$(BIN)/python -m nasnet_tf.predict testdata/digits/*.png --model=$(RUN)/export --top=2 --embed_images --output=$(RUN)/predictions.json
 	$(BIN)/python -m nasnet_tf.report --workdir=$(RUN)
 
