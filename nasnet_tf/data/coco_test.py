@@ -262,7 +262,7 @@ def test_mistakes_name_what_was_bound(awkward):
         ("image_size", 31, "an integer of 32 or more, got 31"),
         ("image_size", 64.5, "an integer of 32 or more, got 64.5"),
         ("flip", 1, "True or False, got 1"),
-        ("validation_examples", "110%", "a share such as '10%', got '110%'"),
+        ("validation_examples", "110%", "a percentage such as '10%', got '110%'"),
     ):
         with pytest.raises(InputError, match=f"DetectionData.{field}: expected .*{message}"):
             DetectionData(**{"source": "coco:x", "image_size": 64, field: value})

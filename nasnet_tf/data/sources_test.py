@@ -21,7 +21,7 @@ def grey(level: int) -> bytes:
 
 
 def make_folder(root: pathlib.Path, files: dict[str, int]) -> str:
-    """Writes PNGs of one grey level each, {"train/cat/1.png": level}, and returns the name of the data set."""
+    """Writes PNGs of one gray level each, {"train/cat/1.png": level}, and returns the name of the data set."""
     for name, level in files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_bytes(grey(level))
@@ -29,7 +29,7 @@ def make_folder(root: pathlib.Path, files: dict[str, int]) -> str:
 
 
 def make_prepared(root: pathlib.Path, features: dict, examples: list[dict], supervised_keys=None, name="mine", version="1.0.0") -> None:
-    """Writes a data set as TFDS would have prepared it, all examples in `train`; the name may carry a config."""
+    """Writes a data set as TFDS prepares it, with all examples in `train`; the name may include a config."""
     folder, base = root / name / version, name.partition("/")[0]
     folder.mkdir(parents=True)
     features = tfds.features.FeaturesDict(features)
@@ -170,7 +170,7 @@ def test_of_two_labels_the_declared_one_is_taken(tmp_path):
 
 def test_set_without_labels(tmp_path):
     make_prepared(tmp_path, {"text": tfds.features.Text()}, [{"text": "hello"}])
-    with pytest.raises(InputError, match=r"'mine' is not one of images with labels: .* got images \[\], class labels \[\] .*'text'"):
+    with pytest.raises(InputError, match=r"'mine' is not an image classification set: .* got images \[\], class labels \[\] .*'text'"):
         open_source("mine", str(tmp_path))
 
 
@@ -195,10 +195,10 @@ def test_unknown_names(tmp_path, name, message):
 
 def test_download_without_a_network_fails_soon(tmp_path, monkeypatch):
     for variable in ("http_proxy", "https_proxy"):
-        monkeypatch.setenv(variable, "http://127.0.0.1:9")  # where nothing listens
+        monkeypatch.setenv(variable, "http://127.0.0.1:9")  # nothing listens there
     monkeypatch.setenv("no_proxy", "")
     with pytest.raises(
-        InputError, match=r"'cifar10' is not prepared in .*cifar10/3.0.2 and cannot be downloaded, www.cs.toronto.edu cannot"
+        InputError, match=r"'cifar10' is not prepared in .*cifar10/3.0.2 and cannot be downloaded, because www.cs.toronto.edu cannot"
     ):
         open_source("cifar10", str(tmp_path))
 
