@@ -134,15 +134,15 @@ class DividedData:
             there.append(f"{len(left_out)} left out ({', '.join(left_out[:_NAMED])}{', ...' if len(left_out) > _NAMED else ''})")
         there += self._source.notes
         uses = []
-        for split, verb in (("train", "trained on"), ("validation", "to validate"), ("test", "to test")):
+        for split, use in (("train", "for training"), ("validation", "for validation"), ("test", "for testing")):
             try:
-                uses.append(f"{self._source.num_examples(self._find(split))} {verb}")
+                uses.append(f"{self._source.num_examples(self._find(split))} {use}")
             except InputError:
                 if split == "train":
                     raise
-                uses.append(f"none {verb}")
+                uses.append(f"none {use}")
         if self._validation_split() is None and self._held_out():
-            uses[1] += f", held out of {self.train_split}"
+            uses[1] += f" (held out of {self.train_split})"
         return f"{self._source.name}: {', '.join(there)}; {', '.join(uses)}"
 
     def _validation_split(self) -> str | None:
@@ -157,7 +157,7 @@ class DividedData:
         return self.validation_examples
 
     def _test(self) -> str:
-        """Returns the split for testing: in a folder with a split `test`, that one, even if an older recipe binds the validation split."""
+        """Returns the split for testing. In a folder, `test` replaces a test_split that is the validation split, as in older recipes."""
         source = self._source
         if source.is_folder and "test" in source.splits and self.test_split == self._validation_split():
             return "test"

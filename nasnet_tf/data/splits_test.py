@@ -56,10 +56,11 @@ def test_the_summary_of_a_folder_is_printed_once(tmp_path, capfd):
     for _ in range(2):
         ImageData(source, CifarPreprocessing(8), validation_examples=3).num_examples("train")
     assert capfd.readouterr().err == (
-        f"{source}: 24 images, 2 classes, 1 left out (train/cat/notes.txt); 17 trained on, 3 to validate, held out of train, 4 to test\n"
+        f"{source}: 24 images, 2 classes, 1 left out (train/cat/notes.txt); "
+        "17 for training, 3 for validation (held out of train), 4 for testing\n"
     )
     ImageData(folder(tmp_path / "other", train=2, validation=1), CifarPreprocessing(8)).num_examples("train")
-    assert "4 trained on, 2 to validate, none to test" in capfd.readouterr().err
+    assert "4 for training, 2 for validation, none for testing" in capfd.readouterr().err
 
 
 def test_shared_examples(tmp_path):
