@@ -16,7 +16,7 @@ def check(preprocessing: Any, called: str) -> None:
     size, fraction = said.get("image_size"), said.get("central_fraction", 1.0)
     is_known = said.get("kind") in ("cifar", "imagenet") and said.get("resize", "tf2") in ("tf1", "tf2")
     is_sized = isinstance(size, int) and size > 0 and isinstance(fraction, (int, float)) and 0 < fraction <= 1
-    expect(is_known and is_sized, called, "a 'kind' of 'cifar' or 'imagenet', a positive image_size and valid other fields", preprocessing)
+    expect(is_known and is_sized, called, "a 'kind' of cifar or imagenet, a positive image_size and valid other fields", preprocessing)
 
 
 def view(image: np.ndarray, preprocessing: Mapping) -> np.ndarray:

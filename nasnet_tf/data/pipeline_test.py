@@ -18,7 +18,7 @@ DIGITS = CifarPreprocessing(image_size=8, flip=False, cutout_size=3)
 
 @pytest.fixture(name="folder")
 def folder_of_grey(tmp_path) -> pathlib.Path:
-    """Ten training and three test images, each of its own grey level, which is even for cats and odd for dogs."""
+    """Ten training and three test images, each with its own gray level, which is even for cats and odd for dogs."""
     splits = [("train", level) for level in range(10)] + [("test", level) for level in range(100, 103)]
     make_folder(tmp_path, {f"{split}/{('cat', 'dog')[level % 2]}/{level}.png": level for split, level in splits})
     return tmp_path
@@ -29,7 +29,7 @@ def grey_data(folder: pathlib.Path, **fields) -> ImageData:
 
 
 def levels(images) -> list[int]:
-    """The grey levels that PLAIN made these images of."""
+    """Returns the gray levels from which PLAIN made these images."""
     return np.rint((np.asarray(images)[:, 0, 0, 0] + 1) * 127.5).astype(int).tolist()
 
 
@@ -87,7 +87,7 @@ def test_resumes_exactly():
             np.testing.assert_array_equal(labels, labels_again)
 
 
-def test_passed_over_examples_are_not_read(folder):
+def test_skipped_examples_are_not_read(folder):
     data = grey_data(folder, cache=False)
     (first,) = data.names(1, seed=1, step=0)
     pathlib.Path(first).unlink()
@@ -231,7 +231,7 @@ def test_source_is_opened_once(folder, monkeypatch):
 
 
 class Counted:
-    """A data set of grey images under ImageData that counts which of them are read."""
+    """An ImageData of gray images that counts how often each image is read."""
 
     def __init__(self, monkeypatch, examples: int):
         image = png(np.zeros([2, 2, 3]))
@@ -260,12 +260,12 @@ def test_workers_and_resumed_trainings_read_what_they_need(start_step, monkeypat
         readers.append(counted.read)
     needed = steps * batch_size // workers
     for read in readers:
-        assert needed <= sum(read.values()) <= 1.05 * needed  # what is prefetched is of the next epoch
+        assert needed <= sum(read.values()) <= 1.05 * needed  # prefetched examples are from the next epoch
     assert sum(len(read) for read in readers) == pytest.approx(steps * batch_size, rel=0.05)
     assert len(set().union(*readers)) >= steps * batch_size  # no two read the same
 
 
-def test_workers_evaluate_what_is_theirs(monkeypatch):
+def test_each_worker_evaluates_its_own_examples(monkeypatch):
     readers = []
     for index in range(4):
         counted = Counted(monkeypatch, 1003)
@@ -303,7 +303,7 @@ def test_diagnose_names_labels_out_of_range(folder, monkeypatch):
 
     source = Source("x", ("a",), {"test": 2}, lambda split, numbers: [image] * len(numbers), parse)
     monkeypatch.setattr(pipeline, "open_source", lambda *_: source)
-    assert "bad has label -1; expected 0..0 (the split may be unlabelled)" in str(grey_data(folder).diagnose("test"))
+    assert "bad has label -1; expected 0..0 (the split may be unlabeled)" in str(grey_data(folder).diagnose("test"))
 
 
 @pytest.mark.parametrize(
