@@ -54,7 +54,7 @@ def test_coco(tmp_path, monkeypatch):
     assert first.is_crowd.tolist() == [False, True]
     np.testing.assert_allclose(first.boxes[0], [15, 40, 45, 80])
     assert second.boxes.shape == (0, 4)
-    assert any("pictures without boxes, trained on as background: 9.jpg" in line for line in data.notes("train"))
+    assert any("pictures without boxes: used as background in training: 9.jpg" in line for line in data.notes("train"))
     batch = next(iter(data.train(2, seed=0)))
     row = int(np.flatnonzero(batch.labels[:, 0] == 11)[0])
     assert batch.labels[row, :3].numpy().tolist() == [11, -2, -1]

@@ -26,7 +26,7 @@ class CifarPreprocessing:
     upsample: Annotated[float, Within("a factor of 1 or more", lambda factor: factor >= 1)] = 1.25
     flip: bool = True
     cutout_size: Natural = 0
-    white_level: Annotated[int, Within("an integer, 1 to 65535", lambda level: 1 <= level <= WHITE)] = WHITE
+    white_level: Annotated[int, Within("an integer from 1 to 65535", lambda level: 1 <= level <= WHITE)] = WHITE
 
     def __post_init__(self):
         check_fields(self)

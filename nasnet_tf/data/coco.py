@@ -15,7 +15,7 @@ from nasnet_tf.data.objects import Notes, Picture, Pictures, check_pictures, is_
 from nasnet_tf.data.orientation import exif_orientation
 from nasnet_tf.data.picture_files import check_found, find_pictures
 
-_HEAD_BYTES = 2**12  # number of bytes that are read first; the Exif segment of a JPEG begins there
+_HEAD_BYTES = 2**12  # number of bytes that are read first; the Exif segment of a JPEG begins in them
 _LAYOUT = (
     "<folder>/annotations/instances_<split>.json with <folder>/<split>/ or <folder>/images/<split>/, or a JSON file beside its pictures"
 )

@@ -76,7 +76,7 @@ def test_every_oddity_has_a_rule(awkward):
         "1 x pictures with a repeated id: the first one counts: 1 b.png",
         "1 x missing pictures: left out: gone.png",
         "1 x pictures without an id or file name: left out: 4",
-        "1 x pictures without boxes, trained on as background: b.png",
+        "1 x pictures without boxes: used as background in training: b.png",
         "1 x annotations with a repeated id: both count: annotation 1",
         "1 x boxes without height or width: not used in training, never found in evaluation: a.png [4, 4, 13, 4]",
         "1 x boxes outside their picture: not used in training: a.png",

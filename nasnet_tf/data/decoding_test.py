@@ -66,7 +66,7 @@ def test_huge_images_are_refused_inside_a_graph_before_they_are_decoded(decode):
     bmp = bytearray(encoded("BMP"))
     bmp[18:26] = struct.pack("<ii", 30000, -30000)
     gif = bytearray(encoded("GIF"))
-    place = gif.index(b"\x2c\0\0\0\0") + 5  # of the frame, on which TensorFlow's decoder rests; the screen stays small
+    place = gif.index(b"\x2c\0\0\0\0") + 5  # size of the frame, on which TensorFlow's decoder relies; the screen stays small
     gif[place : place + 4] = struct.pack("<HH", 30000, 30000)
     for content in (huge_png(9000), bytes(jpeg), bytes(bmp), bytes(gif)):
         with pytest.raises(tf.errors.InvalidArgumentError, match="image too large: .* million pixels; expected at most 67.1 million"):

@@ -49,7 +49,7 @@ class ImageNetPreprocessing:
     aspect_ratio_range: _range_up_to(math.inf) = (0.75, 1.33)
     distort_color: bool = True
     resize: Literal["tf2", "tf1"] = "tf2"
-    white_level: Annotated[int, Within("an integer, 1 to 65535", lambda level: 1 <= level <= WHITE)] = WHITE
+    white_level: Annotated[int, Within("an integer from 1 to 65535", lambda level: 1 <= level <= WHITE)] = WHITE
 
     def __post_init__(self):
         check_fields(self)

@@ -119,7 +119,7 @@ def make_picture(
     """Returns a picture with the objects (box (ymin, xmin, ymax, xmax), label, is_crowd, area) in `rows`, and notes oddities in them."""
     boxes = np.array([row[0] for row in rows], np.float64).reshape(-1, 4)
     if not len(rows):
-        notes.add("pictures without boxes, trained on as background", path.name)
+        notes.add("pictures without boxes: used as background in training", path.name)
     for box, _, is_crowd, _ in rows:
         if box[2] <= box[0] or box[3] <= box[1]:
             notes.add("boxes without height or width: not used in training, never found in evaluation", f"{path.name} {_text(box)}")

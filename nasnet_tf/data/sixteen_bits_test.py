@@ -25,7 +25,7 @@ def test_white_level(kind):
     assert "white_level" not in kind(8).config()
     assert kind(8).view(TWELVE).numpy().max() < 16 / 255
     assert preprocessing.train(TWELVE, tf.constant([1, 2], tf.int64)).shape == (8, 8, 3)
-    with pytest.raises(InputError, match="white_level: expected an integer, 1 to 65535"):
+    with pytest.raises(InputError, match="white_level: expected an integer from 1 to 65535"):
         kind(8, white_level=0)
 
 

@@ -48,7 +48,7 @@ def _annotation_files(root: pathlib.Path) -> dict[str, list[pathlib.Path]]:
     annotations = root / "Annotations"
     lists = [
         path for path in sorted((root / "ImageSets" / "Main").glob("*.txt")) if "_" not in path.stem
-    ]  # lists with "_" are for a single class
+    ]  # lists with "_" in their names are for a single class
     if lists and annotations.is_dir():
         lines = {path.stem: path.read_text(errors="surrogateescape").splitlines() for path in lists}
         return {split: [_listed(annotations, line.strip()) for line in rows if line.strip()] for split, rows in lines.items() if any(rows)}

@@ -127,7 +127,7 @@ def _write(folder: pathlib.Path, name: str, staged: Mapping[str, _Staged]) -> No
             raise InputError(f"{part.name}: expected only classes of {train.name}, got also {', '.join(lacking[:_NAMED])} in {split}")
     class_names = max((part.class_names for part in staged.values()), key=len)  # one-hot labels may have more classes than occur
     if len(class_names) < 2:
-        raise InputError(f"{train.name}: expected 2 classes or more to tell apart, got {class_names[0]} alone")
+        raise InputError(f"{train.name}: expected 2 classes or more, got only {class_names[0]}")
     features = tfds.features.FeaturesDict(
         {"image": tfds.features.Image(shape=(None, None, None)), "label": tfds.features.ClassLabel(names=class_names)}
     )

@@ -97,7 +97,7 @@ class SpaceNetwork:
             is not in the space.
         """
         places: list[Site | None] = []
-        reads: list[np.ndarray | None] = [None]  # the stem's
+        reads: list[np.ndarray | None] = [None]  # for the stem, which reads images
         channels_of = [np.arange(self.stem.filters)]
         filters, inputs, concatenates, outputs = [], [], [], []
         for layer, sources, cell, layout in self.layouts(genotype):
