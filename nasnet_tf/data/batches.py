@@ -15,9 +15,9 @@ from nasnet_tf.base.values import Count, Natural, check_value, expect
 as_written = tf.autograph.experimental.do_not_convert
 
 WORKERS = max(2, available_cpus())  # number of images that are prepared at a time
-_READS_AT_A_TIME = 4  # may be more than the CPUs, because a read mostly waits
-_EXAMPLES_OF_A_READ = 16  # in evaluation; in training, a read is a batch
-_BATCHES_AT_A_TIME = 2  # so that workers begin the next batch while the last images of one are prepared
+_PARALLEL_READS = 4  # may be more than the CPUs, because a read mostly waits
+_EXAMPLES_PER_READ = 16  # in evaluation; in training, a read is a batch
+_PARALLEL_BATCHES = 2  # so that workers begin the next batch while the last images of one are prepared
 _PREFETCHED_BATCHES = 4
 
 # Numbers of examples, int64 [n] -> (encoded images string [n], labels int64 [n, *shape of a label]); uses TensorFlow operations.
@@ -85,9 +85,9 @@ def training_batches(
         prepared = rows.map(prepare_row, num_parallel_calls=WORKERS, deterministic=True).ignore_errors()
         return prepared.batch(size).map(place_rows).concatenate(nothing).take(1)
 
-    batches = tf.data.Dataset.counter(start_step).map(read, num_parallel_calls=_READS_AT_A_TIME, deterministic=True)
+    batches = tf.data.Dataset.counter(start_step).map(read, num_parallel_calls=_PARALLEL_READS, deterministic=True)
     return finish(
-        batches.interleave(prepare_batch, cycle_length=_BATCHES_AT_A_TIME, num_parallel_calls=_BATCHES_AT_A_TIME, deterministic=True)
+        batches.interleave(prepare_batch, cycle_length=_PARALLEL_BATCHES, num_parallel_calls=_PARALLEL_BATCHES, deterministic=True)
     )
 
 
@@ -118,8 +118,8 @@ def evaluation_batches(
 
     nothing = tf.data.Dataset.from_tensors((tf.zeros([side, side, 3]), tf.zeros(label_shape, tf.int32), 0.0))
     filling = nothing.repeat(num_batches * size - len(mine))
-    reads = tf.data.Dataset.from_tensor_slices(examples.start + mine).batch(_EXAMPLES_OF_A_READ)
-    rows = reads.map(as_written(load), num_parallel_calls=_READS_AT_A_TIME, deterministic=True).unbatch()
+    reads = tf.data.Dataset.from_tensor_slices(examples.start + mine).batch(_EXAMPLES_PER_READ)
+    rows = reads.map(as_written(load), num_parallel_calls=_PARALLEL_READS, deterministic=True).unbatch()
     prepared = rows.map(prepare_row, num_parallel_calls=WORKERS, deterministic=True)
     batches = prepared.concatenate(filling).batch(size, drop_remainder=True)
     return finish(batches.apply(tf.data.experimental.assert_cardinality(num_batches)))

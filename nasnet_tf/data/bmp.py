@@ -80,8 +80,8 @@ def decode_bmp(encoded: tf.Tensor, header: BmpHeader) -> tf.Tensor:
         kind,
         [
             lambda: tf.io.decode_bmp(encoded)[..., :3],
-            lambda: _oriented(header, _of_palette(encoded, header)),
-            lambda: _oriented(header, _of_masks(encoded, header)),
+            lambda: _oriented(header, _decode_palette(encoded, header)),
+            lambda: _oriented(header, _decode_masks(encoded, header)),
             lambda: _oriented(
                 header, tf.reshape(_rows(encoded, header)[:, : 3 * header.width], [header.height, header.width, 3])[..., ::-1]
             ),
@@ -112,7 +112,7 @@ def _oriented(header: BmpHeader, image: tf.Tensor) -> tf.Tensor:
     return tf.cond(header.is_top_down, lambda: image, lambda: image[::-1])
 
 
-def _of_palette(encoded: tf.Tensor, header: BmpHeader) -> tf.Tensor:
+def _decode_palette(encoded: tf.Tensor, header: BmpHeader) -> tf.Tensor:
     entry_bytes = tf.where(header.is_os2, tf.constant(3, tf.int64), 4)
     entries = _bytes(encoded, header.palette_start, header.colors * entry_bytes)
     whole = tf.size(entries, tf.int64) // entry_bytes
@@ -126,7 +126,7 @@ def _of_palette(encoded: tf.Tensor, header: BmpHeader) -> tf.Tensor:
     return tf.gather(palette, tf.cast(numbers, tf.int32))
 
 
-def _of_masks(encoded: tf.Tensor, header: BmpHeader) -> tf.Tensor:
+def _decode_masks(encoded: tf.Tensor, header: BmpHeader) -> tf.Tensor:
     pixel_bytes = header.bits // 8
     data = _rows(encoded, header)[:, : header.width * pixel_bytes]
     data = tf.cast(tf.reshape(data, [header.height, header.width, pixel_bytes]), tf.int64)

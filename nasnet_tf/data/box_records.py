@@ -35,7 +35,7 @@ def open_records(name: str, data_dir: str | None) -> Pictures:
     builder = prepared_builder(name, data_dir)
     features = dict(builder.info.features.items())
     images = sorted(key for key, feature in features.items() if type(feature) is tfds.features.Image)
-    objects = {key: fields for key, fields in ((key, _fields(feature)) for key, feature in sorted(features.items())) if fields}
+    objects = {key: fields for key, fields in ((key, _box_fields(feature)) for key, feature in sorted(features.items())) if fields}
     image_key = "image" if "image" in images else next(iter(images), None)
     if image_key is None or len(objects) != 1:
         raise InputError(
@@ -70,7 +70,7 @@ class _Records(Sequence):
         return self._make(range(self._count)[place])
 
 
-def _fields(feature) -> dict | None:
+def _box_fields(feature) -> dict | None:
     """Returns the features of a sequence of boxes with classes; None if `feature` is anything else."""
     inner = getattr(feature, "feature", None)
     fields = dict(inner.items()) if isinstance(inner, tfds.features.FeaturesDict) else {}

@@ -41,7 +41,7 @@ def prepared(encoded: bytes) -> list[np.ndarray]:
     return [image.numpy() * 255 for image in images]
 
 
-GREY = (124, 124, 124)  # 0.299 * 200 + 0.587 * 100 + 0.114 * 50
+GRAY = (124, 124, 124)  # 0.299 * 200 + 0.587 * 100 + 0.114 * 50
 
 
 @pytest.mark.parametrize(
@@ -60,12 +60,12 @@ GREY = (124, 124, 124)  # 0.299 * 200 + 0.587 * 100 + 0.114 * 50
             pytest.param(lambda mode=mode, kind=kind: written(mode, kind), expected, id=f"{mode} {kind}")
             for mode, kind, expected in (
                 ("RGB", "JPEG", COLOR),
-                ("L", "JPEG", GREY),
+                ("L", "JPEG", GRAY),
                 ("CMYK", "JPEG", COLOR),
-                ("L", "PNG", GREY),
+                ("L", "PNG", GRAY),
                 ("RGBA", "PNG", COLOR),
                 ("RGB", "BMP", COLOR),
-                ("L", "BMP", GREY),
+                ("L", "BMP", GRAY),
             )
         ),
     ],

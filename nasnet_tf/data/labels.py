@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from nasnet_tf.base.errors import InputError
 
-_NAMED = 5  # number of missing classes that a note names
+_MAX_NAMED = 5  # number of missing classes that a note names
 
 
 SEPARATOR = ";"  # the default separator of the labels of one image
@@ -25,7 +25,7 @@ def lacking(name: str, class_names: Sequence[str], present: Mapping[str, Collect
     if missing.get("train"):
         raise InputError(f"data set {name!r}: split 'train' lacks the classes {', '.join(missing['train'])} that other splits have")
     return tuple(
-        f"{split} has no images of {', '.join(lacks[:_NAMED])}{', ...' if len(lacks) > _NAMED else ''}"
+        f"{split} has no images of {', '.join(lacks[:_MAX_NAMED])}{', ...' if len(lacks) > _MAX_NAMED else ''}"
         for split, lacks in missing.items()
         if lacks
     )

@@ -7,7 +7,7 @@ import numpy as np
 _ORIENTATION, _SHORT = 0x0112, 3
 _PREFIX = b"Exif\0\0"
 _HAS_EXIF = 8  # a flag in the header of an extended WebP
-_MOST = 2**31  # no file has a part of this size or more
+_TOO_LARGE = 2**31  # no file has a part of this size or more
 Part = tuple[int, int, int, bool, bool]  # offset of the next part; offset and size of the data; whether parts follow; whether data are tags
 
 
@@ -64,9 +64,9 @@ def _webp_chunk(encoded: bytes, place: int) -> Part:
 
 
 def _number(encoded: bytes, place: int, order: str) -> int:
-    """Returns the number in 4 bytes, which are 0 beyond the end of the file; -1 if the number is _MOST or more."""
+    """Returns the number in 4 bytes, which are 0 beyond the end of the file; -1 if the number is _TOO_LARGE or more."""
     number = int.from_bytes(encoded[place : place + 4].ljust(4, b"\0"), order)
-    return number if number < _MOST else -1
+    return number if number < _TOO_LARGE else -1
 
 
 def _of_tiff(content: bytes) -> int:

@@ -8,8 +8,8 @@ import numpy as np
 
 from nasnet_tf.base.errors import InputError
 
-_NAMED = 3  # number of examples in the note about an oddity
-_MOST = 2**62  # no size or id is this large
+_MAX_NAMED = 3  # number of examples in the note about an oddity
+_TOO_LARGE = 2**62  # no size or id is this large
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,8 +73,8 @@ class Notes:
         """Returns a line for each rule that was applied: how often, and to which pictures or annotations first."""
         lines = []
         for rule, places in self._found.items():
-            more = ", ..." if len(places) > _NAMED else ""
-            lines.append(f"{len(places)} x {rule}: {', '.join(places[:_NAMED])}{more}")
+            more = ", ..." if len(places) > _MAX_NAMED else ""
+            lines.append(f"{len(places)} x {rule}: {', '.join(places[:_MAX_NAMED])}{more}")
         return lines
 
 
@@ -144,7 +144,7 @@ def check_pictures(name: str, splits: Mapping[str, Sequence[Picture]], class_nam
 
 def is_number(value) -> bool:
     """Returns whether a value in an annotation is a finite number that is not too large for a size or an id."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < _MOST
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < _TOO_LARGE
 
 
 def _text(box) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.base.files import files_below, shown
 
-_ALLOWED_PART = 0.1  # fraction of the pictures that may be missing
+_MAX_MISSING = 0.1  # fraction of the pictures that may be missing
 
 
 def find_pictures(names: Iterable[str], folders: Sequence[pathlib.Path]) -> dict[str, pathlib.Path]:
@@ -37,7 +37,7 @@ def check_found(where: pathlib.Path, names: Sequence[str], found: Iterable[str],
         the folders that were searched.
     """
     missing = [name for name in names if name not in found]
-    if len(missing) > max(1, _ALLOWED_PART * len(names)) or (names and len(missing) == len(names)):
+    if len(missing) > max(1, _MAX_MISSING * len(names)) or (names and len(missing) == len(names)):
         places = ", ".join(map(shown, folders))
         raise InputError(
             f"{shown(where)}: {len(missing)} of {len(names)} pictures are missing, first {missing[0]!r}; searched {places}; "

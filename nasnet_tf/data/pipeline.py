@@ -24,8 +24,8 @@ from nasnet_tf.data.sixteen_bits import white_note
 from nasnet_tf.data.sources import Read, Source, open_source
 from nasnet_tf.data.splits import DividedData
 
-_LOOKED_AT = 8  # number of training images that are checked for 16-bit levels
-_told: set[str] = set()  # summaries of folders that this process has printed
+_CHECKED_IMAGES = 8  # number of training images that are checked for 16-bit levels
+_printed: set[str] = set()  # summaries of folders that this process has printed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,14 +67,14 @@ class ImageData(DividedData):
     def _white_note(self) -> str | None:
         name, start, stop = self._source.bounds(self.train_split)
         try:
-            return white_note(self._source.read(name, np.arange(start, min(stop, start + _LOOKED_AT))), self.preprocessing.white_level)
+            return white_note(self._source.read(name, np.arange(start, min(stop, start + _CHECKED_IMAGES))), self.preprocessing.white_level)
         except InputError:
             return None  # a file cannot be read; reported when it is needed
 
     def _slice(self, split: str) -> str:
         """Returns the source's split, or the slice of one. Prints the summary of a folder, once per process."""
-        if self._source.is_folder and self._summary not in _told:
-            _told.add(self._summary)
+        if self._source.is_folder and self._summary not in _printed:
+            _printed.add(self._summary)
             print(self._summary, file=sys.stderr, flush=True)
         return super()._slice(split)
 

@@ -15,7 +15,7 @@ from nasnet_tf.base.values import Natural, check_fields, conforms, expect
 from nasnet_tf.data.sources import Source
 
 _SHARE = re.compile(r"(\d|[1-9]\d)%")
-_NAMED = 3  # number of left out files that the summary names
+_MAX_NAMED = 3  # number of left out files that the summary names
 
 
 class DividedData:
@@ -131,7 +131,7 @@ class DividedData:
         left_out = self._source.left_out
         there = [f"{sum(self._source.splits.values())} images", f"{len(self._source.class_names)} classes"]
         if left_out:
-            there.append(f"{len(left_out)} left out ({', '.join(left_out[:_NAMED])}{', ...' if len(left_out) > _NAMED else ''})")
+            there.append(f"{len(left_out)} left out ({', '.join(left_out[:_MAX_NAMED])}{', ...' if len(left_out) > _MAX_NAMED else ''})")
         there += self._source.notes
         uses = []
         for split, use in (("train", "for training"), ("validation", "for validation"), ("test", "for testing")):

@@ -33,7 +33,7 @@ def open_voc(name: str, root: pathlib.Path) -> Pictures:
     folders: dict[pathlib.Path, dict[str, pathlib.Path]] = {}
     for split, files in splits.items():
         notes[split] = Notes()
-        rows = {_called(root, path): _read(root, path, folders, notes[split]) for path in files}
+        rows = {_relative_name(root, path): _read(root, path, folders, notes[split]) for path in files}
         check_found(root, list(rows), [stem for stem, row in rows.items() if row], list(dict.fromkeys(_places(root, files[0]))))
         found[split] = [row for row in rows.values() if row]
         class_names |= {row[1] for _, objects, _ in found[split] for row in objects}
@@ -66,14 +66,14 @@ def _listed(annotations: pathlib.Path, line: str) -> pathlib.Path:
     return next((path for path in places if path.is_file()), annotations / f"{first}.xml")
 
 
-def _called(root: pathlib.Path, annotation: pathlib.Path) -> str:
+def _relative_name(root: pathlib.Path, annotation: pathlib.Path) -> str:
     """Returns the path of an annotation in Annotations/, because subfolders may repeat names; elsewhere, the name of the file."""
     annotations = root / "Annotations"
     return str(annotation.relative_to(annotations)) if annotation.is_relative_to(annotations) else annotation.name
 
 
 def _places(root: pathlib.Path, annotation: pathlib.Path) -> list[pathlib.Path]:
-    inside = pathlib.Path(_called(root, annotation)).parent
+    inside = pathlib.Path(_relative_name(root, annotation)).parent
     return [root / "JPEGImages" / inside, annotation.parent, annotation.parent / "images", root / "images" / inside, root]
 
 

@@ -21,7 +21,7 @@ tfds = OnDemand("tensorflow_datasets")
 _PREFIX, _VERSION = "prepared_", "1.0.0"
 _INCOMPLETE = "incomplete"
 _DIGITS = 16  # number of the digest's digits in the name
-_NAMED = 5  # number of unexpected classes that a message names
+_MAX_NAMED = 5  # number of unexpected classes that a message names
 
 
 def prepare(folder: pathlib.Path, splits: Mapping[str, Examples], may_replace: bool) -> str:
@@ -124,7 +124,7 @@ def _write(folder: pathlib.Path, name: str, staged: Mapping[str, _Staged]) -> No
     train = staged["train"]
     for split, part in staged.items():
         if lacking := sorted(set(part.labels) - set(train.labels)):
-            raise InputError(f"{part.name}: expected only classes of {train.name}, got also {', '.join(lacking[:_NAMED])} in {split}")
+            raise InputError(f"{part.name}: expected only classes of {train.name}, got also {', '.join(lacking[:_MAX_NAMED])} in {split}")
     class_names = max((part.class_names for part in staged.values()), key=len)  # one-hot labels may have more classes than occur
     if len(class_names) < 2:
         raise InputError(f"{train.name}: expected 2 classes or more, got only {class_names[0]}")
