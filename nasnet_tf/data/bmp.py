@@ -1,4 +1,4 @@
-"""Decodes BMP files, also with palettes, 16-bit colors or other color orders, which TensorFlow's decoder misreads or refuses.
+"""Decodes BMP files, including those with palettes, 16-bit colors or other color orders, which TensorFlow misreads or refuses.
 
 The format is described at https://learn.microsoft.com/windows/win32/gdi/bitmap-storage. Everything here runs in a TensorFlow graph.
 """

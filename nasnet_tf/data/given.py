@@ -56,7 +56,7 @@ class Examples:
 
 
 def of_arrays(name: str, images: Any, labels: Any) -> Examples:
-    """Returns the examples in arrays.
+    """Returns the examples in arrays of images and labels.
 
     Args:
       name: their name in messages.

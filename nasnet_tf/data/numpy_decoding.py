@@ -21,7 +21,7 @@ _KINDS = {"JPEG": (b"\xff\xd8\xff", ("L", "RGB")), "PNG": (_PNG, ("1", "L", "LA"
 
 
 class NotExact(InputError):
-    """The error for a file that only TensorFlow decodes or refuses as decoding.py does; the message says what kind of file it is."""
+    """The error for a file that this module may decode or refuse differently from TensorFlow; the message describes the file."""
 
 
 def is_sixteen_bits(encoded: bytes) -> bool:

@@ -14,7 +14,7 @@ PREPROCESSING = {"cifar": CifarPreprocessing, "imagenet": ImageNetPreprocessing}
 
 
 def preprocessing_from_config(config: Mapping) -> Preprocessing:
-    """Returns the preprocessing for its `.config()`, such as {"kind": "cifar", "image_size": 32, "cutout_size": 16}.
+    """Returns the preprocessing that a `.config()` describes, such as {"kind": "cifar", "image_size": 32, "cutout_size": 16}.
 
     Missing fields get their defaults.
 

@@ -56,7 +56,7 @@ class MultiLabelData(ImageData):
 
     @functools.cached_property
     def label_counts(self) -> np.ndarray:
-        """Number of training images that have each label, int64 [num_classes]."""
+        """The number of training images that have each label, int64 [num_classes]."""
         return sum(labels.sum(axis=0, dtype=np.int64) for labels in self._source.labels(self._slice("train")))
 
     def check_several(self) -> None:
