@@ -104,5 +104,7 @@ def test_unsupported_configurations_and_genotypes_are_errors():
     network = SpaceNetwork(SearchSpace(operations=("IDENTITY", "CONV_1X1")), CONFIG, 3, 11)
     with pytest.raises(InputError, match=r"an operation of the space \(IDENTITY, CONV_1X1\), got SEP_CONV_5X5"):
         network.plan(load_genotype("nasnet_a"))
+    with pytest.raises(InputError, match=r"a combine of the space \(ADD, CONCAT\), got the layer normalization of a sum"):
+        SpaceNetwork(SearchSpace(num_blocks=1), CONFIG, 3, 11).plan(sampled(SearchSpace(num_blocks=1, combines=("LAYER_NORM_ADD",)), 0))
     with pytest.raises(InputError, match="of 2 input states, 5 and 5 blocks, 1 and 1 outputs; got 4, 4, 4, 4 and 4"):
         network.plan(load_genotype("nasnet_b"))
