@@ -72,7 +72,7 @@ class SpaceNetwork:
         # States of a cell: its input states, its blocks, its input states as outputs, and an empty one.
         self._num_states = 2 * space.num_input_states + space.num_blocks + 1
         self._branches = {key: number for number, key in enumerate(self._templates, start=_PASS + 1)}
-        self._max_weights = max(len(names) for _, names in self._templates)
+        self._most_weights = max(len(names) for _, names in self._templates)
         self._sources = _sources(pattern, self._cells)
         self._run_place, self._run_cell = {}, {}
 
@@ -163,10 +163,10 @@ class SpaceNetwork:
         found[0].append(_PASS)
         found[1].append([("kernel", (features, self.num_classes)), ("bias", (self.num_classes,))])
         branches, named = found
-        shapes = np.ones((len(named), self._max_weights, RANK), np.int32)
+        shapes = np.ones((len(named), self._most_weights, RANK), np.int32)
         sizes = np.zeros((len(named), 2), np.int32)
         for place, weights in enumerate(named):
-            for row, (name, shape) in enumerate(weights[: self._max_weights]):
+            for row, (name, shape) in enumerate(weights[: self._most_weights]):
                 shapes[place, row, : len(shape)] = shape
                 sizes[place, int(is_statistic(name))] += math.prod(shape)
         kinds = [[weight for weights in named for weight in weights if is_statistic(weight[0]) == moving] for moving in (False, True)]
@@ -198,7 +198,7 @@ class SpaceNetwork:
     def signature(self) -> list[tf.TensorSpec]:
         """The input signature of a tf.function of weights, statistics and a plan's arrays; with it, one trace serves all architectures."""
         places, cells, space = 2 + sum(self._num_places), len(self._cells), self._space
-        shapes = [[places], [places, 2], [places, self._max_weights, RANK], [cells, space.num_blocks, 2], [cells, space.num_blocks]]
+        shapes = [[places], [places, 2], [places, self._most_weights, RANK], [cells, space.num_blocks, 2], [cells, space.num_blocks]]
         shapes.append([cells, space.num_blocks + space.num_input_states])
         return [_VECTOR, _VECTOR, *(tf.TensorSpec(shape, tf.int32) for shape in shapes)]
 
