@@ -29,9 +29,7 @@ from nasnet_tf.models.space.templates import RANK, is_statistic, named_weights, 
 _PASS = 0  # the branch of an empty place, which returns its input
 _FILTERS = 4  # filters of the templates, whose own weights have no values
 _MAP, _VECTOR = tf.TensorSpec([None] * RANK), tf.TensorSpec([None])
-_SHAPES = tf.TensorSpec([None, RANK], tf.int32)
 _NUMBER = tf.TensorSpec([], tf.int32)
-_GIVEN = [_MAP, _VECTOR, _VECTOR, _SHAPES]
 
 
 # Options of NetworkConfig that a SpaceNetwork does not support, because children of a search do not use them. They are off by default.
@@ -294,7 +292,9 @@ class SpaceNetwork:
             numbers = np.zeros(1 + len(self._templates), np.int32)  # {branch of a plan: branch of this place}
             numbers[[self._branches[key] for key in keys]] = range(1, len(runs))
 
-            @tf.function(input_signature=[_NUMBER, *_GIVEN], autograph=False)
+            given = [_MAP, _VECTOR, _VECTOR, tf.TensorSpec([self._most_weights, RANK], tf.int32)]
+
+            @tf.function(input_signature=[_NUMBER, *given], autograph=False)
             def run_place(branch, *args):
                 tensor, statistics = switch(tf.gather(numbers, branch), [functools.partial(run, *args) for run in runs])
                 return tf.ensure_shape(tensor, [None] * RANK), statistics
