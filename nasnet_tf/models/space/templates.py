@@ -21,7 +21,7 @@ def run_layer(layer, tensor, weights, statistics, shapes, *, training):
         for variables, values, first in ((trainable, weights, 0), (moving, statistics, len(trainable))):
             parts = tf.split(values, lengths[first : first + len(variables)], num=len(variables)) if len(variables) > 1 else [values]
             for number, variable in enumerate(variables):
-                # A step runs hundreds of such layers, so each operation counts: vectors are in shape already.
+                # A step runs hundreds of such layers, so each operation counts. A vector needs no reshape.
                 rank, part = len(variable.shape), parts[number]
                 if rank > 1:
                     part = tf.reshape(part, rows[first + number][:rank] if rank < RANK else rows[first + number])
