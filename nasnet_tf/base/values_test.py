@@ -55,11 +55,11 @@ def _clean_gin():
         ("tune.hyperparameters = 3", "tune.hyperparameters: expected a dictionary, got 3"),
         (
             "ImageNetPreprocessing.area_range = (1, 'a')",
-            "ImageNetPreprocessing.area_range: expected two numbers, 0 < least <= most <= 1, got",
+            "ImageNetPreprocessing.area_range: expected two numbers, 0 < minimum <= maximum <= 1, got",
         ),
         (
             "ImageNetPreprocessing.area_range = (0.5, 0.1)",
-            "ImageNetPreprocessing.area_range: expected two numbers, 0 < least <= most <= 1, got",
+            "ImageNetPreprocessing.area_range: expected two numbers, 0 < minimum <= maximum <= 1, got",
         ),
         ("NetworkConfig.filters = 100000000000", "NetworkConfig.filters: expected an integer from 1 to 100,000 or None, got 100000000000"),
         ("SGD.momentum = 2", r"SGD.momentum: expected a number in \[0, 1\), got 2"),

@@ -1,6 +1,6 @@
-"""Images and labels as tf.data: where they come from, how they are prepared, how they are batched. Knows nothing of models.
+"""Finds data sets, prepares their images and makes batches, as tf.data pipelines. This room does not depend on models.
 
-Importing this room does not import TensorFlow: the names of __init__.pyi are loaded when first used, and the modules numpy_*.py need none.
+Importing this room does not import TensorFlow: the names in __init__.pyi load on first use, and the modules numpy_*.py do not need it.
 """
 
 import lazy_loader

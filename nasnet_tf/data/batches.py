@@ -1,6 +1,6 @@
-"""From numbers of examples to batches of prepared images, as tf.data.
+"""Makes batches of prepared images from the numbers of examples, as tf.data pipelines.
 
-Every worker looks its rows up in the order of examples and reads these alone.
+Each worker looks up which examples belong to its rows of a batch, and reads only these.
 """
 
 from collections.abc import Callable
@@ -11,21 +11,26 @@ import tensorflow as tf
 from nasnet_tf.base.cpus import available_cpus
 from nasnet_tf.base.values import Count, Natural, check_value, expect
 
-# AutoGraph would rewrite the functions given to tf.data; they need none of it, and it took 9/10 of the time to the first batch.
+# AutoGraph would rewrite the functions given to tf.data. They do not need it, and it took 9/10 of the time to the first batch.
 as_written = tf.autograph.experimental.do_not_convert
 
-WORKERS = max(2, available_cpus())  # images prepared at a time
-_READS_AT_A_TIME = 4  # of a batch each: more than CPUs where there are few, for reading is waiting
-_EXAMPLES_OF_A_READ = 16  # in evaluation
-_BATCHES_AT_A_TIME = 2  # so that one's last images do not keep the workers of the next waiting
+WORKERS = max(2, available_cpus())  # number of images that are prepared at a time
+_PARALLEL_READS = 4  # may be more than the CPUs, because a read mostly waits
+_EXAMPLES_PER_READ = 16  # in evaluation; in training, a read is a batch
+_PARALLEL_BATCHES = 2  # so that workers begin the next batch while the last images of one are prepared
 _PREFETCHED_BATCHES = 4
 
-# Numbers of examples, int64 [n] -> (encoded images string [n], labels int64 [n, *shape of a label]); TensorFlow operations.
+# Numbers of examples, int64 [n] -> (encoded images string [n], labels int64 [n, *shape of a label]); uses TensorFlow operations.
 Load = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
 
 def rows_of(batch_size: int, shard: tuple[int, int]) -> tuple[int, int]:
-    """(number of rows, first row) of each batch that a worker prepares; shard is its (index, count)."""
+    """Returns (number of rows, first row) of the part of each batch that a worker prepares.
+
+    Args:
+      batch_size: rows of a whole batch, a multiple of the number of workers.
+      shard: (index, count) of the worker.
+    """
     index, count = shard
     check_value("batch_size", batch_size, Count)
     check_value("shard count", count, Count)
@@ -44,9 +49,10 @@ def training_batches(
     shard: tuple[int, int],
     label_shape: tuple[int, ...] = (),
 ) -> tf.data.Dataset:
-    """What ImageData.train returns.
+    """Returns the batches that ImageData.train describes.
 
     Args:
+      load: reads examples by their numbers.
       prepare: (encoded image, place in the stream int64 []) -> float32 [side, side, 3].
       examples_at: places in the stream, int64 [n] -> numbers of examples, int64 [n].
     """
@@ -66,7 +72,7 @@ def training_batches(
     @as_written
     def place_rows(rows, images, labels):
         rows, shape = rows[:, None], [size, *images.shape[1:]]
-        # Scattering copies the batch: only where a row is missing.
+        # Scattering copies the batch, so it is done only if a row is missing.
         images = tf.cond(tf.shape(images)[0] == size, lambda: images, lambda: tf.scatter_nd(rows, images, shape))
         return tf.ensure_shape(images, shape), tf.scatter_nd(rows, labels + 1, [size, *label_shape]) - 1
 
@@ -75,13 +81,13 @@ def training_batches(
     @as_written
     def prepare_batch(*columns):
         rows = tf.data.Dataset.from_tensor_slices((tf.range(size), *columns))
-        # Errors are dropped inside a batch, where the rows tell what is missing: a data set around each image stalled the pipeline.
+        # Errors are dropped inside a batch, where the rows tell what is missing. A data set around each image stalled the pipeline.
         prepared = rows.map(prepare_row, num_parallel_calls=WORKERS, deterministic=True).ignore_errors()
         return prepared.batch(size).map(place_rows).concatenate(nothing).take(1)
 
-    batches = tf.data.Dataset.counter(start_step).map(read, num_parallel_calls=_READS_AT_A_TIME, deterministic=True)
+    batches = tf.data.Dataset.counter(start_step).map(read, num_parallel_calls=_PARALLEL_READS, deterministic=True)
     return finish(
-        batches.interleave(prepare_batch, cycle_length=_BATCHES_AT_A_TIME, num_parallel_calls=_BATCHES_AT_A_TIME, deterministic=True)
+        batches.interleave(prepare_batch, cycle_length=_PARALLEL_BATCHES, num_parallel_calls=_PARALLEL_BATCHES, deterministic=True)
     )
 
 
@@ -94,11 +100,12 @@ def evaluation_batches(
     shard: tuple[int, int],
     label_shape: tuple[int, ...] = (),
 ) -> tf.data.Dataset:
-    """What ImageData.evaluation returns.
+    """Returns the batches that ImageData.evaluation describes.
 
     Args:
+      load: reads examples by their numbers.
       prepare: encoded image -> float32 [side, side, 3].
-      examples: their numbers.
+      examples: numbers of the examples to evaluate.
     """
     size, first = rows_of(batch_size, shard)
     num_batches = -(-len(examples) // batch_size)
@@ -111,21 +118,21 @@ def evaluation_batches(
 
     nothing = tf.data.Dataset.from_tensors((tf.zeros([side, side, 3]), tf.zeros(label_shape, tf.int32), 0.0))
     filling = nothing.repeat(num_batches * size - len(mine))
-    reads = tf.data.Dataset.from_tensor_slices(examples.start + mine).batch(_EXAMPLES_OF_A_READ)
-    rows = reads.map(as_written(load), num_parallel_calls=_READS_AT_A_TIME, deterministic=True).unbatch()
+    reads = tf.data.Dataset.from_tensor_slices(examples.start + mine).batch(_EXAMPLES_PER_READ)
+    rows = reads.map(as_written(load), num_parallel_calls=_PARALLEL_READS, deterministic=True).unbatch()
     prepared = rows.map(prepare_row, num_parallel_calls=WORKERS, deterministic=True)
     batches = prepared.concatenate(filling).batch(size, drop_remainder=True)
     return finish(batches.apply(tf.data.experimental.assert_cardinality(num_batches)))
 
 
 def finish(batches: tf.data.Dataset) -> tf.data.Dataset:
-    """Adds prefetching, and how threads are used."""
+    """Adds prefetching and options for threads to a pipeline of batches."""
     options = tf.data.Options()
-    # TensorFlow's tuner sleeps between its rounds, twice as long each time, and an iterator cannot be destroyed before it wakes: that
-    # doubled the life of a search's child of 20 seconds.
+    # TensorFlow's tuner sleeps between its rounds, twice as long each time, and an iterator cannot be destroyed before it wakes. That
+    # doubled the time of a search's child that takes 20 seconds.
     options.autotune.enabled = False
-    # Its rewrites do not make these pipelines faster, and the search for them delays the first batch.
+    # TensorFlow's rewrites do not make these pipelines faster, and the search for them delays the first batch.
     options.experimental_optimization.apply_default_optimizations = False
-    # Images are small, and others are prepared at the same time: handing parts of one to other threads costs more than it saves.
+    # Images are small, and many are prepared at a time, so splitting one among threads costs more than it saves.
     options.threading.max_intra_op_parallelism = 1
     return batches.prefetch(_PREFETCHED_BATCHES).with_options(options)

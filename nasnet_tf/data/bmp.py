@@ -1,6 +1,6 @@
-"""BMP files into pixels: palettes, 16 bits and other orders of colors, which TensorFlow's decoder takes for colors as they are or refuses.
+"""Decodes BMP files, including those with palettes, 16-bit colors or other color orders, which TensorFlow misreads or refuses.
 
-https://learn.microsoft.com/windows/win32/gdi/bitmap-storage. All of it is TensorFlow graph.
+The format is described at https://learn.microsoft.com/windows/win32/gdi/bitmap-storage. Everything here runs in a TensorFlow graph.
 """
 
 from typing import NamedTuple
@@ -11,13 +11,13 @@ from nasnet_tf.data.refusal import refuse_unless
 
 _HEAD_BYTES = 70  # file header, information header and masks
 _OS2_HEADER = 12  # bytes of OS/2's information header, which has 16-bit sides and 3 bytes for each color of the palette
-_RGB, _MASKS, _MASKS_AND_ALPHA = 0, 3, 6  # values of the field "compression"; the others are run lengths, JPEG and PNG
+_RGB, _MASKS, _MASKS_AND_ALPHA = 0, 3, 6  # supported values of the field "compression"; the others mean run lengths, JPEG and PNG
 _STANDARD_MASKS = (0xFF0000, 0xFF00, 0xFF)  # red, green, blue
 _MASKS_OF_16_BITS = (0x7C00, 0x3E0, 0x1F)
 
 
 class BmpHeader(NamedTuple):
-    """Of a BMP file: int64 []; masks is int64 [3], is_top_down bool []."""
+    """The header of a BMP file. Fields are int64 [], but masks is int64 [3], and is_os2 and is_top_down are bool []."""
 
     data_start: tf.Tensor
     palette_start: tf.Tensor
@@ -32,7 +32,7 @@ class BmpHeader(NamedTuple):
 
 
 def bmp_header(encoded: tf.Tensor) -> BmpHeader:
-    """What the first bytes of a BMP file, string [], say; of a file that is cut short, zeros."""
+    """Reads the header of a BMP file, string []. Bytes beyond the end of the file count as zeros."""
     head = tf.cast(tf.io.decode_raw(tf.strings.substr(encoded, 0, _HEAD_BYTES) + "\0" * _HEAD_BYTES, tf.uint8)[:_HEAD_BYTES], tf.int64)
 
     def number(place, size=4):
@@ -63,10 +63,10 @@ def bmp_header(encoded: tf.Tensor) -> BmpHeader:
 
 
 def decode_bmp(encoded: tf.Tensor, header: BmpHeader) -> tf.Tensor:
-    """string [], a BMP without compression, whose size was checked -> uint8 [height, width, 3], RGB.
+    """Decodes an uncompressed BMP file, string [], to uint8 [height, width, 3], RGB. The caller checks the size of the image first.
 
     Raises:
-      tf.errors.InvalidArgumentError: a compressed or damaged file.
+      tf.errors.InvalidArgumentError: the file is compressed or damaged.
     """
     bits, compression = header.bits, header.compression
     has_masks = (compression == _MASKS) | (compression == _MASKS_AND_ALPHA)
@@ -80,8 +80,8 @@ def decode_bmp(encoded: tf.Tensor, header: BmpHeader) -> tf.Tensor:
         kind,
         [
             lambda: tf.io.decode_bmp(encoded)[..., :3],
-            lambda: _oriented(header, _of_palette(encoded, header)),
-            lambda: _oriented(header, _of_masks(encoded, header)),
+            lambda: _oriented(header, _decode_palette(encoded, header)),
+            lambda: _oriented(header, _decode_masks(encoded, header)),
             lambda: _oriented(
                 header, tf.reshape(_rows(encoded, header)[:, : 3 * header.width], [header.height, header.width, 3])[..., ::-1]
             ),
@@ -95,7 +95,7 @@ def _is_one_of(value: tf.Tensor, *known: int) -> tf.Tensor:
 
 
 def _rows(encoded: tf.Tensor, header: BmpHeader) -> tf.Tensor:
-    """uint8 [height, bytes of a row]: as they are in the file."""
+    """Returns the rows of pixels as they are stored in the file, uint8 [height, bytes per row]."""
     row_bytes = (header.bits * header.width + 31) // 32 * 4
     data = _bytes(encoded, header.data_start, row_bytes * header.height)
     with tf.control_dependencies([refuse_unless(tf.size(data, tf.int64) == row_bytes * header.height, "a BMP that is cut short")]):
@@ -103,7 +103,7 @@ def _rows(encoded: tf.Tensor, header: BmpHeader) -> tf.Tensor:
 
 
 def _bytes(encoded: tf.Tensor, start: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
-    """uint8 [count], or fewer where the file ends before."""
+    """Returns the bytes from `start`, uint8 [count], or fewer if the file ends first."""
     start = tf.minimum(start, tf.cast(tf.strings.length(encoded), tf.int64))
     return tf.io.decode_raw(tf.strings.substr(encoded, start, count), tf.uint8)
 
@@ -112,12 +112,12 @@ def _oriented(header: BmpHeader, image: tf.Tensor) -> tf.Tensor:
     return tf.cond(header.is_top_down, lambda: image, lambda: image[::-1])
 
 
-def _of_palette(encoded: tf.Tensor, header: BmpHeader) -> tf.Tensor:
+def _decode_palette(encoded: tf.Tensor, header: BmpHeader) -> tf.Tensor:
     entry_bytes = tf.where(header.is_os2, tf.constant(3, tf.int64), 4)
     entries = _bytes(encoded, header.palette_start, header.colors * entry_bytes)
     whole = tf.size(entries, tf.int64) // entry_bytes
     palette = tf.reshape(entries[: whole * entry_bytes], [whole, entry_bytes])[:, 2::-1]
-    palette = tf.pad(palette, [[0, 256 - whole], [0, 0]])  # colors that a damaged file uses without listing them are black
+    palette = tf.pad(palette, [[0, 256 - whole], [0, 0]])  # colors that a damaged file uses but does not list become black
     bits = tf.cast(header.bits, tf.uint8)
     shifts = tf.cast(tf.range(8 // header.bits - 1, -1, -1), tf.uint8) * bits
     numbers = tf.bitwise.right_shift(_rows(encoded, header)[..., None], shifts)
@@ -126,7 +126,7 @@ def _of_palette(encoded: tf.Tensor, header: BmpHeader) -> tf.Tensor:
     return tf.gather(palette, tf.cast(numbers, tf.int32))
 
 
-def _of_masks(encoded: tf.Tensor, header: BmpHeader) -> tf.Tensor:
+def _decode_masks(encoded: tf.Tensor, header: BmpHeader) -> tf.Tensor:
     pixel_bytes = header.bits // 8
     data = _rows(encoded, header)[:, : header.width * pixel_bytes]
     data = tf.cast(tf.reshape(data, [header.height, header.width, pixel_bytes]), tf.int64)

@@ -1,4 +1,4 @@
-"""Detection sets of TensorFlow Datasets (TFDS), such as coco/2017 and voc/2007: pictures and boxes in records."""
+"""Reads detection sets of TensorFlow Datasets (TFDS), such as coco/2017 and voc/2007: pictures and boxes in records."""
 
 import functools
 import pathlib
@@ -17,29 +17,29 @@ from nasnet_tf.data.sources import record_reader
 
 tfds = OnDemand("tensorflow_datasets")
 
-# COCO's own ids of its 80 classes go to 90 with these left out (cocodataset.org); TFDS keeps the classes' order but not their ids.
+# COCO's own ids of its 80 classes are 1..90 without these (cocodataset.org). TFDS keeps the order of the classes, but not their ids.
 _COCO_GAPS = {12, 26, 29, 30, 45, 66, 68, 69, 71, 83}
-_CROWDS = ("is_crowd", "is_difficult")  # COCO's and Pascal VOC's
+_CROWDS = ("is_crowd", "is_difficult")  # names of the flag in COCO and in Pascal VOC
 _NAMES = ("image/filename", "id")
 
 
 def open_records(name: str, data_dir: str | None) -> Pictures:
-    """Opens a detection set by its TFDS name, which may carry a config and a version.
+    """Opens a detection set by its TFDS name, which may include a config and a version.
 
-    TFDS keeps boxes beside the pictures only, as shares of a picture's sides, so each record that is asked for is read once to know its
-    boxes, and again for its picture; pictures are not kept in memory. Ids of pictures are the set's own, or count from 1.
+    TFDS stores the boxes in the record of the picture, as fractions of the picture's sides. Each record that is used is read once for its
+    boxes and again for its picture; pictures are not kept in memory. Ids of pictures are the set's own, or count from 1.
 
     Raises:
-      InputError: as of nasnet_tf.data.sources.open_source, or a set that is not made of images and boxes with classes.
+      InputError: as in nasnet_tf.data.sources.open_source, or the set does not consist of images and boxes with classes.
     """
     builder = prepared_builder(name, data_dir)
     features = dict(builder.info.features.items())
     images = sorted(key for key, feature in features.items() if type(feature) is tfds.features.Image)
-    objects = {key: fields for key, fields in ((key, _fields(feature)) for key, feature in sorted(features.items())) if fields}
+    objects = {key: fields for key, fields in ((key, _box_fields(feature)) for key, feature in sorted(features.items())) if fields}
     image_key = "image" if "image" in images else next(iter(images), None)
     if image_key is None or len(objects) != 1:
         raise InputError(
-            f"data set {name!r} is not one of images with boxes: expected an image and one sequence of 'bbox' and 'label', "
+            f"data set {name!r} is not a detection set: expected an image and one sequence with 'bbox' and 'label', "
             f"got images {images}, such sequences {list(objects)} among its features {list(features)}"
         )
     (key, fields), read = objects.popitem(), record_reader(name, builder)
@@ -56,7 +56,7 @@ def open_records(name: str, data_dir: str | None) -> Pictures:
 
 
 class _Records(Sequence):
-    """The pictures of a split, each made when it is first asked for."""
+    """The pictures of a split. Each is made when it is first used."""
 
     def __init__(self, split: str, count: int, make):
         self._split, self._count, self._make = split, count, functools.cache(make)
@@ -70,8 +70,8 @@ class _Records(Sequence):
         return self._make(range(self._count)[place])
 
 
-def _fields(feature) -> dict | None:
-    """The features of a sequence of boxes with classes; None for anything else."""
+def _box_fields(feature) -> dict | None:
+    """Returns the features of a sequence of boxes with classes; None if `feature` is anything else."""
     inner = getattr(feature, "feature", None)
     fields = dict(inner.items()) if isinstance(inner, tfds.features.FeaturesDict) else {}
     is_right = isinstance(fields.get("bbox"), tfds.features.BBoxFeature) and isinstance(fields.get("label"), tfds.features.ClassLabel)
@@ -104,7 +104,7 @@ def _parse(record: bytes):
 
 
 def _size(encoded: bytes) -> tuple[int, int] | None:
-    """(height, width) of the picture as it is seen; None if it is none, which is told when it is trained on."""
+    """Returns (height, width) of the upright picture; None if it cannot be decoded, which is reported when it is used in training."""
     try:
         is_jpeg = bool(tf.io.is_jpeg(encoded))
         shape = (

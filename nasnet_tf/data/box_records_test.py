@@ -1,4 +1,4 @@
-"""Detection sets of TFDS, written here as TFDS would have prepared them."""
+"""Detection sets of TFDS, which are written here as TFDS prepares them."""
 
 import socket
 
@@ -30,7 +30,7 @@ BOX = tfds.features.BBox(ymin=0.25, xmin=0.5, ymax=0.75, xmax=1.0)
 
 
 def picture(height=60, width=80) -> bytes:
-    """White where BOX is, in black."""
+    """Returns a black picture that is white inside BOX."""
     pixels = np.zeros([height, width, 3], np.uint8)
     pixels[height // 4 : 3 * height // 4, width // 2 :] = 255
     return jpeg(pixels, quality=95)
@@ -54,7 +54,7 @@ def test_coco(tmp_path, monkeypatch):
     assert first.is_crowd.tolist() == [False, True]
     np.testing.assert_allclose(first.boxes[0], [15, 40, 45, 80])
     assert second.boxes.shape == (0, 4)
-    assert any("pictures without boxes, trained on as background: 9.jpg" in line for line in data.notes("train"))
+    assert any("pictures without boxes: used as background in training: 9.jpg" in line for line in data.notes("train"))
     batch = next(iter(data.train(2, seed=0)))
     row = int(np.flatnonzero(batch.labels[:, 0] == 11)[0])
     assert batch.labels[row, :3].numpy().tolist() == [11, -2, -1]
@@ -80,9 +80,9 @@ def test_other_sets_and_damaged_pictures(tmp_path):
     assert "train example 1 cannot be decoded" in str(data.diagnose("train"))
 
 
-def test_what_cannot_be_used_is_an_error(tmp_path, monkeypatch):
+def test_unusable_sets_are_errors(tmp_path, monkeypatch):
     make_prepared(tmp_path, {"image": tfds.features.Image(encoding_format="png")}, [{"image": picture()}])
-    with pytest.raises(InputError, match="'mine' is not one of images with boxes"):
+    with pytest.raises(InputError, match="'mine' is not a detection set"):
         DetectionData("tfds:mine", 64, data_dir=str(tmp_path)).num_examples("train")
     with pytest.raises(InputError, match="no such folder"):
         DetectionData("tfds:mine", 64, data_dir=str(tmp_path / "nowhere")).num_examples("train")

@@ -15,7 +15,7 @@ def random_png(size: int) -> bytes:
 def test_whitening_by_hand():
     half = CifarPreprocessing(image_size=2).evaluate(png([[[0], [0]], [[100], [100]]]))  # mean 50, deviation 50
     np.testing.assert_allclose(half, np.array([[[-1] * 3, [-1] * 3], [[1] * 3, [1] * 3]]), atol=1e-6)
-    # mean 10.25, variance 0.1875. A whitening of images in [0, 1] would hit its lower bound of deviations here.
+    # mean 10.25, variance 0.1875. If images were whitened in [0, 1], the deviation would be below its lower bound here.
     almost_constant = CifarPreprocessing(image_size=2).evaluate(png([[[10], [10]], [[10], [11]]]))
     np.testing.assert_allclose(almost_constant[:, :, 0], np.array([[-0.25, -0.25], [-0.25, 0.75]]) / 0.1875**0.5, atol=1e-5)
 
@@ -29,7 +29,7 @@ def test_normalize_takes_the_unit_range_and_any_batch_shape():
 
 def test_other_sizes_are_resized_with_antialiasing():
     stripes = np.zeros([64, 64, 1])
-    stripes[::2] = 255  # without antialiasing, half-size images of this are not grey
+    stripes[::2] = 255  # without antialiasing, half-size images of this are not gray
     stripes[:, 32:] = 0
     image = CifarPreprocessing(image_size=32).evaluate(png(stripes))
     assert image.shape == (32, 32, 3)
@@ -51,7 +51,7 @@ def test_training_image_is_a_window_of_the_upsampled_one():
 
 
 def test_upsampled_by_a_quarter():
-    # 32 -> 40: a column of ones moves by at most 8 pixels, and does move by more than 5.
+    # 32 -> 40: a bright column moves by at most 8 pixels, and by more than 5.
     pixels = np.zeros([32, 32, 1])
     pixels[:, 16] = 255
     preprocessing = CifarPreprocessing(flip=False)
@@ -105,7 +105,7 @@ def test_cutout_sets_a_square_of_the_training_image_to_zero():
     assert len(places) > 5
 
 
-def test_the_seed_decides():
+def test_the_seed_determines_the_image():
     preprocessing = CifarPreprocessing(image_size=8, cutout_size=4)
     encoded = random_png(8)
     images = [preprocessing.train(encoded, seed(number)).numpy() for number in (1, 1, 2)]
@@ -113,7 +113,7 @@ def test_the_seed_decides():
     assert not np.array_equal(images[0], images[2])
 
 
-def test_the_stand_in_for_tests_gives_the_same_images_of_pngs():
+def test_the_preprocessing_for_tests_gives_equal_images():
     content = random_png(10)
     ours, stand_in = CifarPreprocessing(8, cutout_size=2), PngPreprocessing(8, cutout_size=2)
     np.testing.assert_array_equal(ours.train(content, seed(1)), stand_in.train(content, seed(1)))

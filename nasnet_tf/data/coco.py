@@ -1,4 +1,4 @@
-"""Folders of pictures with annotations in COCO's JSON (cocodataset.org/#format-data)."""
+"""Reads folders of pictures with annotations in COCO's JSON format (cocodataset.org/#format-data)."""
 
 import dataclasses
 import itertools
@@ -15,15 +15,18 @@ from nasnet_tf.data.objects import Notes, Picture, Pictures, check_pictures, is_
 from nasnet_tf.data.orientation import exif_orientation
 from nasnet_tf.data.picture_files import check_found, find_pictures
 
-_HEAD_BYTES = 2**12  # of a JPEG file: an Exif segment begins there
-_LAYOUT = "<folder>/annotations/instances_<split>.json with <folder>/<split>/ or <folder>/images/<split>/, or one JSON beside its pictures"
+_HEAD_BYTES = 2**12  # number of bytes that are read first; the Exif segment of a JPEG begins in them
+_LAYOUT = (
+    "<folder>/annotations/instances_<split>.json with <folder>/<split>/ or <folder>/images/<split>/, or a JSON file beside its pictures"
+)
 
 
 def open_coco(name: str, root: pathlib.Path) -> Pictures:
-    """Opens a folder; every oddity has a rule, counted in the notes.
+    """Opens a folder of pictures with annotations. Oddities in the annotations are handled by fixed rules and counted in the notes.
 
     Raises:
-      InputError: no such folder, no annotations in it, a file that is not COCO's JSON, splits of different categories, no picture there.
+      InputError: the folder or its annotations are missing, a file is not in COCO's format, splits have different categories, or too many
+        pictures are missing.
     """
     if not root.is_dir():
         raise InputError(f"data set {name!r}: no folder {root}; expected {_LAYOUT}")
@@ -36,7 +39,7 @@ def open_coco(name: str, root: pathlib.Path) -> Pictures:
         notes[split] = Notes()
         mine = _categories(content, path, notes[split])
         if categories is not None and mine != categories:
-            raise InputError(f"{path}: has other categories than the other splits: {mine}, expected {categories}")
+            raise InputError(f"{path}: expected the categories of the other splits, {categories}; got {mine}")
         categories = mine
         splits[split] = _pictures(content, path, _folders(root, path, split), list(categories), notes[split])
     check_pictures(name, splits, list(categories.values()))
@@ -44,7 +47,7 @@ def open_coco(name: str, root: pathlib.Path) -> Pictures:
 
 
 def _annotation_files(root: pathlib.Path) -> dict[str, pathlib.Path]:
-    """{split: file}: annotations/instances_<split>.json, or <split>/<any>.json, or any JSON of the folder itself."""
+    """Returns {split: file}: the JSON files in annotations/, if possible instances_<split>.json; else <split>/*.json; else *.json."""
     files = sorted((root / "annotations").glob("*.json"))
     files = [path for path in files if path.name.startswith("instances_")] or files
     if files:
@@ -53,13 +56,13 @@ def _annotation_files(root: pathlib.Path) -> dict[str, pathlib.Path]:
     if inside:
         for path, other in itertools.pairwise(inside):
             if path.parent == other.parent:
-                raise InputError(f"{path.parent}: expected one file of annotations in a split's folder, got {path.name} and {other.name}")
+                raise InputError(f"{path.parent}: expected one annotation file in the folder of a split, got {path.name} and {other.name}")
         return {path.parent.name: path for path in inside}
     return _by_split(sorted(root.glob("*.json")))
 
 
 def _by_split(files: list[pathlib.Path]) -> dict[str, pathlib.Path]:
-    """{split: file}: splits are told by the names of the files; a single file whose name tells nothing is "train"."""
+    """Returns {split: file}. The name of a file is or contains its split; a single file that is not called instances_<split> is "train"."""
     if len(files) == 1 and not files[0].stem.startswith("instances_"):
         return {"train": files[0]}
     return {path.stem.removeprefix("instances_"): path for path in files}
@@ -67,47 +70,47 @@ def _by_split(files: list[pathlib.Path]) -> dict[str, pathlib.Path]:
 
 def _read(path: pathlib.Path) -> dict:
     try:
-        content = json.loads(path.read_bytes())  # in any of the encodings that JSON may have
+        content = json.loads(path.read_bytes())  # bytes, because JSON may be in UTF-8, UTF-16 or UTF-32
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read as JSON ({error})") from error
     for field in ("images", "annotations", "categories"):
         found = content.get(field) if isinstance(content, dict) else None
         if not (isinstance(found, list) and all(isinstance(row, dict) for row in found)):
-            raise InputError(f"{path}: is not of COCO's form; expected a list of objects as {field!r}")
+            raise InputError(f"{path}: is not in COCO's format; expected a list of objects as {field!r}")
     return content
 
 
 def _categories(content: dict, path: pathlib.Path, notes: Notes) -> dict[int, str]:
-    """{id: name}, by ascending id."""
+    """Returns {id: name}, in ascending order of ids."""
     found = {}
     for row in content["categories"]:
         number, name = _integer(row.get("id")), row.get("name")
         if number is None or not isinstance(name, str):
-            raise InputError(f"{path}: expected a category with a whole number as its id and with a name, got {row}")
+            raise InputError(f"{path}: expected a category with an integer id and a name, got {row}")
         if number in found:
-            notes.add("categories with the id of one before: the first counts", f"{number} {name!r}")
+            notes.add("categories with a repeated id: the first one counts", f"{number} {name!r}")
             continue
         if name in found.values():
-            notes.add("categories with the name of one before: told apart by their ids", f"{number} {name!r}")
+            notes.add("categories with a repeated name: the id is added to the name", f"{number} {name!r}")
             name = f"{name} ({number})"
         found[number] = name
     return dict(sorted(found.items()))
 
 
 def _integer(value) -> int | None:
-    """A whole number, also as a float or as text; None for anything else."""
+    """Returns an integer that is given as int, float or text; None for anything else."""
     if isinstance(value, str):
         return int(value) if re.fullmatch(r"-?[0-9]{1,18}", value) else None
     return int(value) if is_number(value) and value == int(value) else None
 
 
 def _id(value) -> int | str | None:
-    """The id of a picture, which may be text, such as its name. As text, 7 and "7" are the same."""
+    """Returns the id of a picture, which may be text, such as its file name; None if there is none. Ids are compared as text: 7 is "7"."""
     return value if isinstance(value, str) and value else _integer(value)
 
 
 def _folders(root: pathlib.Path, path: pathlib.Path, split: str) -> list[pathlib.Path]:
-    """Where the pictures of a split may be."""
+    """Returns the existing folders in which the pictures of a split may be."""
     places = [root / "images" / split, root / split, path.parent, path.parent / "images", root / "images", root]
     return [place for place in dict.fromkeys(places) if place.is_dir()]
 
@@ -124,11 +127,11 @@ def _pictures(content: dict, path: pathlib.Path, folders: list[pathlib.Path], ca
         if image_id is None or not isinstance(file_name, str):
             notes.add("pictures without an id or file name: left out", str(file_name or image_id))
         elif str(image_id) in images or str(image_id) in missing:
-            notes.add("pictures with the id of one before: the first counts", f"{image_id} {file_name}")
+            notes.add("pictures with a repeated id: the first one counts", f"{image_id} {file_name}")
         else:
             file = files.get(file_name)
             if file is None:
-                notes.add("pictures that are not there: left out", file_name)
+                notes.add("missing pictures: left out", file_name)
                 missing.add(str(image_id))
             else:
                 size = (image.get("height"), image.get("width"))
@@ -138,7 +141,7 @@ def _pictures(content: dict, path: pathlib.Path, folders: list[pathlib.Path], ca
     for annotation in content["annotations"]:
         called = f"annotation {annotation.get('id')}"
         if called in seen and annotation.get("id") is not None:
-            notes.add("annotations with the id of one before: both count", called)
+            notes.add("annotations with a repeated id: both count", called)
         seen.add(called)
         image_id = str(_id(annotation.get("image_id")))
         if image_id in missing:
@@ -158,10 +161,10 @@ def _pictures(content: dict, path: pathlib.Path, folders: list[pathlib.Path], ca
 
 
 def _as_displayed(picture: Picture, notes: Notes) -> Picture:
-    """The same with boxes of the picture as it is seen, which is how it is decoded, where the annotation means it as it is stored.
+    """Rotates boxes to match the upright picture, which is what is decoded, if they were drawn on the stored one.
 
-    Its height and width tell which; where Exif turns it upside down or mirrors it only, it is taken to mean the picture as seen, for that
-    is what those who annotate see.
+    The annotated height and width tell which picture was annotated. They cannot tell if the picture is square, or if Exif only mirrors it
+    or turns it upside down. Then it is the upright picture, because annotators see that.
     """
     if picture.size is None:
         return picture
@@ -171,17 +174,19 @@ def _as_displayed(picture: Picture, notes: Notes) -> Picture:
         size = _stored_size(head)
         if size is not None and size != tuple(picture.size):
             texts = (f"{height} x {width}" for height, width in (size, picture.size))
-            notes.add("pictures of another size than annotated: boxes count in pixels of the file", f"{picture.name} {' not '.join(texts)}")
+            notes.add(
+                "pictures of another size than annotated: boxes are taken as pixels of the file", f"{picture.name} {' not '.join(texts)}"
+            )
         return picture
     content = picture.path.read_bytes()
     try:
         orientation = int(exif_orientation(content))
         stored = tuple(tf.io.extract_jpeg_shape(content).numpy()[:2]) if orientation >= 5 else None
     except tf.errors.OpError:
-        return picture  # no image: told when it is read
+        return picture  # not an image; reported when it is used
     if stored != picture.size or stored[0] == stored[1]:
         return picture
-    notes.add("pictures that Exif turns, annotated as stored: boxes turned with them", picture.name)
+    notes.add("pictures that Exif rotates but that were annotated as stored: boxes are rotated too", picture.name)
     height, width = stored[::-1]
     flips_rows, flips_columns = orientation in (7, 8), orientation in (6, 7)
     boxes = picture.boxes[:, [1, 0, 3, 2]]
@@ -193,7 +198,7 @@ def _as_displayed(picture: Picture, notes: Notes) -> Picture:
 
 
 def _stored_size(head: bytes) -> tuple[int, int] | None:
-    """(height, width), where the first bytes of a PNG or JPEG file tell."""
+    """Returns (height, width) from the first bytes of a PNG or JPEG file; None if they do not contain the size."""
     if head.startswith(b"\x89PNG"):
         width, height = struct.unpack(">II", head[16:24])
         return height, width

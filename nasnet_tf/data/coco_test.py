@@ -1,4 +1,4 @@
-"""Awkward annotations: each has a rule, is counted, and is named."""
+"""Oddities in annotations: each is handled by a rule, counted, and named in the notes."""
 
 import json
 
@@ -42,7 +42,7 @@ def awkward(tmp_path):
     images = [image(1, "a.png"), image(2, "b.png"), image(5, "sub/c.png"), image(1, "b.png"), image(9, "gone.png"), {"id": 4}]
     annotations = [
         box(1, 1),
-        box(1, 1, 7, (-5, -5, 20, 20)),  # an id for the second time; reaches beyond
+        box(1, 1, 7, (-5, -5, 20, 20)),  # a repeated id; reaches beyond the picture
         box(2, 1, 3, (4, 4, 0, 9)),  # empty
         box(3, 1, 3, (200, 4, 5, 9)),  # outside
         box(4, 1, 3, (0, 0, 80, 30), iscrowd=1),
@@ -52,7 +52,7 @@ def awkward(tmp_path):
         {"id": 8, "image_id": 1, "category_id": 3},
         box(9, 9),
         box(10, 5, 7, area=123),
-        box([11], 1, {"id": 3}),  # what no id may be
+        box([11], 1, {"id": 3}),  # not a valid id
         box(None, [1]),
         box(None, 2, 3, ("1", 2, 3, 4)),
         box(13, 2, 3, (0, 0, 10**400, 4)),
@@ -73,15 +73,15 @@ def test_every_oddity_has_a_rule(awkward):
     np.testing.assert_allclose(boxes * [60, 80, 60, 80], [[10, 40, 20, 60], [0, 0, 15, 15], [0, 0, 30, 80]], atol=1e-4)
     notes = "\n".join(data.notes("train"))
     for rule in (
-        "1 x pictures with the id of one before: the first counts: 1 b.png",
-        "1 x pictures that are not there: left out: gone.png",
+        "1 x pictures with a repeated id: the first one counts: 1 b.png",
+        "1 x missing pictures: left out: gone.png",
         "1 x pictures without an id or file name: left out: 4",
-        "1 x pictures without boxes, trained on as background: b.png",
-        "1 x annotations with the id of one before: both count: annotation 1",
-        "1 x boxes without height or width: not trained on, in evaluation never found: a.png [4, 4, 13, 4]",
-        "1 x boxes outside their picture: not trained on: a.png",
+        "1 x pictures without boxes: used as background in training: b.png",
+        "1 x annotations with a repeated id: both count: annotation 1",
+        "1 x boxes without height or width: not used in training, never found in evaluation: a.png [4, 4, 13, 4]",
+        "1 x boxes outside their picture: not used in training: a.png",
         "1 x boxes that reach beyond their picture: clipped in training: a.png",
-        "1 x crowds: no objects in training, ignored in evaluation: a.png",
+        "1 x crowds: not objects in training, ignored in evaluation: a.png",
         "2 x annotations of pictures that are not listed: left out: annotation 5, annotation None",
         "2 x annotations of categories that are not listed: left out: annotation 6 of 4, annotation [11] of {'id': 3}",
         "4 x annotations without four finite numbers as a box: left out: annotation 7, annotation 8, annotation None, ...",
@@ -90,7 +90,7 @@ def test_every_oddity_has_a_rule(awkward):
 
 
 def test_ids_may_be_text_and_names_may_repeat(tmp_path):
-    """Written with a byte order mark, as some editors do; 7, 7.0 and "7" are the same id."""
+    """The file has a byte order mark, as some editors write it; 7, 7.0 and "7" are the same id."""
     root = tmp_path / "set"
     for name in ("a.png", "b.png", "c.png"):
         picture(root / name)
@@ -104,16 +104,15 @@ def test_ids_may_be_text_and_names_may_repeat(tmp_path):
     found = {each.image_id: (each.labels.tolist(), each.is_crowd.tolist()) for each in data.objects("train")}
     assert found == {"a": ([1], [False]), "7": ([1], [True]), 8: ([2, 0], [False, False])}
     assert data.notes("train")[:2] == [
-        "train: 1 x categories with the name of one before: told apart by their ids: 3 'cat'",
-        "train: 1 x categories with the id of one before: the first counts: 2 'cow'",
+        "train: 1 x categories with a repeated name: the id is added to the name: 3 'cat'",
+        "train: 1 x categories with a repeated id: the first one counts: 2 'cow'",
     ]
-    assert "train: 1 x pictures of another size than annotated: boxes count in pixels of the file: c.png 60 x 80 not 99 x 80" in data.notes(
-        "train"
-    )
+    note = "train: 1 x pictures of another size than annotated: boxes are taken as pixels of the file: c.png 60 x 80 not 99 x 80"
+    assert note in data.notes("train")
 
 
 def test_batches_show_the_boxes_where_they_are(awkward):
-    """A white rectangle: inside its box all is white, mirrored or not, and the stream can be entered anywhere."""
+    """All pixels in the box of a white rectangle are white, mirrored or not, and the stream can start at any step."""
     data = DetectionData(f"coco:{awkward}", 120, max_boxes=4)
     batches = list(data.train(2, seed=3).take(4))
     flips = set()
@@ -167,12 +166,12 @@ def test_layouts_and_splits(tmp_path, awkward):
 @pytest.mark.parametrize("orientation", [3, 5, 6, 7, 8])
 @pytest.mark.parametrize("as_stored", [False, True])
 def test_boxes_of_pictures_that_exif_turns(tmp_path, orientation, as_stored):
-    """A white rectangle near the upper left corner, as it is seen, whatever way it is stored."""
+    """The upright picture has a white rectangle near its upper left corner in each orientation of the stored picture."""
     seen = np.zeros([60, 80, 3], np.uint8)
     seen[8:24, 16:56] = 255
     tags = PIL.Image.Exif()
     tags[0x112] = orientation
-    # What Exif's turn undoes: the stored picture.
+    # The stored picture, which the Exif orientation turns into `seen`.
     stored = seen[::-1, ::-1] if orientation == 3 else seen
     if orientation >= 5:
         stored = np.transpose(seen[:: -1 if orientation in (7, 8) else 1, :: -1 if orientation in (6, 7) else 1], [1, 0, 2])
@@ -210,11 +209,11 @@ def test_pictures_are_not_guessed(tmp_path):
     for name in ("x/1/a.png", "x/2/a.png", "b.png"):
         picture(tmp_path / name)
     write(tmp_path, [image(1, "y/3/a.png"), image(2, "1/b.png"), image(3, "2/b.png")], [box(1, 1)])
-    with pytest.raises(InputError, match="3 of 3 pictures are not there, first 'y/3/a.png'; looked in and below"):
+    with pytest.raises(InputError, match="3 of 3 pictures are missing, first 'y/3/a.png'; searched "):
         DetectionData(f"coco:{tmp_path}", 64).objects("train")
 
 
-def test_valid_validates_and_categories_without_boxes_are_told(tmp_path):
+def test_valid_is_for_validation_and_categories_without_boxes_are_noted(tmp_path):
     for split, count in (("train", 3), ("valid", 2), ("test", 1)):
         for number in range(count):
             picture(tmp_path / split / f"{number}.png")
@@ -232,17 +231,17 @@ def test_valid_validates_and_categories_without_boxes_are_told(tmp_path):
         (lambda root: (root / "all.json").write_text("[1"), "cannot be read as JSON"),
         (lambda root: (root / "all.json").write_bytes(b"\xff\xfe\xff"), "cannot be read as JSON"),
         (lambda root: (root / "all.json").write_text('{"images": []}'), "expected a list of objects as 'annotations'"),
-        (lambda root: write(root, [image(1, "a.png")], [], []), "name no categories"),
-        (lambda root: write(root, [image(1, "a.png")], [], [("x", "cat")]), "expected a category with a whole number as its id"),
+        (lambda root: write(root, [image(1, "a.png")], [], []), "expected categories in its annotations, got none"),
+        (lambda root: write(root, [image(1, "a.png")], [], [("x", "cat")]), "expected a category with an integer id"),
         (lambda root: (root / "all.json").rename(root / "sub" / "a.json") and write(root / "sub", [], []), "got a.json and all.json"),
         (lambda root: (root / "all.json").unlink(), "no annotations in"),
         (
             lambda root: [path.unlink() for path in root.rglob("*.png")],
-            "5 of 5 pictures are not there, first 'a.png'; looked in and below .*set",
+            "5 of 5 pictures are missing, first 'a.png'; searched .*set",
         ),
     ],
 )
-def test_what_cannot_be_used_is_an_error(awkward, change, message):
+def test_unusable_annotations_are_errors(awkward, change, message):
     change(awkward)
     with pytest.raises(InputError, match=message):
         DetectionData(f"coco:{awkward}", 64).num_examples("train")
@@ -250,7 +249,7 @@ def test_what_cannot_be_used_is_an_error(awkward, change, message):
         DetectionData("cifar10", 64).num_examples("train")
 
 
-def test_mistakes_name_what_was_bound(awkward):
+def test_errors_name_the_binding(awkward):
     for options, message in (
         ({"validation_examples": 3}, "DetectionData.validation_examples: expected fewer than the 3 examples of 'train', got 3"),
         ({}, "bind DetectionData.validation_split to a split"),
@@ -262,7 +261,7 @@ def test_mistakes_name_what_was_bound(awkward):
         ("image_size", 31, "an integer of 32 or more, got 31"),
         ("image_size", 64.5, "an integer of 32 or more, got 64.5"),
         ("flip", 1, "True or False, got 1"),
-        ("validation_examples", "110%", "a share such as '10%', got '110%'"),
+        ("validation_examples", "110%", "a percentage such as '10%', got '110%'"),
     ):
         with pytest.raises(InputError, match=f"DetectionData.{field}: expected .*{message}"):
             DetectionData(**{"source": "coco:x", "image_size": 64, field: value})
@@ -276,13 +275,13 @@ def test_subsets_of_cvat(tmp_path, names, expected):
         (tmp_path / "annotations" / "all.json").rename(tmp_path / "annotations" / f"instances_{name}.json")
     data = DetectionData(f"coco:{tmp_path}", 64)
     assert [data.num_examples(split) for split in expected] == [1] * len(names)
-    data = DetectionData(f"coco:{tmp_path}", 64, train_split=names[0])  # its own name still means it
+    data = DetectionData(f"coco:{tmp_path}", 64, train_split=names[0])  # the folder's own name of the split is accepted too
     assert data.num_examples("train") == 1
 
 
 def test_names_with_other_capitals_and_accents(tmp_path):
     picture(tmp_path / "images" / "A.PNG")
-    picture(tmp_path / "images" / "fu\u0308r.png")  # as Mac writes it
+    picture(tmp_path / "images" / "fu\u0308r.png")  # as macOS writes it
     write(tmp_path, [image(1, "a.png"), image(2, "f\u00fcr.png")], [box(1, 1), box(2, 2)])
     assert len(DetectionData(f"coco:{tmp_path}", 64).objects("train")) == 2
 

@@ -1,6 +1,7 @@
-"""Image files into pixels. The first bytes decide what a file is, and its header says how large: a few kilobytes may claim gigabytes.
+"""Decodes image files to pixels. The first bytes of a file decide its format.
 
-All of it is TensorFlow graph, so that exported networks follow the same rules.
+The size in the header is checked before the pixels are decoded, because a file of a few kilobytes may claim gigabytes. Everything here runs
+in a TensorFlow graph, so that exported networks follow the same rules.
 """
 
 import functools
@@ -15,22 +16,24 @@ from nasnet_tf.data.refusal import refuse_unless
 from nasnet_tf.data.sixteen_bits import WHITE, to_eight_bits
 
 _MILLION = 1e6
-DCT_METHOD = "INTEGER_ACCURATE"  # the pixels of other programs; TensorFlow's default is off by up to 160 levels on scans of high quality
-# What is decoded, by the first bytes; "?" stands for any. TensorFlow knows more formats, whose sizes nothing here would check.
+# Gives the pixels of other programs; TensorFlow's default differs by up to 160 levels on high-quality scans.
+DCT_METHOD = "INTEGER_ACCURATE"
+# First bytes of the formats that are decoded; "?" matches any byte. TensorFlow knows more formats, but their sizes would not be checked.
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM", b"RIFF????WEBP")
 _KNOWN = "JPEG, PNG, GIF, BMP or WebP"
 _SIGNATURE_BYTES = 12
 
 
 def decode_image(encoded: tf.Tensor, white_level: int = WHITE) -> tf.Tensor:
-    """string [], a JPEG, PNG, GIF (its first frame), BMP or WebP in color or gray -> uint8 [height, width, 3], upright.
+    """Decodes an image file to uint8 [height, width, 3], upright.
 
     Args:
-      white_level: of a PNG of 16 bits, what becomes 255.
+      encoded: string [], a JPEG, PNG, GIF (its first frame), BMP or WebP file in color or gray.
+      white_level: level of a 16-bit PNG that becomes 255.
 
     Raises:
-      tf.errors.InvalidArgumentError: not such a file, a damaged one, one of more than max_pixels() pixels (of a GIF, in all frames), an
-        animated WebP or a compressed BMP.
+      tf.errors.InvalidArgumentError: the file has another format or is damaged, has more than max_pixels() pixels (a GIF: in all frames
+        together), or is an animated WebP or a compressed BMP.
     """
     encoded = tf.convert_to_tensor(encoded)
     if not tf.inside_function():
@@ -40,7 +43,7 @@ def decode_image(encoded: tf.Tensor, white_level: int = WHITE) -> tf.Tensor:
 
 @functools.cache
 def _traced(white_level: int, most_pixels: int) -> tf.types.experimental.PolymorphicFunction:
-    """The graph of decode_image for this level and limit, traced once: it is larger than that of many a network that is trained on it."""
+    """Returns the graph of decode_image for a level and a limit, traced once, because it is larger than the graphs of many networks."""
     decoded = functools.partial(_decoded, white_level=white_level)
     return tf.function(decoded, input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
 
@@ -57,25 +60,25 @@ def _decoded(encoded: tf.Tensor, white_level: int) -> tf.Tensor:
             lambda: _apart(_decode_webp, encoded),
         ],
     )
-    image = displayed(image, exif_orientation(encoded))  # once for all kinds: the tags are a third of this graph
+    image = displayed(image, exif_orientation(encoded))  # once for all formats, because reading the tags is a third of this graph
     image.set_shape([None, None, 3])
     return image
 
 
 def _apart(decode: Callable[[tf.Tensor], tf.Tensor], encoded: tf.Tensor) -> tf.Tensor:
-    """Calls a decoder; in a graph, apart: most data have no file of its kind."""
+    """Calls a decoder. In a graph, it becomes a function that is not inlined, because most data sets have no file of its format."""
     if not tf.inside_function():
         return decode(encoded)
     return tf.function(decode, autograph=False, experimental_attributes=APART)(encoded)
 
 
 def check_jpeg_size(encoded: tf.Tensor) -> tf.Operation | None:
-    """An op that fails for a JPEG file, string [], of more than max_pixels() pixels. It decodes nothing."""
+    """Returns an op that fails if a JPEG file, string [], has more than max_pixels() pixels. The op decodes no pixels."""
     return _check_sides(tf.cast(tf.io.extract_jpeg_shape(encoded)[1::-1], tf.int64))
 
 
 def _kind(encoded: tf.Tensor) -> tf.Tensor:
-    """int32 []: 1 and up, a place in _SIGNATURES; 0 for anything else."""
+    """Returns the format of a file, int32 []: its place in _SIGNATURES, counted from 1, or 0 for another format."""
     head = tf.io.decode_raw(_head(encoded, 0, _SIGNATURE_BYTES), tf.uint8)
     padded = [signature.ljust(_SIGNATURE_BYTES, b"?") for signature in _SIGNATURES]
     expected = tf.constant([list(signature) for signature in padded], tf.uint8)
@@ -84,12 +87,12 @@ def _kind(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def _head(encoded: tf.Tensor, start: int, count: int) -> tf.Tensor:
-    """string []: so many bytes from there, zeros after the end of the file."""
+    """Returns `count` bytes from `start`, string []; bytes beyond the end of the file are zeros."""
     return tf.strings.substr(tf.strings.substr(encoded, 0, start + count) + b"\0" * (start + count), start, count)
 
 
 def _check_sides(sides: tf.Tensor) -> tf.Operation | None:
-    """sides: int64 [2], width and height."""
+    """Returns an op that fails if an image with these sides, int64 [2] (width, height), has too many pixels."""
     return _check_pixels(sides[0] * sides[1], [sides[0], " x ", sides[1], ", "])
 
 
@@ -100,7 +103,7 @@ def _check_pixels(pixels: tf.Tensor, size: list) -> tf.Operation | None:
         "image too large: ",
         *size,
         tf.cast(pixels, tf.float64) / _MILLION,
-        f" million pixels; expected at most {most / _MILLION:.1f} million ({MAX_PIXELS_VARIABLE} raises this)",
+        f" million pixels; expected at most {most / _MILLION:.1f} million (set {MAX_PIXELS_VARIABLE} to raise the limit)",
     )
 
 
@@ -141,7 +144,7 @@ def _decode_bmp(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def _decode_webp(encoded: tf.Tensor) -> tf.Tensor:
-    """The decoder of TensorFlow 2.21 writes beyond its memory if the file is animated, which is a flag of the extended format."""
+    """Decodes a still WebP. For an animation, marked in the extended format, TensorFlow 2.21's decoder would write out of bounds."""
     head = tf.cast(tf.io.decode_raw(_head(encoded, 12, 20), tf.uint8), tf.int64)
     is_extended, is_lossless = (tf.reduce_all(head[:4] == list(name)) for name in (b"VP8X", b"VP8L"))
 
@@ -149,7 +152,7 @@ def _decode_webp(encoded: tf.Tensor) -> tf.Tensor:
         place -= 12
         return tf.reduce_sum(head[place : place + size] * [256**index for index in range(size)])
 
-    # Where the three kinds of WebP have their width and height, and how.
+    # The three kinds of WebP store width and height in different places and forms.
     extended = tf.stack([number(24, 3), number(27, 3)]) + 1
     lossless = tf.stack([number(21), number(21, 4) // 2**14]) % 2**14 + 1
     lossy = tf.stack([number(26), number(28)]) % 2**14
@@ -162,16 +165,17 @@ def _decode_webp(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def _gif_pixels(encoded: tf.Tensor) -> tf.Tensor:
-    """int64 []: of all frames together, for TensorFlow's decoder reads them all and rests on their sizes, not on that of the screen.
+    """Returns the number of pixels in all frames of a GIF together, int64 [].
 
-    Walks over the blocks of the file (GIF89a specification, section 12 ff.): extensions and frames, each with its chain of data
-    sub-blocks that begin with their length, of which 0 ends the chain.
+    TensorFlow's decoder reads all frames and relies on their sizes, not on the size of the screen. This function walks over the blocks of
+    the file (GIF89a specification, section 12 ff.): extensions and frames, each followed by a chain of data sub-blocks. Each sub-block
+    begins with its length, and the length 0 ends the chain.
     """
     content, most = tf.cast(tf.io.decode_raw(encoded, tf.uint8), tf.int64), max_pixels()
     length = tf.size(content, tf.int64)
 
     def byte(place):
-        return tf.cond(place < length, lambda: content[place], lambda: tf.constant(0x3B, tf.int64))  # the trailer, where it is cut short
+        return tf.cond(place < length, lambda: content[place], lambda: tf.constant(0x3B, tf.int64))  # the trailer, if the file is cut short
 
     def table_size(flags):
         return tf.where(flags >= 0x80, 3 * 2 ** (flags % 8 + 1), 0)

@@ -1,4 +1,4 @@
-"""Limits on images, by files whose headers lie and by files that do not."""
+"""The limit on pixels, with files whose headers claim a wrong size and with files whose headers are right."""
 
 import contextlib
 import io
@@ -40,7 +40,7 @@ def test_the_limit_is_on_width_times_height(kind, monkeypatch):
 
 def test_webp_without_loss(monkeypatch):
     monkeypatch.setattr(limits, "MAX_PIXELS", 34)
-    for content in (encoded("WEBP", lossless=True), encoded("WEBP", lossless=True, exif=b"Exif\0\0")):  # the second is an extended file
+    for content in (encoded("WEBP", lossless=True), encoded("WEBP", lossless=True, exif=b"Exif\0\0")):  # the second has the extended format
         with pytest.raises(tf.errors.InvalidArgumentError, match="image too large"):
             decoding.decode_image(content)
 
@@ -66,7 +66,7 @@ def test_huge_images_are_refused_inside_a_graph_before_they_are_decoded(decode):
     bmp = bytearray(encoded("BMP"))
     bmp[18:26] = struct.pack("<ii", 30000, -30000)
     gif = bytearray(encoded("GIF"))
-    place = gif.index(b"\x2c\0\0\0\0") + 5  # of the frame, on which TensorFlow's decoder rests; the screen stays small
+    place = gif.index(b"\x2c\0\0\0\0") + 5  # size of the frame, on which TensorFlow's decoder relies; the screen stays small
     gif[place : place + 4] = struct.pack("<HH", 30000, 30000)
     for content in (huge_png(9000), bytes(jpeg), bytes(bmp), bytes(gif)):
         with pytest.raises(tf.errors.InvalidArgumentError, match="image too large: .* million pixels; expected at most 67.1 million"):
@@ -85,7 +85,7 @@ def test_the_reason_names_the_size_and_the_limit_can_be_raised(decode, monkeypat
     content = huge_png(9000)
     with pytest.raises(tf.errors.InvalidArgumentError) as caught:
         decode(content)
-    message = "image too large: 9000 x 9000, 81.0 million pixels; expected at most 67.1 million (NASNET_MAX_PIXELS raises this)"
+    message = "image too large: 9000 x 9000, 81.0 million pixels; expected at most 67.1 million (set NASNET_MAX_PIXELS to raise the limit)"
     assert reason(caught.value) == message
     monkeypatch.setenv("NASNET_MAX_PIXELS", "90_000_000")
     assert decoding.decode_image(content).shape == (9000, 9000, 3)

@@ -1,7 +1,7 @@
-"""Batches of pictures with boxes for training and evaluation of detectors.
+"""Makes batches of pictures with boxes, to train and evaluate detectors.
 
-The training stream is a function of (seed, step) alone, as that of ImageData is: epoch e is a permutation by (seed, e), and picture n of
-the stream is mirrored, and its boxes sampled, by (seed, n).
+The training stream depends only on (seed, step), like that of ImageData. (seed, e) determines the permutation of epoch e, and (seed, n)
+determines whether picture n of the stream is mirrored, and how its boxes are sampled.
 """
 
 import dataclasses
@@ -26,12 +26,14 @@ from nasnet_tf.data.splits import DividedData
 
 
 class DetectionBatch(NamedTuple):
-    """Attributes:
-    images: float32 [batch, image_size, image_size, 3], in [-1, 1].
-    boxes: float32 [batch, max_boxes, 4], (ymin, xmin, ymax, xmax) in pixels of the image; zeros after the last.
-    labels: int32 [batch, max_boxes]: a class 0 and up, -1 after the last, -2 for a crowd.
-    weights: float32 [batch]: 0 for a picture that could not be decoded, which is zeros then; else 1.
-    seeds: int64 [batch, 2]: for whatever is drawn at random.
+    """A batch of training pictures with boxes.
+
+    Attributes:
+      images: float32 [batch, image_size, image_size, 3], in [-1, 1].
+      boxes: float32 [batch, max_boxes, 4], (ymin, xmin, ymax, xmax) in pixels of the image; zeros after the last box.
+      labels: int32 [batch, max_boxes]: class from 0, or -2 for a crowd; -1 after the last box.
+      weights: float32 [batch]: 1, or 0 for a picture that could not be decoded, whose image is zeros.
+      seeds: int64 [batch, 2]: seeds for the random choices that a training step makes for each picture.
     """
 
     images: tf.Tensor
@@ -43,19 +45,20 @@ class DetectionBatch(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class DetectionData(DividedData):
-    """Pictures with boxes, how they are divided, and how they are prepared. Nothing is read before it is asked for.
+    """Pictures with boxes, how they are divided, and how they are prepared. Data is read only when it is needed.
 
     Attributes:
-      source: `coco:FOLDER`, `voc:FOLDER` or `tfds:NAME`, such as tfds:coco/2017; see nasnet_tf.data.coco, voc and box_records. Splits of
-        the first two mean the same as those of a folder of images, also as `val` or `Train`; not beside a `trainval`.
-      image_size: side in pixels that all pictures are resized to, without regard to their shape, as in the original.
-      train_split, validation_split, validation_examples, test_split: as of ImageData.
-      flip: mirror half of the pictures in training.
-      max_boxes: of a picture in training; those beyond are left out and counted (the original has 100).
-      data_dir: where sets of TFDS are, as of ImageData.
+      source: `coco:FOLDER`, `voc:FOLDER` or `tfds:NAME`, such as tfds:coco/2017; see nasnet_tf.data.coco, voc and box_records. In a COCO or
+        VOC folder without a split `trainval`, splits have the roles that they have in a folder of images, also as `val` or `Train`.
+      image_size: side in pixels to which all pictures are resized, without keeping their aspect ratio, as in the original.
+      train_split, validation_split, validation_examples, test_split: as in ImageData.
+      flip: whether to mirror half of the pictures in training.
+      max_boxes: maximum number of boxes per picture in training, 100 in the original. Further boxes are left out, and such pictures are
+        counted in the notes.
+      data_dir: folder of TFDS data sets, as in ImageData.
     """
 
-    MAY_CHANGE: ClassVar[tuple[str, ...]] = ("data_dir",)  # when work with it is resumed
+    MAY_CHANGE: ClassVar[tuple[str, ...]] = ("data_dir",)  # fields that may differ when work is resumed
 
     source: str
     image_size: at_least(32)
@@ -68,7 +71,7 @@ class DetectionData(DividedData):
     data_dir: str | None = None
 
     def description(self) -> dict:
-        """A JSON-ready dict that `from_description` turns back into this, with names and ids of the classes besides."""
+        """Returns a JSON-ready dict that `from_description` turns back into this data. It also has the names and ids of the classes."""
         return {**dataclasses.asdict(self), "class_names": list(self.class_names), "category_ids": list(self.category_ids)}
 
     @functools.cached_property
@@ -88,23 +91,27 @@ class DetectionData(DividedData):
     @functools.cached_property
     def _source(self) -> Source:
         sizes = {name: len(rows) for name, rows in self._pictures.splits.items()}
-        # Splits mean the same as a folder's. Not where Pascal VOC's trainval holds what val does, and not for TFDS.
+        # Splits have the same roles as in a folder of images, but not if Pascal VOC's trainval contains val, and not in TFDS.
         is_folder = not self.source.startswith("tfds:") and "trainval" not in sizes
         return Source(self.source, self._pictures.class_names, sizes, read=None, parse=None, is_folder=is_folder)
 
     @property
     def category_ids(self) -> tuple[int, ...]:
-        """The annotation's own id of each label."""
+        """The id of each label in the annotations."""
         return self._pictures.category_ids
 
     def notes(self, split: str) -> list[str]:
-        """What was odd in the annotations of "train", "validation" or "test", and what was done about it; a line for each rule."""
+        """Returns a line for each kind of oddity in the annotations of "train", "validation" or "test", with the rule that handled it.
+
+        Raises:
+          InputError: no picture of "train" has a box.
+        """
         name = self._bounds(split)[0]
         crowded = [picture.name for picture in self.objects(split) if len(picture.labels) > self.max_boxes]
         lines = [f"{name}: {line}" for line in self._pictures.notes[name].lines()]
         if crowded and split == "train":
             lines.append(
-                f"{name}: {len(crowded)} x pictures of more than {self.max_boxes} boxes, of which the first are trained on: "
+                f"{name}: {len(crowded)} x pictures with more than {self.max_boxes} boxes: only the first ones are used in training: "
                 f"{', '.join(crowded[:3])}"
             )
         if split == "train":
@@ -117,12 +124,12 @@ class DetectionData(DividedData):
         return lines
 
     def objects(self, split: str) -> list[Picture]:
-        """The pictures of "train", "validation" or "test" with all that their annotations say."""
+        """Returns the pictures of "train", "validation" or "test" with all their annotated objects."""
         name, start, stop = self._bounds(split)
         return list(self._pictures.splits[name][start:stop])
 
     def train(self, batch_size: int, seed: int, start_step: int = 0, shard: tuple[int, int] = (0, 1)) -> tf.data.Dataset:
-        """DetectionBatches without end; arguments as of ImageData.train, rows of other workers neither read nor decoded."""
+        """Returns an endless data set of DetectionBatch; arguments as in ImageData.train. Rows of other workers are not read or decoded."""
         pictures = self.objects("train")
         size, first = rows_of(batch_size, shard)
         order = Order(len(pictures), seed)
@@ -158,11 +165,12 @@ class DetectionData(DividedData):
         return finish(batches)
 
     def evaluation(self, split: str, batch_size: int, shard: tuple[int, int] = (0, 1)) -> tf.data.Dataset:
-        """Every picture of a split exactly once, in batches of one size; arguments as of ImageData.evaluation.
+        """Returns every picture of a split exactly once, in batches of one size; arguments as in ImageData.evaluation.
 
         Returns:
-          (images float32 [batch_size / count, image_size, image_size, 3] in [-1, 1]; rows int32 [batch_size / count], numbers of pictures
-          in the split, -1 for what fills up the last batch; sizes float32 [batch_size / count, 2], height and width of the picture).
+          Batches of (images float32 [batch_size / count, image_size, image_size, 3] in [-1, 1]; rows int32 [batch_size / count], the
+          numbers of the pictures in the split, -1 for rows that only fill up the last batch; sizes float32 [batch_size / count, 2],
+          height and width of each picture in pixels).
         """
         pictures = self.objects(split)
         size, first = rows_of(batch_size, shard)
@@ -182,14 +190,14 @@ class DetectionData(DividedData):
         return finish(rows.map(prepare, num_parallel_calls=WORKERS, deterministic=True).batch(size, drop_remainder=True))
 
     def corrupt_names(self, batch_size: int, seed: int, step: int) -> dict[str, str]:
-        """The names of the pictures of a whole training batch that cannot be decoded, and why."""
+        """Returns {name: reason} of the pictures in a whole training batch that cannot be decoded."""
         pictures = self.objects("train")
         numbers = Order(len(pictures), seed)(np.arange(step * batch_size, (step + 1) * batch_size))
         mistakes = {shown(pictures[number].path): _mistake(pictures[number]) for number in numbers}
         return {name: f"cannot be decoded as an image: {mistake}" for name, mistake in mistakes.items() if mistake}
 
     def diagnose(self, split: str) -> InputError | None:
-        """What is wrong with the first picture of a split that cannot be decoded; None if there is none."""
+        """Returns the error of the first picture of a split that cannot be decoded; None if there is no such picture."""
         for picture in self.objects(split):
             mistake = _mistake(picture)
             if mistake:
@@ -198,18 +206,18 @@ class DetectionData(DividedData):
 
 
 def prepare_picture(image: tf.Tensor, image_size: int) -> tf.Tensor:
-    """uint8 or float [height, width, 3] in [0, 255] -> float32 [image_size, image_size, 3], in [-1, 1]: what a detector takes."""
+    """Prepares a picture, uint8 or float [height, width, 3] in [0, 255], for a detector: float32 [image_size, image_size, 3] in [-1, 1]."""
     image = tf.image.resize(tf.cast(image, tf.float32), [image_size, image_size])
     return tf.ensure_shape(image, [image_size, image_size, 3]) * (2 / 255) - 1.0
 
 
 def _content(pictures: list[Picture], number: tf.Tensor) -> tf.Tensor:
-    """string []: the encoded image of a picture."""
+    """Returns the encoded image of a picture, string []."""
     return tf.ensure_shape(tf.numpy_function(lambda number: np.array(pictures[number].read(), object), [number], tf.string), [])
 
 
 def _decoded(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """(uint8 [height, width, 3], bool []): the image, or one pixel and False where it cannot be decoded."""
+    """Returns (image uint8 [height, width, 3], True), or (one pixel, False) if the image cannot be decoded; the second is bool []."""
 
     def decode(content):
         try:

@@ -1,4 +1,4 @@
-"""Image files as they occur in real data sets, through both kinds of preprocessing, for training and for evaluation."""
+"""Both kinds of preprocessing, in training and in evaluation, with image files as they occur in real data sets."""
 
 import base64
 import io
@@ -13,13 +13,13 @@ from nasnet_tf.testing import jpeg, png
 
 WHOLE = ImageNetPreprocessing(image_size=8, distort_color=False, area_range=(1.0, 1.0), aspect_ratio_range=(1.0, 1.0))
 COLOR = (200, 100, 50)
-# 8x8 pixels of COLOR, written as Photoshop does: with an Adobe marker, which says that the inks are stored inverted.
+# 8x8 pixels of COLOR, as Photoshop writes them: an Adobe marker says that the inks are stored inverted.
 CMYK = base64.b64decode(
     "/9j/7gAOQWRvYmUAZAAAAAAA/9sAQwADAgIDAgIDAwMDBAMDBAUIBQUEBAUKBwcGCAwKDAwLCgsLDQ4SEA0OEQ4LCxAWEBETFBUVFQwPFxgWFBgSFBUU/8AAFAgACAAIBEMR"
     "AE0RAFkRAEsRAP/EABYAAQEBAAAAAAAAAAAAAAAAAAgHCf/EABQQAQAAAAAAAAAAAAAAAAAAAAD/2gAOBEMATQBZAEsAAD8AYCaBe1Tf/9k="
 )
 ADOBE = b"\xff\xee\x00\x0eAdobe\x00d\x00\x00\x00\x00\x00"
-# A GIF of one pixel of COLOR, by hand: palette of two colours, then clear code, pixel 0, end code.
+# A GIF of one pixel of COLOR, made by hand: a palette of two colors, then clear code, pixel 0, end code.
 GIF = b"GIF89a\1\0\1\0\x80\0\0" + bytes(COLOR) + b"\0\0\0,\0\0\0\0\1\0\1\0\0\2\2D\1\0;"
 NOISE = np.random.default_rng(0).integers(0, 256, [64, 64, 3]).astype(np.uint8)
 
@@ -29,27 +29,27 @@ def flat(height: int, width: int, channels: int = 3) -> np.ndarray:
 
 
 def written(mode: str, kind: str) -> bytes:
-    """An image of COLOR as Pillow writes it."""
+    """Returns an image of COLOR in a Pillow mode and file format, as Pillow writes it."""
     file = io.BytesIO()
     Image.fromarray(np.array(flat(16, 16))).convert(mode).save(file, kind)
     return file.getvalue()
 
 
 def prepared(encoded: bytes) -> list[np.ndarray]:
-    """The image as the preparations have it before it is whitened, in 0..255."""
+    """Returns the image as each preprocessing has it before normalization, in 0..255."""
     images = [WHOLE.view(encoded), (WHOLE.train(encoded, tf.constant([1, 1], tf.int64)) + 1) / 2, CifarPreprocessing(8).view(encoded)]
     return [image.numpy() * 255 for image in images]
 
 
-GREY = (124, 124, 124)  # 0.299 * 200 + 0.587 * 100 + 0.114 * 50
+GRAY = (124, 124, 124)  # 0.299 * 200 + 0.587 * 100 + 0.114 * 50
 
 
 @pytest.mark.parametrize(
     ("make", "expected"),
     [
-        pytest.param(lambda: jpeg(flat(16, 16, 1)), (200, 200, 200), id="grey JPEG"),
+        pytest.param(lambda: jpeg(flat(16, 16, 1)), (200, 200, 200), id="gray JPEG"),
         pytest.param(lambda: CMYK, COLOR, id="CMYK JPEG"),
-        # Without the marker the same bytes mean full ink of black.
+        # Without the marker, these bytes mean full black ink.
         pytest.param(lambda: CMYK.replace(ADOBE, b""), (0, 0, 0), id="CMYK JPEG without Adobe marker"),
         pytest.param(lambda: jpeg(flat(1, 1)), COLOR, id="1x1 JPEG"),
         pytest.param(lambda: jpeg(flat(4000, 6000)), COLOR, id="huge JPEG"),
@@ -60,12 +60,12 @@ GREY = (124, 124, 124)  # 0.299 * 200 + 0.587 * 100 + 0.114 * 50
             pytest.param(lambda mode=mode, kind=kind: written(mode, kind), expected, id=f"{mode} {kind}")
             for mode, kind, expected in (
                 ("RGB", "JPEG", COLOR),
-                ("L", "JPEG", GREY),
+                ("L", "JPEG", GRAY),
                 ("CMYK", "JPEG", COLOR),
-                ("L", "PNG", GREY),
+                ("L", "PNG", GRAY),
                 ("RGBA", "PNG", COLOR),
                 ("RGB", "BMP", COLOR),
-                ("L", "BMP", GREY),
+                ("L", "BMP", GRAY),
             )
         ),
     ],

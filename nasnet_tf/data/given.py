@@ -1,4 +1,4 @@
-"""Images and labels that a caller holds in memory or as a tf.data pipeline, checked and brought to one form: 8-bit levels and labels."""
+"""Checks images and labels in memory or in a tf.data pipeline, and converts them to one form: 8-bit levels and labels."""
 
 import dataclasses
 import hashlib
@@ -17,12 +17,12 @@ _LEVELS = 255
 
 @dataclasses.dataclass(frozen=True)
 class Chunk:
-    """Some examples.
+    """A part of the examples.
 
     Attributes:
       images: uint8 [n, height, width, 1 or 3], or n encoded files.
-      labels: numbers from 0 or names of classes, n of them.
-      num_classes: the least number of classes that the labels tell; 0 where they are names.
+      labels: n numbers from 0, or n names of classes.
+      num_classes: the minimum number of classes according to the labels; 0 if they are names.
     """
 
     images: np.ndarray | list[bytes]
@@ -30,11 +30,11 @@ class Chunk:
     num_classes: int = 0
 
     def encoded(self) -> list[bytes]:
-        """The images as files, without loss."""
+        """Returns the images as encoded files, without loss."""
         return self.images if isinstance(self.images, list) else list(tf.io.encode_png(self.images).numpy())
 
     def digests(self) -> Iterator[bytes]:
-        """Yields 32 bytes for each example, which say its image and its label."""
+        """Yields for each example a digest of its image and its label, 32 bytes."""
         for image, label in zip(self.images, self.labels, strict=True):
             content = image if isinstance(image, bytes) else str(image.shape).encode() + image.tobytes()
             yield hashlib.sha256(f"{label}\n".encode() + content).digest()
@@ -42,12 +42,12 @@ class Chunk:
 
 @dataclasses.dataclass(frozen=True)
 class Examples:
-    """Labelled images that can be passed over more than once.
+    """Labeled images that can be read more than once.
 
     Attributes:
-      name: what to call them in messages, such as "data".
-      chunks: () -> all examples, some at a time.
-      class_names: of the labels 0, 1, ...; None where nobody says them.
+      name: their name in messages, such as "data".
+      chunks: () -> all examples, in parts.
+      class_names: names of the labels 0, 1, ...; None if they are unknown.
     """
 
     name: str
@@ -56,16 +56,16 @@ class Examples:
 
 
 def of_arrays(name: str, images: Any, labels: Any) -> Examples:
-    """Examples in memory.
+    """Returns the examples in arrays of images and labels.
 
     Args:
-      name: for messages.
+      name: their name in messages.
       images: [n, height, width, 1 or 3] or [n, height, width]. Integers are levels 0..255. Floats are in [0, 1] if none is above 1, else
         levels in [0, 255]; they are rounded to the nearest of 256 levels.
       labels: integers from 0, [n] or [n, 1]; one-hot rows [n, classes]; or names of classes, [n].
 
     Raises:
-      InputError: anything else; also while the chunks are read.
+      InputError: the images or labels are anything else. Some errors are raised only while the chunks are read.
     """
     images, labels = _array(f"{name}: images", images), _array(f"{name}: labels", labels)
     if images.ndim not in (3, 4):
@@ -73,7 +73,7 @@ def of_arrays(name: str, images: Any, labels: Any) -> Examples:
     if labels.ndim == 0 or len(images) != len(labels) or not len(images):
         raise InputError(f"{name}: expected a label for each image, got images {list(images.shape)} and labels {list(labels.shape)}")
     levels = _Levels(name, images.max() if _is_float(images) else None)
-    _labels(name, labels)  # what is wrong with these comes up now
+    _labels(name, labels)  # raises the errors of labels now, not only while the chunks are read
 
     def chunks() -> Iterator[Chunk]:
         for start in range(0, len(images), _IMAGES_AT_A_TIME):
@@ -84,15 +84,15 @@ def of_arrays(name: str, images: Any, labels: Any) -> Examples:
 
 
 def of_dataset(name: str, dataset: tf.data.Dataset) -> Examples:
-    """Examples of a finite pipeline of (image, label) or {"image": ..., "label": ...}, in batches or one by one, in any order.
+    """Returns the examples of a finite pipeline of (image, label) or {"image": ..., "label": ...}, in batches or not, in any order.
 
     Args:
-      name: for messages.
-      dataset: images and labels as of `of_arrays`; whether floats are in [0, 1] the first element tells. A `class_names` of it, as
-        keras.utils.image_dataset_from_directory has, names the classes.
+      name: their name in messages.
+      dataset: images and labels as in `of_arrays`; the first element decides whether floats are in [0, 1]. An attribute `class_names`, as
+        keras.utils.image_dataset_from_directory sets it, names the classes.
 
     Raises:
-      InputError: anything else; also while the chunks are read.
+      InputError: the images or labels are anything else. Some errors are raised only while the chunks are read.
     """
     spec = dataset.element_spec
     if isinstance(spec, dict) and {"image", "label"} <= spec.keys():
@@ -100,7 +100,7 @@ def of_dataset(name: str, dataset: tf.data.Dataset) -> Examples:
     elif not (isinstance(spec, tuple) and len(spec) == 2):
         raise InputError(f"{name}: expected a pipeline of (image, label), got elements {spec}")
     if dataset.cardinality() == tf.data.INFINITE_CARDINALITY:
-        raise InputError(f"{name}: expected a pipeline that ends, got one that repeats without end; leave out `repeat`")
+        raise InputError(f"{name}: expected a finite pipeline, got one that repeats without end; leave out `repeat`")
 
     def chunks() -> Iterator[Chunk]:
         levels = _Levels(name)
@@ -116,7 +116,7 @@ def of_dataset(name: str, dataset: tf.data.Dataset) -> Examples:
 
 
 def of_source(source: Source, split: str) -> Examples:
-    """The examples of a split of a data set, or of a slice of one, as the files that they are."""
+    """Returns the examples of a split of a data set, or of a slice of one, as encoded files."""
 
     def chunks() -> Iterator[Chunk]:
         for batch in source.examples(split).batch(_IMAGES_AT_A_TIME).as_numpy_iterator():
@@ -128,9 +128,9 @@ def of_source(source: Source, split: str) -> Examples:
 def _array(what: str, values: Any) -> np.ndarray:
     try:
         return np.asarray(values)
-    except (ValueError, TypeError) as error:  # such as a list of images of several sizes
+    except (ValueError, TypeError) as error:  # for example, a list of images of different sizes
         raise InputError(
-            f"{what}: expected an array, got {type(values).__name__} ({error}); images of several sizes go into a folder"
+            f"{what}: expected an array, got {type(values).__name__} ({error}); put images of different sizes into a folder"
         ) from error
 
 
@@ -139,11 +139,11 @@ def _is_float(values: np.ndarray) -> bool:
 
 
 class _Levels:
-    """Images as levels: [n, height, width, 1 or 3] or [n, height, width] -> uint8 [n, height, width, 1 or 3].
+    """Converts images, [n, height, width, 1 or 3] or [n, height, width], to levels, uint8 [n, height, width, 1 or 3].
 
     Args:
-      name: for messages.
-      largest: of all images, if that is known; else the first call tells whether floats are in [0, 1].
+      name: name of the images in messages.
+      largest: the largest value of all images; None if it is unknown, so that the first call decides whether floats are in [0, 1].
     """
 
     def __init__(self, name: str, largest: float | None = None):
@@ -152,38 +152,38 @@ class _Levels:
     def __call__(self, images: np.ndarray) -> np.ndarray:
         images = images[..., None] if images.ndim == 3 else images
         if images.ndim != 4 or images.shape[-1] not in (1, 3):
-            raise InputError(f"{self._name}: expected images with 1 or 3 channels, which come last; got {list(images.shape[1:])}")
+            raise InputError(f"{self._name}: expected images [height, width, 1 or 3], got {list(images.shape[1:])}")
         if not (_is_float(images) or images.dtype.kind in "iu"):
             raise InputError(f"{self._name}: expected images of integers or floats, got {images.dtype}")
         images = images.astype(np.float32) if _is_float(images) else images
         low, high = images.min(), images.max()
-        if not (low >= 0 and high <= _LEVELS):  # true of NaN
+        if not (low >= 0 and high <= _LEVELS):  # also true for NaN
             raise InputError(f"{self._name}: expected images in [0, 255], or floats in [0, 1]; got values from {low:g} to {high:g}")
         if images.dtype.kind != "f":
             return images.astype(np.uint8)
         if self._is_unit is None:
             self._is_unit = bool(high <= 1)
         if self._is_unit and high > 1:
-            raise InputError(f"{self._name}: expected all images in [0, 1], as the first ones are; got values up to {high:g}")
+            raise InputError(f"{self._name}: expected all images in [0, 1], like the first ones; got values up to {high:g}")
         return np.rint(images * _LEVELS if self._is_unit else images).astype(np.uint8)
 
 
 def _is_batch(image: np.ndarray, label: np.ndarray) -> bool:
-    """Whether an element of a pipeline holds several examples."""
+    """Returns whether an element of a pipeline holds several examples."""
     if image.ndim != 3 or label.ndim == 0:
         return image.ndim >= 4
-    return image.shape[-1] not in (1, 3)  # gray images, rather than one image with a one-hot label
+    return image.shape[-1] not in (1, 3)  # a batch of gray images, not one image with a one-hot label
 
 
 def _labels(name: str, labels: np.ndarray) -> tuple[list[int] | list[str], int]:
-    """Returns labels [n], and the least number of classes that they tell; raises InputError for what is none."""
+    """Returns labels [n] and the minimum number of classes according to them; raises InputError for invalid labels."""
     num_classes = 0
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     elif labels.ndim == 2 and labels.dtype.kind in "biuf":
         if not (np.isin(labels, (0, 1)).all() and (labels.sum(axis=1) == 1).all()):
             raise InputError(
-                f"{name}: expected one-hot labels, with one 1 in each row, got {labels[0].tolist()}; several labels go into a table"
+                f"{name}: expected one-hot labels, with one 1 in each row, got {labels[0].tolist()}; for several labels, use a table"
             )
         num_classes, labels = labels.shape[1], labels.argmax(axis=1)
     if labels.ndim != 1:

@@ -1,4 +1,4 @@
-"""Arrays and pipelines as examples: what they may be, and the line that says what is wrong with others."""
+"""Arrays and pipelines as examples: the accepted forms, and the error messages for other forms."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ NUMBERS = np.array([2, 0, 1, 2])
 
 
 def read(folder, examples, **others):
-    """What comes back of prepared examples: {pixels as bytes: name of the class}."""
+    """Prepares examples and reads them again; returns {pixels as bytes: name of the class}."""
     name = prepare(folder, {"train": examples, **others}, may_replace=True)
     source = open_source(name, str(folder))
     rows = source.examples("train").as_numpy_iterator()
@@ -96,8 +96,8 @@ def infinite():
         (lambda: of_arrays("data", UINT8[0, 0], NUMBERS), r"expected images \[n, height, width, 1 or 3\] or .*, got \[5, 3\]"),
         (lambda: of_arrays("data", UINT8, NUMBERS[:3]), r"a label for each image, got images \[4, 6, 5, 3\] and labels \[3\]"),
         (lambda: of_arrays("data", UINT8[:0], NUMBERS[:0]), "a label for each image"),
-        (lambda: of_arrays("data", [UINT8[0], UINT8[1, :3]], [0, 1]), "several sizes go into a folder"),
-        (lambda: of_arrays("data", np.moveaxis(UINT8, 3, 1), NUMBERS), r"1 or 3 channels, which come last; got \[3, 6, 5\]"),
+        (lambda: of_arrays("data", [UINT8[0], UINT8[1, :3]], [0, 1]), "put images of different sizes into a folder"),
+        (lambda: of_arrays("data", np.moveaxis(UINT8, 3, 1), NUMBERS), r"expected images \[height, width, 1 or 3\], got \[3, 6, 5\]"),
         (lambda: of_arrays("data", UINT8 / 127.5 - 1, NUMBERS), "got values from -1 to"),
         (lambda: of_arrays("data", LEVELS * 9, NUMBERS), r"expected images in \[0, 255\]"),
         (lambda: of_arrays("data", np.full([4, 6, 5, 3], np.nan), NUMBERS), "got values from nan"),
@@ -112,7 +112,7 @@ def infinite():
         (lambda: of_dataset("data", tf.data.Dataset.from_tensor_slices((UINT8, NUMBERS)).take(0)), "got none"),
     ],
 )
-def test_what_is_wrong_is_said_in_one_line(examples, words, tmp_path):
+def test_an_error_is_one_line(examples, words, tmp_path):
     with pytest.raises(InputError, match=words) as error:
         prepare(tmp_path / "data", {"train": examples()}, may_replace=True)
     assert "\n" not in str(error.value)
@@ -137,12 +137,12 @@ def test_the_same_data_is_recognized_in_any_order_and_other_data_is_refused(tmp_
 
 def test_a_class_that_only_validates_is_refused(tmp_path):
     splits = {"train": of_arrays("data", UINT8, NUMBERS), "validation": of_arrays("validation", UINT8, NUMBERS + 1)}
-    with pytest.raises(InputError, match="validation: expected the classes of data alone, got 3 besides"):
+    with pytest.raises(InputError, match="validation: expected only classes of data, got also 3 in validation"):
         prepare(tmp_path, splits, may_replace=True)
 
 
 def test_slices_have_all_classes(tmp_path):
-    """Arrays are often sorted by class, and what is held out is the end of the records."""
+    """Arrays are often sorted by class, and the last records are held out."""
     images = np.random.default_rng(0).integers(0, 256, [60, 4, 4, 3]).astype(np.uint8)
     name = prepare(tmp_path, {"train": of_arrays("data", images, np.repeat([0, 1, 2], 20))}, may_replace=True)
     source = open_source(name, str(tmp_path))

@@ -1,4 +1,4 @@
-"""Preparing photographs: the Inception recipe that NASNet was trained with on ImageNet (slim's inception_preprocessing, fast mode)."""
+"""Prepares photographs with the Inception recipe that trained NASNet on ImageNet (slim's inception_preprocessing, fast mode)."""
 
 import dataclasses
 import math
@@ -20,24 +20,27 @@ _TO_UNIT = 2 / 255
 
 
 def _range_up_to(most: float) -> Any:
-    """The type of a range of positive numbers, as (least, most)."""
+    """Returns the type of a range (minimum, maximum) of positive numbers up to `most`."""
     limit = "" if most == math.inf else f" <= {most}"
-    return Annotated[tuple[float, float], Within(f"two numbers, 0 < least <= most{limit}", lambda pair: 0 < pair[0] <= pair[1] <= most)]
+    return Annotated[
+        tuple[float, float], Within(f"two numbers, 0 < minimum <= maximum{limit}", lambda pair: 0 < pair[0] <= pair[1] <= most)
+    ]
 
 
 @dataclasses.dataclass(frozen=True)
 class ImageNetPreprocessing:
-    """Scale to [-1, 1]; for training a random part of the image, mirrored and with colours changed, else its central part.
+    """Scales images to [-1, 1]: in training a random crop, mirrored at random and with changed colors, else the central part.
 
     Attributes:
       image_size: side of the prepared image in pixels (224 for NASNet mobile, 331 for large).
-      central_fraction: part of each side that evaluation keeps, in (0, 1].
-      area_range: part of the area that a training crop covers, least and most, in (0, 1].
-      aspect_ratio_range: width / height of a training crop, least and most.
-      distort_color: change brightness and saturation of training images.
-      resize: "tf2", bilinear between the centres of pixels; or "tf1", between their upper left corners, as slim did it. On the latter the
-        public weights' published accuracies were measured; at 224 pixels the two differ by 0.028 in the mean. Neither antialiases.
-      white_level: of PNGs of 16 bits, the level that becomes white; 4095 for data of 12 bits.
+      central_fraction: fraction of each side that evaluation keeps, in (0, 1].
+      area_range: minimum and maximum fraction of the image's area that a training crop covers, in (0, 1].
+      aspect_ratio_range: minimum and maximum of width / height of a training crop.
+      distort_color: whether to change brightness and saturation of training images.
+      resize: "tf2" interpolates between the centers of pixels; "tf1" between their upper left corners, as in slim. Both are bilinear, and
+        neither antialiases. The published accuracies of the public weights were measured with "tf1". At 224 pixels, prepared images differ
+        by 0.028 on average.
+      white_level: the level of 16-bit PNGs that becomes white; 4095 for 12-bit data.
     """
 
     image_size: Count = 224
@@ -46,7 +49,7 @@ class ImageNetPreprocessing:
     aspect_ratio_range: _range_up_to(math.inf) = (0.75, 1.33)
     distort_color: bool = True
     resize: Literal["tf2", "tf1"] = "tf2"
-    white_level: Annotated[int, Within("an integer, 1 to 65535", lambda level: 1 <= level <= WHITE)] = WHITE
+    white_level: Annotated[int, Within("an integer from 1 to 65535", lambda level: 1 <= level <= WHITE)] = WHITE
 
     def __post_init__(self):
         check_fields(self)
@@ -54,19 +57,19 @@ class ImageNetPreprocessing:
             object.__setattr__(self, field, tuple(getattr(self, field)))
 
     def config(self) -> dict:
-        """A JSON-ready dict that `preprocessing_from_config` turns back into this."""
+        """Returns a JSON-ready dict that `preprocessing_from_config` turns back into this preprocessing."""
         fields = dataclasses.asdict(self)
-        if self.resize == "tf2":  # folders written before there was a choice do not say it
+        if self.resize == "tf2":  # work folders from before this field existed do not have it
             del fields["resize"]
         if self.white_level == WHITE:
             del fields["white_level"]
         return {"kind": "imagenet"} | {field: list(value) if isinstance(value, tuple) else value for field, value in fields.items()}
 
     def train(self, encoded: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """Prepares a training image, augmented as the seed says.
+        """Prepares a training image; the seed determines the augmentation.
 
         Args:
-          encoded: string [], a JPEG, PNG, GIF (its first frame), BMP or WebP, in colour or grey, whatever its file is called.
+          encoded: string [], a JPEG, PNG, GIF (its first frame), BMP or WebP file, in color or gray. The suffix of its name has no effect.
           seed: int64 [2]; equal seeds give equal images.
 
         Returns:
@@ -79,28 +82,27 @@ class ImageNetPreprocessing:
 
     def evaluate(self, encoded: tf.Tensor) -> tf.Tensor:
         """Prepares an image for evaluation: string [] -> float32 [image_size, image_size, 3], its central part, in [-1, 1]."""
-        # Decoding that part alone can change its last column, for which the next one is needed; with that decoded too, next to nothing is
-        # saved.
+        # Decoding only the central part can change its last column, which depends on the next one. Decoding that too saves almost nothing.
         return _scale(self._resize(tf.image.central_crop(decode_image(encoded, self.white_level), _in_float32(self.central_fraction))))
 
     def view(self, encoded: tf.Tensor) -> tf.Tensor:
-        """What `evaluate` sees, before it is normalized: float32 [image_size, image_size, 3] in [0, 1]."""
+        """Returns the image that `evaluate` normalizes: string [] -> float32 [image_size, image_size, 3] in [0, 1]."""
         return (self.evaluate(encoded) + 1.0) / 2.0
 
     def seen(self, height: int, width: int) -> tuple[int, int, int, int]:
-        """The part of a picture that `evaluate` shows to the network: (top, left, bottom, right) in pixels.
+        """Returns the part of a picture that `evaluate` shows to the network: (top, left, bottom, right) in pixels.
 
-        It is what tf.image.central_crop keeps.
+        It is the part that tf.image.central_crop keeps.
         """
         top, left = (int((side - side * self.central_fraction) / 2) for side in (height, width))
         return top, left, height - top, width - left
 
     def normalize(self, images: tf.Tensor) -> tf.Tensor:
-        """From [0, 1] to the [-1, 1] that the network takes; float32 [..., image_size, image_size, 3] both."""
+        """Scales images, float32 [..., image_size, image_size, 3], from [0, 1] to the [-1, 1] that the network takes."""
         return 2.0 * tf.cast(images, tf.float32) - 1.0
 
     def _random_part(self, encoded: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """uint8 [height, width, 3] of a random box of the image; of a JPEG, only that box is decoded."""
+        """Returns a random crop of the image, uint8 [height, width, 3]. In a JPEG, only the crop is decoded."""
 
         def random_box(shape):
             begin, size, _ = tf.image.stateless_sample_distorted_bounding_box(
@@ -131,9 +133,9 @@ class ImageNetPreprocessing:
         return tf.cond(tf.io.is_jpeg(encoded), part_of_jpeg, part_of_other)
 
     def _resize(self, image: tf.Tensor) -> tf.Tensor:
-        """uint8 [height, width, 3] -> float32 [image_size, image_size, 3], in [0, 255].
+        """Resizes uint8 [height, width, 3] to float32 [image_size, image_size, 3], in [0, 255].
 
-        Deviation: slim's is "tf1"; trainings of our own take "tf2", which does not move the image by part of a pixel.
+        Deviation: slim uses "tf1"; our own trainings use "tf2", which does not shift the image by a fraction of a pixel.
         """
         if self.resize == "tf1":
             size = [self.image_size, self.image_size]
@@ -142,13 +144,13 @@ class ImageNetPreprocessing:
 
 
 def _distort_color(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Brightness and saturation changed at random, in either order: float32 [height, width, 3] in [0, 255] -> in [-1, 1].
+    """Changes brightness and saturation at random, in either order: float32 [height, width, 3] in [0, 255] -> in [-1, 1].
 
-    The orders are equally likely. slim drew them 1 to 3 at first; later releases always changed brightness first.
+    The orders are equally likely. slim drew them in a ratio of 1 to 3 at first; later releases always changed brightness first.
 
-    What tf.image.adjust_saturation does by way of hue, saturation and value: the largest of a pixel's colours stays, the distances of the
-    others to it grow by one ratio, until the smallest is 0. Here it is one affine map for each pixel with everything else, on three planes,
-    along which operations are vectorized: a quarter less time.
+    tf.image.adjust_saturation converts to hue, saturation and value. The result keeps the largest channel of a pixel, and multiplies the
+    distances of the others to it by one ratio, at most until the smallest channel is 0. Here, this and all other changes are one affine map
+    per pixel. It is computed on three planes, along which operations are vectorized, and takes a quarter less time.
     """
     order_seed, brightness_seed, saturation_seed = tf.unstack(tf.random.split(seed, 3))
     shift = 255 * tf.random.stateless_uniform([], brightness_seed, -_BRIGHTNESS_DELTA, _BRIGHTNESS_DELTA)
@@ -158,18 +160,17 @@ def _distort_color(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     red, green, blue = tf.unstack(planes)
     most = tf.maximum(tf.maximum(red, green), blue) + before
     least = tf.minimum(tf.minimum(red, green), blue) + before
-    ratio = tf.clip_by_value(tf.math.divide_no_nan(most, most - least), 0.0, saturation)  # 0 for what is darker than black
+    ratio = tf.clip_by_value(tf.math.divide_no_nan(most, most - least), 0.0, saturation)  # 0 for pixels darker than black
     factor = ratio * _TO_UNIT
     offset = most * (_TO_UNIT - factor) + before * factor + ((shift - before) * _TO_UNIT - 1.0)
     return tf.reshape(tf.transpose(tf.clip_by_value(planes * factor + offset, -1.0, 1.0)), tf.shape(image))
 
 
 def _in_float32(fraction: float) -> float:
-    """The nearest number in float32, which tf.image.central_crop takes in a graph; op by op it takes the number itself, and may crop a row
-    more."""
+    """Rounds a fraction to float32, as tf.image.central_crop does in a graph; op by op it does not, and may crop one row more."""
     return float(np.float32(fraction))
 
 
 def _scale(image: tf.Tensor) -> tf.Tensor:
-    """From [0, 255] to [-1, 1]."""
+    """Scales from [0, 255] to [-1, 1]."""
     return image * _TO_UNIT - 1.0

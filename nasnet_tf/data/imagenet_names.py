@@ -1,4 +1,4 @@
-"""The 1000 classes of ImageNet by name."""
+"""The names of the 1000 classes of ImageNet."""
 
 import functools
 import pathlib
@@ -6,6 +6,6 @@ import pathlib
 
 @functools.cache
 def imagenet_classes() -> tuple[tuple[str, str], ...]:
-    """(WordNet id, name) of the 1000 classes, in the order of their labels. Two names occur twice, "crane" and "maillot"; ids do not."""
+    """Returns (WordNet id, name) of the 1000 classes in the order of their labels. "crane" and "maillot" occur twice; ids are unique."""
     lines = pathlib.Path(__file__).with_name("imagenet_classes.txt").read_text(encoding="utf-8").splitlines()
     return tuple(tuple(line.split(" ", 1)) for line in lines if not line.startswith("#"))

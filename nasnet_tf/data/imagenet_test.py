@@ -34,7 +34,7 @@ def test_evaluation_of_a_standard_size_by_hand():
 @pytest.mark.parametrize(
     ("resize", "columns", "expected"),
     [
-        ("tf2", [0, 60, 100, 240], [30, 170]),  # between the centres: halfway between two pixels
+        ("tf2", [0, 60, 100, 240], [30, 170]),  # between the centers: halfway between two pixels
         ("tf1", [0, 60, 100, 240], [0, 100]),  # every second pixel
         ("tf1", [0, 60, 100], [0, 80]),  # pixel 0 and, at 1.5, halfway between 1 and 2
     ],
@@ -67,7 +67,7 @@ def test_whole_image_crop_is_the_image_or_its_mirror(encode):
 
 @pytest.mark.parametrize("encode", [png, jpeg])
 def test_crops_cover_the_given_area(encode):
-    # A grey level is a place: the range of levels in a crop is the part of the width that it covers.
+    # A gray level tells the column: the range of levels in a crop is the fraction of the width that it covers.
     pixels = np.broadcast_to(np.linspace(0, 255, 200)[None, :, None], [200, 200, 3])
 
     def widths(**fields):
@@ -131,7 +131,7 @@ def test_colors_stay_in_range():
         assert float(tf.reduce_max(images)) <= 1
 
 
-def test_the_seed_decides():
+def test_the_seed_determines_the_image():
     encoded = jpeg(np.random.default_rng(0).integers(0, 256, [40, 40, 3]))
     images = [ImageNetPreprocessing(image_size=16).train(encoded, seed(number)).numpy() for number in (1, 1, 2)]
     assert np.array_equal(images[0], images[1])

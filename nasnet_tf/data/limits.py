@@ -1,18 +1,18 @@
-"""How large an image may be."""
+"""The limit on the size of an image."""
 
 import os
 
 from nasnet_tf.base.errors import InputError
 
-MAX_PIXELS = 2**26  # 201 MB of uint8 RGB; the largest image of ImageNet has 61 million
-MAX_PIXELS_VARIABLE = "NASNET_MAX_PIXELS"  # environment variable with another limit
+MAX_PIXELS = 2**26  # 201 MB of uint8 RGB; the largest image of ImageNet has 61 million pixels
+MAX_PIXELS_VARIABLE = "NASNET_MAX_PIXELS"  # environment variable that replaces the limit
 
 
 def max_pixels() -> int:
-    """The limit of graphs that are built now: MAX_PIXELS, or what the environment variable NASNET_MAX_PIXELS says.
+    """Returns the limit for graphs that are built now: the environment variable NASNET_MAX_PIXELS, or MAX_PIXELS if it is not set.
 
     Raises:
-      InputError: the variable is no positive integer.
+      InputError: the variable is not an integer from 1 to 2^31 - 1.
     """
     text = os.environ.get(MAX_PIXELS_VARIABLE, "").replace("_", "")
     if not text:

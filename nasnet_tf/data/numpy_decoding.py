@@ -1,6 +1,6 @@
-"""What decoding.py does, without TensorFlow: files whose pixels Pillow decodes to the very ones that TensorFlow does, and no others.
+"""Decodes image files without TensorFlow, to exactly the pixels of decoding.py. Other files are refused.
 
-Both call the same libraries: libjpeg-turbo with the accurate DCT and smooth upsampling, libpng and libwebp.
+Pillow and TensorFlow call the same libraries: libjpeg-turbo with the accurate DCT and smooth upsampling, libpng and libwebp.
 """
 
 import io
@@ -21,25 +21,25 @@ _KINDS = {"JPEG": (b"\xff\xd8\xff", ("L", "RGB")), "PNG": (_PNG, ("1", "L", "LA"
 
 
 class NotExact(InputError):
-    """A file that TensorFlow decodes, or refuses, otherwise than this module would; the message says what it is."""
+    """The error for a file that this module may decode or refuse differently from TensorFlow; the message describes the file."""
 
 
 def is_sixteen_bits(encoded: bytes) -> bool:
-    """Whether a file is a PNG of 16 bits."""
+    """Returns whether a file is a 16-bit PNG."""
     return encoded.startswith(_PNG) and encoded[_BIT_DEPTH_PLACE : _BIT_DEPTH_PLACE + 1] == b"\x10"
 
 
 def decode_image(encoded: bytes) -> np.ndarray:
-    """A JPEG, PNG or WebP file -> uint8 [height, width, 3], upright; the same pixels as nasnet_tf.data.decoding.decode_image.
+    """Decodes a JPEG, PNG or WebP file to uint8 [height, width, 3], upright, with the pixels of nasnet_tf.data.decoding.decode_image.
 
     Raises:
-      NotExact: another kind, a damaged file, an animation, CMYK, more than 8 bits, or more than max_pixels() pixels.
+      NotExact: the file has another format, is damaged or an animation, or has CMYK colors, 16 bits or more than max_pixels() pixels.
     """
     kind = next((kind for kind, (start, _) in _KINDS.items() if encoded.startswith(start)), None)
     if kind is None:
         raise NotExact("a file that is no JPEG, PNG or WebP")
     if is_sixteen_bits(encoded):
-        raise NotExact("a PNG of 16 bits")
+        raise NotExact("a 16-bit PNG")
     if kind == "PNG" and not _is_whole_png(encoded):
         raise NotExact("a damaged file")
     try:
@@ -50,7 +50,7 @@ def decode_image(encoded: bytes) -> np.ndarray:
                 raise NotExact("an animation")
             image.load()
             if image.mode not in _KINDS[kind][1]:
-                raise NotExact(f"a {kind} file with colors of the kind {image.mode}")
+                raise NotExact(f"a {kind} file with {image.mode} colors")
             pixels = np.asarray(image.convert("RGB"))
     except (OSError, ValueError, SyntaxError, IndexError, KeyError, struct.error, Image.DecompressionBombError) as error:
         raise error if isinstance(error, InputError) else NotExact("a damaged file") from error
@@ -58,7 +58,10 @@ def decode_image(encoded: bytes) -> np.ndarray:
 
 
 def _is_whole_png(encoded: bytes) -> bool:
-    """Whether all chunks have their checksums, to the last one, which Pillow does not need: length, name, data, checksum of both."""
+    """Returns whether the checksums of all chunks are right, up to the last chunk, which Pillow does not need.
+
+    A chunk is its length, its name, its data and a checksum of name and data.
+    """
     place, name = len(_PNG), b""
     while name != b"IEND":
         size, name = int.from_bytes(encoded[place : place + 4]), encoded[place + 4 : place + 8]

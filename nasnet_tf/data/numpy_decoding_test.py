@@ -1,4 +1,4 @@
-"""Pictures decoded and prepared without TensorFlow, against TensorFlow: the same pixels, or NotExact."""
+"""Compares pictures that are decoded and prepared without TensorFlow with TensorFlow's: the pixels are equal, or NotExact is raised."""
 
 import io
 
@@ -16,7 +16,7 @@ DECODE = tf.function(decoding.decode_image, input_signature=[tf.TensorSpec([], t
 
 
 def pixels(height, width):
-    """Like a photo: smooth, with some noise."""
+    """Returns an image that is like a photo: smooth, with some noise."""
     small = Image.fromarray(RNG.integers(0, 256, [max(2, height // 9), max(2, width // 9), 3], np.uint8))
     smooth = np.asarray(small.resize((width, height), Image.Resampling.BICUBIC)).astype(int)
     return Image.fromarray(np.clip(smooth + RNG.integers(-20, 20, smooth.shape), 0, 255).astype(np.uint8))
@@ -83,7 +83,7 @@ def test_pixels_are_those_of_tensorflow(exact):
 )
 def test_views_are_those_of_tensorflow(preprocessing, exact):
     view = tf.function(preprocessing.view, input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
-    for content in [*exact[::4], file_of(pixels(200, 200), "PNG")]:  # of 200 pixels, 0.33 leaves 66 or 68
+    for content in [*exact[::4], file_of(pixels(200, 200), "PNG")]:  # a fraction of 0.33 keeps 66 or 68 of 200 pixels
         ours = numpy_views.view(numpy_decoding.decode_image(content), preprocessing.config())
         assert ours.dtype == np.float32
         np.testing.assert_allclose(ours, view(content), rtol=0, atol=2e-6)
@@ -95,8 +95,8 @@ def other_files():
     yield "a file that is no JPEG, PNG or WebP", file_of(image, "GIF")
     yield "a file that is no JPEG, PNG or WebP", file_of(image, "BMP")
     yield "a file that is no JPEG, PNG or WebP", b""
-    yield "a PNG of 16 bits", tf.io.encode_png(RNG.integers(0, 65536, [8, 8, 3], np.uint16)).numpy()
-    yield "a JPEG file with colors of the kind CMYK", file_of(image.convert("CMYK"), "JPEG")
+    yield "a 16-bit PNG", tf.io.encode_png(RNG.integers(0, 65536, [8, 8, 3], np.uint16)).numpy()
+    yield "a JPEG file with CMYK colors", file_of(image.convert("CMYK"), "JPEG")
     yield "an animation", file_of(image, "WEBP", save_all=True, append_images=[pixels(40, 30)])
     for kind in ("JPEG", "PNG", "WEBP"):
         content = file_of(image, kind)
@@ -114,7 +114,7 @@ def test_other_files_are_left_to_tensorflow():
 
 
 def test_nothing_damaged_is_decoded_otherwise(exact):
-    """Cut short or changed at random: where this module gives pixels, so does TensorFlow, and the same."""
+    """Files are cut short or changed at random; if this module decodes one, TensorFlow decodes it to equal pixels."""
     decoded = 0
     for number in range(300):
         content = bytearray(exact[RNG.integers(len(exact))])
@@ -145,11 +145,11 @@ def test_the_limit_of_pixels_holds(monkeypatch):
         numpy_decoding.decode_image(content)
 
 
-def test_what_a_view_does_not_know_is_refused():
+def test_an_unknown_preprocessing_is_refused():
     good = ImageNetPreprocessing(8).config()
     numpy_views.check(good, "x")
     for changed in ({"kind": "other"}, {"image_size": 0}, {"image_size": "8"}, {"resize": "cubic"}, {"central_fraction": 2.0}):
-        with pytest.raises(InputError, match="x: expected a kind"):
+        with pytest.raises(InputError, match="x: expected a 'kind' of cifar or imagenet"):
             numpy_views.check({**good, **changed}, "x")
-    with pytest.raises(InputError, match="x: expected a kind"):
+    with pytest.raises(InputError, match="x: expected a 'kind' of cifar or imagenet"):
         numpy_views.check(None, "x")

@@ -1,4 +1,4 @@
-"""What orientation.py does, without TensorFlow: how a photograph is meant to be seen, as its EXIF tag says."""
+"""Reads the Exif orientation of photographs and turns them upright, as orientation.py does, but without TensorFlow."""
 
 from collections.abc import Callable
 
@@ -6,13 +6,13 @@ import numpy as np
 
 _ORIENTATION, _SHORT = 0x0112, 3
 _PREFIX = b"Exif\0\0"
-_HAS_EXIF = 8  # a flag of an extended WebP
-_MOST = 2**31  # sizes from here on are as of no file
-Part = tuple[int, int, int, bool, bool]  # the next place; place and size of the data; whether parts follow; whether the data are tags
+_HAS_EXIF = 8  # a flag in the header of an extended WebP
+_TOO_LARGE = 2**31  # no file has a part of this size or more
+Part = tuple[int, int, int, bool, bool]  # offset of the next part; offset and size of the data; whether parts follow; whether data are tags
 
 
 def exif_orientation(encoded: bytes) -> int:
-    """1..8 as the Exif tags of a JPEG, PNG or WebP file say; 1, upright, for files without and for other kinds."""
+    """Returns the orientation 1..8 in the Exif tags of a JPEG, PNG or WebP file; 1, upright, for other formats and files without tags."""
     tags = b""
     if encoded.startswith(b"\xff\xd8\xff"):
         tags = _walk(encoded, 2, _segment)
@@ -24,14 +24,14 @@ def exif_orientation(encoded: bytes) -> int:
 
 
 def displayed(image: np.ndarray, orientation: int) -> np.ndarray:
-    """[height, width, 3] as stored -> as it is seen: [width, height, 3] for orientations 5..8."""
+    """Turns a stored image, [height, width, 3], upright; the result is [width, height, 3] for orientations 5..8."""
     upright = image.transpose(1, 0, 2) if orientation >= 5 else image
     rows, columns = orientation in (3, 4, 7, 8), orientation in (2, 3, 6, 7)
     return upright[:: -1 if rows else 1, :: -1 if columns else 1]
 
 
 def _walk(encoded: bytes, place: int, part: Callable[[bytes, int], Part]) -> bytes:
-    """The Exif tags of a file, without a prefix; empty where there are none."""
+    """Returns the Exif tags of a file, without a prefix; empty if there are none."""
     goes_on = True
     while goes_on:
         after, start, size, goes_on, is_exif = part(encoded, place)
@@ -43,7 +43,7 @@ def _walk(encoded: bytes, place: int, part: Callable[[bytes, int], Part]) -> byt
 
 
 def _segment(encoded: bytes, place: int) -> Part:
-    """Of a JPEG. Bytes of 255 may fill the space before a marker."""
+    """Reads a segment of a JPEG. Bytes of 255 may fill the space before a marker."""
     first, marker, high, low = encoded[place : place + 4].ljust(4, b"\0")
     size = max(high * 256 + low, 2)
     is_filling = first == marker == 0xFF
@@ -64,13 +64,13 @@ def _webp_chunk(encoded: bytes, place: int) -> Part:
 
 
 def _number(encoded: bytes, place: int, order: str) -> int:
-    """Of 4 bytes, 0 beyond the end; -1 for what is as large as no file."""
+    """Returns the number in 4 bytes, which are 0 beyond the end of the file; -1 if the number is _TOO_LARGE or more."""
     number = int.from_bytes(encoded[place : place + 4].ljust(4, b"\0"), order)
-    return number if number < _MOST else -1
+    return number if number < _TOO_LARGE else -1
 
 
 def _of_tiff(content: bytes) -> int:
-    """Orientation by the first directory of TIFF data."""
+    """Returns the orientation in the first directory of TIFF data; 1 if there is none."""
     order = "big" if content[:1] == b"M" else "little"
 
     def number(place: int, size: int) -> int:

@@ -1,4 +1,4 @@
-"""What `view` of a preprocessing does, without TensorFlow, in the arithmetic of TensorFlow's kernels: float32 throughout."""
+"""Computes `view` of a preprocessing without TensorFlow, in the arithmetic of TensorFlow's kernels: float32 throughout."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,20 +11,20 @@ _HALF = np.float32(0.5)
 
 
 def check(preprocessing: Any, called: str) -> None:
-    """Raises InputError, with what it is called, unless `view` knows all that it says."""
+    """Raises InputError, with `called` as the name of the config, unless `view` supports the config."""
     said = preprocessing if isinstance(preprocessing, Mapping) else {}
     size, fraction = said.get("image_size"), said.get("central_fraction", 1.0)
     is_known = said.get("kind") in ("cifar", "imagenet") and said.get("resize", "tf2") in ("tf1", "tf2")
     is_sized = isinstance(size, int) and size > 0 and isinstance(fraction, (int, float)) and 0 < fraction <= 1
-    expect(is_known and is_sized, called, "a kind, image_size and what else belongs to it", preprocessing)
+    expect(is_known and is_sized, called, "a 'kind' of cifar or imagenet, a positive image_size and valid other fields", preprocessing)
 
 
 def view(image: np.ndarray, preprocessing: Mapping) -> np.ndarray:
-    """What evaluation sees of an image, before it is normalized.
+    """Returns the image that evaluation normalizes.
 
     Args:
       image: uint8 [height, width, 3].
-      preprocessing: the config() of CifarPreprocessing or ImageNetPreprocessing, which was checked.
+      preprocessing: the config() of a CifarPreprocessing or an ImageNetPreprocessing, for which `check` has passed.
 
     Returns:
       float32 [image_size, image_size, 3] in [0, 1].
@@ -39,14 +39,14 @@ def view(image: np.ndarray, preprocessing: Mapping) -> np.ndarray:
 
 
 def _central_crop(image: np.ndarray, fraction: float) -> np.ndarray:
-    """As tf.image.central_crop in a graph, for which the fraction is a number of float32."""
+    """Crops as tf.image.central_crop does in a graph, where the fraction is rounded to float32."""
     fraction = float(np.float32(fraction))
     top, left = (int((side - side * fraction) / 2) for side in image.shape[:2])
     return image[top : image.shape[0] - top, left : image.shape[1] - left]
 
 
 def _resize(image: np.ndarray, size: int, has_half_pixel_centers: bool) -> np.ndarray:
-    """As TensorFlow's op ResizeBilinear: float32 [size, size, 3] between the four pixels around each place."""
+    """Resizes as TensorFlow's op ResizeBilinear does, to float32 [size, size, 3]: interpolates the four pixels around each place."""
     (top, bottom, down), (left, right, across) = (_neighbors(side, size, has_half_pixel_centers) for side in image.shape[:2])
     down, across = down[:, None, None], across[None, :, None]
 
@@ -59,7 +59,7 @@ def _resize(image: np.ndarray, size: int, has_half_pixel_centers: bool) -> np.nd
 
 
 def _neighbors(side: int, size: int, has_half_pixel_centers: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(the pixel before, the one behind, how far from the first, float32), each [size]."""
+    """Returns for each place (pixel before it, pixel after it, distance from the pixel before as float32), each [size]."""
     scale, places = np.float32(side) / np.float32(size), np.arange(size, dtype=np.float32)
     places = (places + _HALF) * scale - _HALF if has_half_pixel_centers else places * scale
     floor = np.floor(places)
@@ -67,7 +67,7 @@ def _neighbors(side: int, size: int, has_half_pixel_centers: bool) -> tuple[np.n
 
 
 def _resize_with_antialiasing(image: np.ndarray, size: int) -> np.ndarray:
-    """As TensorFlow's op ScaleAndTranslate with a triangle: float32 [size, size, 3]."""
+    """Resizes as TensorFlow's op ScaleAndTranslate does with a triangle kernel, to float32 [size, size, 3]."""
     if image.shape[:2] == (size, size):
         return image.astype(np.float32)
     rows, columns = (_triangles(side, size) for side in image.shape[:2])
@@ -75,7 +75,7 @@ def _resize_with_antialiasing(image: np.ndarray, size: int) -> np.ndarray:
 
 
 def _triangles(side: int, size: int) -> np.ndarray:
-    """float32 [size, side]: the weights of the pixels for each place, which sum to 1."""
+    """Returns the weights of the pixels for each place, float32 [size, side]; each row sums to 1."""
     inverse = np.float32(1) / (np.float32(size) / np.float32(side))
     width = np.maximum(inverse, np.float32(1))
     centers = (np.arange(size, dtype=np.float32) + _HALF) * inverse

@@ -1,4 +1,4 @@
-"""The order of training: a permutation of all examples for each epoch."""
+"""The order of examples in training: a permutation of all examples for each epoch."""
 
 import functools
 
@@ -8,14 +8,14 @@ _EPOCHS_KEPT = 2  # permutations in memory: a batch may hold the end of one epoc
 
 
 class Order:
-    """Which example comes where in an endless stream of epochs: a function of the seed alone, for any place at once.
+    """Maps places in an endless stream of epochs to examples. The order depends only on the seed, and any place can be looked up.
 
-    As places are looked up, not passed through, a worker or a resumed training knows what it needs without reading anything else, and
-    the batches are the same for any number of workers.
+    A worker or a resumed training therefore knows which examples it needs without reading others, and batches do not depend on the number
+    of workers.
 
     Args:
-      num_examples: of an epoch.
-      seed: other seeds give other orders; so does every epoch.
+      num_examples: number of examples in an epoch.
+      seed: each seed gives another order, and so does each epoch.
     """
 
     def __init__(self, num_examples: int, seed: int):
@@ -23,7 +23,7 @@ class Order:
         self._permutation = functools.lru_cache(_EPOCHS_KEPT)(self._permutation_of)
 
     def __call__(self, places: np.ndarray) -> np.ndarray:
-        """int64 [n] of places in the stream -> int64 [n] of examples, 0..num_examples - 1."""
+        """Returns the examples, int64 [n] in 0..num_examples - 1, at places in the stream, int64 [n] from 0."""
         epochs, places = np.divmod(places, self._num_examples)
         examples = np.empty_like(places)
         for epoch in np.unique(epochs):
@@ -32,6 +32,6 @@ class Order:
         return examples
 
     def _permutation_of(self, epoch: int) -> np.ndarray:
-        # RandomState's numbers never change between releases of numpy, those of its newer generators may.
+        # RandomState's numbers never change between releases of numpy. Those of its newer generators may.
         bits = np.random.MT19937(np.random.SeedSequence([self._seed % 2**64, epoch]))
         return np.random.RandomState(bits).permutation(self._num_examples)

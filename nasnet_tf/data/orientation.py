@@ -1,26 +1,29 @@
-"""Photographs the way they are meant to be seen: cameras store how a picture was held as a tag (EXIF 2.3, section 4.6.4, "Orientation").
+"""Turns photographs upright. Cameras store how they were held in an Exif tag (EXIF 2.3, section 4.6.4, "Orientation").
 
-TensorFlow's decoders leave the tag alone. All of it is TensorFlow graph, so that exported networks turn pictures too.
+TensorFlow's decoders ignore the tag. Everything here runs in a TensorFlow graph, so that exported networks turn pictures too.
 """
 
 from collections.abc import Callable
 
 import tensorflow as tf
 
-APART = {"_noinline": True}  # of a function that TensorFlow prepares when it is first called, not with each graph that may call it
+APART = {"_noinline": True}  # makes TensorFlow prepare a function when it is first called, not with each graph that may call it
 _ORIENTATION = 0x0112
 _SHORT = 3
 _TABLES = b"\xff\xdb"  # the marker of quantization tables
-_PREFIX = b"Exif\0\0"  # before the tags of a JPEG, and by some programs those of other files
+_PREFIX = b"Exif\0\0"  # stands before the tags of a JPEG; some programs write it in other files too
 _PNG, _RIFF = b"\x89PNG\r\n\x1a\n", b"RIFF"
-_PNG_DATA = 33  # where the chunk behind a PNG's header begins
-_HAS_EXIF = 8  # a flag of an extended WebP
+_PNG_DATA = 33  # offset of the first chunk after a PNG's header
+_HAS_EXIF = 8  # a flag in the header of an extended WebP
 
 
-# Traced, for a walk through a file takes long op by op.
+# Traced, because a walk through a file is slow op by op.
 @tf.function(autograph=False, input_signature=[tf.TensorSpec([], tf.string)])
 def exif_orientation(encoded: tf.Tensor) -> tf.Tensor:
-    """int32 []: 1..8 as the Exif tags of a JPEG, PNG or WebP file, string [], say; 1, upright, for files without and for other kinds."""
+    """Returns the orientation in the Exif tags of a JPEG, PNG or WebP file, string [], as int32 [], 1..8.
+
+    The result is 1, upright, for other formats and for files without tags.
+    """
     is_png, is_riff = (tf.strings.substr(encoded, 0, len(start)) == start for start in (_PNG, _RIFF))
     kind = tf.where(tf.io.is_jpeg(encoded), 1, tf.where(is_png, 2, tf.where(is_riff, 3, 0)))
     tags = tf.switch_case(
@@ -30,7 +33,7 @@ def exif_orientation(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def displayed(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
-    """[height, width, 3] as stored, or a box of it -> as it is seen: [height, width, 3], or [width, height, 3] for orientations 5..8."""
+    """Turns a stored image or a part of it, [height, width, 3], upright; the result is [width, height, 3] for orientations 5..8."""
 
     def turned():
         upright = tf.cond(orientation >= 5, lambda: tf.transpose(image, [1, 0, 2]), lambda: image)
@@ -40,16 +43,17 @@ def displayed(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
 
 
 def displayed_shape(shape: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
-    """int32 [3], height, width and channels, of the image as it is seen."""
+    """Returns the shape of the upright image, int32 [3] (height, width, channels), from the shape of the stored image."""
     return tf.where(orientation >= 5, tf.gather(shape, [1, 0, 2]), shape)
 
 
 def stored_box(begin: tf.Tensor, size: tf.Tensor, shape: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
-    """Where a box of the image as it is seen lies in the stored one.
+    """Returns the place in the stored image of a box in the upright image.
 
     Args:
-      begin, size: int32 [2], row and column, height and width.
-      shape: int32 [3] of the image as it is seen.
+      begin, size: int32 [2] each, (row, column) and (height, width) of the box in the upright image.
+      shape: int32 [3], shape of the upright image.
+      orientation: int32 [], 1..8.
 
     Returns:
       int32 [4]: top, left, height, width.
@@ -59,23 +63,23 @@ def stored_box(begin: tf.Tensor, size: tf.Tensor, shape: tf.Tensor, orientation:
 
 
 def _flips(orientation: tf.Tensor) -> tf.Tensor:
-    """bool [2]: whether rows and columns come in reverse, after rows and columns have changed places where they do."""
+    """Returns whether to reverse rows and columns, bool [2], after the transposition that orientations 5..8 need."""
     return tf.stack([tf.reduce_any(orientation == [3, 4, 7, 8]), tf.reduce_any(orientation == [2, 3, 6, 7])])
 
 
 def _tags_of_jpeg(encoded: tf.Tensor) -> tf.Tensor:
-    """string []: TIFF data; empty where there is none.
+    """Returns the TIFF data in the Exif segment of a JPEG, string []; empty if there is none.
 
-    The segment stands before the image's tables, among those for applications; there, others are passed over.
+    The Exif segment is one of the application segments before the image's tables. Other segments there are skipped.
     """
-    # Most files have a JFIF segment of 16 bytes and tables behind it, or nothing at all before the tables; the walk takes a quarter of the
-    # time that decoding a photograph takes.
+    # Most files have only a JFIF segment of 16 bytes before the tables, or nothing. They need no walk, which takes a quarter of the time of
+    # decoding a photograph.
     head = tf.strings.substr(encoded, 0, 22) + b"\0" * 22
     has_jfif_only = (tf.strings.substr(head, 2, 4) == b"\xff\xe0\x00\x10") & (tf.strings.substr(head, 20, 2) == _TABLES)
     is_plain = has_jfif_only | (tf.strings.substr(head, 2, 2) == _TABLES)
 
     def segment(place):
-        """(what follows, data, its size, whether to go on): bytes of 255 may fill the space before a marker."""
+        """Reads a segment for `_walk`. Bytes of 255 may fill the space before a marker."""
         head = _numbers(encoded, place, 4)
         is_filling = (head[0] == 0xFF) & (head[1] == 0xFF)
         is_for_applications = (head[0] == 0xFF) & ((head[1] & 0xF0 == 0xE0) | (head[1] == 0xFE))
@@ -87,14 +91,14 @@ def _tags_of_jpeg(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def _tags_of_png(encoded: tf.Tensor) -> tf.Tensor:
-    """string []: as of a JPEG. A chunk is its length, its name, data and a checksum of 4 bytes."""
+    """Returns the tags of a PNG, string []; empty if there are none. A chunk is its length, its name, data and a checksum of 4 bytes."""
 
     def chunk(place):
         size = _number(_numbers(encoded, place, 4))
         name = _part(encoded, place + 4, 4)
         return place + 12 + size, place + 8, size, (size >= 0) & (name != b"IEND"), name == b"eXIf"
 
-    # Most files have one chunk of data and no others: without a walk, which takes as long as decoding a small picture.
+    # Most files have one chunk of data and no others. They need no walk, which takes as long as decoding a small picture.
     is_plain = (_part(encoded, _PNG_DATA + 4, 4) == b"IDAT") & (
         _number(_numbers(encoded, _PNG_DATA, 4)) == tf.strings.length(encoded) - _PNG_DATA - 24
     )
@@ -102,7 +106,7 @@ def _tags_of_png(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def _tags_of_webp(encoded: tf.Tensor) -> tf.Tensor:
-    """string []: as of a JPEG. A chunk is its name, its length and data, of an even length."""
+    """Returns the tags of a WebP, string []; empty if there are none. A chunk is name, length and data, padded to an even length."""
 
     def chunk(place):
         size = _number(_numbers(encoded, place + 4, 4)[::-1])
@@ -113,11 +117,12 @@ def _tags_of_webp(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def _walk(encoded: tf.Tensor, start: int, part: Callable) -> tf.Tensor:
-    """string []: the Exif tags of a file, without a prefix; empty where there are none.
+    """Returns the Exif tags of a file, string [], without a prefix; empty if there are none.
 
     Args:
-      part: of a place in the file (the next place, where the data of the part at this place begins, their size, whether parts follow,
-        whether the data are Exif tags).
+      start: offset of the first part.
+      part: offset of a part -> (offset of the next part, offset of this part's data, size of the data, whether parts follow, whether the
+        data are Exif tags).
     """
     length = tf.strings.length(encoded)
 
@@ -131,31 +136,31 @@ def _walk(encoded: tf.Tensor, start: int, part: Callable) -> tf.Tensor:
 
 
 def _part(encoded: tf.Tensor, start: tf.Tensor | int, count: tf.Tensor | int) -> tf.Tensor:
-    """string []: so many bytes from there, or fewer where the file ends before."""
+    """Returns `count` bytes from `start`, string [], or fewer if the file ends first."""
     return tf.strings.substr(encoded, tf.minimum(start, tf.strings.length(encoded)), tf.maximum(count, 0))
 
 
 def _numbers(encoded: tf.Tensor, start: tf.Tensor | int, count: int) -> tf.Tensor:
-    """int32 [count]: bytes of a file; 0 beyond its end."""
+    """Returns the bytes from `start` as int32 [count]; 0 beyond the end of the file."""
     padded = tf.strings.substr(_part(encoded, start, count) + b"\0" * count, 0, count)
     return tf.cast(tf.ensure_shape(tf.io.decode_raw(padded, tf.uint8), [count]), tf.int32)
 
 
 def _number(numbers: tf.Tensor) -> tf.Tensor:
-    """int32 []: of 4 bytes, the highest first; below 0 for what is as large as no file."""
+    """Returns the number in 4 bytes, the highest first, int32 []; negative from 2^31 on, a size that no file has."""
     return tf.reduce_sum(numbers * [2**24, 2**16, 2**8, 1])
 
 
 @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.uint8)], experimental_attributes=APART)
 def _of_tiff(content: tf.Tensor) -> tf.Tensor:
-    """Orientation by the first directory of TIFF data, uint8 [length]."""
+    """Returns the orientation in the first directory of TIFF data, uint8 [length]; 1 if there is none."""
     content = tf.cast(content, tf.int32)
     content = tf.pad(content, [[0, 16]])
     length = tf.size(content)
     is_big = content[0] == ord("M")
 
     def number(values):
-        """Of the bytes in the last axis, in the order of this file."""
+        """Returns the numbers in the bytes of the last axis, in the byte order of this file."""
         powers = [256**index for index in range(values.shape[-1])]
         return tf.reduce_sum(values * tf.where(is_big, powers[::-1], powers), -1)
 

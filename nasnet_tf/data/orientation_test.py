@@ -1,4 +1,4 @@
-"""Pictures by cameras that were held in all ways, against Pillow."""
+"""Compares pictures of all Exif orientations with Pillow."""
 
 import functools
 import io
@@ -14,12 +14,12 @@ from nasnet_tf.data.decoding import decode_image
 from nasnet_tf.data.imagenet import ImageNetPreprocessing
 from nasnet_tf.data.orientation import displayed_shape, exif_orientation, stored_box
 
-# Smooth and different at every side, for JPEG to keep it.
+# Smooth, so that JPEG keeps it, and different at each side.
 PIXELS = np.stack([*np.meshgrid(np.linspace(0, 250, 48), np.linspace(0, 250, 32)), np.full([32, 48], 128)], -1).astype(np.uint8)
 
 
 def jpeg(orientation=None, before=b"", exif=None):
-    """A JPEG with that tag; other segments before it."""
+    """Returns a JPEG with an orientation tag; before: segments that stand before the tag."""
     file = io.BytesIO()
     Image.fromarray(PIXELS).save(file, "jpeg", quality=95, subsampling=0)
     content = file.getvalue()
@@ -44,7 +44,7 @@ def test_every_orientation(orientation):
     image = decode_image(content).numpy()
     assert image.shape == ((48, 32, 3) if orientation >= 5 else (32, 48, 3))
     assert np.abs(image.astype(int) - seen(content)).max() <= 8
-    # Training decodes a part only: the same part of a picture that was turned before it was encoded.
+    # Training decodes only a crop. It equals the crop of a picture that was turned before it was encoded.
     file = io.BytesIO()
     Image.fromarray(seen(content)).save(file, "png")
     preprocessing = ImageNetPreprocessing(image_size=16, distort_color=False)
@@ -75,7 +75,7 @@ def in_graph(function):
 
 
 def with_exif(kind, orientation, **options):
-    """A PNG or WebP with that tag."""
+    """Returns a PNG or WebP with an orientation tag."""
     tags, file = Image.Exif(), io.BytesIO()
     tags[0x10F], tags[0x112] = "a camera", orientation
     Image.fromarray(PIXELS).save(file, kind, exif=tags, **options)
@@ -87,7 +87,7 @@ def with_exif(kind, orientation, **options):
 def test_other_files_are_turned_too(kind, orientation):
     content = with_exif(kind, orientation, **({"lossless": True} if kind == "webp" else {}))
     np.testing.assert_array_equal(in_graph(decode_image)(content), seen(content))
-    for length in range(0, len(content), 29):  # a file that is cut short is at worst upright
+    for length in range(0, len(content), 29):  # a file that is cut short counts as upright at worst
         assert int(exif_orientation(content[:length])) in (1, orientation)
 
 
@@ -147,7 +147,7 @@ def test_webp():
     preprocessing = ImageNetPreprocessing(image_size=16)
     for prepare in (preprocessing.evaluate, lambda content: preprocessing.train(content, tf.constant([1, 2], tf.int64))):
         np.testing.assert_array_equal(prepare(webp(PIXELS)), prepare(tf.io.encode_png(PIXELS)))
-    # TensorFlow's decoder would corrupt the memory.
+    # TensorFlow's decoder would corrupt memory.
     with pytest.raises(tf.errors.InvalidArgumentError, match="an animated WebP; expected a still image"):
         decode_image(webp(PIXELS, save_all=True, append_images=[Image.fromarray(255 - PIXELS)]))
     with pytest.raises(tf.errors.InvalidArgumentError):

@@ -1,4 +1,4 @@
-"""Where the pictures of an annotation are: tools write the paths that they had on another machine, or on their server."""
+"""Finds the pictures that annotations name. Annotation tools often write paths of another machine or of their server."""
 
 import collections
 import pathlib
@@ -9,15 +9,15 @@ from collections.abc import Iterable, Sequence
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.base.files import files_below, shown
 
-_ALLOWED_PART = 0.1  # of the pictures, or one: as many may be missing
+_MAX_MISSING = 0.1  # fraction of the pictures that may be missing
 
 
 def find_pictures(names: Iterable[str], folders: Sequence[pathlib.Path]) -> dict[str, pathlib.Path]:
-    """Finds the files that an annotation names: {name: file}, without those that are not there.
+    """Finds the files that annotations name, and returns {name: file} without missing files.
 
-    A name is tried as it is, then with slashes for backslashes, then without its first parts, one after the other; its last part alone
-    also anywhere below the first folder where that has one such file only, then below the next, whatever its capital letters and however
-    its accents are encoded. A file that two shortened names mean belongs to neither.
+    A name is tried as it is, then with slashes for backslashes, then without its leading folders, one by one. Finally, files with its last
+    part as their name are searched anywhere below each folder in turn, in any case and encoding of accents; a file is found if it is the
+    only one below that folder. A shortened name finds nothing if another name finds the same file.
     """
     found = {name: path for name in dict.fromkeys(names) if (path := _first(name, folders))}
     exact, shortened = set(map(_identity, found.values())), {}
@@ -30,17 +30,18 @@ def find_pictures(names: Iterable[str], folders: Sequence[pathlib.Path]) -> dict
 
 
 def check_found(where: pathlib.Path, names: Sequence[str], found: Iterable[str], folders: Sequence[pathlib.Path]) -> None:
-    """Refuses annotations of which more than a tenth of the pictures, and more than one, are not there.
+    """Checks that enough of the pictures in an annotation file were found.
 
     Raises:
-      InputError: names the first picture that is missing and the folders that were searched.
+      InputError: all pictures are missing, or more than a tenth of them and more than one. The message names the first missing picture and
+        the folders that were searched.
     """
     missing = [name for name in names if name not in found]
-    if len(missing) > max(1, _ALLOWED_PART * len(names)) or (names and len(missing) == len(names)):
+    if len(missing) > max(1, _MAX_MISSING * len(names)) or (names and len(missing) == len(names)):
         places = ", ".join(map(shown, folders))
         raise InputError(
-            f"{shown(where)}: {len(missing)} of {len(names)} pictures are not there, first {missing[0]!r}; looked in and below {places}; "
-            "put the pictures there, or take what is missing out of the annotations"
+            f"{shown(where)}: {len(missing)} of {len(names)} pictures are missing, first {missing[0]!r}; searched {places}; "
+            "put the pictures there, or remove the missing ones from the annotations"
         )
 
 
@@ -49,14 +50,14 @@ def _identity(path: pathlib.Path) -> str:
 
 
 def _plain(name: str) -> str:
-    """A name in small letters; Mac writes an accent as a character of its own."""
+    """Returns a name in lower case, with each accent composed with its letter; macOS writes accents as separate characters."""
     return unicodedata.normalize("NFC", name).casefold()
 
 
 def _is_file(path: pathlib.Path) -> bool:
     try:
         return path.is_file()
-    except (OSError, ValueError):  # such as a name that is too long, or a null byte
+    except (OSError, ValueError):  # for example, a name that is too long, or a null byte
         return False
 
 
@@ -65,7 +66,7 @@ def _first(name: str, folders: Sequence[pathlib.Path]) -> pathlib.Path | None:
 
 
 def _shortened(name: str, folders: Sequence[pathlib.Path], by_name: list) -> pathlib.Path | None:
-    """by_name: of the files below each folder; filled when it is first needed."""
+    """Returns the file that a shortened name finds, or None; by_name: {plain name: files} below each folder, filled on first use."""
     parts = [part for part in re.split(r"[/\\]+", name) if part not in ("", ".", "..")]
     for start in range(len(parts)):
         path = _first("/".join(parts[start:]), folders)

@@ -1,4 +1,4 @@
-"""Kinds of image files, decoded inside a graph, beside what Pillow sees in them: the same pixels, or a refusal in one line."""
+"""Compares image files of many kinds, decoded inside a graph, with Pillow: the pixels are equal, or the error is one line."""
 
 import io
 import struct
@@ -16,7 +16,7 @@ PHOTO = Image.fromarray(np.stack([COLUMNS * 6, ROWS * 10, (ROWS + COLUMNS) * 4],
 GRAY = PHOTO.convert("L")
 SIXTEEN = Image.fromarray(np.asarray(GRAY).astype(np.uint16) * 257)
 MASKS_565 = (0xF800, 0x7E0, 0x1F)
-TOLERANCES = {"JPEG CMYK": 3}  # inks become colors by another formula
+TOLERANCES = {"JPEG CMYK": 3}  # Pillow converts inks to colors by another formula
 
 
 def with_alpha(mode="RGBA"):
@@ -32,7 +32,7 @@ def saved(image, kind, **options):
 
 
 def bmp(bits, rows, palette=b"", compression=0, masks=b"", header_size=40, is_top_down=False):
-    """A BMP by hand. rows: the bytes of each row, from the top."""
+    """Returns a BMP file made by hand; rows: the bytes of each row, from the top."""
     height, width = ROWS.shape
     data = b"".join(row + bytes(-len(row) % 4) for row in (rows if is_top_down else rows[::-1]))
     if header_size == 12:
@@ -141,7 +141,7 @@ def decode():
 def test_pixels_are_those_of_pillow(name, decode):
     content = PICTURES[name]()
     image = Image.open(io.BytesIO(content))
-    if name == "GIF transparent":  # no color is right for these; TensorFlow's decoder leaves them black
+    if name == "GIF transparent":  # transparent pixels have no right color; TensorFlow's decoder leaves them black
         image = Image.alpha_composite(Image.new("RGBA", image.size, "black"), image.convert("RGBA"))
     seen = np.asarray(image.convert("RGB"), np.int64)
     for image in (decode(content), decode_image(content)):

@@ -1,8 +1,8 @@
-"""Batches of images for training, evaluation and search.
+"""Makes batches of images for training, evaluation and search.
 
-The training stream is a function of (seed, step) alone: it can be entered at any step, and two processes that ask for the same step get
-the same bits. Epoch e is a permutation of all examples by (seed, e); example n of the stream, counted over all epochs, is augmented by
-(seed, n).
+The training stream depends only on (seed, step). It can start at any step, and two processes that ask for the same step get the same bits.
+(seed, e) determines the permutation of epoch e, and (seed, n) determines the augmentation of example n of the stream, counted over all
+epochs.
 """
 
 import dataclasses
@@ -24,28 +24,28 @@ from nasnet_tf.data.sixteen_bits import white_note
 from nasnet_tf.data.sources import Read, Source, open_source
 from nasnet_tf.data.splits import DividedData
 
-_LOOKED_AT = 8  # images of a folder, to tell what is in them
-_told: set[str] = set()  # summaries of folders that this process has printed
+_CHECKED_IMAGES = 8  # number of training images that are checked for 16-bit levels
+_printed: set[str] = set()  # summaries of folders that this process has printed
 
 
 @dataclasses.dataclass(frozen=True)
 class ImageData(DividedData):
-    """A data set, how it is divided, and how its images are prepared. Nothing is read before it is asked for.
+    """A data set, how it is divided, and how its images are prepared. Data is read only when it is needed.
 
     Attributes:
       source: the name of the data set, see `open_source`.
-      preprocessing: what images go through.
-      data_dir: where TFDS data sets are prepared; `digits` and folders do not use it.
-      train_split: what is trained on, e.g. "train" or "train[:45000]".
-      validation_split: what the search and early stopping look at. None: of a folder its split `validation`; where there is none, and of
-        other sets, the last `validation_examples` of `train_split`, which are then not trained on.
-      validation_examples: size of that hold-out, or its share of `train_split` such as "10%"; 0 for none.
-      test_split: what is reported ("validation" for imagenet2012, whose test labels are secret). Of a folder that has a split `test` it is
-        never the one that validates.
-      cache: keep the encoded training images in memory after their first reading. CIFAR takes 0.1 GB, ImageNet 140 GB.
+      preprocessing: how images are prepared.
+      data_dir: folder in which TFDS data sets are prepared; `digits` and folders do not use it.
+      train_split: the split for training, such as "train" or "train[:45000]".
+      validation_split: the split for validation in a search and for early stopping. None for the split `validation` of a folder. If there
+        is none, and for other data sets, None means the last `validation_examples` of `train_split`, which are then not used in training.
+      validation_examples: number of examples to hold out for validation, or their percentage of `train_split` such as "10%"; 0 for none.
+      test_split: the split whose results are reported ("validation" for imagenet2012, whose test labels are secret). In a folder with a
+        split `test`, that split is used if this one is also the validation split.
+      cache: whether to keep the encoded training images in memory after they are first read. CIFAR takes 0.1 GB, ImageNet 140 GB.
     """
 
-    MAY_CHANGE: ClassVar[tuple[str, ...]] = ("data_dir", "cache")  # when work with it is resumed
+    MAY_CHANGE: ClassVar[tuple[str, ...]] = ("data_dir", "cache")  # fields that may differ when work is resumed
 
     source: str
     preprocessing: Preprocessing
@@ -67,76 +67,76 @@ class ImageData(DividedData):
     def _white_note(self) -> str | None:
         name, start, stop = self._source.bounds(self.train_split)
         try:
-            return white_note(self._source.read(name, np.arange(start, min(stop, start + _LOOKED_AT))), self.preprocessing.white_level)
+            return white_note(self._source.read(name, np.arange(start, min(stop, start + _CHECKED_IMAGES))), self.preprocessing.white_level)
         except InputError:
-            return None  # a file that cannot be read: told when it is needed
+            return None  # a file cannot be read; reported when it is needed
 
     def _slice(self, split: str) -> str:
-        """As of DividedData. Prints a folder's summary once per process."""
-        if self._source.is_folder and self._summary not in _told:
-            _told.add(self._summary)
+        """Returns the source's split, or the slice of one. Prints the summary of a folder, once per process."""
+        if self._source.is_folder and self._summary not in _printed:
+            _printed.add(self._summary)
             print(self._summary, file=sys.stderr, flush=True)
         return super()._slice(split)
 
     @functools.cached_property
     def _read_train(self) -> Read:
-        """One object for all calls of `train`, for the calls to share what is in memory."""
+        """The function that reads training records: one for all calls of `train`, so that they share the cache."""
         return _InMemory(self._source.read) if self.cache else self._source.read
 
     def description(self) -> dict:
-        """A JSON-ready dict that `from_description` turns back into this, with the class names besides."""
+        """Returns a JSON-ready dict that `from_description` turns back into this data. It also has the class names."""
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return {**fields, "preprocessing": self.preprocessing.config(), "class_names": list(self.class_names)}
 
     @classmethod
     def from_description(cls, description: Mapping) -> Self:
-        """What `description` described; a description may say more than that."""
+        """Returns the data that `description` described. Other keys of the description are ignored."""
         missing = [name for name in ("source", "preprocessing") if name not in description]
         if missing:
             raise InputError(f"data.json: damaged; expected {' and '.join(missing)}, got {', '.join(description) or 'nothing'}")
         return super().from_description({**description, "preprocessing": preprocessing_from_config(description["preprocessing"])})
 
     def resized(self, image_size: int) -> "ImageData":
-        """The same data with images of another side, in pixels."""
+        """Returns the same data with prepared images of another side, in pixels."""
         return dataclasses.replace(self, preprocessing=dataclasses.replace(self.preprocessing, image_size=image_size))
 
     @property
     def image_size(self) -> int:
-        """Side of the prepared images in pixels."""
+        """The side of the prepared images in pixels."""
         return self.preprocessing.image_size
 
     @property
     def _label_shape(self) -> tuple[int, ...]:
-        """Shape of an example's label."""
+        """The shape of an example's label."""
         return ()
 
     def _label_mistake(self, label: np.ndarray) -> str | None:
         if 0 <= label < self.num_classes:
             return None
-        return f"has label {label}; expected 0..{self.num_classes - 1} (the split may be unlabelled)"
+        return f"has label {label}; expected 0..{self.num_classes - 1} (the split may be unlabeled)"
 
     @functools.cached_property
     def label_counts(self) -> np.ndarray:
-        """Number of training labels of each class, int64 [num_classes]; a label that is none of the classes counts for nothing."""
+        """The number of training examples of each class, int64 [num_classes]; labels outside the classes are not counted."""
         counts = np.zeros(self.num_classes, np.int64)
         for labels in self._source.labels(self._slice("train")):
             counts += np.bincount(labels[(labels >= 0) & (labels < self.num_classes)], minlength=self.num_classes)
         return counts
 
     def train(self, batch_size: int, seed: int, start_step: int = 0, shard: tuple[int, int] = (0, 1)) -> tf.data.Dataset:
-        """Training batches without end; one may hold the end of an epoch and the beginning of the next.
+        """Returns an endless data set of training batches; a batch may have the end of an epoch and the beginning of the next.
 
-        An image that cannot be decoded comes out as zeros with label -1 at its place, for all others to keep theirs; see `names`.
+        An image that cannot be decoded becomes zeros with label -1 and keeps its place in the batch; see `corrupt_names`.
 
         Args:
-          batch_size: examples of a batch, over all replicas and workers.
-          seed: other seeds give another order and other augmentation.
-          start_step: how many batches to leave out. They are not read.
-          shard: (index, count): only the rows index * batch_size / count up to the next worker's of each batch are read and prepared, for
-            workers that share out each batch.
+          batch_size: examples in a batch, over all replicas and workers.
+          seed: determines the order and the augmentation.
+          start_step: number of batches to skip. They are not read.
+          shard: (index, count) of a worker. Only its rows of each batch are read and prepared: those from index * batch_size / count up to
+            the next worker's.
 
         Returns:
-          (images float32 [batch_size / count, image_size, image_size, 3], labels int32 [batch_size / count]), without end.
+          Batches of (images float32 [batch_size / count, image_size, image_size, 3], labels int32 [batch_size / count]).
         """
         split = self._bounds("train")[0]
 
@@ -150,20 +150,20 @@ class ImageData(DividedData):
         return training_batches(load, prepare, self._order(seed), self.image_size, batch_size, start_step, shard, self._label_shape)
 
     def _order(self, seed: int) -> Callable[[np.ndarray], np.ndarray]:
-        """(places in the training stream) -> the numbers of the examples in the split of the source."""
+        """Returns the function (places in the training stream) -> numbers of the examples in the split of the source."""
         _, start, stop = self._bounds("train")
         order = Order(stop - start, seed)
         return lambda places: start + order(places)
 
     def names(self, batch_size: int, seed: int, step: int) -> list[str]:
-        """The names of the examples of one whole training batch, in its order; for messages. Reads them, and no others."""
+        """Returns the names of the examples in a whole training batch, in its order, for messages. Reads no other examples."""
         rows_of(batch_size, (0, 1))
         numbers = self._order(seed)(step * batch_size + np.arange(batch_size))
         examples = self._source.load(self._bounds("train")[0], tf.constant(numbers))
         return [shown(name) for name in examples["name"].numpy()]
 
     def corrupt_names(self, batch_size: int, seed: int, step: int) -> dict[str, str]:
-        """The names of those examples of a whole training batch that have label -1, and why. Prepares the batch once more."""
+        """Returns {name: reason} of the examples in a whole training batch that have label -1. Prepares the batch once more."""
         _, labels = next(iter(self.train(batch_size, seed, step)))
         numbers = self._order(seed)(step * batch_size + np.arange(batch_size))
         split = self._bounds("train")[0]
@@ -171,16 +171,16 @@ class ImageData(DividedData):
         return {called: what or "no image, or no label" for called, what in mistakes}
 
     def evaluation(self, split: str, batch_size: int, shard: tuple[int, int] = (0, 1)) -> tf.data.Dataset:
-        """Every example of a split exactly once, in batches of one size. An image that cannot be decoded is an error here.
+        """Returns every example of a split exactly once, in batches of one size. An image that cannot be decoded is an error here.
 
         Args:
           split: "train", "validation" or "test".
-          batch_size: examples of a batch, over all replicas and workers.
-          shard: (index, count): the rows of each batch to read and prepare, as in `train`. All workers get equally many batches.
+          batch_size: examples in a batch, over all replicas and workers.
+          shard: (index, count) of a worker, as in `train`. All workers get the same number of batches.
 
         Returns:
-          (images float32 [batch_size / count, image_size, image_size, 3], labels int32 [batch_size / count], weights float32 [batch_size /
-          count]): weight 1, and 0 for the examples that fill up the last batch, whose images and labels are 0.
+          Batches of (images float32 [batch_size / count, image_size, image_size, 3], labels int32 [batch_size / count], weights float32
+          [batch_size / count]). The weight is 1, or 0 for rows that only fill up the last batch, whose images and labels are 0.
         """
         name, start, stop = self._bounds(split)
 
@@ -193,10 +193,11 @@ class ImageData(DividedData):
         )
 
     def pictures(self, split: str, places: Sequence[int]) -> Iterator[tuple[str, np.ndarray]]:
-        """Yields the name and the whole picture, uint8 [height, width, 3], of examples of "train", "validation" or "test".
+        """Yields the name and the whole picture, uint8 [height, width, 3], of examples.
 
         Args:
-          places: of the examples in the split, from 0, in the order of `evaluation`.
+          split: "train", "validation" or "test".
+          places: places of the examples in the split, from 0, in the order of `evaluation`.
         """
         name, start, _ = self._bounds(split)
         for place in places:
@@ -204,9 +205,9 @@ class ImageData(DividedData):
             yield shown(called.numpy()), decode_image(encoded, self.preprocessing.white_level).numpy()
 
     def diagnose(self, split: str) -> InputError | None:
-        """Reads every image of "train", "validation" or "test" and returns what is wrong with the first bad one; None if there is none.
+        """Reads every image of "train", "validation" or "test" and returns the error of the first bad one; None if there is none.
 
-        For when training or evaluation has failed: an error inside a pipeline does not name the example.
+        Call it when training or evaluation has failed, because an error inside a pipeline does not name the example.
         """
         where = f"data set {self.source!r}, {split}"
         name, start, stop = self._bounds(split)
@@ -217,7 +218,7 @@ class ImageData(DividedData):
         return None
 
     def _mistake(self, split: str, number: int) -> tuple[str, str | None]:
-        """(what to call an example of a split of the source, what is wrong with it or None); the latter names what cannot be read."""
+        """Returns (name of an example, what is wrong with it or None). If the example cannot be read, only the second names the file."""
         called = ""
         try:
             records = self._source.read(split, np.array([number]))
@@ -241,7 +242,7 @@ def are_corrupt(labels: tf.Tensor) -> tf.Tensor:
 
 
 class _InMemory:
-    """Reads each record of one split once; from then on it is in memory."""
+    """Reads each record of a split once and keeps it in memory."""
 
     def __init__(self, read: Read):
         self._read = read

@@ -17,19 +17,19 @@ DIGITS = CifarPreprocessing(image_size=8, flip=False, cutout_size=3)
 
 
 @pytest.fixture(name="folder")
-def folder_of_grey(tmp_path) -> pathlib.Path:
-    """Ten training and three test images, each of its own grey level, which is even for cats and odd for dogs."""
+def folder_of_gray(tmp_path) -> pathlib.Path:
+    """Ten training and three test images, each with its own gray level, which is even for cats and odd for dogs."""
     splits = [("train", level) for level in range(10)] + [("test", level) for level in range(100, 103)]
     make_folder(tmp_path, {f"{split}/{('cat', 'dog')[level % 2]}/{level}.png": level for split, level in splits})
     return tmp_path
 
 
-def grey_data(folder: pathlib.Path, **fields) -> ImageData:
+def gray_data(folder: pathlib.Path, **fields) -> ImageData:
     return ImageData(f"folder:{folder}", PLAIN, **fields)
 
 
 def levels(images) -> list[int]:
-    """The grey levels that PLAIN made these images of."""
+    """Returns the gray levels from which PLAIN made these images."""
     return np.rint((np.asarray(images)[:, 0, 0, 0] + 1) * 127.5).astype(int).tolist()
 
 
@@ -38,33 +38,33 @@ def train_levels(data: ImageData, count: int, seed: int = 1, batch_size: int = 5
 
 
 def test_properties(folder):
-    data = grey_data(folder, validation_examples=3)
+    data = gray_data(folder, validation_examples=3)
     assert (data.class_names, data.num_classes, data.image_size) == (("cat", "dog"), 2, 4)
     assert [data.num_examples(split) for split in ("train", "validation", "test")] == [7, 3, 3]
     assert data.num_train_examples == 7
 
 
 def test_training_batches(folder):
-    images, labels = next(iter(grey_data(folder).train(4, seed=1)))
+    images, labels = next(iter(gray_data(folder).train(4, seed=1)))
     assert (images.shape, images.dtype) == ((4, 4, 4, 3), tf.float32)
     assert (labels.shape, labels.dtype) == ((4,), tf.int32)
     assert [level % 2 for level in levels(images)] == labels.numpy().tolist()
 
 
 def test_every_epoch_holds_every_example_in_an_order_of_its_own(folder):
-    stream = train_levels(grey_data(folder), 40, batch_size=4)  # batches cross the ends of epochs
+    stream = train_levels(gray_data(folder), 40, batch_size=4)  # batches cross the ends of epochs
     epochs = [stream[start : start + 10] for start in range(0, 40, 10)]
     assert all(sorted(epoch) == list(range(10)) for epoch in epochs)
     assert len({tuple(epoch) for epoch in epochs}) == 4
 
 
 def test_the_order_is_decided_by_the_seed_alone(folder):
-    data = grey_data(folder)
+    data = gray_data(folder)
     tf.random.set_seed(1)
     first = train_levels(data, 20)
     tf.random.set_seed(2)
     assert train_levels(data, 20) == first
-    assert train_levels(grey_data(folder, cache=False), 20) == first
+    assert train_levels(gray_data(folder, cache=False), 20) == first
     assert train_levels(data, 20, seed=2) != first
 
 
@@ -87,8 +87,8 @@ def test_resumes_exactly():
             np.testing.assert_array_equal(labels, labels_again)
 
 
-def test_passed_over_examples_are_not_read(folder):
-    data = grey_data(folder, cache=False)
+def test_skipped_examples_are_not_read(folder):
+    data = gray_data(folder, cache=False)
     (first,) = data.names(1, seed=1, step=0)
     pathlib.Path(first).unlink()
     with pytest.raises(tf.errors.InvalidArgumentError, match="cannot be read: No such file"):
@@ -97,7 +97,7 @@ def test_passed_over_examples_are_not_read(folder):
 
 
 def test_corrupt_images_are_zeros_with_label_minus_1_and_move_no_other(folder):
-    data = grey_data(folder, cache=False)
+    data = gray_data(folder, cache=False)
     before = [(images.numpy(), labels.numpy()) for images, labels in data.train(5, seed=1).take(6)]
     corrupt = {"3", "7"}
     for file in folder.glob("train/dog/[37].png"):
@@ -118,7 +118,7 @@ def test_corrupt_images_are_zeros_with_label_minus_1_and_move_no_other(folder):
 def test_a_batch_of_corrupt_images_only(folder):
     for file in folder.glob("train/*/*.png"):
         file.write_bytes(b"not an image")
-    for images, labels in grey_data(folder).train(4, seed=1).take(3):
+    for images, labels in gray_data(folder).train(4, seed=1).take(3):
         assert (images.shape, labels.numpy().tolist()) == ((4, 4, 4, 3), [-1] * 4)
         assert not np.any(images)
 
@@ -126,7 +126,7 @@ def test_a_batch_of_corrupt_images_only(folder):
 def test_evaluation_does_not_skip_corrupt_images(folder):
     (folder / "test" / "cat" / "100.png").write_bytes(b"not an image")
     with pytest.raises(tf.errors.InvalidArgumentError):
-        list(grey_data(folder).evaluation("test", 2))
+        list(gray_data(folder).evaluation("test", 2))
 
 
 def test_shards_of_training_together_are_the_batch():
@@ -141,7 +141,7 @@ def test_shards_of_training_together_are_the_batch():
 
 @pytest.mark.parametrize("examples", [5, 8])
 def test_shards_of_evaluation_together_are_the_batches(folder, examples):
-    data = grey_data(folder, train_split=f"train[:{examples}]")
+    data = gray_data(folder, train_split=f"train[:{examples}]")
     shards = [data.evaluation("train", 4, shard=(index, 2)) for index in range(2)]
     for whole, *parts in zip(data.evaluation("train", 4), *shards, strict=True):
         for expected, *pieces in zip(whole, *parts, strict=True):
@@ -150,7 +150,7 @@ def test_shards_of_evaluation_together_are_the_batches(folder, examples):
 
 def test_cache_reads_files_once(folder):
     for cache in (False, True):
-        data = grey_data(folder, cache=cache)
+        data = gray_data(folder, cache=cache)
         first = train_levels(data, 20)
         moved = [file.rename(file.with_suffix(".moved")) for file in folder.glob("train/*/*.png")]
         if cache:
@@ -163,7 +163,7 @@ def test_cache_reads_files_once(folder):
 
 
 def test_evaluation_gives_each_example_once_and_fills_up_with_weight_0(folder):
-    batches = list(grey_data(folder).evaluation("train", 4))
+    batches = list(gray_data(folder).evaluation("train", 4))
     for images, labels, weights in batches:
         assert (images.shape, labels.shape, weights.shape) == ((4, 4, 4, 3), (4,), (4,))
         assert (images.dtype, labels.dtype, weights.dtype) == (tf.float32, tf.int32, tf.float32)
@@ -174,7 +174,7 @@ def test_evaluation_gives_each_example_once_and_fills_up_with_weight_0(folder):
 
 
 def test_evaluation_shapes_are_static_and_it_is_finite(folder):
-    dataset = grey_data(folder).evaluation("test", 2)
+    dataset = gray_data(folder).evaluation("test", 2)
     assert [spec.shape.as_list() for spec in dataset.element_spec] == [[2, 4, 4, 3], [2], [2]]
     assert int(dataset.cardinality()) == 2
 
@@ -184,24 +184,24 @@ def evaluated(data: ImageData, split: str) -> set[int]:
 
 
 def test_hold_out_does_not_overlap_training(folder):
-    data = grey_data(folder, validation_examples=3)
+    data = gray_data(folder, validation_examples=3)
     train, validation = set(train_levels(data, 35)), evaluated(data, "validation")
     assert len(train) == 7
     assert train | validation == set(range(10))
     assert evaluated(data, "train") == train
-    assert evaluated(grey_data(folder, validation_examples=3), "validation") == validation
+    assert evaluated(gray_data(folder, validation_examples=3), "validation") == validation
     assert evaluated(data, "test") == {100, 101, 102}
 
 
 def test_hold_out_of_a_slice_stays_in_the_slice(folder):
-    data = grey_data(folder, train_split="train[2:8]", validation_examples=2)
+    data = gray_data(folder, train_split="train[2:8]", validation_examples=2)
     order = [int(pathlib.Path(example["name"].numpy().decode()).stem) for example in data._source.examples("train")]
     assert evaluated(data, "validation") == set(order[6:8])
     assert evaluated(data, "train") == set(order[2:6])
 
 
 def test_validation_split_of_its_own(folder):
-    data = grey_data(folder, train_split="train[:60%]", validation_split="train[60%:]", test_split="test[:2]")
+    data = gray_data(folder, train_split="train[:60%]", validation_split="train[60%:]", test_split="test[:2]")
     assert [data.num_examples(split) for split in ("train", "validation", "test")] == [6, 4, 2]
     assert evaluated(data, "train") | evaluated(data, "validation") == set(range(10))
 
@@ -215,7 +215,7 @@ def test_hold_out_of_digits_shares_no_image_with_training_and_has_every_class():
 
 
 def test_pickles_after_use(folder):
-    data = grey_data(folder, validation_examples=3)
+    data = gray_data(folder, validation_examples=3)
     before = train_levels(data, 10)
     again = pickle.loads(pickle.dumps(data))
     assert again == data
@@ -225,13 +225,13 @@ def test_pickles_after_use(folder):
 def test_source_is_opened_once(folder, monkeypatch):
     opened = []
     monkeypatch.setattr(pipeline, "open_source", lambda *args: opened.append(args) or Source("x", ("a",), {"train": 3}, None, None))
-    data = grey_data(folder)
+    data = gray_data(folder)
     assert (data.num_classes, data.num_train_examples, data.class_names) == (1, 3, ("a",))
     assert opened == [(f"folder:{folder}", None)]
 
 
 class Counted:
-    """A data set of grey images under ImageData that counts which of them are read."""
+    """An ImageData of gray images that counts how often each image is read."""
 
     def __init__(self, monkeypatch, examples: int):
         image = png(np.zeros([2, 2, 3]))
@@ -260,12 +260,12 @@ def test_workers_and_resumed_trainings_read_what_they_need(start_step, monkeypat
         readers.append(counted.read)
     needed = steps * batch_size // workers
     for read in readers:
-        assert needed <= sum(read.values()) <= 1.05 * needed  # what is prefetched is of the next epoch
+        assert needed <= sum(read.values()) <= 1.05 * needed  # prefetched examples are from the next epoch
     assert sum(len(read) for read in readers) == pytest.approx(steps * batch_size, rel=0.05)
     assert len(set().union(*readers)) >= steps * batch_size  # no two read the same
 
 
-def test_workers_evaluate_what_is_theirs(monkeypatch):
+def test_each_worker_evaluates_its_own_examples(monkeypatch):
     readers = []
     for index in range(4):
         counted = Counted(monkeypatch, 1003)
@@ -276,7 +276,7 @@ def test_workers_evaluate_what_is_theirs(monkeypatch):
 
 
 def test_diagnose_names_the_corrupt_image(folder):
-    data = grey_data(folder)
+    data = gray_data(folder)
     assert data.diagnose("train") is None
     whole = jpeg(np.random.default_rng(0).integers(0, 255, [32, 32, 3]))
     (folder / "train" / "dog" / "3.png").write_bytes(whole[: len(whole) // 2])
@@ -289,7 +289,7 @@ def test_diagnose_names_the_corrupt_image(folder):
 
 
 def test_diagnose_names_the_unreadable_file(folder):
-    data = grey_data(folder)
+    data = gray_data(folder)
     assert data.num_train_examples == 10
     (folder / "train" / "dog" / "3.png").unlink()
     assert "dog/3.png cannot be read: No such file" in str(data.diagnose("train"))
@@ -303,7 +303,7 @@ def test_diagnose_names_labels_out_of_range(folder, monkeypatch):
 
     source = Source("x", ("a",), {"test": 2}, lambda split, numbers: [image] * len(numbers), parse)
     monkeypatch.setattr(pipeline, "open_source", lambda *_: source)
-    assert "bad has label -1; expected 0..0 (the split may be unlabelled)" in str(grey_data(folder).diagnose("test"))
+    assert "bad has label -1; expected 0..0 (the split may be unlabeled)" in str(gray_data(folder).diagnose("test"))
 
 
 @pytest.mark.parametrize(
@@ -331,7 +331,7 @@ def test_diagnose_names_labels_out_of_range(folder, monkeypatch):
 )
 def test_mistakes(folder, fields, use, message):
     def attempt():
-        data = grey_data(folder, **fields)
+        data = gray_data(folder, **fields)
         if use:
             use(data)
 

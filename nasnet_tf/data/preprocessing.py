@@ -1,4 +1,4 @@
-"""The kinds of preprocessing by name, so that an exported model can say how its images were prepared."""
+"""The kinds of preprocessing by name, so that an exported model can record how its images were prepared."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -14,16 +14,18 @@ PREPROCESSING = {"cifar": CifarPreprocessing, "imagenet": ImageNetPreprocessing}
 
 
 def preprocessing_from_config(config: Mapping) -> Preprocessing:
-    """What `.config()` described, e.g. {"kind": "cifar", "image_size": 32, "cutout_size": 16}; fields left out take their default.
+    """Returns the preprocessing that a `.config()` describes, such as {"kind": "cifar", "image_size": 32, "cutout_size": 16}.
+
+    Missing fields get their defaults.
 
     Raises:
-      InputError: an unknown kind or field, or a value that the kind refuses.
+      InputError: a kind or a field is unknown, or a value is invalid.
     """
     fields = dict(config)
     kind = fields.pop("kind", None)
-    expect(kind in PREPROCESSING, "preprocessing", f"a 'kind' out of {', '.join(PREPROCESSING)}", kind)
+    expect(kind in PREPROCESSING, "preprocessing", f"a 'kind' of {' or '.join(PREPROCESSING)}", kind)
     known = [field.name for field in dataclasses.fields(PREPROCESSING[kind])]
     unknown = sorted(set(fields) - set(known))
     if unknown:
-        raise InputError(f"preprocessing {kind!r}: unknown {', '.join(unknown)}; expected some of {', '.join(known)}")
+        raise InputError(f"preprocessing {kind!r}: unknown field {', '.join(unknown)}; known fields are {', '.join(known)}")
     return PREPROCESSING[kind](**fields)

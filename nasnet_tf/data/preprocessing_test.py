@@ -20,7 +20,7 @@ def test_survives_json(preprocessing):
 def test_config_by_hand():
     assert CifarPreprocessing().config() == {"kind": "cifar", "image_size": 32, "upsample": 1.25, "flip": True, "cutout_size": 0}
     assert ImageNetPreprocessing().config()["area_range"] == [0.05, 1.0]
-    # What folders were told before there was a choice stays what it was.
+    # Work folders from before the field `resize` existed do not have it, so its default is not written.
     assert "resize" not in ImageNetPreprocessing().config()
     assert ImageNetPreprocessing(resize="tf1").config()["resize"] == "tf1"
     assert preprocessing_from_config({"kind": "imagenet", "image_size": 331}) == ImageNetPreprocessing(331)
@@ -29,11 +29,11 @@ def test_config_by_hand():
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({}, "expected a 'kind' out of cifar, imagenet, got None"),
-        ({"kind": "mnist"}, "expected a 'kind' out of cifar, imagenet, got 'mnist'"),
+        ({}, "expected a 'kind' of cifar or imagenet, got None"),
+        ({"kind": "mnist"}, "expected a 'kind' of cifar or imagenet, got 'mnist'"),
         (
             {"kind": "cifar", "central_fraction": 1},
-            "'cifar': unknown central_fraction; expected some of image_size, upsample, flip, cutout_size",
+            "'cifar': unknown field central_fraction; known fields are image_size, upsample, flip, cutout_size",
         ),
         ({"kind": "cifar", "image_size": "32"}, "image_size: expected an integer of 1 or more, got '32'"),
         ({"kind": "cifar", "image_size": 0}, "image_size: expected an integer of 1 or more, got 0"),
@@ -45,10 +45,16 @@ def test_config_by_hand():
         ({"kind": "imagenet", "image_size": -5}, "image_size: expected an integer of 1 or more, got -5"),
         ({"kind": "imagenet", "central_fraction": 0}, r"central_fraction: expected a number in \(0, 1\], got 0"),
         ({"kind": "imagenet", "central_fraction": 87.5}, r"central_fraction: .* got 87.5"),
-        ({"kind": "imagenet", "area_range": (0.5, 0.1)}, r"area_range: expected two numbers, 0 < least <= most <= 1, got \(0.5, 0.1\)"),
+        (
+            {"kind": "imagenet", "area_range": (0.5, 0.1)},
+            r"area_range: expected two numbers, 0 < minimum <= maximum <= 1, got \(0.5, 0.1\)",
+        ),
         ({"kind": "imagenet", "area_range": (0.1, 1.1)}, "area_range: "),
         ({"kind": "imagenet", "area_range": 0.5}, "area_range: "),
-        ({"kind": "imagenet", "aspect_ratio_range": (0, 1)}, r"aspect_ratio_range: expected two numbers, 0 < least <= most, got \(0, 1\)"),
+        (
+            {"kind": "imagenet", "aspect_ratio_range": (0, 1)},
+            r"aspect_ratio_range: expected two numbers, 0 < minimum <= maximum, got \(0, 1\)",
+        ),
         ({"kind": "imagenet", "distort_color": "fast"}, "distort_color: expected True or False, got 'fast'"),
     ],
 )

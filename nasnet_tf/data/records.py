@@ -1,4 +1,4 @@
-"""Single records of prepared data, read by their numbers: a worker reads the examples that it needs, in any order, and no others."""
+"""Reads single records of prepared data by number, so that a worker reads only the examples that it needs, in any order."""
 
 import struct
 import threading
@@ -12,19 +12,19 @@ from nasnet_tf.base.extras import OnDemand
 
 google_crc32c = OnDemand("google_crc32c")
 
-# A record is its length (8 bytes), a checksum of that (4), the payload, and a checksum of that (4).
+# A record is its length (8 bytes), a checksum of the length (4), the payload, and a checksum of the payload (4).
 _LENGTH, _CHECKSUM = struct.Struct("<Q"), struct.Struct("<I")
 _HEADER, _FOOTER = _LENGTH.size + _CHECKSUM.size, _CHECKSUM.size
 
 
 class TFRecords:
-    """Records of TFRecord files, which have no index: where each record begins is found out when a file is first needed.
+    """Records of TFRecord files. The files have no index, so the offsets of a file's records are found when the file is first needed.
 
-    That takes a read of 12 bytes for each record of the file, 5 microseconds of CPU each, and no payload. Lengths and payloads are compared
+    That reads 12 bytes for each record of the file, which takes 5 microseconds of CPU, and no payloads. Lengths and payloads are compared
     with their checksums.
 
     Args:
-      files: path and number of records of each, in order. Records are numbered through all of them, from 0.
+      files: (path, number of records) of each file, in order. Records are numbered through all files, from 0.
     """
 
     def __init__(self, files: Sequence[tuple[str, int]]):
@@ -34,10 +34,11 @@ class TFRecords:
         self._locks = [threading.Lock() for _ in files]
 
     def read(self, numbers: np.ndarray) -> list[bytes]:
-        """The payloads of these records (int64 [n]), in this order.
+        """Returns the payloads of the records with these numbers, int64 [n], in this order.
 
         Raises:
-          InputError: a file that is gone, cut short, damaged, or has other records than expected; it and the place in it are named.
+          InputError: a file is missing, cut short or damaged, or has another number of records than expected. The message names the file
+            and, if known, the place in it.
         """
         return [
             self._read(int(file), int(number)) for file, number in zip(np.searchsorted(self._ends, numbers, "right"), numbers, strict=True)
@@ -63,7 +64,7 @@ class TFRecords:
 
 
 class ArrayRecords:
-    """Records of ArrayRecord files, which have an index; otherwise as TFRecords."""
+    """Records of ArrayRecord files, which have an index; the interface is that of TFRecords."""
 
     def __init__(self, files: Sequence[tuple[str, int]]):
         from array_record.python.array_record_data_source import ArrayRecordDataSource
@@ -71,12 +72,12 @@ class ArrayRecords:
         self._records = ArrayRecordDataSource([path for path, _ in files])
 
     def read(self, numbers: np.ndarray) -> list[bytes]:
-        """As TFRecords.read."""
+        """Returns the payloads of the records with these numbers, int64 [n], in this order."""
         return self._records.__getitems__(numbers.tolist())
 
 
 def _find_borders(path: str, count: int) -> np.ndarray:
-    """int64 [count + 1]: where each record of a TFRecord file begins, and the size of the file."""
+    """Returns the offsets of the records of a TFRecord file, and the size of the file, int64 [count + 1]."""
     place, borders = 0, np.empty(count + 1, np.int64)
     with _open(path) as content:
         for number in range(count):
@@ -90,18 +91,18 @@ def _find_borders(path: str, count: int) -> np.ndarray:
             place += _LENGTH.unpack(length)[0] + _HEADER + _FOOTER
         size = content.seek(0, 2) if hasattr(content, "fileno") else content.size()
     if place != size:
-        raise InputError(f"{path}: expected {size:,} bytes to hold {count} records, these end after {place:,}: the file is damaged")
+        raise InputError(f"{path}: expected {count} records to end at byte {size:,}, got an end at byte {place:,}: the file is damaged")
     borders[count] = size
     return borders
 
 
 def _check(path: str, number: int, place: int, content: bytes, checksum: bytes) -> None:
-    """Raises InputError where a part of the record that begins at a place is not what was written."""
+    """Raises InputError if a part of the record that begins at `place` does not match its checksum."""
     crc = google_crc32c.value(content)
-    if _CHECKSUM.unpack(checksum)[0] != ((crc >> 15 | crc << 17) + 0xA282EAD8) % 2**32:  # TFRecord's way to write a CRC-32C
+    if _CHECKSUM.unpack(checksum)[0] != ((crc >> 15 | crc << 17) + 0xA282EAD8) % 2**32:  # TFRecord stores CRC-32C in this masked form
         raise InputError(f"{path}: record {number}, at byte {place:,}, is damaged: its checksum is not that of its content")
 
 
 def _open(path: str):
-    """Without buffers where that is possible: what is not asked for is not read."""
+    """Opens a file to read, a local one without a buffer, so that only the requested bytes are read."""
     return tf.io.gfile.GFile(path, "rb") if "://" in path else open(path, "rb", buffering=0)

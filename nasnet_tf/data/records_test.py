@@ -25,7 +25,7 @@ def two_files(tmp_path) -> list[tuple[str, int]]:
 
 
 class CountedFile(io.FileIO):
-    """A file as `records._open` gives it, that counts what is read."""
+    """A file like that of `records._open`, which counts the bytes that are read."""
 
     bytes_read = 0
 
@@ -47,7 +47,7 @@ def test_only_what_is_asked_for_is_read(files, monkeypatch):
     monkeypatch.setattr(CountedFile, "bytes_read", 0)
     reader = TFRecords(files)
     assert reader.read(np.array([29, 3])) == [PAYLOADS[29], PAYLOADS[3]]
-    lengths = 30 * 12  # of the first file; the second is not looked at
+    lengths = 30 * 12  # of the first file; the second is not read
     assert CountedFile.bytes_read == lengths + 1029 + 1003 + 2 * 4
     reader.read(np.array([29]))
     assert CountedFile.bytes_read == lengths + 1029 + 1003 + 1029 + 3 * 4
@@ -64,7 +64,7 @@ def test_files_of_other_file_systems(files):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda content: content[:-500], "a: expected .* bytes to hold 30 records, these end after .*: the file is damaged"),
+        (lambda content: content[:-500], "a: expected 30 records to end at byte .*, got an end at byte .*: the file is damaged"),
         (lambda content: content[:5000], "a: expected 30 records, got 5: the file is cut short"),
         (lambda content: content + b"more", "the file is damaged"),
         (None, "a cannot be read: No such file"),

@@ -1,4 +1,4 @@
-"""Images with several labels each, or none, from tables."""
+"""Multi-label data: images with any number of labels each, from tables."""
 
 import dataclasses
 import functools
@@ -20,13 +20,13 @@ from nasnet_tf.data.tables import read_rows
 
 @dataclasses.dataclass(frozen=True)
 class MultiLabelData(ImageData):
-    """ImageData whose examples have several labels each, from 0 to all classes.
+    """ImageData whose examples have any number of labels each, from none to all classes.
 
-    Batches have labels int32 [batch, num_classes]: 1 for each class that the image has, 0 for the others; -1 for all classes of a
-    training image that could not be decoded.
+    Batches have labels int32 [batch, num_classes]: 1 for each class of the image and 0 for the others, or -1 for all classes of a training
+    image that could not be decoded.
 
     Attributes:
-      label_separator: what stands between the labels in a cell of a table.
+      label_separator: the text between the labels in a cell of a table.
     """
 
     label_separator: str = SEPARATOR
@@ -37,14 +37,14 @@ class MultiLabelData(ImageData):
 
     @classmethod
     def of(cls, data: ImageData, label_separator: str) -> Self:
-        """Returns the same data, read with several labels an image."""
+        """Returns the same data, read with several labels per image."""
         fields = {field.name: getattr(data, field.name) for field in dataclasses.fields(ImageData)}
         return cls(**fields, label_separator=label_separator)
 
     @functools.cached_property
     def _source(self) -> Source:
         if not self.source.startswith(TABLE_PREFIX):
-            raise InputError(f"data set {self.source!r}: expected {TABLE_PREFIX}FILE or {TABLE_PREFIX}FOLDER for several labels an image")
+            raise InputError(f"data set {self.source!r}: expected {TABLE_PREFIX}FILE or {TABLE_PREFIX}FOLDER for several labels per image")
         return _source(self.source, self.label_separator)
 
     @property
@@ -56,19 +56,20 @@ class MultiLabelData(ImageData):
 
     @functools.cached_property
     def label_counts(self) -> np.ndarray:
-        """Number of training images that have each label, int64 [num_classes]."""
+        """The number of training images that have each label, int64 [num_classes]."""
         return sum(labels.sum(axis=0, dtype=np.int64) for labels in self._source.labels(self._slice("train")))
 
     def check_several(self) -> None:
-        """Raises InputError if each training image has one label, as it seems to have where the separator is another one."""
+        """Raises InputError if each training image has one label, which suggests that the table has another separator."""
         if all((labels.sum(axis=1) == 1).all() for labels in self._source.labels(self._slice("train"))):
             raise InputError(
                 f"data set {self.source!r}: each training image has one label, such as {self.class_names[0]!r}; expected several, or none, "
-                f"with {self.label_separator!r} (MultiLabel.label_separator) between them; train.task = @Classification takes one an image"
+                f"with {self.label_separator!r} (MultiLabel.label_separator) between them; for one label per image, bind "
+                "train.task = @Classification"
             )
 
     def description(self) -> dict:
-        """As of ImageData; "several_labels" says that each class has a probability of its own."""
+        """Returns the description of ImageData with "several_labels": true, which means that each class has its own probability."""
         return {**super().description(), "several_labels": True}
 
 
@@ -76,7 +77,7 @@ def _source(name: str, separator: str) -> Source:
     """Returns the images of a table with their labels.
 
     Raises:
-      InputError: no label at all, or a class that `train` lacks.
+      InputError: the table has no label at all, or `train` lacks a class.
     """
     rows: dict[str, list[tuple[str, tuple[str, ...]]]] = {}
     for row in read_rows(user_path(name.removeprefix(TABLE_PREFIX)), needs_label=False):
@@ -85,7 +86,7 @@ def _source(name: str, separator: str) -> Source:
     present = {split: {label for _, labels in examples for label in labels} for split, examples in rows.items()}
     class_names = sorted(set().union(*present.values()))
     if not class_names:
-        raise InputError(f"data set {name!r}: expected labels in the column `labels`, got empty cells alone")
+        raise InputError(f"data set {name!r}: expected labels in the column `labels`, got only empty cells")
     notes = lacking(name, class_names, present)
     numbers = {label: number for number, label in enumerate(class_names)}
 
@@ -95,7 +96,7 @@ def _source(name: str, separator: str) -> Source:
         return row
 
     for split, found in rows.items():
-        random.Random(split).shuffle(found)  # for a slice to be like the whole
+        random.Random(split).shuffle(found)  # so that a slice is like the whole
     examples = {split: [(file, presence(labels)) for file, labels in found] for split, found in rows.items()}
     empty = sum(not labels for found in rows.values() for _, labels in found)
     notes += (f"{empty} images without a label",) if empty else ()

@@ -1,4 +1,4 @@
-"""Several labels for each image: tables, batches, and what is wrong with them."""
+"""Multi-label data: tables, batches and errors."""
 
 import json
 import re
@@ -75,7 +75,7 @@ def test_a_folder_of_tables_has_a_split_in_each(folder):
     with pytest.raises(InputError, match=r"train.csv, line 7: 5.png is already on line 2 of test.csv; expected one row for each image"):
         data(f"table:{folder}").class_names  # noqa: B018
     (folder / "none").mkdir()
-    with pytest.raises(InputError, match="none: holds no tables; expected train.csv and, if you like, validation.csv and test.csv"):
+    with pytest.raises(InputError, match="none: has no tables; expected train.csv, and optionally validation.csv and test.csv"):
         open_source(f"table:{folder / 'none'}")
 
 
@@ -85,7 +85,7 @@ def test_tables_of_one_label_may_be_in_a_folder_too(folder):
     assert open_source(f"table:{folder}").splits == {"test": 1, "train": 3}
 
 
-def test_what_describes_the_data_makes_it_again(folder):
+def test_a_description_makes_equal_data(folder):
     several = data(write(folder, ["a|b", "b"]), label_separator="|")
     description = json.loads(json.dumps(several.description()))
     assert description["several_labels"] is True
@@ -93,7 +93,7 @@ def test_what_describes_the_data_makes_it_again(folder):
     assert several.resized(4).label_separator == "|"
 
 
-def test_several_labels_that_are_taken_for_one_are_told(folder):
+def test_class_names_that_look_like_several_labels_are_noted(folder):
     assert "2 classes have ';' in their names, such as 'bird; cat ;cat'" in open_source(write(folder, CELLS[2:4] + CELLS[:1])).notes[0]
     assert open_source(write(folder, ["cat", "dog"])).notes == ()
 
@@ -101,7 +101,7 @@ def test_several_labels_that_are_taken_for_one_are_told(folder):
 @pytest.mark.parametrize(
     ("cells", "message"),
     [
-        (["", ""], "expected labels in the column `labels`, got empty cells alone"),
+        (["", ""], "expected labels in the column `labels`, got only empty cells"),
         (["a|b", "c"], r"each training image has one label, such as 'a\|b'; expected several, or none, with ';'"),
     ],
 )
@@ -112,7 +112,7 @@ def test_mistakes(folder, cells, message):
     (folder / "labels.csv").write_text("file,labels\n0.png\n")
     with pytest.raises(InputError, match=re.escape("line 2: expected a file, a label and")):
         data(f"table:{folder / 'labels.csv'}").class_names  # noqa: B018
-    with pytest.raises(InputError, match="'digits': expected table:FILE or table:FOLDER for several labels an image"):
+    with pytest.raises(InputError, match="'digits': expected table:FILE or table:FOLDER for several labels per image"):
         data("digits").class_names  # noqa: B018
 
 

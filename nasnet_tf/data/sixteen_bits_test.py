@@ -1,4 +1,4 @@
-"""PNGs of 16 bits that hold 12: what is assumed is said, and may be bound."""
+"""16-bit PNGs with 12-bit data: the level that counts as white is printed, and can be bound."""
 
 import numpy as np
 import pytest
@@ -25,15 +25,16 @@ def test_white_level(kind):
     assert "white_level" not in kind(8).config()
     assert kind(8).view(TWELVE).numpy().max() < 16 / 255
     assert preprocessing.train(TWELVE, tf.constant([1, 2], tf.int64)).shape == (8, 8, 3)
-    with pytest.raises(InputError, match="white_level: expected an integer, 1 to 65535"):
+    with pytest.raises(InputError, match="white_level: expected an integer from 1 to 65535"):
         kind(8, white_level=0)
 
 
-def test_what_is_assumed_is_said(tmp_path, capsys):
+def test_the_assumed_white_level_is_printed(tmp_path, capsys):
     for name in ("train/a/1.png", "train/b/1.png"):
         (tmp_path / name).parent.mkdir(parents=True)
         (tmp_path / name).write_bytes(TWELVE)
     assert ImageData(f"folder:{tmp_path}", CifarPreprocessing(8)).num_train_examples == 2
-    assert "16-bit PNGs: level 65535 is taken for white, the highest seen at first is 4095; if another" in capsys.readouterr().err
+    note = "16-bit PNGs: level 65535 counts as white, and the highest level in the first images is 4095; if another level means white"
+    assert note in capsys.readouterr().err
     assert white_note([EIGHT, b"none", TWELVE[:60]], 65535) is None
-    assert white_note([TWELVE], 4095) == "16-bit PNGs: level 4095 is taken for white, the highest seen at first is 4095"
+    assert white_note([TWELVE], 4095) == "16-bit PNGs: level 4095 counts as white, and the highest level in the first images is 4095"

@@ -1,14 +1,14 @@
-"""From the name of a data set to its examples: images as encoded files, never decoded here.
+"""Opens data sets by name and reads their examples. Images stay encoded files here.
 
-Four kinds of names:
+There are four kinds of names:
 - `digits`, the prepared set that ships with the package;
-- `folder:PATH`, images as PATH/<split>/<label>/*.jpg, or deeper in there;
-- `table:FILE`, a CSV file with the columns file, label and split, whose splits mean the same as a folder's; or `table:FOLDER` with such
-  files, called train.csv, validation.csv and test.csv;
-- any image classification set of TensorFlow Datasets (TFDS), which is downloaded and prepared where that is possible.
+- `folder:PATH`, images as PATH/<split>/<label>/*.jpg, or in deeper folders;
+- `table:FILE`, a CSV file with the columns file, label and split; or `table:FOLDER` with such files, called train.csv, validation.csv and
+  test.csv. Splits have the same roles as in a folder;
+- any image classification set of TensorFlow Datasets (TFDS), which is downloaded and prepared if possible.
 
-Of a folder, `train` is trained on; `validation` chooses among checkpoints and architectures, or where there is none, examples held out of
-`train`; `test`, if it is there, is looked at by evaluation only.
+In a folder, `train` is for training. `validation` chooses among checkpoints and architectures; without it, examples held out of `train` do.
+`test` is optional, and only evaluation uses it.
 """
 
 import dataclasses
@@ -34,12 +34,12 @@ from nasnet_tf.data.tables import read_table
 
 tfds = OnDemand("tensorflow_datasets")
 
-_LAYOUT = "<split>/<label>/*.jpg, with a split `train` and, if you like, `validation` and `test`"
+_LAYOUT = "<split>/<label>/*.jpg, with a split `train` and optionally `validation` and `test`"
 _DIGITS = pathlib.Path(__file__).parent / "digits"
 _POSITION = r"-?(?:\d+|(?:100|\d{1,2})%)"
 _SPLIT = re.compile(rf"(?P<name>[^\[\]]+)(\[(?P<start>{_POSITION})?:(?P<stop>{_POSITION})?\])?")
 _EXAMPLES_AT_A_TIME, _LABELS_AT_A_TIME = 32, 256
-RECORDS = {"tfrecord": TFRecords, "array_record": ArrayRecords}  # by the values of tfds.core.FileFormat
+RECORDS = {"tfrecord": TFRecords, "array_record": ArrayRecords}  # keys are values of tfds.core.FileFormat
 
 
 Read = Callable[[str, np.ndarray], list[bytes]]
@@ -47,18 +47,18 @@ Read = Callable[[str, np.ndarray], list[bytes]]
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """A data set that was found.
+    """An opened data set.
 
     Attributes:
-      name: the name it was opened by.
+      name: the name by which it was opened.
       class_names: the name of each label, in the order of the labels 0..len - 1.
       splits: number of examples of each split.
-      is_folder: whether it is a folder or table of images, whose splits have the meaning above; those of other sets are as they may be.
-      left_out: files of a folder that are no images.
-      notes: what is odd and allowed, such as a class that a split lacks.
-      read: (split name, numbers of examples int64 [n]) -> their records, n byte strings. Reads these and no others, in any order, from
-        several threads at once; InputError where a file is gone or damaged.
-      parse: (split name, numbers int64 [n], records string [n]) -> the examples, as `load` describes them; TensorFlow operations.
+      is_folder: whether it is a folder or table of images, whose splits have the roles above; splits of other sets have no fixed roles.
+      left_out: files in a folder that are not images.
+      notes: oddities that are allowed, such as a class that a split lacks.
+      read: (split name, example numbers int64 [n]) -> their records, n byte strings. Reads no other records, in any order, and is safe to
+        call from several threads. Raises InputError if a file is missing or damaged.
+      parse: (split name, numbers int64 [n], records string [n]) -> the examples, as `load` returns them; uses TensorFlow operations.
     """
 
     name: str
@@ -71,10 +71,10 @@ class Source:
     notes: tuple[str, ...] = ()
 
     def bounds(self, split: str) -> tuple[str, int, int]:
-        """(name, first example, one past the last) of a split or a slice of one: `train`, `train[:45000]`, `train[-500:]`, `train[:90%]`.
+        """Returns (name, start, stop) of a split or a slice of one: `train`, `train[:45000]`, `train[-500:]`, `train[:90%]`.
 
         Raises:
-          InputError: not such an expression, an unknown split, or a slice that is empty or reaches beyond the split.
+          InputError: the expression is invalid, the split is unknown, or the slice is empty or reaches beyond the split.
         """
         match = _SPLIT.fullmatch(split)
         if not match:
@@ -98,25 +98,25 @@ class Source:
         return name, start, stop
 
     def num_examples(self, split: str) -> int:
-        """Number of examples of a split or of a slice of one."""
+        """Returns the number of examples of a split or of a slice of one."""
         _, start, stop = self.bounds(split)
         return stop - start
 
     def load(self, split: str, numbers: tf.Tensor, read: Read | None = None) -> dict[str, tf.Tensor]:
-        """Examples of a split by their numbers, int64 [n]; for the functions of tf.data.
+        """Loads examples of a split by their numbers, int64 [n], inside or outside the functions of a tf.data pipeline.
 
         Args:
-          read: in place of this source's own.
+          read: replaces this source's own `read`.
 
         Returns:
-          {"image": string [n], the encoded files; "label": int64 [n], or uint8 [n, classes] where an image has several labels; "name":
-          string [n], what to call the example in a message: its file, its id, or "train example 17", which is the first of `train[17:]`}.
+          {"image": string [n], the encoded files; "label": int64 [n], or uint8 [n, classes] if images have several labels; "name": string
+          [n], the example's name in messages: its file, its id, or "train example 17", which is the first of `train[17:]`}.
         """
         records = tf.numpy_function(lambda numbers: np.array((read or self.read)(split, numbers), object), [numbers], tf.string)
         return self.parse(split, numbers, tf.ensure_shape(records, numbers.shape))
 
     def labels(self, split: str) -> Iterator[np.ndarray]:
-        """Yields the labels of a split or of a slice of one, some at a time, as `load` has them. Reads records, but no image files."""
+        """Yields the labels of a split or of a slice of one in parts, as `load` returns them. Reads records, but no image files."""
         name, start, stop = self.bounds(split)
         for first in range(start, stop, _LABELS_AT_A_TIME):
             numbers = np.arange(first, min(stop, first + _LABELS_AT_A_TIME))
@@ -124,24 +124,24 @@ class Source:
             yield self.parse(name, tf.constant(numbers), tf.constant(records))["label"].numpy()
 
     def examples(self, split: str) -> tf.data.Dataset:
-        """The examples of a split or of a slice of one, in an order that never changes: a finite data set of what `load` returns."""
+        """Returns the examples of a split or of a slice of one as a finite data set, in a fixed order. Elements are as in `load`."""
         name, start, stop = self.bounds(split)
         load = tf.autograph.experimental.do_not_convert(lambda numbers: self.load(name, numbers))
         return tf.data.Dataset.range(start, stop).batch(_EXAMPLES_AT_A_TIME).map(load).unbatch()
 
 
 def open_source(name: str, data_dir: str | None = None) -> Source:
-    """Finds a data set by its name.
+    """Opens a data set by its name.
 
     Args:
-      name: `digits`, `folder:PATH`, `table:FILE`, or a name of TFDS, which may carry a config and a version:
+      name: `digits`, `folder:PATH`, `table:FILE`, `table:FOLDER`, or a TFDS name, which may include a config and a version:
         `cifar10`, `imagenet2012:5.1.0`.
-      data_dir: where TFDS data sets are, or are to be, prepared (TFDS' own default, ~/tensorflow_datasets, if None). Data that is
-        prepared there is read without touching the network.
+      data_dir: the folder in which TFDS prepares its data sets; None for TFDS' default, ~/tensorflow_datasets. Data that is already
+        prepared there is read without network access.
 
     Raises:
-      InputError: an unknown name, a folder of another layout, data that is neither there nor can be downloaded, or that is not made of
-        images and labels.
+      InputError: the name is unknown, a folder has another layout, the data is missing and cannot be downloaded, or it does not consist
+        of images and labels.
     """
     data_dir = prepared_folder(data_dir)
     if name == "digits":
@@ -154,15 +154,15 @@ def open_source(name: str, data_dir: str | None = None) -> Source:
 
 
 def record_reader(name: str, builder: "tfds.core.DatasetBuilder") -> Read:
-    """What reads single records of a prepared set, see Source.read.
+    """Returns the function that reads single records of a prepared set, as described for Source.read.
 
     Raises:
-      InputError: files of a kind whose records cannot be read in any order.
+      InputError: the set has a file format whose records cannot be read in any order.
     """
     kind = RECORDS.get(builder.info.file_format.value)
     if kind is None:
         raise InputError(
-            f"data set {name!r}: expected files of records that can be read in any order, {' or '.join(RECORDS)}, "
+            f"data set {name!r}: expected a file format whose records can be read in any order, {' or '.join(RECORDS)}; "
             f"got {builder.info.file_format.value}"
         )
 
@@ -175,7 +175,7 @@ def record_reader(name: str, builder: "tfds.core.DatasetBuilder") -> Read:
 
 
 def _position(text: str | None, size: int, default: int) -> int:
-    """An end of a slice as a number of examples; percentages are rounded, negative ones count from the end (all as in TFDS)."""
+    """Returns an end of a slice as a number of examples. As in TFDS, percentages are rounded and negative values count from the end."""
     if text is None:
         return default
     position = round(int(text[:-1]) * size / 100) if text.endswith("%") else int(text)
@@ -200,8 +200,8 @@ def _tfds_source(name: str, builder: "tfds.core.DatasetBuilder") -> Source:
 
 
 def _image_and_label_keys(name: str, info: "tfds.core.DatasetInfo") -> tuple[str, str]:
-    """The (image, label) that the data set itself declares, else the only image and the only label that it has."""
-    # Sorted, as those of a prepared set come in another order in each process.
+    """Returns the keys of the image and the label that the data set declares, or of its only image and its only label."""
+    # Sorted, because the features of a prepared set come in a different order in each process.
     features = dict(sorted(info.features.items())) if isinstance(info.features, tfds.features.FeaturesDict) else {}
     images = [key for key, feature in features.items() if type(feature) is tfds.features.Image]  # subclasses are masks, not pictures
     labels = [key for key, feature in features.items() if isinstance(feature, tfds.features.ClassLabel)]
@@ -210,7 +210,7 @@ def _image_and_label_keys(name: str, info: "tfds.core.DatasetInfo") -> tuple[str
         return declared
     if len(images) != 1 or len(labels) != 1:
         raise InputError(
-            f"data set {name!r} is not one of images with labels: expected one image and one class label, "
+            f"data set {name!r} is not an image classification set: expected one image and one class label, "
             f"got images {images}, class labels {labels} among its features {list(features)}"
         )
     return images[0], labels[0]
@@ -235,10 +235,10 @@ def _folder_source(name: str, root: pathlib.Path) -> Source:
 
 
 def _file_source(name: str, splits: Mapping[str, Mapping[str, list[pathlib.Path]]], left_out: tuple[str, ...] = ()) -> Source:
-    """A source of image files, {split: {label: files}}.
+    """Returns a source of image files, {split: {label: files}}.
 
     Raises:
-      InputError: a class that `train` lacks.
+      InputError: `train` lacks a class.
     """
     class_names = sorted(set().union(*splits.values()))
     present = {split: [label for label, files in labels.items() if files] for split, labels in splits.items()}
@@ -250,11 +250,11 @@ def _file_source(name: str, splits: Mapping[str, Mapping[str, list[pathlib.Path]
 def source_of_files(
     name: str, class_names: Sequence[str], examples: Mapping[str, list[tuple[str, Any]]], left_out: tuple[str, ...], notes: tuple[str, ...]
 ) -> Source:
-    """Returns a source of image files, {split: [(path, label)]}, in this order; a label is a number, or an array for several of them."""
+    """Returns a source of image files, {split: [(path, label)]}, in this order; a label is a number, or an array if there are several."""
 
     @functools.cache
     def columns(split: str) -> tuple[tf.Tensor, tf.Tensor]:
-        with tf.init_scope(), tf.device("cpu:0"):  # once, and not as constants of each function that uses them
+        with tf.init_scope(), tf.device("cpu:0"):  # made once, not as constants of each function that uses them
             paths, labels = zip(*examples[split], strict=True)
             return tf.constant(list(map(os.fsencode, paths))), tf.constant(np.asarray(labels))
 
@@ -277,7 +277,7 @@ def _content(path: str) -> bytes:
 
 
 def _shuffled(split: str, labels: Mapping[str, list[pathlib.Path]], class_names: list[str]) -> list[tuple[str, int]]:
-    """(path, label) of each file, the classes mixed so that a slice has them all, in an order that depends only on the files' names."""
+    """Returns (path, label) of each file, mixed so that a slice has all classes, in an order that depends only on the files' names."""
     rows = [(str(path), class_names.index(label)) for label in class_names for path in labels.get(label, ())]
     random.Random(split).shuffle(rows)
     return rows

@@ -16,20 +16,20 @@ from nasnet_tf.testing import SHARED, png
 TFDS_DIR = SHARED / "data" / "tensorflow_datasets"
 
 
-def grey(level: int) -> bytes:
+def gray(level: int) -> bytes:
     return png(np.full([2, 2, 3], level))
 
 
 def make_folder(root: pathlib.Path, files: dict[str, int]) -> str:
-    """Writes PNGs of one grey level each, {"train/cat/1.png": level}, and returns the name of the data set."""
+    """Writes PNGs of one gray level each, {"train/cat/1.png": level}, and returns the name of the data set."""
     for name, level in files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_bytes(grey(level))
+        (root / name).write_bytes(gray(level))
     return f"folder:{root}"
 
 
 def make_prepared(root: pathlib.Path, features: dict, examples: list[dict], supervised_keys=None, name="mine", version="1.0.0") -> None:
-    """Writes a data set as TFDS would have prepared it, all examples in `train`; the name may carry a config."""
+    """Writes a data set as TFDS prepares it, with all examples in `train`; the name may include a config."""
     folder, base = root / name / version, name.partition("/")[0]
     folder.mkdir(parents=True)
     features = tfds.features.FeaturesDict(features)
@@ -145,11 +145,11 @@ def test_prepared_set_with_keys_of_other_names(tmp_path, monkeypatch):
         "species": tfds.features.ClassLabel(names=["cat", "dog"]),
         "file_name": tfds.features.Text(),
     }
-    make_prepared(tmp_path, features, [{"photo": grey(7), "species": "dog", "file_name": "rex.png"}])
+    make_prepared(tmp_path, features, [{"photo": gray(7), "species": "dog", "file_name": "rex.png"}])
     source = open_source("mine", str(tmp_path))
     assert source.class_names == ("cat", "dog")
     (example,) = source.examples("train")
-    assert (example["image"].numpy(), int(example["label"]), example["name"].numpy()) == (grey(7), 1, b"rex.png")
+    assert (example["image"].numpy(), int(example["label"]), example["name"].numpy()) == (gray(7), 1, b"rex.png")
 
 
 def test_of_two_labels_the_declared_one_is_taken(tmp_path):
@@ -158,7 +158,7 @@ def test_of_two_labels_the_declared_one_is_taken(tmp_path):
         "coarse": tfds.features.ClassLabel(names=["pet"]),
         "label": tfds.features.ClassLabel(names=["cat", "dog"]),
     }
-    example = {"image": grey(7), "coarse": 0, "label": 1}
+    example = {"image": gray(7), "coarse": 0, "label": 1}
     make_prepared(tmp_path / "declared", features, [example], supervised_keys=("image", "label"))
     assert open_source("mine", str(tmp_path / "declared")).class_names == ("cat", "dog")
     make_prepared(tmp_path / "open", features, [example])
@@ -170,7 +170,7 @@ def test_of_two_labels_the_declared_one_is_taken(tmp_path):
 
 def test_set_without_labels(tmp_path):
     make_prepared(tmp_path, {"text": tfds.features.Text()}, [{"text": "hello"}])
-    with pytest.raises(InputError, match=r"'mine' is not one of images with labels: .* got images \[\], class labels \[\] .*'text'"):
+    with pytest.raises(InputError, match=r"'mine' is not an image classification set: .* got images \[\], class labels \[\] .*'text'"):
         open_source("mine", str(tmp_path))
 
 
@@ -195,10 +195,10 @@ def test_unknown_names(tmp_path, name, message):
 
 def test_download_without_a_network_fails_soon(tmp_path, monkeypatch):
     for variable in ("http_proxy", "https_proxy"):
-        monkeypatch.setenv(variable, "http://127.0.0.1:9")  # where nothing listens
+        monkeypatch.setenv(variable, "http://127.0.0.1:9")  # nothing listens there
     monkeypatch.setenv("no_proxy", "")
     with pytest.raises(
-        InputError, match=r"'cifar10' is not prepared in .*cifar10/3.0.2 and cannot be downloaded, www.cs.toronto.edu cannot"
+        InputError, match=r"'cifar10' is not prepared in .*cifar10/3.0.2 and cannot be downloaded, because www.cs.toronto.edu cannot"
     ):
         open_source("cifar10", str(tmp_path))
 
@@ -235,10 +235,10 @@ def test_names_that_are_not_utf8(tmp_path):
     make_folder(root, {"train/cat/a.png": 1, "train/dog/a.png": 2})
     strange = os.path.join(os.fsencode(root / "train" / "cat"), b"caf\xe9.png")
     with open(strange, "wb") as file:
-        file.write(grey(3))
+        file.write(gray(3))
     os.mkdir(os.path.join(os.fsencode(root / "train"), b"\xff"))
     with open(os.path.join(os.fsencode(root / "train"), b"\xff", b"\xfe.png"), "wb") as file:
-        file.write(grey(4))
+        file.write(gray(4))
     source = open_source(f"folder:{root}")
     assert source.class_names == ("\\xff", "cat", "dog")
     assert len(list(source.examples("train"))) == 4

@@ -1,4 +1,4 @@
-"""What people and tools call the splits of a data set of files."""
+"""Translates the names that people and tools give to splits into `train`, `validation` and `test`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,13 +8,13 @@ _SPELLINGS = {"val": "validation", "valid": "validation", "default": "train"}  #
 
 
 def our_name(split: str) -> str | None:
-    """Returns which of `train`, `validation` and `test` a split is, whatever its spelling and its capital letters; None for others."""
+    """Returns `train`, `validation` or `test` for the name of a split in any spelling and case; None for other names."""
     name = _SPELLINGS.get(split.lower(), split.lower())
     return name if name in _SPLITS else None
 
 
 def with_our_names(splits: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the same splits; what means `train`, `validation` or `test` is called so, unless another split is."""
+    """Returns the splits with spellings of `train`, `validation` and `test` replaced by these names, unless another split has the name."""
     splits = dict(splits)
     for split in list(splits):
         meant = our_name(split)

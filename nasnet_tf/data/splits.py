@@ -1,7 +1,7 @@
-"""What "train", "validation" and "test" are of a data set: one convention for search, training, fine-tuning and evaluation.
+"""Decides which examples are "train", "validation" and "test": one convention for search, training, fine-tuning and evaluation.
 
-What is trained on never validates. Of a folder, `validation` validates if it is there, else examples held out of `train`; `test` is looked
-at by evaluation only.
+Examples for training are never used for validation. In a folder, the split `validation` is used if it exists, else examples held out of
+`train`. Only evaluation uses `test`.
 """
 
 import dataclasses
@@ -15,13 +15,13 @@ from nasnet_tf.base.values import Natural, check_fields, conforms, expect
 from nasnet_tf.data.sources import Source
 
 _SHARE = re.compile(r"(\d|[1-9]\d)%")
-_NAMED = 3  # of the files that are left out
+_MAX_NAMED = 3  # number of left out files that the summary names
 
 
 class DividedData:
-    """Base of ImageData and DetectionData: a data set and how it is divided.
+    """Base class of ImageData and DetectionData: a data set and how it is divided into splits.
 
-    A subclass is a dataclass with these fields, which ImageData documents, and `_source` as a cached property.
+    A subclass is a dataclass with these fields, which ImageData documents, and with `_source` as a cached property.
     """
 
     train_split: str
@@ -34,7 +34,7 @@ class DividedData:
         check_fields(self)
         held_out, owner = self.validation_examples, type(self).__name__
         is_share = isinstance(held_out, str) and _SHARE.fullmatch(held_out) is not None
-        expected = "an integer of 0 or more, or a share such as '10%'"
+        expected = "an integer of 0 or more, or a percentage such as '10%'"
         expect(is_share or conforms(held_out, Natural), f"{owner}.validation_examples", expected, held_out)
         if self.validation_split is not None and held_out:
             raise InputError(
@@ -42,11 +42,11 @@ class DividedData:
             )
 
     def __getstate__(self) -> dict:
-        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # without what was opened
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # without the opened source
 
     @classmethod
     def from_description(cls, description: Mapping) -> Self:
-        """What the method `description` described; a description may say more than that."""
+        """Returns the data that the method `description` described. Other keys of the description are ignored."""
         return cls(**{field.name: description[field.name] for field in dataclasses.fields(cls) if field.name in description})
 
     @property
@@ -56,26 +56,26 @@ class DividedData:
 
     @property
     def num_classes(self) -> int:
-        """Labels are 0..num_classes - 1."""
+        """The number of classes; labels are 0..num_classes - 1."""
         return len(self.class_names)
 
     @property
     def num_train_examples(self) -> int:
-        """Number of examples of an epoch, without the hold-out."""
+        """The number of examples in an epoch, without the hold-out."""
         return self.num_examples("train")
 
     def num_examples(self, split: str) -> int:
-        """Number of examples of "train", "validation" or "test"."""
+        """Returns the number of examples of "train", "validation" or "test"."""
         _, start, stop = self._bounds(split)
         return stop - start
 
     @property
     def has_test(self) -> bool:
-        """Whether there are examples to test on; only a data set without a split `test`, where no other split is bound, has none."""
+        """Whether there are test examples: there are none only if the data set has no split `test` and no other test_split is bound."""
         return self.test_split != "test" or "test" in self._source.splits
 
     def share_examples(self, split: str, other: str) -> bool:
-        """Whether two of "train", "validation" and "test" have examples in common; False where one of them is not there."""
+        """Returns whether two of "train", "validation" and "test" have examples in common; False if one of them does not exist."""
         try:
             (name, start, stop), (other_name, other_start, other_stop) = self._bounds(split), self._bounds(other)
         except InputError:
@@ -83,18 +83,18 @@ class DividedData:
         return name == other_name and start < other_stop and other_start < stop
 
     def _bounds(self, split: str) -> tuple[str, int, int]:
-        """(split of the source, first example, one past the last) of "train", "validation" or "test"."""
+        """Returns (split of the source, start, stop) of "train", "validation" or "test"."""
         return self._source.bounds(self._slice(split))
 
     def _slice(self, split: str) -> str:
-        """The source's split, or the slice of one, for "train", "validation" or "test"."""
+        """Returns the source's split, or the slice of one, for "train", "validation" or "test"."""
         return self._find(split)
 
     def _find(self, split: str) -> str:
-        """Returns what `_slice` returns, and prints nothing.
+        """Returns what `_slice` returns, but prints nothing.
 
         Raises:
-          InputError: there is none, or what validates is trained on.
+          InputError: the split does not exist, or training and validation share examples.
         """
         if split == "test":
             return self._test()
@@ -127,26 +127,26 @@ class DividedData:
 
     @functools.cached_property
     def _summary(self) -> str:
-        """What there is and how it is used, in one line for people."""
+        """A line for the user: the size of the data set and the use of its examples."""
         left_out = self._source.left_out
         there = [f"{sum(self._source.splits.values())} images", f"{len(self._source.class_names)} classes"]
         if left_out:
-            there.append(f"{len(left_out)} left out ({', '.join(left_out[:_NAMED])}{', ...' if len(left_out) > _NAMED else ''})")
+            there.append(f"{len(left_out)} left out ({', '.join(left_out[:_MAX_NAMED])}{', ...' if len(left_out) > _MAX_NAMED else ''})")
         there += self._source.notes
         uses = []
-        for split, verb in (("train", "trained on"), ("validation", "to validate"), ("test", "to test")):
+        for split, use in (("train", "for training"), ("validation", "for validation"), ("test", "for testing")):
             try:
-                uses.append(f"{self._source.num_examples(self._find(split))} {verb}")
+                uses.append(f"{self._source.num_examples(self._find(split))} {use}")
             except InputError:
                 if split == "train":
                     raise
-                uses.append(f"none {verb}")
+                uses.append(f"none {use}")
         if self._validation_split() is None and self._held_out():
-            uses[1] += f", held out of {self.train_split}"
+            uses[1] += f" (held out of {self.train_split})"
         return f"{self._source.name}: {', '.join(there)}; {', '.join(uses)}"
 
     def _validation_split(self) -> str | None:
-        """The split that validates; None where it is held out of train_split, if at all."""
+        """Returns the split for validation; None if the validation examples are held out of train_split, or if there are none."""
         if self.validation_split is None and self._source.is_folder and "validation" in self._source.splits:
             return "validation"
         return self.validation_split
@@ -157,13 +157,13 @@ class DividedData:
         return self.validation_examples
 
     def _test(self) -> str:
-        """Of a folder that has a split `test` never the one that validates, whatever an older recipe says."""
+        """Returns the split for testing. In a folder, `test` replaces a test_split that is the validation split, as in older recipes."""
         source = self._source
         if source.is_folder and "test" in source.splits and self.test_split == self._validation_split():
             return "test"
         if source.is_folder and self.test_split == "test" and "test" not in source.splits:
             raise InputError(
-                f"data set {source.name!r} has no split 'test', only {', '.join(source.splits)}; make a split test "
-                "beside it, or evaluate on validation, which chose the best checkpoint"
+                f"data set {source.name!r} has no split 'test', only {', '.join(source.splits)}; add a split 'test', "
+                "or evaluate on validation, which chose the best checkpoint"
             )
         return self.test_split

@@ -1,4 +1,4 @@
-"""What is trained on, validates and tests, of folders of every shape."""
+"""Which examples are for training, validation and testing, in folders of every shape."""
 
 import pytest
 
@@ -16,7 +16,7 @@ def folder(tmp_path, **counts):
 
 
 def found(source, **options):
-    """{split: what it is}, None where it is missing."""
+    """Returns {split: the slice of the source, or None if it is missing}."""
     data = ImageData(source, CifarPreprocessing(8), **options)
     splits = {}
     for split in SPLITS:
@@ -30,7 +30,7 @@ def found(source, **options):
 def test_folders_of_every_shape(tmp_path):
     all_three = folder(tmp_path / "a", train=10, validation=3, test=2)
     expected = {"train": "train", "validation": "validation", "test": "test"}
-    # The same for the recipes of fine-tuning, of a search that holds out, and for work folders from before.
+    # The recipes of fine-tuning and of a search with a hold-out get the same splits, and so do older work folders.
     assert found(all_three) == expected
     assert found(all_three, validation_examples="10%") == expected
     assert found(all_three, validation_examples=5) == expected
@@ -41,25 +41,26 @@ def test_folders_of_every_shape(tmp_path):
     assert found(without_validation) == {"train": "train[0:20]", "validation": None, "test": "test"}
     without_test = folder(tmp_path / "c", train=10, validation=3)
     assert found(without_test)["test"] is None
-    with pytest.raises(InputError, match="has no split .test., only train, validation; make a split test .* or evaluate on validation"):
+    with pytest.raises(InputError, match="has no split .test., only train, validation; add a split 'test', or evaluate on validation"):
         ImageData(without_test, CifarPreprocessing(8)).num_examples("test")
-    assert found(without_test, test_split="validation")["test"] == "validation"  # said, so meant
+    assert found(without_test, test_split="validation")["test"] == "validation"  # an explicit binding is followed
     others = folder(tmp_path / "d", train=10, val=3)
     assert found(others)["validation"] == "validation"
     assert found(others, validation_split="val")["validation"] == "val"
     assert ImageData(others, CifarPreprocessing(8), validation_split="val").num_examples("validation") == 6
 
 
-def test_a_folder_is_told_once(tmp_path, capfd):
+def test_the_summary_of_a_folder_is_printed_once(tmp_path, capfd):
     source = folder(tmp_path, train=10, test=2)
     (tmp_path / "pets" / "train" / "cat" / "notes.txt").touch()
     for _ in range(2):
         ImageData(source, CifarPreprocessing(8), validation_examples=3).num_examples("train")
     assert capfd.readouterr().err == (
-        f"{source}: 24 images, 2 classes, 1 left out (train/cat/notes.txt); 17 trained on, 3 to validate, held out of train, 4 to test\n"
+        f"{source}: 24 images, 2 classes, 1 left out (train/cat/notes.txt); "
+        "17 for training, 3 for validation (held out of train), 4 for testing\n"
     )
     ImageData(folder(tmp_path / "other", train=2, validation=1), CifarPreprocessing(8)).num_examples("train")
-    assert "4 trained on, 2 to validate, none to test" in capfd.readouterr().err
+    assert "4 for training, 2 for validation, none for testing" in capfd.readouterr().err
 
 
 def test_shared_examples(tmp_path):
@@ -73,15 +74,15 @@ def test_shared_examples(tmp_path):
 
 @pytest.mark.parametrize(
     ("value", "expected"),
-    [(value, "an integer of 0 or more, or a share such as '10%'") for value in (-1, "10", "100%", "x%")]
+    [(value, "an integer of 0 or more, or a percentage such as '10%'") for value in (-1, "10", "100%", "x%")]
     + [(value, "an integer or a string") for value in (2.5, True, None)],
 )
-def test_hold_outs_that_are_none(value, expected):
+def test_invalid_hold_outs(value, expected):
     with pytest.raises(InputError, match=f"ImageData.validation_examples: expected {expected}, got {value!r}"):
         ImageData("digits", CifarPreprocessing(8), validation_examples=value)
 
 
-def test_every_image_below_a_class_is_its(tmp_path):
+def test_images_in_subfolders_belong_to_the_class(tmp_path):
     files = ("1.png", "2.WEBP", "a/b/3.jpg", ".hidden/4.png", "a/.5.png", "6.txt", "x.png/7.png")
     source = open_source(make_folder(tmp_path / "pets", {f"train/{label}/{name}": 1 for label in ("cat", "dog") for name in files}))
     assert sorted(names(source, "train")) == sorted(2 * ["1.png", "2.WEBP", "3.jpg", "7.png"])

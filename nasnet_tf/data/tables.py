@@ -1,4 +1,4 @@
-"""Tables of files as data: CSV files with a row for each image."""
+"""Reads tables of files: CSV files with a row for each image."""
 
 import csv
 import dataclasses
@@ -16,9 +16,9 @@ class Row:
     """A row of a table.
 
     Attributes:
-      file: the image.
-      cell: what the table says of its labels; "" for nothing.
-      split: the split it belongs to.
+      file: path of the image.
+      cell: text in the column of labels; "" if it is empty.
+      split: the split to which the image belongs.
     """
 
     file: pathlib.Path
@@ -27,7 +27,7 @@ class Row:
 
 
 def read_table(path: pathlib.Path) -> dict[str, dict[str, list[pathlib.Path]]]:
-    """Returns {split: {label: files}}, in the order of the rows; each image has one label. Arguments and errors as of `read_rows`."""
+    """Returns {split: {label: files}}, in the order of the rows; each image has one label. Arguments and errors as in `read_rows`."""
     table: dict[str, dict[str, list[pathlib.Path]]] = {}
     for row in read_rows(path, needs_label=True):
         table.setdefault(row.split, {}).setdefault(row.cell, []).append(row.file)
@@ -37,27 +37,27 @@ def read_table(path: pathlib.Path) -> dict[str, dict[str, list[pathlib.Path]]]:
 def read_rows(path: pathlib.Path, needs_label: bool) -> list[Row]:
     """Returns the rows of a table, or of all tables in a folder, which are called `<split>.csv`.
 
-    Columns are `file`, relative to the folder of the table; `label`, also called `labels`; and `split`. Where there is no column `split`,
-    all rows of a table belong to `train`, and those of a table in a folder to the split that the table is called by. Other columns are
-    ignored.
+    Columns are `file`, relative to the folder of the table; `label` or `labels`; and `split`. Without a column `split`, the rows of a
+    single table belong to `train`, and the rows of a table in a folder belong to the split in its name. Other columns are ignored.
 
     Args:
+      path: the table or the folder.
       needs_label: whether a row without a label is an error.
 
     Raises:
-      InputError: no such table or column, an empty cell, or an image that is not there or twice in the tables; names the line.
+      InputError: a table or a column is missing, a cell is empty, or an image is missing or listed twice. The message names the line.
     """
     lines: dict[pathlib.Path, str] = {}
     if not path.is_dir():
         return _rows(path, "train", needs_label, lines)
     tables = sorted(path.glob("*.csv"))
     if not tables:
-        raise InputError(f"{shown(path)}: holds no tables; expected train.csv and, if you like, validation.csv and test.csv")
+        raise InputError(f"{shown(path)}: has no tables; expected train.csv, and optionally validation.csv and test.csv")
     return [row for table in tables for row in _rows(table, table.stem, needs_label, lines)]
 
 
 def _rows(path: pathlib.Path, own_split: str, needs_label: bool, lines: dict[pathlib.Path, str]) -> list[Row]:
-    """lines: where each image was found so far; those of this table are added."""
+    """Returns the rows of one table; lines: {image: its line in a message} for the tables so far, to which this table's are added."""
     try:
         with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
             reader = csv.DictReader(file)
@@ -81,7 +81,7 @@ def _rows(path: pathlib.Path, own_split: str, needs_label: bool, lines: dict[pat
         if file in lines:
             raise InputError(f"{where}: {shown(name)} is already on {lines[file]}; expected one row for each image")
         lines[file] = f"line {line} of {shown(path.name)}"
-        rows.append(Row(file, shown(label), split))  # what is not UTF-8 could not be printed
+        rows.append(Row(file, shown(label), split))  # a label that is not UTF-8 could not be printed
     if not rows:
         raise InputError(f"{shown(path)}: has no rows; expected {_EXPECTED}")
     return rows

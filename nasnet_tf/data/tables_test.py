@@ -52,7 +52,7 @@ def test_rows_are_examples(folder):
         ("file,label,split\na.png,cat,train\nb.png,dog,test\n", "split 'train' lacks the classes dog"),
     ],
 )
-def test_what_is_wrong_is_told_with_its_line(folder, text, message):
+def test_errors_name_the_line(folder, text, message):
     with pytest.raises(InputError, match=message):
         open_source(write(folder, text))
     with pytest.raises(InputError, match="gone.csv: cannot be read as a table"):

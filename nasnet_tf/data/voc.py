@@ -1,4 +1,4 @@
-"""Pascal VOC's annotations, an XML file for each picture, in the folders that VOC and annotation tools make."""
+"""Reads Pascal VOC's annotations, an XML file for each picture, in the folder layouts of VOC and of annotation tools."""
 
 import pathlib
 import xml.etree.ElementTree
@@ -18,12 +18,13 @@ _SIDES = ("xmin", "ymin", "xmax", "ymax")
 
 
 def open_voc(name: str, root: pathlib.Path) -> Pictures:
-    """Opens a folder such as VOCdevkit/VOC2007. Objects marked as difficult are treated as crowds: ignored, as VOC's own metric does.
+    """Opens a folder such as VOCdevkit/VOC2007.
 
-    Coordinates count from 1 and include the last pixel: (xmin - 1, ymin - 1, xmax, ymax) are the edges.
+    Objects marked as difficult are treated as crowds, which evaluation ignores, as VOC's own metric does. Coordinates count from 1 and
+    include the last pixel, so the edges of a box are (xmin - 1, ymin - 1, xmax, ymax).
 
     Raises:
-      InputError: no such folders, pictures that are not there, an annotation that cannot be read.
+      InputError: there are no annotations, too many pictures are missing, or an annotation cannot be read.
     """
     splits = _annotation_files(root)
     if not splits:
@@ -32,7 +33,7 @@ def open_voc(name: str, root: pathlib.Path) -> Pictures:
     folders: dict[pathlib.Path, dict[str, pathlib.Path]] = {}
     for split, files in splits.items():
         notes[split] = Notes()
-        rows = {_called(root, path): _read(root, path, folders, notes[split]) for path in files}
+        rows = {_relative_name(root, path): _read(root, path, folders, notes[split]) for path in files}
         check_found(root, list(rows), [stem for stem, row in rows.items() if row], list(dict.fromkeys(_places(root, files[0]))))
         found[split] = [row for row in rows.values() if row]
         class_names |= {row[1] for _, objects, _ in found[split] for row in objects}
@@ -43,9 +44,11 @@ def open_voc(name: str, root: pathlib.Path) -> Pictures:
 
 
 def _annotation_files(root: pathlib.Path) -> dict[str, list[pathlib.Path]]:
-    """{split: its XML files}."""
+    """Returns {split: its XML files}."""
     annotations = root / "Annotations"
-    lists = [path for path in sorted((root / "ImageSets" / "Main").glob("*.txt")) if "_" not in path.stem]  # the others are of one class
+    lists = [
+        path for path in sorted((root / "ImageSets" / "Main").glob("*.txt")) if "_" not in path.stem
+    ]  # lists with "_" in their names are for a single class
     if lists and annotations.is_dir():
         lines = {path.stem: path.read_text(errors="surrogateescape").splitlines() for path in lists}
         return {split: [_listed(annotations, line.strip()) for line in rows if line.strip()] for split, rows in lines.items() if any(rows)}
@@ -57,25 +60,28 @@ def _annotation_files(root: pathlib.Path) -> dict[str, list[pathlib.Path]]:
 
 
 def _listed(annotations: pathlib.Path, line: str) -> pathlib.Path:
-    """The annotation that a line of a list means: names may have spaces or an ending, and a number may follow."""
+    """Returns the annotation for a line of a list. The name may have spaces or a suffix, and a number may follow it."""
     first = line.split()[0]
     places = [annotations / f"{name}.xml" for stem in (line, first) for name in (stem, pathlib.Path(stem).stem)]
     return next((path for path in places if path.is_file()), annotations / f"{first}.xml")
 
 
-def _called(root: pathlib.Path, annotation: pathlib.Path) -> str:
-    """The path of an annotation in the folder of its kind: names may come again in other folders."""
+def _relative_name(root: pathlib.Path, annotation: pathlib.Path) -> str:
+    """Returns the path of an annotation in Annotations/, because subfolders may repeat names; elsewhere, the name of the file."""
     annotations = root / "Annotations"
     return str(annotation.relative_to(annotations)) if annotation.is_relative_to(annotations) else annotation.name
 
 
 def _places(root: pathlib.Path, annotation: pathlib.Path) -> list[pathlib.Path]:
-    inside = pathlib.Path(_called(root, annotation)).parent
+    inside = pathlib.Path(_relative_name(root, annotation)).parent
     return [root / "JPEGImages" / inside, annotation.parent, annotation.parent / "images", root / "images" / inside, root]
 
 
 def _image(root: pathlib.Path, annotation: pathlib.Path, file_name: str, folders: dict) -> pathlib.Path | None:
-    """The picture of an annotation: named like it, or as it says, with any ending in small or capital letters."""
+    """Returns the picture of an annotation, None if it is missing: its name is that of the annotation or the one in it, in any case.
+
+    The suffix may be that of any image format.
+    """
     said = file_name.replace("\\", "/").rsplit("/", 1)[-1]
     names = [said.lower(), *(f"{stem}{suffix}".lower() for stem in (annotation.stem, pathlib.Path(said).stem) for suffix in IMAGE_SUFFIXES)]
     for place in _places(root, annotation):
@@ -88,15 +94,15 @@ def _image(root: pathlib.Path, annotation: pathlib.Path, file_name: str, folders
 
 
 def _read(root: pathlib.Path, annotation: pathlib.Path, folders: Mapping, notes: Notes):
-    """(image file, rows with class names, size) of one picture; None where it is not there."""
+    """Returns (image file, rows with class names, size) of a picture; None if the picture or its annotation is missing."""
     if not annotation.is_file():
-        notes.add("pictures that are not there: left out", shown(annotation.name))
+        notes.add("missing pictures: left out", shown(annotation.name))
         return None
     try:
         tree = xml.etree.ElementTree.parse(annotation).getroot()
         image = _image(root, annotation, tree.findtext("filename") or "", folders)
         if image is None:
-            notes.add("pictures that are not there: left out", f"of {shown(annotation.name)}")
+            notes.add("missing pictures: left out", f"of {shown(annotation.name)}")
             return None
         rows = []
         for item in tree.iter("object"):
@@ -110,7 +116,7 @@ def _read(root: pathlib.Path, annotation: pathlib.Path, folders: Mapping, notes:
             rows.append((box, called.strip(), item.findtext("difficult") == "1", (box[2] - box[0]) * (box[3] - box[1])))
         sides = [float(tree.findtext(f"size/{side}") or 0) for side in ("height", "width")]
     except (xml.etree.ElementTree.ParseError, ValueError) as error:
-        raise InputError(f"{shown(annotation)}: cannot be read as an annotation of Pascal VOC ({error})") from error
+        raise InputError(f"{shown(annotation)}: cannot be read as a Pascal VOC annotation ({error})") from error
     return image, rows, tuple(map(int, sides)) if min(sides) > 0 else None  # tools that do not know the size write 0
 
 

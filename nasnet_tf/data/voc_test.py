@@ -59,13 +59,13 @@ def test_voc_with_other_names(tmp_path, name):
 
 
 def test_voc_of_cvat(tmp_path):
-    """A list with folders in it, in which names come again; its one subset is called default."""
+    """The lines of the list have folders, which repeat names; the only subset is called default."""
     for folder, name in (("one", "dog"), ("two", "cat")):
         picture(tmp_path / "JPEGImages" / folder / "0.png")
         voc(tmp_path / "Annotations" / folder / "0.xml", CAT.replace("cat", name), file_name=f"{folder}/0.png")
     (tmp_path / "ImageSets" / "Main").mkdir(parents=True)
     (tmp_path / "ImageSets" / "Main" / "default.txt").write_text("one/0\ntwo/0\n")
-    for _ in range(2):  # without the list the same
+    for _ in range(2):  # the second time without the list
         data = DetectionData(f"voc:{tmp_path}", 64)
         found = [(each.path.parent.name, data.class_names[each.labels[0]]) for each in data.objects("train")]
         assert found == [("one", "dog"), ("two", "cat")]
@@ -90,5 +90,5 @@ def test_voc_of_labelimg(tmp_path, folder):
     assert [each.size for each in DetectionData(f"voc:{tmp_path}", 64).objects("train")] == [(60, 80)] * 2
     (tmp_path / folder / "a.png").unlink()
     (tmp_path / folder / "b.png").unlink()
-    with pytest.raises(InputError, match="2 of 2 pictures are not there, first 'a.xml'; looked in and below"):
+    with pytest.raises(InputError, match="2 of 2 pictures are missing, first 'a.xml'; searched "):
         DetectionData(f"voc:{tmp_path}", 64).objects("train")

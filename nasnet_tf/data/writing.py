@@ -1,4 +1,4 @@
-"""Writes examples as prepared data, the form in which TensorFlow Datasets (TFDS) keeps its sets: found again by their digest."""
+"""Writes examples in the prepared form of TensorFlow Datasets (TFDS), under a name that contains their digest."""
 
 import contextlib
 import dataclasses
@@ -20,23 +20,23 @@ tfds = OnDemand("tensorflow_datasets")
 
 _PREFIX, _VERSION = "prepared_", "1.0.0"
 _INCOMPLETE = "incomplete"
-_DIGITS = 16  # of the digest, in the name
-_NAMED = 5  # of the classes that a split has too many
+_DIGITS = 16  # number of the digest's digits in the name
+_MAX_NAMED = 5  # number of unexpected classes that a message names
 
 
 def prepare(folder: pathlib.Path, splits: Mapping[str, Examples], may_replace: bool) -> str:
-    """Writes splits once, and returns the name by which `open_source(name, folder)` finds them.
+    """Writes splits, unless they are already there, and returns the name by which `open_source(name, folder)` opens them.
 
-    The name has a digest of all images and labels, whatever their order. Records are in the order of their digests, which mixes the
-    classes. What is cut short leaves nothing that could be found.
+    The name contains a digest of all images and labels, which does not depend on their order. Records are in the order of their digests,
+    which mixes the classes. An interrupted call leaves no data that `open_source` could open.
 
     Args:
-      folder: of prepared data; made where it is missing.
-      splits: `train` among them.
-      may_replace: whether other data that was prepared there may be removed.
+      folder: folder of prepared data; created if it is missing.
+      splits: examples of each split; `train` is one of them.
+      may_replace: whether other data that was prepared in the folder may be removed.
 
     Raises:
-      InputError: other data is there and may not be replaced; a class that `train` lacks; or what the examples raise.
+      InputError: the folder has other data that may not be replaced, `train` lacks a class, or the examples are invalid.
     """
     others = sorted(folder.glob(f"{_PREFIX}*"))
     if others:
@@ -47,8 +47,9 @@ def prepare(folder: pathlib.Path, splits: Mapping[str, Examples], may_replace: b
         if not may_replace:
             called = " and ".join(examples.name for examples in splits.values())
             raise InputError(
-                f"{called}: the images or labels are not those that {folder.parent} was begun with ({name}, expected {others[0].name}); "
-                "pass the same data, or take another work folder (a pipeline that changes images at random gives others each time)"
+                f"{called}: the images or labels are not those that {folder.parent} was begun with "
+                f"(expected {others[0].name}, got {name}); pass the same data, or use another work folder "
+                "(a pipeline that augments images gives different images each time)"
             )
     make_folder(folder)
     temporary = folder / _INCOMPLETE
@@ -65,20 +66,20 @@ def prepare(folder: pathlib.Path, splits: Mapping[str, Examples], may_replace: b
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         with contextlib.suppress(OSError):
-            folder.rmdir()  # where it stayed empty
+            folder.rmdir()  # if it is still empty
     return name
 
 
 @dataclasses.dataclass(frozen=True)
 class _Staged:
-    """A split whose images are on disk in the order in which they came.
+    """A split whose images are on disk, in the order of the examples.
 
     Attributes:
       file: a TFRecord file of encoded images.
-      name: what to call the examples in messages.
-      digests: of the examples.
-      labels: of the examples, as names of classes.
-      class_names: of all labels, in their order.
+      name: name of the examples in messages.
+      digests: digest of each example.
+      labels: name of the class of each example.
+      class_names: names of all classes, in the order of the labels.
     """
 
     file: pathlib.Path
@@ -96,7 +97,11 @@ def _name(splits: Mapping[str, Examples], digests: Mapping[str, Sequence[bytes]]
 
 
 def _stage(file: pathlib.Path, examples: Examples, class_names: Sequence[str] | None) -> _Staged:
-    """Passes once over examples; class_names: of the labels 0, 1, ..., None for "0", "1", ..."""
+    """Writes the images of a split to a file and collects the rest, in one pass over the examples.
+
+    Args:
+      class_names: names of the labels 0, 1, ...; None for "0", "1", ... or, if the labels are names, for these in sorted order.
+    """
     make_folder(file.parent)
     digests, labels, num_classes = [], [], 0
     with tf.io.TFRecordWriter(str(file)) as writer:
@@ -110,9 +115,7 @@ def _stage(file: pathlib.Path, examples: Examples, class_names: Sequence[str] | 
         raise InputError(f"{examples.name}: expected images with labels, got none")
     names = class_names or ([str(number) for number in range(num_classes)] if num_classes else sorted(set(labels)))
     if num_classes > len(names):
-        raise InputError(
-            f"{examples.name}: expected labels below {len(names)}, as there are {len(names)} class names; got {num_classes - 1}"
-        )
+        raise InputError(f"{examples.name}: expected labels below {len(names)}, the number of class names; got {num_classes - 1}")
     texts = [names[label] if isinstance(label, int) else label for label in labels]
     return _Staged(file, examples.name, digests, texts, list(names))
 
@@ -121,12 +124,10 @@ def _write(folder: pathlib.Path, name: str, staged: Mapping[str, _Staged]) -> No
     train = staged["train"]
     for split, part in staged.items():
         if lacking := sorted(set(part.labels) - set(train.labels)):
-            raise InputError(
-                f"{part.name}: expected the classes of {train.name} alone, got {', '.join(lacking[:_NAMED])} besides in {split}"
-            )
-    class_names = max((part.class_names for part in staged.values()), key=len)  # one-hot labels may tell more classes than there are
+            raise InputError(f"{part.name}: expected only classes of {train.name}, got also {', '.join(lacking[:_MAX_NAMED])} in {split}")
+    class_names = max((part.class_names for part in staged.values()), key=len)  # one-hot labels may have more classes than occur
     if len(class_names) < 2:
-        raise InputError(f"{train.name}: expected 2 classes or more to tell apart, got {class_names[0]} alone")
+        raise InputError(f"{train.name}: expected 2 classes or more, got only {class_names[0]}")
     features = tfds.features.FeaturesDict(
         {"image": tfds.features.Image(shape=(None, None, None)), "label": tfds.features.ClassLabel(names=class_names)}
     )
@@ -151,7 +152,7 @@ def _write(folder: pathlib.Path, name: str, staged: Mapping[str, _Staged]) -> No
 
 
 def _write_split(path: str, part: _Staged, class_names: Sequence[str]) -> int:
-    """Writes examples in the order of their digests; returns the number of bytes."""
+    """Writes the examples of a split in the order of their digests; returns the number of bytes."""
     numbers = {label: number for number, label in enumerate(class_names)}
     images, num_bytes = TFRecords([(str(part.file), len(part.labels))]), 0
     with tf.io.TFRecordWriter(path) as writer:

@@ -1,4 +1,4 @@
-"""Multiply-adds of the architectures of a space, layer by layer, without building their networks."""
+"""Counts multiply-adds of the architectures of a space layer by layer, without building their networks."""
 
 import functools
 import itertools
@@ -18,10 +18,10 @@ from nasnet_tf.models.space.templates import RANK, is_statistic, named_weights, 
 
 
 def count_mult_adds(network: SpaceNetwork, genotype: Genotype) -> int:
-    """Of one inference on one image: what count_costs counts of the genotype's build_network.
+    """Returns the multiply-adds of an inference on one image, as count_costs counts them for build_network of the genotype.
 
     Raises:
-      InputError: as SpaceNetwork.plan.
+      InputError: as in SpaceNetwork.plan.
     """
     total = _count(network.stem, network.image_size, 3)
     for layer, sources, _, layout in network.layouts(genotype):
@@ -31,7 +31,7 @@ def count_mult_adds(network: SpaceNetwork, genotype: Genotype) -> int:
 
 
 def _sized(layer: Cell, layout: Layout, sizes: Sequence[int]) -> Iterator[tuple[Site, int]]:
-    """Each layer of a cell that computes, with the height of what it reads; `sizes` are those of the cell's inputs."""
+    """Yields the layers of a cell that may have multiply-adds, with the heights of their inputs; sizes: heights of the cell's inputs."""
     for fit, halvings, size in zip(layout.fits, layer.reductions, sizes, strict=True):
         for site in fit:
             yield site, size
@@ -52,7 +52,7 @@ def _count_kind(kind: Kind, channels: int, filters: int, style, size: int) -> in
 
 
 def _count(layer: keras.layers.Layer, size: int, channels: int) -> int:
-    """Of a layer that reads an image of this size."""
+    """Returns the multiply-adds of a layer for one input of size x size pixels."""
     named = named_weights(layer)
     shapes = np.array([[*shape, *[1] * (RANK - len(shape))] for _, shape in named], np.int32).reshape(-1, RANK)
     lengths = [sum(math.prod(shape) for name, shape in named if is_statistic(name) == moving) for moving in (False, True)]

@@ -1,10 +1,9 @@
-"""One network for a whole search space: traced once, and an architecture is a Plan that comes with each call.
+"""One network for a whole search space. It is traced once, and each call passes an architecture as a Plan.
 
-Every place of every cell runs the layer that the plan names, by a switch of which only the chosen branch runs. Shapes are dynamic, so that
-one trace of the operations serves the cells of all sizes. All weights of an architecture lie in one vector, for which gradient clipping,
-weight decay and the update of an optimizer are a few ops together. With the weights of a `build_network` of the same genotype the network
-computes the same, to the rounding of float32: what runs are the very layers, as templates that find the plan's weights in the place of
-their own.
+Each place of each cell runs the layer that the plan names, through a switch that runs only the chosen branch. Shapes are dynamic, so one
+trace of the operations serves cells of all sizes. All weights of an architecture are in one vector, so gradient clipping, weight decay and
+the update of an optimizer are only a few ops. With the weights of `build_network` of the same genotype, the network computes the same
+result, up to the rounding of float32, because it runs the same layers as templates, with the plan's weights instead of their own.
 """
 
 import functools
@@ -27,13 +26,13 @@ from nasnet_tf.models.space.choosing import combine, switch
 from nasnet_tf.models.space.plan import Plan, Weight
 from nasnet_tf.models.space.templates import RANK, is_statistic, named_weights, run_layer, weights_of_kind, without_values
 
-_PASS = 0  # the branch of a place where nothing stands
-_FILTERS = 4  # of the templates, whose own weights have no values
+_PASS = 0  # the branch of an empty place, which returns its input
+_FILTERS = 4  # filters of the templates, whose own weights have no values
 _MAP, _VECTOR = tf.TensorSpec([None] * RANK), tf.TensorSpec([None])
 _NUMBER = tf.TensorSpec([], tf.int32)
 
 
-# Of NetworkConfig: what children of a search do not have. Their defaults are off.
+# Options of NetworkConfig that a SpaceNetwork does not support, because children of a search do not use them. They are off by default.
 ABSENT = ("auxiliary_head", "dropout_rate", "drop_path_rate", "bounded_activation", "synchronized_batch_norm")
 
 
@@ -41,17 +40,18 @@ class SpaceNetwork:
     """The networks of all genotypes of a space, for one configuration.
 
     Args:
-      space: its blocks and input states; genotypes with other outputs than the space's, such as NASNet-A, are taken too.
-      config: of the networks. Without auxiliary head, dropout and drop path, which children of a search do not have.
-      num_classes: of the classifier.
+      space: the search space, which decides the blocks and input states. A genotype may have other states in its output than in the space,
+        as NASNet-A has.
+      config: configuration of the networks; the options in ABSENT must be off.
+      num_classes: number of classes.
       image_size: height and width in pixels.
 
     Attributes:
       stem: the layer before the first cell.
-      sizes: heights of the stem's output and of each cell's, in pixels.
+      sizes: heights of the outputs of the stem and of each cell, in pixels.
 
     Raises:
-      InputError: a configuration or a space that such a network cannot be made for.
+      InputError: the configuration or the space is not supported.
     """
 
     def __init__(self, space: SearchSpace, config: NetworkConfig, num_classes: int, image_size: int):
@@ -59,15 +59,15 @@ class SpaceNetwork:
             expect(not getattr(config, name), "SpaceNetwork", f"NetworkConfig.{name} to be off", getattr(config, name))
         expect(space.outputs == "concat_unused", "SpaceNetwork", "a space of cells with one output, 'concat_unused'", space.outputs)
         self._space, self.style, self.image_size = space, config.style, image_size
-        # How cells are stacked does not depend on what is in them.
+        # Any genotype of the space has this stack of cells, so the first one serves as a pattern.
         pattern = build_network(space.decode([0] * len(space.sizes)), config, num_classes, image_size)
         self.num_classes = num_classes
         self.stem, self._pool, self._classifier = (pattern.get_layer(name) for name in ("stem", "global_pool", "logits"))
-        self._classifier.input_spec = None  # features are as wide as the plan says
+        self._classifier.input_spec = None  # the number of features depends on the plan
         self._cells = [layer for layer in pattern.layers if isinstance(layer, Cell)]
         self._num_places = [self._count_places(cell) for cell in self._cells]
         self.sizes = [pattern.get_layer("stem").output.shape[1]] + [cell.output.shape[1] for cell in self._cells]
-        # Of a cell: its input states, its blocks, the input states as outputs, and an empty one.
+        # States of a cell: its input states, its blocks, its input states as outputs, and an empty one.
         self._num_states = 2 * space.num_input_states + space.num_blocks + 1
         self._branches = {key: number for number, key in enumerate(self._templates, start=_PASS + 1)}
         self._most_weights = max(len(names) for _, names in self._templates)
@@ -76,7 +76,7 @@ class SpaceNetwork:
 
     @functools.cached_property
     def _templates(self) -> dict[tuple[Kind, tuple[str, ...]], keras.layers.Layer]:
-        """A layer for each kind and each set of weights that it may have: an identity has some only where it must project."""
+        """A layer for each kind and each set of weights that the kind may have. An identity has weights only if it must project."""
         kinds = [Kind("operation", Operation.Value(name), stride) for name in self._space.operations for stride in (1, 2)]
         kinds += [Kind(role, activation) for role in ("fit", "reduction") for activation in (False, True)]
         rules = [rule for value, rule in COMBINES.items() if Combine.Name(value) in self._space.combines]
@@ -89,13 +89,14 @@ class SpaceNetwork:
         return templates
 
     def plan(self, genotype: Genotype) -> Plan:
-        """What to compute for a genotype, and where its weights are.
+        """Returns what to compute for a genotype, and where its weights are.
 
         Raises:
-          InputError: another number of blocks or input states than the space's, or several outputs.
+          InputError: the genotype's number of blocks or input states is not that of the space, a cell has several outputs, or an operation
+            or a combine is not in the space.
         """
         places: list[Site | None] = []
-        reads: list[np.ndarray | None] = [None]  # the stem's
+        reads: list[np.ndarray | None] = [None]  # for the stem, which reads images
         channels_of = [np.arange(self.stem.filters)]
         filters, inputs, concatenates, outputs = [], [], [], []
         for layer, sources, cell, layout in self.layouts(genotype):
@@ -121,9 +122,9 @@ class SpaceNetwork:
         )
 
     def layouts(self, genotype: Genotype) -> Iterator[tuple[Cell, list[int], genotypes.Cell, Layout]]:
-        """(cell of the network, numbers of the outputs that it reads, what is in it, its layers) of each cell; errors as of `plan`.
+        """Yields (cell of the network, numbers of the outputs that it reads, the genotype's cell, its layout); errors as in `plan`.
 
-        Of the outputs, 0 is the stem's, 1 the first cell's, ...
+        Output 0 is the stem's, and output n is that of the n-th cell.
         """
         validate(genotype)
         cells = (genotype.normal_cell, genotype.reduction_cell)
@@ -143,7 +144,7 @@ class SpaceNetwork:
             yield layer, sources, cell, layout
 
     def _channels(self, cell, filters: int) -> np.ndarray:
-        """Of a cell's output, by the states that it is made of; see Plan.rows."""
+        """Returns the source state of each channel of a cell's output, encoded as in Plan.rows."""
         parts = []
         for state in cell.outputs[0].states:
             block = state - self._space.num_input_states
@@ -163,7 +164,6 @@ class SpaceNetwork:
         shapes = np.ones((len(named), self._most_weights, RANK), np.int32)
         sizes = np.zeros((len(named), 2), np.int32)
         for place, weights in enumerate(named):
-            # The stem's and the classifier's shapes are their own; only their sizes count.
             for row, (name, shape) in enumerate(weights[: self._most_weights]):
                 shapes[place, row, : len(shape)] = shape
                 sizes[place, int(is_statistic(name))] += math.prod(shape)
@@ -172,7 +172,7 @@ class SpaceNetwork:
 
     @property
     def widest(self) -> list[int]:
-        """Of each place, the most channels that it may read; those of a place that reads a cell's output are counted as in Plan.rows."""
+        """The maximum number of channels that each place may read; for a place that reads a cell's output, counted as in Plan.rows."""
         states = self._space.num_input_states + self._space.num_blocks
         outputs = [self.stem.filters] + [states * 2 * cell.filters for cell in self._cells]
         found = [3]
@@ -187,31 +187,31 @@ class SpaceNetwork:
             return self._branches[kind, tuple(name for name, _ in named)]
         except KeyError:
             if kind.role == "norm":
-                expected, got = f"combines out of {', '.join(self._space.combines)}", f"the {kind.detail} normalization of a sum"
+                expected, got = f"a combine of the space ({', '.join(self._space.combines)})", f"the {kind.detail} normalization of a sum"
             else:
-                expected, got = f"operations out of {', '.join(self._space.operations)}", Operation.Name(kind.detail)
-            raise InputError(f"SpaceNetwork: expected {expected}; got {got}") from None
+                expected, got = f"an operation of the space ({', '.join(self._space.operations)})", Operation.Name(kind.detail)
+            raise InputError(f"SpaceNetwork: expected {expected}, got {got}") from None
 
     @property
     def signature(self) -> list[tf.TensorSpec]:
-        """Of a tf.function that takes weights, statistics and the arrays of a plan: with it, one trace serves all architectures."""
+        """The input signature of a tf.function of weights, statistics and a plan's arrays; with it, one trace serves all architectures."""
         places, cells, space = 2 + sum(self._num_places), len(self._cells), self._space
         shapes = [[places], [places, 2], [places, self._most_weights, RANK], [cells, space.num_blocks, 2], [cells, space.num_blocks]]
         shapes.append([cells, space.num_blocks + space.num_input_states])
         return [_VECTOR, _VECTOR, *(tf.TensorSpec(shape, tf.int32) for shape in shapes)]
 
     def __call__(self, images: tf.Tensor, weights: tf.Tensor, statistics: tf.Tensor, plan: Sequence[tf.Tensor], training: bool):
-        """Runs an architecture; to be called inside a tf.function, of which one trace serves all.
+        """Runs an architecture. Call it inside a tf.function, of which one trace serves all architectures.
 
         Args:
           images: float32 [batch, height, width, 3].
-          weights: float32, of all places in their order, as Plan.fresh_weights or weights_of give them.
-          statistics: float32, the moving means and variances likewise.
-          plan: its arrays.
-          training: normalize with the statistics of the batch.
+          weights: float32 [weights], those of all places in their order, as from Plan.fresh_weights or weights_of.
+          statistics: float32 [statistics], moving means and variances of all places, as from Plan.fresh_statistics or weights_of.
+          plan: the plan's arrays.
+          training: whether to normalize with the statistics of the batch.
 
         Returns:
-          logits float32 [batch, num_classes], and the moving statistics, brought up to date in training.
+          (logits float32 [batch, num_classes], moving statistics float32 [statistics], which are updated in training).
         """
         branches, sizes, shapes, inputs, concatenates, outputs = plan
         num_places = 2 + sum(self._num_places)
@@ -236,7 +236,7 @@ class SpaceNetwork:
         return sum(max(1, halvings) for halvings in cell.reductions) + 3 * self._space.num_blocks + self._space.num_input_states
 
     def _cell_function(self, is_reduction: bool, halvings: tuple[int, ...], training: bool) -> Callable:
-        """Returns the traced cell; cells of one kind whose input states are halved equally often share a trace."""
+        """Returns the function that runs a cell. Cells of one kind with the same numbers of halvings share it and its trace."""
         key = is_reduction, halvings, training
         if key not in self._run_cell:
             self._run_cell[key] = tf.function(functools.partial(self._cell, *key), autograph=False, reduce_retracing=True)
@@ -261,7 +261,7 @@ class SpaceNetwork:
         num_inputs, num_blocks = self._space.num_input_states, self._space.num_blocks
         pairs = [tf.unstack(pair, num=2) for pair in tf.unstack(inputs, num=num_blocks)]
         joined = tf.unstack(concatenates, num=num_blocks)
-        # A list of tensors, for the gradient of one that is not read costs nothing there.
+        # A TensorArray, because the gradient of an element that is not read costs nothing.
         states = tf.TensorArray(tf.float32, self._num_states, clear_after_read=False, infer_shape=False, element_shape=[None] * RANK)
         for number, (tensor, halved) in enumerate(zip(given, halvings, strict=True)):
             for _ in range(max(1, halved)):
@@ -280,16 +280,16 @@ class SpaceNetwork:
         return tf.ensure_shape(output, [None] * RANK), moving
 
     def _place_function(self, kinds: frozenset[Kind], training: bool) -> Callable:
-        """Returns a traced function that runs one of the layers of these kinds, or passes its input on.
+        """Returns a traced function that runs one of the layers of these kinds, or returns its input.
 
-        A place has only the branches that can stand there: TensorFlow prepares every branch of a switch at every place that has the switch,
-        and each step passes placeholders for the intermediate results of all branches that were not chosen.
+        A place has only the branches that can stand there, because TensorFlow prepares each branch of a switch at each place that has the
+        switch, and each step passes placeholders for the intermediate results of all branches that were not chosen.
         """
         if (kinds, training) not in self._run_place:
             keys = [key for key in self._templates if key[0] in kinds]
             runs = [functools.partial(run_layer, self._templates[key], training=training) for key in keys]
             runs.insert(_PASS, lambda tensor, weights, statistics, shapes: (tensor, statistics))
-            numbers = np.zeros(1 + len(self._templates), np.int32)  # of the branches of a plan, among those of this place
+            numbers = np.zeros(1 + len(self._templates), np.int32)  # {branch of a plan: branch of this place}
             numbers[[self._branches[key] for key in keys]] = range(1, len(runs))
 
             given = [_MAP, _VECTOR, _VECTOR, tf.TensorSpec([self._most_weights, RANK], tf.int32)]
@@ -304,6 +304,6 @@ class SpaceNetwork:
 
 
 def _sources(pattern: keras.Model, cells: Sequence[Cell]) -> list[list[int]]:
-    """For each cell the numbers of the outputs that it reads: 0 is the stem's, 1 the first cell's, ..."""
+    """Returns for each cell the numbers of the outputs that it reads: 0 is the stem's, and n is that of the n-th cell."""
     numbers = {id(layer.output): number for number, layer in enumerate([pattern.get_layer("stem"), *cells])}
     return [[numbers[id(tensor)] for tensor in (cell.input if isinstance(cell.input, list) else [cell.input])] for cell in cells]

@@ -1,4 +1,4 @@
-"""The network of the whole space against the network of one genotype, with the same weights."""
+"""Compares the network of a whole space with the network of one genotype, with the same weights."""
 
 import random
 
@@ -20,7 +20,7 @@ IMAGES = tf.random.stateless_normal([4, 11, 11, 3], [1, 2])
 
 
 def train(network, weights, statistics, *plan):
-    """(logits, new moving statistics, gradient of the weights) of one training step."""
+    """Returns (logits, new moving statistics, gradient of the weights) of one training step."""
     with tf.GradientTape() as tape:
         tape.watch(weights)
         logits, moving = network(IMAGES, weights, statistics, plan, training=True)
@@ -29,7 +29,7 @@ def train(network, weights, statistics, *plan):
 
 
 def expect(model):
-    """The same of a network of one genotype, in the order of its plan."""
+    """Returns what `train` returns, but from a network of one genotype, in the order of its plan."""
     with tf.GradientTape() as tape:
         logits = model(IMAGES, training=True)
         loss = tf.reduce_sum(logits**2)
@@ -96,15 +96,15 @@ def test_multiply_adds_are_counted_without_a_network():
     assert count_mult_adds(SpaceNetwork(SPACE, config, 3, 45), genotype) == count_costs(build_network(genotype, config, 3, 45)).mult_adds
 
 
-def test_what_it_cannot_be():
+def test_unsupported_configurations_and_genotypes_are_errors():
     with pytest.raises(InputError, match="NetworkConfig.drop_path_rate to be off, got 0.2"):
         SpaceNetwork(SPACE, NetworkConfig(1, "cifar", 1.0, filters=4, drop_path_rate=0.2), 3, 11)
     with pytest.raises(InputError, match="'concat_unused', got 'each_block'"):
         SpaceNetwork(SearchSpace(outputs="each_block"), CONFIG, 3, 11)
     network = SpaceNetwork(SearchSpace(operations=("IDENTITY", "CONV_1X1")), CONFIG, 3, 11)
-    with pytest.raises(InputError, match="operations out of IDENTITY, CONV_1X1; got SEP_CONV_5X5"):
+    with pytest.raises(InputError, match=r"an operation of the space \(IDENTITY, CONV_1X1\), got SEP_CONV_5X5"):
         network.plan(load_genotype("nasnet_a"))
-    with pytest.raises(InputError, match="combines out of ADD, CONCAT; got the layer normalization of a sum"):
+    with pytest.raises(InputError, match=r"a combine of the space \(ADD, CONCAT\), got the layer normalization of a sum"):
         SpaceNetwork(SearchSpace(num_blocks=1), CONFIG, 3, 11).plan(sampled(SearchSpace(num_blocks=1, combines=("LAYER_NORM_ADD",)), 0))
     with pytest.raises(InputError, match="of 2 input states, 5 and 5 blocks, 1 and 1 outputs; got 4, 4, 4, 4 and 4"):
         network.plan(load_genotype("nasnet_b"))

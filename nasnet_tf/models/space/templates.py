@@ -1,4 +1,4 @@
-"""Layers whose weights come with each call: the templates of a SpaceNetwork's places."""
+"""Layers whose weights are passed with each call: the templates that run in the places of a SpaceNetwork."""
 
 import functools
 
@@ -8,11 +8,11 @@ import tensorflow as tf
 from nasnet_tf.models.cell_layers import Kind, make_layer
 from nasnet_tf.models.space.plan import Weight
 
-RANK = 4  # of the largest weights
+RANK = 4  # of convolution kernels, the weights with the most axes, and of the maps between layers
 
 
 def run_layer(layer, tensor, weights, statistics, shapes, *, training):
-    """Calls a layer with these weights and moving statistics in the place of its own; returns its output and the new statistics."""
+    """Calls a layer with the given weights and moving statistics instead of its own; returns its output and the new statistics."""
     trainable, moving = layer.trainable_variables, layer.non_trainable_variables
     if not trainable:
         return layer(tensor, training=training), statistics
@@ -21,7 +21,7 @@ def run_layer(layer, tensor, weights, statistics, shapes, *, training):
         for variables, values, first in ((trainable, weights, 0), (moving, statistics, len(trainable))):
             parts = tf.split(values, lengths[first : first + len(variables)], num=len(variables)) if len(variables) > 1 else [values]
             for number, variable in enumerate(variables):
-                # A step runs hundreds of such layers, so each operation counts: vectors are in shape already.
+                # A step runs hundreds of such layers, so each operation counts. A vector needs no reshape.
                 rank, part = len(variable.shape), parts[number]
                 if rank > 1:
                     part = tf.reshape(part, rows[first + number][:rank] if rank < RANK else rows[first + number])
@@ -33,7 +33,7 @@ def run_layer(layer, tensor, weights, statistics, shapes, *, training):
 
 
 def without_values(kind: Kind, channels: int, filters: int, style) -> keras.layers.Layer:
-    """A layer of a kind that is built and has no values."""
+    """Returns a built layer of a kind, whose weights have no values."""
     with keras.StatelessScope(initialize_variables=False):
         layer = make_layer(kind, filters, style, "place")
         layer.build((None, None, None, channels))
@@ -42,16 +42,16 @@ def without_values(kind: Kind, channels: int, filters: int, style) -> keras.laye
 
 @functools.cache
 def weights_of_kind(kind: Kind, channels: int, filters: int, style) -> list[Weight]:
-    """What a layer of a kind has, as named_weights."""
+    """Returns the names and shapes of the weights of a layer of a kind, as named_weights does."""
     return named_weights(without_values(kind, channels, filters, style))
 
 
 def named_weights(layer: keras.layers.Layer) -> list[Weight]:
-    """Names and shapes of a layer's weights, the trainable ones first."""
+    """Returns the names and shapes of a layer's weights, the trainable ones first."""
     variables = [*layer.trainable_variables, *layer.non_trainable_variables]
     return [(variable.name, tuple(variable.shape)) for variable in variables]
 
 
 def is_statistic(name: str) -> bool:
-    """Whether a weight is a moving mean or variance."""
+    """Returns whether a weight is a moving mean or variance."""
     return name.startswith("moving_")

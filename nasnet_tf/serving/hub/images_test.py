@@ -109,7 +109,7 @@ def test_another_image_size_than_the_network_has(export):
         ("data.json", lambda data: {}, "data.json: damaged; expected class_names, a list of names, got null"),
         ("data.json", lambda data: data | {"class_names": "abc"}, "expected class_names, a list of names"),
         ("data.json", lambda data: data | {"preprocessing": None}, "expected preprocessing, an object, got null"),
-        ("data.json", lambda data: data | {"preprocessing": {"kind": "x"}}, "expected a 'kind' out of cifar, imagenet, got 'x'"),
+        ("data.json", lambda data: data | {"preprocessing": {"kind": "x"}}, "expected a 'kind' of cifar or imagenet, got 'x'"),
         ("data.json", lambda data: data | {"class_names": ["a", "b"]}, "data.json names 2 classes, the network of model.json has 10"),
         ("model.json", None, "model.json: cannot be read as the description of a network"),
         ("model.json", lambda model: {"config": {}}, "model.json: cannot be read as the description of a network"),

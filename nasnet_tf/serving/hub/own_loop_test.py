@@ -129,7 +129,7 @@ def test_export_of_a_network_in_memory(trained, tmp_path):
         ({"class_names": "abc"}, "class_names: expected a list of 3 names, in the order of the logits, got 'abc'"),
         ({}, "class_names: expected a list of 3 names, in the order of the logits, got None"),
         (NAMES, 'data_description: expected {"class_names"'),
-        ({"class_names": NAMES, "preprocessing": {"kind": "mine"}}, "preprocessing: expected a 'kind' out of cifar, imagenet, got 'mine'"),
+        ({"class_names": NAMES, "preprocessing": {"kind": "mine"}}, "preprocessing: expected a 'kind' of cifar or imagenet, got 'mine'"),
     ],
 )
 def test_what_an_export_cannot_be_described_by(trained, tmp_path, description, message):
