@@ -51,12 +51,12 @@ def main(arguments: list[str]) -> None:
 
 
 def _engine(needs_gradients: bool) -> str:
-    """Returns the engine that was asked for; only TensorFlow has gradients."""
+    """Returns --engine, or "tensorflow" if gradients are needed, because no other engine has them."""
     engine = flags.FLAGS.engine
     if not needs_gradients:
         return engine
     if engine not in ("auto", "tensorflow"):
-        raise InputError(f"--explain: expected --engine=tensorflow, which alone has gradients, got --engine={engine}")
+        raise InputError(f"--explain: expected --engine=tensorflow, because it needs gradients, got --engine={engine}")
     return "tensorflow"
 
 
@@ -68,7 +68,7 @@ def _opened(output: pathlib.Path) -> Iterator[IO[str]]:
 
 @contextlib.contextmanager
 def _eagerly(is_wanted: bool) -> Iterator[None]:
-    """Runs graph functions op by op: for a single batch that takes a second, tracing and optimizing a graph before it three."""
+    """Runs graph functions op by op inside the `with` if wanted. A single batch then takes a second; tracing a graph first takes three."""
     import tensorflow as tf
 
     before = tf.config.functions_run_eagerly()
@@ -82,7 +82,18 @@ def _eagerly(is_wanted: bool) -> Iterator[None]:
 def _predict(
     predictor, files: list[pathlib.Path], rows: IO[str] | None, preprocessing: Mapping, places: Mapping[pathlib.Path, pathlib.Path]
 ) -> list[str]:
-    """Prints and writes each answer, and its explanation if it has a place; returns the undecodable files, each with the reason."""
+    """Prints and writes the answers, and saves their explanations.
+
+    Args:
+      predictor: predictor of the network.
+      files: the image files.
+      rows: file for the answers as JSON; None for no file.
+      preprocessing: preprocessing of the network, from its data.json.
+      places: path of the explanation of each image file; empty for no explanations.
+
+    Returns:
+      The files that cannot be decoded, each with the reason.
+    """
     undecodable = []
     for start in range(0, len(files), flags.FLAGS.batch_size):
         batch = files[start : start + flags.FLAGS.batch_size]
@@ -109,7 +120,7 @@ def _predict(
 
 
 def _note_white(contents: list[bytes], preprocessing: Mapping) -> None:
-    """Says what is taken for white in PNGs of 16 bits."""
+    """Prints which value counts as white in 16-bit PNG files."""
     from nasnet_tf.data.sixteen_bits import WHITE, white_note
 
     if note := white_note(contents, preprocessing.get("white_level", WHITE)):
@@ -117,22 +128,23 @@ def _note_white(contents: list[bytes], preprocessing: Mapping) -> None:
 
 
 def define_flags() -> None:
-    """The flags of this door."""
-    flags.define_required("model", "A network of the zoo, such as mobile; an export; or the work folder of a training.")
-    flags.DEFINE_string("weights", "trained", "For a network of the zoo, a weights file instead of the public ones; none for fresh ones.")
-    text = "What runs the network: auto is the fastest that an export has a file for and whose package is installed."
+    """Defines the flags of this command."""
+    flags.define_required("model", "A network: a name such as mobile, an export, or the work folder of a training.")
+    text = "With --model as a name: a weights file to use instead of the public weights, or none for random weights."
+    flags.DEFINE_string("weights", "trained", text)
+    text = "The engine that runs the network. auto selects the fastest for which the export has a file and the package is installed."
     flags.DEFINE_enum("engine", "auto", list(ENGINES), text)
-    flags.DEFINE_bool("trust_graph", False, "Run the graph inside an export, which can do anything to your files; only for your own.")
-    text = "How many classes to print at most; without it 5, or all above the threshold where an image has several labels."
+    flags.DEFINE_bool("trust_graph", False, "Run the graph in an export, which can do anything to your files. Only for your own exports.")
+    text = "The maximum number of classes to print. By default 5; if images have several labels, all above the threshold."
     flags.DEFINE_integer("top", None, text, lower_bound=1)
-    text = "Least probability of a class to print; without it 0, or 0.5 where an image has several labels."
+    text = "The minimum probability of a class to print. By default 0, or 0.5 if images have several labels."
     flags.DEFINE_float("threshold", None, text, lower_bound=0.0, upper_bound=1.0)
-    flags.DEFINE_integer("batch_size", 16, "Images at a time.", lower_bound=1)
-    flags.DEFINE_string("output", None, "A file for the results, a line of JSON for each image; a report reads predictions.json.")
-    text = "A folder for the images as PNG files with colors where the network saw the most probable class (Grad-CAM)."
+    flags.DEFINE_integer("batch_size", 16, "Number of images at a time.", lower_bound=1)
+    flags.DEFINE_string("output", None, "A file for the results, with a line of JSON for each image. The report reads predictions.json.")
+    text = "A folder for PNG files of the images, colored where the network saw the most probable class (Grad-CAM)."
     flags.DEFINE_string("explain", None, text)
-    flags.DEFINE_bool("embed_images", False, "Write the images into the output too, for a report that needs nothing beside itself.")
+    flags.DEFINE_bool("embed_images", False, "Also write the images into the output, so that the report needs no image files.")
 
 
 if __name__ == "__main__":
-    command.run(main, define_flags, "Image files, folders, which are looked through, and patterns such as 'more/*.png'.")
+    command.run(main, define_flags, "Image files, folders with image files, and patterns such as 'more/*.png'.")

@@ -1,6 +1,6 @@
 """Writes a page about the searches and trainings below a folder: python -m nasnet_tf.report --workdir=runs/quickstart.
 
-With --follow_seconds=30 it writes the page again and again while a search goes on, until it is interrupted, and the page renews itself.
+With --follow_seconds=30, it updates the page every 30 seconds until you interrupt it, and the open page reloads itself.
 """
 
 import pathlib
@@ -11,12 +11,12 @@ import time
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.cli import command, flags
 
-_GLANCE_SECONDS = 0.1  # between looks whether it was interrupted
-_MOST_OF_THE_TIME = 0.1  # a page of 20,000 trials takes seconds to write: they must not be taken from the search
+_CHECK_SECONDS = 0.1  # seconds between checks for an interruption
+_MAX_BUSY_FRACTION = 0.1  # a page of 20,000 trials takes seconds to write, and this time must not slow down the search
 
 
 def main(arguments: list[str]) -> None:
-    """Writes report.html, once or until interrupted."""
+    """Writes report.html once, or again and again until interrupted."""
     from nasnet_tf.viz.report.report import Report
 
     report, seconds = Report(pathlib.Path(flags.FLAGS.workdir)), flags.FLAGS.follow_seconds
@@ -39,7 +39,7 @@ def _write_tables(workdir: pathlib.Path) -> None:
 
 
 def _follow(report, seconds: float) -> None:
-    # A flag, not KeyboardInterrupt: once that was raised where it was swallowed without a word, and the page was written on and on.
+    # A flag instead of KeyboardInterrupt, because some library code swallowed KeyboardInterrupt and the page was then written forever.
     interrupted = []
     before = signal.signal(signal.SIGINT, lambda *_: interrupted.append(True))
     try:
@@ -48,20 +48,20 @@ def _follow(report, seconds: float) -> None:
             try:
                 print(f"report: {report.write(seconds)}", flush=True)
             except InputError as error:
-                print(f"{error}; looking again later", file=sys.stderr, flush=True)
+                print(f"{error}; trying again later", file=sys.stderr, flush=True)
             took = time.monotonic() - began
-            due = began + max(seconds + took, took / _MOST_OF_THE_TIME)
+            due = began + max(seconds + took, took / _MAX_BUSY_FRACTION)
             while not interrupted and time.monotonic() < due:
-                time.sleep(_GLANCE_SECONDS)
+                time.sleep(_CHECK_SECONDS)
     finally:
         signal.signal(signal.SIGINT, before)
 
 
 def define_flags() -> None:
-    """The flags of this door."""
-    flags.define_workdir_flag("Of a search, of a training, or a folder of such folders.")
-    flags.DEFINE_float("follow_seconds", None, "Writes the page again every so many seconds until interrupted.", lower_bound=1.0)
-    flags.DEFINE_bool("csv", False, "Also writes trials.csv into the folder of each search: a row for each trial, with all its metrics.")
+    """Defines the flags of this command."""
+    flags.define_workdir_flag("The work folder of a search or training, or a folder with such work folders.")
+    flags.DEFINE_float("follow_seconds", None, "Seconds between updates of the page, which go on until you interrupt it.", lower_bound=1.0)
+    flags.DEFINE_bool("csv", False, "Also write trials.csv into the folder of each search, with a row for each trial and all its metrics.")
 
 
 if __name__ == "__main__":

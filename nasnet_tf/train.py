@@ -1,6 +1,6 @@
 """Trains a network: python -m nasnet_tf.train --gin_file=cifar10_nasnet_a.gin --workdir=runs/cifar.
 
-Repeating the command continues a training that was stopped or killed, exactly. SIGTERM saves and ends with exit code 0, Ctrl-C with 130.
+If a training was stopped or killed, repeat the command to resume it exactly. SIGTERM saves and ends with exit code 0, Ctrl-C with 130.
 """
 
 import os
@@ -14,13 +14,13 @@ from nasnet_tf.recipes import folders
 
 
 def _stop(*_) -> None:
-    """For SIGTERM before the training begins and after it ended, when there is nothing to save."""
-    print("stopped as asked; repeat the command to go on", flush=True)
+    """Handles SIGTERM before the training begins and after it has ended, when there is nothing to save."""
+    print("stopped as requested; repeat the command to resume", flush=True)
     os._exit(0)
 
 
 def main(arguments: list[str]) -> None:
-    """Trains as a recipe says."""
+    """Trains a network as the recipe says; with --dry_run, prints what the training would do."""
     signal.signal(signal.SIGTERM, _stop)
     profile_steps = _profile_steps()
     config_text = work.configuration()
@@ -51,16 +51,14 @@ def _profile_steps() -> tuple[int, int] | None:
 
 
 def define_flags() -> None:
-    """The flags of this door."""
+    """Defines the flags of this command."""
     flags.define_gin_flags()
     flags.define_flags()
-    flags.define_workdir_flag("Keeps checkpoints and metrics.")
-    command.flags.DEFINE_boolean("dry_run", False, "Build, count, read one batch, say what would happen, and write nothing.")
-    command.flags.DEFINE_string(
-        "profile_steps",
-        None,
-        "Such as 100,120: a profile for TensorBoard, in the work folder's logs, from when 100 steps are done until 120 are.",
-    )
+    flags.define_workdir_flag("The work folder for checkpoints and metrics.")
+    text = "Build the network, read one batch, print what the training would do, and write nothing."
+    command.flags.DEFINE_boolean("dry_run", False, text)
+    text = "Two step numbers, such as 100,120: write a TensorBoard profile of the steps between them to the work folder's logs."
+    command.flags.DEFINE_string("profile_steps", None, text)
 
 
 if __name__ == "__main__":
