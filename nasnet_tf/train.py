@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> None:
         return
     evaluation = folders.train_in(workdir, config_text, train)
     if evaluation:
-        print(f"{evaluation} watched in training")
+        print(f"last evaluation during training: {evaluation}")
     if stopped := read_stopped(workdir):
         print(stopped)
     print(f"trained: {workdir}")
