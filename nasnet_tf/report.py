@@ -39,7 +39,7 @@ def _write_tables(workdir: pathlib.Path) -> None:
 
 
 def _follow(report, seconds: float) -> None:
-    # A flag instead of KeyboardInterrupt, because some library code swallowed KeyboardInterrupt and the page was then written forever.
+    # A flag instead of KeyboardInterrupt, which was once swallowed by the code that it interrupted, so that the page was written forever.
     interrupted = []
     before = signal.signal(signal.SIGINT, lambda *_: interrupted.append(True))
     try:

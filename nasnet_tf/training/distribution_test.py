@@ -143,7 +143,7 @@ def losses(folder):
     return [row["loss"] for row in read_metrics(folder / "run") if row["kind"] == "train"]
 
 
-def assert_goes_on_alone(folder, alone):
+def assert_resumes_alone(folder, alone):
     """Resumes the training on one device, and checks that the results are those of a training on one device from the start."""
     assert_same(alone[1], train(make_strategy("one_device"), STEPS, folder / "run"))
     np.testing.assert_allclose(losses(folder), losses(alone[0]), rtol=1e-4)
@@ -152,7 +152,7 @@ def assert_goes_on_alone(folder, alone):
 def test_two_devices_do_what_one_does_and_one_resumes(alone, begun, tmp_path):
     np.testing.assert_allclose(losses(begun), losses(alone[0])[: len(losses(begun))], rtol=1e-5)
     shutil.copytree(begun, tmp_path, dirs_exist_ok=True)
-    assert_goes_on_alone(tmp_path, alone)
+    assert_resumes_alone(tmp_path, alone)
 
 
 @pytest.mark.several_processes
@@ -165,7 +165,7 @@ def test_two_processes_resume_stop_on_request_and_one_resumes(alone, begun, tmp_
             assert "stopped as requested at step 14 of 20" in job.log(index)
             assert not re.search("Traceback|Logging error|AutoGraph", job.log(index)), job.log(index)
     assert len(losses(tmp_path)) == 14
-    assert_goes_on_alone(tmp_path, alone)
+    assert_resumes_alone(tmp_path, alone)
 
 
 @pytest.mark.several_processes

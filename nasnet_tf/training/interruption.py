@@ -1,4 +1,4 @@
-"""Turns SIGTERM, which precedes the loss of a machine, and Ctrl-C into a flag that the training loop checks between steps."""
+"""Turns SIGTERM, which is sent before a machine is taken away, and Ctrl-C into a flag that the training loop checks between steps."""
 
 import signal
 import threading

@@ -77,7 +77,7 @@ def rows_without_speed(folder):
     return [{key: value for key, value in row.items() if key != "images_per_second"} for row in read_metrics(folder)]
 
 
-def test_sigterm_saves_and_the_curve_goes_on_bit_for_bit(whole, tmp_path, monkeypatch):
+def test_sigterm_saves_and_the_curve_resumes_bit_for_bit(whole, tmp_path, monkeypatch):
     """The stop is between two rows of metrics. Drop path, dropout, averages and augmentation resume too."""
     folder, model, _ = whole
     with monkeypatch.context() as patch:

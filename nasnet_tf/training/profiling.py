@@ -20,7 +20,7 @@ def check(steps: tuple[int, int], total: int) -> None:
 
 
 class StepProfile:
-    """Profiles the calls that take some steps of a training. The results of the training do not change.
+    """Profiles the calls that take the given steps of a training. The results of the training do not change.
 
     Args:
       steps: (first, last), 0 <= first < last: profiles from when `first` steps are done until `last` steps are done. A training that is
@@ -48,7 +48,7 @@ class StepProfile:
             yield
 
     def after(self, done: int, results: tf.Tensor) -> None:
-        """Ends the profile if `done` steps are enough. First waits for the results of the last call, because devices run behind Python."""
+        """Ends the profile if its last step is done. First waits for the results of the last call, because devices run behind Python."""
         if self._is_on and done >= self._steps[1]:
             results.numpy()
             self.close()

@@ -117,7 +117,7 @@ class Shadow:
         self.checkpoint = tf.train.Checkpoint(**children)
 
     def update(self) -> None:
-        """Copies the current values. Copies share the originals' buffers until training writes to these, when TensorFlow moves them."""
+        """Copies the current values. A copy shares the buffer of its original until training writes to the original, which then moves."""
         with tf.device("CPU:0"):
             for original, dtype, copy in self._handles:
                 tf.raw_ops.AssignVariableOp(resource=copy, value=tf.raw_ops.ReadVariableOp(resource=original, dtype=dtype))
