@@ -77,7 +77,7 @@ def load_named_weights(checkpoint: str, model: keras.Model, prefix: str = "weigh
         ]
         if problems:
             more = f" and {len(problems) - 5} more" if len(problems) > 5 else ""
-            raise InputError(f"{checkpoint}: is of another network: {'; '.join(problems[:5])}{more}")
+            raise InputError(f"{checkpoint}: does not fit this network: {'; '.join(problems[:5])}{more}")
         values = {path: reader.get_tensor(key) for path, key in keys.items()}
     except InputError:
         raise

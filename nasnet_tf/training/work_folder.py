@@ -151,8 +151,5 @@ def read_description(workdir: pathlib.Path, dtype_policy: str | None = None) -> 
     logits = next((layer for layer in model.layers if layer.name == "logits"), None)
     classes = len(description.get("class_names", []))
     if logits is not None and logits.units != classes:
-        raise InputError(
-            f"{workdir}: data.json names {classes} classes, but the network in model.json has {logits.units}; expected two files of the "
-            "same training"
-        )
+        raise InputError(f"{workdir}: data.json names {classes} classes, the network of model.json has {logits.units}; damaged or mixed up")
     return model, description
