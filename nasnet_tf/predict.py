@@ -1,4 +1,12 @@
-"""Classifies image files: python -m nasnet_tf.predict photo.jpg holiday/ 'more/*.png' --model=mobile."""
+"""Classifies image files.
+
+  # Names what a photo shows, with public weights that are downloaded once.
+  nasnet predict photo.jpg --model=mobile
+  # Classifies all pictures of a folder with a training of yours.
+  nasnet predict photos/test --model=runs/mine --output=predictions.json
+
+Guide: docs/use.md
+"""
 
 import base64
 import contextlib
@@ -129,22 +137,22 @@ def _note_white(contents: list[bytes], preprocessing: Mapping) -> None:
 
 def define_flags() -> None:
     """Defines the flags of this command."""
-    flags.define_required("model", "A network: a name such as mobile, an export, or the work folder of a training.")
-    text = "With --model as a name: a weights file to use instead of the public weights, or none for random weights."
+    flags.define_required("model", "A name such as mobile, an export or a work folder. A work folder is that of a training.")
+    text = "For a name: a weights file or none. The value trained means the public weights, none random weights."
     flags.DEFINE_string("weights", "trained", text)
-    text = "The engine that runs the network. auto selects the fastest for which the export has a file and the package is installed."
+    text = "What runs the network. auto is the fastest for which the export has a file and whose package is installed."
     flags.DEFINE_enum("engine", "auto", list(ENGINES), text)
-    flags.DEFINE_bool("trust_graph", False, "Run the graph in an export, which can do anything to your files. Only for your own exports.")
-    text = "The maximum number of classes to print. By default 5; if images have several labels, all above the threshold."
+    flags.DEFINE_bool("trust_graph", False, "Run the graph in an export, if you trust it. A graph can do anything to your files.")
+    text = "The highest number of classes to print, by default 5. If images have several labels, the default is all above the threshold."
     flags.DEFINE_integer("top", None, text, lower_bound=1)
-    text = "The minimum probability of a class to print. By default 0, or 0.5 if images have several labels."
+    text = "The lowest probability of a class to print, by default 0. If images have several labels, the default is 0.5."
     flags.DEFINE_float("threshold", None, text, lower_bound=0.0, upper_bound=1.0)
-    flags.DEFINE_integer("batch_size", 16, "Number of images at a time.", lower_bound=1)
-    flags.DEFINE_string("output", None, "A file for the results, with a line of JSON for each image. The report reads predictions.json.")
-    text = "A folder for PNG files of the images, colored where the network saw the most probable class (Grad-CAM)."
+    flags.DEFINE_integer("batch_size", 16, "The images per batch.", lower_bound=1)
+    flags.DEFINE_string("output", None, "A file for the results, one line of JSON per image. The command report reads predictions.json.")
+    text = "A folder for pictures of where the network saw the class. They are PNG files with Grad-CAM colors for the most probable class."
     flags.DEFINE_string("explain", None, text)
-    flags.DEFINE_bool("embed_images", False, "Also write the images into the output, so that the report needs no image files.")
+    flags.DEFINE_bool("embed_images", False, "Write the images into the output too. A report then needs no other files.")
 
 
 if __name__ == "__main__":
-    command.run(main, define_flags, "Image files, folders with image files, and patterns such as 'more/*.png'.")
+    command.run(main, define_flags, "Image files, folders with subfolders, or patterns such as '*.png'.")

@@ -1,6 +1,11 @@
-"""Writes a page about the searches and trainings below a folder: python -m nasnet_tf.report --workdir=runs/quickstart.
+"""Writes a page about the searches and trainings below a folder.
 
-With --follow_seconds=30, it updates the page every 30 seconds until you interrupt it, and the open page reloads itself.
+  # Writes runs/report.html.
+  nasnet report --workdir=runs
+  # Keeps the page of a running search up to date until Ctrl-C.
+  nasnet report --workdir=runs/search --follow_seconds=30
+
+Guide: docs/search.md
 """
 
 import pathlib
@@ -59,9 +64,9 @@ def _follow(report, seconds: float) -> None:
 
 def define_flags() -> None:
     """Defines the flags of this command."""
-    flags.define_workdir_flag("The work folder of a search or training, or a folder with such work folders.")
-    flags.DEFINE_float("follow_seconds", None, "Seconds between updates of the page, which go on until you interrupt it.", lower_bound=1.0)
-    flags.DEFINE_bool("csv", False, "Also write trials.csv into the folder of each search, with a row for each trial and all its metrics.")
+    flags.define_workdir_flag("A work folder, or a folder of work folders. They are those of searches, trainings and tunings.")
+    flags.DEFINE_float("follow_seconds", None, "Seconds between updates of the page. A browser reloads it. Ctrl-C ends.", lower_bound=1.0)
+    flags.DEFINE_bool("csv", False, "Write a table of the trials of each search too. It is trials.csv in the folder of the search.")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Helpers that several tests share: tiny genotypes, data, ways to run commands and other processes, ledgers of searches, a browser."""
 
+import ast
 import contextlib
 import importlib
 import json
@@ -7,6 +8,7 @@ import multiprocessing
 import os
 import pathlib
 import runpy
+import shlex
 import shutil
 import signal
 import socket
@@ -118,12 +120,7 @@ def swap_sides(block: Block) -> None:
 
 
 def terminated_at(step: int, number: signal.Signals = signal.SIGTERM) -> type:
-    """Returns a subclass of TrainStep that sends a signal to this process during a call.
-
-    Args:
-      step: number of steps done before this call.
-      number: the signal.
-    """
+    """Returns a subclass of TrainStep that sends a signal to this process in the call before which `step` steps are done."""
     from nasnet_tf.training.step import TrainStep
 
     class Terminated(TrainStep):
@@ -180,6 +177,13 @@ def run_door(name: str, *arguments) -> None:
         signal.signal(signal.SIGTERM, handler)  # the command train sets its own handler
         for flag in set(flags.FLAGS) - others:
             delattr(flags.FLAGS, flag)
+
+
+def uses(name: str) -> list[list[str]]:
+    """Returns the commands in the docstring of a command, or of "__main__", each as a list of words."""
+    document = ast.get_docstring(ast.parse((REPOSITORY / "nasnet_tf" / f"{name}.py").read_text()))
+    lines = document.split("\n\n")[1].replace("\\\n", " ").splitlines()
+    return [words for line in lines if (words := shlex.split(line, comments=True))]
 
 
 def fork_door(name: str, *arguments, cwd: pathlib.Path | None = None) -> subprocess.CompletedProcess:

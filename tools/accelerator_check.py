@@ -3,12 +3,12 @@
     python tools/accelerator_check.py
     python tools/accelerator_check.py --strategy=tpu
 
-Prints a line on the machine and one table, for BENCHMARKS.md; each row goes to standard error as soon as it is there. First comparisons, 20
-steps of a small network each: one device against all of them, without batch normalization and with a synchronized one, and half precision
-against float32; exit code 1 if one does not hold. Then images per second on all devices together, of training (the package's own step) and
-inference, for NASNet-A mobile and large, in float32 and mixed_bfloat16, with and without XLA. What cannot be done, for want of memory
-perhaps, is a row with its reason. Without an accelerator everything runs on the CPU, as two devices, with a small network, and XLA with
-float32 alone.
+Prints a line on the machine and one table, for docs/benchmarks/devices.md; each row goes to standard error as soon as it is there. First
+comparisons, 20 steps of a small network each: one device against all of them, without batch normalization and with a synchronized one, and
+half precision against float32; exit code 1 if one does not hold. Then images per second on all devices together, of training (the package's
+own step) and inference, for NASNet-A mobile and large, in float32 and mixed_bfloat16, with and without XLA. What cannot be done, for want
+of memory perhaps, is a row with its reason. Without an accelerator everything runs on the CPU, as two devices, with a small network, and
+XLA with float32 alone.
 """
 
 import argparse

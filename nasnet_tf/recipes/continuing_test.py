@@ -1,4 +1,4 @@
-"""A training that starts from another one: its classifier is kept where the classes are the same, and refusals say how to do it."""
+"""Checks trainings that start from another one: the classifier is kept if the classes are equal, and refusals tell how to start."""
 
 import gin
 import numpy as np
@@ -44,7 +44,7 @@ def tiny(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def trained(tiny, tmp_path_factory):
-    """The work folder of a training of digits, with auxiliary head."""
+    """The work folder of a training on digits, with an auxiliary head."""
     workdir = tmp_path_factory.mktemp("runs") / "one"
     gin.clear_config()
     run_door("train", *RECIPE, f"--workdir={workdir}", *tiny)
@@ -90,7 +90,7 @@ def test_classes_in_another_order(trained, kind, tmp_path):
     [
         (["cat", *DIGITS[1:]], "it has no class 'cat'"),
         (None, "the names of the classes to train are not known"),
-        (DIGITS[:9], "the names of the classes to train are not known"),  # a task with other outputs than a logit for each class
+        (DIGITS[:9], "the names of the classes to train are not known"),  # a task whose outputs are not one logit per class
     ],
 )
 def test_other_classes_start_fresh(trained, names, why):
@@ -105,9 +105,9 @@ def test_other_classes_start_fresh(trained, names, why):
 def test_public_weights_keep_the_classifier_for_imagenet():
     source = resolve("mobile")
     assert len(source.own_class_names()) == 1000
-    assert resolve("cifar").own_class_names() is None  # without public weights
+    assert resolve("cifar").own_class_names() is None  # has no public weights
 
 
-def test_the_refusal_says_how_to_start_from_it(trained, tiny):
+def test_the_refusal_tells_how_to_start_from_the_training(trained, tiny):
     with pytest.raises(InputError, match=rf"another --workdir \(train.initial_weights = '{trained}' makes it start from these weights\)"):
         run_door("train", *RECIPE, f"--workdir={trained}", *tiny, "--gin_param=cosine_decay.initial_rate=0.01")

@@ -1,3 +1,5 @@
+"""Checks the plans that dry runs print."""
+
 import pytest
 
 from nasnet_tf.base.errors import InputError
@@ -41,13 +43,13 @@ def test_plan_of_a_search(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_plan_of_a_search_that_was_begun(tmp_path):
+def test_plan_of_a_search_to_resume(tmp_path):
     parse("quickstart_search.gin")
     (tmp_path / "journal.jsonl").touch()
     assert "would resume" in search_job(table.bound("search")(), "").plan(tmp_path)
 
 
-def test_plan_says_what_scores_architectures(tmp_path):
+def test_plan_names_the_evaluator(tmp_path):
     parse("quickstart_search.gin")
     assert "scored by SpaceChildren" in search_job(table.bound("search")(), "").plan(tmp_path)
 

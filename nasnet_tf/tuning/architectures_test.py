@@ -1,4 +1,4 @@
-"""The search space and a strategy of ours in KerasTuner's hands: what it builds, what it proposes, and after a reload the same."""
+"""Checks NASNetHyperModel and NASNetOracle in KerasTuner: the networks, the proposals, and exact reloads."""
 
 import functools
 import math
@@ -56,7 +56,7 @@ def test_decisions_as_values(space):
     assert values["normal_cell.block_0.left_operation"] == operation[genotype.normal_cell.blocks[0].left.operation].name
 
 
-def test_a_fixed_cell_is_not_decided():
+def test_a_fixed_cell_has_no_decisions():
     space = SearchSpace(fixed_normal="nasnet_a")
     assert tuple(map(len, decision_choices(space).values())) == space.sizes
 
@@ -75,7 +75,7 @@ def test_hypermodel_builds_the_network_of_its_values():
 
 
 def test_a_tuner_of_keras_tuner(tmp_path):
-    """A trial, then another in another tuner on the same folder."""
+    """Runs a trial, then a second one with a new tuner on the folder of the first."""
     rng = np.random.default_rng(0)
     images, labels = rng.uniform(-1, 1, (12, 8, 8, 3)).astype("float32"), np.arange(12) % 3
     for max_trials in (1, 2):
@@ -89,7 +89,7 @@ def test_a_tuner_of_keras_tuner(tmp_path):
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_reload_is_exact(strategy, tmp_path):
-    """Saved after each trial, with one more that was running: the reloaded oracle does what the other one did."""
+    """An oracle that is reloaded after each trial, while the next one runs, equals one that was never reloaded."""
     whole = oracle(tmp_path / "whole", strategy)
     seen = []
     while (trial := whole.create_trial("a")).status == "RUNNING":
@@ -101,7 +101,7 @@ def test_reload_is_exact(strategy, tmp_path):
         part = oracle(tmp_path / "part", strategy)
         if number:
             part.reload()
-        trial = part.create_trial("a")  # proposed before the last one was killed, but for the first
+        trial = part.create_trial("a")  # the previous oracle had proposed it, except for the first one
         again.append(trial.hyperparameters.values)
         end(part, trial, reward(trial))
         part.create_trial("a")
@@ -112,7 +112,7 @@ def test_reload_is_exact(strategy, tmp_path):
     assert strategy != "ppo" or whole._strategy.diagnostics()["updates"] == 2
 
 
-def test_what_is_rewarded(tmp_path):
+def test_only_finite_scores_of_completed_trials_are_rewarded(tmp_path):
     asked = oracle(tmp_path, direction="min")
     end(asked, asked.create_trial("a"), 0.25)
     end(asked, asked.create_trial("a"), math.nan)
@@ -123,7 +123,7 @@ def test_what_is_rewarded(tmp_path):
 
 
 def test_reload_after_a_kill_between_two_writes(tmp_path):
-    """A trial that ended does not run again, and one that the oracle's state does not know is proposed again."""
+    """An ended trial is not run again. A trial that is missing in the oracle's state is proposed again."""
     asked = oracle(tmp_path)
     end(asked, asked.create_trial("a"), 0.5)
     path = tmp_path / "project" / "oracle.json"
@@ -136,7 +136,7 @@ def test_reload_after_a_kill_between_two_writes(tmp_path):
     assert (trial.trial_id, trial.hyperparameters.values) == (lost.trial_id, lost.hyperparameters.values)
 
 
-def test_reload_with_another_strategy(tmp_path):
+def test_reload_with_another_strategy_is_refused(tmp_path):
     asked = oracle(tmp_path)
     end(asked, asked.create_trial("a"), 0.5)
     with pytest.raises(InputError, match="trial 0 differs from what this strategy proposes"):

@@ -1,4 +1,4 @@
-"""Ranges as a gin file gives them, and the one error for each mistake in them."""
+"""Checks ranges as a gin file gives them, and the error for each mistake."""
 
 import pytest
 

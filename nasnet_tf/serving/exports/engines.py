@@ -9,7 +9,7 @@ from nasnet_tf.base.errors import InputError
 from nasnet_tf.base.extras import is_installed
 
 Run = Callable[[np.ndarray], np.ndarray]  # images float32 [batch, height, width, 3] in [0, 1] -> probabilities float32 [batch, num_classes]
-# The fastest first for a picture, by BENCHMARKS.md. Only files with float32 arithmetic: their answers are those of TensorFlow.
+# The fastest first for a picture (docs/benchmarks/inference.md). Only files with float32 arithmetic: their answers are those of TensorFlow.
 FILES = {"tflite": "tflite/float32.tflite", "onnx": "onnx/float32.onnx"}
 ENGINES = ("auto", "tensorflow", *FILES)
 _MODULES = {"tflite": "ai_edge_litert", "onnx": "onnxruntime"}

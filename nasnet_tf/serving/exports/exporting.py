@@ -44,7 +44,7 @@ class Format:
       write: (ExportInput, path) -> None.
       open: (path, ExportInput) -> function from images float32 [batch, height, width, 3] in [0, 1] to probabilities, run by the loader
         that its users have.
-      most_difference: of a probability that is let pass. BENCHMARKS.md has what real networks differ by: less than half of it.
+      most_difference: of a probability that is let pass. Real networks differ by less than half of it (docs/benchmarks/inference.md).
       is_lossy: where one that differs more, or on too many of the given pictures in its labels, is left out; others are refused then.
       is_calibrated: with pictures, and left out without them.
     """
