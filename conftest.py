@@ -1,4 +1,4 @@
-"""Before TensorFlow starts: two logical CPU devices, so that tests can run two replicas. And the order of the tests."""
+"""Gives TensorFlow two logical CPU devices before it starts, so that tests can run two replicas, and orders the tests."""
 
 import os
 
@@ -10,5 +10,5 @@ tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU"
 
 
 def pytest_collection_modifyitems(items):
-    """The longest first: at the end, one of two workers would wait minutes for the other."""
+    """Runs the longest tests first: at the end, one of two pytest workers would wait minutes for the other."""
     items.sort(key=lambda item: item.get_closest_marker("several_processes") is None)

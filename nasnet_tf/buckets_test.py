@@ -1,4 +1,4 @@
-"""A bucket is no place to write to: every command and every function that writes says so before it writes anything."""
+"""Tests that every command and function that writes refuses a bucket before it writes anything."""
 
 import pathlib
 

@@ -1,4 +1,4 @@
-"""The doors as a person uses them: other processes, exit codes, and the one line that says what is wrong."""
+"""Tests of the commands as a person uses them: in other processes, with exit codes and errors of one line."""
 
 import json
 import pathlib
@@ -29,7 +29,7 @@ TINY = [
 
 
 def door(name, *arguments, cwd=None):
-    """As a person starts it, with its imports; what is not about them is forked (fork_door) or runs here (run_door), seconds sooner."""
+    """Runs a command in a new process, with its imports. Tests that do not need this use fork_door or run_door, which save seconds."""
     command = [sys.executable, "-m", f"nasnet_tf.{name}", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=cwd, check=False)
 
@@ -39,7 +39,7 @@ def params(*bindings):
 
 
 def check_refused(result, *words):
-    """Exit code 1, one line, no traceback."""
+    """Checks that a command failed with exit code 1 and one error line that contains these words, without a traceback."""
     assert result.returncode == 1, result.stderr
     assert "Traceback" not in result.stderr
     errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
@@ -49,7 +49,7 @@ def check_refused(result, *words):
 
 
 def test_the_whole_way(tmp_path, monkeypatch, capsys):
-    """search, train, evaluate, export, predict, report; from a folder that is not the repository's."""
+    """Runs search, train, evaluate, export, predict and report from a folder outside the repository."""
     monkeypatch.chdir(tmp_path)
     space = ["SearchSpace.num_blocks=1", "search.num_trials=2", "LocalPool.num_workers=1"]
     command = ("search", "--gin_file=quickstart_search.gin", "--workdir=search", *params(*TINY, *space))
@@ -60,13 +60,13 @@ def test_the_whole_way(tmp_path, monkeypatch, capsys):
     assert result.returncode == 0, result.stderr
     assert "2 trials, 2 rewarded" in result.stdout
     remarks = [line for line in result.stderr.splitlines() if not line.startswith(("search: ", "training: "))]
-    assert remarks == []  # of TensorFlow, which the children load once more
+    assert remarks == []  # TensorFlow, which the children load again, prints no remarks
     bindings = [*TINY, "train.genotype='search/best.textproto'"]
     train = ("train", "--gin_file=quickstart_train.gin", "--workdir=train", *params(*bindings))
     result = door(*train, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     check_refused(fork_door(*train, "--gin_param=TrainingConfig.seed=7", cwd=tmp_path), "TrainingConfig.seed was not bound, is 7")
-    run_door("evaluate", "--workdir=train", "--split=test", "--batch_size=100000000000")  # of which the last is not padded
+    run_door("evaluate", "--workdir=train", "--split=test", "--batch_size=100000000000")  # the last batch is not padded to this size
     evaluation = json.loads((tmp_path / "train" / "evaluation-test.json").read_text())
     assert evaluation["examples"] == 360
     out = capsys.readouterr().out
@@ -86,7 +86,7 @@ def test_the_whole_way(tmp_path, monkeypatch, capsys):
     assert len(capsys.readouterr().out.splitlines()) == 3
     rows = [json.loads(line) for line in (tmp_path / "predictions.json").read_text().splitlines()]
     assert [(row["file"], len(row["top"]), "image" in row) for row in rows] == [(str(digit), 2, False) for digit in digits]
-    # Of several batches, in a graph: the same answers as of one, op by op.
+    # Several batches run in a graph and give the same answers as one batch, which runs op by op.
     run_door("predict", *digits, "--model=export", "--top=2", "--output=again.json", "--batch_size=2")
     again = [json.loads(line) for line in (tmp_path / "again.json").read_text().splitlines()]
     for row, other in zip(rows, again, strict=True):
@@ -96,7 +96,7 @@ def test_the_whole_way(tmp_path, monkeypatch, capsys):
     assert not tf.config.functions_run_eagerly()
     bad = tmp_path / "bad.png"
     bad.write_bytes(digits[0].read_bytes()[:40])
-    # Folders and patterns; a work folder as well as an export; a bad file costs no good one its answer.
+    # Predict also takes folders, patterns and a work folder. A bad file does not stop the answers for the good files.
     (tmp_path / "more").mkdir()
     shutil.copy(digits[1], tmp_path / "more" / "a.PNG")
     result = fork_door("predict", "bad.png", "more", f"{digits[0].parent}/digit_[01].png", "--model=train", "--batch_size=2", cwd=tmp_path)
@@ -169,7 +169,7 @@ def test_costs_draw_and_convert(tmp_path, monkeypatch):
 
 
 def test_installed_package_finds_its_recipes(tmp_path):
-    """As a wheel lays the files out: recipes inside the package, no gin folder beside it."""
+    """In a wheel, the recipes are inside the package, and there is no gin folder beside it."""
     shutil.copytree(REPOSITORY / "nasnet_tf", tmp_path / "nasnet_tf", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(REPOSITORY / "gin", tmp_path / "nasnet_tf" / "recipes" / "shipped")
     script = "from nasnet_tf.recipes.reading import find_recipe; print(find_recipe('imagenet_large.gin'))"

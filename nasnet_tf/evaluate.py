@@ -23,20 +23,20 @@ from nasnet_tf.cli import command, flags
 
 
 def main(arguments: list[str]) -> None:
-    """Evaluates a training with its data, or any network that load_nasnet knows on any data."""
+    """Evaluates a training on its own data, or any network that load_nasnet knows on any data."""
     if flags.named_model() is not None:
         return _evaluate_named()
     if flags.FLAGS.data:
-        raise InputError("--data: goes with --model; --workdir is evaluated with the data that it was trained with")
+        raise InputError("--data: can only be used with --model; a --workdir is evaluated on the data it was trained with")
     if flags.FLAGS.output:
-        raise InputError("--output: goes with --model; what --workdir gets is written into it")
+        raise InputError("--output: can only be used with --model; the results for a --workdir are written into it")
     return _evaluate_workdir()
 
 
 def _evaluate_named() -> None:
-    """--model on --data."""
+    """Evaluates --model on --data."""
     if not flags.FLAGS.data:
-        raise InputError("--model: expected --data besides, what to evaluate on: folder:PATH, or a data set such as imagenet2012")
+        raise InputError("--model: expected --data too, the data to evaluate on: folder:PATH, or a data set such as imagenet2012")
     output = flags.new_output()
     terminal.import_tensorflow()
     from nasnet_tf.recipes.tasks import task_of
@@ -68,7 +68,7 @@ def _evaluate_named() -> None:
 
 
 def _checked(result: Any, network: str) -> Any:
-    """The result; raises InputError where a number of it is NaN or infinite, which no JSON file can say."""
+    """Returns the result; raises InputError if a number in it is NaN or infinite, which JSON cannot express."""
     for name, value in dataclasses.asdict(result).items():
         if isinstance(value, float) and not math.isfinite(value):
             raise InputError(f"{network}: expected finite answers of the network, got a {name.replace('_', ' ')} of {value}")
@@ -76,7 +76,14 @@ def _checked(result: Any, network: str) -> Any:
 
 
 def _write_rest(task: Any, evaluator: Any, data: Any, path_of: Callable[[str, str], pathlib.Path]) -> None:
-    """Writes what there is beside the numbers: JSON files and pictures, to `path_of` their name and suffix."""
+    """Writes the details of an evaluation: JSON files, and pictures if matplotlib is installed.
+
+    Args:
+      task: class of the task.
+      evaluator: evaluator after the evaluation.
+      data: data of the evaluation.
+      path_of: function (name, suffix) -> path of a file.
+    """
     for name, content in task.results(evaluator).items():
         path = path_of(name, ".json")
         replace_file(path, json.dumps(content))
@@ -93,12 +100,12 @@ def _write_rest(task: Any, evaluator: Any, data: Any, path_of: Callable[[str, st
 
 
 def _batch_size(data, split: str) -> int:
-    """Not more than there are examples: the rest would be padding, which takes memory too."""
+    """Returns --batch_size, or the number of examples if that is smaller: a larger batch would waste memory on padding."""
     return min(flags.FLAGS.batch_size, data.num_examples(split))
 
 
 def _evaluate_workdir() -> None:
-    """The best or the last weights of a training, with the data it was trained with."""
+    """Evaluates the best or the last weights of --workdir on the data it was trained with."""
     workdir, split = flags.trained_workdir(), flags.FLAGS.split
     terminal.import_tensorflow()
     from nasnet_tf.recipes.tasks import task_of
@@ -114,7 +121,7 @@ def _evaluate_workdir() -> None:
     for note in task.notes(data, split):
         print(f"data: {note}", file=sys.stderr, flush=True)
     result = _checked(evaluator.on_split(data, split, _batch_size(data, split)), str(workdir))
-    # Another choice than the usual has another name, for none to take another's place.
+    # Each choice of weights has its own file name, so that no result overwrites another.
     choice = f"{split}{'' if flags.FLAGS.checkpoint == 'best' else '-last'}{'' if flags.FLAGS.ema else '-raw'}"
     row = {"split": split, **dataclasses.asdict(result), "step": step, "checkpoint": flags.FLAGS.checkpoint, "ema": flags.FLAGS.ema}
     path = workdir / f"evaluation-{choice}.json"
@@ -124,11 +131,11 @@ def _evaluate_workdir() -> None:
         print(table)
     print(f"{split}: {result}, {flags.FLAGS.checkpoint} checkpoint of step {step}; {path}")
     if split == "test" and any(data.share_examples("test", other) for other in ("train", "validation")):
-        print("note: examples of this test also trained the network or chose its best checkpoint; it is none of images never seen")
+        print("note: examples of this test split were also used for training or validation; the result is not one on unseen images")
 
 
 def define_flags() -> None:
-    """The flags of this door."""
+    """Defines the flags of this command."""
     flags.define_network_flags()
     text = "With --model: the data set, such as folder:PATH. It can also be a name of TensorFlow Datasets, such as imagenet2012."
     flags.DEFINE_string("data", None, text)

@@ -1,4 +1,4 @@
-"""The command `evaluate` on a network by its path, and on one whose answers are no numbers."""
+"""Tests of the command evaluate with --model: its files, and networks whose answers are NaN."""
 
 import json
 import pathlib
@@ -13,7 +13,7 @@ from nasnet_tf.testing import REPOSITORY, run_door
 ARGUMENTS = (f"--model={REPOSITORY / 'testdata' / 'digits_network'}", "--data=digits", "--output=mine.v2.json")
 
 
-def test_pictures_and_details_stand_beside_the_output(tmp_path, monkeypatch, capsys):
+def test_pictures_and_details_are_written_beside_the_output(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     run_door("evaluate", *ARGUMENTS)
     out = capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""Who may import whom. The rule is the design: rooms stand on floors, and import from lower floors only."""
+"""Tests which modules may import which. Rooms are ordered in floors, and import only from lower floors."""
 
 import ast
 import graphlib
@@ -10,7 +10,7 @@ import pytest
 
 PACKAGE = pathlib.Path(__file__).parent
 COMMANDS = {"search", "train", "tune", "evaluate", "predict", "detect", "export", "report", "costs", "draw", "convert"}
-# From the ground up. Rooms on one floor do not import each other.
+# The floors from the ground up. Rooms on the same floor do not import each other.
 FLOORS = (
     {"version", "base"},
     {"genotype", "data"},
@@ -24,7 +24,7 @@ FLOORS = (
     COMMANDS | {"__main__"},
 )
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
-# Inside a room with rooms of its own; its other modules, the room's own, stand above them.
+# Floors inside a room that has rooms of its own. The other modules of the room are above them.
 INNER_FLOORS = {
     "nas": ({"engines", "strategies"}, {"trials"}, {"children"}),
     "serving": ({"weights"}, {"exports"}, {"hub"}),
@@ -44,7 +44,7 @@ MODULES = {
 
 
 def imported_modules(path):
-    """Names of all modules that a file imports, also inside functions; for a package's own names, the package."""
+    """Yields the names of all modules that a file imports, also inside functions. An imported function or class counts as its module."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -58,7 +58,7 @@ IMPORTS = {name: set(imported_modules(path)) for name, path in MODULES.items()}
 
 
 def rooms():
-    """(importing module, imported module, their rooms) for each import within the package."""
+    """Yields (importing module, imported module, room of the first, room of the second) for each import within the package."""
     for name, imported in IMPORTS.items():
         for other in imported & MODULES.keys():
             if name != "nasnet_tf" and other != "nasnet_tf":
@@ -91,7 +91,7 @@ def test_inner_rooms_import_from_lower_floors(room):
 
 def test_no_modules_import_each_other_in_a_circle():
     graph = {name: {other for other in imported & MODULES.keys() if other != name} for name, imported in IMPORTS.items()}
-    graphlib.TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
+    graphlib.TopologicalSorter(graph).prepare()  # raises CycleError with the modules of the circle
 
 
 def test_only_recipes_know_gin():

@@ -1,4 +1,4 @@
-"""The package as it is installed and read by tools: its doors, its extras, its public names."""
+"""Tests of the package as it is installed and as tools read it: commands, extras and public names."""
 
 import ast
 import dataclasses
@@ -22,7 +22,7 @@ from nasnet_tf.viz.report import page
 
 load()
 PACKAGE = REPOSITORY / "nasnet_tf"
-# As if an extra were not installed: its packages are not found.
+# Makes Python behave as if an extra were not installed: its packages are not found.
 WITHOUT = """
 import importlib.abc, sys
 
@@ -84,7 +84,7 @@ def test_explain_lists_what_can_be_bound_and_describes_it():
     assert re.search(r"TrainingConfig\.epochs: a positive number .*\n +\w+", shown)
     for name in ("train", "search", "PPOSearch", "SGD", "exponential_decay", "RayTasks", "HyperbandOracle"):
         assert f"  {name}." in explaining.explain(name)
-    assert "search.workdir" not in explaining.explain("search")  # not to be bound
+    assert "search.workdir" not in explaining.explain("search")  # a recipe cannot bind it
     with pytest.raises(InputError, match="did you mean TrainingConfig"):
         explaining.explain("TrainingConfg")
 

@@ -1,4 +1,4 @@
-"""Pictures that commands write about pictures: each has a place of its own, which is never that of an image."""
+"""Tests of the pictures that commands write about images: each has its own path, and none overwrites an image."""
 
 import json
 import pathlib

@@ -59,12 +59,12 @@ def main(arguments: list[str]) -> None:
 
 
 def _engine(needs_gradients: bool) -> str:
-    """Returns the engine that was asked for; only TensorFlow has gradients."""
+    """Returns --engine, or "tensorflow" if gradients are needed, because no other engine has them."""
     engine = flags.FLAGS.engine
     if not needs_gradients:
         return engine
     if engine not in ("auto", "tensorflow"):
-        raise InputError(f"--explain: expected --engine=tensorflow, which alone has gradients, got --engine={engine}")
+        raise InputError(f"--explain: expected --engine=tensorflow, because it needs gradients, got --engine={engine}")
     return "tensorflow"
 
 
@@ -76,7 +76,7 @@ def _opened(output: pathlib.Path) -> Iterator[IO[str]]:
 
 @contextlib.contextmanager
 def _eagerly(is_wanted: bool) -> Iterator[None]:
-    """Runs graph functions op by op: for a single batch that takes a second, tracing and optimizing a graph before it three."""
+    """Runs graph functions op by op inside the `with` if wanted. A single batch then takes a second; tracing a graph first takes three."""
     import tensorflow as tf
 
     before = tf.config.functions_run_eagerly()
@@ -90,7 +90,18 @@ def _eagerly(is_wanted: bool) -> Iterator[None]:
 def _predict(
     predictor, files: list[pathlib.Path], rows: IO[str] | None, preprocessing: Mapping, places: Mapping[pathlib.Path, pathlib.Path]
 ) -> list[str]:
-    """Prints and writes each answer, and its explanation if it has a place; returns the undecodable files, each with the reason."""
+    """Prints and writes the answers, and saves their explanations.
+
+    Args:
+      predictor: predictor of the network.
+      files: the image files.
+      rows: file for the answers as JSON; None for no file.
+      preprocessing: preprocessing of the network, from its data.json.
+      places: path of the explanation of each image file; empty for no explanations.
+
+    Returns:
+      The files that cannot be decoded, each with the reason.
+    """
     undecodable = []
     for start in range(0, len(files), flags.FLAGS.batch_size):
         batch = files[start : start + flags.FLAGS.batch_size]
@@ -117,7 +128,7 @@ def _predict(
 
 
 def _note_white(contents: list[bytes], preprocessing: Mapping) -> None:
-    """Says what is taken for white in PNGs of 16 bits."""
+    """Prints which value counts as white in 16-bit PNG files."""
     from nasnet_tf.data.sixteen_bits import WHITE, white_note
 
     if note := white_note(contents, preprocessing.get("white_level", WHITE)):
@@ -125,7 +136,7 @@ def _note_white(contents: list[bytes], preprocessing: Mapping) -> None:
 
 
 def define_flags() -> None:
-    """The flags of this door."""
+    """Defines the flags of this command."""
     flags.define_required("model", "A name such as mobile, an export or a work folder. A work folder is that of a training.")
     text = "For a name: a weights file or none. The value trained means the public weights, none random weights."
     flags.DEFINE_string("weights", "trained", text)

@@ -16,12 +16,12 @@ import time
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.cli import command, flags
 
-_GLANCE_SECONDS = 0.1  # between looks whether it was interrupted
-_MOST_OF_THE_TIME = 0.1  # a page of 20,000 trials takes seconds to write: they must not be taken from the search
+_CHECK_SECONDS = 0.1  # seconds between checks for an interruption
+_MAX_BUSY_FRACTION = 0.1  # a page of 20,000 trials takes seconds to write, and this time must not slow down the search
 
 
 def main(arguments: list[str]) -> None:
-    """Writes report.html, once or until interrupted."""
+    """Writes report.html once, or again and again until interrupted."""
     from nasnet_tf.viz.report.report import Report
 
     report, seconds = Report(pathlib.Path(flags.FLAGS.workdir)), flags.FLAGS.follow_seconds
@@ -44,7 +44,7 @@ def _write_tables(workdir: pathlib.Path) -> None:
 
 
 def _follow(report, seconds: float) -> None:
-    # A flag, not KeyboardInterrupt: once that was raised where it was swallowed without a word, and the page was written on and on.
+    # A flag instead of KeyboardInterrupt, which was once swallowed by the code that it interrupted, so that the page was written forever.
     interrupted = []
     before = signal.signal(signal.SIGINT, lambda *_: interrupted.append(True))
     try:
@@ -53,17 +53,17 @@ def _follow(report, seconds: float) -> None:
             try:
                 print(f"report: {report.write(seconds)}", flush=True)
             except InputError as error:
-                print(f"{error}; looking again later", file=sys.stderr, flush=True)
+                print(f"{error}; trying again later", file=sys.stderr, flush=True)
             took = time.monotonic() - began
-            due = began + max(seconds + took, took / _MOST_OF_THE_TIME)
+            due = began + max(seconds + took, took / _MAX_BUSY_FRACTION)
             while not interrupted and time.monotonic() < due:
-                time.sleep(_GLANCE_SECONDS)
+                time.sleep(_CHECK_SECONDS)
     finally:
         signal.signal(signal.SIGINT, before)
 
 
 def define_flags() -> None:
-    """The flags of this door."""
+    """Defines the flags of this command."""
     flags.define_workdir_flag("A work folder, or a folder of work folders. They are those of searches, trainings and tunings.")
     flags.DEFINE_float("follow_seconds", None, "Seconds between updates of the page. A browser reloads it. Ctrl-C ends.", lower_bound=1.0)
     flags.DEFINE_bool("csv", False, "Write a table of the trials of each search too. It is trials.csv in the folder of the search.")

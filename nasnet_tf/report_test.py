@@ -1,4 +1,4 @@
-"""The door that follows a search."""
+"""Tests of the command report while a search runs."""
 
 import contextlib
 import signal
@@ -23,7 +23,7 @@ def test_follows_until_interrupted(tmp_path):
     write_journal(tmp_path / "whole", 3, "@RandomSearch()")
     lines = (tmp_path / "whole" / "journal.jsonl").read_text().splitlines(keepends=True)
     (tmp_path / "whole" / "journal.jsonl").unlink()
-    journal.write_text(lines[0][:30])  # the first line is being written
+    journal.write_text(lines[0][:30])  # as if the first line were just being written
     command = [sys.executable, "-m", "nasnet_tf.report", f"--workdir={tmp_path}", "--follow_seconds=1"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
@@ -33,8 +33,8 @@ def test_follows_until_interrupted(tmp_path):
             ([*lines[:4], lines[4][:9]], "The best cells: trial 0"),
         ):
             if content:
-                replace_file(journal, "".join(content))  # at once: it may be being read
-            # A page that is not there yet, as at first.
+                replace_file(journal, "".join(content))  # replaced in one step, because the command may be reading it
+            # The old page is removed, so that the check below sees a new one.
             with contextlib.suppress(FileNotFoundError):
                 page.unlink()
             wait_until(lambda words=words: page.is_file() and words in page.read_text(), process)

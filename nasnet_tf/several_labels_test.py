@@ -1,4 +1,4 @@
-"""Several labels for one image from a person's side: train, evaluate, export, predict, search; class weights and patience as bindings."""
+"""Tests of images with several labels as a person uses them: all commands, with class weights and patience as bindings."""
 
 import json
 
@@ -26,7 +26,7 @@ def params(*bindings):
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """A folder with labels.csv, its images, and a genotype; commands run in it."""
+    """Yields a folder with labels.csv, its images and a genotype. Commands run in it."""
     folder, random, rows = tmp_path_factory.mktemp("labels"), np.random.default_rng(3), ["file,labels,split"]
     for number in range(56):
         present = random.random(3) < 0.5
@@ -72,7 +72,7 @@ def test_evaluate_prints_and_draws_each_class(trained, capsys):
     assert "By class on test" in report
 
 
-def test_exports_have_sigmoids_and_say_their_task(trained, place):
+def test_exports_have_sigmoids_and_name_their_task(trained, place):
     run_door(
         "export", f"--workdir={trained}", "--output=export", "--format=saved_model", "--format=serving", "--format=keras", "--format=tflite"
     )
@@ -139,7 +139,7 @@ def test_a_training_may_start_from_another_one(trained, capsys):
     assert "train.initial_weights: " in captured.err
 
 
-def test_the_command_says_that_patience_ended_a_training(place, capsys):
+def test_the_command_reports_that_patience_ended_a_training(place, capsys):
     train("stopped", "TrainingConfig.patience=1", "TrainingConfig.epochs=8", "cosine_decay.initial_rate=1e-30")
     assert "stopped early: no improvement in 1 evaluation; the best score was" in capsys.readouterr().out
 

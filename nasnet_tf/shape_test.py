@@ -1,4 +1,4 @@
-"""Sizes that CONTRIBUTING.md promises. An exception has its reason here."""
+"""Tests of the size limits in CONTRIBUTING.md. Each exception is listed here with its reason."""
 
 import ast
 
@@ -7,11 +7,11 @@ import pytest
 from nasnet_tf.testing import REPOSITORY
 
 MAX_MODULE_LINES, MAX_FUNCTION_LINES, MAX_PARAMETERS = 300, 60, 8
-# "path" or "path:function" of what is larger, and why.
+# Reasons for modules and functions that are larger, by "path" or "path:function".
 REASONS = {
-    "nasnet_tf/api/searching.py:search": "public; a call says the few arguments that it means, as with load_nasnet",
-    "nasnet_tf/serving/hub/load.py:load_nasnet": "public since the first version; its options are told in one place",
-    "nasnet_tf/training/loop.py:train_and_evaluate": "a call in the style of Keras' fit: each part of a training is replaced by its name",
+    "nasnet_tf/api/searching.py:search": "public; a caller passes only the few arguments that are needed, as with load_nasnet",
+    "nasnet_tf/serving/hub/load.py:load_nasnet": "public since the first version; its options are described in one place",
+    "nasnet_tf/training/loop.py:train_and_evaluate": "a call in the style of Keras' fit: each part of a training is a named argument",
     "nasnet_tf/training/loop.py:__init__": "takes the parts of train_and_evaluate",
     "nasnet_tf/models/network.py:build_network": "a network from top to bottom, with the docstring that all others point to",
     "nasnet_tf/data/pipeline_test.py": "one folder of gray images serves all tests of the pipeline",
@@ -19,7 +19,7 @@ REASONS = {
     "nasnet_tf/serving/hub/load_test.py": "one test for each option of load_nasnet",
     "nasnet_tf/serving/weights/convert_test.py": "all formats start from the same networks",
     "tools/simulate_search.py": "one simulation, from the strategies to its figure",
-    "tools/bench/keras_network.py:keras_network": "keras.applications' network as it is written there, to be compared line by line",
+    "tools/bench/keras_network.py:keras_network": "the network of keras.applications, kept line by line for comparison",
 }
 FILES = sorted(
     path.relative_to(REPOSITORY).as_posix()
@@ -30,7 +30,7 @@ FILES = sorted(
 
 
 def too_large(name):
-    """Yields the key of REASONS for each thing in a file that is over a limit."""
+    """Yields the key in REASONS of each module or function in a file that exceeds a limit."""
     text = (REPOSITORY / name).read_text()
     if text.count("\n") > MAX_MODULE_LINES:
         yield name

@@ -1,4 +1,4 @@
-"""What several tests need: tiny genotypes, fixtures from outside the repository, and other processes, however slow the machine is."""
+"""Helpers that several tests share: tiny genotypes, data, ways to run commands and other processes, ledgers of searches, a browser."""
 
 import ast
 import contextlib
@@ -26,7 +26,7 @@ from nasnet_tf.genotype import Block, Branch, Genotype, SearchSpace, parse_genot
 REPOSITORY = pathlib.Path(__file__).parent.parent
 SHARED = pathlib.Path(os.environ.get("NASNET_SHARED", REPOSITORY.parent / "shared"))
 
-TIMEOUT_SECONDS = 240.0  # of what takes seconds: the machine may have much else to do
+TIMEOUT_SECONDS = 240.0  # for work that takes seconds, because the machine may be busy
 
 TINY_TEXT = """
 name: "tiny"
@@ -47,12 +47,12 @@ SPACES = {
     "a": SearchSpace(),
     "b": SearchSpace(num_blocks=4, num_input_states=4, combines=ALL_COMBINES, outputs="each_block"),
     "c": SearchSpace(num_blocks=4, combines=ALL_COMBINES),
-    "twins": SearchSpace(num_blocks=6, num_input_states=1, operations=("IDENTITY",)),  # full of blocks that are alike
+    "twins": SearchSpace(num_blocks=6, num_input_states=1, operations=("IDENTITY",)),  # many of its genotypes have equal blocks
 }
 
 
 def drawn_genotypes(names: Sequence[str] = tuple(SPACES)):
-    """A strategy of Hypothesis: genotypes of these spaces."""
+    """Returns a strategy of Hypothesis that draws genotypes from these spaces, by their names in SPACES."""
     from hypothesis import strategies as st
 
     def of(space: SearchSpace):
@@ -62,12 +62,12 @@ def drawn_genotypes(names: Sequence[str] = tuple(SPACES)):
 
 
 def tiny_genotype() -> Genotype:
-    """Two blocks and one block: the smallest genotype with a bit of everything."""
+    """Returns the smallest genotype with a bit of everything: two blocks in the normal cell, one in the reduction cell."""
     return parse_genotype(TINY_TEXT)
 
 
 def smallest_genotype() -> Genotype:
-    """One block a cell, a convolution among them: for what takes any network of cells, and is to be traced quickly.
+    """Returns a genotype with one block in each cell, for tests that need any network of cells that is quick to trace.
 
     Normal cell: 1x1 convolution of h_i + h_{i-1}. Reduction cell: average pool of h_i + maximum pool of h_{i-1}.
     """
@@ -92,7 +92,7 @@ def jpeg(pixels, quality: int = 100) -> bytes:
 
 
 def coco_folder(root: pathlib.Path, sizes: Mapping[str, int]) -> None:
-    """Writes a set of pictures with a box each, as COCO has them: so many in each split."""
+    """Writes a data set in COCO's format to a folder, with `sizes[split]` pictures in each split and one box in each picture."""
     import numpy as np
 
     (root / "annotations").mkdir(parents=True)
@@ -120,7 +120,7 @@ def swap_sides(block: Block) -> None:
 
 
 def terminated_at(step: int, number: signal.Signals = signal.SIGTERM) -> type:
-    """A TrainStep during whose call a signal comes to this process, before which so many steps were taken."""
+    """Returns a subclass of TrainStep that sends a signal to this process in the call before which `step` steps are done."""
     from nasnet_tf.training.step import TrainStep
 
     class Terminated(TrainStep):
@@ -133,7 +133,7 @@ def terminated_at(step: int, number: signal.Signals = signal.SIGTERM) -> type:
 
 
 def until(condition: Callable[[], object]) -> None:
-    """Returns once the condition holds; fails after TIMEOUT_SECONDS."""
+    """Waits until the condition holds; fails after TIMEOUT_SECONDS."""
     began = time.monotonic()
     while not condition():
         assert time.monotonic() - began < TIMEOUT_SECONDS
@@ -141,17 +141,17 @@ def until(condition: Callable[[], object]) -> None:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process runs; one that only waits to be collected does not. It may end while it is looked at."""
+    """Returns whether a process runs. A zombie, which has ended but whose parent has not noticed, does not."""
     import psutil
 
     try:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
+    except psutil.NoSuchProcess:  # it may end during the call
         return False
 
 
 def hold_ports(count: int) -> list[socket.socket]:
-    """Sockets with ports that the system gives to nobody else while they are open, and that servers may still listen on."""
+    """Returns sockets that reserve ports: while they are open, the system gives the ports to nobody else, but servers can use them."""
     sockets = []
     for _ in range(count):
         one = socket.socket()
@@ -163,18 +163,18 @@ def hold_ports(count: int) -> list[socket.socket]:
 
 
 def run_door(name: str, *arguments) -> None:
-    """What `python -m nasnet_tf.<name> arguments` does, in this process: much sooner than in another. Mistakes are raised as they are."""
+    """Does the work of `python -m nasnet_tf.<name> arguments` in this process, which is much faster. Errors are raised unchanged."""
     from nasnet_tf.cli import flags
 
     door = importlib.import_module(f"nasnet_tf.{name}")
     if name in nasnet_tf.__all__:
-        vars(nasnet_tf).pop(name, None)  # the module would stand in the place of the public function
+        vars(nasnet_tf).pop(name, None)  # the imported module would hide the public function of the same name
     others, handler = set(flags.FLAGS), signal.getsignal(signal.SIGTERM)
     door.define_flags()
     try:
         door.main(flags.FLAGS([name, *map(str, arguments)])[1:])
     finally:
-        signal.signal(signal.SIGTERM, handler)  # a training has its own
+        signal.signal(signal.SIGTERM, handler)  # the command train sets its own handler
         for flag in set(flags.FLAGS) - others:
             delattr(flags.FLAGS, flag)
 
@@ -187,9 +187,9 @@ def uses(name: str) -> list[list[str]]:
 
 
 def fork_door(name: str, *arguments, cwd: pathlib.Path | None = None) -> subprocess.CompletedProcess:
-    """Runs `python -m nasnet_tf.<name> arguments` in a process of its own that has TensorFlow loaded already, which saves four seconds.
+    """Runs `python -m nasnet_tf.<name> arguments` in a new process that already has TensorFlow loaded, which saves four seconds.
 
-    The process is a fork of the server that searches fork their children from, so commands that start processes themselves are not for it.
+    The process is a fork of the server from which searches fork their children, so it cannot run commands that start processes themselves.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["nasnet_tf.nas.engines.preload"])
@@ -206,7 +206,7 @@ def fork_door(name: str, *arguments, cwd: pathlib.Path | None = None) -> subproc
 
 
 def _as_main(words: list[str], cwd: str, environment: dict[str, str], files: list[str]) -> None:
-    """What a fork does, with its own folder, environment, standard output and standard error."""
+    """Runs a command in a fork, with its own folder, environment, standard output and standard error."""
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(environment)
@@ -221,7 +221,7 @@ JOURNAL_IDENTITY = Identity({"seed": "1", "space": "small"})
 
 
 def open_ledger(workdir: pathlib.Path, strategy=None, identity=None):
-    """A ledger of a search of JOURNAL_SPACE, at random where nothing else is said."""
+    """Returns a ledger of a search of JOURNAL_SPACE; by default a random search with JOURNAL_IDENTITY."""
     from nasnet_tf.nas.strategies.random_search import RandomSearch
     from nasnet_tf.nas.trials.ledger import Ledger
 
@@ -229,14 +229,14 @@ def open_ledger(workdir: pathlib.Path, strategy=None, identity=None):
 
 
 def finished(key: int, reward: float):
-    """What comes of a child that was trained."""
+    """Returns the outcome of a trained child."""
     from nasnet_tf.nas.engines.outcome import Outcome
 
     return Outcome(key, 1.5, value={"reward": reward, "metrics": {"parameters": 7}})
 
 
 def play(book, until: int) -> None:
-    """Answers every trial of a ledger in turn by a reward of its decisions, up to so many trials."""
+    """Finishes all trials of a ledger, each with a reward that depends on its decisions, until it has `until` trials."""
     for trial in book.unfinished():
         book.record(finished(trial.number, sum(trial.decisions) / 100))
     while len(book.trials) < until:
@@ -246,15 +246,15 @@ def play(book, until: int) -> None:
 
 
 def content_of(book) -> list[tuple]:
-    """What the trials of a ledger are."""
+    """Returns the content of all trials of a ledger: decisions, log probabilities, status and reward."""
     return [(trial.decisions, trial.log_probs, trial.status, trial.reward) for trial in book.trials]
 
 
-SEVERAL_CLASSES = types.SimpleNamespace(num_classes=3)  # all that a task for classification asks of its data before it trains
+SEVERAL_CLASSES = types.SimpleNamespace(num_classes=3)  # enough data to create a task for classification
 
 
 def parse_shipped(recipe: str, **changes) -> dict[str, str]:
-    """Parses a shipped recipe and then changes, "name__parameter" for "name.parameter"; returns the recipe's own bindings."""
+    """Parses a shipped recipe, then binds `changes`, "name__parameter" for "name.parameter"; returns the recipe's own bindings."""
     import gin
 
     from nasnet_tf.base.identity import bindings
@@ -268,7 +268,7 @@ def parse_shipped(recipe: str, **changes) -> dict[str, str]:
 
 
 def made_by_gin(name: str):
-    """Returns what gin makes of a configurable with its bindings."""
+    """Returns the result of calling a configurable with its bindings."""
     import gin
 
     return gin.get_configurable(name)()
@@ -276,7 +276,7 @@ def made_by_gin(name: str):
 
 @contextlib.contextmanager
 def chromium():
-    """Yields Selenium's driver of a Chromium without a window, with its logs; skips the test where there is no Chromium."""
+    """Yields Selenium's driver of a Chromium without a window, which keeps its logs; skips the test if there is no Chromium."""
     import pytest
     from selenium import webdriver
 

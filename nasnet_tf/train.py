@@ -22,13 +22,13 @@ from nasnet_tf.recipes import folders
 
 
 def _stop(*_) -> None:
-    """For SIGTERM before the training begins and after it ended, when there is nothing to save."""
-    print("stopped as asked; repeat the command to go on", flush=True)
+    """Handles SIGTERM before the training begins and after it has ended, when there is nothing to save."""
+    print("stopped as requested; repeat the command to resume", flush=True)
     os._exit(0)
 
 
 def main(arguments: list[str]) -> None:
-    """Trains as a recipe says."""
+    """Trains a network as the recipe says; with --dry_run, prints what the training would do."""
     signal.signal(signal.SIGTERM, _stop)
     profile_steps = _profile_steps()
     config_text = work.configuration()
@@ -42,7 +42,7 @@ def main(arguments: list[str]) -> None:
         return
     evaluation = folders.train_in(workdir, config_text, train)
     if evaluation:
-        print(f"{evaluation} watched in training")
+        print(f"last evaluation during training: {evaluation}")
     if stopped := read_stopped(workdir):
         print(stopped)
     print(f"trained: {workdir}")
@@ -59,7 +59,7 @@ def _profile_steps() -> tuple[int, int] | None:
 
 
 def define_flags() -> None:
-    """The flags of this door."""
+    """Defines the flags of this command."""
     flags.define_gin_flags()
     flags.define_flags()
     flags.define_workdir_flag("The folder for checkpoints and metrics.")

@@ -1,4 +1,4 @@
-"""The door as a person uses it, with real trainings."""
+"""Tests of the command tune as a person uses it, with real trainings."""
 
 import json
 
@@ -32,7 +32,7 @@ def test_tunes_and_trains_the_best(tmp_path):
     assert "the loss is" in diverged["reason"]
     assert f"best: trial 1, validation accuracy {good['accuracy']:.4f}, tune/best.gin" in result.stdout
     assert (tmp_path / "tune" / "results.md").read_text() in result.stdout
-    # What the trial did, second in its process, is what the recipe does in another.
+    # The recipe gives the results of the trial, although the trial was the second in its process.
     result = fork_door("train", "--gin_file=tune/best.gin", "--workdir=best", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     trial, alone = (read_metrics(tmp_path / folder)[-1] for folder in ("tune/trials/0001", "best"))

@@ -74,7 +74,7 @@ def test_the_model_has_the_best_weights_and_the_folder_is_a_training(whole, caps
     assert genotype_hash(load_genotype(folder / "genotype.textproto")) == genotype_hash(smallest_genotype())
     with reading.own_bindings():
         run_door("train", f"--gin_file={folder / 'config.gin'}", f"--workdir={folder}")
-    assert "watched in training" in capsys.readouterr().out
+    assert "last evaluation during training: " in capsys.readouterr().out
 
 
 def test_an_interrupted_call_is_resumed_and_leaves_the_bindings_of_others(whole, tmp_path, monkeypatch):

@@ -1,1 +1,1 @@
-"""Training of any keras.Model by its own loop; knows nothing of cells (drop path layers aside)."""
+"""Trains any keras.Model with a custom loop. Apart from drop path layers, it knows nothing about cells."""

@@ -1,4 +1,4 @@
-"""Accuracy, precision, recall and F1 of each class, by scikit-learn, and their table."""
+"""Accuracy, precision, recall and F1 of each class, computed by scikit-learn, and a table of them as text."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -8,23 +8,23 @@ import numpy as np
 from nasnet_tf.base.extras import OnDemand
 
 metrics = OnDemand("sklearn.metrics")
-MOST_ROWS = 50  # largest number of classes in a table for people
-MOST_NAMES = 10  # largest number of names of classes without examples in a note
+MOST_ROWS = 50  # maximum number of classes in a printed table
+MOST_NAMES = 10  # maximum number of class names in the note about classes without examples
 
 
 @dataclasses.dataclass(frozen=True)
 class ClassFigures:
-    """How good a classifier is at one class. Undefined figures are None.
+    """Figures of a classifier for one class. A figure that is undefined is None.
 
     Attributes:
-      name: of the class.
+      name: name of the class.
       examples: number of examples of the class.
-      found: number of examples that the network took for the class.
-      accuracy: fraction of all examples that were rightly taken for the class or rightly not taken for it, in [0, 1].
-      precision: fraction of `found` that are of the class. None where nothing was found, and for a class without examples.
+      found: number of examples that the network predicted to be of the class.
+      accuracy: fraction of all examples that the network rightly predicted to be of the class or not to be of it, in [0, 1].
+      precision: fraction of `found` that are of the class. None if nothing was found, and for a class without examples.
       recall: fraction of `examples` that were found. None for a class without examples.
-      f1: 2 * precision * recall / (precision + recall), 0 where nothing was found. None for a class without examples.
-      average_precision: area under precision over recall. None for a class without examples, and where an image has one label.
+      f1: 2 * precision * recall / (precision + recall); 0 if nothing was found. None for a class without examples.
+      average_precision: area under the curve of precision over recall. None for a class without examples, and if images have one label.
     """
 
     name: str
@@ -38,33 +38,33 @@ class ClassFigures:
 
 
 def of_confusion(confusion: np.ndarray, names: Sequence[str]) -> list[ClassFigures]:
-    """Returns the figures of all classes, in their order.
+    """Returns the figures of all classes from a confusion matrix, in class order.
 
     Args:
-      confusion: examples of each class (row) by the class they were taken for (column), int [num_classes, num_classes].
-      names: of the classes. They need not differ.
+      confusion: number of examples of each class (row) by predicted class (column), int [num_classes, num_classes].
+      names: names of the classes; two classes may have the same name.
     """
     expected, found = np.nonzero(confusion)
     return _figures(expected, found, range(len(names)), names, confusion[expected, found])
 
 
 def of_labels(labels: np.ndarray, found: np.ndarray, names: Sequence[str], average_precision: np.ndarray) -> list[ClassFigures]:
-    """Returns the figures of all classes, in their order, where an image has several labels.
+    """Returns the figures of all classes for images with several labels, in class order.
 
     Args:
-      labels: 0 or 1, int [examples, num_classes].
-      found: of the network, bool [examples, num_classes].
-      names: of the classes.
-      average_precision: of each class, float [num_classes]; NaN for a class without examples.
+      labels: true labels, 0 or 1, int [examples, num_classes].
+      found: predicted labels, bool [examples, num_classes].
+      names: names of the classes.
+      average_precision: average precision of each class, float [num_classes]; NaN for a class without examples.
     """
-    if len(names) == 1:  # scikit-learn takes a single column for a vector
+    if len(names) == 1:  # scikit-learn would read a single column as a vector of class numbers
         return _figures(labels.ravel(), found.ravel().astype(int), [1], names, None, average_precision)
     return _figures(labels, found.astype(int), range(len(names)), names, None, average_precision)
 
 
 def _figures(expected, found, labels, names, weights=None, average_precision=None) -> list[ClassFigures]:
     how = {"labels": labels, "sample_weight": weights}
-    counts = metrics.multilabel_confusion_matrix(expected, found, **how).reshape(-1, 4)  # neither, found alone, expected alone, both
+    counts = metrics.multilabel_confusion_matrix(expected, found, **how).reshape(-1, 4)  # neither, only found, only expected, both
     scores = metrics.precision_recall_fscore_support(expected, found, **how, average=None, zero_division=np.nan)[:3]
     areas = np.full(len(names), np.nan) if average_precision is None else average_precision
     rows = zip(names, counts.tolist(), *scores, areas, strict=True)
@@ -84,9 +84,9 @@ def worst_first(rows: Sequence[ClassFigures]) -> list[ClassFigures]:
 
 
 def notes(rows: Sequence[ClassFigures]) -> list[str]:
-    """Returns sentences about the classes that a table of the MOST_ROWS worst ones leaves out, and about those without examples."""
+    """Returns notes on a table: how many classes it leaves out after MOST_ROWS, and which classes have no examples."""
     num_more, absent = len(worst_first(rows)) - MOST_ROWS, [row.name for row in rows if not row.examples]
-    found = [f"{num_more:,} more classes have a higher F1, or the same."] if num_more > 0 else []
+    found = [f"{num_more:,} more classes have an equal or higher F1."] if num_more > 0 else []
     if absent:
         more = f" and {len(absent) - MOST_NAMES:,} more" if len(absent) > MOST_NAMES else ""
         found.append(f"Precision, recall and F1 are undefined for classes without images: {', '.join(absent[:MOST_NAMES])}{more}.")
@@ -94,7 +94,7 @@ def notes(rows: Sequence[ClassFigures]) -> list[str]:
 
 
 def table(rows: Sequence[ClassFigures]) -> str:
-    """Returns a table as text: a line for each of the MOST_ROWS worst classes, the lowest F1 first, then the means and the notes."""
+    """Returns a table as text: a line for each of the MOST_ROWS classes with the lowest F1, the lowest first; the means; the notes."""
     there = worst_first(rows)
     columns = ["average_precision"] if any(row.average_precision is not None for row in there) else []
     columns += ["accuracy", "precision", "recall", "f1"]
@@ -110,7 +110,7 @@ def table(rows: Sequence[ClassFigures]) -> str:
 
 
 def _mean(rows: Sequence[ClassFigures], name: str) -> float | None:
-    """Returns the mean over the classes for which a figure is defined; None if there are none."""
+    """Returns the mean of a figure over the classes for which it is defined; None if there are none."""
     values = [getattr(row, name) for row in rows if getattr(row, name) is not None]
     return float(np.mean(values)) if values else None
 

@@ -1,21 +1,21 @@
-"""Whether the probabilities of a classifier are as high as it is often right (Guo et al. 2017, arXiv 1706.04599)."""
+"""Calibration of a classifier: compares its probabilities with how often it is right (Guo et al. 2017, arXiv 1706.04599)."""
 
 import dataclasses
 import functools
 
 import numpy as np
 
-BINS = 15  # of equal width over [0, 1], as in the paper's tables
+BINS = 15  # number of bins of equal width over [0, 1], as in the paper's tables
 
 
 @dataclasses.dataclass(frozen=True)
 class Calibration:
-    """Examples in bins of equal width by their confidence, which is the probability of the answer that was given.
+    """Examples in bins of equal width by confidence: the probability of the predicted class, or of one label if images have several.
 
     Attributes:
       examples: number of examples in each bin, int64 [bins].
-      confidence: their mean confidence, float64 [bins], in [0, 1]; NaN in an empty bin.
-      accuracy: fraction of them that are right, float64 [bins], in [0, 1]; NaN in an empty bin.
+      confidence: mean confidence in each bin, float64 [bins], in [0, 1]; NaN in an empty bin.
+      accuracy: fraction of right answers in each bin, float64 [bins], in [0, 1]; NaN in an empty bin.
     """
 
     examples: np.ndarray
@@ -24,19 +24,19 @@ class Calibration:
 
     @classmethod
     def of_sums(cls, sums: np.ndarray) -> "Calibration":
-        """Returns the calibration of the sum of what `binned` returns."""
+        """Returns the calibration for sums that `binned` returned; sums of several parts of a split may be added before."""
         with np.errstate(invalid="ignore"):
             return cls(sums[0].astype(np.int64), sums[1] / sums[0], sums[2] / sums[0])
 
     @functools.cached_property
     def error(self) -> float:
-        """The expected calibration error, in [0, 1]: mean distance of confidence and accuracy over the bins, weighted by their examples."""
+        """The expected calibration error, in [0, 1]: the mean of |confidence - accuracy| over the bins, weighted by their examples."""
         filled = self.examples > 0
         distances = np.abs(self.confidence - self.accuracy)[filled]
         return float(distances @ self.examples[filled] / self.examples.sum()) if filled.any() else float("nan")
 
     def rows(self) -> list[dict]:
-        """Returns a JSON-ready row for each bin that is not empty: its borders, examples, mean confidence and accuracy."""
+        """Returns a JSON-ready row for each non-empty bin: its borders, number of examples, mean confidence and accuracy."""
         edges = np.linspace(0, 1, len(self.examples) + 1)
         columns = zip(edges[:-1], edges[1:], self.examples, self.confidence, self.accuracy, strict=True)
         return [
@@ -47,14 +47,14 @@ class Calibration:
 
 
 def binned(confidences: np.ndarray, are_right: np.ndarray) -> np.ndarray:
-    """Returns sums over the examples of each bin, float64 [3, bins]: their number, their confidences, how many are right.
+    """Returns sums over the examples in each bin, float64 [3, bins]: number of examples, sum of confidences, number of right answers.
 
-    Bin m holds confidences above m / bins, up to (m + 1) / bins; bin 0 holds 0 too. Sums of parts of a split may be added. A confidence
-    of NaN makes all sums NaN but the first.
+    Bin m holds confidences above m / bins, up to and including (m + 1) / bins; bin 0 also holds 0. If a confidence is NaN, all sums except
+    the first are NaN.
 
     Args:
       confidences: float [examples], in [0, 1].
-      are_right: bool [examples].
+      are_right: whether each answer is right, bool [examples].
     """
     known = np.nan_to_num(confidences.astype(np.float64))
     places = np.clip(np.ceil(known * BINS).astype(int) - 1, 0, BINS - 1)

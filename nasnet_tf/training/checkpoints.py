@@ -1,10 +1,12 @@
-"""What a training keeps in its work folder, and reading it back.
+"""Saves and restores the checkpoints of a training.
+
+A training writes these files to its work folder:
 
 model.json                the network, as Keras describes it: enough to build it again
-data.json                 the kind of task, classes, preprocessing: enough to evaluate and use it
-training.json             the numbers of the configuration that must not change
-checkpoints/last-<step>.* everything needed to go on, the newest two
-checkpoints/best-<step>.* that of the best evaluation so far; a link where it is also one of the newest
+data.json                 kind of task, classes and preprocessing: enough to evaluate and use the network
+training.json             the configuration values that must not change
+checkpoints/last-<step>.* everything needed to resume; the newest two are kept
+checkpoints/best-<step>.* the checkpoint of the best evaluation so far; shares its data by a hard link if it is also one of the newest
 metrics.jsonl, logs/      losses and accuracies, as rows and for TensorBoard
 """
 
@@ -29,14 +31,17 @@ from nasnet_tf.training.variables import UNREADABLE, load_named_weights, named_c
 
 
 class Checkpoints:
-    """The checkpoints of one training, written in the background. Make it after the training's variables, in the scope of the strategy.
+    """Writes the checkpoints of one training in the background. Create it after the training's variables, in the scope of the strategy.
 
     Attributes:
-      step: that of the last checkpoint restored or saved.
-      window: what the next row of metrics is a mean of.
+      step: step of the last checkpoint that was restored or saved.
+      window: sums for the next row of metrics at that step; see `Window.sums` in metrics_log.
 
     Args:
-      patience: restored and saved with the rest.
+      workdir: work folder of the training.
+      state: variables to save and restore.
+      window: initial value of `window`.
+      patience: saved and restored with the rest.
     """
 
     def __init__(self, workdir: pathlib.Path, state: TrainingState, window: np.ndarray, patience: Patience):
@@ -51,7 +56,7 @@ class Checkpoints:
             "counters": named_counters(state.model),
             "optimizer": state.optimizer,
             "step": self.step,
-            "best_accuracy": self._best_score,  # its name in work folders since the first
+            "best_accuracy": self._best_score,  # the name in all existing work folders
             "window": self.window,
             **{name: part for name, part in parts.items() if part is not None},
         }
@@ -62,30 +67,35 @@ class Checkpoints:
         self._under_way: Future | None = None
 
     def restore(self) -> int:
-        """Restores the newest readable checkpoint; returns its step, 0 where there is none."""
+        """Restores the newest readable checkpoint and returns its step; 0 if there are no checkpoints."""
         candidates = [str(self._folder / f"last-{step}") for step in reversed(_steps(self._folder, "last"))]
         for path in candidates:
             try:
                 has_patience = any(name.startswith("patience/") for name in open_checkpoint(path).get_variable_to_shape_map())
-                checkpoint = self._checkpoint if has_patience else tf.train.Checkpoint(**self._parts)  # of older versions
+                checkpoint = self._checkpoint if has_patience else tf.train.Checkpoint(**self._parts)  # from older versions
                 checkpoint.read(path).assert_existing_objects_matched()
                 self._patience.restore(self._patience_state.numpy())
                 return int(self.step.numpy())
             except (*UNREADABLE, AssertionError) as error:
-                print(f"warning: checkpoint {path} cannot be read ({reason(error)}); trying the one before", file=sys.stderr)
+                print(f"warning: checkpoint {path} cannot be read ({reason(error)}); trying the previous one", file=sys.stderr)
         if candidates:
-            raise InputError(f"{self._folder}: none of the checkpoints there can be read: {', '.join(candidates)}")
+            raise InputError(
+                f"{self._folder}: none of the checkpoints can be read: {', '.join(candidates)}; "
+                "restore one of them from a backup, or use another work folder"
+            )
         return 0
 
     def save(self, step: int, window: Sequence[float], score: float | None = None) -> None:
-        """Begins to save the newest checkpoint; the one before it stays. Values are those of the call, whatever is trained meanwhile.
+        """Starts saving a checkpoint in the background, with the values at the time of this call; the training may continue.
 
         Args:
-          score: of an evaluation at this step, if there was one. If none before was higher, the checkpoint is the best one too: of equals
-            the later is better trained.
+          step: number of steps done.
+          window: value for `window`.
+          score: score of an evaluation at this step; None if there was none. If no earlier score was higher, this also becomes the best
+            checkpoint: between equal scores, the later one has trained longer.
 
         Raises:
-          OSError: the one before could not be written, because the disk is full, say; those before it stay whole.
+          OSError: the previous checkpoint could not be written, for example because the disk is full. Older checkpoints are intact.
         """
         self.wait()
         is_best = score is not None and score >= float(self._best_score.numpy())
@@ -101,22 +111,23 @@ class Checkpoints:
         self._under_way = self._writer.submit(self._write, step, is_best)
 
     def wait(self) -> None:
-        """Returns when everything is on the disk; raises what `save` raises."""
+        """Waits until the last checkpoint is on disk; raises OSError if it could not be written."""
         if self._under_way is not None:
             under_way, self._under_way = self._under_way, None
             under_way.result()
 
     def close(self) -> None:
-        """Waits, and ends the thread that writes; raises what `save` raises."""
+        """Waits like `wait`, and stops the thread that writes."""
         try:
             self.wait()
         finally:
             self._writer.shutdown()
 
     def _write(self, step: int, is_best: bool) -> None:
-        # The best one first: a last one without it would say that there was nothing better than the one before.
+        # The best checkpoint is written first. In the other order, a kill in between would leave a last checkpoint that already has the new
+        # best score, so the best checkpoint of this step would never be written.
         first = "best" if is_best else "last"
-        with writing(f"{first} checkpoint, of step {step}, in {self._folder}"):
+        with writing(f"{first} checkpoint of step {step} in {self._folder}"):
             self._shadow.checkpoint.write(str(self._folder / f"{first}-{step}"))
             if is_best:
                 _link(self._folder, f"best-{step}", f"last-{step}")
@@ -124,7 +135,7 @@ class Checkpoints:
             self._clean_up("last", step, keep=2)
 
     def _clean_up(self, kind: str, step: int, keep: int) -> None:
-        """Removes all but the last few up to a step, and what kills have left half written."""
+        """Removes all checkpoints of a kind except the newest `keep` up to a step, and files that a kill left half written."""
         kept = [other for other in _steps(self._folder, kind) if other <= step][-keep:]
         for path in self._folder.iterdir():
             match = re.fullmatch(rf"{kind}-(\d+)(\.(index|data|temp|link).*|_temp)", path.name)
@@ -133,7 +144,7 @@ class Checkpoints:
 
 
 def _link(folder: pathlib.Path, old: str, new: str) -> None:
-    """Gives a checkpoint a second name, on disks without links a copy; what makes it one, the index, comes last."""
+    """Gives a checkpoint a second name by hard links, or by copies if the disk has no links. The index comes last, as in `_steps`."""
     for path in [*folder.glob(f"{old}.data-*"), folder / f"{old}.index"]:
         name = path.name.replace(old, new, 1)
         temporary = folder / f"{new}.link"
@@ -146,13 +157,13 @@ def _link(folder: pathlib.Path, old: str, new: str) -> None:
 
 
 def _steps(folder: pathlib.Path, kind: str) -> list[int]:
-    """The steps of the checkpoints of a kind, ascending. TensorFlow writes the index last: without one there is no checkpoint."""
+    """Returns the steps of all checkpoints of a kind, ascending. TensorFlow writes the index last, so only a complete one has an index."""
     matches = [re.fullmatch(rf"{kind}-(\d+)\.index", path.name) for path in folder.glob(f"{kind}-*.index")]
     return sorted(int(match[1]) for match in matches if match)
 
 
 def is_best_last(workdir: pathlib.Path) -> bool:
-    """Whether the best weights of a training are its last."""
+    """Returns whether the best checkpoint of a training is also its last; True if there is no best one."""
     best, last = (_steps(workdir / "checkpoints", kind)[-1:] for kind in ("best", "last"))
     return best in ([], last)
 
@@ -160,12 +171,17 @@ def is_best_last(workdir: pathlib.Path) -> bool:
 def load_trained(
     workdir: pathlib.Path, model: keras.Model, which: str = "best", use_ema: bool = True, without: Collection[str] = ()
 ) -> int:
-    """Sets the model's weights from a training's checkpoint; returns its step.
+    """Sets the model's weights from a training's checkpoint; returns the step of the checkpoint.
 
     Args:
-      which: "best" or "last". Where a training evaluates nothing, nothing chooses: its best is its last.
-      use_ema: take the moving averages where the training kept them.
+      workdir: work folder of the training.
+      model: a model with the weights of the training's network.
+      which: "best" or "last". A training without evaluations has no best checkpoint, and its last one is used.
+      use_ema: whether to load the moving averages of the weights, if the training kept them.
       without: names of layers that keep their weights.
+
+    Raises:
+      InputError: there is no checkpoint, it cannot be read, or it belongs to another network.
     """
     folder = workdir / "checkpoints"
     which = which if _steps(folder, which) else "last"

@@ -1,4 +1,4 @@
-"""Checkpoints on the disk: best and last, kills while they are written, damage, a full disk."""
+"""Tests of checkpoints on disk: best and last, kills during a write, damage, a full disk."""
 
 import json
 import os
@@ -19,7 +19,7 @@ from nasnet_tf.training.loop_test import Stop, assert_same_weights, dense, rows_
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """(work folder, model) of a whole training; to be looked at only."""
+    """Returns (work folder, model) of a whole training; tests must not change them."""
     folder = tmp_path_factory.mktemp("whole") / "run"
     model, _ = train(folder, network=dense)
     return folder, model
@@ -33,7 +33,7 @@ def test_the_best_checkpoint_is_a_link(whole):
 
 @pytest.mark.parametrize("killed", ["while it writes", "between the best and the last"])
 def test_a_kill_of_the_background_writer_loses_nothing(whole, tmp_path, monkeypatch, killed):
-    """What is on the disk then, for the thread does not come to its end."""
+    """An exception stands for the kill, and stops the writer thread halfway."""
     folder, model = whole
 
     def half(self, path):
@@ -53,7 +53,7 @@ def test_a_kill_of_the_background_writer_loses_nothing(whole, tmp_path, monkeypa
             patch.setattr(tf.train.Checkpoint, "write", half)
         else:
             patch.setattr(os, "link", half_linked)
-        patch.setattr(Classification, "score", lambda *_: 0.0)  # of equals the later is the best
+        patch.setattr(Classification, "score", lambda *_: 0.0)  # of equal scores, the later one is the best
         with pytest.raises(Stop):
             train(tmp_path, network=dense)
     left = {path.stem for path in (tmp_path / "checkpoints").glob("*.index")}
@@ -69,18 +69,18 @@ def test_damaged_checkpoints(tmp_path):
     train(tmp_path, network=dense)
     newest = tmp_path / "checkpoints" / "last-10.data-00000-of-00001"
     content, model = newest.read_bytes(), dense(10, 8)
-    for size in (1000, len(content) - 20):  # what is asked for may well be before the cut
+    for size in (1000, len(content) - 20):  # the requested values may be before the cut
         newest.write_bytes(content[:size])
         with pytest.raises(InputError, match="last-10: (cut short; expected .* bytes or more|cannot be read as a checkpoint)"):
             checkpoints.load_trained(tmp_path, model, "last")
-    half_written = tmp_path / "checkpoints" / "last-7_temp"  # what a kill leaves
+    half_written = tmp_path / "checkpoints" / "last-7_temp"  # a kill leaves such a folder
     half_written.mkdir()
-    train(tmp_path, network=dense)  # goes on from the one before
+    train(tmp_path, network=dense)  # resumes from the previous checkpoint
     assert not half_written.exists()
     assert checkpoints.load_trained(tmp_path, model, "last") == 10
     for path in (tmp_path / "checkpoints").glob("last-*.index"):
         path.write_bytes(b"no checkpoint")
-    with pytest.raises(InputError, match="none of the checkpoints there can be read"):
+    with pytest.raises(InputError, match="none of the checkpoints can be read: .*last-10.*; restore one of them"):
         train(tmp_path, network=dense)
 
 
@@ -90,7 +90,7 @@ def test_full_disk_costs_no_checkpoint(tmp_path):
     before = {path.name: path.read_bytes() for path in (tmp_path / "checkpoints").glob("*-5.*")}
     assert before
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (15_000, hard))  # what a write to a full disk comes to
+    resource.setrlimit(resource.RLIMIT_FSIZE, (15_000, hard))  # larger files fail as on a full disk
     try:
         with pytest.raises(OSError, match=r"of step 10.* cannot be written .*; everything written before is kept"):
             train(tmp_path, network=dense)

@@ -1,4 +1,4 @@
-"""Weights of classes in the loss, for data in which some classes are rare."""
+"""Class weights in the loss, for data in which some classes are rare."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from nasnet_tf.training.config import BALANCED, TrainingConfig
 
 
 class Counted(Protocol):
-    """Data whose labels are counted."""
+    """Data that knows how many labels each class has."""
 
     class_names: Sequence[str]
 
@@ -21,7 +21,7 @@ class Counted(Protocol):
 
 
 def balanced_weights(counts: np.ndarray) -> np.ndarray:
-    """Returns n / (classes * n_c) for each class c, float64 [classes]: the mean weight of a label is 1.
+    """Returns the weight n / (classes * n_c) of each class c, float64 [classes]. The mean weight over all labels is 1.
 
     Args:
       counts: number of labels of each class, n_c, positive; n is their sum.
@@ -30,10 +30,10 @@ def balanced_weights(counts: np.ndarray) -> np.ndarray:
 
 
 def resolved(config: TrainingConfig, data: Counted) -> TrainingConfig:
-    """Returns the configuration with a weight for every class in the place of "balanced" and of a partial table.
+    """Returns the configuration with "balanced" or a partial table replaced by a table of weights for all classes.
 
     Raises:
-      InputError: a class that the data does not have, or "balanced" and a class without training examples.
+      InputError: the table names an unknown class, or it is "balanced" and a class has no training examples.
     """
     setting = config.class_weights
     if setting is None:
@@ -54,6 +54,6 @@ def resolved(config: TrainingConfig, data: Counted) -> TrainingConfig:
 
 
 def by_label(config: TrainingConfig, data: Counted) -> list[float] | None:
-    """Returns the weight of each label in the order of the labels; None where all weigh the same."""
+    """Returns the weight of each label, in label order; None if the configuration sets no class weights."""
     weights = resolved(config, data).class_weights
     return None if weights is None else list(weights.values())

@@ -1,4 +1,4 @@
-"""Weights of classes: their numbers, their place in the loss, and the identity of a work folder."""
+"""Tests of class weights: their values, their effect on the loss, and their part in the identity of a work folder."""
 
 import dataclasses
 import json
@@ -68,12 +68,12 @@ def test_weights_are_part_of_a_work_folders_identity(tmp_path):
 
 
 @pytest.mark.parametrize("wrong", ["even", {}, {"a": 0}, {"a": float("nan")}, {0: 1.0}, {"a": True}, 3])
-def test_what_are_no_weights(wrong):
+def test_invalid_weights_are_refused(wrong):
     with pytest.raises(InputError, match=r"TrainingConfig.class_weights: expected 'balanced', a table .*, or None, got "):
         config(wrong)
 
 
-def test_classes_that_are_not_there():
+def test_unknown_classes_and_classes_without_examples_are_refused():
     with pytest.raises(InputError, match="TrainingConfig.class_weights: expected names of classes, got 'd'; the classes are a, b, c"):
         class_weights.by_label(config({"d": 2}), THREE)
     THREE_OF_TWO = types.SimpleNamespace(class_names=("a", "b", "c"), label_counts=np.array([6, 0, 1]))

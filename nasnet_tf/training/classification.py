@@ -1,4 +1,4 @@
-"""Image classification as a task (paper appendix A.7): smoothed cross-entropy of both heads; accuracy decides."""
+"""Image classification as a task (paper appendix A.7): cross-entropy with label smoothing for both heads; accuracy selects the best."""
 
 import abc
 from collections.abc import Sequence
@@ -19,10 +19,10 @@ from nasnet_tf.training.task import BindableTask
 
 
 class LabelTask(BindableTask):
-    """Images with labels: what tasks share whose network has logits, and perhaps an auxiliary head whose loss counts too.
+    """Base class of tasks for labeled images. Their network returns logits, and may have an auxiliary head whose loss is added.
 
-    A label below 0 marks an image that could not be decoded, which counts as nothing. The third of `names` is the share of the batch that
-    the network got right.
+    A label below 0 marks an image that could not be decoded; it adds 0 to the sums over a batch. The third of `names` is the fraction of
+    the batch that the network got right.
     """
 
     def __init__(self, data: ImageData, config: TrainingConfig):
@@ -31,15 +31,15 @@ class LabelTask(BindableTask):
     @staticmethod
     @abc.abstractmethod
     def loss(labels: tf.Tensor, logits: tf.Tensor, label_smoothing: float, class_weights: Sequence[float] | None) -> tf.Tensor:
-        """The loss of each example, float32 [batch]."""
+        """Returns the loss of each example, float32 [batch]."""
 
     @staticmethod
     @abc.abstractmethod
     def are_right(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-        """Whether the network is right about each example, bool [batch]."""
+        """Returns whether the network is right about each example, bool [batch]."""
 
     def losses(self, model: keras.Model, batch: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Of a model whose outputs are logits, or {"logits": ..., "auxiliary_logits": ...}."""
+        """Returns the metrics of a step. The model's outputs are logits, or {"logits": ..., "auxiliary_logits": ...}."""
         images, labels = batch
         config = self._config
         weights = 1.0 - tf.cast(are_corrupt(labels), tf.float32)
@@ -59,36 +59,39 @@ class LabelTask(BindableTask):
         }
 
     def samples(self, batch: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """The augmented images."""
+        """Returns the augmented images."""
         return {"images": batch[0]}
 
     def evaluator(self, model: keras.Model, strategy: tf.distribute.Strategy) -> Any:
-        """Measures a model on all replicas, compiled as the training is."""
+        """Returns an evaluator on all replicas, compiled by XLA if the training is."""
         return self.evaluator_class(model, strategy, self._config.jit_compile)
 
     @staticmethod
     def table(evaluator: Any) -> str:
-        """Figures by class, the worst classes first, and the calibration."""
+        """Returns a table of the figures by class, the worst classes first, and the calibration error."""
         return evaluator.details.table()
 
     @staticmethod
     def figures(evaluator: Any, data: ImageData) -> dict[str, Any]:
-        """The plots and pictures of the evaluation's details."""
+        """Returns the plots and pictures of the evaluation's details, by name."""
         return evaluator.details.figures()
 
     @staticmethod
     def results(evaluator: Any) -> dict[str, Any]:
-        """Figures by class, calibration, confused classes and the worst mistakes."""
+        """Returns the figures by class, calibration, confused classes and worst mistakes, as {"details": ...}."""
         return {"details": evaluator.details.results()}
 
 
 class Classification(LabelTask):
-    """Batches are (images, labels int32 [batch]), label -1 for an image that could not be decoded, which counts as nothing.
+    """Image classification with one label for each image.
 
-    The numbers of a step:
-      loss: mean over the batch, without regularization, with the auxiliary head's; an example's is multiplied by the weight of its class.
-      auxiliary_loss: that of the auxiliary head alone, weighted; 0 without.
-      accuracy: share of the batch that the network got right, before the update.
+    Batches are (images, labels int32 [batch]); the label is -1 for an image that could not be decoded.
+
+    The metrics of a step:
+      loss: mean over the batch, with the loss of the auxiliary head and without regularization. The loss of an example is multiplied by the
+        weight of its class.
+      auxiliary_loss: weighted loss of the auxiliary head alone; 0 without such a head.
+      accuracy: fraction of the batch that the network got right, before the update.
       corrupt: number of images that could not be decoded.
     """
 
@@ -102,12 +105,12 @@ class Classification(LabelTask):
 
     def __init__(self, data: ImageData, config: TrainingConfig):
         if data.num_classes < 2:
-            raise InputError(f"{data.source}: expected 2 classes or more to tell apart, got {', '.join(data.class_names) or 'none'} alone")
+            raise InputError(f"{data.source}: expected at least 2 classes, got {', '.join(data.class_names) or 'none'}")
         super().__init__(data, config)
 
     loss = staticmethod(classification_loss)
 
     @staticmethod
     def are_right(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-        """Whether the most probable class is the example's."""
+        """Returns whether the most probable class is the label of the example, bool [batch]."""
         return tf.equal(tf.argmax(logits, 1, tf.int32), labels)

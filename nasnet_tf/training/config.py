@@ -1,4 +1,4 @@
-"""How to train, as far as it is not the network, the data, the optimizer or the schedule."""
+"""The configuration of a training, except the network, the data, the optimizer and the schedule."""
 
 import dataclasses
 import math
@@ -27,37 +27,40 @@ class TrainingConfig:
     """How to train.
 
     Attributes:
-      epochs: passes over the training examples.
-      batch_size: examples of one step, on all replicas together.
-      replica_batch_size: the most examples that a replica takes at a time; of a larger part of the batch it adds up the gradients. The
-        parts are even: the largest number up to this that divides the replica's. A step stays one for the optimizer, the averages and the
-        moving statistics of batch normalization, but the latter's batches are so small: as on so many more replicas. None for all at once.
-      label_smoothing: share of the target spread over all classes.
-      class_weights: factors of the loss by class, for rare classes: "balanced" for n / (classes * n_c), with n_c training labels of class c
-        and n of all; or a table such as {'cat': 1.0, 'dog': 3.0}, in which a class that is not named weighs 1.
-        Evaluation ignores them.
-      auxiliary_loss_weight: of the auxiliary head, where the network has one.
+      epochs: passes over the training examples; may be a fraction.
+      batch_size: number of examples in a step, on all replicas together.
+      replica_batch_size: maximum number of examples that a replica processes at a time; None for no limit. If a replica's part of the batch
+        is larger, it is split into equal parts, whose gradients are added up. Their size is the largest divisor of the replica's part up to
+        this maximum. It is still one step for the optimizer, the averages and the moving statistics of batch normalization. But batch
+        normalization sees only one part at a time, as if each part were on a replica of its own.
+      label_smoothing: fraction of the target that is spread over all classes.
+      class_weights: factors of the loss by class, for data with rare classes. "balanced" is n / (classes * n_c) for each class c, where n_c
+        is the number of training labels of the class and n of all classes. A table such as {'cat': 1.0, 'dog': 3.0} gives the factors by
+        name; a class that is not in it has 1. Evaluation ignores them.
+      auxiliary_loss_weight: factor of the auxiliary head's loss, if the network has such a head.
       weight_decay: factor of sum(kernel^2) / 2, slim's convention (Keras' L2 has no 1/2).
-      gradient_clip_norm: largest global norm of the gradients; None for no clipping.
-      ema_decay: of the moving average of all weights, used for evaluation and export; None for none. Where there is one, each evaluation
-        during training measures the weights themselves too, as raw_accuracy and raw_loss, and takes twice the time.
-      frozen_epochs: for so many epochs at the start only the layers that give the outputs are trained, the classifier and the auxiliary
-        head; the weights of all others and the statistics of their batch normalization stay as they are. For fine-tuning.
-      schedule_drop_path: drop path grows linearly over training (the paper's); otherwise it has its full rate from the start.
-      evaluation_split: "validation" or "test": watched during training, decides what is best. None for no evaluation.
-      evaluate_every_epochs: and at the end.
+      gradient_clip_norm: maximum global norm of the gradients; None for no clipping.
+      ema_decay: decay of the moving averages of all weights, which evaluation and export use; None for no averages. With averages, each
+        evaluation during training also measures the weights themselves, as raw_accuracy and raw_loss, and takes twice the time.
+      frozen_epochs: number of epochs at the start in which only the output layers are trained: the classifier and the auxiliary head. The
+        weights and batch normalization statistics of all other layers stay as they are. For fine-tuning.
+      schedule_drop_path: True to increase the drop path rate linearly over the training, as in the paper; False for the full rate from the
+        start.
+      evaluation_split: split that is evaluated during the training and selects the best checkpoint: "validation" or "test". None for no
+        evaluation.
+      evaluate_every_epochs: epochs between evaluations; there is also one at the end.
       patience: number of evaluations in a row without a new best score after which the training stops; None to train all epochs.
-      log_every_steps: rows of metrics.jsonl between evaluations; each is a mean over the steps since the last.
-      checkpoint_every_seconds: besides the checkpoint at each evaluation.
-      max_corrupt_images: so many training images that cannot be decoded are left out, named in the work folder; one more is an error.
-        Whichever epoch they turn up in. Evaluation leaves out nothing.
-      steps_per_call: so many steps run on the device without a word to Python, or fewer up to a row of metrics or an evaluation. SIGTERM
-        waits for them; results are the same.
-      jit_compile: whether XLA compiles the step and the evaluation; None for where there is a GPU.
-      seed: of weights, order, augmentation and masks.
+      log_every_steps: steps between rows of metrics.jsonl; evaluations also write one. A row is the mean over the steps since the last row.
+      checkpoint_every_seconds: seconds between checkpoints, in addition to the checkpoint at each evaluation.
+      max_corrupt_images: maximum number of training images that cannot be decoded, over all epochs. They are left out and listed in the
+        work folder; one more is an error. Evaluation leaves out no image.
+      steps_per_call: maximum number of steps that run on the device before control returns to Python. It also returns when a row of metrics
+        or an evaluation is due. SIGTERM takes effect after these steps. The results do not change.
+      jit_compile: whether XLA compiles the step and the evaluation; None to compile only if there is a GPU.
+      seed: seed of the initial weights, the order of examples, augmentation, and the masks of drop path and dropout.
     """
 
-    # When a training is resumed. The split that is evaluated may not: the best checkpoint so far was best on that one.
+    # Fields that may change when a training is resumed. evaluation_split may not, because it has selected the best checkpoint so far.
     MAY_CHANGE: ClassVar[tuple[str, ...]] = (
         "log_every_steps",
         "checkpoint_every_seconds",
@@ -93,5 +96,5 @@ class TrainingConfig:
         check_fields(self)
         if self.patience is not None and self.evaluation_split is None:
             raise InputError(
-                f"TrainingConfig.patience: expected an evaluation_split to watch, or None, got {self.patience} and no evaluation_split"
+                f"TrainingConfig.patience: expected None if evaluation_split is None, got {self.patience}; set an evaluation_split to watch"
             )

@@ -1,4 +1,4 @@
-"""Examples that cannot be read: named; those of training counted and left out, up to a limit."""
+"""Names examples that cannot be decoded. A training counts them and leaves them out, up to a limit."""
 
 import contextlib
 import pathlib
@@ -16,7 +16,14 @@ FILE_NAME = "corrupt_images.txt"
 
 @contextlib.contextmanager
 def naming_bad_data(data: Data, split: str) -> Iterator[None]:
-    """What TensorFlow raises for images that cannot be decoded and for files that are cut short or gone, as an InputError with the name."""
+    """Turns TensorFlow's errors inside the `with` about undecodable images and damaged or missing files into an InputError with the name.
+
+    Other errors of these types, for which the data finds no bad example, stay as they are.
+
+    Args:
+      data: source of the examples.
+      split: split that is read inside the `with`.
+    """
     try:
         yield
     except (tf.errors.InvalidArgumentError, tf.errors.DataLossError, tf.errors.NotFoundError) as error:
@@ -24,7 +31,14 @@ def naming_bad_data(data: Data, split: str) -> Iterator[None]:
 
 
 class CorruptImages:
-    """Keeps their names in the work folder. Every worker keeps count by itself and comes to the same; the chief alone writes."""
+    """Keeps the names of corrupt training images in the work folder. All workers count the same images; only the chief writes.
+
+    Args:
+      data: source of the examples.
+      limit: maximum number of corrupt images.
+      workdir: work folder; None to keep no file.
+      is_chief: whether this process writes the file and the warnings.
+    """
 
     def __init__(self, data: Data, limit: int, workdir: pathlib.Path | None, is_chief: bool):
         self._data, self._limit, self._is_chief = data, limit, is_chief
@@ -32,10 +46,15 @@ class CorruptImages:
         self._names = self._path.read_text().splitlines() if self._path and self._path.exists() else []
 
     def note(self, batch_size: int, seed: int, step: int) -> None:
-        """Takes in the corrupt images of one training batch.
+        """Adds the corrupt images of one training batch.
+
+        Args:
+          batch_size: batch size of all replicas together.
+          seed: seed of the training.
+          step: number of steps before this batch.
 
         Raises:
-          InputError: there are more of them than the limit.
+          InputError: the training data has more corrupt images than the limit.
         """
         found = self._data.corrupt_names(batch_size, seed, step)
         new = [name for name in found if name not in self._names]
@@ -43,9 +62,9 @@ class CorruptImages:
         if self._is_chief and new:
             if self._path:
                 replace_file(self._path, "".join(f"{name}\n" for name in self._names))
-            print(f"warning: left out: {', '.join(f'{name} {found[name]}' for name in new)}", file=sys.stderr, flush=True)
+            print(f"warning: left out of training: {', '.join(f'{name} {found[name]}' for name in new)}", file=sys.stderr, flush=True)
         if len(self._names) > self._limit:
             raise InputError(
-                f"{self._names[-1]} {found.get(self._names[-1], 'cannot be trained on')}; {len(self._names)} such in the training data are "
-                f"more than TrainingConfig.max_corrupt_images = {self._limit}: {', '.join(self._names)}"
+                f"{self._names[-1]} {found.get(self._names[-1], 'cannot be trained on')}; expected at most {self._limit} such images "
+                f"(TrainingConfig.max_corrupt_images), got {len(self._names)}: {', '.join(self._names)}; repair or remove them"
             )

@@ -1,4 +1,4 @@
-"""The details of an evaluation: figures by class, calibration, the worst mistakes. `evaluate`, the report and Python get them here."""
+"""The details of an evaluation for the command evaluate, the report and Python: figures by class, calibration and worst mistakes."""
 
 import abc
 import dataclasses
@@ -14,25 +14,25 @@ from nasnet_tf.training import by_class
 from nasnet_tf.training.by_class import ClassFigures
 from nasnet_tf.training.calibration import Calibration
 
-WORST = 16  # mistakes that are kept
-_MOST_PIXELS = 192  # a side of a mistake's picture
-_MOST_PAIRS = 20  # of classes that are confused
+WORST = 16  # number of mistakes that are kept
+_MAX_PIXELS = 192  # longest side of a mistake's picture
+_MAX_PAIRS = 20  # number of pairs of confused classes that are kept
 
-# Places in the split -> the name of each example and its picture, uint8 [height, width, 3].
+# Function from places in the split to the name and the picture, uint8 [height, width, 3], of each example.
 Pictures = Callable[[Sequence[int]], Iterator[tuple[str, np.ndarray]]]
 
 
 @dataclasses.dataclass(frozen=True)
 class Mistake:
-    """An example that the network was wrong about.
+    """An example that the network got wrong.
 
     Attributes:
-      place: of the example in the split, from 0.
-      expected: the class of the example; all its labels where an image has several.
-      found: what the network took it for.
-      confidence: probability of what was found, in [0, 1].
-      name: of the example: its file or its id; "" where no data set was evaluated.
-      picture: uint8 [height, width, 3], at most 192 pixels a side; None where no data set was evaluated.
+      place: position of the example in the split, from 0.
+      expected: the class of the example; all its labels if images have several.
+      found: the predicted class; if images have several labels, the label that is wrong, with "no " before a label that was missed.
+      confidence: probability of the wrong answer, in [0, 1].
+      name: file or id of the example; "" if no data set was evaluated.
+      picture: uint8 [height, width, 3], with at most 192 pixels a side; None if no data set was evaluated.
     """
 
     place: int
@@ -45,11 +45,13 @@ class Mistake:
 
 @dataclasses.dataclass(frozen=True)
 class Details(abc.ABC):
-    """Attributes:
-    class_names: of the network, in the order of its logits.
-    calibration: how far the probabilities are from how often the network is right.
-    worst: the mistakes of highest confidence, the worst first, without names and pictures; see `mistakes`.
-    pictures: of the split that was evaluated; None where batches were evaluated that come from no data set.
+    """The details of an evaluation.
+
+    Attributes:
+      class_names: class names, in the order of the network's logits.
+      calibration: the network's probabilities compared with how often it is right.
+      worst: the mistakes of highest confidence, the highest first, without names and pictures; see `mistakes`.
+      pictures: function that reads examples of the evaluated split; None if the batches came from no data set.
     """
 
     class_names: Sequence[str]
@@ -59,7 +61,7 @@ class Details(abc.ABC):
 
     @abc.abstractmethod
     def by_class(self) -> list[ClassFigures]:
-        """Returns accuracy, precision, recall and F1 of each class, in the order of the classes. Needs scikit-learn."""
+        """Returns accuracy, precision, recall and F1 of each class, in class order. Needs scikit-learn."""
 
     @abc.abstractmethod
     def figures(self) -> dict[str, Any]:
@@ -67,7 +69,7 @@ class Details(abc.ABC):
 
     @functools.cached_property
     def mistakes(self) -> list[Mistake]:
-        """The mistakes of highest confidence, the worst first, with names and pictures. Reads the pictures when first asked."""
+        """The mistakes of highest confidence, the highest first, with names and pictures, which are read at the first access."""
         if self.pictures is None or not self.worst:
             return list(self.worst)
         examples = self.pictures([mistake.place for mistake in self.worst])
@@ -77,7 +79,7 @@ class Details(abc.ABC):
         ]
 
     def table(self) -> str:
-        """Returns the figures by class and the calibration as text."""
+        """Returns the figures by class and the calibration error as text."""
         return f"{by_class.table(self.by_class())}\nexpected calibration error {self.calibration.error:.4f}"
 
     def results(self) -> dict[str, Any]:
@@ -91,8 +93,10 @@ class Details(abc.ABC):
 
 @dataclasses.dataclass(frozen=True)
 class ClassificationDetails(Details):
-    """Attributes:
-    confusion: examples of each class (row) by the class they were taken for (column), int64 [num_classes, num_classes].
+    """The details of an evaluation of images with one label.
+
+    Attributes:
+      confusion: number of examples of each class (row) by predicted class (column), int64 [num_classes, num_classes].
     """
 
     confusion: np.ndarray = dataclasses.field(repr=False)
@@ -100,8 +104,8 @@ class ClassificationDetails(Details):
     def by_class(self) -> list[ClassFigures]:
         return by_class.of_confusion(self.confusion, self.class_names)
 
-    def most_confused(self, count: int = _MOST_PAIRS) -> list[tuple[str, str, int]]:
-        """Returns (class, class that it was taken for, number of examples) of the most frequent confusions, the most frequent first."""
+    def most_confused(self, count: int = _MAX_PAIRS) -> list[tuple[str, str, int]]:
+        """Returns (class, predicted class, number of examples) for the `count` most frequent confusions, the most frequent first."""
         wrong = self.confusion - np.diag(np.diag(self.confusion))
         order = np.argsort(-wrong, axis=None, kind="stable")[:count]
         pairs = zip(*np.unravel_index(order, wrong.shape), strict=True)
@@ -112,16 +116,18 @@ class ClassificationDetails(Details):
         return {**super().results(), "most_confused": pairs}
 
     def figures(self) -> dict[str, Any]:
-        """Returns matplotlib figures by name: "confusion", "reliability" and, where there are pictures, "mistakes"."""
+        """Returns matplotlib figures by name: "confusion", "reliability" and, if there are pictures, "mistakes"."""
         return locate("nasnet_tf.viz.evaluations.classification_figures")(self)
 
 
 @dataclasses.dataclass(frozen=True)
 class MultiLabelDetails(Details):
-    """Attributes:
-    labels: of the examples, 0 or 1, int8 [examples, num_classes].
-    probabilities: float32 [examples, num_classes].
-    classes: what `by_class` returns.
+    """The details of an evaluation of images with several labels.
+
+    Attributes:
+      labels: true labels, 0 or 1, int8 [examples, num_classes].
+      probabilities: predicted probabilities, float32 [examples, num_classes].
+      classes: result of `by_class`.
     """
 
     labels: np.ndarray = dataclasses.field(repr=False)
@@ -137,16 +143,16 @@ class MultiLabelDetails(Details):
 
 
 def worst(rows: np.ndarray) -> np.ndarray:
-    """Returns the rows of the mistakes that are kept: those of highest confidence, the worst first; equal ones in the order of the split.
+    """Returns the rows with the WORST highest confidences, the highest first. Rows of equal confidence are in the order of the split.
 
     Args:
-      rows: float [mistakes, columns], the place in the split first and the confidence last.
+      rows: float [mistakes, columns]; the first column is the place in the split, the last column the confidence.
     """
     return rows[np.lexsort((rows[:, 0], -rows[:, -1]))[:WORST]]
 
 
 def _reduced(picture: np.ndarray) -> np.ndarray:
-    if max(picture.shape[:2]) <= _MOST_PIXELS:
+    if max(picture.shape[:2]) <= _MAX_PIXELS:
         return picture
-    size = [max(1, round(side * _MOST_PIXELS / max(picture.shape[:2]))) for side in picture.shape[:2]]
+    size = [max(1, round(side * _MAX_PIXELS / max(picture.shape[:2]))) for side in picture.shape[:2]]
     return tf.cast(tf.round(tf.image.resize(picture, size, antialias=True)), tf.uint8).numpy()

@@ -1,4 +1,4 @@
-"""The details of an evaluation, against scikit-learn and by hand."""
+"""Tests of the details of an evaluation, against scikit-learn and values worked out by hand."""
 
 import dataclasses
 import json
@@ -18,12 +18,12 @@ from nasnet_tf.training.evaluate import Evaluator
 from nasnet_tf.training.multi_label_evaluation import measure
 
 NAMES = ("cat", "dog", "owl", "yak")
-# No example is a yak, though two are taken for one; no owl is found.
+# No example is a yak, but two are predicted to be one; no owl is found.
 CONFUSION = np.array([[5, 1, 0, 1], [2, 7, 0, 0], [3, 0, 0, 1], [0, 0, 0, 0]])
 
 
 def vectors(confusion):
-    """(labels, found) of a confusion matrix."""
+    """Returns (labels, predictions) for a confusion matrix."""
     rows, columns = np.indices(confusion.shape)
     return np.repeat(rows.ravel(), confusion.ravel()), np.repeat(columns.ravel(), confusion.ravel())
 
@@ -39,10 +39,10 @@ def test_figures_by_class_are_those_of_scikit_learn():
     assert [row.accuracy for row in rows] == [pytest.approx(metrics.accuracy_score(labels == n, found == n)) for n in range(4)]
 
 
-def test_what_is_undefined_is_none_and_told():
+def test_undefined_figures_are_none_and_noted():
     rows = by_class.of_confusion(CONFUSION, NAMES)
     owl, yak = rows[2:]
-    assert (owl.precision, owl.recall, owl.f1) == (None, 0.0, 0.0)  # nothing was found, rightly or wrongly
+    assert (owl.precision, owl.recall, owl.f1) == (None, 0.0, 0.0)  # nothing was predicted to be an owl
     assert (yak.precision, yak.recall, yak.f1, yak.accuracy) == (None, None, None, pytest.approx(18 / 20))
     lines = by_class.table(rows).splitlines()
     assert [line.split()[0] for line in lines] == ["class", "owl", "cat", "dog", "mean", "Precision,"]  # the lowest F1 first
@@ -58,7 +58,7 @@ def test_tables_of_many_classes_are_bounded():
     lines = by_class.table(by_class.of_confusion(confusion, [f"class_{number}" for number in range(1000)])).splitlines()
     assert len(lines) == 1 + 50 + 3
     assert lines[1].startswith("class_18") or lines[1].startswith("class_17")
-    assert lines[52] == f"{np.count_nonzero(confusion.sum(1)) - 50} more classes have a higher F1, or the same."
+    assert lines[52] == f"{np.count_nonzero(confusion.sum(1)) - 50} more classes have an equal or higher F1."
     assert lines[53].endswith("class_63 and 133 more.")
 
 
@@ -77,7 +77,7 @@ def test_several_labels_have_the_same_figures():
     assert one == rows[:1]
 
 
-def test_the_worst_of_several_labels_are_told_by_what_is_wrong():
+def test_the_worst_mistakes_of_several_labels_name_the_wrong_label():
     labels, probabilities = np.array([[1, 1], [0, 0], [1, 0]]), np.array([[0.9, 0.1], [0.7, 0.2], [0.8, 0.3]])
     found = measure(labels, probabilities, 0.1, ["cat", "dog"]).details
     assert [(each.place, each.expected, each.found, round(each.confidence, 6)) for each in found.mistakes] == [
@@ -94,7 +94,7 @@ def test_the_expected_calibration_error_is_that_of_the_paper():
     found = Calibration.of_sums(binned(confidences[:3], right[:3]) + binned(confidences[3:], right[3:]))
     expected = 4 / 8 * abs(3.9 / 4 - 3 / 4) + 2 / 8 * abs(0.615 - 0.5) + 2 / 8 * abs(0.5 / BINS - 0.5)
     assert found.error == pytest.approx(expected)
-    assert found.examples.tolist() == [2] + [0] * 8 + [2] + [0] * 4 + [4]  # a border belongs to the bin below
+    assert found.examples.tolist() == [2] + [0] * 8 + [2] + [0] * 4 + [4]  # the border of two bins belongs to the lower one
     assert [row["examples"] for row in found.rows()] == [2, 2, 4]
     assert found.rows()[2] == {
         "above": pytest.approx(14 / 15),
@@ -103,17 +103,17 @@ def test_the_expected_calibration_error_is_that_of_the_paper():
         "confidence": pytest.approx(0.975),
         "accuracy": 0.75,
     }
-    assert np.isnan(Calibration.of_sums(binned(np.array([np.nan, 0.5]), right[:2])).error)  # never a number out of NaN
+    assert np.isnan(Calibration.of_sums(binned(np.array([np.nan, 0.5]), right[:2])).error)  # NaN does not become a number
 
 
 def probability_model(images, training):
-    """Logits out of the red values of two pixels and the green one of the first, so that tests choose them."""
+    """Returns logits that tests choose: the red values of two pixels and the green value of the first one."""
     return tf.stack([images[:, 0, 0, 0], images[:, 0, 1, 0], images[:, 0, 0, 1]], 1) * 3
 
 
 @pytest.fixture(name="data")
 def data_of_sure_answers(tmp_path):
-    """20 test images, all of one of three classes, of which every second is taken for another one, the later the surer."""
+    """Returns data with 20 test images of class a. Every second one is predicted to be b, with more confidence for later ones."""
     for split, count in (("train", 1), ("test", 20)):
         for number in range(count):
             pixels = np.zeros([2, 2, 3])
@@ -145,7 +145,7 @@ def test_the_worst_mistakes_are_those_of_the_split_with_their_pictures(data, mon
 
 def test_details_do_not_depend_on_batches_or_replicas(data):
     one = Evaluator(probability_model).on_split(data, "test", 20)
-    for batch_size, strategy in ((7, None), (6, make_strategy("mirrored"))):  # both padded
+    for batch_size, strategy in ((7, None), (6, make_strategy("mirrored"))):  # both sizes need padding
         other = Evaluator(probability_model, strategy).on_split(data, "test", batch_size)
         assert dataclasses.asdict(other) == pytest.approx(dataclasses.asdict(one))
         np.testing.assert_array_equal(other.details.confusion, one.details.confusion)

@@ -1,4 +1,4 @@
-"""Writing to a disk that may be full."""
+"""Error messages for a disk that may be full."""
 
 import contextlib
 from collections.abc import Iterator
@@ -10,7 +10,11 @@ from nasnet_tf.base.errors import reason
 
 @contextlib.contextmanager
 def writing(what: str) -> Iterator[None]:
-    """Python's and TensorFlow's many errors of writing as one OSError that names what could not be written."""
+    """Turns the write errors of Python and TensorFlow inside the `with` into one OSError.
+
+    Args:
+      what: name of what is written, without "the", for the message.
+    """
     try:
         yield
     except (tf.errors.OpError, OSError) as error:

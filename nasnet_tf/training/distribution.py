@@ -1,4 +1,4 @@
-"""Which devices train: one binding chooses. The loop is the same for all."""
+"""Distribution strategies: one binding selects the devices that train. The training loop is the same for all of them."""
 
 import contextlib
 import functools
@@ -18,17 +18,17 @@ _NAMES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
 
 @checked
 def make_strategy(name: str = "auto", tpu_address: str = "", wait_seconds: Positive = 600) -> tf.distribute.Strategy:
-    """The strategy of a name.
+    """Returns the distribution strategy with a name.
 
     Args:
-      name: "one_device"; "mirrored": all GPUs of this machine, or all logical devices of the CPU; "multi_worker": the machines of the
-        environment variable TF_CONFIG, one process each, with all their GPUs; "tpu"; or "auto": "multi_worker" where TF_CONFIG is set,
-        "mirrored" with several GPUs, else "one_device".
-      tpu_address: of the TPU, as tf.distribute.cluster_resolver.TPUClusterResolver takes it.
+      name: "one_device"; "mirrored" for all GPUs of this machine, or all logical CPU devices if it has no GPU; "multi_worker" for the
+        machines in the environment variable TF_CONFIG, with one process each and all their GPUs; "tpu"; or "auto": "multi_worker" if
+        TF_CONFIG is set, "mirrored" if there are several GPUs, else "one_device".
+      tpu_address: address of the TPU, as tf.distribute.cluster_resolver.TPUClusterResolver takes it.
       wait_seconds: how long the workers of "multi_worker" wait for each other at the start.
 
     Raises:
-      InputError: an unknown name, a TPU that is not there, a TF_CONFIG that is missing or makes no sense, or workers that do not come.
+      InputError: the name is unknown, the TPU cannot be reached, TF_CONFIG is missing or invalid, or a worker does not arrive in time.
     """
     if name not in _NAMES:
         raise InputError(f"make_strategy.name: expected one of {', '.join(_NAMES)}, got {name!r}")
@@ -38,10 +38,10 @@ def make_strategy(name: str = "auto", tpu_address: str = "", wait_seconds: Posit
             tf.config.experimental_connect_to_cluster(resolver)
             tf.tpu.experimental.initialize_tpu_system(resolver)
         except (tf.errors.OpError, ValueError, OSError) as error:
-            raise InputError(f"make_strategy.tpu_address {tpu_address!r}: no TPU there ({reason(error)})") from error
+            raise InputError(f"make_strategy.tpu_address: expected the address of a TPU, got {tpu_address!r} ({reason(error)})") from error
         return tf.distribute.TPUStrategy(resolver)
     if name == "multi_worker" or (name == "auto" and "TF_CONFIG" in os.environ):
-        # Before anything touches a device: TensorFlow connects the workers when it is first used, and never again.
+        # This comes before any use of a device, because TensorFlow connects the workers only when it is first used.
         workers, index = _workers_and_index()
         meet(workers, index, wait_seconds)
         try:
@@ -56,19 +56,25 @@ def make_strategy(name: str = "auto", tpu_address: str = "", wait_seconds: Posit
 
 @functools.cache
 def _mirrored(devices: tuple[str, ...]) -> tf.distribute.MirroredStrategy:
-    """One for all trainings of a process: TensorFlow takes the collectives of a second one for those of the first."""
+    """Returns the one strategy of this process for these devices. With a second one, TensorFlow would mix up the collectives of both."""
     return tf.distribute.MirroredStrategy(devices)
 
 
 def _workers_and_index() -> tuple[list[str], int]:
-    """The addresses of all processes of TF_CONFIG, a chief's first as TensorFlow counts them, and which of them this one is."""
+    """Returns the addresses of all processes in TF_CONFIG, and the index of this process.
+
+    A chief comes first, as in TensorFlow's own numbering.
+
+    Raises:
+      InputError: TF_CONFIG is not set or invalid.
+    """
     text = os.environ.get("TF_CONFIG")
     expected = (
         'expected {"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}, '
         'with or without a "chief": ["host:port"] in the cluster'
     )
     if not text:
-        raise InputError(f"TF_CONFIG is not set; {expected}")
+        raise InputError(f"the environment variable TF_CONFIG is not set; {expected}")
     try:
         config = json.loads(text)
         chief, workers = config["cluster"].get("chief", []), config["cluster"].get("worker", [])
@@ -89,7 +95,7 @@ def _workers_and_index() -> tuple[list[str], int]:
 
 
 def is_chief() -> bool:
-    """Whether this process writes the work folder: the only one, the chief of TF_CONFIG, or worker 0 where there is none."""
+    """Returns whether this process writes the work folder: it is the only one, the chief in TF_CONFIG, or worker 0 if there is no chief."""
     try:
         return _workers_and_index()[1] == 0
     except InputError:
@@ -97,7 +103,7 @@ def is_chief() -> bool:
 
 
 def num_workers(strategy: tf.distribute.Strategy) -> int:
-    """Processes that train together."""
+    """Returns the number of processes that train together."""
     resolver = strategy.cluster_resolver
     tasks = resolver.cluster_spec().as_dict() if resolver else {}
     return max(1, sum(len(tasks.get(kind, [])) for kind in ("chief", "worker")))
@@ -105,25 +111,25 @@ def num_workers(strategy: tf.distribute.Strategy) -> int:
 
 @contextlib.contextmanager
 def watching_workers(strategy: tf.distribute.Strategy) -> Iterator[None]:
-    """What TensorFlow raises inside the `with` because another worker is gone, as one WorkerLost."""
+    """Turns TensorFlow's errors inside the `with` into WorkerLost, if there are several workers."""
     try:
         yield
     except tf.errors.OpError as error:
         if num_workers(strategy) == 1:
             raise
         raise WorkerLost(
-            f"a worker was lost ({reason(error)}); repeat the command on all workers to go on from the last checkpoint"
+            f"a worker was lost ({reason(error)}); repeat the command on all workers to resume from the last checkpoint"
         ) from error
 
 
 def wait_for_all(strategy: tf.distribute.Strategy) -> None:
-    """Returns when all workers are here; a worker that ends while the chief still writes would take it for lost."""
+    """Waits until all workers have reached this call. A process that ended earlier would look lost to those that still work."""
     if num_workers(strategy) > 1:
         _summed(strategy, lambda: tf.constant(1.0))
 
 
 def _summed(strategy: tf.distribute.Strategy, value: Callable[[], tf.Tensor]) -> np.ndarray:
-    """The sum of what the replicas of all workers return."""
+    """Returns the sum of the results of `value` over the replicas of all workers."""
 
     @tf.function(autograph=False)
     def summed():
@@ -133,33 +139,41 @@ def _summed(strategy: tf.distribute.Strategy, value: Callable[[], tf.Tensor]) ->
 
 
 def check_same_start(strategy: tf.distribute.Strategy, step: int) -> None:
-    """All workers must go on from one step; where they do not, they look at different folders.
+    """Checks that all workers resume from the same step. If they do not, they see different work folders.
+
+    Args:
+      strategy: strategy of the training.
+      step: the step that this worker resumes from.
 
     Raises:
-      InputError: this worker's step is not that of the others.
+      InputError: another worker resumes from another step.
     """
     if num_workers(strategy) > 1:
 
-        def own():  # a place for each replica: whole numbers, exact however large
+        def own():  # a vector with an entry for each replica, so that the sum shows all steps; integers are exact however large
             replica = tf.distribute.get_replica_context().replica_id_in_sync_group
             return tf.one_hot(replica, strategy.num_replicas_in_sync, tf.constant(step, tf.int64), tf.constant(0, tf.int64))
 
         steps = _summed(strategy, own)
         if any(steps != step):
             raise InputError(
-                f"this worker goes on from step {step}, others from another, {sorted(set(steps.tolist()))}: expected all workers to see "
-                "the same work folder, on a disk that they share"
+                f"this worker resumes from step {step}, but the steps of all workers are {sorted(set(steps.tolist()))}; expected all "
+                "workers to use the same work folder on a shared disk"
             )
 
 
 def distribute(
     strategy: tf.distribute.Strategy, batch_size: int, make_dataset: Callable[[tuple[int, int]], tf.data.Dataset]
 ) -> tf.distribute.DistributedDataset:
-    """Batches for all replicas, each worker preparing its own part.
+    """Returns batches for all replicas. Each worker prepares only its own part.
 
     Args:
-      batch_size: of all replicas together.
-      make_dataset: (index, count) of a worker -> its part of each global batch.
+      strategy: strategy of the training.
+      batch_size: number of examples in a global batch, over all replicas.
+      make_dataset: function from (index, count) of a worker to the dataset of its part of each global batch.
+
+    Raises:
+      InputError: batch_size is not a multiple of the number of replicas.
     """
     if batch_size % strategy.num_replicas_in_sync:
         raise InputError(
@@ -175,11 +189,15 @@ def distribute(
     return strategy.distribute_datasets_from_function(part)
 
 
-_SAVE, _STOP = 1.0, 4096.0  # sums over up to 4,095 replicas keep apart
+_SAVE, _STOP = 1.0, 4096.0  # summed over up to 4,095 replicas, the two stay distinguishable
 
 
 class Agreement:
-    """Each step carries a number of each worker and returns their sum, which tells all of them after the next step what was asked for."""
+    """Lets all workers save and stop after the same step.
+
+    Each step carries a number from each worker and returns their sum. All workers read it one call later, so that Python does not wait for
+    the call under way.
+    """
 
     def __init__(self, strategy: tf.distribute.Strategy):
         self._is_alone = num_workers(strategy) == 1
@@ -188,24 +206,30 @@ class Agreement:
         self._was_save = False
 
     def request(self, stop: bool, save: bool) -> float:
-        """What this worker asks for: anyone may ask to stop; to save, the chief."""
+        """Returns the number for this worker's request. Every worker may request to stop, but only the chief to save."""
         return _STOP * stop + _SAVE * (save and self._is_chief)
 
     def reach(self, stop: bool, save: bool, results: tf.Tensor) -> tuple[bool, bool]:
-        """(whether to stop, whether to save) now, after the steps whose numbers are float32 [steps, ...], their requests last."""
+        """Returns (whether to stop, whether to save) after a call.
+
+        Args:
+          stop: whether this worker wants to stop.
+          save: whether this worker wants to save.
+          results: results of the call's steps, float32 [steps, ...], with the sum of all requests in the last column.
+        """
         if self._is_alone:
             return stop, save
         before, self._before = self._before, results
         requests = 0.0 if before is None else before.numpy()[-1, -1]
-        # When a save was agreed upon, the steps under way had asked for the same one.
+        # After the workers agree on a save, the call that is under way still carries the request for the same save.
         self._was_save = requests % _STOP >= _SAVE and not self._was_save
         return requests >= _STOP, self._was_save
 
 
 def make_synchronize(variables: Iterable[tf.Variable], strategy: tf.distribute.Strategy) -> Callable[[], None]:
-    """Returns a function that gives all replicas the mean of variables that each has for itself; all workers must call it.
+    """Returns a function that sets variables of which each replica has its own value to their mean. All workers must call it.
 
-    They travel as one tensor.
+    The values are sent as one tensor.
     """
     local = list(variables)
     if strategy.num_replicas_in_sync == 1 or not local:

@@ -1,4 +1,4 @@
-"""Several devices and several processes do what one does; and what happens when one of them is taken away."""
+"""Tests that several devices or processes give the results of one device, and of what happens when a process is lost."""
 
 import dataclasses
 import json
@@ -25,7 +25,7 @@ from nasnet_tf.training.schedules import cosine_decay
 STEPS, RATE, SEED = 20, 0.005, 0
 SCRIPT = """
 import os, pathlib, sys, threading
-threading.Thread(target=lambda: sys.stdin.read() or os._exit(1), daemon=True).start()  # not to outlive a test that is killed
+threading.Thread(target=lambda: sys.stdin.read() or os._exit(1), daemon=True).start()  # ends the process if the test is killed
 from nasnet_tf.training.distribution import make_strategy
 strategy = make_strategy("multi_worker")
 from nasnet_tf.cli import command
@@ -44,7 +44,7 @@ command.run(main, arguments="steps, work folder, step at which SIGTERM comes")
 
 
 def train(strategy, steps, workdir, goes_on=None):
-    """Trains a small network, a row of metrics a step; returns its weights and evaluation by name."""
+    """Trains a small network with a row of metrics for each step; returns its weights and evaluation by name."""
     data = ImageData("digits", PngPreprocessing(image_size=8, flip=False), train_split="train[:101]", validation_examples=21)
     network = NetworkConfig(1, "cifar", 2.0, filters=4, auxiliary_head=True, batch_norm_momentum=0.8, synchronized_batch_norm=True)
     config = loop.TrainingConfig(
@@ -67,11 +67,13 @@ def train(strategy, steps, workdir, goes_on=None):
 
 
 class Job:
-    """Two processes that train together, ended with the test whatever happens.
+    """Two processes that train together and always end with the test.
 
     Args:
-      kinds: what TF_CONFIG calls the two of them.
-      terminated: the step at which SIGTERM comes to the second.
+      folder: folder for the work folder and the logs of the processes.
+      steps: number of steps to train.
+      kinds: kinds of the two processes in TF_CONFIG.
+      terminated: step at which the second process receives SIGTERM; None for none.
     """
 
     def __init__(self, folder, steps, kinds=("worker", "worker"), terminated=None):
@@ -101,7 +103,7 @@ class Job:
             one.close()
 
     def wait(self):
-        """Exit codes."""
+        """Waits until both processes have ended; returns their exit codes."""
         return [process.wait(timeout=TIMEOUT_SECONDS) for process in self.processes]
 
     def log(self, index):
@@ -120,7 +122,7 @@ def assert_same(one, two):
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory):
-    """(folder, weights and evaluation) of one device."""
+    """Returns (folder, weights and evaluation) of a training on one device."""
     folder = tmp_path_factory.mktemp("alone")
     result = train(make_strategy("one_device"), STEPS, folder / "run")
     assert result["examples"] == 21
@@ -130,7 +132,7 @@ def alone(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def begun(tmp_path_factory):
-    """The folder of a training that two devices have begun, up to the first evaluation."""
+    """Returns the folder of a training that two devices have begun, up to the first evaluation."""
     folder = tmp_path_factory.mktemp("begun")
     train(make_strategy("mirrored"), STEPS, folder / "run", goes_on=lambda epoch, evaluation: False)
     assert 0 < len(losses(folder)) <= STEPS / 3
@@ -141,29 +143,29 @@ def losses(folder):
     return [row["loss"] for row in read_metrics(folder / "run") if row["kind"] == "train"]
 
 
-def assert_goes_on_alone(folder, alone):
-    """One device goes on there, and in the end there is what there would be if it had been alone from the start."""
+def assert_resumes_alone(folder, alone):
+    """Resumes the training on one device, and checks that the results are those of a training on one device from the start."""
     assert_same(alone[1], train(make_strategy("one_device"), STEPS, folder / "run"))
     np.testing.assert_allclose(losses(folder), losses(alone[0]), rtol=1e-4)
 
 
-def test_two_devices_do_what_one_does_and_one_goes_on(alone, begun, tmp_path):
+def test_two_devices_do_what_one_does_and_one_resumes(alone, begun, tmp_path):
     np.testing.assert_allclose(losses(begun), losses(alone[0])[: len(losses(begun))], rtol=1e-5)
     shutil.copytree(begun, tmp_path, dirs_exist_ok=True)
-    assert_goes_on_alone(tmp_path, alone)
+    assert_resumes_alone(tmp_path, alone)
 
 
 @pytest.mark.several_processes
-def test_two_processes_go_on_stop_when_asked_and_one_goes_on(alone, begun, tmp_path):
-    """A chief and a worker. SIGTERM to one of the two stops both, saved and with exit code 0."""
+def test_two_processes_resume_stop_on_request_and_one_resumes(alone, begun, tmp_path):
+    """A chief and a worker train together. SIGTERM to one of them makes both save and stop with exit code 0."""
     shutil.copytree(begun, tmp_path, dirs_exist_ok=True)
     with Job(tmp_path, STEPS, kinds=("chief", "worker"), terminated=11) as job:
         assert job.wait() == [0, 0], job.log(0) + job.log(1)
         for index in range(2):
-            assert "stopped as asked, at step 14 of 20" in job.log(index)
+            assert "stopped as requested at step 14 of 20" in job.log(index)
             assert not re.search("Traceback|Logging error|AutoGraph", job.log(index)), job.log(index)
     assert len(losses(tmp_path)) == 14
-    assert_goes_on_alone(tmp_path, alone)
+    assert_resumes_alone(tmp_path, alone)
 
 
 @pytest.mark.several_processes
@@ -179,11 +181,11 @@ def test_a_lost_worker_ends_the_job_with_a_message(tmp_path):
         codes = job.wait()
         assert codes[0] == 1, job.log(0)
         assert "error: a worker was lost" in job.log(0)
-        assert "repeat the command on all workers to go on" in job.log(0)
+        assert "repeat the command on all workers to resume" in job.log(0)
     assert has_checkpoint(tmp_path / "run")
 
 
-def test_strategies_that_make_no_sense(monkeypatch):
+def test_invalid_strategies_are_refused(monkeypatch):
     with pytest.raises(InputError, match=r"make_strategy.name: expected one of auto, one_device, .*, got 'gpu'"):
         make_strategy("gpu")
     monkeypatch.delenv("TF_CONFIG", raising=False)

@@ -19,15 +19,15 @@ from nasnet_tf.training.numerics import compiled
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """The numbers of an evaluation, and their details, which are no field: `dataclasses.asdict` leaves them out.
+    """The figures of an evaluation. `details` is an attribute but not a field, so `dataclasses.asdict` leaves it out.
 
     Attributes:
-      accuracy: share of examples whose highest logit is their label's, in [0, 1].
-      top_5_accuracy: share whose label is among the five highest logits.
+      accuracy: fraction of examples for which the label has the highest logit, in [0, 1].
+      top_5_accuracy: fraction of examples whose label is among the five highest logits, in [0, 1].
       loss: mean cross-entropy, without label smoothing.
       expected_calibration_error: see nasnet_tf.training.calibration; in [0, 1].
-      examples: how many there were.
-      details: ClassificationDetails: figures by class, calibration, the confusion matrix, the worst mistakes.
+      examples: number of examples.
+      details: ClassificationDetails with figures by class, calibration, confusion matrix and worst mistakes.
     """
 
     accuracy: float
@@ -45,18 +45,23 @@ class Evaluation:
 
 
 def main_logits(outputs) -> tf.Tensor:
-    """The logits of a model's outputs, which are a dict where it has an auxiliary head."""
+    """Returns the main logits from a model's outputs, which are a dict if it has an auxiliary head."""
     return outputs["logits"] if isinstance(outputs, dict) else outputs
 
 
 class Evaluator:
-    """Evaluates one model as often as wanted, on all replicas of the strategy; traced once. jit_compile: as in TrainingConfig.
+    """Evaluates one model any number of times on all replicas of a strategy, and is traced only once.
 
     Attributes:
-      details: of the last call, as those of the evaluation that it returned.
+      details: details of the last evaluation.
+
+    Args:
+      model: the model.
+      strategy: the strategy; None for the current one.
+      jit_compile: as in TrainingConfig.
     """
 
-    images = {}  # none for TensorBoard
+    images = {}  # it has no images for TensorBoard
 
     def __init__(self, model: keras.Model, strategy: tf.distribute.Strategy | None = None, jit_compile: bool | None = None):
         self._strategy = strategy or tf.distribute.get_strategy()
@@ -69,7 +74,7 @@ class Evaluator:
             totals = tf.stack([tf.reduce_sum(values * weights) for values in (*right, losses, tf.ones_like(weights))])
             taken_for = tf.argmax(logits, 1, tf.int32)
             confusion = tf.math.confusion_matrix(labels, taken_for, logits.shape[-1], weights, tf.float32)
-            # Numbers of classes are exact in float32, so that one tensor is gathered.
+            # Class numbers are exact in float32, so all columns fit into one tensor to gather.
             confidence = tf.reduce_max(tf.nn.softmax(logits), 1)
             rows = tf.stack([tf.cast(labels, tf.float32), tf.cast(taken_for, tf.float32), confidence, weights], 1)
             return totals, confusion, rows
@@ -88,7 +93,7 @@ class Evaluator:
         """Evaluates every example of "train", "validation" or "test" exactly once; batch_size does not change the result.
 
         Raises:
-          InputError: an image that cannot be decoded, or a label that does not exist; the message names it.
+          InputError: an image cannot be decoded, or a label does not exist; the message names it.
         """
         with naming_bad_data(data, split):
             batches = distribute(self._strategy, batch_size, lambda shard: data.evaluation(split, batch_size, shard))
@@ -98,10 +103,10 @@ class Evaluator:
         """Evaluates batches.
 
         Args:
-          batches: (images, labels int [batch], weights float32 [batch]), of one replica or all; a weight of 0 marks padding, which comes
-            last.
-          class_names: in the order of the logits; if not given, the numbers of the classes.
-          pictures: of the examples, by their places in all batches.
+          batches: (images, labels int [batch], weights float32 [batch]) for each batch, of one replica or distributed. A weight of 0 marks
+            padding, which comes last.
+          class_names: class names, in the order of the logits; None for the class numbers.
+          pictures: function that reads examples by their places in all batches; None if there is none.
         """
         totals, bins, confusion, mistakes, start = np.zeros(4), 0, 0, np.zeros([0, 4]), 0
         for batch in batches:

@@ -1,4 +1,4 @@
-"""A disk that fills: what could not be written has a name, and what is under way is written to its end."""
+"""Tests of a disk that fills up: errors name what could not be written, and other writes under way are finished."""
 
 import dataclasses
 import pathlib

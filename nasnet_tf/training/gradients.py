@@ -1,4 +1,4 @@
-"""The gradients of a loss, by one replica for its part of the batch: all at once, or a few examples at a time where memory is short."""
+"""Gradients of the loss on one replica's part of a batch: all examples at once, or a few at a time to save memory."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,15 +12,15 @@ from nasnet_tf.training.config import TrainingConfig
 from nasnet_tf.training.state import TrainingState
 from nasnet_tf.training.task import Task
 
-# (batch, loss scale) -> (the task's numbers float32 [names], for each group of variables their gradients stacked)
+# Function (batch, loss scale or None) -> (metrics of the task, float32 [names]; stacked gradients of each group of variables).
 Gradients = Callable[[Any, tf.Tensor], tuple[tf.Tensor, list[tf.Tensor]]]
 
 
 def same_shapes(variables: Sequence[keras.Variable]) -> list[list[int]]:
-    """The variables' numbers, those of one shape and dtype together.
+    """Returns groups of variables with equal shape and dtype, as indices.
 
-    Hundreds of variables have a few dozen shapes: those of one shape are handled in one op, or tracing would take minutes for what a short
-    training does in seconds.
+    Hundreds of variables have only a few dozen shapes. One op handles all gradients of a group, because with one op for each variable,
+    tracing would take minutes for a short training that takes seconds.
     """
     groups = {}
     for index, variable in enumerate(variables):
@@ -29,10 +29,17 @@ def same_shapes(variables: Sequence[keras.Variable]) -> list[list[int]]:
 
 
 def make_gradients(state: TrainingState, task: Task, groups: Sequence[Sequence[int]], config: TrainingConfig, replicas: int) -> Gradients:
-    """The function for one of so many replicas.
+    """Returns the function that computes the gradients on one replica.
+
+    Args:
+      state: state with the model.
+      task: task that computes the losses.
+      groups: groups of the model's trainable variables, from `same_shapes`.
+      config: configuration of the training.
+      replicas: number of replicas.
 
     Raises:
-      InputError: accumulation with statistics of batch normalization over all replicas, which TensorFlow cannot exchange in a loop.
+      InputError: replica_batch_size is combined with batch normalization over several replicas, which TensorFlow cannot run in a loop.
     """
     model, variables = state.model, state.model.trainable_variables
 
@@ -41,7 +48,7 @@ def make_gradients(state: TrainingState, task: Task, groups: Sequence[Sequence[i
             values = task.losses(model, batch)
             loss = values["loss"] if scale is None else values["loss"] * scale
         gradients = [
-            # None for what a genotype leaves without influence, such as a cell whose output the next one does not read.
+            # The gradient is None for variables without influence on the loss, such as those of a cell whose output the next does not read.
             tf.zeros(variable.shape, variable.dtype) if gradient is None else gradient
             for gradient, variable in zip(tape.gradient(loss, variables), variables, strict=True)
         ]
@@ -52,10 +59,10 @@ def make_gradients(state: TrainingState, task: Task, groups: Sequence[Sequence[i
         return of_batch
     if replicas > 1 and any(isinstance(layer, BatchNorm) and layer.style.synchronized_batch_norm for layer in model._flatten_layers()):
         raise InputError(
-            "TrainingConfig.replica_batch_size: does not go with NetworkConfig.synchronized_batch_norm on several devices; "
-            f"expected a replica_batch_size of {config.batch_size // replicas} or more, or statistics of each replica, got {size}"
+            "TrainingConfig.replica_batch_size: cannot be combined with NetworkConfig.synchronized_batch_norm on several devices; "
+            f"expected {config.batch_size // replicas} or more, or synchronized_batch_norm = False, got parts of {size}"
         )
-    # As on so many more replicas: each part of the batch moves the statistics from where they stand, and the mean of all counts.
+    # Parts act like replicas: each one updates the moving statistics from their values before the step, and the mean of all is kept.
     local = [weight.value for weight in model.weights if weight.value.synchronization == tf.VariableSynchronization.ON_READ]
 
     def accumulated(batch, scale):
@@ -80,7 +87,12 @@ def make_gradients(state: TrainingState, task: Task, groups: Sequence[Sequence[i
 
 
 def micro_batches(config: TrainingConfig, replicas: int) -> tuple[int, int]:
-    """(examples, how many times): what one of so many replicas takes at a time, evenly, and no more than replica_batch_size."""
+    """Returns (examples in a part, number of parts) for the equal parts in which a replica processes its part of a batch.
+
+    Args:
+      config: configuration with batch_size and replica_batch_size, the maximum number of examples in a part.
+      replicas: number of replicas.
+    """
     part = config.batch_size // replicas
     most = min(config.replica_batch_size or part, part)
     size = next(size for size in range(most, 0, -1) if part % size == 0)

@@ -1,4 +1,4 @@
-"""SIGTERM, by which machines are taken away from long jobs, and Ctrl-C, as a flag that the training loop looks at between steps."""
+"""Turns SIGTERM, which is sent before a machine is taken away, and Ctrl-C into a flag that the training loop checks between steps."""
 
 import signal
 import threading
@@ -9,9 +9,12 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Interruption:
-    """While inside the `with`, SIGTERM and Ctrl-C set `requested` instead of ending the process. Without effect outside the main thread.
+    """Makes SIGTERM and Ctrl-C set `requested` inside the `with` instead of ending the process. Has no effect outside the main thread.
 
-    After Ctrl-C, TrainingInterrupted leaves the `with` as KeyboardInterrupt. A second Ctrl-C does not wait: it raises that at once.
+    After Ctrl-C, the `with` turns TrainingInterrupted into KeyboardInterrupt. A second Ctrl-C raises KeyboardInterrupt at once.
+
+    Attributes:
+      requested: whether one of the signals has arrived.
     """
 
     def __init__(self):

@@ -1,7 +1,7 @@
-"""The training loop: set-up, steps, and what falls due between them (paper appendices A.5 to A.7).
+"""The training loop: setup, steps, and what is due between steps (paper appendices A.5 to A.7).
 
-Repeating a call with the same work folder continues where the last checkpoint stands, exactly: the batches, their augmentation, the
-masks of drop path and dropout, the optimizer's state and the averages are those the uninterrupted run would have had.
+If a call is repeated with the same work folder, it resumes exactly from the last checkpoint: batches, augmentation, masks of drop path and
+dropout, optimizer state and averages are the same as in an uninterrupted run.
 """
 
 import contextlib
@@ -39,8 +39,8 @@ from nasnet_tf.training.step import Freezing, TrainStep
 from nasnet_tf.training.task import Data, Task
 from nasnet_tf.training.timetable import Timetable
 
-_SAMPLE_IMAGES = 16  # augmented images for TensorBoard
-_REPORT_SECONDS = 2.0  # between two lines of progress
+_SAMPLE_IMAGES = 16  # number of augmented images for TensorBoard
+_REPORT_SECONDS = 2.0  # seconds between updates of the progress line
 
 
 def train_and_evaluate(
@@ -57,30 +57,30 @@ def train_and_evaluate(
     profile_steps: tuple[int, int] | None = None,
     until_epochs: float | None = None,
 ) -> tuple[keras.Model, Any]:
-    """Trains a network from the weights it is built with, or from its last checkpoint.
+    """Trains a network from its initial weights, or resumes from the last checkpoint.
 
     Args:
-      network: (num_classes, image_size) -> model, called in the scope of the strategy.
-      optimizer: () -> optimizer, called there too; its learning rate is set at every step.
-      workdir: keeps checkpoints and metrics; None keeps nothing.
-      strategy: None for TensorFlow's default.
-      goes_on: (epochs trained, evaluation) -> False ends the training after this evaluation; None lets it end by itself.
-      task: what is trained for, see nasnet_tf.training.task.
-      until_epochs: to end after so many of the epochs, with an evaluation and a checkpoint, from which the same call with a larger number
-        goes on as if it had not ended; None for the whole training.
-      profile_steps: what to profile, as nasnet_tf.training.profiling takes it; in the work folder's logs, by the chief worker.
+      network: function (num_classes, image_size) -> model, called in the scope of the strategy.
+      optimizer: function () -> optimizer, also called in the scope; its learning rate is set at every step.
+      workdir: work folder for checkpoints and metrics; None to save nothing.
+      strategy: the strategy; None for TensorFlow's current one.
+      goes_on: function (epochs trained, evaluation) that returns False to end the training after this evaluation; None to train to the end.
+      task: function (data, config) -> task; see nasnet_tf.training.task.
+      profile_steps: steps that the chief worker profiles into the work folder's logs; see nasnet_tf.training.profiling.
+      until_epochs: number of epochs after which this call ends, with an evaluation and a checkpoint. The same call with a larger number
+        resumes there exactly. None for the whole training.
 
     Returns:
       The model with its last weights (averaged, if averages are kept), and its evaluation, if any, as the task's evaluator returns it.
 
     Raises:
-      InputError: a dtype policy that does not train, data that cannot be read, steps to profile that there are not, a work folder of
-        another training, or workers that do not see the same work folder.
+      InputError: the dtype policy cannot be used for training, the data cannot be read, the steps to profile do not exist, the work folder
+        belongs to another training, or the workers use different work folders.
       FolderInUse: another process trains in the work folder.
-      TrainingDiverged: the last checkpoint has the weights before it.
-      WorkerLost: another worker's process is gone.
-      TrainingInterrupted: SIGTERM came; the last checkpoint has everything up to the step that was under way.
-      KeyboardInterrupt: Ctrl-C came; the same.
+      TrainingDiverged: the loss or a weight became NaN or infinite. The last checkpoint has the weights before that.
+      WorkerLost: another worker's process has ended.
+      TrainingInterrupted: SIGTERM arrived. The last checkpoint has everything up to the step that was under way.
+      KeyboardInterrupt: the user pressed Ctrl-C. The last checkpoint is the same as after SIGTERM.
     """
     numerics.check()
     if workdir is not None:
@@ -89,7 +89,7 @@ def train_and_evaluate(
     data = made_task.adapted(data)
     config = class_weights.resolved(config, data)
     if config.evaluation_split is not None:
-        data.num_examples(config.evaluation_split)  # a mistake in it comes up now, not after an epoch
+        data.num_examples(config.evaluation_split)  # reports an unknown split now instead of after an epoch
     if config.batch_size > data.num_train_examples:
         raise InputError(
             f"TrainingConfig.batch_size: expected at most the {data.num_train_examples:,} training examples, got {config.batch_size:,}"
@@ -106,7 +106,7 @@ def train_and_evaluate(
 
 
 class _Training:
-    """One training. Its methods are in the order of time: set-up, steps, what falls due between steps, the end."""
+    """One training. Its methods are in the order of time: setup, steps, what is due between steps, the end."""
 
     def __init__(self, network, data, optimizer, learning_rate, config, workdir, strategy, task, profile_steps, until_epochs, claims):
         self._data, self._schedule, self._config, self._strategy, self._task = data, learning_rate, config, strategy, task
@@ -129,7 +129,7 @@ class _Training:
         self._corrupt_images = CorruptImages(data, config.max_corrupt_images, workdir, self._is_chief)
 
     def _open(self, workdir: pathlib.Path, claims: contextlib.ExitStack) -> None:
-        """Describes the training in its work folder, or goes on from what is there."""
+        """Describes the training in its work folder, or resumes the training that is there."""
         if self._is_chief:
             claims.enter_context(work_folders.sole_writer(workdir / "checkpoints"))
             work_folder.describe(workdir, self._model, self._task.kind, self._data, self._config)
@@ -140,7 +140,7 @@ class _Training:
         self._log = MetricsLog(workdir, self._start) if self._is_chief else None
 
     def run(self, show_progress: bool, goes_on: Callable[[float, Any], bool] | None) -> None:
-        """Takes the steps that are left, unless `goes_on`, patience or SIGTERM ends them."""
+        """Takes the remaining steps, unless `goes_on`, patience or SIGTERM ends the training earlier."""
         done, times = self._start, self._times
         self._line = ProgressLine("training", times.total, "steps", done, enabled=show_progress and self._is_chief)
         with naming_bad_data(self._data, "train"), Interruption() as interruption, Freezing(self._model, times.frozen) as freezing:
@@ -165,7 +165,7 @@ class _Training:
             print(f"training {self._patience}", file=sys.stderr, flush=True)
 
     def _batches(self) -> Iterator:
-        """From the first step to take; a few images of the first one go to TensorBoard, as they come out of augmentation."""
+        """Returns the batches from the first step to take, and logs a few augmented images of the first batch to TensorBoard."""
         config, start = self._config, self._start
 
         def make(shard):
@@ -174,7 +174,7 @@ class _Training:
         batches = iter(distribution.distribute(self._strategy, config.batch_size, make))
         if not self._log or start >= self._times.end or self._patience.is_over:
             return batches
-        if config.steps_per_call > 1:  # the device takes its batches itself
+        if config.steps_per_call > 1:  # the graph takes batches from the iterator, which must stay TensorFlow's own
             self._log_samples(next(iter(make((0, distribution.num_workers(self._strategy))))))
             return batches
         first = next(batches)
@@ -193,7 +193,7 @@ class _Training:
         return self._saved is not None and is_old
 
     def _between_steps(self, done: int, is_stop: bool, is_save_due: bool) -> None:
-        """What falls due after so many steps: reading what they said of themselves, a row of metrics, evaluation, checkpoints, the end."""
+        """Does what is due after `done` steps: reads metrics, writes a row, evaluates, saves a checkpoint, stops."""
         is_evaluation, is_log, is_end = self._times.is_evaluation(done), self._times.is_log(done), done == self._times.end
         is_save = self._saved is not None and (is_evaluation or is_stop or is_end or is_save_due)
         is_report = done == self._start + 1 or time.monotonic() - self._reported > _REPORT_SECONDS
@@ -211,16 +211,16 @@ class _Training:
             self._measured = self._saved_at = time.monotonic()
         if is_stop and not is_end:
             self._wait_for_all()
-            raise TrainingInterrupted(f"stopped as asked, at step {done} of {self._times.total}; repeat the command to go on")
+            raise TrainingInterrupted(f"stopped as requested at step {done} of {self._times.total}; repeat the command to resume")
 
     def _wait_for_all(self) -> None:
-        """Until the last checkpoint is on the disk, and all workers are here: the chief's end would look like a loss to them."""
+        """Waits until the last checkpoint is on disk and all workers are here. A chief that ended earlier would look lost to them."""
         if self._saved:
             self._saved.wait()
         distribution.wait_for_all(self._strategy)
 
     def _report(self, done: int, is_log: bool) -> None:
-        """Reads the numbers of the steps; renews the line of progress, and writes a row of metrics if one is due."""
+        """Reads the metrics of the new steps, updates the progress line, and writes a row of metrics if one is due."""
         self._reported = time.monotonic()
         num_new = self._window.unread
         for step, values in enumerate(self._window.read(), start=done - num_new):
@@ -241,7 +241,7 @@ class _Training:
             self._window.clear()
 
     def _unshown(self, means: dict[str, float], step: int) -> dict[str, float]:
-        """What is worth a curve but not a place in the line of progress."""
+        """Returns the values that are logged but not shown in the progress line."""
         values = {name: means[name] for name in self._task.names if name not in (*self._task.shown, "corrupt") and means[name]}
         rates = [layer.rate for layer in stochastic_layers(self._model) if isinstance(layer, DropPath)]
         if rates:
@@ -251,7 +251,7 @@ class _Training:
         return values
 
     def _check_weights(self, done: int) -> None:
-        """A step's loss is that before its update, which may have been the one too many."""
+        """Raises TrainingDiverged if a weight is NaN or infinite. The loss of a step does not show this: it is from before the update."""
         if not all(np.isfinite(weight.numpy()).all() for weight in self._model.weights):
             raise self._diverged("a weight is NaN or infinite", done - 1)
 
@@ -267,7 +267,7 @@ class _Training:
             return self._measure()
 
     def _evaluate(self, done: int) -> None:
-        """Evaluates, and writes down the result."""
+        """Evaluates the model and logs the result."""
         self._evaluation = self._measure_averages()
         self._patience.note(self._task.score(self._evaluation), done)
         values = dataclasses.asdict(self._evaluation) | {"weights": "ema" if self._state.average else "raw"}
@@ -283,7 +283,7 @@ class _Training:
                 self._log.write_images("evaluation", name, pictures, done)
 
     def finish(self) -> tuple[keras.Model, Any]:
-        """The trained model and its evaluation, which is made up for where no step was left to take."""
+        """Returns the trained model and its evaluation. Evaluates now if no step was left to take."""
         self._synchronize()
         if self._evaluation is None and self._config.evaluation_split is not None:
             self._evaluation = self._measure_averages()
@@ -293,8 +293,8 @@ class _Training:
         return self._model, self._evaluation
 
     def close(self) -> None:
-        """Also after an error: finishes what is being written."""
-        with contextlib.ExitStack() as stack:  # the full disk that stops one of them does not stop the others
+        """Finishes writing and closes all files, also after an error."""
+        with contextlib.ExitStack() as stack:  # an error in one of them, such as a full disk, does not keep the others open
             for each in (self._saved, self._log, self._profile):
                 if each:
                     stack.callback(each.close)

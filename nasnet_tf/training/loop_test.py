@@ -1,4 +1,4 @@
-"""The training loop on the digits: exact resume, best and last checkpoints, refusals, divergence."""
+"""Tests of the training loop on the digits: exact resuming, best and last checkpoints, refusals, divergence."""
 
 import dataclasses
 import signal
@@ -43,7 +43,7 @@ def build(num_classes, image_size):
 
 
 def dense(num_classes, image_size):
-    """A network that is traced in no time, for what has nothing to do with networks."""
+    """Returns a network that is quick to trace, for tests that do not depend on the network."""
     images = keras.Input((image_size, image_size, 3), name="images")
     logits = keras.layers.Dense(num_classes, name="logits")(keras.layers.Flatten(name="flatten")(images))
     return keras.Model(images, logits, name="dense")
@@ -54,7 +54,7 @@ def train(workdir, config=CONFIG, network=build, optimizer=RMSProp, data=DATA, r
 
 
 class Stop(Exception):
-    """What a kill looks like from inside."""
+    """An exception that stands for a kill."""
 
 
 def stop(*_):
@@ -63,7 +63,7 @@ def stop(*_):
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """(work folder, model, evaluation) of a whole training; to be looked at only."""
+    """Returns (work folder, model, evaluation) of a whole training; tests must not change them."""
     folder = tmp_path_factory.mktemp("whole") / "run"
     return folder, *train(folder)
 
@@ -77,12 +77,12 @@ def rows_without_speed(folder):
     return [{key: value for key, value in row.items() if key != "images_per_second"} for row in read_metrics(folder)]
 
 
-def test_sigterm_saves_and_the_curve_goes_on_bit_for_bit(whole, tmp_path, monkeypatch):
-    """Stopped in the middle of what a row of metrics is a mean of; drop path, dropout, averages and augmentation go on too."""
+def test_sigterm_saves_and_the_curve_resumes_bit_for_bit(whole, tmp_path, monkeypatch):
+    """The stop is between two rows of metrics. Drop path, dropout, averages and augmentation resume too."""
     folder, model, _ = whole
     with monkeypatch.context() as patch:
         patch.setattr(loop, "TrainStep", terminated_at(2))
-        with pytest.raises(TrainingInterrupted, match="stopped as asked, at step 3 of 10; repeat the command to go on"):
+        with pytest.raises(TrainingInterrupted, match="stopped as requested at step 3 of 10; repeat the command to resume"):
             train(tmp_path)
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
     resumed, _ = train(tmp_path)
@@ -96,7 +96,7 @@ def test_sigterm_during_a_call_of_several_steps(tmp_path, monkeypatch):
     config = dataclasses.replace(CONFIG, steps_per_call=3)
     with monkeypatch.context() as patch:
         patch.setattr(loop, "TrainStep", terminated_at(5))
-        with pytest.raises(TrainingInterrupted, match="stopped as asked, at step 8 of 10"):
+        with pytest.raises(TrainingInterrupted, match="stopped as requested at step 8 of 10"):
             train(tmp_path / "three", config, network=dense)
     resumed, _ = train(tmp_path / "three", config, network=dense)
     assert_same_weights(model, resumed)
@@ -107,7 +107,7 @@ def test_ctrl_c_saves_and_a_second_one_does_not_wait(tmp_path, monkeypatch):
     before = signal.getsignal(signal.SIGINT)
     with monkeypatch.context() as patch:
         patch.setattr(loop, "TrainStep", terminated_at(2, signal.SIGINT))
-        with pytest.raises(KeyboardInterrupt, match="stopped as asked, at step 3 of 10; repeat the command to go on"):
+        with pytest.raises(KeyboardInterrupt, match="stopped as requested at step 3 of 10; repeat the command to resume"):
             train(tmp_path, network=dense)
     assert signal.getsignal(signal.SIGINT) is before
     assert (tmp_path / "checkpoints" / "last-3.index").is_file()
@@ -139,7 +139,7 @@ def test_frozen_epochs_train_the_heads_only_then_all(tmp_path, monkeypatch):
         assert not (weight.path == "logits/kernel" and np.array_equal(old, new))
         assert not np.array_equal(new, weight.numpy()) or "gamma" in weight.path or "beta" in weight.path, weight.path
     assert all(layer.trainable for layer in model.layers)
-    # Stopped at the border or in the frozen part, it goes on the same.
+    # A training that is stopped at the end of the frozen epochs resumes with the same results.
     save = checkpoints.Checkpoints.save
 
     def save_and_stop(self, *arguments):
@@ -177,7 +177,7 @@ def test_work_folder_can_be_read_back(whole):
     averaged = {weight.path: weight.numpy() for weight in copy.weights}
     assert any(not np.array_equal(averaged[weight.path], weight.numpy()) for weight in raw.weights)
 
-    again, same = train(folder)  # nothing left to do: the same model, evaluated again
+    again, same = train(folder)  # no steps are left, so the same model is evaluated again
     assert dataclasses.astuple(same) == pytest.approx(dataclasses.astuple(final), rel=1e-5)
     assert read_metrics(folder) == rows
     np.testing.assert_array_equal(again.weights[0].numpy(), model.weights[0].numpy())
@@ -223,7 +223,7 @@ def test_divergence_names_step_and_rate_and_keeps_what_was(tmp_path):
     with pytest.raises(TrainingDiverged, match=r"the loss is \S+ at step [23] \(epoch 0.[24]0\), learning rate \d.*e\+2"):
         train(tmp_path / "loss", config, network=dense, optimizer=Momentum, rate=1e30)
     assert not list(tmp_path.glob("loss/checkpoints/last-*.index"))
-    # The loss of the step that does it is still a number.
+    # The loss of the step that breaks the weights is still finite.
     at_once = dataclasses.replace(config, checkpoint_every_seconds=0.0)
     with pytest.raises(TrainingDiverged, match=r"a weight is NaN or infinite at step 1 \(epoch 0.00\), learning rate \S+"):
         train(tmp_path / "weights", at_once, network=dense, optimizer=Momentum, rate=1e39)
@@ -231,7 +231,7 @@ def test_divergence_names_step_and_rate_and_keeps_what_was(tmp_path):
 
 
 def test_mirrored_replicas_add_up_to_the_global_batch():
-    """Without batch norm's own statistics per replica, two replicas do what one does."""
+    """The network has no batch norm, whose statistics would differ between replicas. Two replicas then give the results of one."""
     strategy = make_strategy("mirrored")
     assert strategy.num_replicas_in_sync == 2  # conftest.py
     config = dataclasses.replace(CONFIG, ema_decay=None, evaluation_split=None)
@@ -262,16 +262,16 @@ def test_corrupt_image_is_named(tmp_path):
     bad = source / "train" / "b" / "2.png"
     bad.write_bytes(bad.read_bytes()[:30])
     data = ImageData(f"folder:{source}", CifarPreprocessing(8), validation_split="test", cache=False)
-    with pytest.raises(InputError, match=r"train/b/2.png cannot be decoded as an image: .*more than TrainingConfig.max_corrupt_images = 0"):
+    with pytest.raises(InputError, match=r"train/b/2.png cannot be decoded as an image: .*; expected at most 0 such images .*, got 1: "):
         CorruptImages(data, 0, None, is_chief=False).note(8, 0, 0)
     other, corrupt = source / "train" / "a" / "0.png", CorruptImages(data, 1, None, is_chief=False)
     corrupt.note(8, 0, 0)
     other.write_bytes(b"no image")
-    with pytest.raises(InputError, match=r"2 such in the training data are more than TrainingConfig.max_corrupt_images = 1: .*/2.png"):
+    with pytest.raises(InputError, match=r"expected at most 1 such images \(TrainingConfig.max_corrupt_images\), got 2: .*/2.png"):
         corrupt.note(8, 0, 1)
     other.write_bytes((source / "train" / "a" / "1.png").read_bytes())
-    # Allowed for, it is left out and the rest is trained on; one more is not, in later epochs too: this one is damaged after the third, out
-    # of twelve, of which some are prepared ahead.
+    # One corrupt image is allowed: it is left out, and training continues with the rest. A second one is an error, also in a later epoch:
+    # it is damaged after the third of twelve epochs, since some batches are prepared ahead.
     allowed = dataclasses.replace(CONFIG, batch_size=4, max_corrupt_images=1, ema_decay=None)
 
     def damage(epoch, evaluation):
@@ -280,7 +280,7 @@ def test_corrupt_image_is_named(tmp_path):
             other.write_bytes(b"no image")
         return True
 
-    with pytest.raises(InputError, match=r"2 such in the training data are more than .*/0.png"):
+    with pytest.raises(InputError, match=r"expected at most 1 such images .*, got 2: .*/0.png"):
         train(tmp_path / "later", dataclasses.replace(allowed, epochs=12), network=dense, data=data, goes_on=damage)
     other.write_bytes((source / "train" / "a" / "1.png").read_bytes())
     # Evaluation never leaves out anything.

@@ -8,9 +8,15 @@ import tensorflow as tf
 def classification_loss(
     labels: tf.Tensor, logits: tf.Tensor, label_smoothing: float, class_weights: Sequence[float] | None = None
 ) -> tf.Tensor:
-    """Cross-entropy of each example, against (1 - label_smoothing) * one-hot + label_smoothing / num_classes.
+    """Returns the cross-entropy of each example, float32 [batch].
 
-    labels: int [batch]; logits: float32 [batch, num_classes]; class_weights: factors by label -> float32 [batch].
+    The target is (1 - label_smoothing) * one-hot + label_smoothing / num_classes.
+
+    Args:
+      labels: int [batch].
+      logits: float32 [batch, num_classes].
+      label_smoothing: fraction of the target that is spread over all classes, in [0, 1].
+      class_weights: factor of the loss for each label; None for no weights.
     """
     num_classes = logits.shape[-1]
     labeled = tf.one_hot(labels, num_classes)
@@ -21,10 +27,16 @@ def classification_loss(
 def multi_label_loss(
     labels: tf.Tensor, logits: tf.Tensor, label_smoothing: float, class_weights: Sequence[float] | None = None
 ) -> tf.Tensor:
-    """Sigmoid cross-entropy of each example, summed over the classes, so that the gradient of each logit is p - target, as of a softmax.
+    """Returns the sigmoid cross-entropy of each example, summed over the classes, float32 [batch].
 
-    Targets are (1 - label_smoothing) * labels + label_smoothing / 2. labels: int [batch, num_classes], 0 or 1; logits: float32 [batch,
-    num_classes]; class_weights: factors by class where the label is 1 -> float32 [batch].
+    With the sum, the gradient of each logit is probability - target, as for a softmax. The targets are
+    (1 - label_smoothing) * labels + label_smoothing / 2.
+
+    Args:
+      labels: 0 or 1, int [batch, num_classes].
+      logits: float32 [batch, num_classes].
+      label_smoothing: twice the distance of the targets from 0 and 1, in [0, 1].
+      class_weights: factor of the loss for each class, applied where the label is 1; None for no weights.
     """
     labels = tf.cast(labels, logits.dtype)
     losses = tf.nn.sigmoid_cross_entropy_with_logits(labels * (1.0 - label_smoothing) + label_smoothing / 2, logits)
@@ -34,10 +46,10 @@ def multi_label_loss(
 
 
 def is_decayed(variable) -> bool:
-    """Whether weight decay applies: to kernels, never to biases, gains or other vectors (slim's argument scopes)."""
+    """Returns whether weight decay applies: to kernels, but not to biases, gains or other vectors (slim's argument scopes)."""
     return variable.shape.rank >= 2
 
 
 def weight_decay_loss(variables: Iterable) -> tf.Tensor:
-    """Sum over all kernels of sum(w^2) / 2; slim's l2_regularizer(scale) is scale times this."""
+    """Returns the sum of w^2 / 2 over the weights of all kernels, float32 []; slim's l2_regularizer(scale) is scale times this."""
     return tf.add_n([tf.nn.l2_loss(tf.convert_to_tensor(variable)) for variable in variables if is_decayed(variable)])

@@ -1,4 +1,4 @@
-"""Schedules, losses, optimizers and averages against numbers worked out by hand."""
+"""Tests of schedules, losses, optimizers and averages against values worked out by hand."""
 
 import os
 
@@ -18,14 +18,14 @@ from nasnet_tf.training.state import WeightAverage
 @pytest.mark.parametrize(
     ("schedule", "epochs", "rates"),
     [
-        # (1 + cos(pi t / T)) / 2 at t / T = 0, 1/6, 1/4, 1/3, 1/2, 2/3, 1: cos 30, 45, 60, 90, 120 degrees by heart.
+        # (1 + cos(pi t / T)) / 2 at t / T = 0, 1/6, 1/4, 1/3, 1/2, 2/3, 1, with the known cosines of 30, 45, 60, 90 and 120 degrees.
         (cosine_decay(1), 600, {0: 1, 100: (1 + 3**0.5 / 2) / 2, 150: (1 + 2**-0.5) / 2, 200: 0.75, 300: 0.5, 400: 0.25, 600: 0}),
         (cosine_decay(0.2, warmup_epochs=2), 10, {0: 0, 0.5: 0.05, 1: 0.1, 2: 0.2, 6: 0.1, 10: 0}),
         (step_decay(0.0003, (7.5, 10.0)), 12, {0: 3e-4, 7.4: 3e-4, 7.5: 3e-5, 9.9: 3e-5, 10: 3e-6, 12: 3e-6}),
         # 0.97^0, 0.97^0, 0.97^1, 0.97^1, 0.97^2; 24.1 / 2.4 = 10.04; 311.9 / 2.4 = 129.96
         (exponential_decay(1), 312, {0: 1, 2.39: 1, 2.41: 0.97, 4.79: 0.97, 4.81: 0.9409, 24.1: 0.737424, 311.9: 0.97**129}),
         (exponential_decay(1, decay_rate=0.81, decay_epochs=4, staircase=False), 312, {2: 0.9, 4: 0.81, 8: 0.6561}),
-        # 0.5 for each epoch; then as if there had been no warmup: 3 and 4.7 are in the second step of 2.4 epochs, 4.9 in the third.
+        # The warm-up adds 0.5 per epoch. The decay ignores it: 3 and 4.7 are in the second step of 2.4 epochs, 4.9 in the third.
         (exponential_decay(1.5, warmup_epochs=3), 312, {0: 0, 1: 0.5, 2.5: 1.25, 3: 1.455, 4.7: 1.455, 4.9: 1.41135}),
     ],
 )
@@ -59,12 +59,12 @@ def steps(optimizer, gradients, rate):
 
 
 def test_momentum():
-    # accumulators 2, 0.9 * 2 + 1 = 2.8
+    # The accumulator is 2, then 0.9 * 2 + 1 = 2.8.
     assert steps(Momentum(0.9), [2.0, 1.0], 0.1) == pytest.approx(1 - 0.1 * 2 - 0.1 * 2.8)
 
 
 def test_rmsprop_is_that_of_tensorflow_1():
-    square_1 = 0.9 * 1 + 0.1 * 4  # starts at 1
+    square_1 = 0.9 * 1 + 0.1 * 4  # the mean square starts at 1
     square_2 = 0.9 * square_1 + 0.1 * 1
     moment_1 = 0.1 * 2 / np.sqrt(square_1 + 1)
     moment_2 = 0.5 * moment_1 + 0.1 * 1 / np.sqrt(square_2 + 1)
@@ -129,9 +129,9 @@ def test_progress_line(capsys, monkeypatch):
     now = iter([0.0, 100.0, 150.0, 155.0, 300.0])
     monkeypatch.setattr("time.monotonic", lambda: next(now))
     line = ProgressLine("training", total=40, unit="steps", start=10)
-    line.update(10, loss=2.0)  # nothing done: no guess of what is left
+    line.update(10, loss=2.0)  # no step done yet, so no estimate of the time left
     line.update(20, loss=1.5)
-    line.update(21, loss=1.4)  # too soon after the last for a log file
+    line.update(21, loss=1.4)  # too soon after the last line for a log file
     line.update(40, loss=1.0)
     assert capsys.readouterr().err.splitlines() == [
         "training: 10/40 steps | loss 2",

@@ -1,7 +1,7 @@
-"""Losses and accuracies over time: rows of metrics.jsonl, and TensorBoard scalars.
+"""Logs losses and accuracies over time, as rows of metrics.jsonl and as TensorBoard scalars.
 
-For TensorBoard each kind of row is a run of its own, logs/train and logs/evaluation, and a value has the same tag in both, so that what was
-trained with and what was measured lie over each other in one plot.
+In TensorBoard, each kind of row is a run of its own: logs/train and logs/evaluation. A value has the same tag in both runs, so TensorBoard
+draws the curves of training and evaluation into one plot.
 """
 
 import contextlib
@@ -17,18 +17,23 @@ from nasnet_tf.training.disk import writing
 
 
 def read_metrics(workdir: pathlib.Path) -> list[dict]:
-    """The rows of a training's metrics.jsonl, as files.read_json_lines reads them."""
+    """Returns the rows of metrics.jsonl in a training's work folder, as files.read_json_lines does."""
     return read_json_lines(workdir / "metrics.jsonl", ("kind", "step", "epoch"))
 
 
 def read_stopped(workdir: pathlib.Path) -> str | None:
-    """Returns why a training stopped before its last epoch; None where it did not, or trains on."""
+    """Returns why a training stopped before its last epoch; None if it did not stop early."""
     rows = read_metrics(workdir) if (workdir / "metrics.jsonl").is_file() else []
     return rows[-1].get("stopped") if rows else None
 
 
 class MetricsLog:
-    """Appends rows. Rows of steps after start_step, which a resumed training will do again, are removed first."""
+    """Appends rows to the logs of a training.
+
+    Args:
+      workdir: work folder of the training.
+      start_step: step that the training starts from. Rows of later steps are removed first, because a resumed training repeats these steps.
+    """
 
     def __init__(self, workdir: pathlib.Path, start_step: int):
         path = workdir / "metrics.jsonl"
@@ -44,7 +49,14 @@ class MetricsLog:
         self._events = f"TensorBoard log in {self._logs}"
 
     def write(self, kind: str, step: int, epoch: float, **values: float | str) -> None:
-        """kind: "train" or "evaluation". Numbers go to TensorBoard too, to the run of this kind."""
+        """Writes a row. Its numbers also go to TensorBoard.
+
+        Args:
+          kind: "train" or "evaluation".
+          step: number of steps done.
+          epoch: number of epochs done.
+          **values: further values of the row, by name.
+        """
         with writing(self._rows):
             self._file.write(json.dumps({"kind": kind, "step": step, "epoch": epoch, **values}) + "\n")
             self._file.flush()
@@ -55,19 +67,19 @@ class MetricsLog:
             self._run(kind).flush()
 
     def write_images(self, kind: str, name: str, images: tf.Tensor, step: int) -> None:
-        """Images for TensorBoard: float32 [batch, height, width, 3] of any range, stretched to [0, 1] one by one."""
+        """Writes images to TensorBoard: float32 [batch, height, width, 3] in any range. Each is stretched to [0, 1] by itself."""
         least, most = (reduce(images, [1, 2, 3], keepdims=True) for reduce in (tf.reduce_min, tf.reduce_max))
         with writing(self._events), self._run(kind).as_default():
             tf.summary.image(name, (images - least) / tf.maximum(most - least, 1e-6), step=step, max_outputs=images.shape[0])
 
     def close(self) -> None:
-        """Closes all files, also where one cannot be written."""
+        """Closes all files, even if one of them cannot be written."""
         with contextlib.ExitStack() as stack:
             for writer in self._writers.values():
                 stack.enter_context(writing(self._events))
                 stack.callback(writer.close)
             stack.enter_context(writing(self._rows))
-            stack.callback(self._file.close)  # what could not be written is tried again
+            stack.callback(self._file.close)  # tries again to write what failed before
 
     def _run(self, kind: str) -> tf.summary.SummaryWriter:
         if kind not in self._writers:
@@ -76,12 +88,15 @@ class MetricsLog:
 
 
 class Window:
-    """Sums of the steps' numbers. Results stay on the device until they are read, so that steps do not wait for each other.
+    """Sums the metrics of steps for a row. Results stay on the device until they are read, so that steps do not wait for each other.
 
     Attributes:
-      sums: float64 [len(names) + 1], the last of them the number of steps; saved with checkpoints, for a resumed training to write the
-        very same rows.
-      unread: how many steps' results were not read yet.
+      sums: float64 [len(names) + 1]; the last entry is the number of steps. It is saved with checkpoints, so that a resumed training writes
+        exactly the same rows.
+      unread: number of steps whose results have not been read yet.
+
+    Args:
+      names: names of the metrics of a step.
     """
 
     def __init__(self, names: Sequence[str]):
@@ -91,23 +106,28 @@ class Window:
         self.clear()
 
     def clear(self) -> None:
-        """Begins a new row."""
+        """Starts a new row."""
         self.sums = np.zeros(len(self._names) + 1)
 
     def add(self, results: tf.Tensor, steps: int) -> None:
-        """Takes in what so many steps returned: float32 [steps, len(names)]."""
+        """Adds the results of steps, float32 [steps, len(names)], without reading them.
+
+        Args:
+          results: the results.
+          steps: number of steps.
+        """
         self._results.append(results)
         self.unread += steps
 
     def read(self) -> Iterator[dict[str, float]]:
-        """The numbers of each step that was not read yet, by name."""
+        """Yields the metrics of each step that has not been read yet, by name, and adds them to the sums."""
         results, self._results, self.unread = self._results, [], 0
         for values in (row for rows in results for row in rows.numpy()):
             yield self._named(values)
             self.sums += [*values, 1.0]
 
     def means(self) -> dict[str, float]:
-        """Of the steps that were read since the last `clear`."""
+        """Returns the mean metrics of the steps that were read since the last `clear`, by name."""
         return self._named(self.sums[:-1] / self.sums[-1])
 
     def _named(self, values: np.ndarray) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""What TensorBoard finds in a work folder."""
+"""Tests of the logs in a work folder, as TensorBoard reads them."""
 
 import numpy as np
 import tensorflow as tf
@@ -7,7 +7,7 @@ from nasnet_tf.training.metrics_log import MetricsLog, read_metrics
 
 
 def events(folder):
-    """Of a run: [(step, tag)]."""
+    """Returns [(step, tag)] of a TensorBoard run."""
     (path,) = folder.iterdir()
     records = [tf.compat.v1.Event.FromString(record.numpy()) for record in tf.data.TFRecordDataset(str(path))]
     return [(event.step, value.tag) for event in records for value in event.summary.value]

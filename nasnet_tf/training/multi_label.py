@@ -1,4 +1,4 @@
-"""Several labels for one image as a task: sigmoid cross-entropy of both heads; the mean average precision decides."""
+"""Several labels for each image as a task: sigmoid cross-entropy of both heads; mean average precision selects the best."""
 
 import tensorflow as tf
 
@@ -13,20 +13,22 @@ from nasnet_tf.training.multi_label_evaluation import MultiLabelEvaluator
 
 
 class MultiLabel(LabelTask):
-    """Several labels for each image, or none: each class has a probability of its own, by a sigmoid.
+    """Image classification with any number of labels for each image. A sigmoid gives each class a probability of its own.
 
-    Batches are (images, labels int32 [batch, num_classes]): 1 for the classes of an image, 0 for others; -1 for an undecodable image.
+    Batches are (images, labels int32 [batch, num_classes]): 1 for the classes of an image, 0 for others; -1 for an image that could not be
+    decoded.
 
-    The numbers of a step:
-      loss: mean over the batch of the sum over the classes, without regularization, with the auxiliary head's. Where an image has a
-        label, its term is multiplied by the weight of the class.
-      auxiliary_loss: that of the auxiliary head alone, weighted; 0 without.
-      exact_match: share of the batch whose labels were all right, before the update, at a threshold of 0.5.
+    The metrics of a step:
+      loss: mean over the batch of the sum over the classes, with the loss of the auxiliary head and without regularization. If an image has
+        a label, its term is multiplied by the weight of the class.
+      auxiliary_loss: weighted loss of the auxiliary head alone; 0 without such a head.
+      exact_match: fraction of the batch whose labels were all right, before the update, at a threshold of 0.5.
       corrupt: number of images that could not be decoded.
 
     Args:
-      data: images of a table; the task reads their cells as several labels each.
-      label_separator: what stands between the labels in a cell.
+      data: images of a table. The task reads each cell as a list of labels.
+      config: configuration of the training.
+      label_separator: text between the labels in a cell.
     """
 
     kind = "multi_label"
@@ -44,12 +46,12 @@ class MultiLabel(LabelTask):
         super().__init__(self._data, config)
 
     def adapted(self, data: ImageData) -> MultiLabelData:
-        """Returns the data with several labels an image."""
+        """Returns the data with several labels for each image."""
         return self._data
 
     loss = staticmethod(multi_label_loss)
 
     @staticmethod
     def are_right(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-        """Whether all labels of an example are right, at a threshold of 0.5."""
+        """Returns whether all labels of each example are right at a threshold of 0.5, bool [batch]."""
         return tf.reduce_all(tf.equal(logits > 0, labels > 0), axis=1)

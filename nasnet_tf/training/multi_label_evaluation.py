@@ -1,4 +1,4 @@
-"""Average precision, F1 and calibration of several labels for each image, over a whole split, by scikit-learn."""
+"""Average precision, F1 and calibration for images with several labels, over a whole split, computed by scikit-learn."""
 
 import dataclasses
 import functools
@@ -21,26 +21,26 @@ from nasnet_tf.training.losses import multi_label_loss
 from nasnet_tf.training.numerics import compiled
 
 metrics = OnDemand("sklearn.metrics")
-THRESHOLD = 0.5  # probability from which a label counts as found
+THRESHOLD = 0.5  # minimum probability for a label to count as found
 
 
 @dataclasses.dataclass(frozen=True)
 class MultiLabelEvaluation:
-    """The numbers of an evaluation, and their details, which are no field: `dataclasses.asdict` leaves them out.
+    """The figures of an evaluation. `details` is an attribute but not a field, so `dataclasses.asdict` leaves it out.
 
     Attributes:
-      mean_average_precision: mean of the average precisions of the classes that some image has, in [0, 1].
+      mean_average_precision: mean average precision over the classes that at least one image has, in [0, 1].
       f1: 2 * precision * recall / (precision + recall) over the labels of all classes together ("micro"), at a threshold of 0.5.
-      macro_f1: mean over the classes that some image has.
-      exact_match: share of images whose labels are all right.
+      macro_f1: mean F1 over the classes that at least one image has.
+      exact_match: fraction of images whose labels are all right.
       loss: mean over the images of the sigmoid cross-entropy summed over the classes, without label smoothing.
-      expected_calibration_error: see nasnet_tf.training.calibration; of the probabilities of all labels against whether the images have
-        them; in [0, 1].
-      average_precision: of each class by name; None for a class that no image has.
-      class_f1: the same of F1.
-      positives: number of images that have each class, by name.
+      expected_calibration_error: see nasnet_tf.training.calibration; in [0, 1]. Compares the probabilities of all labels with whether the
+        images have them.
+      average_precision: average precision of each class, by name; None for a class that no image has.
+      class_f1: F1 of each class, by name; None for a class that no image has.
+      positives: number of images of each class, by name.
       examples: number of images.
-      details: MultiLabelDetails: figures by class, calibration, the worst mistakes.
+      details: MultiLabelDetails with figures by class, calibration and worst mistakes.
     """
 
     mean_average_precision: float
@@ -71,11 +71,11 @@ def measure(
     """Returns the figures of a split.
 
     Args:
-      labels: 0 or 1, int [examples, classes].
-      probabilities: float [examples, classes], in [0, 1].
+      labels: true labels, 0 or 1, int [examples, classes].
+      probabilities: predicted probabilities, float [examples, classes], in [0, 1].
       loss: mean loss.
-      class_names: in the order of the classes.
-      pictures: of the examples; None where there are none.
+      class_names: names of the classes, in class order.
+      pictures: function that reads examples; None if there is none.
 
     Raises:
       TrainingDiverged: a probability is NaN.
@@ -88,7 +88,7 @@ def measure(
     positives = labels.sum(axis=0)
     there = positives > 0
     precisions = np.full(len(positives), np.nan)
-    for number in np.flatnonzero(there):  # scikit-learn's own loop over classes refuses a single one
+    for number in np.flatnonzero(there):  # scikit-learn's own loop over classes does not accept a single class
         precisions[number] = metrics.average_precision_score(labels[:, number], probabilities[:, number])
     classes = by_class.of_labels(labels, found, class_names, precisions)
     calibration = Calibration.of_sums(binned(probabilities.ravel(), labels.ravel() > 0))
@@ -113,7 +113,7 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def _mistakes(labels: np.ndarray, probabilities: np.ndarray, class_names: Sequence[str]) -> list[Mistake]:
-    """The labels of which the network was wrongly sure, that they are there or that they are not."""
+    """Returns the mistakes of highest confidence: labels that were found on images without them, and labels that were missed."""
     places, classes = np.nonzero((probabilities >= THRESHOLD) != (labels > 0))
     missed = labels[places, classes] > 0
     sure = np.where(missed, 1 - probabilities[places, classes], probabilities[places, classes])
@@ -126,14 +126,18 @@ def _mistakes(labels: np.ndarray, probabilities: np.ndarray, class_names: Sequen
 
 
 class MultiLabelEvaluator:
-    """Evaluates one model as often as wanted, on all replicas of the strategy; traced once. jit_compile: as in TrainingConfig.
+    """Evaluates one model any number of times on all replicas of a strategy, and is traced only once.
 
     Attributes:
-      details: of the last call, as those of the evaluation that it returned. Labels and probabilities take 5 bytes for each example and
-        class.
+      details: details of the last evaluation. Its labels and probabilities take 5 bytes for each example and class.
+
+    Args:
+      model: the model.
+      strategy: the strategy; None for the current one.
+      jit_compile: as in TrainingConfig.
     """
 
-    images = {}  # none for TensorBoard
+    images = {}  # it has no images for TensorBoard
 
     def __init__(self, model: keras.Model, strategy: tf.distribute.Strategy | None = None, jit_compile: bool | None = None):
         self._strategy = strategy or tf.distribute.get_strategy()
@@ -155,7 +159,7 @@ class MultiLabelEvaluator:
         """Evaluates every example of "train", "validation" or "test" exactly once; batch_size does not change the result.
 
         Raises:
-          InputError: an image that cannot be decoded; the message names it. Or scikit-learn is not installed.
+          InputError: an image cannot be decoded, and the message names it; or scikit-learn is not installed.
         """
         with naming_bad_data(data, split):
             batches = distribute(self._strategy, batch_size, lambda shard: data.evaluation(split, batch_size, shard))
@@ -165,9 +169,10 @@ class MultiLabelEvaluator:
         """Evaluates batches.
 
         Args:
-          batches: (images, labels int [batch, num_classes], weights float32 [batch]); a weight of 0 marks padding, which comes last.
-          class_names: in the order of the logits.
-          pictures: of the examples, by their places in all batches.
+          batches: (images, labels int [batch, num_classes], weights float32 [batch]) for each batch. A weight of 0 marks padding, which
+            comes last.
+          class_names: class names, in the order of the logits.
+          pictures: function that reads examples by their places in all batches; None if there is none.
         """
         labels, probabilities, losses = [], [], []
         for batch in batches:

@@ -1,4 +1,4 @@
-"""Several labels for one image: losses and figures against Keras and scikit-learn, and a training."""
+"""Tests of images with several labels: losses and figures against Keras and scikit-learn, and a training."""
 
 import dataclasses
 import json
@@ -30,7 +30,7 @@ CONFIG = TrainingConfig(4, 8, evaluate_every_epochs=1, log_every_steps=3, label_
 
 
 def drawn(examples=40, classes=5, seed=0):
-    """(labels, probabilities) with ties among the probabilities and a class that no example has."""
+    """Returns random (labels, probabilities), with ties among the probabilities and a class that no example has."""
     random = np.random.default_rng(seed)
     labels = (random.random([examples, classes]) < [0.5, 0.2, 0.1, 0.7, 0.0]).astype(int)
     return labels, np.round(np.clip(0.3 * labels + 0.8 * random.random([examples, classes]), 0, 1), 1)
@@ -62,7 +62,7 @@ def test_one_class_and_nothing_to_find():
     assert (none.mean_average_precision, none.f1, none.macro_f1, none.exact_match) == (0.0, 0.0, 0.0, 1.0)
 
 
-def test_probabilities_of_nan_are_no_figures():
+def test_probabilities_of_nan_are_refused():
     with pytest.raises(TrainingDiverged, match="1 of 2 examples have probabilities of NaN"):
         measure(np.array([[1], [0]]), np.array([[0.5], [np.nan]]), 0.1, "a")
 
@@ -74,13 +74,13 @@ def test_the_loss_is_keras_binary_cross_entropy_summed_over_classes():
         np.testing.assert_allclose(multi_label_loss(labels, logits, smoothing), 5 * expected, rtol=1e-5)
     weights = [2.0, 1.0, 1.0, 1.0, 1.0]
     per_class = tf.nn.sigmoid_cross_entropy_with_logits(labels.astype(np.float32), logits).numpy()
-    expected = per_class.sum(1) + per_class[:, 0] * labels[:, 0]  # where the label is there, it counts twice
+    expected = per_class.sum(1) + per_class[:, 0] * labels[:, 0]  # a present label of the first class counts twice
     np.testing.assert_allclose(multi_label_loss(labels, logits, 0.0, weights), expected, rtol=1e-5)
 
 
 @pytest.fixture(name="data")
 def data_of_colors(tmp_path):
-    """32 training and 16 validation images, whose labels are the channels that are bright, if any."""
+    """Returns data with 32 training and 16 validation images. The labels of an image are its bright channels, if any."""
     random, rows = np.random.default_rng(3), ["file,labels,split"]
     for number in range(48):
         present = random.random(3) < [0.5, 0.5, 0.2]
@@ -126,7 +126,7 @@ def test_figures_are_the_same_on_several_replicas(data):
     assert one.examples == 16
 
 
-def test_both_heads_are_trained_and_undecodable_images_count_for_nothing(data):
+def test_both_heads_are_trained_and_undecodable_images_are_ignored(data):
     logits = tf.constant([[1.0, -2.0, 3.0], [0.0, -1.0, 1.0]])
 
     def model(images, training):
@@ -147,7 +147,7 @@ def test_patience_watches_the_mean_average_precision(data, tmp_path):
     assert "no improvement in 1 evaluation;" in row["stopped"]
 
 
-def test_a_table_of_one_label_an_image_is_no_data_for_it(data, tmp_path):
+def test_data_with_one_label_for_each_image_is_refused(data, tmp_path):
     with pytest.raises(InputError, match="expected table:FILE or table:FOLDER"):
         MultiLabel(dataclasses.replace(data, source="digits"), CONFIG)
     (tmp_path / "labels.csv").write_text("file,labels\n0.png,red|blue\n1.png,red\n")

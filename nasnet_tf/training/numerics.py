@@ -1,4 +1,4 @@
-"""Precision, loss scale and compilation of a training."""
+"""Precision, loss scale and XLA compilation of a training."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -12,7 +12,7 @@ POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")  # weights are float32
 
 
 def dtype_policy(name: str) -> contextlib.AbstractContextManager[None]:
-    """Networks built inside the `with` have the policy of this name."""
+    """Returns a context in which networks are built with this dtype policy; raises InputError if the name is unknown."""
     _check_name("dtype_policy", name)
     return _policy(name)
 
@@ -33,12 +33,20 @@ def _check_name(what: str, name: str) -> None:
 
 
 def check() -> None:
-    """Raises InputError where Keras' policy of now is none that networks are trained in."""
+    """Raises InputError if Keras' current dtype policy is not one of POLICIES."""
     _check_name("Keras' dtype policy", keras.config.dtype_policy().name)
 
 
 def in_policy(network: dict, name: str) -> dict:
-    """The description of a network, as `model.to_json()` gives it, with another policy; its classifiers stay in float32."""
+    """Returns the description of a network with another dtype policy. Its classifiers, the dense layers, stay as they are, in float32.
+
+    Args:
+      network: content of `model.to_json()`.
+      name: one of POLICIES.
+
+    Raises:
+      InputError: the name is unknown.
+    """
     _check_name("dtype_policy", name)
 
     def changed(item):
@@ -54,12 +62,15 @@ def in_policy(network: dict, name: str) -> dict:
 
 
 _INITIAL = 2.0**15
-_GROWTH_STEPS = 2000  # without an overflow, until twice the scale is tried
+_GROWTH_STEPS = 2000  # steps without an overflow after which the scale is doubled
 
 
 class LossScale(tf.Module):
-    """Attributes:
-    scale: float32 variable, factor of the loss. Halved after a step whose gradients overflowed, which is left out; doubled now and then.
+    """Factor of the loss that keeps small gradients in float16 from becoming 0.
+
+    Attributes:
+      scale: the factor, float32 variable. It is halved after a step whose gradients overflowed, and doubled after 2,000 steps without that.
+      good_steps: number of steps since the scale last changed, int32 variable.
     """
 
     def __init__(self):
@@ -68,26 +79,31 @@ class LossScale(tf.Module):
         self.good_steps = tf.Variable(0, trainable=False, dtype=tf.int32, name="good_steps")
 
     def update(self, is_finite: tf.Tensor) -> None:
-        """is_finite: bool [], whether the gradients of a step were; for all replicas together."""
+        """Adapts the scale after a step.
+
+        Args:
+          is_finite: whether all gradients of the step are finite on all replicas, bool [].
+        """
         grows = self.good_steps + 1 >= _GROWTH_STEPS
         self.scale.assign(tf.where(is_finite, tf.where(grows, self.scale * 2.0, self.scale), self.scale * 0.5))
         self.good_steps.assign(tf.where(is_finite & ~grows, self.good_steps + 1, 0))
 
 
 def compiled(function: Callable, jit_compile: bool | None) -> Callable:
-    """The function, compiled by XLA if told to.
+    """Returns the function, compiled by XLA if requested.
 
     Args:
-      jit_compile: None for where it was seen to help: where there is a GPU. On CPUs networks of separable convolutions come out many times
-        slower; on TPUs everything is compiled anyway.
+      function: function of tensors.
+      jit_compile: whether to compile; None to compile if there is a GPU, where it was measured to help. On CPUs, XLA makes networks of
+        separable convolutions many times slower. On TPUs, everything is compiled anyway.
     """
     if not is_compiled(jit_compile):
         return function
     on_one = tf.function(function, autograph=False, jit_compile=True)
-    # A strategy that is given what XLA compiles would have it compile all replicas as one, which cannot be where they are of one CPU.
+    # The lambda hides the compiled function from the strategy, which would compile all replicas together. That fails if they share a CPU.
     return lambda *arguments: on_one(*arguments)
 
 
 def is_compiled(jit_compile: bool | None) -> bool:
-    """Whether XLA compiles; jit_compile as for `compiled`."""
+    """Returns whether XLA compiles, for a jit_compile as in `compiled`."""
     return bool(tf.config.list_logical_devices("GPU")) if jit_compile is None else jit_compile

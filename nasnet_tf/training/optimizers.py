@@ -1,7 +1,7 @@
-"""The paper's two optimizers with TensorFlow 1's meaning, each update one fused op per variable.
+"""The paper's two optimizers as TensorFlow 1 defines them, with one fused op per variable for an update.
 
-The training loop takes any Keras optimizer; these two have far fewer ops than Keras' own in the graph of the update, which matters
-where tracing is a large part of a short training.
+The training loop takes any Keras optimizer. These two need far fewer ops for an update than Keras' own, which matters if tracing is a large
+part of a short training.
 """
 
 import functools
@@ -15,7 +15,7 @@ from nasnet_tf.base.values import Positive, Share, checked
 
 
 def made(optimizer: Callable[[], keras.optimizers.Optimizer]) -> keras.optimizers.Optimizer:
-    """Makes an optimizer. Keras' own check their numbers then: what they say becomes an InputError."""
+    """Returns a new optimizer; turns the errors of Keras' optimizers about their arguments into InputError."""
     try:
         return optimizer()
     except InputError:
@@ -26,7 +26,10 @@ def made(optimizer: Callable[[], keras.optimizers.Optimizer]) -> keras.optimizer
 
 
 class _FusedOptimizer(keras.optimizers.Optimizer):
-    """A graph takes in once, not once for each variable, what is the same for all; one replica is spared the ways of several."""
+    """Base class of optimizers with fused ops.
+
+    Values that all variables share enter the graph once, and a single replica updates without the code for several replicas.
+    """
 
     def _backend_update_step(self, grads, trainable_variables, learning_rate):
         learning_rate = tf.convert_to_tensor(learning_rate)
@@ -38,14 +41,14 @@ class _FusedOptimizer(keras.optimizers.Optimizer):
 
     @functools.cached_property
     def _constants(self) -> dict[str, tf.Tensor]:
-        """The op's attributes other than the learning rate, float32 []."""
+        """Inputs of the op that all variables share, except the learning rate, by name; float32 [] each."""
         with tf.init_scope():
             return {name: tf.constant(value) for name, value in self._numbers().items()}
 
 
 @keras.saving.register_keras_serializable(package="nasnet_tf")
 class Momentum(_FusedOptimizer):
-    """accumulator = momentum * accumulator + gradient; variable -= learning_rate * accumulator."""
+    """Gradient descent with momentum: accumulator = momentum * accumulator + gradient; variable -= learning_rate * accumulator."""
 
     @checked
     def __init__(self, momentum: Share = 0.9, learning_rate: Positive = 0.01, name: str = "momentum", **kwargs):
@@ -77,7 +80,7 @@ class Momentum(_FusedOptimizer):
 
 @keras.saving.register_keras_serializable(package="nasnet_tf")
 class RMSProp(_FusedOptimizer):
-    """RMSProp of TensorFlow 1, which the paper used (appendix A.7: decay 0.9, epsilon 1.0; momentum 0.9 in slim's trainer).
+    """RMSProp as in TensorFlow 1, which the paper used (appendix A.7: decay 0.9, epsilon 1.0; momentum 0.9 in slim's trainer).
 
     mean_square = decay * mean_square + (1 - decay) * gradient^2
     moment = momentum * moment + learning_rate * gradient / sqrt(mean_square + epsilon)

@@ -1,14 +1,14 @@
-"""Stopping a training whose validation has stopped improving."""
+"""Stops a training when its validation score no longer improves."""
 
 import math
 from collections.abc import Sequence
 
 
 class Patience:
-    """Watches the scores of a training's evaluations, of which the larger is the better.
+    """Counts the evaluations since the best score of a training. A higher score is better.
 
     Args:
-      most: evaluations in a row without a better score than the best before, after which the training stops; None for never.
+      most: number of evaluations in a row without a new best score after which the training stops; None to never stop it.
     """
 
     def __init__(self, most: int | None):
@@ -17,15 +17,15 @@ class Patience:
 
     @property
     def state(self) -> list[float]:
-        """What a checkpoint keeps, for a resumed training to stop at the same step: three numbers."""
+        """Three numbers for checkpoints, so that a resumed training stops at the same step."""
         return [self._best, float(self._waited), float(self._best_step)]
 
     def restore(self, state: Sequence[float]) -> None:
-        """Takes what `state` gave."""
+        """Restores a value of `state`."""
         self._best, self._waited, self._best_step = float(state[0]), int(state[1]), int(state[2])
 
     def note(self, score: float, step: int) -> None:
-        """Takes in the score of the evaluation after so many steps. An equal score is no improvement."""
+        """Adds the score of an evaluation after a step. An equal score is no improvement."""
         if score > self._best:
             self._best, self._waited, self._best_step = score, 0, step
         else:
@@ -37,6 +37,6 @@ class Patience:
         return self._most is not None and self._waited >= self._most
 
     def __str__(self) -> str:
-        """Why the training stopped."""
+        """Returns why the training stopped."""
         times = f"{self._waited} evaluation{'s' if self._waited > 1 else ''}"
         return f"stopped early: no improvement in {times}; the best score was {self._best:.4f}, at step {self._best_step}"

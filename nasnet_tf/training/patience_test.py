@@ -1,4 +1,4 @@
-"""Trainings that stop when validation has stopped improving, and go on exactly where they were interrupted."""
+"""Tests of trainings that stop when validation no longer improves, and that resume exactly after an interruption."""
 
 import dataclasses
 
@@ -21,7 +21,7 @@ def still(workdir, config=STILL):
     return train(workdir, config, network=dense, rate=1e-30)
 
 
-def test_scores_are_counted_and_a_state_goes_on():
+def test_evaluations_are_counted_and_a_state_can_be_restored():
     patience = Patience(2)
     for step, (score, is_over) in enumerate([(0.5, False), (0.4, False), (0.6, False), (0.6, False), (0.6, True)]):
         other = Patience(2)
@@ -36,7 +36,7 @@ def test_scores_are_counted_and_a_state_goes_on():
     assert not never.is_over
 
 
-def test_a_training_stops_says_so_and_does_not_begin_again(tmp_path, capsys):
+def test_a_training_stops_reports_it_and_does_not_start_again(tmp_path, capsys):
     model, evaluation = still(tmp_path)
     rows = rows_without_speed(tmp_path)
     assert [row["step"] for row in rows if row["kind"] == "evaluation"] == [5, 10, 15]
@@ -47,7 +47,7 @@ def test_a_training_stops_says_so_and_does_not_begin_again(tmp_path, capsys):
     assert_same_weights(model, again)
     assert (rows_without_speed(tmp_path), other) == (rows, evaluation)
     assert STOPPED in capsys.readouterr().err
-    still(tmp_path, dataclasses.replace(STILL, patience=3))  # who wants to go on, goes on
+    still(tmp_path, dataclasses.replace(STILL, patience=3))  # more patience resumes the training
     assert [row["step"] for row in read_metrics(tmp_path) if row["kind"] == "evaluation"] == [5, 10, 15, 20]
 
 
@@ -63,7 +63,7 @@ def test_a_training_that_was_interrupted_stops_at_the_same_step(tmp_path, monkey
     assert rows_without_speed(tmp_path / "parts") == rows_without_speed(tmp_path / "whole")
 
 
-def test_a_work_folder_from_before_there_was_patience_goes_on(tmp_path, monkeypatch):
+def test_a_work_folder_of_a_version_without_patience_can_be_resumed(tmp_path, monkeypatch):
     config = dataclasses.replace(STILL, patience=None)
     with monkeypatch.context() as patch:
         patch.setattr(loop, "TrainStep", terminated_at(6))
@@ -81,5 +81,5 @@ def test_a_work_folder_from_before_there_was_patience_goes_on(tmp_path, monkeypa
 
 
 def test_patience_needs_something_to_watch():
-    with pytest.raises(InputError, match="TrainingConfig.patience: expected an evaluation_split to watch, or None, got 2"):
+    with pytest.raises(InputError, match="TrainingConfig.patience: expected None if evaluation_split is None, got 2"):
         dataclasses.replace(CONFIG, patience=2, evaluation_split=None)

@@ -1,4 +1,4 @@
-"""A TensorBoard profile of some of a training's own steps: what its time goes into, on the host and on each device."""
+"""Profiles some steps of a training for TensorBoard: where its time goes, on the host and on each device."""
 
 import contextlib
 import pathlib
@@ -11,21 +11,21 @@ from nasnet_tf.base.errors import InputError, reason
 
 
 def check(steps: tuple[int, int], total: int) -> None:
-    """Raises InputError unless 0 <= first < last <= total, the steps of the whole training."""
+    """Raises InputError unless 0 <= first < last <= total, where total is the number of steps of the whole training."""
     first, last = steps
     if not 0 <= first < last <= total:
         raise InputError(
-            f"profile_steps: expected two numbers of steps, the first below the second, up to the training's {total:,}, got {first},{last}"
+            f"profile_steps: expected two step numbers, the first below the second, up to the last step {total:,}, got {first},{last}"
         )
 
 
 class StepProfile:
-    """Profiles the calls in which the steps between two numbers of steps done are taken; changes nothing of the training.
+    """Profiles the calls that take the given steps of a training. The results of the training do not change.
 
     Args:
-      steps: (first, last), 0 <= first < last: from when `first` steps are done until `last` are; of a training that is resumed in between,
-        the rest. None for no profile.
-      folder: gets it, in plugins/profile.
+      steps: (first, last), 0 <= first < last: profiles from when `first` steps are done until `last` steps are done. A training that is
+        resumed in between profiles the rest. None for no profile.
+      folder: folder for the profile, which goes to plugins/profile.
     """
 
     def __init__(self, steps: tuple[int, int] | None, folder: pathlib.Path):
@@ -34,7 +34,7 @@ class StepProfile:
 
     @contextlib.contextmanager
     def of(self, steps: range) -> Iterator[None]:
-        """Around the call that takes these steps."""
+        """Profiles the call inside the `with`, which takes these steps, if it is due."""
         if self._steps is None:
             yield
             return
@@ -44,25 +44,25 @@ class StepProfile:
         if not self._is_on:
             yield
             return
-        with tf.profiler.experimental.Trace("train", step_num=steps.start, _r=1):  # by which TensorBoard tells steps apart
+        with tf.profiler.experimental.Trace("train", step_num=steps.start, _r=1):  # marks a step for TensorBoard
             yield
 
     def after(self, done: int, results: tf.Tensor) -> None:
-        """Ends it where it is time to, once the results of the last call are there: devices work behind Python."""
+        """Ends the profile if its last step is done. First waits for the results of the last call, because devices run behind Python."""
         if self._is_on and done >= self._steps[1]:
             results.numpy()
             self.close()
 
     def close(self) -> None:
-        """Also in the middle of it: what was seen so far is kept."""
+        """Ends the profile, even before its last step; the steps so far are kept."""
         if self._is_on:
             self._is_on = False
-            with _without_an_end():
+            with _reporting_errors():
                 tf.profiler.experimental.stop()
                 print(f"profile: {self._folder / 'plugins' / 'profile'}", file=sys.stderr, flush=True)
 
     def _start(self) -> None:
-        with _without_an_end():
+        with _reporting_errors():
             tf.profiler.experimental.start(str(self._folder))
             self._is_on = True
         if not self._is_on:
@@ -70,8 +70,8 @@ class StepProfile:
 
 
 @contextlib.contextmanager
-def _without_an_end() -> Iterator[None]:
-    """A training is worth more than its profile: what hinders that is said, and no more."""
+def _reporting_errors() -> Iterator[None]:
+    """Reports profiler errors inside the `with`, which never stop the training."""
     try:
         yield
     except (tf.errors.OpError, OSError) as error:

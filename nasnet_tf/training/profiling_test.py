@@ -1,3 +1,5 @@
+"""Tests of profiles of a training's steps."""
+
 import dataclasses
 import importlib
 
@@ -14,7 +16,7 @@ DATA = dataclasses.replace(loop_test.DATA, train_split="train[:80]")
 
 
 def train(workdir, profile_steps=None, steps_per_call=1):
-    """Eight steps."""
+    """Trains eight steps; returns the weights."""
     config = loop.TrainingConfig(epochs=2, batch_size=16, evaluation_split=None, steps_per_call=steps_per_call)
     model, _ = loop.train_and_evaluate(
         loop_test.dense, DATA, RMSProp, cosine_decay(0.1), config, workdir, None, False, profile_steps=profile_steps
@@ -23,7 +25,7 @@ def train(workdir, profile_steps=None, steps_per_call=1):
 
 
 def profiled_calls(workdir):
-    """The numbers of steps done before the calls that the only profile shows."""
+    """Returns the numbers of steps done before each call in the only profile."""
     (path,) = (workdir / "logs" / "plugins" / "profile").glob("*/*.xplane.pb")
     calls = set()
     for plane in xplane_pb2.XSpace.FromString(path.read_bytes()).planes:
@@ -35,7 +37,7 @@ def profiled_calls(workdir):
 
 
 @pytest.mark.parametrize(("steps_per_call", "calls"), [(1, [2, 3, 4]), (4, [0, 4])])
-def test_shows_the_calls_of_these_steps_and_changes_none(tmp_path, capfd, steps_per_call, calls):
+def test_a_profile_shows_the_calls_of_its_steps_and_changes_no_weights(tmp_path, capfd, steps_per_call, calls):
     plain = train(tmp_path / "plain", None, steps_per_call)
     profiled = train(tmp_path / "profiled", (2, 5), steps_per_call)
     assert profiled_calls(tmp_path / "profiled") == calls
@@ -43,7 +45,7 @@ def test_shows_the_calls_of_these_steps_and_changes_none(tmp_path, capfd, steps_
     assert not (tmp_path / "plain" / "logs" / "plugins").exists()
     for weight, other in zip(plain, profiled, strict=True):
         np.testing.assert_array_equal(weight, other)
-    # Done already: nothing to take, nothing to show; and it is no identity of the folder.
+    # The training is finished, so there is nothing to profile. profile_steps is not part of the folder's identity.
     train(tmp_path / "plain", (2, 5), steps_per_call)
     assert not (tmp_path / "plain" / "logs" / "plugins").exists()
 
@@ -67,8 +69,8 @@ def test_a_profile_that_cannot_be_made_does_not_end_the_training(tmp_path, capfd
 
 
 @pytest.mark.parametrize("steps", [(5, 5), (7, 3), (2, 9), (8, 10)])
-def test_refuses_steps_that_there_are_not(tmp_path, steps):
-    with pytest.raises(InputError, match=f"profile_steps: expected .* up to the training's 8, got {steps[0]},{steps[1]}"):
+def test_steps_that_do_not_exist_are_refused(tmp_path, steps):
+    with pytest.raises(InputError, match=f"profile_steps: expected .* up to the last step 8, got {steps[0]},{steps[1]}"):
         train(tmp_path / "run", steps)
     assert not (tmp_path / "run").exists()
 

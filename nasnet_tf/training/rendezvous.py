@@ -1,4 +1,7 @@
-"""The workers of a training meet before TensorFlow looks for them: it would wait for an hour, deaf to signals, and name nobody."""
+"""Lets the workers of a training wait for each other before TensorFlow does.
+
+TensorFlow would wait for an hour, ignore signals and not say which workers are missing.
+"""
 
 import contextlib
 import socket
@@ -7,26 +10,26 @@ from collections.abc import Sequence
 
 from nasnet_tf.base.errors import InputError
 
-_HINT = "expected the same command on all workers of TF_CONFIG, each with its index"
+_HINT = "run the same command on all workers in TF_CONFIG, each with its own index"
 _GO = b"go"
 
 
 def meet(workers: Sequence[str], index: int, wait_seconds: float) -> None:
-    """Returns when all workers are there; their ports are free again then.
+    """Waits until all workers have arrived. Their ports are free again afterwards.
 
     Args:
-      workers: their addresses, "host:port"; the others come to the first one's.
-      index: which of them this process is.
-      wait_seconds: from this call.
+      workers: addresses of all workers, "host:port". All others connect to the first one.
+      index: index of this process in `workers`.
+      wait_seconds: how long to wait, from this call.
 
     Raises:
-      InputError: not all of them were there in time; the message names those missing.
+      InputError: workers did not arrive in time, and the message names them; or the first worker cannot use its address.
     """
     deadline = time.monotonic() + wait_seconds
     missing = _await_others(workers, deadline) if index == 0 else _join_first(workers[0], index, deadline)
     if missing:
         names = ", ".join(f"worker {number} ({workers[number]})" for number in missing)
-        raise InputError(f"{names} did not come within {wait_seconds} seconds (make_strategy.wait_seconds); {_HINT}")
+        raise InputError(f"{names} did not arrive within {wait_seconds} seconds (make_strategy.wait_seconds); {_HINT}")
 
 
 def _await_others(workers: Sequence[str], deadline: float) -> list[int]:
@@ -36,7 +39,7 @@ def _await_others(workers: Sequence[str], deadline: float) -> list[int]:
             family, *_, address = socket.getaddrinfo(*_host_and_port(workers[0]), type=socket.SOCK_STREAM)[0]
             listener = stack.enter_context(socket.create_server(address[:2], family=family))
         except OSError as error:
-            raise InputError(f"worker 0 cannot listen on its address of TF_CONFIG, {workers[0]}: {error.strerror}") from error
+            raise InputError(f"worker 0 cannot listen on its address in TF_CONFIG, {workers[0]}: {error.strerror}") from error
         connections = {}
         while missing:
             listener.settimeout(max(0.001, deadline - time.monotonic()))
@@ -48,14 +51,14 @@ def _await_others(workers: Sequence[str], deadline: float) -> list[int]:
                 if time.monotonic() >= deadline:
                     return sorted(missing)
             except (OSError, ValueError):
-                continue  # a stranger
+                continue  # the connection did not come from a worker
             else:
                 connections[number] = connection
                 missing.discard(number)
         for connection in connections.values():
             with contextlib.suppress(OSError):
                 connection.sendall(_GO)
-                connection.recv(1)  # the end: whoever closes first keeps the port busy for a minute
+                connection.recv(1)  # waits until the worker closes: the side that closes first keeps its port busy for a minute
     return []
 
 

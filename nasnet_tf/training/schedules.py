@@ -1,7 +1,7 @@
-"""Learning rates as functions of time: plain arithmetic on Python floats, in epochs.
+"""Learning rates as functions of time in epochs: plain arithmetic on Python floats.
 
-A schedule is a function (epoch, total_epochs, batch_size) -> learning rate, where epoch is a float in [0, total_epochs) and batch_size that
-of all replicas together; the functions here make one from its constants. The training loop evaluates it at every step.
+A schedule is a function (epoch, total_epochs, batch_size) -> learning rate. The epoch is a float in [0, total_epochs), and the batch size
+is that of all replicas together. The functions here make a schedule from its constants. The training loop evaluates it at every step.
 """
 
 import math
@@ -19,9 +19,9 @@ Boundaries = Annotated[
 
 @checked
 def cosine_decay(initial_rate: Positive, warmup_epochs: NotNegative = 0.0) -> Schedule:
-    """Half a cosine from initial_rate to 0 over the whole training (paper A.6), or over what follows a linear warm-up from 0.
+    """Returns a schedule that follows half a cosine from initial_rate to 0 (paper A.6), after an optional linear warm-up from 0.
 
-    The warm-up does not count into the cosine, which begins at initial_rate after it.
+    The cosine begins at initial_rate after the warm-up and covers the rest of the training.
 
     Args:
       initial_rate: the highest rate.
@@ -47,16 +47,16 @@ def exponential_decay(
     staircase: bool = True,
     warmup_epochs: NotNegative = 0.0,
 ) -> Schedule:
-    """initial rate * decay_rate ^ (epoch / decay_epochs), the exponent rounded down if staircase (slim's notes).
+    """Returns a schedule: initial rate * decay_rate ^ (epoch / decay_epochs), with the exponent rounded down if staircase (slim's notes).
 
-    The warm-up, linear from 0, takes the place of the first epochs and counts into the decay, as in Google's TPU code: with the defaults
-    and 3 epochs of it, the rate rises to the initial rate and goes on at 0.97 of it.
+    The warm-up is linear from 0. It replaces the first epochs of the decay instead of delaying it, as in Google's TPU code: with the
+    defaults and a warm-up of 3 epochs, the rate rises to the initial rate and continues at 0.97 of it.
 
     Args:
-      rate_per_256: the initial rate for a batch of 256 images; for others in proportion (linear scaling).
-      decay_rate: a factor in (0, 1].
-      decay_epochs: between two applications of that factor.
-      staircase: whether the rate stays constant between two applications; otherwise it falls in every step.
+      rate_per_256: initial rate for a batch of 256 images; it is proportional to the batch size (linear scaling).
+      decay_rate: factor in (0, 1].
+      decay_epochs: epochs between two applications of decay_rate.
+      staircase: True to keep the rate constant between two applications; False to lower it at every step.
       warmup_epochs: epochs of the warm-up; may be a fraction.
 
     Returns:
@@ -75,7 +75,16 @@ def exponential_decay(
 
 @checked
 def step_decay(initial_rate: Positive, boundary_epochs: Boundaries, factor: PositiveShare = 0.1) -> Schedule:
-    """initial_rate, times factor from each boundary on; boundaries ascend, in epochs."""
+    """Returns a schedule that starts at initial_rate and is multiplied by a factor at each boundary.
+
+    Args:
+      initial_rate: rate before the first boundary.
+      boundary_epochs: boundaries in epochs, ascending.
+      factor: factor at each boundary.
+
+    Returns:
+      A function (epoch, total epochs, batch size) -> learning rate.
+    """
 
     def schedule(epoch: float, total_epochs: float, batch_size: int) -> float:
         return initial_rate * factor ** sum(epoch >= boundary for boundary in boundary_epochs)

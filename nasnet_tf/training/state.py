@@ -1,4 +1,7 @@
-"""Moving averages of all weights of a model, batch-norm statistics included (slim's trainer; evaluation in the paper uses them)."""
+"""The variables of a training: model, optimizer, moving averages and loss scale, and a copy of them for checkpoints.
+
+The moving averages cover all weights of the model, including batch-norm statistics, as in slim's trainer; the paper evaluates with them.
+"""
 
 import contextlib
 import dataclasses
@@ -12,37 +15,41 @@ from nasnet_tf.training.variables import named_weights
 
 
 class WeightAverage(tf.Module):
-    """average -= (1 - min(decay, (1 + step) / (10 + step))) * (average - weight), after every step.
+    """Moving averages of a model's weights: average -= (1 - min(decay, (1 + step) / (10 + step))) * (average - weight) after every step.
 
-    Make it in the scope of the strategy, after the model.
+    Create it in the scope of the strategy, after the model.
     """
 
     def __init__(self, model: keras.Model, decay: float):
         super().__init__()
         self.decay = decay
         self._model = model
-        # Of what each replica has for itself, the moving statistics of batch normalization, each keeps its own average too: the mean of
-        # the averages is the average of the means.
+        # Each replica has its own moving statistics of batch normalization, and keeps its own averages of them: the mean of the averages is
+        # the average of the means.
         self.averages = {
             path: tf.Variable(weight, trainable=False, synchronization=weight.synchronization, aggregation=weight.aggregation)
             for path, weight in named_weights(model).items()
         }
 
     def update(self, step: tf.Tensor) -> None:
-        """step: int, the number of steps done before this one (slim passes its global step so)."""
+        """Updates the averages after a step.
+
+        Args:
+          step: number of steps done before this one, int, like the global step in slim.
+        """
         step = tf.cast(step, tf.float32)
         share = 1.0 - tf.minimum(self.decay, (1.0 + step) / (10.0 + step))
         for path, weight in named_weights(self._model).items():
             self.averages[path].assign_sub(share * (self.averages[path] - weight))
 
     def copy_to(self, model: keras.Model) -> None:
-        """Gives a model of the same weights the averages."""
+        """Sets the weights of a model to the averages. It must have weights of the same names."""
         for path, weight in named_weights(model).items():
             weight.assign(self.averages[path])
 
     @contextlib.contextmanager
     def in_place(self) -> Iterator[None]:
-        """The model has the averages for its weights inside the `with`."""
+        """Sets the model's weights to the averages inside the `with`, and restores them afterwards."""
         raw = {path: weight.numpy() for path, weight in named_weights(self._model).items()}
         self.copy_to(self._model)
         try:
@@ -54,11 +61,13 @@ class WeightAverage(tf.Module):
 
 @dataclasses.dataclass(frozen=True)
 class TrainingState:
-    """Make it in the scope of the strategy.
+    """The variables of a training. Create it in the scope of the strategy.
 
     Attributes:
-      average: of all weights; None for none.
-      loss_scale: for gradients in float16; None in other precisions.
+      model: the model.
+      optimizer: the optimizer.
+      average: moving averages of all weights; None for no averages.
+      loss_scale: loss scale for gradients in float16; None in other precisions.
     """
 
     model: keras.Model
@@ -68,7 +77,13 @@ class TrainingState:
 
     @classmethod
     def fresh(cls, model: keras.Model, optimizer: keras.optimizers.Optimizer, ema_decay: float | None) -> "TrainingState":
-        """Of a model with the weights it has, and an optimizer that was not used yet."""
+        """Returns the state at the start of a training.
+
+        Args:
+          model: the model, which keeps its weights.
+          optimizer: an unused optimizer.
+          ema_decay: decay of the moving averages; None for no averages.
+        """
         optimizer.build(model.trainable_variables)
         average = WeightAverage(model, ema_decay) if ema_decay is not None else None
         in_float16 = keras.config.dtype_policy().name == "mixed_float16"
@@ -76,23 +91,24 @@ class TrainingState:
 
     @property
     def local(self) -> list[tf.Variable]:
-        """What each replica has for itself: moving statistics of batch normalization, and averages of these."""
+        """Variables of which each replica has its own value: moving statistics of batch normalization, and averages of these."""
         variables = [weight.value for weight in self.model.weights]
         variables += self.average.averages.values() if self.average else []
         return [variable for variable in variables if variable.synchronization == tf.VariableSynchronization.ON_READ]
 
 
 class Shadow:
-    """The variables of a tf.train.Checkpoint, once more, in the host's memory and under the same names.
+    """A copy of the variables of a tf.train.Checkpoint in host memory, under the same names.
 
-    TensorFlow's own asynchronous checkpoints cannot copy Keras' variables a second time.
+    It exists because TensorFlow's own asynchronous checkpoints cannot copy Keras' variables a second time.
 
     Attributes:
-      checkpoint: what is to be written in the place of the original.
+      checkpoint: checkpoint of the copies, to be written instead of the original.
     """
 
     def __init__(self, original: tf.train.Checkpoint):
-        # Training waits while thousands are copied, and bare ops cost a third of the methods; those know what the value of replicas is.
+        # Training waits while thousands of variables are copied, and raw ops take a third of the time of the methods. Only variables on
+        # several replicas use methods, which know how to merge the values.
         self._handles: list[tuple[tf.Tensor, tf.DType, tf.Tensor]] = []
         self._distributed: list[tuple[tf.Variable, tf.Variable]] = []
         self._copies: dict[int, tf.Variable] = {}
@@ -101,7 +117,7 @@ class Shadow:
         self.checkpoint = tf.train.Checkpoint(**children)
 
     def update(self) -> None:
-        """Takes the values of now. Buffers are shared until training writes the originals, which TensorFlow then moves elsewhere."""
+        """Copies the current values. A copy shares the buffer of its original until training writes to the original, which then moves."""
         with tf.device("CPU:0"):
             for original, dtype, copy in self._handles:
                 tf.raw_ops.AssignVariableOp(resource=copy, value=tf.raw_ops.ReadVariableOp(resource=original, dtype=dtype))
@@ -127,4 +143,4 @@ class Shadow:
         return copy
 
 
-_children_of = tf.train.TrackableView.children  # by the names that checkpoints know them by
+_children_of = tf.train.TrackableView.children  # {name in checkpoints: child}

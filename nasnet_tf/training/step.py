@@ -1,4 +1,4 @@
-"""Training steps on all replicas: gradients, clipping, update, average; one at a time or several in one call."""
+"""Training steps on all replicas: gradients, clipping, update and moving averages; one step or several in a call."""
 
 from collections.abc import Iterator, Sequence
 
@@ -16,10 +16,13 @@ from nasnet_tf.training.task import Task
 
 
 class TrainStep:
-    """Takes training steps. Trains what is trainable when it is made; make another after a change.
+    """Takes training steps. Trains the variables that are trainable when it is created; create a new one if these change.
 
     Args:
-      state: in the scope of the strategy.
+      state: variables of the training, created in the scope of the strategy.
+      task: task that computes the losses.
+      config: configuration of the training.
+      strategy: the strategy.
     """
 
     def __init__(self, state: TrainingState, task: Task, config: TrainingConfig, strategy: tf.distribute.Strategy):
@@ -28,11 +31,11 @@ class TrainStep:
         self._variables = state.model.trainable_variables
         self._groups = same_shapes(self._variables)
         self._drop_paths = [layer for layer in stochastic_layers(state.model) if isinstance(layer, DropPath)]
-        state.optimizer._all_reduce_sum_gradients = list  # Keras would sum over the replicas what is summed already
+        state.optimizer._all_reduce_sum_gradients = list  # the gradients are already summed over the replicas; Keras would sum them again
         self._gradients = make_gradients(state, task, self._groups, config, self._replicas)
         if self._replicas == 1 and state.loss_scale is None:
             self._replica_step = compiled(self._replica_step, config.jit_compile)
-        else:  # what replicas say to each other, and whether the update is taken at all, stays outside
+        else:  # communication between replicas, and the decision whether to update, stay outside the compiled function
             self._gradients = compiled(self._gradients, config.jit_compile)
         self.one = tf.function(self._step, autograph=False)
         self.several = tf.function(self._steps, autograph=False)
@@ -41,16 +44,16 @@ class TrainStep:
         """Takes as many steps as there are rates, up to TrainingConfig.steps_per_call.
 
         Args:
-          batches: takes the next ones of it.
-          first: how many steps were done before.
-          rates: the learning rate of each step.
-          progress: of the training, for each step, in [0, 1).
-          request: a number of this worker.
+          batches: iterator from which the next batches are taken.
+          first: number of steps done before.
+          rates: learning rate of each step.
+          progress: fraction of the training done before each step, in [0, 1).
+          request: number from this worker; see distribution.Agreement.
 
         Returns:
-          The task's numbers and the request, summed over all replicas of all workers, float32 [steps, names + 1].
+          The metrics of the task and the request, summed over all replicas of all workers, float32 [steps, names + 1].
         """
-        # Numpy scalars: a Python number would be a new trace of the step each time.
+        # NumPy scalars, because each new Python number would trace the step again.
         first, request = np.int64(first), np.float32(request)
         if self._config.steps_per_call == 1:
             return self.one(next(batches), np.float32(rates[0]), np.float32(progress[0]), first, request)[None]
@@ -82,7 +85,7 @@ class TrainStep:
         return tf.concat([numbers, [request]], 0)
 
     def _scaled_step(self, batch, step, request):
-        """Leaves the update out where a gradient overflowed: a decision for all replicas, taken outside of them."""
+        """Takes a step with a loss scale. If a gradient overflowed, the update is skipped on all replicas."""
         loss_scale = self._state.loss_scale
 
         def replica_gradients(batch, request):
@@ -97,16 +100,16 @@ class TrainStep:
             return True
 
         numbers, stacks, is_finite = self._strategy.run(replica_gradients, args=(batch, request))
-        is_finite = self._strategy.experimental_local_results(is_finite)[0]  # the same on all
+        is_finite = self._strategy.experimental_local_results(is_finite)[0]  # the value is the same on all replicas
         tf.cond(is_finite, update, lambda: False)
         loss_scale.update(is_finite)
         return numbers
 
     def _update(self, stacks, step):
-        """Changes weights and averages by the gradients of all replicas together."""
+        """Updates weights and averages with the gradients summed over all replicas."""
         config, variables = self._config, self._variables
         if config.weight_decay:
-            # The gradient of weight_decay * sum(kernel^2) / 2, once and not once per replica.
+            # The gradient of weight_decay * sum(kernel^2) / 2 is added here, after the sum over replicas, so that it counts once.
             for number, group in enumerate(self._groups):
                 if is_decayed(variables[group[0]]):
                     stacks[number] += config.weight_decay * tf.stack([variables[index].value for index in group])
@@ -120,7 +123,7 @@ class TrainStep:
             self._state.average.update(step)
 
     def _sum_over_replicas(self, stacks: list[tf.Tensor]) -> list[tf.Tensor]:
-        """They travel as one tensor, however many there are."""
+        """Returns the stacks summed over all replicas. They are sent as one tensor."""
         if self._replicas == 1:
             return stacks
         flat = tf.concat([tf.reshape(stack, [-1]) for stack in stacks], 0)
@@ -130,7 +133,12 @@ class TrainStep:
 
 
 class Freezing:
-    """Inside the `with`, the first steps leave alone all layers but those that give the outputs; afterwards all are trainable again."""
+    """Freezes all layers except the output layers in the first steps inside the `with`. Afterwards they are trainable again.
+
+    Args:
+      model: the model.
+      steps: number of steps at the start in which these layers are frozen.
+    """
 
     def __init__(self, model: keras.Model, steps: int):
         self._steps = steps
@@ -143,12 +151,12 @@ class Freezing:
         self.set(self._steps)
 
     def set(self, step: int) -> None:
-        """Makes trainable what is to be trained in this step."""
+        """Freezes or unfreezes the layers for a step, numbered from 0."""
         for layer in self._hidden:
             layer.trainable = step >= self._steps
 
 
 def _hidden_layers(model: keras.Model) -> list[keras.layers.Layer]:
-    """All layers but those that give the model's outputs."""
+    """Returns all layers except those that compute the model's outputs."""
     outputs = {id(tensor) for tensor in keras.tree.flatten(model.output)}
     return [layer for layer in model.layers if outputs.isdisjoint(id(tensor) for tensor in keras.tree.flatten(layer.output))]

@@ -1,4 +1,4 @@
-"""One step against the same worked out variable by variable."""
+"""Tests of one step against the same step worked out variable by variable."""
 
 import types
 
@@ -21,7 +21,7 @@ DECAY, CLIP, RATE = 0.1, 0.5, 0.2
 
 
 def network() -> keras.Model:
-    """Two kernels of one shape and one of another, and biases likewise."""
+    """Returns a network with two kernels of one shape and one of another, and biases likewise."""
     keras.utils.set_random_seed(3)
     return keras.Sequential([keras.Input((4,)), *(keras.layers.Dense(size) for size in (4, 4, 3))])
 
@@ -48,11 +48,11 @@ def test_decay_and_clipping_are_those_of_single_variables():
         np.testing.assert_allclose(variable.numpy(), value, rtol=1e-5, atol=1e-7)
 
 
-def test_numbers_that_make_no_sense():
+def test_invalid_values_are_refused():
     def SGD():  # noqa: N802  as gin names it
         return keras.optimizers.SGD(momentum=2)
 
-    with pytest.raises(InputError, match="folder:x: expected 2 classes or more to tell apart, got cat alone"):
+    with pytest.raises(InputError, match="folder:x: expected at least 2 classes, got cat"):
         Classification(types.SimpleNamespace(source="folder:x", num_classes=1, class_names=("cat",)), TrainingConfig(1, 8))
     with pytest.raises(InputError, match="TrainingConfig.seed: expected an integer of 0 or more, below 2.31, got -1"):
         TrainingConfig(epochs=1, batch_size=8, seed=-1)

@@ -1,4 +1,4 @@
-"""Steps taken in other ways come to the same: in parts, several in one call, compiled, in other numbers."""
+"""Tests that other ways to take steps give the same results: in parts, several in a call, compiled, in other precisions."""
 
 import dataclasses
 
@@ -26,7 +26,7 @@ RATES, PROGRESS = [0.1, 0.05, 0.02], [0.0, 0.3, 0.6]
 
 
 class Dropped(keras.layers.Layer):
-    """Drop path of a single path."""
+    """A layer that applies drop path to a single path."""
 
     def build(self, input_shape):
         self.drop_path = DropPath(0.5, num_paths=1, seed=4)
@@ -37,7 +37,7 @@ class Dropped(keras.layers.Layer):
 
 
 def small(batch_norm=True, stochastic=False):
-    """A convolution, batch normalization, drop path and dropout if wanted, and a dense layer."""
+    """Returns a network of a convolution, a dense layer and, if requested, batch normalization, drop path and dropout."""
     keras.utils.set_random_seed(1)
     images = keras.Input((6, 6, 3))
     hidden = keras.layers.Conv2D(4, 3, name="conv")(images)
@@ -52,7 +52,7 @@ def small(batch_norm=True, stochastic=False):
 
 
 def tower(layers, synchronized):
-    """So many convolutions with batch normalization."""
+    """Returns a network of `layers` convolutions with batch normalization, and a dense layer."""
     images = hidden = keras.Input((8, 8, 3))
     for _ in range(layers):
         hidden = keras.layers.Conv2D(2, 3, padding="same")(hidden)
@@ -68,7 +68,7 @@ def batches():
 
 
 def train(config=CONFIG, batch_norm=True, strategy=None, stochastic=False):
-    """Three steps; the weights, averages and numbers they come to."""
+    """Takes three steps; returns the weights and averages by name, and the results of the steps."""
     strategy = strategy or tf.distribute.get_strategy()
     with strategy.scope():
         state = TrainingState.fresh(small(batch_norm, stochastic), RMSProp(), config.ema_decay)
@@ -97,9 +97,10 @@ def test_parts_of_a_batch_add_up_to_it():
 
 
 def test_parts_have_statistics_and_masks_as_replicas_have(monkeypatch):
-    """Two devices with all of their half at once, and one device that takes the two halves one after the other.
+    """Compares two devices, which take half a batch each, with one device that takes the two halves one after the other.
 
-    RMSProp, averages, drop path, dropout and batch normalization of each replica together. The masks are numbered the same for once.
+    This covers RMSProp, averages, drop path, dropout and separate batch normalization on each replica. The patch numbers the masks in the
+    same way for both.
     """
 
     def uniform(self, shape):
@@ -132,7 +133,7 @@ def test_replicas_draw_masks_of_their_own():
 
 
 def test_synchronized_moments_are_exact_far_from_zero():
-    """A mean of 10,000 with a deviation of 1, of which a sum of squares would leave nothing; and the gradients of the whole batch."""
+    """With a mean of 10,000 and a deviation of 1, a sum of squares would lose all precision. The gradients are those of the whole batch."""
     strategy = make_strategy("mirrored")
     random = np.random.RandomState(0)
     values, weights = (random.randn(8, 2, 2, 3).astype(np.float32) for _ in range(2))
@@ -161,7 +162,7 @@ def test_synchronized_moments_are_exact_far_from_zero():
         mean, variance = tf.nn.moments(exact, [0, 1, 2])
         expected = (exact - mean) / tf.sqrt(variance + 1e-3)
         loss = tf.reduce_sum(tf.square(expected) * weights)
-    np.testing.assert_allclose(ours[0], expected, atol=5e-3)  # as near as values of 30,000 are in float32
+    np.testing.assert_allclose(ours[0], expected, atol=5e-3)  # the precision of float32 at values of 30,000
     np.testing.assert_allclose(ours[1], tape.gradient(loss, exact), atol=2e-2)
     np.testing.assert_allclose(layer.moving_variance, 0.8 + 0.2 * variance * 32 / 31, rtol=1e-3)
 
@@ -223,7 +224,7 @@ def test_overflow_leaves_a_step_out_and_halves_the_scale():
 
 
 def collectives(build):
-    """(numbers that travel in each collective of one replica's step, ascending, numbers of its gradients, layers of batch normalization)"""
+    """Returns (sizes of the collectives in a step of one replica, ascending; size of its gradients; layers of batch normalization)."""
     strategy = make_strategy("mirrored")
     with strategy.scope():
         state = TrainingState.fresh(build(), RMSProp(), 0.9)
@@ -243,8 +244,8 @@ def test_replicas_exchange_their_gradients_once_and_nothing_else():
         assert sizes == [parameters]
 
 
-def test_synchronized_moments_travel_as_one_tensor_a_layer():
-    """Of a network of cells, too; there from both replicas, and their gradients back."""
+def test_synchronized_moments_are_sent_as_one_tensor_per_layer():
+    """Each layer sends one tensor forward and one backward, in a network of cells too."""
     network = NetworkConfig(1, "cifar", 2.0, filters=4, synchronized_batch_norm=True)
     for build in (lambda: tower(3, synchronized=True), lambda: build_network(smallest_genotype(), network, 10, 8)):
         sizes, parameters, layers = collectives(build)

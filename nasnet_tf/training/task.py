@@ -1,7 +1,7 @@
-"""What a model is trained for: the losses of a batch, how the result is measured, what decides which checkpoint is best.
+"""Protocols for a task: the losses of a batch, the evaluation of a model, and the score that selects the best checkpoint.
 
-The loop, its steps and its checkpoints know the protocols Data, Evaluator and Task only. Recipes bind, and commands use, a BindableTask.
-`classification.py` is the first one.
+The training loop and its parts know only the protocols Data, Evaluator and Task. Recipes bind a BindableTask, and commands use it. See
+`classification.py` for an example.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,49 +14,51 @@ from nasnet_tf.base.errors import InputError
 
 
 class Data(Protocol):
-    """Where batches come from; their structure is between it and its task."""
+    """A source of batches. Only its task needs to know their structure."""
 
     num_classes: int
     image_size: int
     num_train_examples: int
 
     def num_examples(self, split: str) -> int:
-        """Number of examples of "train", "validation" or "test"; InputError where there is no such split."""
+        """Returns the number of examples of "train", "validation" or "test"; raises InputError if there is no such split."""
 
     def share_examples(self, split: str, other: str) -> bool:
-        """Whether two of "train", "validation" and "test" have examples in common. Only `evaluate` asks."""
+        """Returns whether two of "train", "validation" and "test" have examples in common. Only the command evaluate needs this."""
 
     def train(self, batch_size: int, seed: int, start_step: int, shard: tuple[int, int]) -> tf.data.Dataset:
-        """Training batches without end, as ImageData.train describes them."""
+        """Returns an endless dataset of training batches; see ImageData.train."""
 
     def corrupt_names(self, batch_size: int, seed: int, step: int) -> dict[str, str]:
-        """The names of the examples of a training batch that its task counted as corrupt, and what is wrong with each."""
+        """Returns {name: problem} of the examples of a training batch that its task counted as corrupt."""
 
     def diagnose(self, split: str) -> InputError | None:
-        """What is wrong with the first bad example of a split; None where nothing is."""
+        """Returns an error that describes the first bad example of a split; None if there is none."""
 
     def description(self) -> dict:
-        """What the model was trained with, JSON-ready: enough for the commands to evaluate, export and use it."""
+        """Returns a JSON-ready description of the data: enough for the commands to evaluate, export and use the model."""
 
 
 class Evaluator(Protocol):
-    """Measures one model as often as wanted.
+    """Evaluates one model any number of times.
 
     Attributes:
-      images: after a call, what is worth a look: {name: images [batch, height, width, 3]} for TensorBoard.
+      images: images of the last evaluation for TensorBoard, {name: images [batch, height, width, 3]}.
     """
 
     images: Mapping[str, tf.Tensor]
 
     def on_split(self, data: Data, split: str, batch_size: int) -> Any:
-        """Returns a dataclass of numbers that prints as one line, the same on all workers."""
+        """Returns the figures of a split as a dataclass that prints as one line. They are the same on all workers."""
 
 
 class Task(Protocol):
-    """Attributes:
-    kind: its name in work folders and exports, by which commands find it again (nasnet_tf/recipes/tasks.py).
-    names: of the numbers that a step says of itself. "loss" is among them; so is "corrupt" where examples may be left out.
-    shown: those of them that stand in the line of progress; the others are logged where they are not 0.
+    """What a model is trained for.
+
+    Attributes:
+      kind: name of the task in work folders and exports, by which commands find the task (nasnet_tf/recipes/tasks.py).
+      names: names of the metrics of a step. "loss" is among them; so is "corrupt" if examples may be left out.
+      shown: names of the metrics in the progress line. The others are logged if they are not 0.
     """
 
     kind: str
@@ -64,54 +66,57 @@ class Task(Protocol):
     shown: Sequence[str]
 
     def adapted(self, data: Data) -> Data:
-        """Returns the data as this task reads it; the loop asks first, and uses nothing else."""
+        """Returns the data as this task reads it. The loop calls this first and uses only the result."""
 
     def losses(self, model: keras.Model, batch: Any) -> Mapping[str, tf.Tensor]:
-        """The numbers of a step, float32 [] each, by one replica on its part of the batch.
+        """Returns the metrics of a step on one replica's part of the batch, float32 [] each, by name.
 
-        They are summed over replicas: means are over the global batch. "loss" is what is differentiated, without weight decay.
+        They are summed over replicas, so a mean is the part's sum divided by the global batch size. The gradients are those of "loss",
+        which does not include weight decay.
         """
 
     def samples(self, batch: Any) -> Mapping[str, tf.Tensor]:
-        """Training images as the model sees them: {name: images [batch, height, width, 3]} for TensorBoard."""
+        """Returns training images as the model sees them, for TensorBoard: {name: images [batch, height, width, 3]}."""
 
     def evaluator(self, model: keras.Model, strategy: tf.distribute.Strategy) -> Evaluator:
-        """One for the whole training."""
+        """Returns the evaluator for the whole training."""
 
     def score(self, evaluation: Any) -> float:
-        """The larger, the better: of all evaluations' checkpoints the one of the highest score is kept as best."""
+        """Returns the score of an evaluation. The checkpoint with the highest score is kept as the best."""
 
 
 class Predictor(Protocol):
-    """What `predict` asks of a model."""
+    """What the command predict needs of a model."""
 
     def answers(self, encoded: Sequence[bytes]) -> Sequence[Any]:
-        """Returns an answer for each image file's content; for one that cannot be decoded, an InputError that says why."""
+        """Returns an answer for the content of each image file; for one that cannot be decoded, an InputError with the reason."""
 
     def describe(self, answer: Any, top: int | None, threshold: float | None = None) -> tuple[str, dict]:
-        """Returns the parts of an answer, as text for people and as JSON-ready fields.
+        """Returns an answer as text for people and as JSON-ready fields.
 
         Args:
-          top: at most so many parts; None for what is usual.
-          threshold: least probability of a part; None for what is usual.
+          answer: an answer from `answers`.
+          top: maximum number of classes; None for the default of the predictor.
+          threshold: minimum probability of a class; None for the default of the predictor.
         """
 
     def explain(self, picture: bytes) -> Any:
-        """Returns why an image file's content gets its answer, as something with `save(path)`; InputError where that cannot be told."""
+        """Returns an explanation of the answer for an image file's content, with a method save(path); InputError if there can be none."""
 
 
 class BindableTask(Task):
     """A task that recipes can bind and whose work folders the commands understand.
 
-    Recipes make one object of it for a training. Commands, which have no training, use the class alone.
+    A training creates an object of it. Commands without a training use only the class.
 
     Attributes:
-      data: class of the data. Its `from_description` reads what data.json says.
-      evaluator_class: (model) -> Evaluator.
-      export: (model, what data.json says, new folder, nasnet_tf.serving.exports.exporting.ExportRequest) -> what manifest.json says.
-      predictor: (source, weights, trust_graph) -> Predictor; source as nasnet_tf.serving.hub.naming.resolve returns it.
-      starts_trained: whether fresh weights are unusual, so that a training that starts from them says so.
-      measure: the field of an evaluation that decides which one is best; a search rewards its children by it.
+      data: class of the data, with a method `from_description` that takes the content of data.json.
+      evaluator_class: function (model) -> Evaluator.
+      export: function (model, content of data.json, new folder, nasnet_tf.serving.exports.exporting.ExportRequest) -> content of
+        manifest.json.
+      predictor: function (source, weights, trust_graph) -> Predictor, with a source from nasnet_tf.serving.hub.naming.resolve.
+      starts_trained: True if a training usually starts from trained weights. One that starts from fresh weights then prints a note.
+      measure: name of the field of an evaluation that is its score; a search rewards its children by it.
     """
 
     data: type
@@ -122,38 +127,40 @@ class BindableTask(Task):
     measure = "accuracy"
 
     def adapted(self, data: Data) -> Data:
-        """Returns the data as this task reads it: by default as it is."""
+        """Returns the data as this task reads it; by default unchanged."""
         return data
 
     def build(self, network: Callable[[int | None, Any], keras.Model], num_classes: int, image_size: int) -> keras.Model:
         """Returns the model to train.
 
         Args:
-          network: (classes, or None for no classifier; image size, one number or a pair, None for any) -> network to build on, with the
-            weights that the training starts from.
+          network: function (classes, image size) -> network to build on, with the weights that the training starts from. Classes is None
+            for no classifier; image size is a number, a pair, or None for any size.
+          num_classes: number of classes.
+          image_size: height and width of the images in pixels.
         """
         return network(num_classes, image_size)
 
     def score(self, evaluation: Any) -> float:
-        """Returns what decides which evaluation is best, the larger the better: the field `measure`."""
+        """Returns the score of an evaluation: its field `measure`."""
         return getattr(evaluation, self.measure)
 
     @staticmethod
     def notes(data: Any, split: str) -> Sequence[str]:
-        """Returns lines on oddities of a split, which `evaluate` prints beforehand."""
+        """Returns lines about problems of a split, which the command evaluate prints first."""
         return ()
 
     @staticmethod
     def figures(evaluator: Any, data: Any) -> dict[str, Any]:
-        """Returns what `evaluate` draws after an evaluation: matplotlib figures by name."""
+        """Returns the figures that the command evaluate saves after an evaluation: matplotlib figures by name."""
         return {}
 
     @staticmethod
     def table(evaluator: Any) -> str:
-        """Returns what `evaluate` prints after an evaluation besides its one line; "" for nothing."""
+        """Returns text that the command evaluate prints after an evaluation, in addition to its one line; "" for none."""
         return ""
 
     @staticmethod
     def results(evaluator: Any) -> dict[str, Any]:
-        """Returns what `evaluate` writes beside the evaluation: JSON-ready values by name."""
+        """Returns the results that the command evaluate writes besides the evaluation: JSON-ready values by name."""
         return {}

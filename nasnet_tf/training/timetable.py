@@ -1,14 +1,21 @@
-"""Which step is when, and what falls due after it: arithmetic of steps and epochs."""
+"""The timetable of a training: converts steps to epochs, and tells what is due after each step."""
 
 from nasnet_tf.training.config import TrainingConfig
 
 
 class Timetable:
-    """Attributes:
-    steps_per_epoch: not always whole: an epoch may end inside a batch.
-    total: steps of the whole training.
-    end: steps after which this part of it ends.
-    frozen: steps at its start that train the heads alone.
+    """The steps of a training.
+
+    Attributes:
+      steps_per_epoch: steps in an epoch, float; an epoch may end inside a batch.
+      total: number of steps of the whole training.
+      end: number of steps after which this call ends.
+      frozen: number of steps at the start that train only the output layers.
+
+    Args:
+      config: configuration of the training.
+      num_examples: number of training examples.
+      until_epochs: number of epochs after which this call ends; None for the whole training.
     """
 
     def __init__(self, config: TrainingConfig, num_examples: int, until_epochs: float | None = None):
@@ -20,15 +27,15 @@ class Timetable:
         self._evaluate_every = max(1, round(config.evaluate_every_epochs * self.steps_per_epoch))
 
     def epoch(self, step: int) -> float:
-        """How many epochs so many steps are."""
+        """Returns the number of epochs in a number of steps."""
         return step / self.steps_per_epoch
 
     def progress(self, step: int) -> float:
-        """How far so many steps are, in [0, 1]."""
+        """Returns the fraction of the training in a number of steps, in [0, 1]."""
         return step / self.total
 
     def end_of_call(self, done: int) -> int:
-        """Up to which step a call after so many steps may go on by itself: to the next one after which something is due."""
+        """Returns the step at which a call that starts after `done` steps ends: after steps_per_call, or earlier if something is due."""
         ends = [self.end, done + self._config.steps_per_call, _next_multiple(done, self._config.log_every_steps)]
         if self._config.evaluation_split is not None:
             ends.append(_next_multiple(done, self._evaluate_every))
@@ -37,11 +44,11 @@ class Timetable:
         return min(ends)
 
     def is_evaluation(self, done: int) -> bool:
-        """Whether the model is evaluated after so many steps."""
+        """Returns whether the model is evaluated after `done` steps."""
         return self._config.evaluation_split is not None and (done % self._evaluate_every == 0 or done in (self.total, self.end))
 
     def is_log(self, done: int) -> bool:
-        """Whether a row of metrics is written: by steps, not by the clock, so that a resumed training writes the same ones."""
+        """Returns whether a row of metrics is written after `done` steps. Time has no effect, so a resumed training has the same rows."""
         return done % self._config.log_every_steps == 0 or self.is_evaluation(done) or done in (self.total, self.end)
 
 

@@ -1,7 +1,7 @@
 """The variables of a model by name.
 
-TensorFlow's checkpoints find variables by the order in which a model holds its layers. A model that was rebuilt from its description may
-hold them in another order, and cells of equal shape would then exchange their weights without a word. Names cannot be mistaken.
+TensorFlow's checkpoints find variables by the order of a model's layers. A model that was rebuilt from its description may have another
+order, and cells of equal shape would then silently exchange their weights. Names prevent this.
 """
 
 import glob
@@ -16,14 +16,19 @@ import tensorflow as tf
 from nasnet_tf.base.errors import InputError, reason
 from nasnet_tf.layers.stochastic import stochastic_layers
 
-UNREADABLE = (tf.errors.OpError, ValueError, IndexError)  # what TensorFlow raises for checkpoints that are damaged or cut short
+UNREADABLE = (tf.errors.OpError, ValueError, IndexError)  # errors that TensorFlow raises for damaged or truncated checkpoints
 
 
 def open_checkpoint(prefix: str | os.PathLike) -> "tf.train.CheckpointReader":
-    """A reader of a checkpoint. TensorFlow's own says nothing of a file that is cut short as long as what is asked for is before the cut.
+    """Returns a reader of a checkpoint, after checking the length of its files.
+
+    TensorFlow's own reader does not notice a truncated file if the requested values come before the cut.
+
+    Args:
+      prefix: path of the checkpoint without the suffixes of its files.
 
     Raises:
-      InputError: a checkpoint that is unreadable or shorter than what it says it holds.
+      InputError: the checkpoint cannot be read, or its files are shorter than its index says.
     """
     try:
         reader = tf.train.load_checkpoint(os.fspath(prefix))
@@ -41,20 +46,24 @@ def open_checkpoint(prefix: str | os.PathLike) -> "tf.train.CheckpointReader":
 
 
 def named_weights(model: keras.Model) -> dict[str, tf.Variable]:
-    """Every weight by its path, which starts with its layer's name: "cell_0/block_1_left/bn_1/gamma"."""
+    """Returns all weights by path. A path starts with the name of the layer, such as "cell_0/block_1_left/bn_1/gamma"."""
     weights = {weight.path: weight.value for weight in model.weights}
-    assert len(weights) == len(model.weights), "two weights of one path"
+    assert len(weights) == len(model.weights), "two weights have the same path"
     return weights
 
 
 def load_named_weights(checkpoint: str, model: keras.Model, prefix: str = "weights", without: Collection[str] = ()) -> None:
-    """Sets a model's weights from those that a checkpoint or a SavedModel's `variables/variables` holds as `prefix`.
+    """Sets a model's weights from a checkpoint or from a SavedModel's `variables/variables`.
 
     Args:
+      checkpoint: path of the checkpoint without the suffixes of its files.
+      model: the model.
+      prefix: name of the weights in the checkpoint.
       without: names of layers that keep their weights.
 
     Raises:
-      InputError: an unreadable checkpoint, or weights missing or of another shape, which are listed. The model is unchanged then.
+      InputError: the checkpoint cannot be read, or weights are missing or have another shape; the message lists them. The model is then
+        unchanged.
     """
     weights = {path: weight for path, weight in named_weights(model).items() if path.split("/")[0] not in without}
     reader = open_checkpoint(checkpoint)
@@ -68,7 +77,7 @@ def load_named_weights(checkpoint: str, model: keras.Model, prefix: str = "weigh
         ]
         if problems:
             more = f" and {len(problems) - 5} more" if len(problems) > 5 else ""
-            raise InputError(f"{checkpoint}: is of another network: {'; '.join(problems[:5])}{more}")
+            raise InputError(f"{checkpoint}: does not fit this network: {'; '.join(problems[:5])}{more}")
         values = {path: reader.get_tensor(key) for path, key in keys.items()}
     except InputError:
         raise
@@ -79,5 +88,5 @@ def load_named_weights(checkpoint: str, model: keras.Model, prefix: str = "weigh
 
 
 def named_counters(model: keras.Model) -> dict[str, tf.Variable]:
-    """What drop path and dropout have used of their random numbers, by layer."""
+    """Returns the counters of the random numbers that drop path and dropout have used, by layer name."""
     return {layer.name: layer.counter for layer in stochastic_layers(model)}

@@ -1,8 +1,8 @@
-"""The description of a training in its work folder, and reading it back.
+"""Writes and reads the description of a training in its work folder.
 
 model.json     the network, as Keras describes it: enough to build it again
-data.json      the kind of task, classes, preprocessing: enough to evaluate and use it
-training.json  the numbers of the configuration that must not change
+data.json      kind of task, classes and preprocessing: enough to evaluate and use the network
+training.json  the configuration values that must not change
 """
 
 import dataclasses
@@ -21,38 +21,45 @@ from nasnet_tf.training.config import TrainingConfig
 from nasnet_tf.training.numerics import in_policy
 from nasnet_tf.training.task import Data
 
-# What work folders from before there was more do not say.
+# Values for keys that are missing in older work folders.
 _DEFAULTS = {
     "data.json": {"task": "classification"},
     "training.json": {field.name: field.default for field in dataclasses.fields(TrainingConfig)},
 }
 
-_FIELDS = {"classification": "preprocessing", "detection": "category_ids"}  # of data.json, which no other kind of network has
+_FIELDS = {"classification": "preprocessing", "detection": "category_ids"}  # the field of data.json that only this kind of network has
 
 
 def task_kind(data_description: Mapping) -> str:
-    """The kind of task that a work folder or export is of."""
+    """Returns the kind of task of a work folder or export from the content of its data.json."""
     return (_DEFAULTS["data.json"] | data_description)["task"]
 
 
 def is_for(description: Mapping, task: str) -> bool:
-    """Whether data.json describes a network that is used as one of this task: "classification" or "detection".
+    """Returns whether data.json describes a network that is used for this task: "classification" or "detection".
 
-    Other tasks train such networks too, with losses of their own. Their data is described in the same way.
+    Other tasks also train such networks, with their own losses. They describe their data in the same way.
     """
     return task_kind(description) == task or _FIELDS[task] in description
 
 
 def has_several_labels(description: Mapping) -> bool:
-    """Whether data.json describes a classifier whose classes have probabilities of their own, by sigmoids instead of one softmax."""
+    """Returns whether data.json describes a classifier in which each class has its own probability, from a sigmoid instead of a softmax."""
     return description.get("several_labels") is True
 
 
 def describe(workdir: pathlib.Path, model: keras.Model, task: str, data: Data, config: TrainingConfig) -> None:
-    """Writes model.json, data.json and training.json; where there are checkpoints, only for the same network, data and configuration.
+    """Writes model.json, data.json and training.json. If there are checkpoints, the files there must describe the same training.
+
+    Args:
+      workdir: work folder of the training.
+      model: the network.
+      task: kind of the task.
+      data: data of the training.
+      config: configuration of the training.
 
     Raises:
-      InputError: the folder belongs to another training; the first difference is named.
+      InputError: the folder belongs to another training; the message names the first difference.
     """
     is_begun = work_folders.has_saved(workdir)
     numbers = Identity(dataclasses.asdict(config), config.MAY_CHANGE).lasting()
@@ -69,7 +76,7 @@ def describe(workdir: pathlib.Path, model: keras.Model, task: str, data: Data, c
 
 
 def forget_description(workdir: pathlib.Path) -> None:
-    """Lets a folder's checkpoints be gone on from with another network of the same weights, or with other data."""
+    """Removes model.json and data.json, so that checkpoints can be resumed with another network of the same weights or with other data."""
     for name in ("model.json", "data.json"):
         (workdir / name).unlink(missing_ok=True)
 
@@ -80,7 +87,7 @@ def _shorten(value) -> str:
 
 
 def read_object(path: pathlib.Path) -> dict:
-    """What a file with a JSON object holds; InputError where it is damaged."""
+    """Returns the JSON object in a file; raises InputError if the file is damaged."""
     content = read_json(path)
     if not isinstance(content, dict):
         raise InputError(f"{path}: damaged; expected an object, got {_shorten(content)}")
@@ -88,10 +95,10 @@ def read_object(path: pathlib.Path) -> dict:
 
 
 def read_data_description(workdir: pathlib.Path) -> dict:
-    """What a work folder or export says of its data; no network is built.
+    """Returns the content of data.json in a work folder or export, without building the network.
 
     Raises:
-      InputError: not such a folder, or a damaged file.
+      InputError: the folder is neither a work folder nor an export, or data.json is damaged.
     """
     for name in ("model.json", "data.json"):
         if not (workdir / name).is_file():
@@ -101,7 +108,15 @@ def read_data_description(workdir: pathlib.Path) -> dict:
 
 
 def checked_data_description(description: dict, place: str) -> dict:
-    """Returns what data.json says; raises InputError, with its place, if it says nothing that a network of its task can be used with."""
+    """Returns the content of data.json after checking it.
+
+    Args:
+      description: the content.
+      place: path of the file, for the message.
+
+    Raises:
+      InputError: a classifier cannot be used with this content.
+    """
     if is_for(description, "classification"):
         names = description.get("class_names")
         if not (isinstance(names, list) and names and all(isinstance(name, str) for name in names)):
@@ -116,13 +131,14 @@ def checked_data_description(description: dict, place: str) -> dict:
 
 
 def read_description(workdir: pathlib.Path, dtype_policy: str | None = None) -> tuple[keras.Model, dict]:
-    """The network of a work folder or export with fresh weights, and the description of its data.
+    """Returns the network of a work folder or export with fresh weights, and the content of its data.json.
 
     Args:
-      dtype_policy: one of precision.POLICIES to build it in; without, as in training.
+      workdir: the work folder or export.
+      dtype_policy: one of numerics.POLICIES to build the network with; None for the policy of the training.
 
     Raises:
-      InputError: not such a folder, or damaged files.
+      InputError: the folder is neither a work folder nor an export, a file is damaged, or the policy is unknown.
     """
     description = read_data_description(workdir)
     from nasnet_tf.models.description import network_from_json  # noqa: PLC0415
@@ -130,7 +146,7 @@ def read_description(workdir: pathlib.Path, dtype_policy: str | None = None) -> 
     path = workdir / "model.json"
     text = path.read_text(errors="replace")
     model = network_from_json(text, str(path))
-    if dtype_policy is not None:  # what was just built is sound
+    if dtype_policy is not None:  # the network was built once before, so its description is valid here
         model = network_from_json(json.dumps(in_policy(json.loads(text), dtype_policy)), str(path))
     logits = next((layer for layer in model.layers if layer.name == "logits"), None)
     classes = len(description.get("class_names", []))

@@ -1,4 +1,4 @@
-"""One writer in a training's folder, whoever calls."""
+"""Tests that a training's folder has only one writer, whether a command or a script trains."""
 
 import subprocess
 import sys
@@ -19,8 +19,8 @@ with sole_writer(pathlib.Path(sys.argv[1])):
 """
 
 
-def test_two_writers_in_one_folder_are_refused_and_a_dead_one_is_none(tmp_path, monkeypatch):
-    """Without a command around: library calls, and retrainings of a search, whose processes may outlive it for a moment."""
+def test_a_second_writer_is_refused_while_the_first_one_is_alive(tmp_path, monkeypatch):
+    """Library calls and retrainings have no command that locks the folder, and retrainings may outlive their search for a moment."""
     folder = tmp_path / "run"
     command = [sys.executable, "-c", HOLDER, str(folder / "checkpoints")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:

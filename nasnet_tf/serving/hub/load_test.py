@@ -298,7 +298,7 @@ def test_load_features(tiny_export, tmp_path):
     expected = values(load_nasnet(tiny_export))
     assert all(np.array_equal(value, expected[path]) for path, value in values(model).items() if not path.startswith("logits"))
     assert 0 < np.abs(values(model)["logits/kernel"]).max() <= 0.02  # small: large first gradients would spoil the features
-    with pytest.raises(InputError, match="is of another network"):
+    with pytest.raises(InputError, match="does not fit this network"):
         load.load_features(build_network(tiny_genotype(), NetworkConfig(1, "cifar", 2.0, filters=6), 3, 16), tiny_export)
     with pytest.raises(InputError, match="no such file; expected a TF-slim checkpoint"):
         load.load_features(model, tmp_path / "none")
