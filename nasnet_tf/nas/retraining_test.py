@@ -126,7 +126,7 @@ def test_without_a_test_split_the_winner_is_not_tested(tmp_path):
 
 
 def test_nothing_to_retrain_is_said(tmp_path):
-    with pytest.raises(InputError, match="nothing to retrain, no trial of the search has a reward"):
+    with pytest.raises(InputError, match="nothing to retrain, because no trial of the search has a measured reward"):
         retrain(tmp_path, [], 3)
     trials = searched(tmp_path, 3)
     with pytest.raises(InputError, match="none of the 2 architectures could be trained"):

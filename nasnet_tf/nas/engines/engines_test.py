@@ -354,13 +354,13 @@ def test_a_pool_whose_server_was_killed_ends_in_one_line(monkeypatch):
     future = concurrent.futures.Future()
     future.set_exception(concurrent.futures.process.BrokenProcessPool("All workers expired"))
     pool._running[future] = (0, 0.0)
-    with pytest.raises(ChildProcessError, match="the process that children are forked from is gone: .* repeat the command to go on"):
+    with pytest.raises(ChildProcessError, match="the process that children are forked from is gone: .* repeat the command to resume"):
         pool.poll(0.0)
 
     def broken(*_, **__):
         raise RuntimeError("Unexpected error within the Pool")
 
     monkeypatch.setattr(pool._pool, "schedule", broken)
-    with pytest.raises(ChildProcessError, match="repeat the command to go on"):
+    with pytest.raises(ChildProcessError, match="repeat the command to resume"):
         pool.submit(0, print)
     pool.close()

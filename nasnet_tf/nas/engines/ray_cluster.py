@@ -13,7 +13,7 @@ from nasnet_tf.base.errors import EngineLost, InputError
 _CONNECT_SECONDS = 10.0
 _OBJECT_STORE_BYTES = 100 * 2**20  # for a cluster that we start; close to Ray's minimum, because outcomes are small
 _PATIENCE_SECONDS = 5.0  # how long a process of the cluster may fail to answer before it counts as gone
-_CHECK_SECONDS = 1.0  # least time between two checks
+_CHECK_SECONDS = 1.0  # minimum time between two checks
 
 
 class Lifelines:

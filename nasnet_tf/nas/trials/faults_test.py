@@ -264,7 +264,7 @@ def test_an_engine_that_is_lost_pauses_the_search(tmp_path):
         raise EngineLost("the cluster has ended")
 
     cluster.poll = poll
-    with pytest.raises(SearchPaused, match="the cluster has ended; repeat the command to go on"):
+    with pytest.raises(SearchPaused, match="the cluster has ended; repeat the command to resume"):
         run()
 
 

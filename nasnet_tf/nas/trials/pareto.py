@@ -6,7 +6,7 @@ from nasnet_tf.nas.trials.trial import Trial, architectures
 
 
 def accuracy_of(trial: Trial) -> float:
-    """Returns the validation accuracy of a finished trial, also if its reward was another objective."""
+    """Returns the validation accuracy of a finished trial, even if its reward is another objective."""
     return trial.metrics.get("accuracy", trial.reward)
 
 
