@@ -135,7 +135,7 @@ def test_a_training_may_start_from_another_one(trained, capsys):
     arguments = params(*SMALL, *TRAIN, "MultiLabel.label_separator='|'", "train.initial_weights='run'")
     run_door("train", "--gin_file=quickstart_train.gin", "--workdir=next", "--data=table:labels.csv", "--dry_run", *arguments)
     captured = capsys.readouterr()
-    assert "3 classes; 32 examples to train on" in captured.out
+    assert "3 classes; 32 training examples" in captured.out
     assert "train.initial_weights: " in captured.err
 
 

@@ -119,7 +119,7 @@ def _help(main: Callable, own: list[str], arguments: str | None) -> str:
 
 
 def _end(code: int) -> None:
-    """Ends the process at once, so that threads of an input pipeline or a pool cannot delay the end or print during it."""
+    """Ends the process at once, so that threads of an input pipeline or a pool cannot delay its end or print more."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

@@ -19,7 +19,7 @@ _SCOPES = re.compile(r"@((?:\w+/)+)\w")
 
 
 def recipes() -> dict[str, pathlib.Path]:
-    """Returns the paths of the shipped recipes by name. They are beside the package in a checkout, and inside it if it is installed."""
+    """Returns the paths of the shipped recipes by name. A checkout has them next to the package, an installation inside it."""
     folder = next(folder for folder in (_HERE / "shipped", _HERE.parents[1] / "gin") if folder.is_dir())
     return {path.name: path for path in sorted(folder.glob("*.gin"))}
 
