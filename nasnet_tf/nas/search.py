@@ -42,7 +42,8 @@ def search(
       workdir: work folder for this search only; journal.jsonl and best.textproto are written there.
       config: the configuration of the search.
       evaluate: function (textproto, request) that returns {"reward": number, "metrics": {...}} or {"infeasible": reason}. It must be
-        picklable, because it is called in a child. Numbers may be Python numbers, NumPy scalars or tensors; metrics may have any values that JSON can express.
+        picklable, because it is called in a child. Numbers may be Python numbers, NumPy scalars or tensors; metrics may have any values
+        that JSON can express.
       identity: the settings that must be the same to resume a search.
       take_over: (work folder, trial) for each trial of other searches to start from; see `nasnet_tf.nas.trials.earlier.trials_of`.
       scalars: whether to write the result of each trial to TensorBoard's files. Updates of the strategy are always written there.

@@ -14,7 +14,7 @@ _MAX_REFUSED = 1000
 
 
 class Wrapper(Strategy):
-    """Base class of strategies that wrap another one. By default it forwards every call to the wrapped strategy.
+    """Base class of strategies that wrap another one. It forwards every call to the wrapped strategy; subclasses change some of them.
 
     Args:
       strategy: the strategy to wrap, newly constructed.

@@ -209,8 +209,8 @@ class ModelGuided(Strategy):
     def expected_gain(self, trainings: int) -> float | None:
         """Returns the expected rise of the best accuracy if the best `trainings` of the last candidates are trained, in [0, 1].
 
-        What the model would learn from these trainings is not taken into account. None if the model is not in use yet or the rewards are
-        not accuracies.
+        The estimate ignores that the model would learn from these trainings. None if the model is not in use yet or the rewards are not
+        accuracies.
         """
         if len(self._model) < self.first or not self._last:
             return None

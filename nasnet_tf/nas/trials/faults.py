@@ -3,7 +3,7 @@
 A failed architecture is retried a few times, first on machines where it has not failed yet. A machine is quarantined if nearly all
 executions on it fail, or if it finds far more architectures infeasible (for example, with a loss of NaN) than other machines do. Failed and
 infeasible outcomes of a quarantined machine no longer count. The search pauses only when nothing works any more. Before that, children that
-are still running may end, and if one of them succeeds, the search continues.
+are still running may finish, and if one of them succeeds, the search continues.
 """
 
 import collections
@@ -33,7 +33,7 @@ class FaultTolerance:
       executions: number of recent executions per machine that are considered, 2 or more. If this many architectures in a row are infeasible
         before the first reward, the search pauses.
       share: fraction of failed executions among these that quarantines the machine, in (0, 1].
-      drain: whether children that are still running may end before a pause; otherwise they are killed.
+      drain: whether children that are still running may finish before a pause; otherwise they are killed.
     """
 
     max_attempts: Count = 3
