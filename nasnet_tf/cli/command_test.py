@@ -1,4 +1,4 @@
-"""Recipes that include others, wherever they and the person stand; mistakes in them name file and line."""
+"""Tests of recipes that include others, from any current folder, and of mistakes in recipes and flags."""
 
 import logging
 import shutil
@@ -11,7 +11,7 @@ from nasnet_tf import convert
 from nasnet_tf.base import identity
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.cli import flags, work
-from nasnet_tf.recipes import reading  # noqa: F401  registers what may be configured
+from nasnet_tf.recipes import reading  # noqa: F401  registers the bindables
 from nasnet_tf.serving.hub import load
 from nasnet_tf.testing import REPOSITORY, run_door
 
@@ -27,7 +27,7 @@ def _elsewhere(tmp_path, monkeypatch):
 
 @pytest.fixture
 def parsed():
-    """parse_gin with these values of --gin_file and --gin_param."""
+    """A function that calls parse_gin and returns the bindings as a dictionary."""
 
     def parse(files, params=()):
         return identity.bindings(reading.parse_gin(files, params))
@@ -38,7 +38,7 @@ def parsed():
 @pytest.mark.parametrize("installed", [False, True])
 def test_shipped_recipe_includes_shipped_recipes(installed, parsed, tmp_path, monkeypatch, caplog, capfd):
     (tmp_path / "here" / "cifar10.gin").write_text("NetworkConfig.stem = 'of the current folder'")
-    if installed:  # as a wheel lays the files out
+    if installed:  # the layout of a wheel
         shutil.copytree(REPOSITORY / "gin", tmp_path / "nasnet_tf" / "recipes" / "shipped")
         monkeypatch.setattr(reading, "_HERE", tmp_path / "nasnet_tf" / "recipes")
     with caplog.at_level(logging.INFO):
@@ -52,7 +52,7 @@ def test_shipped_recipe_includes_shipped_recipes(installed, parsed, tmp_path, mo
     assert capfd.readouterr().err == ""
 
 
-def test_own_recipe_includes_its_neighbours_and_shipped_ones(parsed, tmp_path):
+def test_a_recipe_includes_files_of_its_folder_and_shipped_recipes(parsed, tmp_path):
     folder = tmp_path / "mine"
     folder.mkdir()
     (folder / "base.gin").write_text("TrainingConfig.seed = 1\nTrainingConfig.epochs = 3\n")
@@ -108,7 +108,7 @@ def test_files_are_read_before_tensorflow_is_loaded(name, words, parsed, tmp_pat
         parsed([name])
 
 
-def test_a_work_folder_below_a_file(tmp_path, monkeypatch):
+def test_a_work_folder_below_a_file_is_refused(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setattr(work, "FLAGS", types.SimpleNamespace(workdir=str(tmp_path / "file" / "x"), gin_file=["digits.gin"], gin_param=[]))
     monkeypatch.setattr(work, "parse_gin", lambda *_: pytest.fail("the recipe was read"))
@@ -116,7 +116,7 @@ def test_a_work_folder_below_a_file(tmp_path, monkeypatch):
         work.configuration()
 
 
-def test_a_folder_for_output_is_looked_at_and_not_made(tmp_path, monkeypatch):
+def test_an_output_folder_is_checked_but_not_created(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
 
     def folder(path):
@@ -132,7 +132,7 @@ def test_a_folder_for_output_is_looked_at_and_not_made(tmp_path, monkeypatch):
         folder("file/x")
 
 
-def test_weights_are_looked_for_before_a_network_is_built(tmp_path, monkeypatch):
+def test_missing_weights_are_reported_before_a_network_is_built(tmp_path, monkeypatch):
     monkeypatch.setattr(load, "load_nasnet", lambda *_, **__: pytest.fail("a network was built"))
     given = types.SimpleNamespace(num_classes=None, include_top=True, model="mobile", ema=True)
     monkeypatch.setattr(flags, "FLAGS", given)
@@ -147,7 +147,7 @@ def test_a_macro_that_nothing_binds_is_named(parsed):
     assert parsed(["digits.gin"], ["width=3", "NetworkConfig.filters=%width"])["NetworkConfig.filters"] == "%width"
 
 
-def test_results_never_take_the_place_of_an_image(tmp_path, monkeypatch):
+def test_results_never_overwrite_an_image(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.png").write_bytes(b"image")
     with pytest.raises(InputError, match="--output: expected a file for the results, but a.png is one of the images"):
@@ -158,7 +158,7 @@ def test_results_never_take_the_place_of_an_image(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("given", "stray"), [("--workdir=run", "--resize=tf1"), ("--workdir=run", "--weights=none"), ("--model=mobile", "--noema")]
 )
-def test_what_goes_with_the_other_of_the_two_is_refused(given, stray):
+def test_flags_of_the_other_source_are_refused(given, stray):
     missing = "model" if given == "--workdir=run" else "workdir"
     with pytest.raises(InputError, match=rf"^--(resize|weights|ema): can only be used with --{missing}, which is not given$"):
         run_door("export", given, stray, "--output=out")

@@ -1,4 +1,4 @@
-"""Every shipped recipe: all of its bindings are used and its numbers are those of its network; one of each kind trains a step."""
+"""Tests of every shipped recipe: all bindings are used, the stated numbers fit the network, and one recipe of each kind trains a step."""
 
 import dataclasses
 import json
@@ -34,7 +34,7 @@ RECIPES = [name for name in reading.recipes() if name not in SHARED]
 
 
 def zoo_name(recipe):
-    """The row of the zoo that a recipe is for, by its first line; None for fine-tuning, the quickstart and searches."""
+    """Returns the name of the network in the zoo that the first line of a recipe states; None for recipes of no published network."""
     title = re.match(r"# (NASNet-. \(.*?\)) on (CIFAR-10|ImageNet)", reading.recipes()[recipe].read_text())
     return title and canonical_name(title[1])
 
@@ -43,7 +43,7 @@ NETWORKS = {recipe: zoo_name(recipe) for recipe in RECIPES if zoo_name(recipe)}
 
 
 class Enough(Exception):
-    """Training would begin now."""
+    """Raised in place of a training."""
 
 
 def deadline_in_recipe(bindings, scope):
@@ -91,7 +91,7 @@ def test_every_binding_is_used(recipe, tmp_path, monkeypatch):
             with gin.config_scope(scope):
                 local, cluster = made_by_gin("LocalPool"), made_by_gin("RayTasks")
                 local.close()
-                # Whichever engine runs: the default would kill the paper's children in the middle.
+                # Both engines need the recipe's deadline, because the default one would kill the paper's children.
                 assert local._deadline == cluster._deadline == deadline_in_recipe(shipped, scope)
                 with pytest.raises(Enough):
                     table.bound("evaluate_genotype")()(seen["genotype"])
@@ -105,14 +105,14 @@ def test_every_binding_is_used(recipe, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(("recipe", "name"), NETWORKS.items())
-def test_recipe_is_that_of_its_row_of_the_zoo(recipe, name):
+def test_a_recipe_fits_its_network_in_the_zoo(recipe, name):
     row = ZOO[name]
     parse_shipped(recipe)
     assert gin.query_parameter("train.genotype") == row.genotype
     assert made_by_gin("NetworkConfig") == dataclasses.replace(row.config, auxiliary_head=True)
     preprocessing = made_by_gin("ImageData").preprocessing
     assert (preprocessing.config()["kind"], preprocessing.image_size) == (row.preprocessing, row.image_size)
-    # What the file says on top.
+    # The comment at the top of the file.
     head = reading.recipes()[recipe].read_text().split("\n\n")[0]
     assert f"nasnet_tf.train --gin_file={recipe} --workdir=" in head
     assert f"{row.paper.parameters / 1e6:.1f}M parameters" in head
@@ -129,7 +129,7 @@ def test_recipe_is_that_of_its_row_of_the_zoo(recipe, name):
 @pytest.mark.parametrize(
     ("recipe", "examples", "held_out"), [("cifar10_nasnet_a.gin", 50_000, 0), ("cifar10_nasnet_a_held_out.gin", 45_000, 5_000)]
 )
-def test_cifar_is_trained_on_as_many_images_as_the_recipe_says(recipe, examples, held_out):
+def test_cifar_is_trained_on_the_number_of_images_that_the_recipe_states(recipe, examples, held_out):
     parse_shipped(recipe)
     head = reading.recipes()[recipe].read_text().split("\n\n")[0]
     data, training = made_by_gin("ImageData"), made_by_gin("TrainingConfig")
@@ -140,13 +140,13 @@ def test_cifar_is_trained_on_as_many_images_as_the_recipe_says(recipe, examples,
 
 
 @pytest.mark.parametrize("recipe", [recipe for recipe in NETWORKS if recipe.startswith("imagenet")])
-def test_what_is_reported_of_imagenet_chooses_nothing(recipe):
+def test_the_reported_split_of_imagenet_selects_no_checkpoint(recipe):
     parse_shipped(recipe)
     assert (made_by_gin("ImageData").test_split, made_by_gin("ImageData").validation_split) == ("validation", None)
     assert made_by_gin("TrainingConfig").evaluation_split is None
 
 
-def test_every_row_of_the_zoo_has_its_recipes():
+def test_every_network_in_the_zoo_has_its_recipes():
     expected = [*ZOO, *(name for name, row in ZOO.items() if row.paper.error_with_cutout)]
     assert sorted(NETWORKS.values()) == sorted(expected)
 
@@ -191,7 +191,7 @@ IMAGENET = loop.TrainingConfig(  # paper A.7, slim's notes
         ),
     ],
 )
-def test_training_is_the_papers(recipes, training, optimizer):
+def test_training_follows_the_paper(recipes, training, optimizer):
     for recipe in recipes:
         gin.clear_config()
         parse_shipped(recipe)
@@ -200,7 +200,7 @@ def test_training_is_the_papers(recipes, training, optimizer):
         assert optimizer.items() <= config.items()
 
 
-# One step of 4 images, on the smallest cells there are. The recipes of the quickstart are run by doors_test.
+# One step of 4 images on the smallest cells. doors_test runs the recipes of the quickstart.
 SMALL = {
     "TrainingConfig__batch_size": 4,
     "TrainingConfig__epochs": 0.5,  # of 8 images
@@ -220,7 +220,7 @@ def folder(tmp_path_factory):
             for index in range(count):
                 pixels = tf.constant([rng.randrange(256) for _ in range(40 * 48 * 3)], tf.uint8, shape=[40, 48, 3])
                 (root / split / label / f"{index}.jpg").write_bytes(tf.io.encode_jpeg(pixels).numpy())
-    # With operations that TF-slim has, for its checkpoints.
+    # Uses only operations of TF-slim, because a test writes a TF-slim checkpoint.
     text = TINY_TEXT.replace("operation: CONV_1X1", "operation: IDENTITY").replace("operation: CONV_3X3", "operation: SEP_CONV_3X3")
     (root / "tiny.textproto").write_text(text)
     return root
@@ -240,11 +240,11 @@ def test_training_step(recipe, folder, tmp_path, monkeypatch):
         save_weights(build_network(str(folder / "tiny.textproto"), network, None, 32), weights)
         changes["train__initial_weights"] = str(weights)
     if recipe == "imagenet_large.gin":
-        changes["exponential_decay__warmup_epochs"] = 0.0  # or the only step would be at rate 0
+        changes["exponential_decay__warmup_epochs"] = 0.0  # otherwise the rate of the only step would be 0
     else:
         changes["TrainingConfig__evaluation_split"] = "validation"
     parse_shipped(recipe, **changes)
-    if recipe == "finetune.gin":  # a weights file does not say its network
+    if recipe == "finetune.gin":  # a weights file does not describe its network
         gin.parse_config(["train.network = @NetworkConfig()", "NetworkConfig.stem = 'imagenet'", "NetworkConfig.stem_multiplier = 1.0"])
     fresh = {}
 
@@ -259,7 +259,8 @@ def test_training_step(recipe, folder, tmp_path, monkeypatch):
     assert not (logits.numpy() == fresh["logits/kernel"]).all()
     if recipe == "imagenet_large.gin":
         assert evaluation is None
-        assert load_trained(tmp_path / "run", read_description(tmp_path / "run")[0], "best") == 1  # the last, as nothing chose
+        # Without evaluations, the best checkpoint is the last one.
+        assert load_trained(tmp_path / "run", read_description(tmp_path / "run")[0], "best") == 1
     else:
         assert evaluation.examples == 4
     rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]

@@ -1,4 +1,4 @@
-"""A training that starts from another one: its classifier is kept where the classes are the same, and refusals say how to do it."""
+"""Tests of trainings that start from another one: the classifier is kept if the classes are equal, and errors say how to start from it."""
 
 import gin
 import numpy as np
@@ -69,7 +69,7 @@ def test_a_recipe_continues_with_the_classifier(trained, tiny, capsys):
 
 
 @pytest.mark.parametrize("kind", ["workdir", "export", "model.keras"])
-def test_classes_in_another_order(trained, kind, tmp_path):
+def test_classes_in_another_order_keep_the_classifier(trained, kind, tmp_path):
     source = trained
     if kind != "workdir":
         run_door("export", f"--workdir={trained}", f"--output={tmp_path / 'export'}", "--format=saved_model", "--format=keras")
@@ -90,10 +90,10 @@ def test_classes_in_another_order(trained, kind, tmp_path):
     [
         (["cat", *DIGITS[1:]], "it has no class 'cat'"),
         (None, "the names of the classes to train are not known"),
-        (DIGITS[:9], "the names of the classes to train are not known"),  # a task with other outputs than a logit for each class
+        (DIGITS[:9], "the names of the classes to train are not known"),  # a task whose outputs are not one logit per class
     ],
 )
-def test_other_classes_start_fresh(trained, names, why):
+def test_other_classes_get_a_new_classifier(trained, names, why):
     model, _ = work_folder.read_description(trained)
     assert load_features(model, trained, names) == f"{trained}: its weights are taken, and the classifier starts fresh: {why}"
     _, values = values_of(trained)
@@ -105,9 +105,9 @@ def test_other_classes_start_fresh(trained, names, why):
 def test_public_weights_keep_the_classifier_for_imagenet():
     source = resolve("mobile")
     assert len(source.own_class_names()) == 1000
-    assert resolve("cifar").own_class_names() is None  # without public weights
+    assert resolve("cifar").own_class_names() is None  # it has no public weights
 
 
-def test_the_refusal_says_how_to_start_from_it(trained, tiny):
+def test_the_error_says_how_to_start_from_the_weights(trained, tiny):
     with pytest.raises(InputError, match=rf"another --workdir \(train.initial_weights = '{trained}' makes it start from these weights\)"):
         run_door("train", *RECIPE, f"--workdir={trained}", *tiny, "--gin_param=cosine_decay.initial_rate=0.01")

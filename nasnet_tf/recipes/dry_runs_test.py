@@ -1,4 +1,4 @@
-"""The dry run of every shipped recipe, with smaller networks, on data that is here."""
+"""Tests of the dry run of every shipped recipe, with smaller networks and local data."""
 
 import gin
 import pytest
@@ -13,7 +13,7 @@ SHARED = {"cifar10.gin", "digits.gin", "imagenet.gin", "detector.gin", "coco.gin
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A set of pictures with boxes, and a genotype."""
+    """A folder with a data set of images with boxes, and a genotype."""
     root = tmp_path_factory.mktemp("dry_runs")
     coco_folder(root / "boxes", {"train": 20, "val": 2, "train2017": 20, "val2017": 2})
     (root / "smallest.textproto").write_text(format_genotype(smallest_genotype()))
@@ -35,7 +35,7 @@ def smaller(shipped, folder):
         yield "SearchSpace.num_blocks = 1"
         return
     yield f"train.genotype = '{folder / 'smallest.textproto'}'"
-    if "train.network" not in shipped:  # that of the weights, which has other cells
+    if "train.network" not in shipped:  # it would be that of the weights, which has other cells
         yield from ("train.network = @NetworkConfig()", "NetworkConfig.stem = 'imagenet'", "NetworkConfig.stem_multiplier = 1.0")
 
 

@@ -1,4 +1,4 @@
-"""Each message of gin that is read is one that this version of gin gives."""
+"""Tests that the messages which the package parses are those of the installed version of gin."""
 
 import pathlib
 

@@ -1,3 +1,5 @@
+"""Tests of the descriptions that --dry_run prints."""
+
 import pytest
 
 from nasnet_tf.base.errors import InputError
@@ -41,18 +43,18 @@ def test_plan_of_a_search(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_plan_of_a_search_that_was_begun(tmp_path):
+def test_plan_of_a_search_that_has_begun(tmp_path):
     parse("quickstart_search.gin")
     (tmp_path / "journal.jsonl").touch()
     assert "would resume" in search_job(table.bound("search")(), "").plan(tmp_path)
 
 
-def test_plan_says_what_scores_architectures(tmp_path):
+def test_plan_names_the_evaluator(tmp_path):
     parse("quickstart_search.gin")
     assert "scored by SpaceChildren" in search_job(table.bound("search")(), "").plan(tmp_path)
 
 
-def test_a_mistake_in_the_data_is_found(tmp_path):
+def test_a_mistake_in_the_data_is_reported(tmp_path):
     parse("quickstart_search.gin", f"ImageData.source = 'folder:{tmp_path}/missing'")
     with pytest.raises(InputError, match="missing"):
         search_job(table.bound("search")(), "").plan(tmp_path)

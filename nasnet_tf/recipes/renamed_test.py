@@ -1,4 +1,4 @@
-"""Work that was begun with a former default keeps it; new work has today's."""
+"""Tests that work begun with a former default keeps it, and that new work gets the current one."""
 
 import json
 import re
@@ -17,7 +17,7 @@ MOMENTUM = "NetworkConfig.batch_norm_momentum"
 
 @pytest.fixture
 def silent(tmp_path):
-    """A recipe of the digits that does not bind the momentum."""
+    """The path of a recipe for the digits that does not bind the momentum."""
     text = "".join(recipes()[name].read_text() for name in ("digits.gin", "quickstart_train.gin"))
     path = tmp_path / "silent.gin"
     path.write_text(re.sub(rf"^(include|{MOMENTUM}) .*", "", text, flags=re.MULTILINE))
@@ -28,22 +28,22 @@ def silent(tmp_path):
     ("begun", "bound", "meant"),
     [
         (None, [], "0.9"),
-        ({}, [], "0.9997"),  # of an older version, which did not write it down
+        ({}, [], "0.9997"),  # begun with an older version, which did not write the default
         ({MOMENTUM: "0.9997"}, [], "0.9997"),
         ({MOMENTUM: "0.9"}, [], "0.9"),
-        ({MOMENTUM: "0.8"}, [], "0.9"),  # which is refused: it was bound
+        ({MOMENTUM: "0.8"}, [], "0.9"),  # a bound value is not kept; the work folder is then refused
         ({}, [f"{MOMENTUM} = 0.8"], "0.8"),
     ],
 )
-def test_the_default_that_counts_is_written_down(silent, begun, bound, meant):
+def test_the_default_in_use_is_written_to_the_configuration(silent, begun, bound, meant):
     assert bindings(parse_gin([str(silent)], bound, begun))[MOMENTUM] == meant
 
 
-def test_nothing_is_written_where_nothing_uses_it(silent):
+def test_an_unused_default_is_not_written(silent):
     assert MOMENTUM not in bindings(parse_gin([str(silent)], ["train.network = None"], {}))
 
 
-def test_a_training_of_an_older_version_goes_on_as_it_began(silent, tmp_path):
+def test_a_training_of_an_older_version_keeps_its_default(silent, tmp_path):
     workdir, cells = tmp_path / "run", tmp_path / "cells.textproto"
     cells.write_text(format_genotype(smallest_genotype()))
     tiny = (
@@ -63,16 +63,16 @@ def test_a_training_of_an_older_version_goes_on_as_it_began(silent, tmp_path):
     assert set(styles) == {"0.9997"}
 
 
-def test_rewards_of_an_older_version_are_of_the_former_default():
+def test_searches_of_an_older_version_keep_their_default():
     old = {"evaluate_genotype.network": "@NetworkConfig()"}
     text = "".join(f"{name} = {value}\n" for name, value in old.items())
     for momentum, difference in (("0.9997", None), ("0.9", f"{MOMENTUM} was not bound, is 0.9")):
-        for identity in _identities(f"{text}{MOMENTUM} = {momentum}\n", SearchSpace()):  # of the search, and of its retraining
+        for identity in _identities(f"{text}{MOMENTUM} = {momentum}\n", SearchSpace()):  # of the search and its retraining
             assert identity.difference(old) == difference
 
 
 @pytest.mark.parametrize(("begun", "passes"), [(None, "10"), ({}, "1")])
-def test_a_policy_of_an_older_version_goes_on_with_its_passes_and_rate(begun, passes):
+def test_a_policy_of_an_older_version_keeps_its_passes_and_rate(begun, passes):
     found = bindings(parse_gin(["cifar10_search.gin"], [], begun))
     assert found["PPOSearch.epochs"] == passes
     assert found["PPOSearch.learning_rate"] == "0.00035"  # bound by the recipe

@@ -1,4 +1,4 @@
-"""What a recipe binds of a search."""
+"""Tests of the searches that recipes configure."""
 
 import dataclasses
 import pickle
@@ -19,11 +19,11 @@ from nasnet_tf.testing import made_by_gin, parse_shipped
 
 
 def job(config_text=""):
-    """The search that is bound."""
+    """Returns the search that is bound."""
     return search.search_job(made_by_gin("search"), config_text)
 
 
-def test_what_a_search_begins_with_costs_and_may_spend_is_bound(tmp_path, monkeypatch):
+def test_strategy_seeds_costs_and_limits_are_bound(tmp_path, monkeypatch):
     seen = {}
 
     def begin_search(workdir, config, evaluate, identity, take_over, scalars):
@@ -72,7 +72,7 @@ def test_a_mistake_in_a_search_leaves_nothing_behind(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_scores_are_those_of_the_searching_process_in_others(tmp_path, monkeypatch):
+def test_evaluators_in_other_processes_give_the_same_scores(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     lines = ["search.evaluator = @ZeroCost()", "ZeroCost.network = @NetworkConfig()", "ZeroCost.data = @ImageData()"]
     lines += ["ZeroCost.proxy = 'synflow'", "ZeroCost.batch_size = 8", "SearchSpace.num_blocks = 1", "search.num_trials = 2"]
@@ -84,7 +84,7 @@ def test_scores_are_those_of_the_searching_process_in_others(tmp_path, monkeypat
     assert len({trial.reward for trial in trials}) == 2
 
 
-def test_what_scores_is_bound(tmp_path, monkeypatch):
+def test_the_evaluator_is_bound(tmp_path, monkeypatch):
     seen = {}
     monkeypatch.setattr(
         search, "run_search", lambda workdir, config, evaluate, *more, **most: seen.update(config=config, task=evaluate) or []
@@ -109,7 +109,7 @@ def test_what_scores_is_bound(tmp_path, monkeypatch):
         job()
 
 
-def test_nothing_above_a_cap_is_proposed(tmp_path, monkeypatch):
+def test_no_architecture_above_a_cap_is_proposed(tmp_path, monkeypatch):
     seen = {}
     monkeypatch.setattr(
         search, "run_search", lambda workdir, config, evaluate, *rest, **more: seen.update(config=config, task=evaluate) or []

@@ -1,4 +1,4 @@
-"""One class and one row: what is added to the table is found wherever the table is read."""
+"""Tests that one class and one row of the table are enough to add a bindable."""
 
 import os
 import shutil
@@ -7,7 +7,7 @@ import sys
 
 from nasnet_tf.testing import REPOSITORY
 
-ADDED = '''"""What a user might add."""
+ADDED = '''"""Classes and functions that a user might add."""
 
 import keras
 
@@ -20,9 +20,9 @@ class HillClimbing(RandomSearch):
     """Climbs.
 
     Args:
-      space: of the architectures.
-      seed: of the draws.
-      patience: rewards without an improvement before it starts anew.
+      space: the search space.
+      seed: seed of all random draws.
+      patience: number of rewards without an improvement after which it restarts.
     """
 
     def __init__(self, space, seed: int, patience: int = 7):
@@ -33,7 +33,7 @@ def warm_restarts(period: float = 10.0):
     """Cosine decay that starts again.
 
     Args:
-      period: epochs between two starts.
+      period: number of epochs between two starts.
     """
     return lambda epoch, epochs, batch_size: 1.0
 
@@ -43,7 +43,7 @@ class SignDescent(keras.optimizers.SGD):
 
 
 class Elsewhere(InProcess):
-    """Children somewhere else.
+    """Runs children somewhere else.
 
     Args:
       queue: name of the queue.
@@ -54,10 +54,10 @@ class Elsewhere(InProcess):
 
 
 class Halved(Objective):
-    """Half of the accuracy.
+    """Rewards half of the accuracy.
 
     Args:
-      factor: what it is multiplied by.
+      factor: the factor by which the accuracy is multiplied.
     """
 
     def __init__(self, factor: float = 0.5):
@@ -87,8 +87,8 @@ text = parse_gin(["quickstart_search.gin"], lines)  # registered, and of the rig
 for name, parameter in names.items():
     assert f"{name}.{parameter}" in explaining.explain(name), name
 identity = Identity({"HillClimbing.seed": "0", "Elsewhere.queue": "'a'", "Halved.factor": "1"}, table.may_change(True), table.default)
-assert set(identity.lasting()) == {"HillClimbing.seed", "Halved.factor"}  # an engine says where, not what
-assert set(identity.without(table.choices()).lasting()) == {"Halved.factor"}  # a strategy chooses; take_over compares the rest
+assert set(identity.lasting()) == {"HillClimbing.seed", "Halved.factor"}  # an engine does not affect the results
+assert set(identity.without(table.choices()).lasting()) == {"Halved.factor"}  # nor a strategy the rewards
 assert identity.without(table.choices()).difference({"PPOSearch.seed": "3", "Halved.factor": "1"}) is None
 assert type(table.bound("search")().objective).__name__ == "Halved"
 for wrong, words in (("search.engine = @Halved", "@Elsewhere"), ("HillClimbing.patince = 3", "did you mean patience")):

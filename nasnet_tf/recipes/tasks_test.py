@@ -1,4 +1,4 @@
-"""Tasks as recipes bind them and as commands find them; bindings of older versions."""
+"""Tests of tasks as recipes bind them and commands find them, and of bindings of older versions."""
 
 import gin
 import pytest
@@ -14,12 +14,12 @@ from nasnet_tf.training.classification import Classification
 from nasnet_tf.training.multi_label import MultiLabel
 
 
-def test_commands_find_a_task_and_all_that_it_brings():
+def test_commands_find_a_task_and_its_parts():
     assert tasks() == {"classification": Classification, "multi_label": MultiLabel, "detection": Detection}
     for task in tasks().values():
         for part in (task.figures, task.export, task.predictor, task.evaluator_class, task.data.from_description):
             assert callable(part)
-    assert task_of({}, "data.json") is Classification  # which work folders of the first version do not say
+    assert task_of({}, "data.json") is Classification  # work folders of the first version do not name the task
     with pytest.raises(InputError, match="run/data.json: unknown task 'grading'; expected one of classification, multi_label, detection"):
         task_of({"task": "grading"}, "run/data.json")
 
@@ -33,13 +33,13 @@ def test_commands_find_a_task_and_all_that_it_brings():
         ("train.detection_losses = @DetectionLosses()", "bind Detection.losses = ... instead"),
     ],
 )
-def test_what_is_no_task_and_bindings_of_before_are_told_in_one_line(binding, message):
+def test_wrong_tasks_and_old_bindings_are_reported_in_one_line(binding, message):
     with pytest.raises(InputError, match=message) as caught:
         parse_gin(["digits.gin"], [binding])
     assert "\n" not in str(caught.value)
 
 
-def test_a_config_of_before_is_read_as_it_is_meant():
+def test_an_old_configuration_is_translated():
     text = parse_gin(["detect_small.gin"], ["DetectionData.source = 'coco:shapes'"])
     gin.clear_config()
     meant = bindings(text)

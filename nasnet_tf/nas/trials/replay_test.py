@@ -51,7 +51,7 @@ def test_a_snapshot_saves_most_of_the_replay(searched, monkeypatch):
     propose = strategy.propose
     monkeypatch.setattr(strategy, "propose", lambda: calls.append(1) or propose())
     book = open_ledger(folder, strategy)
-    assert len(calls) < 16  # of the 45
+    assert len(calls) < 16  # without a snapshot, 45
     play(book, 70)
     book.close()
     assert content_of(book) == expected
