@@ -2,8 +2,8 @@
 
 The state of an oracle depends only on its arguments and on the accuracies that it got. To resume a tuning, the loop therefore starts again
 with a new oracle, and takes the accuracy of each trial that has ended from its folder. KerasTuner's own reload from its JSON files is not
-reliable enough. It does not write them atomically, it loses the queue of grid search and the random state of Bayesian optimization, and a
-trial that ends between two of its writes runs twice or never.
+reliable enough: the files are not written atomically, and they lack the queue of grid search and the random state of Bayesian optimization.
+A trial that ends between two writes runs twice or never.
 """
 
 import json

@@ -19,8 +19,8 @@ _CHECK_SECONDS = 1.0  # minimum time between two checks
 class Lifelines:
     """Checks that the cluster processes on which a search depends still listen on their ports.
 
-    Call `check` before any call into Ray. If the head node is gone, Ray waits a minute and then ends the process; and while children only
-    sleep, Ray does not notice that the daemon of this machine is gone.
+    Call `check` before any call into Ray. If the head node is gone, Ray waits a minute and then ends the process. If the daemon of this
+    machine is gone, Ray does not notice it while children only sleep.
 
     Args:
       addresses: (host, port) of each process, keyed by its name in messages.

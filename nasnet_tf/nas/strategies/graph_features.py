@@ -1,7 +1,7 @@
 """Computes numeric features of the graphs of cells, for models that predict rewards.
 
-The features describe how information flows through a cell, so they do not depend on the order in which a search space lists its decisions:
-what each operation reads, how long the paths from each input to the output are, how often each state is used, and how wide the output is.
+The features describe how information flows through a cell: what each operation reads, how long the paths from each input to the output
+are, how often each state is used, and how wide the output is. They do not depend on the order in which a search space lists its decisions.
 All functions work on many architectures at a time.
 """
 
