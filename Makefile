@@ -1,5 +1,5 @@
 # make quickstart: searches, retrains, evaluates, exports and uses a network on data that ships with the package.
-# make test: passes the tests, and make test ROOM=nas those of one room. Each makes its own environment first, in .venv.
+# make test: runs all tests; make test ROOM=nas: runs those of one room. Each target first creates an environment in .venv.
 
 PYTHON ?= python3
 VENV := .venv
@@ -25,11 +25,11 @@ quickstart: $(STAMP)
 	$(BIN)/python -m nasnet_tf.predict testdata/digits/*.png --model=$(RUN)/export --top=2 --embed_images --output=$(RUN)/predictions.json
 	$(BIN)/python -m nasnet_tf.report --workdir=$(RUN)
 
-# Draws docs/pictures.
+# Draws the pictures in docs/pictures.
 pictures: $(STAMP)
 	$(BIN)/python tools/make_pictures.py
 
-# The documentation site, in build/site; a broken link ends it.
+# Builds the documentation site in build/site; fails if a link is broken.
 docs: $(STAMP)
 	$(BIN)/python tools/make_site.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
@@ -52,6 +52,6 @@ endif
 wheel: $(STAMP)
 	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
 
-# What was made here, and nothing else: runs/ is where people keep their work.
+# Removes only what this Makefile creates: people keep their own work in runs/.
 clean:
 	rm -rf $(VENV) build dist nasnet_tf.egg-info $(RUN)

@@ -1,4 +1,4 @@
-"""Package of nasnet_tf. Exact versions known to pass are in constraints.txt."""
+"""Builds the package nasnet_tf. constraints.txt pins the exact versions that pass the tests."""
 
 import pathlib
 import re
@@ -8,39 +8,39 @@ from setuptools.command.build_py import build_py
 
 HERE = pathlib.Path(__file__).parent
 
-# What each extra brings; nasnet_tf/extras.py tells who misses a package which extra has it.
+# Packages of each extra. nasnet_tf/base/extras.py names the extra to install when a package is missing.
 TRAIN = [
     "docstring-parser>=0.16,<1",  # --explain
     "gin-config>=0.5,<0.6",
-    "google-crc32c>=1.5,<2",  # what TFRecord files are checked by
-    "importlib_resources>=6",  # tensorflow-datasets 4.9.10 imports it without saying so
-    "scikit-learn>=1.5",  # average precision and F1 of several labels; and KerasTuner's Bayesian optimization, which does not say so
+    "google-crc32c>=1.5,<2",  # checksums of TFRecord files
+    "importlib_resources>=6",  # tensorflow-datasets 4.9.10 imports it without declaring it
+    "scikit-learn>=1.5",  # metrics of classes and labels; KerasTuner's Bayesian optimization needs it without declaring it
     "tensorboard>=2.20,<3",
     "tensorflow-datasets>=4.9.10,<5",
 ]
 PICTURES = ["matplotlib>=3.9"]
-PILLOW = "pillow>=10"  # decodes pictures for `predict` where TensorFlow is not imported
+PILLOW = "pillow>=10"  # decodes images for `predict` without TensorFlow
 EXTRAS = {
     "train": TRAIN,
     "search": [
         *TRAIN,
-        *PICTURES,  # of its report
+        *PICTURES,  # the search's report
         "keras-tuner>=1.4.8,<2",
         "pebble>=5.1,<6",
-        "scipy>=1.11",  # the model of ModelGuided
-        "threadpoolctl>=3.1",  # its linear algebra on one core
+        "scipy>=1.11",  # the Gaussian process of ModelGuided
+        "threadpoolctl>=3.1",  # keeps linear algebra on one core
     ],
     "pictures": PICTURES,
     "detection": [*TRAIN, *PICTURES, "pycocotools>=2.0.11,<3"],  # COCO's metric
     "onnx": ["onnxruntime>=1.20", PILLOW, "tf2onnx>=1.17,<2"],
     "tflite": ["ai-edge-litert>=2.1,<3", PILLOW],
-    "serving": ["tensorflow-serving-api>=2.21,<2.22"],  # the messages of its warm-up requests
-    "ray": [*TRAIN, "ray>=2.60,<3"],  # a search on several machines, whose children read recipes and train
+    "serving": ["tensorflow-serving-api>=2.21,<2.22"],  # messages of warm-up requests
+    "ray": [*TRAIN, "ray>=2.60,<3"],  # searches on several machines, where children read recipes and train
 }
 EXTRAS["all"] = sorted({package for packages in EXTRAS.values() for package in packages})
-# tools/serve_example.py, which is not part of the package
+# for tools/serve_example.py, which is not in the package
 EXTRAS["serve"] = ["fastapi>=0.115", "onnxruntime>=1.20", PILLOW, "python-multipart>=0.0.20", "uvicorn>=0.34"]
-EXTRAS["docs"] = ["mkdocs>=1.6,<2", "mkdocs-material>=9.7,<10", "mkdocstrings[python]>=1,<2"]  # the documentation site
+EXTRAS["docs"] = ["mkdocs>=1.6,<2", "mkdocs-material>=9.7,<10", "mkdocstrings[python]>=1,<2"]  # builds the documentation site
 EXTRAS["dev"] = [
     *EXTRAS["all"],
     *EXTRAS["serve"],
@@ -59,7 +59,7 @@ EXTRAS["gpu"] = ["tensorflow[and-cuda]>=2.21,<2.22"]
 
 
 class BuildWithoutTests(build_py):
-    """Tests stand beside what they test, and are not installed."""
+    """Leaves out tests, which are in the folders of the modules that they test."""
 
     def find_package_modules(self, package, package_dir):
         modules = super().find_package_modules(package, package_dir)
@@ -73,10 +73,10 @@ setup(
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
-    python_requires=">=3.11,<3.14",  # for which TensorFlow 2.21 has wheels
+    python_requires=">=3.11,<3.14",  # Python versions with wheels of TensorFlow 2.21
     cmdclass={"build_py": BuildWithoutTests},
     entry_points={"console_scripts": ["nasnet=nasnet_tf.__main__:main"]},
-    # The recipes live in the top-level folder gin/ and are installed inside the package: a top-level package `gin` would hide gin-config.
+    # The recipes in gin/ are installed inside the package, because a top-level package `gin` would hide gin-config.
     packages=[*find_packages(include=["nasnet_tf", "nasnet_tf.*"]), "nasnet_tf.recipes.shipped"],
     package_dir={"nasnet_tf.recipes.shipped": "gin"},
     package_data={
@@ -90,9 +90,9 @@ setup(
         "absl-py>=2.1",
         "h5py>=3.11",
         "keras>=3.15,<4",
-        "lazy-loader>=0.5,<1",  # public names are imported when first used
+        "lazy-loader>=0.5,<1",  # imports public names when they are first used
         "numpy>=2",
-        "protobuf>=6.31.1,<8",  # genotype_pb2.py is generated code of 6.31.1
+        "protobuf>=6.31.1,<8",  # genotype_pb2.py was generated for 6.31.1
         "safetensors>=0.5,<1",
         "tensorflow>=2.21,<2.22",
         "wrapt>=1.14",

@@ -1,4 +1,13 @@
-"""Runs the commands of the package as one program: nasnet train ..., or python -m nasnet_tf train ... Without arguments, lists them."""
+"""Searches for NASNet cells, and trains, exports and uses networks of them.
+
+  # Names what a photo shows, with public weights that are downloaded once.
+  nasnet predict photo.jpg --model=mobile
+  # Searches for cells on handwritten digits, which ship with the package.
+  nasnet search --gin_file=quickstart_search.gin --workdir=runs/search
+
+nasnet COMMAND --help describes a command; python -m nasnet_tf.COMMAND runs it.
+Guide: README.md
+"""
 
 import ast
 import pathlib
@@ -27,19 +36,17 @@ def main() -> None:
 
 
 def overview() -> str:
-    """Returns the list of commands with a one-line summary of each."""
+    """Returns the help of the program: its docstring, and in it the list of commands with the first line of each one's docstring."""
+    head, _, guide = (__doc__ or "").strip().rpartition("\n\n")
     width = max(map(len, DOORS))
     rows = "\n".join(f"  {name:<{width}}  {_summary(name)}" for name in DOORS)
-    return (
-        f"nasnet_tf {nasnet_tf.version.__version__}: NASNet search and networks.\n\n{rows}\n\n"
-        "nasnet <command> --help describes a command and its flags. python -m nasnet_tf.<command> runs the same command."
-    )
+    return f"{head}\n\ncommands:\n{rows}\n\n{guide} (nasnet_tf {nasnet_tf.__version__})"
 
 
 def _summary(door: str) -> str:
-    """Returns the summary of a command from its docstring. Parses the module instead of importing it, which could load TensorFlow."""
+    """Returns the first sentence of a command's docstring. Parses the module, because importing it could load TensorFlow."""
     document = ast.get_docstring(ast.parse((pathlib.Path(__file__).parent / f"{door}.py").read_text(encoding="utf-8")))
-    return (document or "").partition(": python -m ")[0]
+    return (document or "").partition("\n")[0].removesuffix(".")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,13 @@
-"""Converts a weights file: python -m nasnet_tf.convert nasnet-a_mobile_04_10_2017.tar.gz --model=mobile --output=mobile.weights.h5."""
+"""Converts a weights file.
+
+  # Converts a checkpoint of TF-slim to weights for keras.applications.
+  nasnet convert nasnet-a_mobile_04_10_2017.tar.gz --model=mobile \\
+    --output=mobile.weights.h5
+  # Converts weights of keras.applications to safetensors.
+  nasnet convert mobile.weights.h5 --model=mobile --output=mobile.safetensors
+
+Guide: docs/use.md
+"""
 
 from nasnet_tf.base import terminal
 from nasnet_tf.base.errors import InputError
@@ -26,23 +35,23 @@ def main(arguments: list[str]) -> None:
 
 def define_flags() -> None:
     """Defines the flags of this command."""
-    flags.define_required("model", "The name of the network to which the weights belong, such as mobile or large.")
+    flags.define_required("model", "The network of the weights, such as mobile.")
     flags.define_required(
         "output",
-        "The file to write. Its name selects the format: x.weights.h5 for weights for keras.applications, x.h5 or x.keras for a whole "
+        "The file to write; its name selects the format. x.weights.h5 is for weights for keras.applications, x.h5 or x.keras for a whole "
         "model of keras.applications, x.safetensors for safetensors. Any other name is the prefix of a TF-slim checkpoint. A network that "
         "keras.applications does not have is written as a Keras file of this package.",
     )
-    text = "The number of classes, if it is not the network's usual one; 1001 keeps slim's background class."
+    text = "The number of classes, if not the network's usual one. 1001 keeps slim's background class."
     flags.DEFINE_integer("num_classes", None, text, lower_bound=1)
     flags.DEFINE_bool("include_top", True, "Include the classifier.")
-    flags.DEFINE_bool("ema", True, "Use the moving averages of a TF-slim checkpoint, if it has them.")
+    flags.DEFINE_bool("ema", True, "Use the averages of a TF-slim checkpoint. They are the moving averages of the weights, if it has them.")
 
 
 if __name__ == "__main__":
     command.run(
         main,
         define_flags,
-        "A weights file. From TF-slim: a .tar.gz file, a folder or the prefix of a checkpoint. From keras.applications: a .h5 or .keras "
-        "file. Or a .safetensors file.",
+        "A weights file of TF-slim, keras.applications or safetensors. TF-slim's is a .tar.gz file, a folder or the prefix of a "
+        "checkpoint. That of keras.applications is a .h5 or .keras file.",
     )

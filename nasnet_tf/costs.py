@@ -1,6 +1,11 @@
-"""Prints parameters and multiply-adds beside the paper's: python -m nasnet_tf.costs [--figure=figure5.svg] [mobile "6 @ 768" ...].
+"""Prints parameters and multiply-adds beside the paper's.
 
-With --memory, estimates the memory of a training step on one replica instead.
+  # Counts all networks of the paper.
+  nasnet costs
+  # Estimates the memory of a training step of two networks.
+  nasnet costs mobile "6 @ 768" --memory --batch_size=64
+
+Guide: docs/differences.md
 """
 
 from nasnet_tf.base import terminal
@@ -64,15 +69,15 @@ def _result(paper) -> str:
 
 def define_flags() -> None:
     """Defines the flags of this command."""
-    flags.DEFINE_boolean("memory", False, "Estimate the memory of a training step on one replica, without auxiliary head.")
-    flags.DEFINE_integer("batch_size", 32, "With --memory: the number of images per replica and step.", lower_bound=1)
-    flags.DEFINE_string("figure", None, "An .svg, .png or .pdf file for a plot of accuracy against costs, like the paper's figure 5.")
-    flags.DEFINE_string("genotype", None, "For networks given by size: the name of a published genotype, or the path of a textproto.")
-    text = "For networks given by size: the stem. By default cifar for images of up to 64 pixels, else imagenet."
+    flags.DEFINE_boolean("memory", False, "Estimate the memory of a training step on one replica. The auxiliary head is not included.")
+    flags.DEFINE_integer("batch_size", 32, "With --memory: the images per replica and step.", lower_bound=1)
+    flags.DEFINE_string("figure", None, "A plot of accuracy against costs: .svg, .png or .pdf. It is like the paper's figure 5.")
+    flags.DEFINE_string("genotype", None, "For sizes: a published genotype or a textproto.")
+    text = "For sizes: the stem. By default cifar for images of up to 64 pixels, else imagenet."
     flags.DEFINE_string("stem", None, text)
-    flags.DEFINE_integer("image_size", None, "For networks given by size: height and width of the images in pixels.", lower_bound=1)
-    flags.DEFINE_integer("num_classes", None, "The number of classes, if it is not the network's usual one.", lower_bound=1)
+    flags.DEFINE_integer("image_size", None, "For sizes: height and width of the images in pixels.", lower_bound=1)
+    flags.DEFINE_integer("num_classes", None, "The number of classes, if not the network's usual one.", lower_bound=1)
 
 
 if __name__ == "__main__":
-    command.run(main, define_flags, "Names of networks, such as mobile, or sizes, such as '6 @ 768'. By default all named networks.")
+    command.run(main, define_flags, "Names such as mobile, or sizes such as '6 @ 768'. By default all named networks.")

@@ -1,4 +1,12 @@
-"""Detects objects in images: python -m nasnet_tf.detect photo.jpg holiday/ --model=runs/cells --output=found."""
+"""Detects objects in images.
+
+  # Prints the objects in the pictures of a folder and draws boxes around them.
+  nasnet detect photos --model=runs/detector --output=found
+  # Prints objects that an exported detector is less sure of, too.
+  nasnet detect photo.jpg --model=exports/detector --least_score=0.2
+
+Guide: docs/detect.md
+"""
 
 import itertools
 import json
@@ -50,11 +58,11 @@ def main(arguments: list[str]) -> None:
 
 def define_flags() -> None:
     """Defines the flags of this command."""
-    flags.define_required("model", "A detector: the work folder of its training, or an export.")
-    flags.DEFINE_string("output", None, "A folder for the images with boxes and for detections.json.")
-    flags.DEFINE_float("least_score", 0.5, "Detections with a lower score are left out.", lower_bound=0.0, upper_bound=1.0)
-    flags.DEFINE_integer("batch_size", 8, "The number of images to process at a time.", lower_bound=1)
+    flags.define_required("model", "A detector: a work folder or an export. A work folder is that of its training.")
+    flags.DEFINE_string("output", None, "A folder for the images with boxes and detections.json.")
+    flags.DEFINE_float("least_score", 0.5, "Leave out detections with a lower score.", lower_bound=0.0, upper_bound=1.0)
+    flags.DEFINE_integer("batch_size", 8, "The images per batch.", lower_bound=1)
 
 
 if __name__ == "__main__":
-    command.run(main, define_flags, "Image files, folders (searched with their subfolders), or patterns such as 'more/*.png'.")
+    command.run(main, define_flags, "Image files, folders with subfolders, or patterns such as '*.png'.")

@@ -1,4 +1,12 @@
-"""Draws the cells of a genotype like the paper's figures 4, 8 and 9: python -m nasnet_tf.draw nasnet_a --output=nasnet_a.svg."""
+"""Draws the cells of a genotype like the paper's figures 4, 8 and 9.
+
+  # Draws the cells of a network of the paper.
+  nasnet draw nasnet_a --output=nasnet_a.svg
+  # Draws the best cells of a search.
+  nasnet draw runs/search/best.textproto --output=best.png
+
+Guide: docs/how_it_works.md
+"""
 
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.cli import command, flags
@@ -22,4 +30,4 @@ def define_flags() -> None:
 
 
 if __name__ == "__main__":
-    command.run(main, define_flags, "A genotype: the name of a published one, or the path of a textproto.")
+    command.run(main, define_flags, "A genotype: a published one such as nasnet_a, or a textproto.")

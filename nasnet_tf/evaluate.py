@@ -1,5 +1,11 @@
-"""Evaluates a network on a whole split: python -m nasnet_tf.evaluate --workdir=runs/cifar --split=test, or
---model=mobile --data=imagenet2012 --split=validation.
+"""Evaluates a network on a whole split.
+
+  # Tests a training on the data that it was trained with.
+  nasnet evaluate --workdir=runs/digits --split=test
+  # Measures the public weights on ImageNet, prepared by TensorFlow Datasets.
+  nasnet evaluate --model=mobile --data=imagenet2012 --split=validation
+
+Guides: docs/train.md, docs/export_and_serve.md
 """
 
 import dataclasses
@@ -124,13 +130,16 @@ def _evaluate_workdir() -> None:
 def define_flags() -> None:
     """The flags of this door."""
     flags.define_network_flags()
-    flags.DEFINE_string("data", None, "With --model: folder:PATH, or a data set such as imagenet2012, whose split --split is then.")
-    flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "What to evaluate on.")
-    text = "With --model: a JSON file for the result, pictures beside it; export --evaluation=FILE puts it into its manifest."
+    text = "With --model: the data set, such as folder:PATH. It can also be a name of TensorFlow Datasets, such as imagenet2012."
+    flags.DEFINE_string("data", None, text)
+    flags.DEFINE_enum("split", "test", ["train", "validation", "test"], "The split to evaluate.")
+    text = "With --model: a JSON file for the result. Pictures are written beside it. export --evaluation=FILE puts it into its manifest."
     flags.DEFINE_string("output", None, text)
-    flags.DEFINE_integer("batch_size", 100, "Examples at a time; does not change the result.", lower_bound=1)
-    flags.DEFINE_string("data_dir", None, "Where TFDS finds the data set, if not where the training did.")
-    flags.DEFINE_string("dtype_policy", None, "float32, mixed_bfloat16 or mixed_float16; without it, as in training.")
+    flags.DEFINE_integer("batch_size", 100, "The examples per batch. Their number does not change the result.", lower_bound=1)
+    text = "The folder of TensorFlow Datasets. With --workdir, the default is the folder that the training used."
+    flags.DEFINE_string("data_dir", None, text)
+    text = "With --workdir: a policy such as mixed_bfloat16. It can also be float32 or mixed_float16; the default is that of the training."
+    flags.DEFINE_string("dtype_policy", None, text)
 
 
 if __name__ == "__main__":

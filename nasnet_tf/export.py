@@ -1,4 +1,12 @@
-"""Writes a network in the formats that products use: python -m nasnet_tf.export --workdir=runs/cifar --output=exports/cifar."""
+"""Writes a network in the formats that products use.
+
+  # Exports the best checkpoint of a training as a SavedModel.
+  nasnet export --workdir=runs/digits --output=exports/digits
+  # Exports the public weights for LiteRT.
+  nasnet export --model=mobile --output=exports/mobile --format=tflite
+
+Guide: docs/export_and_serve.md
+"""
 
 import itertools
 import pathlib
@@ -47,16 +55,17 @@ def main(arguments: list[str]) -> None:
 def define_flags() -> None:
     """Defines the flags of this command."""
     flags.define_network_flags()
-    flags.define_required("output", "The folder to write: a new or an empty one.")
-    flags.DEFINE_multi_enum("format", ["saved_model"], _FORMATS, "A format to write; see docs/export_and_serve.md. Can be repeated.")
-    text = "Images for checks and to calibrate int8: files, folders or patterns, of which at most 256 are used. By default noise."
+    flags.define_required("output", "The folder to write, new or empty.")
+    text = "A format. Can be repeated. docs/export_and_serve.md compares the formats."
+    flags.DEFINE_multi_enum("format", ["saved_model"], _FORMATS, text)
+    text = "Images for checks and to calibrate int8. Files, folders or patterns; at most 256 are used. By default noise. Can be repeated."
     flags.DEFINE_multi_string("images", [], text)
-    text = "With --model: a file that evaluate --model=... --output=FILE has written, for the manifest. With --workdir it is found there."
+    text = "With --model: a result of evaluate --output=FILE. It goes into the manifest. With --workdir it is found there. Can be repeated."
     flags.DEFINE_multi_string("evaluation", [], text)
-    text = "The license of the weights, such as apache-2.0, for the model card; you choose it. Without it, the card states no license."
+    text = "The license of the weights, such as apache-2.0. You choose it. Without it, the model card states no license."
     flags.DEFINE_string("license", None, text)
     flags.DEFINE_integer("version", 1, "The version number of the serving format.", lower_bound=1)
-    text = "With --workdir: float32, mixed_bfloat16 or mixed_float16. By default the policy of the training."
+    text = "With --workdir: a policy such as mixed_bfloat16. It can also be float32 or mixed_float16; the default is that of the training."
     flags.DEFINE_string("dtype_policy", None, text)
 
 

@@ -1,4 +1,12 @@
-"""Classifies image files: python -m nasnet_tf.predict photo.jpg holiday/ 'more/*.png' --model=mobile."""
+"""Classifies image files.
+
+  # Names what a photo shows, with public weights that are downloaded once.
+  nasnet predict photo.jpg --model=mobile
+  # Classifies all pictures of a folder with a training of yours.
+  nasnet predict photos/test --model=runs/mine --output=predictions.json
+
+Guide: docs/use.md
+"""
 
 import base64
 import contextlib
@@ -118,21 +126,22 @@ def _note_white(contents: list[bytes], preprocessing: Mapping) -> None:
 
 def define_flags() -> None:
     """The flags of this door."""
-    flags.define_required("model", "A network of the zoo, such as mobile; an export; or the work folder of a training.")
-    flags.DEFINE_string("weights", "trained", "For a network of the zoo, a weights file instead of the public ones; none for fresh ones.")
-    text = "What runs the network: auto is the fastest that an export has a file for and whose package is installed."
+    flags.define_required("model", "A name such as mobile, an export or a work folder. A work folder is that of a training.")
+    text = "For a name: a weights file or none. The value trained means the public weights, none random weights."
+    flags.DEFINE_string("weights", "trained", text)
+    text = "What runs the network. auto is the fastest for which the export has a file and whose package is installed."
     flags.DEFINE_enum("engine", "auto", list(ENGINES), text)
-    flags.DEFINE_bool("trust_graph", False, "Run the graph inside an export, which can do anything to your files; only for your own.")
-    text = "How many classes to print at most; without it 5, or all above the threshold where an image has several labels."
+    flags.DEFINE_bool("trust_graph", False, "Run the graph in an export, if you trust it. A graph can do anything to your files.")
+    text = "The highest number of classes to print, by default 5. If images have several labels, the default is all above the threshold."
     flags.DEFINE_integer("top", None, text, lower_bound=1)
-    text = "Least probability of a class to print; without it 0, or 0.5 where an image has several labels."
+    text = "The lowest probability of a class to print, by default 0. If images have several labels, the default is 0.5."
     flags.DEFINE_float("threshold", None, text, lower_bound=0.0, upper_bound=1.0)
-    flags.DEFINE_integer("batch_size", 16, "Images at a time.", lower_bound=1)
-    flags.DEFINE_string("output", None, "A file for the results, a line of JSON for each image; a report reads predictions.json.")
-    text = "A folder for the images as PNG files with colors where the network saw the most probable class (Grad-CAM)."
+    flags.DEFINE_integer("batch_size", 16, "The images per batch.", lower_bound=1)
+    flags.DEFINE_string("output", None, "A file for the results, one line of JSON per image. The command report reads predictions.json.")
+    text = "A folder for pictures of where the network saw the class. They are PNG files with Grad-CAM colors for the most probable class."
     flags.DEFINE_string("explain", None, text)
-    flags.DEFINE_bool("embed_images", False, "Write the images into the output too, for a report that needs nothing beside itself.")
+    flags.DEFINE_bool("embed_images", False, "Write the images into the output too. A report then needs no other files.")
 
 
 if __name__ == "__main__":
-    command.run(main, define_flags, "Image files, folders, which are looked through, and patterns such as 'more/*.png'.")
+    command.run(main, define_flags, "Image files, folders with subfolders, or patterns such as '*.png'.")

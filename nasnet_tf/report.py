@@ -1,6 +1,11 @@
-"""Writes a page about the searches and trainings below a folder: python -m nasnet_tf.report --workdir=runs/quickstart.
+"""Writes a page about the searches and trainings below a folder.
 
-With --follow_seconds=30 it writes the page again and again while a search goes on, until it is interrupted, and the page renews itself.
+  # Writes runs/report.html.
+  nasnet report --workdir=runs
+  # Keeps the page of a running search up to date until Ctrl-C.
+  nasnet report --workdir=runs/search --follow_seconds=30
+
+Guide: docs/search.md
 """
 
 import pathlib
@@ -59,9 +64,9 @@ def _follow(report, seconds: float) -> None:
 
 def define_flags() -> None:
     """The flags of this door."""
-    flags.define_workdir_flag("Of a search, of a training, or a folder of such folders.")
-    flags.DEFINE_float("follow_seconds", None, "Writes the page again every so many seconds until interrupted.", lower_bound=1.0)
-    flags.DEFINE_bool("csv", False, "Also writes trials.csv into the folder of each search: a row for each trial, with all its metrics.")
+    flags.define_workdir_flag("A work folder, or a folder of work folders. They are those of searches, trainings and tunings.")
+    flags.DEFINE_float("follow_seconds", None, "Seconds between updates of the page. A browser reloads it. Ctrl-C ends.", lower_bound=1.0)
+    flags.DEFINE_bool("csv", False, "Write a table of the trials of each search too. It is trials.csv in the folder of the search.")
 
 
 if __name__ == "__main__":

@@ -28,8 +28,8 @@ def test_follows_until_interrupted(tmp_path):
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         for content, words in (
-            (None, "Nothing has ended yet"),
-            (lines[:2], "Nothing has been rewarded yet; 1 trials"),
+            (None, "No results yet"),
+            (lines[:2], "No trial has a reward yet; 1 trials"),
             ([*lines[:4], lines[4][:9]], "The best cells: trial 0"),
         ):
             if content:

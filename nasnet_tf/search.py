@@ -1,6 +1,14 @@
-"""Searches for cells: python -m nasnet_tf.search --gin_file=cifar10_search.gin --workdir=runs/search.
+"""Searches for cells.
+
+  # Searches on handwritten digits, which ship with the package.
+  nasnet search --gin_file=quickstart_search.gin --workdir=runs/search
+  # Searches on your own pictures, which lie in photos/train/CLASS/.
+  nasnet search --gin_file=cifar10_search_small.gin --workdir=runs/cells \\
+    --data=folder:photos
 
 If the search is stopped or killed, run the same command again to resume it.
+
+Guide: docs/search.md
 """
 
 import pathlib
@@ -57,10 +65,10 @@ def define_flags() -> None:
     """Defines the flags of this command."""
     flags.define_gin_flags()
     flags.define_flags()
-    flags.define_workdir_flag("The folder for the journal of the search and the best architecture.")
-    text = "Build a child, count its costs, read one batch, print what the search would do, and write nothing."
+    flags.define_workdir_flag("The folder for the journal and the best cells.")
+    text = "Print what the search would do, and write nothing. It builds a child, counts its costs and reads one batch."
     flags.DEFINE_boolean("dry_run", False, text)
-    text = "The number of the best architectures to retrain; overrides the binding search.retrain_top."
+    text = "The number of best architectures to retrain. It overrides the binding search.retrain_top."
     flags.DEFINE_integer("retrain_top", None, text, lower_bound=0)
 
 

@@ -1,5 +1,6 @@
 """What several tests need: tiny genotypes, fixtures from outside the repository, and other processes, however slow the machine is."""
 
+import ast
 import contextlib
 import importlib
 import json
@@ -7,6 +8,7 @@ import multiprocessing
 import os
 import pathlib
 import runpy
+import shlex
 import shutil
 import signal
 import socket
@@ -175,6 +177,13 @@ def run_door(name: str, *arguments) -> None:
         signal.signal(signal.SIGTERM, handler)  # a training has its own
         for flag in set(flags.FLAGS) - others:
             delattr(flags.FLAGS, flag)
+
+
+def uses(name: str) -> list[list[str]]:
+    """Returns the commands in the docstring of a command, or of "__main__", each as a list of words."""
+    document = ast.get_docstring(ast.parse((REPOSITORY / "nasnet_tf" / f"{name}.py").read_text()))
+    lines = document.split("\n\n")[1].replace("\\\n", " ").splitlines()
+    return [words for line in lines if (words := shlex.split(line, comments=True))]
 
 
 def fork_door(name: str, *arguments, cwd: pathlib.Path | None = None) -> subprocess.CompletedProcess:

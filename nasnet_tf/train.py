@@ -1,6 +1,14 @@
-"""Trains a network: python -m nasnet_tf.train --gin_file=cifar10_nasnet_a.gin --workdir=runs/cifar.
+"""Trains a network.
 
-Repeating the command continues a training that was stopped or killed, exactly. SIGTERM saves and ends with exit code 0, Ctrl-C with 130.
+  # Trains on handwritten digits, which ship with the package.
+  nasnet train --gin_file=quickstart_train.gin --workdir=runs/digits
+  # Fine-tunes public weights on your own pictures in photos/train/CLASS/.
+  nasnet train --gin_file=finetune.gin --workdir=runs/mine --data=folder:photos
+
+If the training is stopped or killed, run the same command again to resume it
+exactly. SIGTERM saves it and exits with code 0, Ctrl-C with code 130.
+
+Guides: docs/train.md, docs/fine_tune.md
 """
 
 import os
@@ -54,13 +62,11 @@ def define_flags() -> None:
     """The flags of this door."""
     flags.define_gin_flags()
     flags.define_flags()
-    flags.define_workdir_flag("Keeps checkpoints and metrics.")
-    command.flags.DEFINE_boolean("dry_run", False, "Build, count, read one batch, say what would happen, and write nothing.")
-    command.flags.DEFINE_string(
-        "profile_steps",
-        None,
-        "Such as 100,120: a profile for TensorBoard, in the work folder's logs, from when 100 steps are done until 120 are.",
-    )
+    flags.define_workdir_flag("The folder for checkpoints and metrics.")
+    text = "Print what the training would do, and write nothing. It builds the network, counts its costs and reads one batch."
+    flags.DEFINE_boolean("dry_run", False, text)
+    text = "Steps to profile for TensorBoard, such as 100,120. The profile, in the logs of the work folder, begins after step 100 and ends "
+    flags.DEFINE_string("profile_steps", None, f"{text}after step 120.")
 
 
 if __name__ == "__main__":

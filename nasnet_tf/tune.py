@@ -1,6 +1,14 @@
-"""Tunes hyperparameters of a recipe with KerasTuner: python -m nasnet_tf.tune --gin_file=quickstart_tune.gin --workdir=runs/tune.
+"""Tunes hyperparameters of a recipe with KerasTuner.
+
+  # Tunes a training on handwritten digits, which ship with the package.
+  nasnet tune --gin_file=quickstart_tune.gin --workdir=runs/tune
+  # Tunes for longer: trains the best for 18 epochs instead of 6.
+  nasnet tune --gin_file=quickstart_tune.gin --workdir=runs/longer \\
+    --gin_param=HyperbandOracle.max_epochs=18
 
 If the tuning is stopped or killed, run the same command again to resume it.
+
+Guide: docs/train.md
 """
 
 import pathlib
@@ -32,7 +40,7 @@ def main(arguments: list[str]) -> None:
 def define_flags() -> None:
     """Defines the flags of this command."""
     flags.define_gin_flags()
-    flags.define_workdir_flag("The folder for the trials, their table and the best configuration.")
+    flags.define_workdir_flag("The folder for the trials and the best recipe. Their table is results.md, the recipe best.gin.")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,12 @@
-"""Tables of architectures that were really trained, as something that a search strategy can be played against.
+"""Tables of trained architectures, against which search strategies are benchmarked.
 
-A table has a `space` with the interface that strategies use, `reward(decisions, draws)` for what a search would see, `truth(decisions)` for
-what the architecture is worth, in percent, and `cost(decisions)`. A complete table also has `best`, its highest truth, and `all`, the
-(cost, truth) of each of its cells; others have None.
+A table has these attributes:
+- `space`: a search space with the interface that strategies use;
+- `reward(decisions, draws)`: the reward that a search sees, in [0, 1];
+- `truth(decisions)`: the true accuracy of the architecture, in percent;
+- `cost(decisions)`: a cost of the architecture;
+- `best`: the highest truth of a complete table, otherwise None;
+- `all`: (cost, truth) of each architecture of a complete table, otherwise None.
 """
 
 import csv
@@ -26,9 +30,9 @@ _TREES, _FOLDS = 100, 5
 
 @dataclasses.dataclass(frozen=True)
 class NasBench201Space(SearchSpace):
-    """The cells of NAS-Bench-201 (arXiv 2001.00326): four states, an operation or none from each to each later one.
+    """The cells of NAS-Bench-201 (arXiv 2001.00326): four states, with an operation from each state to each later one.
 
-    Decisions are indices of NAMES, one for each edge; what SearchSpace says of blocks does not apply.
+    Decisions are indices into NAMES, one for each edge. The attributes of SearchSpace that describe blocks do not apply.
     """
 
     EDGES: ClassVar = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
@@ -42,7 +46,7 @@ class NasBench201Space(SearchSpace):
         return {"space": "NAS-Bench-201"}
 
     def identity_of(self, decisions: Sequence[int]) -> str:
-        """The decisions: the table has a training of its own for cells that are the same graph."""
+        """Returns the decisions as text. Cells with equal graphs count as different, because the table has separate trainings for them."""
         return ",".join(map(str, decisions))
 
 
@@ -58,10 +62,16 @@ _EDGE_COSTS = {"none": 0, "skip_connect": 0, "nor_conv_1x1": 1, "nor_conv_3x3": 
 
 
 class NasBench201:
-    """All 15,625 cells: a short training is the reward, a long one the truth."""
+    """The table of all 15,625 cells. The reward comes from a short training and the truth from a long one."""
 
     def __init__(self, path: pathlib.Path, reward: str = "validation_12_epochs", truth: str = "test_200_epochs"):
-        """Reads a CSV file: names of operations in columns "edge_0_1" ..., and two columns with accuracies in percent."""
+        """Reads a CSV file with a row for each cell.
+
+        Args:
+          path: the file. Columns "edge_0_1" and so on hold names of operations.
+          reward: name of the column of rewards, accuracies in percent.
+          truth: name of the column of truths, accuracies in percent.
+        """
         self.space = NasBench201Space()
         self._rewards, self._truths = {}, {}
         with open(path, newline="", encoding="utf-8") as file:
@@ -72,7 +82,7 @@ class NasBench201:
         self.all = [(self.cost(decisions), truth) for decisions, truth in self._truths.items()]
 
     def cost(self, decisions: Sequence[int]) -> float:
-        """Multiply-adds of the edges' operations, those of a 1x1 convolution being 1, and 1 for what the cell has besides."""
+        """Returns the multiply-adds of the operations on the edges, in units of a 1x1 convolution, plus 1 for the rest of the cell."""
         return 1.0 + sum(_EDGE_COSTS[self.space.NAMES[each]] for each in decisions)
 
     def reward(self, decisions: tuple[int, ...], draws: random.Random) -> float:
@@ -86,20 +96,27 @@ _KERNEL_SIZES = {"1X1": 1, "3X3": 9, "5X5": 25, "7X7": 49, "3X1": 6, "7X1": 14}
 
 
 class Surrogate:
-    """A whole space, from some of its architectures: the mean of a ridge regression and a random forest says what each is worth.
+    """A table of a whole space, predicted from a sample of trained architectures.
 
-    Both predict minus the logarithm of the error in percent, from one-hot decisions and graph features. Rewards carry noise: errors of
-    predictions of architectures that the model had not seen, drawn anew for each training. Far above the best real architecture the truth
-    is extrapolated: read differences between strategies.
+    The prediction is the mean of a ridge regression and a random forest. Both predict minus the logarithm of the error in percent, from
+    one-hot decisions and graph features. Rewards are predictions with noise: each reward adds a random one of the cross-validation errors.
+    Truths far above the best trained architecture are extrapolated, so only compare strategies with each other.
 
     Attributes:
-      r2, rank_correlation: of predictions of architectures not seen.
+      r2, rank_correlation: quality of the cross-validated predictions.
     """
 
     best = all = None
 
     def __init__(self, space: SearchSpace, decisions: Sequence[Sequence[int]], accuracies: Sequence[float], largest_error: float = 50.0):
-        """Fits decisions of n architectures to their accuracies in percent; errors above the largest, in percent, count as that."""
+        """Fits the model.
+
+        Args:
+          space: of the architectures.
+          decisions: of n architectures.
+          accuracies: their accuracies, in percent.
+          largest_error: larger errors, in percent, are reduced to this one.
+        """
         from scipy import stats
         from sklearn import model_selection
 
@@ -120,7 +137,7 @@ class Surrogate:
         return 1 - min(math.exp(-value), 99.0) / 100
 
     def cost(self, decisions: Sequence[int]) -> float:
-        """Weights that an operation's kernels have for each channel of theirs, and 1: in the order of its multiply-adds."""
+        """Returns 1 plus the weights per channel in the kernels of all operations, which grow with the multiply-adds."""
         return 1.0 + sum(
             _KERNEL_SIZES.get(operation.rsplit("_", 1)[-1], 0) for operation in self._operations(decisions) if "CONV" in operation
         )
@@ -144,7 +161,7 @@ class Surrogate:
 
 
 class _Ensemble:
-    """The mean of a ridge regression and a random forest, the latter as arrays: scikit-learn takes 10 ms for a single prediction."""
+    """The mean of a ridge regression and a random forest. The forest is stored as arrays: scikit-learn takes 10 ms for one prediction."""
 
     def __init__(self, inputs: np.ndarray, values: np.ndarray):
         from sklearn import ensemble, linear_model
@@ -171,7 +188,7 @@ class _Ensemble:
         self._values = np.concatenate([tree.value[:, 0, 0] for tree in trees])
 
     def predict(self, inputs: np.ndarray) -> np.ndarray:
-        single = inputs.astype(np.float32)  # as scikit-learn compares
+        single = inputs.astype(np.float32)  # scikit-learn compares in this precision
         nodes = np.tile(self._roots, (len(inputs), 1))
         rows = np.arange(len(inputs))[:, None]
         for _ in range(self._depth):
@@ -180,7 +197,7 @@ class _Ensemble:
 
 
 def lanas(path: pathlib.Path) -> Surrogate:
-    """The surrogate of a CSV file of LaNAS' cells: "left_0", "right_0", "left_op_0", "right_op_0" ..., and "cifar10_accuracy"."""
+    """Returns the surrogate of LaNAS' cells, from a CSV file with left_0, right_0, left_op_0, right_op_0, ... and cifar10_accuracy."""
     operations = ("SEP_CONV_3X3", "MAX_POOL_3X3", "IDENTITY", "SEP_CONV_5X5")
     space = SearchSpace(num_blocks=7, operations=operations, combines=("ADD",), fixed_reduction="nasnet_a")
     decisions, accuracies = [], []
@@ -199,7 +216,7 @@ SIDES = ("left", "right")
 
 
 def journals(paths: Sequence[pathlib.Path]) -> Surrogate:
-    """The surrogate of the trained children of searches over the default space: journals, or tar archives of some."""
+    """Returns the surrogate of the children of searches over the default space; a path is a journal or a tar archive of journals."""
     space, found = SearchSpace(), {}
     for lines in _journals(paths):
         proposed = {}
@@ -217,7 +234,7 @@ def _journals(paths: Sequence[pathlib.Path]) -> Iterator[list[str]]:
         if ".tar" in path.name:
             with tarfile.open(path) as archive:
                 for name in sorted(archive.getnames()):
-                    if name.endswith("journal.jsonl") and "/long/" not in name:  # those of retrained winners have other lengths
+                    if name.endswith("journal.jsonl") and "/long/" not in name:  # journals of retrainings, which train longer
                         yield archive.extractfile(name).read().decode().splitlines()
         else:
             yield path.read_text(encoding="utf-8").splitlines()

@@ -1,4 +1,4 @@
-"""Every row's code at tiny sizes, in this process; and that it would be in another."""
+"""Runs the code of every benchmark row at tiny sizes in this process, and checks that rows normally run in separate processes."""
 
 import json
 import math
@@ -12,6 +12,7 @@ from tools.bench.keras_network import keras_network
 
 
 def here(function, *arguments):
+    """Replaces `timing.alone`: calls the function in this process, with a result as read from JSON."""
     return json.loads(json.dumps(function(*arguments)))
 
 
@@ -29,18 +30,18 @@ def test_each_group_has_rows(group, monkeypatch, tmp_path, capsys):
         assert all(bool(ratios) == (len(row["samples"]) == 2) for ratios in row["ratios"])
 
 
-def test_processes_are_apart():
+def test_alone_runs_in_another_process():
     assert timing.alone(math.hypot, 3, 4) == 5
 
 
-def test_ratios_are_of_the_same_round():
+def test_ratios_compare_samples_of_one_round():
     row = timing.Row("decoding", "images/s", {"ours": [[1.0, 2.0], [2.0, 2.0]], "peer": [[3.0, 1.0], [4.0, 1.0]]}, amount=6)
     assert row.value("ours") == 4.0
     assert row.ratios() == [2.5, 2.0, 3.0]
     assert row.ratios(clock=1) == [0.5, 0.5, 0.5]
 
 
-def test_both_have_the_same_weights():
+def test_both_implementations_have_equal_weights():
     case = networks.find_case("child", quick=True)
     shapes = [
         sorted(sorted(variable.shape) for variable in make(case.genotype, case.config, 10, 8).trainable_variables)

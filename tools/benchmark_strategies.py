@@ -1,4 +1,4 @@
-"""The strategies that strategy_benchmark.py plays, by name: (table, seed) -> strategy."""
+"""The strategies of strategy_benchmark.py, by name. Each is a function (table, seed) -> strategy."""
 
 import argparse
 import ast
@@ -20,14 +20,14 @@ def evolution(space, seed: int) -> RegularizedEvolution:
 
 
 def primed(table, seed: int, sign: int) -> ModelGuided:
-    """Knows what 100 random architectures are worth in a long training: not what the rewards are, but like it; or the opposite of it."""
+    """Returns ModelGuided primed with the truths of 100 random architectures, which resemble the rewards; sign=-1 inverts the truths."""
     strategy, draws = ModelGuided(table.space, seed), random.Random(f"{seed} prior")
     decisions = [table.space.sample(draws) for _ in range(_PRIOR)]
     strategy.prime(decisions, [0.5 + sign * (table.truth(each) / 100 - 0.5) for each in decisions])
     return strategy
 
 
-# By name: (table, seed) -> strategy.
+# {name: function (table, seed) -> strategy}
 STRATEGIES = {
     "random": lambda table, seed: RandomSearch(table.space, seed),
     "evolution": lambda table, seed: evolution(table.space, seed),
@@ -41,16 +41,16 @@ STRATEGIES = {
     "model_guided_right_prior": functools.partial(primed, sign=1),
     "model_guided_wrong_prior": functools.partial(primed, sign=-1),
 }
-PPO_PREFIX = "ppo:"  # of bindings of PPOSearch, which are a strategy too
+PPO_PREFIX = "ppo:"  # PPOSearch with bindings: ppo:NAME=VALUE,NAME=VALUE
 COST = "mult_adds"
-_PRIOR = 100
+_PRIOR = 100  # architectures in a prior
 
 
 def strategy_of(name: str) -> Callable:
-    """(table, seed) -> strategy, of a name of STRATEGIES or of "ppo:epochs=1,learning_rate=0.00035".
+    """Returns the function (table, seed) -> strategy of a name, either in STRATEGIES or such as "ppo:epochs=1,learning_rate=0.00035".
 
     Raises:
-      argparse.ArgumentTypeError: another name, or no bindings of PPOSearch.
+      argparse.ArgumentTypeError: the name is unknown, or it does not hold bindings of PPOSearch.
     """
     if name in STRATEGIES:
         return STRATEGIES[name]
@@ -66,6 +66,6 @@ def strategy_of(name: str) -> Callable:
 
 
 def known_strategy(name: str) -> str:
-    """The name itself, checked."""
+    """Returns the name; raises argparse.ArgumentTypeError if it names no strategy."""
     strategy_of(name)
     return name

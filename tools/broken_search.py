@@ -1,4 +1,7 @@
-"""Searches in other processes, on one machine or a Ray cluster of two, whose children only pretend to train; for search_faults.py."""
+"""Runs searches in other processes, locally or on a Ray cluster of two machines, with children that only pretend to train.
+
+Used by search_faults.py.
+"""
 
 import collections
 import contextlib
@@ -37,7 +40,15 @@ TIMEOUT = 300.0
 
 
 def child(text: str, request: Request, folder: str, ways: dict[str, str], pause: float) -> dict:
-    """Pretends to train. Leaves a mark of each execution; `ways` says, by trial or "all", how it ends if not well, "once" or always."""
+    """Pretends to train a child, and writes its process and time to the file marks/TRIAL.
+
+    Args:
+      text: genotype as textproto.
+      request: ignored.
+      folder: work folder of the search.
+      ways: {trial or "all": how its executions fail}. With the prefix "once ", only the first execution fails.
+      pause: seconds that the training takes.
+    """
     number = re.search(r'"trial_(\d+)"', text)[1]
     marks = pathlib.Path(folder, "marks")
     marks.mkdir(exist_ok=True)
@@ -51,11 +62,11 @@ def child(text: str, request: Request, folder: str, ways: dict[str, str], pause:
         case "is killed":
             os.kill(os.getpid(), signal.SIGKILL)
         case "raises":
-            raise RuntimeError("no good")
+            raise RuntimeError("fails on purpose")
         case "memory":
             resource.setrlimit(resource.RLIMIT_AS, (2**34, 2**34))
             bytearray(2**35)
-        case "hangs":  # and never gives another thread of its process a turn
+        case "hangs":  # and holds the lock of the interpreter, so no other thread of this process runs
             re.match(r"(a+)+$", "a" * 60 + "b")
         case "nan" | "inf":
             return {"reward": float(way)}
@@ -63,12 +74,12 @@ def child(text: str, request: Request, folder: str, ways: dict[str, str], pause:
 
 
 def reward_of(digest: str) -> float:
-    """What a child of this architecture earns."""
+    """Returns the reward of the architecture with this hash, in [0, 1)."""
     return int(digest[:4], 16) / 2**16
 
 
 class Repeating:
-    """An engine that reports every outcome a second time, later."""
+    """An engine that reports every outcome twice: at once and in the next poll."""
 
     def __init__(self, engine):
         self._engine, self._again = engine, []
@@ -82,7 +93,7 @@ class Repeating:
 
 
 class AtOnce:
-    """An engine whose children have ended before they are asked for."""
+    """An engine whose children end immediately."""
 
     def __init__(self):
         self._outcomes = []
@@ -103,7 +114,7 @@ class AtOnce:
 
 
 def drive(spec: dict) -> None:
-    """Searches, and prints a digest of the strategy's state at the end. Makes a file `begun` before."""
+    """Creates the file `begun`, runs a search, and prints a digest of the strategy's state at its end."""
     if spec["snapshot_every_rows"]:
         ledger._SNAPSHOT_EVERY_ROWS = spec["snapshot_every_rows"]
     workers, deadline, address = spec["workers"], spec["deadline"], spec["address"]
@@ -121,7 +132,10 @@ def drive(spec: dict) -> None:
 
 
 def serve() -> None:
-    """A Ray cluster of two machines of one CPU, which prints its address; standard input says "remove" and "add" of the second."""
+    """Starts a Ray cluster of two machines with one CPU each and prints its address.
+
+    Lines "remove" and "add" on standard input remove the second machine and add one; "done" is printed after each.
+    """
     from ray.cluster_utils import Cluster
 
     machine = {"node_ip_address": "127.0.0.1", "num_cpus": 1, "object_store_memory": 100 * 2**20}
@@ -138,7 +152,7 @@ def serve() -> None:
 
 
 class Search:
-    """A search in a process of its own, in a folder; run it again to continue it."""
+    """A search in a folder, in a process of its own. Start it again to resume it."""
 
     def __init__(self, address: str | None, folder: pathlib.Path, **spec):
         defaults = {"trials": 6, "workers": 2, "deadline": TIMEOUT, "pause": 0.0, "ways": {}, "ppo": False, "repeat": False}
@@ -146,7 +160,7 @@ class Search:
         self.spec = {**defaults, "snapshot_every_rows": 0, "folder": str(folder), "address": address, **spec}
 
     def start(self, **changes) -> subprocess.Popen:
-        """The process, once it is about to search."""
+        """Starts the search and returns its process once it has begun or ended; `changes` override the specification."""
         command = [sys.executable, "-c", "import json, sys, broken_search; broken_search.drive(json.loads(sys.argv[1]))"]
         command.append(json.dumps(self.spec | changes))
         begun = self.folder / "begun"
@@ -157,53 +171,63 @@ class Search:
         return process
 
     def finish(self, process: subprocess.Popen | None = None, error: str | None = None, **changes) -> str:
-        """Waits for the end; returns what was printed. error: expected on standard error, which otherwise must not end the search."""
+        """Waits until the search ends, and returns its output.
+
+        Args:
+          process: a started process; None starts one.
+          error: text that the last line of standard error must contain, with an exit code other than 0; None if the search must succeed.
+          **changes: override the specification of a new process.
+        """
         output, errors = (process or self.start(**changes)).communicate(timeout=TIMEOUT)
         last = (errors.strip().splitlines() or ["nothing"])[-1]
         code = (process or self.processes[-1]).returncode
         check((code != 0) == (error is not None), f"exit code {code}: {last}")
-        check(error is None or error in last, f"the error is: {last}")
+        check(error is None or error in last, f"expected the error {error!r}, got {last!r}")
         return output
 
     @property
     def trials(self) -> list[Trial]:
-        """As the journal has them."""
+        """The trials in the journal."""
         return read_trials(self.folder)
 
     def events(self, kind: str) -> list[dict]:
-        """Of this kind in the journal, those that took over another trial's result left out."""
+        """Returns the events of a kind in the journal, without those that reuse the result of another trial."""
         lines = (self.folder / NAME).read_text().splitlines()
         return [event for event in map(json.loads, lines) if event["event"] == kind and "reused_from" not in event]
 
     def executions(self) -> dict[int, list[tuple[int, float]]]:
-        """(process, beginning in unix seconds) of every execution of every trial that was executed."""
+        """Returns {trial: (process id, start in unix seconds) of each execution}."""
         marks = self.folder / "marks"
         files = marks.iterdir() if marks.exists() else []
         lines = {int(path.name): [line.split() for line in path.read_text().splitlines()] for path in files}
         return {number: [(int(pid), float(began)) for pid, began in rows] for number, rows in lines.items()}
 
     def wait_for_executions(self, count: int) -> None:
-        """Until so many have begun."""
+        """Waits until at least `count` executions have begun."""
         until(lambda: sum(map(len, self.executions().values())) >= count)
 
     def check_rewards(self, statuses: str = "") -> None:
-        """Every trial ended, with exactly the reward of its architecture, exactly once. statuses: of each, by its first letter."""
+        """Checks that every trial has the expected status, and that finished ones got the reward of their architecture exactly once.
+
+        Args:
+          statuses: a letter for each trial: "f" for finished, "x" for failed, "i" for infeasible; "" if all must have finished.
+        """
         trials = self.trials
         wanted = statuses or "f" * self.spec["trials"]
         letters = "".join({"finished": "f", "failed": "x", "infeasible": "i"}.get(trial.status, "?") for trial in trials)
         check(letters == wanted, f"trials ended as {letters}, expected {wanted}")
         finished = [trial for trial in trials if trial.status == "finished"]
-        check(all(trial.reward == reward_of(trial.hash) for trial in finished), "a reward is not that of its architecture")
-        check(all(trial.reward is None for trial in trials if trial.status != "finished"), "a reward of a trial that has none")
+        check(all(trial.reward == reward_of(trial.hash) for trial in finished), "a trial has a reward other than that of its architecture")
+        check(all(trial.reward is None for trial in trials if trial.status != "finished"), "an unfinished trial has a reward")
         counts = collections.Counter(event["trial"] for event in self.events("finished"))
-        check(all(count == 1 for count in counts.values()), f"rewarded more than once: {counts}")
+        check(all(count == 1 for count in counts.values()), f"trials rewarded more than once: {counts}")
 
     def check_nothing_runs(self) -> None:
-        """Soon no child runs any more."""
+        """Waits until no child runs."""
         until(lambda: not any(is_alive(pid) for rows in self.executions().values() for pid, _ in rows))
 
     def end(self) -> None:
-        """Leaves no process."""
+        """Kills all processes of the search."""
         for process in self.processes:
             if process.poll() is None:
                 process.kill()
@@ -211,19 +235,22 @@ class Search:
         self.check_nothing_runs()
 
 
-def check(true: object, message: str) -> None:
-    if not true:
+def check(condition: object, message: str) -> None:
+    """Raises AssertionError with the message if the condition is false."""
+    if not condition:
         raise AssertionError(message)
 
 
-def until(true: Callable[[], object], seconds: float = TIMEOUT) -> None:
+def until(condition: Callable[[], object], seconds: float = TIMEOUT) -> None:
+    """Waits until the condition is true; raises AssertionError after `seconds`."""
     began = time.monotonic()
-    while not true():
-        check(time.monotonic() - began < seconds, f"did not happen in {seconds:g} seconds")
+    while not condition():
+        check(time.monotonic() - began < seconds, f"the expected state was not reached in {seconds:g} seconds")
         time.sleep(0.02)
 
 
 def is_alive(pid: int) -> bool:
+    """Returns whether a process exists and is no zombie."""
     with contextlib.suppress(psutil.NoSuchProcess):
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     return False
@@ -231,7 +258,7 @@ def is_alive(pid: int) -> bool:
 
 @contextlib.contextmanager
 def started_cluster() -> Iterator[tuple[subprocess.Popen, str]]:
-    """The process of a cluster, and its address; with this process' environment as its searches need it."""
+    """Starts a cluster and yields its process and its address. Sets the environment variables that its searches need."""
     os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32), "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
     command = [sys.executable, "-c", "import broken_search; broken_search.serve()"]
     cluster = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True)

@@ -1,6 +1,6 @@
-"""What README and docs say, tried: every link, every command's door, flags, recipe and bindings, every snippet, every diff.
+"""Checks README, docs and help: links, the flags, recipes and bindings of commands, snippets and diffs.
 
-Nothing is trained here: commands are parsed and their recipes read, snippets run on tiny stand-ins for what they download.
+Nothing is trained. Commands are only parsed, with their recipes, and snippets run on tiny stand-ins for downloaded files.
 """
 
 import contextlib
@@ -26,26 +26,26 @@ from nasnet_tf.cli import explaining, flags
 from nasnet_tf.genotype import parse_genotype
 from nasnet_tf.recipes.bindables import NAMES
 from nasnet_tf.recipes.reading import parse_gin
-from nasnet_tf.testing import REPOSITORY
+from nasnet_tf.testing import REPOSITORY, uses
 
 PAGES = [
     REPOSITORY / "README.md",
     *sorted((REPOSITORY / "docs").rglob("*.md")),
-    *(REPOSITORY / f"{name}.md" for name in ("BUILD", "CONTRIBUTING")),
+    *(REPOSITORY / f"{name}.md" for name in ("BENCHMARKS", "BUILD", "CONTRIBUTING")),
 ]
 BLOCK = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 OTHER_PROGRAMS = {"cp", "docker", "git", "mypy", "ray", "export", "tensorboard"}
 LONGEST_README = 180
-COMPILED = ("client", "hours")  # snippets that need a server, or hours
+COMPILED = ("client", "hours")  # labels of snippets that need a server or hours, and are only compiled
 
 
 def called(page):
-    """A page's path below docs/ or the repository."""
+    """Returns a page's path relative to docs/ or to the repository."""
     return page.relative_to(REPOSITORY).as_posix().removeprefix("docs/")
 
 
 def blocks(language):
-    """(page, what stands behind the language, text) of each block; shell commands have no language."""
+    """Yields (page, label after the language, text) of each code block in a language; "" for shell commands."""
     for page in PAGES:
         for head, text in BLOCK.findall(page.read_text()):
             kind, _, label = head.partition(" ")
@@ -54,21 +54,25 @@ def blocks(language):
 
 
 def commands():
+    """Yields the words of each shell command."""
     for page, _, text in blocks(""):
         for line in text.replace("\\\n", " ").splitlines():
             words = shlex.split(line, comments=True)
             if words:
                 yield pytest.param(words, id=f"{page}: {line.strip()[:60]}")
+    for words in (words for name in ("__main__", *DOORS) for words in uses(name)):
+        yield pytest.param(words, id=f"--help: {' '.join(words)[:60]}")
 
 
 def anchors(page):
+    """Returns the anchors that GitHub gives to the headings of a page."""
     titles = re.findall(r"^#+ (.*)$", BLOCK.sub("", page.read_text()), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
 def test_readme_is_short_and_links_lead_somewhere():
     assert len(PAGES[0].read_text().splitlines()) < LONGEST_README
-    for page in [*PAGES, REPOSITORY / "BENCHMARKS.md", REPOSITORY / "CHANGELOG.md"]:
+    for page in [*PAGES, REPOSITORY / "CHANGELOG.md"]:
         for target in re.findall(r"\]\(([^)\s]+)\)", BLOCK.sub("", page.read_text())):
             if not target.startswith("https://"):
                 name, _, anchor = target.partition("#")
@@ -77,7 +81,7 @@ def test_readme_is_short_and_links_lead_somewhere():
                 assert not anchor or anchor in anchors(path), f"{page.name}: {target}"
 
 
-def test_every_page_is_found_from_readme_or_from_that_of_its_folder():
+def test_every_page_is_linked_from_readme_or_from_that_of_its_folder():
     for page in PAGES[1:]:
         index = page.with_name("README.md")
         index = index if index.exists() and index != page else PAGES[0]
@@ -86,7 +90,7 @@ def test_every_page_is_found_from_readme_or_from_that_of_its_folder():
 
 @contextlib.contextmanager
 def door(name):
-    """The flags of a door, of itself alone."""
+    """Defines the flags of a door inside the `with`, and removes them again."""
     module = importlib.import_module(f"nasnet_tf.{name}")
     others = set(flags.FLAGS)
     module.define_flags()
@@ -124,7 +128,7 @@ def test_command(words, tmp_path, monkeypatch):
 
 
 def make(*words):
-    """What make would run, whether these tests are run by make or not."""
+    """Returns the result of a dry run of make, independent of a make that runs these tests."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     return subprocess.run(["make", "--dry-run", *words], cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
 
@@ -161,7 +165,7 @@ def check_door(words):
         return
     with door(name):
         if "gin_file" in flags.FLAGS and (asked := explaining.asked(rest)) is not None:
-            assert asked in NAMES
+            assert asked in ("", *NAMES)
             return
         flags.FLAGS([name, *rest])
         if name in ("train", "search", "tune"):
@@ -190,7 +194,7 @@ def test_recipes_and_cells_in_the_pages():
 
 
 def few_images(count):
-    """Images and labels as Keras' data sets have them."""
+    """Returns random images and labels in the format of Keras' data sets."""
     import numpy as np
 
     return np.random.default_rng(count).integers(0, 256, [count, 32, 32, 3]).astype(np.uint8), np.arange(count)[:, None] % 10
@@ -198,7 +202,10 @@ def few_images(count):
 
 @pytest.fixture(scope="module")
 def stand_ins(tmp_path_factory):
-    """A folder with what snippets name; `mobile` is tiny there, its public weights are fresh ones, and children get rewards at once."""
+    """A folder with the files that snippets name.
+
+    `mobile` is a tiny network, its public weights are newly initialized, and children of searches get rewards without training.
+    """
     import dataclasses
 
     import keras
@@ -234,7 +241,7 @@ def stand_ins(tmp_path_factory):
         patch.setattr(SpaceChildren, "__call__", lambda self, text, request: {"reward": 0.5, "metrics": {"mult_adds": 1e6}})
         patch.setattr(searching, "_ANY_NUMBER", 3)
         patch.chdir(folder)
-        tf.config.run_functions_eagerly(True)  # graphs of snippets that run once cost more than they save
+        tf.config.run_functions_eagerly(True)  # tracing costs more than it saves in snippets that run once
         yield folder
         tf.config.run_functions_eagerly(False)
 
@@ -247,7 +254,7 @@ def test_snippets_run(page, stand_ins):
     images = tf.random.normal([2, 32, 32, 3])
     names = {"photos": np.zeros([2, 32, 32, 3], np.uint8), "batches": tf.data.Dataset.from_tensors((images, tf.constant([0, 1])))}
     for where, label, text in blocks("python"):
-        if where == page and label.endswith(".md"):  # too long to run twice
+        if where == page and label.endswith(".md"):  # a shortened copy of a snippet on another page, which is run there
             assert set(text.splitlines()) <= {line for name, _, shown in blocks("python") if name == label for line in shown.splitlines()}
         elif where == page and label not in COMPILED:
             with contextlib.redirect_stdout(io.StringIO()):
@@ -256,8 +263,8 @@ def test_snippets_run(page, stand_ins):
             compile(text, page, "exec")
 
 
-def test_what_is_added_works(tmp_path):
-    """The diffs of docs/extend.md, all applied to a copy of the package, and what follows each of them."""
+def test_extensions_work(tmp_path):
+    """Applies all diffs of docs/extend.md to a copy of the package, and runs the snippets that follow them."""
     shutil.copytree(REPOSITORY / "nasnet_tf", tmp_path / "nasnet_tf", ignore=shutil.ignore_patterns("__pycache__", "*_test.py"))
     shutil.copytree(REPOSITORY / "gin", tmp_path / "gin")
     shutil.copytree(REPOSITORY / "testdata", tmp_path / "testdata")
@@ -276,7 +283,7 @@ def test_what_is_added_works(tmp_path):
 
 
 def regenerate(folder: pathlib.Path):
-    """What protoc does after an operation was added: the enum of the generated code gets the values of the schema."""
+    """Does what protoc does after an operation was added: copies the enum values of the schema into the generated code."""
     from google.protobuf import descriptor_pb2
 
     from nasnet_tf.genotype import genotype_pb2
@@ -294,5 +301,7 @@ def regenerate(folder: pathlib.Path):
     path.write_text(code)
 
 
-def test_the_page_of_bindables_is_that_of_the_table():
-    assert make_reference.PAGE.read_text() == make_reference.page(), "run python tools/make_reference.py"
+def test_the_page_of_bindables_is_up_to_date():
+    assert make_reference.PAGE.read_text() == make_reference.page(), (
+        "docs/bindables.md is not up to date; run python tools/make_reference.py"
+    )

@@ -2,7 +2,7 @@
 
     python tools/make_digits.py
 
-The images are scikit-learn's copy of a real set; running this again gives the same bytes. Needs scikit-learn (the package does not).
+The images are scikit-learn's copy of a real data set. Another run writes identical bytes. The script needs scikit-learn.
 """
 
 import argparse
@@ -37,7 +37,7 @@ CITATION = """\
 
 
 def make_digits(folder: pathlib.Path) -> None:
-    """Writes `digits-{train,test}.tfrecord-*` and their description into the folder, over those that are there."""
+    """Writes `digits-{train,test}.tfrecord-*` and their description into the folder, and overwrites existing ones."""
     digits = sklearn.datasets.load_digits()
     images = np.round(digits.images * (255 / GREY_LEVELS)).astype(np.uint8)
     features = tfds.features.FeaturesDict(
@@ -55,7 +55,7 @@ def make_digits(folder: pathlib.Path) -> None:
             example = tf.train.Example()
             example.features.feature["image"].bytes_list.value.append(tf.io.encode_png(images[index][:, :, None]).numpy())
             example.features.feature["label"].int64_list.value.append(digits.target[index])
-            # Deterministic: TFDS' own serialization puts the two features in another order in each process.
+            # TFDS' own serialization orders the two features differently in each process, so it is not deterministic.
             records.append(example.SerializeToString(deterministic=True))
         with tf.io.TFRecordWriter(str(folder / f"digits-{split}.tfrecord-00000-of-00001")) as writer:
             for record in records:

@@ -1,5 +1,6 @@
-"""Draws the pictures of docs/pictures: what is searched, how paths are dropped, what real searches and trainings of a detector came to, and
-what networks cost.
+"""Draws the pictures in docs/pictures.
+
+They show the search space, a network's cells, drop path rates, results of searches and of trainings of a detector, and costs of networks.
 """
 
 import argparse
@@ -24,13 +25,13 @@ from nasnet_tf.viz.report.plots import plot_comparison
 from nasnet_tf.viz.zoo_plot import plot_zoo
 
 _REPOSITORY = pathlib.Path(__file__).parents[1]
-_SEARCHES = _REPOSITORY / "testdata" / "cifar10_search"  # real ones, see testdata/README.md
-_DETECTOR = _REPOSITORY / "testdata" / "bccd"  # likewise
+_SEARCHES = _REPOSITORY / "testdata" / "cifar10_search"  # real searches, see testdata/README.md
+_DETECTOR = _REPOSITORY / "testdata" / "bccd"  # real trainings, see testdata/README.md
 _COLUMNS = ("first hidden state", "second hidden state", "operation on the first", "operation on the second", "how to combine")
 
 
 def draw_space(space: SearchSpace) -> Figure:
-    """The five decisions of a block, one after the other, and what each may be (paper figure 7)."""
+    """Draws the five decisions of a block in their order, with the options of each (paper figure 7)."""
     figure = Figure(figsize=(10, 4.3))
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(0, 10), ylim=(-0.15, 4.15))
@@ -55,7 +56,7 @@ def draw_space(space: SearchSpace) -> Figure:
 
 
 def plot_drop_path(config: NetworkConfig) -> Figure:
-    """The probability of dropping a path grows with depth and over training (paper section 3, ScheduledDropPath)."""
+    """Plots how the probability of dropping a path grows with depth and over training (paper section 3, ScheduledDropPath)."""
     figure = Figure(figsize=(6.4, 3.4), layout="constrained")
     axes = figure.add_subplot()
     depths = range(1, config.num_cells + 1)
@@ -69,7 +70,7 @@ def plot_drop_path(config: NetworkConfig) -> Figure:
 
 
 def plot_precisions(trainings: Mapping[str, Sequence[dict]]) -> Figure:
-    """Average precision of detectors on pictures held out, over the steps of their trainings, of rows of metrics.jsonl."""
+    """Plots the average precision of detectors on held-out images over steps; `trainings` is {name: rows of metrics.jsonl}."""
     figure, axes = new_figure("step", "held-out average precision")
     for style, (name, rows) in zip(itertools.cycle(("-", "--", ":")), trainings.items(), strict=False):
         for key, label, color in (("average_precision_50", "AP50", AMBER), ("mean_average_precision", "mAP", BLUE)):
@@ -82,14 +83,14 @@ def plot_precisions(trainings: Mapping[str, Sequence[dict]]) -> Figure:
 
 
 def draw_found(folder: pathlib.Path) -> Figure:
-    """Pictures with what the door `detect` found on them."""
+    """Draws images with the objects that `nasnet detect` found, from detections.json."""
     rows = json.loads((folder / "detections.json").read_text())
     found = [[(each["class"], each["probability"], each["box"]) for each in row["found"]] for row in rows]
     return draw_gallery([(image.imread(folder / pathlib.Path(row["file"]).name), each) for row, each in zip(rows, found, strict=True)])
 
 
 def make_pictures(folder: pathlib.Path) -> None:
-    """Writes all of them."""
+    """Writes all pictures into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     searches = [(path.parent.name, read_trials(path.parent)) for path in sorted(_SEARCHES.glob("*/journal.jsonl"))]
     networks = [(row.title, row.trainable_parameters, row.mult_adds, row.paper.top_1) for row in ZOO.values() if row.paper.top_1]
@@ -110,7 +111,7 @@ def make_pictures(folder: pathlib.Path) -> None:
     for name, figure in pictures.items():
         save_figure(figure, folder / f"{name}.svg")
         print(folder / f"{name}.svg")
-    draw_found(_DETECTOR).savefig(folder / "detections_bccd.jpg", dpi=80)  # as JPEG, since it shows photographs
+    draw_found(_DETECTOR).savefig(folder / "detections_bccd.jpg", dpi=80)  # JPEG, because it shows photographs
     print(folder / "detections_bccd.jpg")
 
 

@@ -1,4 +1,7 @@
-"""Writes docs/bindables.md, everything that a recipe can bind: python tools/make_reference.py. A test compares the page with the table."""
+"""Writes docs/bindables.md, the reference of everything that a recipe can bind: python tools/make_reference.py.
+
+A test fails if the page is not up to date.
+"""
 
 import pathlib
 
@@ -14,7 +17,7 @@ A recipe binds a parameter with a line such as `TrainingConfig.epochs = 3`; `@Na
 
 
 def page() -> str:
-    """Returns the page: a section for each role, a table for each name."""
+    """Returns the page, with a section for each role and a table for each name."""
     lines = [_HEAD]
     for role in Role:
         rows = [row for row in BINDABLES if row.role is role]

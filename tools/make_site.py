@@ -1,8 +1,8 @@
 """Writes the pages of the documentation site into build/site_pages: python tools/make_site.py. `make docs` then builds the site.
 
-The pages are those that GitHub shows: README.md and the other pages of the root, and docs/. Here their links are made those of the site,
-files that they link to become pages too, and below each public name of docs/reference.md comes what its docstring says. The result is plain
-Markdown with lines for mkdocstrings, so that the generator needs no code of this project.
+The site has the pages that GitHub shows: README.md and other pages of the root, and docs/. This script rewrites their links for the site,
+adds a page for each linked file, and adds docstrings to docs/reference.md by lines for mkdocstrings. The result is plain Markdown, so the
+generator of the site needs no code of this project.
 """
 
 import ast
@@ -28,19 +28,19 @@ def public_names() -> dict[str, str]:
 
 
 def sources() -> list[str]:
-    """Returns the pages, as paths in the repository."""
+    """Returns the paths of the pages, relative to the repository."""
     return [*ROOT_PAGES, *sorted(path.relative_to(REPOSITORY).as_posix() for path in (REPOSITORY / "docs").rglob("*.md"))]
 
 
 def place(source: str) -> str:
-    """Returns the path in the site of a file or folder of the repository."""
+    """Returns where the site has the page of a file or folder of the repository."""
     if source in ROOT_PAGES or source.startswith("docs/"):
         return re.sub(r"(^|/)README\.md$", r"\1index.md", source.removeprefix("docs/"))
     return f"source/{source}.md"
 
 
 def page(source: str) -> tuple[str, set[str]]:
-    """Returns a page's Markdown for the site, and the files and folders outside of docs/ that it links to."""
+    """Returns a page's Markdown for the site, and the linked files and folders that need a page of their own."""
     shown: set[str] = set()
 
     def link(match: re.Match) -> str:
@@ -61,12 +61,12 @@ def page(source: str) -> tuple[str, set[str]]:
 
 
 def with_docstrings(reference: str) -> str:
-    """Returns docs/reference.md with a line for mkdocstrings in the place of each heading, a public name or the path of a class."""
+    """Returns docs/reference.md with each heading, a public name or the path of a class, replaced by a line for mkdocstrings."""
     names = public_names()
 
     def directive(match: re.Match) -> str:
         name = re.sub(r"[^\w-]", "", match[1].lower())
-        anchor = f'<a id="{name}"></a>'  # GitHub's
+        anchor = f'<a id="{name}"></a>'  # the anchor that GitHub gives the heading
         if match[1] in names:
             return f"{anchor}\n\n::: {names[match[1]]}\n    options:\n      members: false"
         return f"{anchor}\n\n::: {match[1]}\n    options:\n      inherited_members: true\n      show_root_full_path: true"
@@ -75,7 +75,7 @@ def with_docstrings(reference: str) -> str:
 
 
 def source_page(source: str) -> str:
-    """Returns the page of a file, which shows it, or of a folder, which shows its files."""
+    """Returns the page of a file or folder, which shows the content of the file or of all files in the folder."""
     path = REPOSITORY / source
     files = [path] if path.is_file() else sorted(each for each in path.iterdir() if each.is_file())
     parts = [f"# {source}"]
@@ -86,7 +86,7 @@ def source_page(source: str) -> str:
 
 
 def pages() -> dict[str, str]:
-    """Returns the Markdown of all pages, by path in the site."""
+    """Returns {path in the site: Markdown} of all pages."""
     written: dict[str, str] = {}
     shown: set[str] = set()
     for source in sources():
@@ -97,7 +97,7 @@ def pages() -> dict[str, str]:
 
 
 def write(folder: pathlib.Path = FOLDER) -> None:
-    """Writes all pages and pictures, in the place of what was there."""
+    """Replaces the folder by all pages and pictures."""
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(REPOSITORY / "docs" / "pictures", folder / "pictures")
     for name, text in pages().items():

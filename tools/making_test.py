@@ -1,4 +1,4 @@
-"""The repository ships what its tools make."""
+"""Checks that the files in the repository are those that its tools write."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ from nasnet_tf.testing import REPOSITORY
 
 
 def made(tool, folder):
-    """Runs a tool; returns {name: content} of the files that it writes."""
+    """Runs a tool and returns {name: content} of the files that it wrote."""
     subprocess.run([sys.executable, REPOSITORY / "tools" / tool, "--folder", folder], check=True, capture_output=True)
     return {file.name: file.read_bytes() for file in folder.iterdir()}
 
@@ -23,8 +23,8 @@ def test_digits(tmp_path):
 def test_pictures_of_the_docs(tmp_path):
     found = made("make_pictures.py", tmp_path)
     shown = REPOSITORY / "docs" / "pictures"
-    of_games = {"strategies.svg", "ppo.svg"}  # drawn by strategy_benchmark.py of tables that are not here
-    assert sorted({*found, *of_games}) == sorted(file.name for kind in ("svg", "jpg") for file in shown.glob(f"*.{kind}"))
+    drawn_elsewhere = {"strategies.svg", "ppo.svg"}  # by strategy_benchmark.py, from tables that are not in the repository
+    assert sorted({*found, *drawn_elsewhere}) == sorted(file.name for kind in ("svg", "jpg") for file in shown.glob(f"*.{kind}"))
     for name, content in found.items():
         assert not name.endswith(".svg") or content.count(b"<text") > 5
         assert len(content) < 100_000

@@ -1,15 +1,14 @@
-"""How well cheap scores of architectures rank them as longer trainings do: Spearman's and Kendall's correlation, and what each score costs.
+"""Measures how well cheap scores rank architectures: rank correlation with longer trainings, and the cost of each score.
 
   python tools/rank_correlation.py --workdir=runs/correlation --trainings=60
   python tools/rank_correlation.py --workdir=runs/children --truth=runs/comparison --parts --children 1x12x8 2x12x8 1x16x8
 
-Random architectures are trained `--epochs` passes over `--examples` images of CIFAR-10, and scored: by fewer passes (a child's training of
-its own), by shared weights, by NASWOT, SynFlow and their parameters. --children adds trainings of other sizes as scores. With --truth the
-architectures and their longer trainings are those in the folders `long` of compare_searches.py, rather than random ones.
+Random architectures are trained for --epochs passes over --examples images of CIFAR-10. The scores are a shorter training, shared weights,
+NASWOT, SynFlow, parameters and multiply-adds. --children adds trainings of other sizes as scores. With --truth, the architectures and their
+longer trainings are read from the folders `long` of compare_searches.py.
 
-Every training and every score is a trial of a search's journal, in `real`, `few`, `shared`, `zero_cost` and a folder for each size, so that
-it is resumed by repeating the command, and the table can be made again from them, with --only_table. --max_minutes ends a part of the work,
-to go on with later.
+Each training and each score is a trial in a search's journal, in the folders `real`, `few`, `shared`, `zero_cost` and one for each size.
+Repeat the command to resume. --max_minutes limits the time of one run, and --only_table prints the table from the journals alone.
 """
 
 import argparse
@@ -35,17 +34,17 @@ from nasnet_tf.nas.trials.trial import Trial, architectures
 SPACE = SearchSpace()
 PARTS = ("real", "few", "shared", "zero_cost")
 BOOTSTRAPS = 2000
-NIGHT_CORE_SECONDS = 2 * 8 * 3600  # two cores, eight hours
+NIGHT_CORE_SECONDS = 2 * 8 * 3600  # two cores for eight hours
 CHANGEABLE = ("workdir", "parts", "children", "truth", "trainings", "data_dir", "max_minutes", "only_table")
 
 
 def configuration(args: argparse.Namespace, epochs: float):
-    """(network, data, training, learning_rate) of a training of so many epochs."""
+    """Returns (network, data, training, learning_rate) of a training of `epochs` epochs."""
     return small_training(args, Size(epochs, args.image_size, args.filters), args.examples)
 
 
 def evaluator(part: str, args: argparse.Namespace):
-    """What scores the architectures of a part; shared weights are trained by this call."""
+    """Returns the function that scores the architectures of a part. For shared weights, this call trains them."""
     from nasnet_tf.nas.children.shared_weights import SharedWeights
     from nasnet_tf.nas.children.space_training import SpaceChildren
     from nasnet_tf.nas.children.zero_cost import ZeroCost
@@ -63,7 +62,7 @@ def evaluator(part: str, args: argparse.Namespace):
 
 
 def play(part: str, args: argparse.Namespace, until: float) -> bool:
-    """Trains or scores what is left of a part; returns whether nothing is."""
+    """Trains or scores the remaining architectures of a part; returns whether the part is complete."""
     from nasnet_tf.nas.engines.local import InProcess
 
     folder = args.workdir / part
@@ -80,7 +79,7 @@ def play(part: str, args: argparse.Namespace, until: float) -> bool:
 
 
 def strategy_of(args: argparse.Namespace):
-    """(space) -> what proposes the architectures: random ones, or those of --truth in an order that has to do with nothing."""
+    """Returns the function space -> strategy. It proposes random architectures, or those of --truth in the order of their hashes."""
     if args.truth is None:
         return functools.partial(RandomSearch, seed=args.seed)
     known = sorted(longer_trainings(args.truth), key=lambda trial: trial.hash)
@@ -90,13 +89,13 @@ def strategy_of(args: argparse.Namespace):
 
 
 def longer_trainings(truth: pathlib.Path) -> list[Trial]:
-    """The architectures that searches below a folder have retrained; not NASNet-A, which is no search's."""
+    """Returns the architectures that searches below a folder have retrained. NASNet-A is left out, because it comes from no search."""
     folders = sorted(path.parent for path in truth.glob(f"*/*/long/{NAME}") if (path.parents[1] / NAME).is_file())
     return architectures(trial for folder in folders for trial in read_trials(folder))
 
 
 def scores(workdir: pathlib.Path, children: Sequence[Size] = ()) -> dict[str, dict[str, tuple[float, float]]]:
-    """{score: {architecture: (its value, seconds)}} of all parts that there are."""
+    """Returns {score: {architecture: (value, seconds)}} of all parts that exist."""
     found = {}
 
     def take(name: str, part: str, value, seconds=lambda trial: trial.seconds):
@@ -119,17 +118,17 @@ def scores(workdir: pathlib.Path, children: Sequence[Size] = ()) -> dict[str, di
 
 
 def reward_of(trial: Trial) -> float:
-    """Its reward."""
+    """Returns the trial's reward."""
     return trial.reward
 
 
 def seconds_of_proxy(name: str, trial: Trial) -> float:
-    """What a proxy took, with the building of the network."""
+    """Returns the seconds of a proxy, including those for building the network."""
     return trial.metrics["build_seconds"] + trial.metrics[f"{name}_seconds"]
 
 
 def correlations(real: dict, score: dict, seed: int = 0) -> tuple[int, float, float, float, float, float]:
-    """(architectures, Spearman's, its 95% interval by bootstrap, Kendall's tau, median seconds of the score)."""
+    """Returns (architectures, Spearman's rho, both ends of its 95% bootstrap interval, Kendall's tau, median seconds of the score)."""
     both = sorted(real.keys() & score.keys())
     truth, guess = (np.array([values[each][0] for each in both]) for values in (real, score))
     rho, tau = spearmanr(truth, guess).statistic, kendalltau(truth, guess).statistic
@@ -144,16 +143,20 @@ def correlations(real: dict, score: dict, seed: int = 0) -> tuple[int, float, fl
 
 
 def gain_of_a_night(rho: float, seconds: float) -> float:
-    """How far above the mean the true accuracy of a night's best five is expected, in standard deviations of the architectures.
+    """Returns how far the mean accuracy of the best five of a night is expected to exceed that of all architectures.
 
-    The best 5 of n standard normal scores that correlate with the truth by rho; n is what a night has time for.
+    The unit is the standard deviation of the architectures' accuracies. The best five have the highest of n normally distributed scores.
+
+    Args:
+      rho: correlation between score and accuracy.
+      seconds: of one score; n is the number of scores that a night has time for.
     """
     ranks = np.arange(1, 6)
     return float(rho * norm.isf((ranks - 0.375) / (NIGHT_CORE_SECONDS / seconds + 0.25)).mean())
 
 
 def table(workdir: pathlib.Path, children: Sequence[Size] = (), truth: pathlib.Path | None = None) -> str:
-    """Markdown."""
+    """Returns a Markdown table of all scores, or a sentence if there are fewer than 3 real trainings."""
     found = scores(workdir, children)
     real = found.pop("real", {})
     if truth is not None:
@@ -181,19 +184,19 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workdir", type=pathlib.Path, required=True)
     parser.add_argument("--parts", nargs="*", default=list(PARTS), choices=PARTS)
-    parser.add_argument("--children", nargs="+", type=Size.parse, default=[], metavar=SIZE_FORMAT, help="more scores")
-    parser.add_argument("--truth", type=pathlib.Path, help="work folder of compare_searches.py, or its journals")
-    parser.add_argument("--trainings", type=int, default=60, help="architectures")
-    parser.add_argument("--seed", type=int, default=0, help="of the architectures")
+    parser.add_argument("--children", nargs="+", type=Size.parse, default=[], metavar=SIZE_FORMAT, help="more trainings as scores")
+    parser.add_argument("--truth", type=pathlib.Path, help="work folder of compare_searches.py, or its extracted journals")
+    parser.add_argument("--trainings", type=int, default=60, help="number of architectures")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the architectures")
     parser.add_argument("--source", default="cifar10")
     parser.add_argument("--data_dir")
     parser.add_argument("--image_size", type=int, default=16)
     parser.add_argument("--filters", type=int, default=8)
     parser.add_argument("--batch_size", type=int, default=64)
-    parser.add_argument("--examples", type=int, default=10_000, help="to train on")
+    parser.add_argument("--examples", type=int, default=10_000, help="number of training images")
     parser.add_argument("--validation_examples", type=int, default=5_000)
     parser.add_argument("--initial_rate", type=float, default=0.05)
-    parser.add_argument("--epochs", type=float, default=3, help="of a real training")
+    parser.add_argument("--epochs", type=float, default=3, help="epochs of a real training")
     parser.add_argument("--few_epochs", type=float, default=1)
     parser.add_argument("--shared_epochs", type=float, default=10)
     parser.add_argument("--score_batches", type=int)
@@ -204,7 +207,7 @@ def main(argv: list[str] | None = None) -> None:
     if not args.only_table:
         for part in (*args.parts, *map(str, args.children)):
             if not play(part, args, until) or time.monotonic() > until:
-                print(f"{part}: to be gone on with, by the same command")
+                print(f"{part}: not complete; repeat the command to resume")
                 break
     print(table(args.workdir, args.children, args.truth))
 

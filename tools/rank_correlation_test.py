@@ -1,4 +1,4 @@
-"""The correlations of made-up scores, from journals that were killed and gone on with."""
+"""Checks correlations of invented scores, from journals of commands that were killed and resumed."""
 
 import random
 import tarfile
@@ -17,13 +17,16 @@ from nasnet_tf.nas.strategies.given import GivenOrder
 from nasnet_tf.nas.trials.journal import NAME, read_trials
 from nasnet_tf.testing import REPOSITORY
 
+PAGE = REPOSITORY / "docs" / "benchmarks" / "searches.md"  # has the published tables
+
 
 def number(text: str, digits: slice) -> float:
+    """Returns some hexadecimal digits of the architecture's hash as a number in [0, 1)."""
     return int(genotype_hash(parse_genotype(text))[digits], 16) / 2**16
 
 
 def scored(part: str, args):
-    """The truth; the same with something else in it; the opposite; nothing to do with it."""
+    """Replaces `evaluator`: the reward is a number from the hash, plus another one with a weight that depends on the part."""
 
     def evaluate(text, request):
         truth, other = number(text, slice(4)), number(text, slice(4, 8))
@@ -40,7 +43,7 @@ def pretend(monkeypatch):
     monkeypatch.setattr(tool, "evaluator", scored)
 
 
-def test_the_table_is_that_of_the_journals(tmp_path, capsys):
+def test_the_table_shows_the_journals(tmp_path, capsys):
     command = [f"--workdir={tmp_path}", "--trainings=20"]
     tool.main(command)
     said = capsys.readouterr().out
@@ -57,7 +60,7 @@ def test_the_table_is_that_of_the_journals(tmp_path, capsys):
     assert capsys.readouterr().out in said
 
 
-def test_more_are_trained_by_repeating_the_command(tmp_path, capsys):
+def test_repeating_the_command_resumes_and_extends(tmp_path, capsys):
     command = [f"--workdir={tmp_path}", "--parts", "real", "few"]
     tool.main([*command, "--trainings=4"])
     path = tmp_path / "few" / NAME
@@ -67,12 +70,12 @@ def test_more_are_trained_by_repeating_the_command(tmp_path, capsys):
     assert [trial.hash for trial in few] == [trial.hash for trial in real]
     assert len(few) == 6
     tool.main([*command, "--trainings=9", "--max_minutes=0"])
-    assert "real: to be gone on with" in capsys.readouterr().out
+    assert "real: not complete; repeat the command to resume" in capsys.readouterr().out
 
 
 @pytest.fixture
 def truth(tmp_path):
-    """A folder as of compare_searches: a search with its longer trainings, and NASNet-A, which has no search."""
+    """A folder as compare_searches.py writes it: a search with its longer trainings, and NASNet-A, which has no search."""
     folder, found = tmp_path / "truth", [tool.SPACE.sample(random.Random(seed)) for seed in range(13)]
     for name, chosen in (("random/0", found[:12]), ("random/0/long", found[:12]), ("nasnet_a/0/long", found[12:])):
         config = SearchConfig(tool.SPACE, lambda _, chosen=chosen: GivenOrder(chosen), InProcess, len(chosen))
@@ -93,7 +96,7 @@ def test_sizes_of_child_are_ranked_by_the_longer_trainings_of_a_comparison(tmp_p
     assert row[5:] == ["4.00", f"{tool.gain_of_a_night(rho, 4.0):.2f}"]
     assert "12 real trainings" in said
     path = tmp_path / "scores" / "1x4x4" / NAME
-    path.write_text("".join(path.read_text().splitlines(keepends=True)[:17]))  # the first eight of them
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:17]))  # its first eight trials
     tool.main([*command, "--only_table"])
     rows = [line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines() if "x" in line.split(" | ")[0]]
     assert [row[:2] for row in rows] == [["1x4x4", "8"], ["0.5x8x4", "8"]]  # compared on the same architectures
@@ -101,7 +104,7 @@ def test_sizes_of_child_are_ranked_by_the_longer_trainings_of_a_comparison(tmp_p
         tool.main([*command, "--trainings=13"])
 
 
-def test_the_gain_of_a_night_is_what_its_best_five_are_worth():
+def test_the_gain_of_a_night_is_the_mean_truth_of_its_best_five():
     draws, count, rho = np.random.default_rng(0), 2000, 0.6
     scores = draws.normal(size=(400, count))
     truth = rho * scores + np.sqrt(1 - rho**2) * draws.normal(size=scores.shape)
@@ -110,7 +113,7 @@ def test_the_gain_of_a_night_is_what_its_best_five_are_worth():
     assert tool.gain_of_a_night(rho, tool.NIGHT_CORE_SECONDS / count) == pytest.approx(expected, abs=0.05)
 
 
-def test_an_interval_is_wide_where_there_are_few():
+def test_intervals_are_wider_for_fewer_architectures():
     rng = np.random.default_rng(1)
     real = {str(each): (rng.normal(), 1.0) for each in range(40)}
     score = {each: (value + rng.normal(), 2.0) for each, (value, _) in real.items()}
@@ -121,19 +124,19 @@ def test_an_interval_is_wide_where_there_are_few():
     assert tool.correlations(real, few)[3] - tool.correlations(real, few)[2] > high - low
 
 
-def test_the_published_table_is_made_of_the_published_journals():
+def test_the_published_table_follows_from_the_published_journals():
     made = {line.split(" | ")[0].strip("| "): line for line in tool.table(REPOSITORY / "testdata" / "rank_correlation").splitlines()[2:]}
-    published = (REPOSITORY / "BENCHMARKS.md").read_text().splitlines()
+    published = PAGE.read_text().splitlines()
     for name, called in (("few epochs", "one epoch of three"), ("shared weights", "shared weights, 4,688 steps"), ("synflow", "SynFlow")):
         line = next(line for line in published if line.startswith(f"| {called}"))
         assert line.split(" | ")[1:5] == made[name].split(" | ")[1:5]
 
 
-def test_the_published_table_of_sizes_is_made_of_the_published_journals(tmp_path):
+def test_the_published_table_of_sizes_follows_from_the_published_journals(tmp_path):
     for name in ("journals", "child_sizes"):
         with tarfile.open(REPOSITORY / "testdata" / "search_comparison" / f"{name}.tar.xz") as archive:
             archive.extractall(tmp_path / name, filter="data")
     sizes = [tool.Size.parse(size) for size in ("0.5x12x8", "1x12x8", "1x12x8x0.01", "1x16x8", "2x12x8")]
     lines = tool.table(tmp_path / "child_sizes", sizes, tmp_path / "journals").splitlines()
     assert len(lines) == 2 + 2 + len(sizes)
-    assert not set(lines[2:]) - set((REPOSITORY / "BENCHMARKS.md").read_text().splitlines())
+    assert not set(lines[2:]) - set(PAGE.read_text().splitlines())

@@ -1,7 +1,7 @@
 """Runs the commands and snippets of a tutorial in the order of its page: python tools/run_tutorial.py docs/tutorials/export.md.
 
-They run in the current folder, which is a clone of the repository or has a copy of its testdata/. What each prints comes out, and what the
-page shows instead, if that differs in more than its numbers.
+They run in the current folder, which must be a clone of the repository or contain a copy of its testdata/. The script prints the output of
+each, followed by the output that the page shows if the two differ in more than their numbers.
 """
 
 import argparse
@@ -19,7 +19,7 @@ _PRELUDE = 'nasnet() { python -m nasnet_tf "$@"; }\n'
 
 
 def blocks(page: pathlib.Path) -> Iterator[tuple[str, str, str | None]]:
-    """Yields (language, code, shown output or None) of each command and snippet; shell commands have no language."""
+    """Yields (language, code, shown output or None) of each command and snippet; the language of shell commands is ""."""
     found = [(match[1], match[2]) for match in _BLOCK.finditer(page.read_text(encoding="utf-8"))]
     for (language, code), (following, output) in zip(found, [*found[1:], ("", "")], strict=True):
         if language != "text":
@@ -30,7 +30,7 @@ def run(language: str, code: str) -> str:
     """Runs a block in the current folder and returns what it printed.
 
     Raises:
-      subprocess.CalledProcessError: it failed.
+      subprocess.CalledProcessError: the block failed.
     """
     words = [sys.executable, "-"] if language == "python" else ["bash", "-euo", "pipefail"]
     path = f"{pathlib.Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -40,12 +40,12 @@ def run(language: str, code: str) -> str:
 
 
 def is_alike(output: str, shown: str) -> bool:
-    """Returns whether two outputs are equal but for the values of their numbers."""
+    """Returns whether two outputs are equal apart from the values of numbers."""
     return _NUMBER.sub("N", output).strip() == _NUMBER.sub("N", shown).strip()
 
 
 def main() -> None:
-    """Runs the page that is named; ends with 1 if an output is not like that of the page."""
+    """Runs the given page; exits with 1 if an output differs from the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("page", type=pathlib.Path)
     different = False

@@ -1,11 +1,11 @@
-"""Breaks searches on purpose and checks what must hold afterwards.
+"""Breaks searches on purpose and checks that they recover.
 
     python tools/search_faults.py --engine=local
     python tools/search_faults.py --engine=ray
 
-Real searches with a real engine, whose children only pretend to train. Prints a line for each fault, `ok` or `FAILED`; the exit code is 1
-if any failed. With Ray, the cluster is one of two machines, both this one, on the loopback address. Takes some minutes; `--only` takes
-the rows whose names contain a text, `--seed` the moments at which searches are killed.
+The searches and their engine are real, but the children only pretend to train. The script prints a line with `ok` or `FAILED` for each
+fault, and exits with 1 if any failed. With Ray, the cluster has two machines, both simulated on this one at the loopback address. A run
+takes some minutes. `--only` selects the faults whose names contain a text, and `--seed` draws the moments at which searches are killed.
 """
 
 import argparse
@@ -35,16 +35,16 @@ DEADLINE = 4.0
 
 
 class Faults:
-    """The rows; each breaks something and raises AssertionError if what must hold does not. Returns what is worth telling."""
+    """The faults. Each method breaks something, raises AssertionError if the search does not recover, and returns a remark."""
 
-    _machines = 1  # that children run on
+    _machines = 1  # number of machines that run children
 
     def __init__(self, cluster: subprocess.Popen | None, address: str | None, moments: random.Random):
         self._cluster, self._address, self._moments = cluster, address, moments
         self._stack = contextlib.ExitStack()
 
     def close(self) -> None:
-        """Leaves nothing of a row."""
+        """Ends the processes and removes the folders of the last fault."""
         self._stack.close()
 
     def _search(self, **spec) -> Search:
@@ -54,7 +54,7 @@ class Faults:
         return begun
 
     def child_is_killed(self) -> str:
-        """Reissued; exactly one reward."""
+        """The child is run again, and its trial gets exactly one reward."""
         broken = self._search(ways={"1": "once is killed", "3": "once is killed"}, pause=0.2)
         broken.finish()
         broken.check_rewards()
@@ -63,7 +63,10 @@ class Faults:
         return f"executions {counts}"
 
     def search_is_killed_again_and_again(self) -> str:
-        """No result is lost or there twice; what had its reward is not run again; rewards as if nothing had happened; nothing runs on."""
+        """Killing the search loses and duplicates no result.
+
+        Rewarded trials are not run again, rewards are those of an uninterrupted search, and no process survives.
+        """
         spec = {"trials": 16, "pause": 1.0}
         whole = self._search(**spec)
         process = whole.start()
@@ -83,21 +86,21 @@ class Faults:
             broken.check_nothing_runs()
             executions = broken.executions()
             for number, count in known.items():
-                check(len(executions[number]) == count, f"trial {number} had its reward and was run again")
+                check(len(executions[number]) == count, f"trial {number} was rewarded and then run again")
             if (broken.folder / NAME).exists():
                 known = {event["trial"]: len(executions[event["trial"]]) for event in broken.events("finished")}
         broken.finish()
         for number, count in known.items():
-            check(len(broken.executions()[number]) == count, f"trial {number} had its reward and was run again")
+            check(len(broken.executions()[number]) == count, f"trial {number} was rewarded and then run again")
         broken.check_rewards()
         rewards = [[(trial.hash, trial.reward) for trial in search.trials] for search in (whole, broken)]
-        check(rewards[0] == rewards[1], "other rewards than without kills")
+        check(rewards[0] == rewards[1], "rewards differ from those of the search without kills")
         ran = [sum(map(len, search.executions().values())) for search in (whole, broken)]
-        check(ran[1] <= ran[0] + 2 * kills, f"{ran[1]} executions, {ran[0]} without the {kills} kills")
+        check(ran[1] <= ran[0] + 2 * kills, f"{ran[1]} executions with {kills} kills, {ran[0]} without kills")
         return f"{kills} kills, {ran[1]} executions instead of {ran[0]}"
 
     def two_searches_in_one_folder(self) -> str:
-        """The second is refused; the first goes on."""
+        """The second search is refused; the first one continues."""
         first = self._search(pause=1.0)
         process = first.start()
         first.wait_for_executions(1)
@@ -107,7 +110,7 @@ class Faults:
         return "the second: another search is running in this work folder"
 
     def child_out_of_memory(self) -> str:
-        """At most 3 executions, then failed; the search goes on."""
+        """The child is run at most 3 times and then fails; the search continues."""
         broken = self._search(ways={"1": "memory", "3": "is killed"})
         broken.finish()
         broken.check_rewards("fxfxff")
@@ -116,7 +119,7 @@ class Faults:
         return f"trial 1: {broken.trials[1].reason}; trial 3: {broken.trials[3].reason}"
 
     def child_of_nan(self) -> str:
-        """Infeasible, once; the policy, which refuses anything but numbers, never sees it."""
+        """The child is infeasible after one execution, and its reward never reaches the policy, which would refuse it."""
         broken = self._search(ways={"0": "nan", "2": "inf"}, ppo=True)
         broken.finish()
         broken.check_rewards("ififff")
@@ -124,7 +127,7 @@ class Faults:
         return f"trial 0: {broken.trials[0].reason}"
 
     def child_hangs(self) -> str:
-        """Gone 5 seconds after its deadline at the latest, for good; its slot is used again."""
+        """The child is killed at most 5 seconds after its deadline and not run again; its slot is reused."""
         broken = self._search(ways={"1": "hangs"}, workers=1, deadline=DEADLINE)
         broken.finish()
         broken.check_rewards("fiffff")
@@ -136,20 +139,20 @@ class Faults:
         return f"recorded {took:.1f} seconds after it began, with a deadline of {DEADLINE:g}"
 
     def ten_failures_in_a_row(self) -> str:
-        """Pauses with the reason; goes on when the reason is gone."""
-        broken = self._search(trials=12, ways={"all": "raises"})  # more attempts than ten on each machine
+        """The search pauses and reports the reason; it continues once the cause is removed."""
+        broken = self._search(trials=12, ways={"all": "raises"})  # enough attempts for ten failures on each machine
         broken.finish(error="10 of the last 10 executions failed, the last one in trial")
         failures = len(broken.events("failed"))
         most = 10 * self._machines
         check(
             most <= failures <= most + 1, f"{failures} failures, expected ten on each of {self._machines} machines"
-        )  # a child may still end
+        )  # one more child may end
         broken.finish(ways={})
-        check(all(trial.status == "finished" or trial.attempts == 3 for trial in broken.trials), "a trial was forgotten")
+        check(all(trial.status == "finished" or trial.attempts == 3 for trial in broken.trials), "a trial was not retried")
         return f"{sum(trial.status == 'finished' for trial in broken.trials)} of {len(broken.trials)} trials finished afterwards"
 
     def torn_journal_and_bad_snapshots(self) -> str:
-        """The tail goes; the snapshot before it, or none, serves; the controller comes out the same."""
+        """A torn last line and a damaged snapshot are ignored, and the controller ends in an equal state."""
         spec = {"trials": 7, "workers": 1, "ppo": True, "snapshot_every_rows": 4}
         whole = self._search(**spec)
         state = whole.finish()
@@ -162,23 +165,23 @@ class Faults:
             journal = broken.folder / NAME
             journal.write_bytes(journal.read_bytes()[:-20])
             output = broken.finish()
-            check("damaged; skipped" in output, "nothing was said about the snapshot")
-            check(output.splitlines()[-1] == state.splitlines()[-1], "the controller is another")
+            check("damaged; skipped" in output, "the damaged snapshot was not reported")
+            check(output.splitlines()[-1] == state.splitlines()[-1], "the controller ends in another state")
             broken.check_rewards()
-        return "the same controller with an empty and with a corrupt snapshot, each with half a last line"
+        return "equal controllers with an empty and a corrupt snapshot, and a torn last line"
 
     def late_duplicate(self) -> str:
-        """Ignored, and told."""
+        """A result that arrives a second time is ignored and reported."""
         broken = self._search(workers=1, repeat=True)
         output = broken.finish()
         broken.check_rewards()
-        check(len(broken.events("finished")) == 6, "a result was taken twice")
-        told = output.count("ignored another result, which came late")
-        check(told == 5, f"told {told} times")  # the last comes after the end
-        return f"{told} duplicates ignored"
+        check(len(broken.events("finished")) == 6, "a result was recorded twice")
+        reported = output.count("ignored another result, which came late")
+        check(reported == 5, f"reported {reported} of 5 duplicates")  # the sixth comes after the end
+        return f"{reported} duplicates ignored"
 
     def the_same_search_with_and_without_kill(self) -> str:
-        """One worker and a seed give the same architectures and the same controller."""
+        """With one worker and a seed, a killed search ends with equal architectures and an equal controller."""
         spec = {"trials": 13, "workers": 1, "ppo": True}
         whole = self._search(**spec)
         state = whole.finish()
@@ -190,35 +193,35 @@ class Faults:
         broken.check_nothing_runs()
         output = broken.finish()
         hashes = [[trial.hash for trial in search.trials] for search in (whole, broken)]
-        check(hashes[0] == hashes[1], "other architectures")
-        check(output.splitlines()[-1] == state.splitlines()[-1], "another controller")
-        check(broken.finish().splitlines()[-1] == state.splitlines()[-1], "another controller after replaying it all")
+        check(hashes[0] == hashes[1], "the architectures differ")
+        check(output.splitlines()[-1] == state.splitlines()[-1], "the controllers differ")
+        check(broken.finish().splitlines()[-1] == state.splitlines()[-1], "the controllers differ after replaying the whole journal")
         return f"{len(hashes[0])} architectures and the controller's state are equal"
 
     def twenty_thousand_trials(self) -> str:
-        """At the end a trial takes no more than twice of what it took at 1,000. Without an engine."""
+        """The last trials take at most twice the time of those around the 1,000th; children end immediately."""
         folder = pathlib.Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
-        with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):  # progress
+        with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):  # hides the progress
             search.search(folder, SearchConfig(SPACE, functools.partial(RandomSearch, seed=1), AtOnce, 20_000), child)
         times = [trial.proposed_time for trial in read_trials(folder)]
         steps = [1000 * (after - before) for before, after in itertools.pairwise(times)]
         early, late = statistics.median(steps[500:1500]), statistics.median(steps[-1000:])
-        check(late <= 2 * early, f"{late:.1f} ms a trial at the end, {early:.1f} at 1,000")
-        return f"{early:.1f} ms a trial at 1,000, {late:.1f} at 20,000"
+        check(late <= 2 * early, f"{late:.1f} ms per trial at the end, {early:.1f} around the 1,000th")
+        return f"{early:.1f} ms per trial around the 1,000th, {late:.1f} around the 20,000th"
 
 
 class RayFaults(Faults):
-    """Those that only a cluster can have."""
+    """The faults, with those that only occur in a cluster."""
 
     _machines = 2
 
     def _tell_cluster(self, word: str) -> None:
         self._cluster.stdin.write(f"{word}\n")
         self._cluster.stdin.flush()
-        check(self._cluster.stdout.readline() == "done\n", "the cluster is gone")
+        check(self._cluster.stdout.readline() == "done\n", "the cluster does not answer")
 
     def machine_leaves_and_another_joins(self) -> str:
-        """What it ran runs again elsewhere; exactly one reward; its room is gone, and there again with the next."""
+        """Children of a lost machine run again on another one and are rewarded once; slots leave and come back with the machines."""
         broken = self._search(trials=10, workers=None, pause=3.0)
         process = broken.start()
         until(lambda: self._max_at_a_time(broken, time.time()) == 2)  # one on each machine
@@ -233,15 +236,16 @@ class RayFaults(Faults):
         failures = broken.events("failed")
         check(1 <= len(failures) <= 2, f"{len(failures)} failures")
         check(failures[0]["reason"] == "its machine left the cluster", failures[0]["reason"])
-        return f"reissued: {', '.join(str(event['trial']) for event in failures)} ({failures[0]['reason']})"
+        return f"run again: {', '.join(str(event['trial']) for event in failures)} ({failures[0]['reason']})"
 
     def _max_at_a_time(self, broken: Search, moment: float) -> int:
+        """Returns an upper bound of the number of children that run at a moment, in unix seconds."""
         ends = {event["trial"]: event["time"] for event in broken.events("finished")}
         rows = broken.executions()
         return sum(rows[number][-1][1] <= moment < ends.get(number, math.inf) for number in rows)
 
     def cluster_of_its_own_is_killed(self) -> str:
-        """Nothing of it stays."""
+        """When the search is killed, all processes of its own cluster end."""
         broken = self._search(address="local", pause=TIMEOUT)
         process = broken.start()
         broken.wait_for_executions(1)
@@ -256,7 +260,7 @@ class RayFaults(Faults):
 
 
 def run_rows(faults: Faults, only: str) -> bool:
-    """Runs the rows in the order they are written, and prints how it went; returns whether all went well."""
+    """Runs the faults whose names contain `only`, in the order of the source, and prints a line for each; returns whether all are ok."""
     classes = [kind for kind in reversed(type(faults).__mro__) if issubclass(kind, Faults)]
     names = itertools.chain.from_iterable(vars(kind) for kind in classes)
     all_ok = True
@@ -277,10 +281,10 @@ def run_rows(faults: Faults, only: str) -> bool:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--engine", choices=["local", "ray"], required=True)
-    parser.add_argument("--only", default="", help="a part of the names of the rows to run, with _ for blanks")
-    parser.add_argument("--seed", type=int, default=0, help="of the moments of kills")
+    parser.add_argument("--only", default="", help="part of the names of the faults to run, with _ for spaces")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the moments of kills")
     args = parser.parse_args()
-    # Searches, their children and the cluster import this file by its name.
+    # Searches, their children and the cluster import broken_search by its name.
     os.environ["PYTHONPATH"] = os.pathsep.join([str(pathlib.Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])])
     moments = random.Random(args.seed)
     if args.engine == "local":

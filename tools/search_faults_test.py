@@ -1,3 +1,5 @@
+"""Checks that the tool reports a fault that fails, and that one real fault is ok."""
+
 import random
 import subprocess
 import sys
@@ -10,15 +12,15 @@ from nasnet_tf.testing import REPOSITORY
 
 class Failing(search_faults.Faults):
     def row_that_fails(self):
-        broken_search.check(False, "so it is")
+        broken_search.check(False, "it fails")
 
 
-def test_a_row_that_fails_is_told(capsys):
+def test_a_failing_fault_is_reported(capsys):
     assert not search_faults.run_rows(Failing(None, None, random.Random(0)), only="row_that_fails")
-    assert capsys.readouterr().out == "FAILED row that fails (0 s): AssertionError: so it is\n"
+    assert capsys.readouterr().out == "FAILED row that fails (0 s): AssertionError: it fails\n"
 
 
-def test_a_row_that_holds():
+def test_a_fault_that_is_ok():
     command = [sys.executable, REPOSITORY / "tools" / "search_faults.py", "--engine=local", "--only=late"]
     output = subprocess.run(command, check=True, capture_output=True, text=True, timeout=300).stdout
     assert output.startswith("ok     late duplicate (")

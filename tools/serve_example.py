@@ -1,10 +1,10 @@
-"""A server for machines without containers: an exported ONNX file behind HTTP, by FastAPI and ONNX Runtime; no TensorFlow.
+"""Serves an exported ONNX file over HTTP with FastAPI and ONNX Runtime, for machines without containers or TensorFlow.
 
   pip install 'nasnet_tf[serve]'
   python tools/serve_example.py --export=exports/mobile --port=8501
   curl -F files=@photo.jpg -F files=@other.png http://127.0.0.1:8501/classify
 
-`--load_test=SECONDS` asks a server that runs already, from several threads, and prints requests a second, p50 and p99.
+`--load_test=SECONDS` sends requests to a running server from several threads, and prints requests per second and latencies (p50, p99).
 """
 
 import argparse
@@ -20,13 +20,13 @@ import warnings
 import numpy as np
 from PIL import Image, ImageOps
 
-MOST_PIXELS = 2**26  # as in nasnet_tf.data.decoding
-MOST_FILES = 64
-MOST_BYTES = 20 * 2**20  # of one file
+MAX_PIXELS = 2**26  # as in nasnet_tf.data.decoding
+MAX_FILES = 64
+MAX_BYTES = 20 * 2**20  # of one file
 
 
 class Server:
-    """The network of an export's onnx/float32.onnx, prepared as its manifest says."""
+    """The network in onnx/float32.onnx of an export, with the preprocessing and class names of its manifest."""
 
     def __init__(self, export: pathlib.Path, threads: int = 0):
         import onnxruntime
@@ -40,7 +40,7 @@ class Server:
         self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
     def classify(self, contents: list[bytes], top: int = 5) -> list[dict]:
-        """An answer for each file: {"top": [{"class": ..., "probability": ...}]}, or {"error": ...} for one that is no good."""
+        """Returns an answer for each file: {"top": [{"class": ..., "probability": ...}]}, or {"error": ...} if it is not a valid image."""
         views = [self._view(content) for content in contents]
         good = [view for view in views if isinstance(view, np.ndarray)]
         answers = iter(self._session.run(["probabilities"], {"images": np.stack(good)})[0] if good else [])
@@ -51,15 +51,18 @@ class Server:
         return {"top": [{"class": self._classes[index], "probability": round(float(probabilities[index]), 6)} for index in order]}
 
     def _view(self, content: bytes) -> np.ndarray | str:
-        """float32 [size, size, 3] in [0, 1] of what evaluation sees, or why not. Pillow's resampling is not TensorFlow's to the bit."""
-        if len(content) > MOST_BYTES:
-            return f"file too large: {len(content)} bytes; expected at most {MOST_BYTES}"
+        """Returns the image as evaluation sees it, float32 [size, size, 3] in [0, 1], or an error message.
+
+        Pillow's resampling differs slightly from TensorFlow's.
+        """
+        if len(content) > MAX_BYTES:
+            return f"file too large: {len(content)} bytes; expected at most {MAX_BYTES}"
         try:
             with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(content)) as image:
-                if image.width * image.height > MOST_PIXELS:
-                    return f"image too large: {image.width} x {image.height} pixels; expected at most {MOST_PIXELS}"
+                if image.width * image.height > MAX_PIXELS:
+                    return f"image too large: {image.width} x {image.height} pixels; expected at most {MAX_PIXELS}"
                 image = ImageOps.exif_transpose(image).convert("RGB")
-        except Exception as error:  # Pillow raises what it meets
+        except Exception as error:  # Pillow raises many kinds of errors
             return f"cannot be decoded as an image ({type(error).__name__})"
         size, fraction = self._preprocessing["image_size"], self._preprocessing.get("central_fraction", 1.0)
         left, upper = int(image.width * (1 - fraction) / 2), int(image.height * (1 - fraction) / 2)
@@ -68,23 +71,23 @@ class Server:
 
 
 def make_app(server: Server):
-    """The FastAPI application."""
+    """Returns the FastAPI application."""
     from fastapi import FastAPI, File, HTTPException, UploadFile
 
     app = FastAPI()
 
     @app.post("/classify")
-    def classify(files: list[UploadFile] = File(), top: int = 5) -> list[dict]:  # noqa: B008  FastAPI's way
-        if len(files) > MOST_FILES:
-            raise HTTPException(413, f"{len(files)} files; expected at most {MOST_FILES}")
-        answers = server.classify([file.file.read(MOST_BYTES + 1) for file in files], top)
+    def classify(files: list[UploadFile] = File(), top: int = 5) -> list[dict]:  # noqa: B008  FastAPI requires it
+        if len(files) > MAX_FILES:
+            raise HTTPException(413, f"{len(files)} files; expected at most {MAX_FILES}")
+        answers = server.classify([file.file.read(MAX_BYTES + 1) for file in files], top)
         return [{"file": file.filename, **answer} for file, answer in zip(files, answers, strict=True)]
 
     return app
 
 
 def load_test(url: str, content: bytes, seconds: float, clients: int) -> dict:
-    """Asks for one picture at a time from several threads."""
+    """Sends requests with one image each from several threads, and returns their rate and latencies."""
     boundary = b"0123456789abcdef"
     head = b'--%s\r\nContent-Disposition: form-data; name="files"; filename="a"\r\n\r\n' % boundary
     body = head + content + b"\r\n--" + boundary + b"--\r\n"
@@ -106,15 +109,15 @@ def load_test(url: str, content: bytes, seconds: float, clients: int) -> dict:
 
 
 def main() -> None:
-    """Serves, or tests a server."""
+    """Runs a server, or a load test of a running one."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--export", type=pathlib.Path, help="a folder of nasnet_tf.export with --format=onnx")
+    parser.add_argument("--export", type=pathlib.Path, help="folder written by nasnet export --format=onnx")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8501)
-    parser.add_argument("--threads", type=int, default=0, help="of ONNX Runtime; 0: one for each core")
-    parser.add_argument("--load_test", type=float, help="seconds")
-    parser.add_argument("--image", type=pathlib.Path, help="for the load test")
-    parser.add_argument("--clients", type=int, default=4, help="for the load test")
+    parser.add_argument("--threads", type=int, default=0, help="threads of ONNX Runtime; 0: one per core")
+    parser.add_argument("--load_test", type=float, help="duration in seconds; tests a running server")
+    parser.add_argument("--image", type=pathlib.Path, help="image to send in the load test")
+    parser.add_argument("--clients", type=int, default=4, help="number of threads in the load test")
     options = parser.parse_args()
     if options.load_test:
         url = f"http://{options.host}:{options.port}/classify"

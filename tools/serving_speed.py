@@ -1,10 +1,11 @@
-"""How fast the formats of an export are, beside keras.applications' NASNetMobile in graph mode, all in one interleaved run.
+"""Measures the speed of an export's formats, interleaved with keras.applications' NASNetMobile as a reference.
 
   python tools/serving_speed.py --export=exports/mobile --reference --images=photos/
 
-For each format: size, time to load, time from there to the first answer, latency at batch 1 (p50, p99), images a second at batch 32, time
-on the CPU for an image in both, which says more on a busy machine, and top-1 agreement with the first format on the list. Rounds go through
-the formats in turn, so that what else the machine does hits all alike. The reference is measured as an ONNX file of its own too.
+The script prints for each format: size, loading time, time from loading to the first answer, latency at batch 1 (p50, p99), images per
+second at batch 32, CPU time per image at both batch sizes, and top-1 agreement with the first format. CPU times are more reliable on a busy
+machine. Each round measures all formats in turn, so that other load affects them equally. With --reference, NASNetMobile is measured in
+graph mode and as an ONNX file.
 """
 
 import argparse
@@ -19,12 +20,12 @@ import numpy as np
 from bench.timing import timed
 
 Run = Callable[[np.ndarray], np.ndarray]
-_ROUNDS_PER_BATCH = 4  # a batch takes as long as many single images
-_PAUSE_SECONDS = 0.01  # ONNX Runtime's threads go on asking for work for a while after an answer
+_ROUNDS_PER_BATCH = 4  # batches are measured in every fourth round only, because they take long
+_PAUSE_SECONDS = 0.01  # ONNX Runtime's threads keep polling for work for a while after an answer
 
 
 def openers(export: pathlib.Path, reference: bool) -> dict[str, tuple[Callable[[], Run], pathlib.Path | None]]:
-    """Each format that is there: how to open it, and where it is."""
+    """Returns {format: (function that opens it, its path)} of the formats in an export; the path of a reference is None."""
     from nasnet_tf.serving.exports.export_input import ExportInput
     from nasnet_tf.serving.exports.exporting import FORMATS
     from nasnet_tf.serving.hub.load import load_named
@@ -78,13 +79,13 @@ def _keras_applications_in_onnx(size: int) -> Run:
 
 
 def size_of(path: pathlib.Path) -> int:
-    """Bytes of a file or folder; of a whole export only its SavedModel."""
+    """Returns the bytes of a file or of the SavedModel in a folder."""
     parts = [path / "saved_model.pb", *(path / "variables").rglob("*")] if path.is_dir() else [path]
     return sum(part.stat().st_size for part in parts if part.is_file())
 
 
 def measure(formats: dict, images: np.ndarray, rounds: int, batch: int) -> list[dict]:
-    """A row of figures for each format."""
+    """Returns a row of measurements for each format."""
     rows, runs, samples = [], {}, {name: ([], []) for name in formats}
     for name, (opener, path) in formats.items():
         start = time.perf_counter()
@@ -97,13 +98,13 @@ def measure(formats: dict, images: np.ndarray, rounds: int, batch: int) -> list[
     many = np.resize(images, [batch, *images.shape[1:]])
     for number in range(rounds):
         for name, run in runs.items():
-            for which, asked in enumerate((images[number % len(images)][None], many)):
-                if which and number % _ROUNDS_PER_BATCH:
+            for is_batch, asked in enumerate((images[number % len(images)][None], many)):
+                if is_batch and number % _ROUNDS_PER_BATCH:
                     continue
                 time.sleep(_PAUSE_SECONDS)
                 sample = timed(functools.partial(run, asked))
-                if number:  # the first of each size prepares
-                    samples[name][which].append(sample)
+                if number:  # the first round is a warm-up
+                    samples[name][is_batch].append(sample)
     expected = None
     for row, (name, run) in zip(rows, runs.items(), strict=True):
         answers = np.concatenate([run(images[start : start + batch]) for start in range(0, len(images), batch)]).argmax(1)
@@ -121,11 +122,11 @@ def measure(formats: dict, images: np.ndarray, rounds: int, batch: int) -> list[
 
 
 def main() -> None:
-    """Prints a JSON row for each format."""
+    """Prints the measurements of each format as a JSON object."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--export", type=pathlib.Path, required=True, help="a folder with saved_model or keras among its formats")
-    parser.add_argument("--reference", action="store_true", help="keras.applications' NASNetMobile too, as a graph and as ONNX")
-    parser.add_argument("--images", help="file, folder or pattern; noise if not given")
+    parser.add_argument("--export", type=pathlib.Path, required=True, help="folder of an export with the format saved_model or keras")
+    parser.add_argument("--reference", action="store_true", help="also measure keras.applications' NASNetMobile, as a graph and as ONNX")
+    parser.add_argument("--images", help="file, folder or pattern of images; default: random noise")
     parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--batch", type=int, default=32)
     options = parser.parse_args()

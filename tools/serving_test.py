@@ -1,4 +1,4 @@
-"""The tools that measure and serve an export: every format has a row, and one bad picture spoils no batch."""
+"""Checks the tools that measure and serve an export: each format has a row, and a bad image does not affect its batch."""
 
 import numpy as np
 import serve_example
@@ -28,9 +28,9 @@ def test_each_format_has_a_row(tmp_path):
         assert row["mb"] > 0 < row["images_per_second_at_4"]
 
 
-def test_a_bad_picture_gets_its_own_error(tmp_path, monkeypatch):
+def test_a_bad_image_gets_its_own_error(tmp_path, monkeypatch):
     client = TestClient(serve_example.make_app(serve_example.Server(exported(tmp_path, "onnx"), threads=1)))
-    monkeypatch.setattr(serve_example, "MOST_PIXELS", 400)
+    monkeypatch.setattr(serve_example, "MAX_PIXELS", 400)
     sides = {"good.png": 10, "huge.png": 21, "grey.png": 20}
     contents = {name: png(np.full([side, side, 1], 99)) for name, side in sides.items()} | {"bad.png": b"nothing"}
     answer = client.post("/classify?top=2", files=[("files", (name, content)) for name, content in contents.items()])

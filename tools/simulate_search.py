@@ -1,14 +1,16 @@
-"""Plays whole searches with pretend children: strategies, ledger and journal are the real ones, only training is replaced by a formula.
+"""Simulates whole searches: strategies, ledger and journal are the real ones, and a formula replaces the trainings.
 
     python tools/simulate_search.py --workdir=runs/simulation
     python tools/simulate_search.py --workdir=runs/simulation2 --surrogate runs/search/journal.jsonl --trainings=5000 --seeds=5
 
-20,000 trainings on 450 simulated workers, as in the paper: durations are drawn, some children crash, some machines are taken away.
-Strategies are compared at equal numbers of trainings, however many of their proposals were known already and cost none; `evolution_again`
-is evolution as it was published, which trains those once more. For each strategy and seed it prints the best, the mean of the best 5 and of
-the best 25, without the noise of the rewards, the time of a trial around the 1,000th and at the end, and the memory used; then each
-strategy's mean over the seeds and their standard deviation. All goes to summary.json, and to figure6.svg: figure 6 of the paper. Killed, it
-goes on when repeated: each search has a journal.
+A search has 20,000 trainings on 450 simulated workers by default, as in the paper. Durations are random, some children crash and some
+machines are preempted. Strategies are compared at equal numbers of trainings. A proposal with a known architecture costs no training;
+`evolution_again` trains it again, like the published evolution.
+
+The script prints for each strategy and seed: the best accuracy and the means of the best 5 and 25, all without the noise of the rewards;
+the time per trial around the 1,000th and at the end; the memory used. A table shows each strategy's mean and standard deviation over the
+seeds. The results are written to summary.json and figure6.svg, which corresponds to figure 6 of the paper. Each search has a journal, so
+repeat the command to resume.
 """
 
 import argparse
@@ -47,23 +49,23 @@ STRATEGIES = {
     "random": RandomSearch,
     "evolution": RegularizedEvolution,
     "evolution_again": RegularizedEvolution,
-    "small_evolution": functools.partial(RegularizedEvolution, population=20, tournament=5),  # for some hundred trainings
+    "small_evolution": functools.partial(RegularizedEvolution, population=20, tournament=5),  # for a few hundred trainings
     "screened_random": lambda space, seed: Prescreened(space, functools.partial(RandomSearch, seed=seed), seed),
     "screened_evolution": lambda space, seed: Prescreened(
         space, functools.partial(RegularizedEvolution, seed=seed, population=20, tournament=5), seed
     ),
 }
-TRAIN_AGAIN = {"evolution_again"}  # what is proposed again is trained again
-PROPOSALS_A_TRAINING = 20  # at most: a strategy that only repeats itself must not go on for ever
+TRAIN_AGAIN = {"evolution_again"}  # strategies whose repeated proposals are trained again
+MAX_PROPOSALS_PER_TRAINING = 20  # ends a strategy that only repeats itself
 TOPS = (1, 5, 25)
 CRASH_RATE, PREEMPTION_RATE = 0.01, 0.02
-MEAN_SECONDS, SPREAD = 3600.0, 0.4  # of a child; of the logarithm
+MEAN_SECONDS, SPREAD = 3600.0, 0.4  # duration of a child: mean, and standard deviation of its logarithm
 CURVE_POINTS = 200
 LOST = "its machine was taken away"
 
 
 class SimulatedWorkers:
-    """An engine with a clock of its own: `poll` jumps to the next child that ends and runs its function there and then."""
+    """An engine with a simulated clock: `poll` advances it to the end of the next child and runs the function of that child."""
 
     def __init__(self, num_workers: int, seed: int):
         self._num_workers, self._random = num_workers, random.Random(seed)
@@ -92,9 +94,9 @@ class SimulatedWorkers:
 
 
 class SyntheticReward:
-    """An accuracy with structure: what an operation is worth depends on its cell, on its partner in the block and on its depth.
+    """A formula for accuracies: the value of an operation depends on its cell, on its partner in the block and on its depth.
 
-    Every number is drawn from the seed. Over random architectures it has mean 0.9 and standard deviation 0.012.
+    All coefficients are drawn from the seed. Over random architectures, the accuracy has mean 0.9 and standard deviation 0.012.
     """
 
     noise = 0.004
@@ -122,15 +124,19 @@ class SyntheticReward:
         return score
 
     def __call__(self, decisions) -> float:
-        """Accuracy in (0.5, 1) without noise."""
+        """Returns the accuracy without noise, in (0.5, 1)."""
         return float(0.9 + 0.06 * math.tanh(0.2 * (self._score(decisions) - self._mean) / self._scale))
 
 
 class SurrogateReward:
-    """What a ridge regression, fitted to trials of real searches, predicts. The share of variance it explains is printed: trust it so far.
+    """The prediction of a ridge regression that is fitted to trials of real searches; prints the fraction of variance that it explains.
+
+    Args:
+      space: of the searches.
+      paths: their journals.
 
     Attributes:
-      noise: standard deviation of what it does not explain.
+      noise: standard deviation of the cross-validation errors.
     """
 
     def __init__(self, space: SearchSpace, paths: list[pathlib.Path]):
@@ -146,19 +152,19 @@ class SurrogateReward:
         model = make_pipeline(StandardScaler(), RidgeCV(np.logspace(-1, 4, 20)))
         unexplained = rewards - cross_val_predict(model, inputs, rewards, cv=KFold(5, shuffle=True, random_state=0))
         self.noise = float(unexplained.std())
-        share = 1 - (self.noise / rewards.std()) ** 2
-        print(f"surrogate of {len(trials)} trials: explains {share:.0%} of the variance of trials it has not seen; noise {self.noise:.4f}")
+        explained = 1 - (self.noise / rewards.std()) ** 2
+        print(f"surrogate of {len(trials)} trials: explains {explained:.0%} of the variance of unseen trials; noise {self.noise:.4f}")
         scale, ridge = model.fit(inputs, rewards)
         self._weights = ridge.coef_ / scale.scale_
         self._intercept = ridge.intercept_ - self._weights @ scale.mean_
 
     def __call__(self, decisions) -> float:
-        """Accuracy in [0, 1]."""
+        """Returns the predicted accuracy, in [0, 1]."""
         return min(1.0, max(0.0, float(self._intercept + self._weights @ features(self._space, decisions))))
 
 
 def child(reward, space: SearchSpace, noise: float, text: str, request: Request) -> dict:
-    """The reward of an architecture with the noise of a training of its own; the same if a trial is run again."""
+    """Returns the reward of an architecture, with noise drawn for each trial. Another execution of a trial gets an equal reward."""
     genotype = parse_genotype(text)
     decisions = space.encode(genotype)
     exact = reward(decisions)
@@ -167,18 +173,18 @@ def child(reward, space: SearchSpace, noise: float, text: str, request: Request)
 
 
 def play(kind: str, seed: int, args: argparse.Namespace) -> dict:
-    """One search from its journal on; what it came to."""
+    """Runs or resumes one search, and returns its results."""
     space = SearchSpace()
     reward = SurrogateReward(space, args.surrogate) if args.surrogate else SyntheticReward(space, args.reward_seed)
     noise = reward.noise if args.noise is None else args.noise
     strategy = STRATEGIES[kind](space, seed)
-    strategy.propose(), strategy.state()  # with all that is loaded for it
+    strategy.propose(), strategy.state()  # loads everything, so that it does not count as memory of the search
     before = resident_megabytes()
     config = SearchConfig(
         space,
         lambda space: STRATEGIES[kind](space, seed),
         functools.partial(SimulatedWorkers, args.workers, seed),
-        args.trainings * PROPOSALS_A_TRAINING,
+        args.trainings * MAX_PROPOSALS_PER_TRAINING,
         train_again=kind in TRAIN_AGAIN,
         max_trainings=args.trainings,
     )
@@ -202,38 +208,38 @@ def play(kind: str, seed: int, args: argparse.Namespace) -> dict:
 
 
 def identity_of_reward(args: argparse.Namespace) -> dict:
-    """What a search was rewarded by; another search is not gone on with."""
+    """Returns the part of a search's identity that describes its rewards. A search with other rewards is not resumed."""
     if args.surrogate:
         return {"surrogate": [hashlib.sha256(path.read_bytes()).hexdigest() for path in args.surrogate]}
     return {"reward_seed": args.reward_seed}
 
 
 def name_of_reward(args: argparse.Namespace) -> str:
-    """The same for people."""
+    """Returns a description of the rewards for people."""
     if args.surrogate:
         return f"a linear fit to {len(args.surrogate)} journals of real searches"
     return f"the formula of --reward_seed={args.reward_seed}"
 
 
 def milliseconds(times: list[float]) -> float:
-    """Wall time of a trial, from the times in the journal; pauses of the tool do not count."""
+    """Returns the mean wall time per trial, from times in the journal. Gaps of a second or more count as interruptions."""
     return float(np.mean([gap for gap in np.diff(times) if gap < 1.0])) * 1000 if len(times) > 1 else math.nan
 
 
 def resident_megabytes() -> float:
-    """Memory of this process."""
+    """Returns the resident memory of this process."""
     pages = int(pathlib.Path("/proc/self/statm").read_text().split()[1])
     return pages * resource.getpagesize() / 1e6
 
 
 def curves(trained: list[Trial]) -> dict[str, list[float]]:
-    """Mean of the best 1, 5 and 25 rewards so far, without their noise, at up to CURVE_POINTS numbers of trainings."""
+    """Returns the means of the best 1, 5 and 25 rewards so far, without their noise, at up to CURVE_POINTS numbers of trainings."""
     best, seen, lines = [], set(), {str(top): [] for top in TOPS}
     points = {int(point) for point in np.linspace(max(TOPS), len(trained), CURVE_POINTS)}
     for number, trial in enumerate(trained, 1):
-        if trial.hash not in seen:  # the best 25 are 25 architectures; of one trained again, the first training counts
+        if trial.hash not in seen:  # each architecture counts once, with its first training
             seen.add(trial.hash)
-            # Chosen by what the search saw, shown as it is.
+            # Chosen by the noisy rewards, which the search sees, and reported without noise.
             best = heapq.nlargest(max(TOPS), [*best, (trial.reward, -trial.number, trial.metrics["exact"])])
         if number in points:
             for top in TOPS:
@@ -242,13 +248,13 @@ def curves(trained: list[Trial]) -> dict[str, list[float]]:
 
 
 def at(rows: list[dict], kind: str, top: int, grid) -> np.ndarray:
-    """[seeds, len(grid)]: a strategy's mean of the best so many after these numbers of trainings."""
+    """Returns a strategy's mean of the best `top` after the numbers of trainings in `grid`, float [seeds, len(grid)]."""
     lines = [row["curves"] for row in rows if row["strategy"] == kind]
     return np.array([np.interp(grid, line["trainings"], line[str(top)]) for line in lines])
 
 
 def table(rows: list[dict], trainings: int) -> str:
-    """Markdown: mean of the best 25 after a part of the trainings, over the seeds, and their standard deviation."""
+    """Returns a Markdown table: each strategy's mean of the best 25 after 1/8 to all of the trainings, with its deviation over seeds."""
     grid = [trainings // 8, trainings // 4, trainings // 2, trainings]
     lines = [["strategy", *(f"{number:,} trainings" for number in grid)], ["---"] * (len(grid) + 1)]
     for kind in dict.fromkeys(row["strategy"] for row in rows):
@@ -259,7 +265,7 @@ def table(rows: list[dict], trainings: int) -> str:
 
 
 def draw(rows: list[dict], remark: str, path: pathlib.Path) -> None:
-    """Figure 6: the best 1, 5 and 25, each strategy's mean over the seeds with their range."""
+    """Draws figure 6: the best, and the means of the best 5 and 25, as each strategy's mean and range over the seeds."""
     figure, axes = plt.subplots(1, len(TOPS), figsize=(13, 4.4), sharey=True, layout="constrained")
     for axis, top in zip(axes, TOPS, strict=True):
         for kind in dict.fromkeys(row["strategy"] for row in rows):
@@ -284,12 +290,12 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--strategies", nargs="+", default=list(STRATEGIES)[:5], choices=list(STRATEGIES))
     parser.add_argument("--surrogate", nargs="+", type=pathlib.Path, default=[], help="journals of searches over the default space")
-    parser.add_argument("--reward_seed", type=int, default=0, help="of the synthetic reward, where no surrogate is given")
-    parser.add_argument("--noise", type=float, help="standard deviation of a child's accuracy; by default as the reward says")
-    parser.add_argument("--jobs", type=int, default=1, help="searches at a time")
+    parser.add_argument("--reward_seed", type=int, default=0, help="seed of the synthetic reward; ignored with --surrogate")
+    parser.add_argument("--noise", type=float, help="standard deviation of the noise in a child's accuracy; default: the reward's own")
+    parser.add_argument("--jobs", type=int, default=1, help="number of parallel searches")
     args = parser.parse_args()
     rows = []
-    # Each in a process of its own, for its memory to be its own.
+    # Each search has a process of its own, so that its memory can be measured.
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(args.jobs, context, end_with_parent, max_tasks_per_child=1) as pool:
         searches = [pool.submit(play, kind, seed, args) for seed in range(args.seeds) for kind in args.strategies]
@@ -298,16 +304,16 @@ def main() -> None:
             rows.append(row)
             tops = ", ".join(f"best {top} {row['curves'][str(top)][-1]:.4f}" for top in TOPS)
             print(
-                f"{row['strategy']} {row['seed']}: {tops}; {row['milliseconds_at_first']:.1f} ms a trial around the 1,000th, "
+                f"{row['strategy']} {row['seed']}: {tops}; {row['milliseconds_at_first']:.1f} ms per trial around the 1,000th, "
                 f"{row['milliseconds_at_last']:.1f} at the end; {row['megabytes']:.0f} MB; {row['failed']} failed, "
-                f"{row['reused']} of {row['proposed']} proposals known and not trained, {row['again']} trained again",
+                f"{row['reused']} of {row['proposed']} proposals reused a reward, {row['again']} were trained again",
                 flush=True,
             )
     rows.sort(key=lambda row: (args.strategies.index(row["strategy"]), row["seed"]))
     (args.workdir / "summary.json").write_text(json.dumps(rows))
     remark = f"Simulated, nothing was trained: rewards are {name_of_reward(args)}; {args.workers} workers"
     draw(rows, remark, args.workdir / "figure6.svg")
-    print(f"{remark}. Mean of the best {max(TOPS)}, without noise, mean and standard deviation over {args.seeds} seeds:")
+    print(f"{remark}. Mean of the best {max(TOPS)} without noise; mean and standard deviation over {args.seeds} seeds:")
     print(table(rows, args.trainings))
     print(f"{args.workdir / 'summary.json'}, {args.workdir / 'figure6.svg'}")
 

@@ -1,4 +1,4 @@
-"""A simulated search of a few trials, from end to end, killed and gone on with."""
+"""Runs simulated searches of a few trials from end to end, and extends them; checks the surrogate of real journals."""
 
 import json
 import pathlib
@@ -24,7 +24,7 @@ def simulate(folder, trainings, strategies=("random", "evolution_again"), *optio
     return subprocess.run([sys.executable, str(TOOL), *options], check=False, timeout=240, capture_output=True, text=True)
 
 
-def test_simulates_and_goes_on(tmp_path):
+def test_simulates_and_resumes(tmp_path):
     def run(trainings):
         result = simulate(tmp_path, trainings)
         assert result.returncode == 0, result.stderr
@@ -40,11 +40,11 @@ def test_simulates_and_goes_on(tmp_path):
     assert (tmp_path / "random-0" / "journal.jsonl").read_bytes().startswith(before)
     for row in second:
         curves = row["curves"]
-        assert 90 - 5 <= curves["trainings"][-1] <= 90 + 8  # those in flight at the end come on top, those that failed are missing
-        # The best that the noise showed is not always the best: it is above the mean of random ones, 0.9, and below what there is, 0.96.
+        assert 90 - 5 <= curves["trainings"][-1] <= 90 + 8  # running children are added at the end, and failed ones are missing
+        # Noise may hide the best ones, so the curve ends between the mean of random architectures, 0.9, and the maximum, 0.96.
         assert 0.905 < curves["25"][-1] < 0.96
         assert curves["25"][-1] > curves["25"][0]
-    assert before.count(b'"failed"') <= 12  # of about 60, at three in a hundred
+    assert before.count(b'"failed"') <= 12  # of about 60 trials, of which 3% fail
     refused = simulate(tmp_path, 90, ("random",), "--reward_seed=1")
     assert refused.returncode != 0
     assert "begun with another configuration: reward_seed was 0, is 1" in refused.stderr
@@ -54,13 +54,13 @@ def trial(number, digest, reward, exact):
     return Trial(number, "", digest, (), (), 0.0, "finished", reward, metrics={"exact": exact})
 
 
-def test_curves_are_of_different_architectures_chosen_by_what_the_search_saw(monkeypatch):
+def test_curves_count_each_architecture_once_and_rank_by_the_noisy_reward(monkeypatch):
     monkeypatch.setattr(simulate_search, "TOPS", (1, 2))
     trained = [trial(0, "a", 0.5, 0.1), trial(1, "b", 0.4, 0.9), trial(2, "a", 0.9, 0.1), trial(3, "c", 0.6, 0.3)]
     assert simulate_search.curves(trained) == {"trainings": [2, 3, 4], "1": [0.1, 0.1, 0.3], "2": [0.5, 0.5, 0.2]}
 
 
-def test_surrogate_finds_out_what_counts(tmp_path, capsys):
+def test_surrogate_learns_a_linear_reward(tmp_path, capsys):
     space = SearchSpace()
 
     def accuracy(decisions):

@@ -1,4 +1,4 @@
-"""The documentation site: it builds without a warning, which a broken link would be, and its reference has every public name."""
+"""Checks that the documentation site builds without a warning or a broken link, and that its reference is complete."""
 
 import re
 
@@ -19,7 +19,7 @@ REFERENCE = (REPOSITORY / "docs" / "reference.md").read_text()
 
 
 def build(folder):
-    """Builds the site of the pages in folder/pages."""
+    """Builds the site from folder/pages, and returns its folder."""
     config = mkdocs.config.load_config(
         str(REPOSITORY / "mkdocs.yml"), docs_dir=str(folder / "pages"), site_dir=str(folder / "site"), strict=True
     )
@@ -33,10 +33,10 @@ def test_the_site_builds_and_shows_every_docstring(tmp_path):
     assert [path for path in make_site.public_names().values() if f'id="{path}"' not in shown] == []
     assert "images float32 [batch, height, width, 3]" in shown
     assert 'id="nasnet_tf.serving.hub.classifier.Classifier.__call__"' in shown
-    assert re.findall('(?:<link [^>]*href|src)="(?:https?:)?//[^"]*"', shown) == [], "a page loads something from elsewhere"
+    assert re.findall('(?:<link [^>]*href|src)="(?:https?:)?//[^"]*"', shown) == [], "the page must not load files from other hosts"
 
 
-def test_a_broken_link_ends_the_build(tmp_path):
+def test_a_broken_link_fails_the_build(tmp_path):
     for name in make_site.pages():
         (tmp_path / "pages" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "pages" / name).write_text("# Title\n")
@@ -54,9 +54,9 @@ def test_every_public_name_is_in_the_reference_with_an_example():
     names = {name for name in sections if not name.startswith("nasnet_tf.")}
     public = set(make_site.public_names())
     assert public - names == set(), "docs/reference.md lacks a section '### NAME' with a sentence and an example for these public names"
-    assert names - public == set(), "docs/reference.md has sections for names that nasnet_tf/__init__.pyi does not have"
+    assert names - public == set(), "docs/reference.md has sections for names that are not in nasnet_tf/__init__.pyi"
     examples = {name: "".join(re.findall("^```python.*?^```", sections[name], re.MULTILINE | re.DOTALL)) for name in names}
-    assert [name for name in names if f"nasnet_tf.{name}" not in examples[name]] == [], "no example that uses these names"
+    assert [name for name in names if f"nasnet_tf.{name}" not in examples[name]] == [], "docs/reference.md has no example with these names"
 
 
 def test_docstrings_of_public_functions_name_every_parameter_and_the_result():
@@ -67,9 +67,9 @@ def test_docstrings_of_public_functions_name_every_parameter_and_the_result():
         if function.is_function:
             sections = {section.kind.value: section.value for section in function.docstring.parsed}
             named = {parameter.name for parameter in sections.get("parameters", ())}
-            assert [each.name for each in function.parameters if each.name not in named] == [], f"{name}: not under Args"
-            told = "returns" in sections or sections["text"].startswith("Returns ") or str(function.returns) == "None"
-            assert told, f"{name}: no Returns"
+            assert [each.name for each in function.parameters if each.name not in named] == [], f"{name}: missing under Args"
+            is_described = "returns" in sections or sections["text"].startswith("Returns ") or str(function.returns) == "None"
+            assert is_described, f"{name}: the docstring does not describe the result"
 
 
 def test_every_page_is_in_the_navigation():
@@ -83,7 +83,7 @@ def test_every_page_is_in_the_navigation():
     assert {page for page in wanted if not page.startswith("design/") or page == "design/index.md"} == listed
 
 
-def test_a_guide_begins_with_what_it_needs_and_gives():
+def test_a_guide_begins_with_its_requirements_and_its_result():
     sections = {name: pages for entry in NAVIGATION for name, pages in entry.items()}
     guides = [*sections["Tutorials"], *sections["Guides"]]
     for guide in guides:
@@ -102,11 +102,12 @@ def test_files_of_the_repository_become_pages(tmp_path):
 
 
 @pytest.mark.parametrize("page", DECISIONS, ids=lambda page: page.stem)
-def test_a_decision_is_short_and_its_figures_are_measured_ones(page):
+def test_a_decision_is_short_and_its_figures_are_in_the_benchmarks(page):
     text = page.read_text()
     assert len(text.splitlines()) <= LONGEST_DECISION
     assert re.findall("^## (.*)$", text, re.MULTILINE) == ["Context", "Decision", "Consequences", "Measured"]
     measured = text.partition("## Measured")[2]
-    assert "BENCHMARKS.md#" in measured or measured.strip().startswith("Nothing")
-    known = (REPOSITORY / "BENCHMARKS.md").read_text()
+    links = re.findall(r"\]\(([^)#]*(?:BENCHMARKS|benchmarks/\w+)\.md)", measured)
+    assert links or measured.strip().startswith("Nothing")
+    known = "".join((page.parent / link).read_text() for link in links)
     assert [figure for figure in re.findall(r"\d+(?:[.,:]\d+)+", measured) if figure not in known] == []

@@ -1,4 +1,4 @@
-"""Small trainings of many architectures on one traced network, with their processor time: for comparisons by real trainings."""
+"""Small trainings of many architectures on one traced network, with measured processor time."""
 
 import argparse
 import dataclasses
@@ -14,9 +14,13 @@ SIZE_FORMAT = "EPOCHSxPIXELSxFILTERS[xRATE]"
 
 @dataclasses.dataclass(frozen=True)
 class Size:
-    """Of a training: passes over its examples, side of the images in pixels, filters of the first cells, and an initial learning rate.
+    """The size of a training.
 
-    Without a rate of its own, it has that of the command.
+    Attributes:
+      epochs: passes over the examples.
+      image_size: side of the images in pixels.
+      filters: filters of the first cells.
+      rate: initial learning rate; None for the command's --initial_rate.
     """
 
     epochs: float
@@ -26,7 +30,7 @@ class Size:
 
     @classmethod
     def parse(cls, text: str) -> "Size":
-        """From SIZE_FORMAT; argparse reports the ValueError."""
+        """Reads a size in SIZE_FORMAT. The ValueError for another text is reported by argparse."""
         epochs, image_size, filters, *rate = text.split("x")
         return cls(float(epochs), int(image_size), int(filters), *map(float, rate))
 
@@ -36,7 +40,15 @@ class Size:
 
 
 def small_training(args: argparse.Namespace, size: Size, examples: int, is_tested: bool = False, batch_size: int | None = None):
-    """(network, data, training, learning_rate); evaluated once, on held-out images, or on the test split."""
+    """Returns (network, data, training, learning_rate) of a training that is evaluated once, at its end.
+
+    Args:
+      args: source, data_dir, validation_examples, batch_size and initial_rate of the command.
+      size: of the training.
+      examples: number of training images.
+      is_tested: True evaluates on the test split, False on held-out images.
+      batch_size: None for the command's.
+    """
     from nasnet_tf.data import CifarPreprocessing, ImageData
     from nasnet_tf.models.network import NetworkConfig
     from nasnet_tf.training.config import TrainingConfig
@@ -57,7 +69,7 @@ class Trainings:
 
     Args:
       space: of the architectures.
-      settings: network, data, training and learning rate, as of `small_training`.
+      *settings: network, data, training and learning rate, as `small_training` returns them.
     """
 
     def __init__(self, space: SearchSpace, *settings):
@@ -72,13 +84,13 @@ class Trainings:
         return children
 
     def with_seed(self, seed: int) -> Callable[..., dict]:
-        """(textproto, request) -> the outcome of a training, with its processor time as metric "cpu_seconds"; the first call traces."""
+        """Returns the function (textproto, request) -> outcome with the metric "cpu_seconds", the processor time. Its first call traces."""
         children = functools.cache(lambda: self._traced.with_seed(seed))
         return lambda text, request=TO_THE_END: counted(children(), text, request)
 
 
 def counted(evaluate: Callable[..., dict], text: str, request: Request) -> dict:
-    """The outcome of a training, with its processor time as metric "cpu_seconds"."""
+    """Returns the outcome of a training, with its processor time as the metric "cpu_seconds"."""
     started = time.process_time()
     outcome = evaluate(text, request)
     return {**outcome, "metrics": {**outcome.get("metrics", {}), "cpu_seconds": round(time.process_time() - started, 3)}}

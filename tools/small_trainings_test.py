@@ -1,4 +1,4 @@
-"""Small trainings: their sizes, what they train on, and what is counted."""
+"""Checks small trainings: their sizes, their data and the measurement of processor time."""
 
 import argparse
 import time
@@ -9,7 +9,7 @@ import small_trainings as tool
 ARGS = argparse.Namespace(source="digits", data_dir=None, validation_examples=16, batch_size=16, initial_rate=0.05)
 
 
-def test_a_size_is_its_text():
+def test_a_size_is_read_from_its_text():
     size = tool.Size.parse("0.5x12x8")
     assert size == tool.Size(0.5, 12, 8)
     assert str(size) == "0.5x12x8"
@@ -19,7 +19,7 @@ def test_a_size_is_its_text():
             tool.Size.parse(wrong)
 
 
-def test_held_out_images_are_not_trained_on_and_the_test_split_is_asked_for():
+def test_evaluates_on_held_out_images_or_on_the_test_split():
     network, data, training, rate = tool.small_training(ARGS, tool.Size(2, 8, 4), 64)
     assert (network.filters, data.image_size, training.epochs, training.batch_size) == (4, 8, 2, 16)
     assert (data.num_train_examples, data.num_examples("validation")) == (64, 16)
@@ -30,7 +30,7 @@ def test_held_out_images_are_not_trained_on_and_the_test_split_is_asked_for():
     assert data.num_examples("validation") == data.num_examples("test") > 16
 
 
-def test_processor_time_is_counted_not_waiting():
+def test_processor_time_excludes_waiting():
     def evaluate(text, request):
         time.sleep(0.5)
         until = time.process_time() + 0.1

@@ -1,14 +1,15 @@
-"""Plays search strategies against tables of architectures that were really trained: hundreds of searches in minutes.
+"""Benchmarks search strategies on tables of trained architectures: hundreds of searches in minutes.
 
     python tools/strategy_benchmark.py --workdir=runs/benchmark --nasbench201 nasbench201_cifar10.csv --lanas lanas_cifar10.csv --seeds 200
 
-Nothing is trained. A strategy proposes, the table answers with the reward of a short training, and the strategy is judged by what the
-architectures are worth: NAS-Bench-201 by the test accuracy of a long training, surrogates by their value without noise. With --delays 10,
-a reward arrives after ten more proposals, as with ten parallel workers. An architecture that is proposed again gets the reward that it had
-and is no training. "front" is the area below the front of accuracies and costs, as a share of the best one's. Every game is a line of
-games.jsonl: repeat the command to resume. The result is summary.json, table.md and curves.svg.
+Nothing is trained. A strategy proposes an architecture and gets the reward of a short training from the table. The strategy is judged by
+the true accuracy of its architectures: the test accuracy of a long training for NAS-Bench-201, the value without noise for surrogates. With
+--delays 10, a reward arrives after ten more proposals, as with ten parallel workers. An architecture that is proposed again gets its
+earlier reward and does not count as a training. "front" is the area below the front of accuracies and costs, as a fraction of the largest
+possible area.
 
-The files: docs/search.md says where the originals are.
+Each game is a line in games.jsonl, so repeat the command to resume. The results are written to summary.json, table.md and curves.svg.
+docs/search.md says where to get the original files of the tables.
 """
 
 import argparse
@@ -34,12 +35,12 @@ from nasnet_tf.nas.strategies.protocol import Observation
 
 CHECKPOINTS = (25, 50, 100, 200, 400, 1000, 2000, 5000, 10000, 20000)
 TOP = 5
-PROPOSALS_A_TRAINING = 3  # at most: a strategy that only repeats itself must end
-_tables = {}  # of this process, by their arguments
+MAX_PROPOSALS_PER_TRAINING = 3  # ends a strategy that only repeats itself
+_tables = {}  # cache of this process: {(kind, paths): table}
 
 
 def table_of(kind: str, paths: tuple[str, ...]):
-    """The table of a command line argument."""
+    """Returns the table of a kind, read from files and cached."""
     if (kind, paths) not in _tables:
         files = list(map(pathlib.Path, paths))
         makers = {"nasbench201": architecture_tables.NasBench201, "lanas": architecture_tables.lanas}
@@ -48,14 +49,25 @@ def table_of(kind: str, paths: tuple[str, ...]):
 
 
 def play(kind: str, paths: tuple[str, ...], name: str, seed: int, trainings: int, delay: int) -> dict:
-    """One search; a row with its curves after each training: the truth of the best architecture, and of the best five by reward."""
+    """Runs one search and returns its row.
+
+    The curves "best" and "top" have a value for each training: the truth of the architecture with the best reward, and the mean truth of
+    the five best. "front" has a value for each of the CHECKPOINTS that was reached, for complete tables.
+
+    Args:
+      kind, paths: arguments of `table_of`.
+      name: of the strategy.
+      seed: of the strategy and of the noise.
+      trainings: number of different architectures that are rewarded.
+      delay: number of later proposals that a reward waits for.
+    """
     table, started = table_of(kind, paths), time.process_time()
     strategy = strategy_of(name)(table, seed)
     draws, rewards, top, curves = random.Random(f"{seed} noise"), {}, [], {"best": [], "top": [], "front": []}
     found: list[tuple[float, float]] = []  # (cost, truth)
     pending = collections.deque()
     proposed = 0
-    while len(rewards) < trainings and proposed < trainings * PROPOSALS_A_TRAINING:
+    while len(rewards) < trainings and proposed < trainings * MAX_PROPOSALS_PER_TRAINING:
         proposed += 1
         proposal = strategy.propose()
         identity = table.space.identity_of(proposal.decisions)
@@ -85,34 +97,39 @@ def play(kind: str, paths: tuple[str, ...], name: str, seed: int, trainings: int
 
 
 def front_area(found: list[tuple[float, float]]) -> float:
-    """The area below the best accuracies that are to be had for each cost, above 85%; costs by their logarithms."""
-    edges = np.linspace(0, math.log(_LARGEST_COST), 200)
+    """Returns the mean of the best accuracy above 85% that each cost affords, over the logarithm of the cost."""
+    edges = np.linspace(0, math.log(_MAX_COST), 200)
     costs, truths = np.array(found).T
     order = np.argsort(costs)
-    best = np.maximum.accumulate(np.maximum(truths[order] - _LEAST_ACCURACY, 0.0))
+    best = np.maximum.accumulate(np.maximum(truths[order] - _MIN_ACCURACY, 0.0))
     places = np.searchsorted(np.log(costs[order]), edges, side="right")
     return float(np.mean(np.where(places > 0, best[places - 1], 0.0)))
 
 
-_LEAST_ACCURACY, _LARGEST_COST = 85.0, 55.0
+_MIN_ACCURACY, _MAX_COST = 85.0, 55.0
 
 
 def identity(row: dict) -> tuple:
+    """Returns the values that tell games apart."""
     return tuple(row[key] for key in ("table", "strategy", "seed", "trainings", "delay"))
 
 
 def values_of(rows: list[dict], measure: str) -> np.ndarray:
-    """Float [games, trainings]: the regret of the best architecture, for complete tables, or the truth of the best five by reward."""
+    """Returns the regret of the best architecture, for "regret", or the mean truth of the best five, float [games, trainings]."""
     if measure == "regret":
         curves = [np.subtract(row["best_of_table"], row["curves"]["best"]) for row in rows]
     else:
         curves = [row["curves"]["top"] for row in rows]
-    # Strategies that repeat themselves may end early.
+    # The curve of a strategy that repeats itself may end early; its last value continues.
     return np.array([[*curve, *[curve[-1]] * (row["trainings"] - len(curve))] for row, curve in zip(rows, curves, strict=True)])
 
 
 def summaries(rows: list[dict]) -> list[dict]:
-    """Of each table, measure, delay and strategy: mean and standard error at the checkpoints, trainings to reach random search."""
+    """Returns a summary for each table, measure, delay and strategy.
+
+    It holds the mean and standard error at the checkpoints, and the number of trainings after which the mean reaches the last value of
+    random search.
+    """
     groups = collections.defaultdict(list)
     for row in rows:
         for measure in ("regret", "best five") if row["best_of_table"] is not None else ("best five",):
@@ -150,7 +167,7 @@ def summaries(rows: list[dict]) -> list[dict]:
 
 
 def text_of(found: list[dict]) -> str:
-    """Markdown."""
+    """Returns the summaries as a Markdown table."""
     points = [point for point in CHECKPOINTS if any(point in each["mean"] for each in found)]
     head = [
         "table",
@@ -173,7 +190,7 @@ def text_of(found: list[dict]) -> str:
 
 
 def draw(found: list[dict], path: pathlib.Path) -> None:
-    """A panel for each table and delay, a line for each strategy with its standard errors at the checkpoints."""
+    """Draws a panel for each table, measure and delay, with a line for each strategy and its standard errors at the checkpoints."""
     panels = list(dict.fromkeys((each["table"], each["measure"], each["delay"]) for each in found))
     columns = min(2, len(panels))
     rows = -(-len(panels) // columns)
@@ -197,12 +214,12 @@ def draw(found: list[dict], path: pathlib.Path) -> None:
     plt.close(figure)
 
 
-_FIRST = 10  # training that is drawn
+_FIRST = 10  # number of the first training in the curves
 TITLES = {"nasbench201": "NAS-Bench-201", "lanas": "surrogate of LaNAS' cells", "journals": "surrogate of journals"}
 
 
 def end_with_parent() -> None:
-    """For a process that plays games: it ends when the tool is killed."""
+    """Lets this process end when its parent is killed."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
@@ -212,15 +229,17 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 def main(argv: list[str] | None = None) -> list[dict]:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workdir", type=pathlib.Path, required=True)
-    parser.add_argument("--nasbench201", help="CSV file of the complete table")
+    parser.add_argument("--nasbench201", help="CSV file of NAS-Bench-201")
     parser.add_argument("--lanas", help="CSV file of LaNAS' cells, for a surrogate")
-    parser.add_argument("--journals", nargs="+", help="journals of searches over the default space, or archives of them, for a surrogate")
+    parser.add_argument(
+        "--journals", nargs="+", help="journals of searches over the default space, or tar archives of them, for a surrogate"
+    )
     parser.add_argument("--strategies", nargs="+", type=known_strategy, default=["random", "evolution", "local_search", "model_guided"])
     parser.add_argument("--seeds", type=int, default=100)
     parser.add_argument("--first_seed", type=int, default=0)
     parser.add_argument("--trainings", type=int, default=400)
     parser.add_argument("--delays", type=int, nargs="+", default=[0])
-    parser.add_argument("--jobs", type=int, default=1, help="games at a time")
+    parser.add_argument("--jobs", type=int, default=1, help="number of parallel games")
     args = parser.parse_args(argv)
     args.workdir.mkdir(parents=True, exist_ok=True)
     path = args.workdir / "games.jsonl"
@@ -238,7 +257,7 @@ def main(argv: list[str] | None = None) -> list[dict]:
         if (kind, name, seed, args.trainings, delay) not in done
     ]
     for kind, paths in sources.items():
-        table_of(kind, paths)  # before the processes fork, which then share it
+        table_of(kind, paths)  # before the processes are forked, so that they share it
     with (
         concurrent.futures.ProcessPoolExecutor(args.jobs, multiprocessing.get_context("fork"), end_with_parent) as pool,
         open(path, "a") as file,

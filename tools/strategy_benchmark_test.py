@@ -1,4 +1,4 @@
-"""Games against a small table and a small surrogate, whose best architectures are known."""
+"""Plays games on a complete table and a small surrogate whose best architectures are known."""
 
 import argparse
 import csv
@@ -19,7 +19,7 @@ VALUE = {"none": 0.0, "skip_connect": 2.0, "nor_conv_1x1": 4.0, "nor_conv_3x3": 
 
 @pytest.fixture(scope="module")
 def complete(tmp_path_factory):
-    """A complete table: every convolution helps, the long training 10 points better than the short one."""
+    """A complete table in which each operation adds a fixed value, and long trainings are 10 points better than short ones."""
     path = tmp_path_factory.mktemp("table") / "cells.csv"
     edges = [f"edge_{source}_{target}" for source, target in tables.NasBench201Space.EDGES]
     with path.open("w", newline="") as file:
@@ -41,7 +41,7 @@ def test_a_complete_table(complete):
     assert regrets["model_guided"] == 0.0
     assert regrets["local_search"] < regrets["random"]
     assert all(len(game["curves"]["top"]) == 60 for game in games.values())
-    assert all(np.diff(game["curves"]["best"]).min() >= 0 for game in games.values())  # rewards have no noise here
+    assert all(np.diff(game["curves"]["best"]).min() >= 0 for game in games.values())  # these rewards have no noise
 
 
 def test_bindings_of_ppo_are_strategies(complete):
@@ -53,19 +53,19 @@ def test_bindings_of_ppo_are_strategies(complete):
             tool.strategy_of(wrong)
 
 
-def test_the_front_is_measured_and_raised(complete):
+def test_the_front_is_measured_and_improved(complete):
     table = tables.NasBench201(complete)
     assert tool.front_area(table.all) == max(tool.front_area(table.all), tool.front_area(table.all[:500]))
     assert table.cost((NAMES.index("nor_conv_3x3"),) * 6) == 55
     fronts = {
         name: tool.play("nasbench201", (str(complete),), name, 0, 60, 0)["curves"]["front"] for name in ("random", "model_guided_front")
     }
-    assert len(fronts["random"]) == 2  # after 25 and 50
+    assert len(fronts["random"]) == 2  # after 25 and 50 trainings
     assert fronts["model_guided_front"][1] > fronts["random"][1]
 
 
 def test_rewards_arrive_late(complete, monkeypatch):
-    """With a delay of 3, the fourth proposal is made before the first reward."""
+    """With a delay of 3, four proposals are made before the first reward."""
     seen = []
 
     class Noted(RandomSearch):
@@ -81,7 +81,7 @@ def test_rewards_arrive_late(complete, monkeypatch):
     assert seen[:6] == ["propose"] * 4 + ["feedback", "propose"]
 
 
-def test_a_surrogate_learns_what_is_true_and_adds_noise():
+def test_a_surrogate_learns_the_truth_and_adds_noise():
     space = tables.SearchSpace(num_blocks=2, operations=("IDENTITY", "SEP_CONV_3X3"), combines=("ADD",), fixed_reduction="nasnet_a")
     rng = tables.random.Random(0)
     decisions = [space.sample(rng) for _ in range(200)]
@@ -98,7 +98,7 @@ def test_a_surrogate_learns_what_is_true_and_adds_noise():
     assert np.mean(rewards) == pytest.approx(truths[0], abs=0.5)
 
 
-def test_a_benchmark_resumes_and_its_numbers_are_those_of_the_games(complete, tmp_path, capsys):
+def test_a_benchmark_resumes_and_summarizes_its_games(complete, tmp_path, capsys):
     arguments = [f"--workdir={tmp_path}", f"--nasbench201={complete}", "--strategies", "random", "model_guided", "--trainings=30"]
     tool.main([*arguments, "--seeds=1"])
     first = (tmp_path / "games.jsonl").read_text()

@@ -1,9 +1,9 @@
-"""Compares overlaps, crops and non-maximum suppression of detection with torchvision's box_iou, roi_align, nms and batched_nms.
+"""Compares this package's IoU, RoI align and non-maximum suppression with torchvision's box_iou, roi_align, nms and batched_nms.
 
-    python tools/torchvision_check.py ours.npz             # here: writes numbers drawn at random and what ours makes of them
-    python tools/torchvision_check.py ours.npz --compare   # in an environment of torch, torchvision and numpy, which needs nothing of ours
+    python tools/torchvision_check.py ours.npz             # with this package: writes random inputs and its outputs
+    python tools/torchvision_check.py ours.npz --compare   # in another environment that has torch, torchvision and numpy
 
-Prints the largest difference of each, and ends with exit code 1 where one is not what rounding makes.
+The second command prints the largest difference of each output, and exits with 1 if one is larger than rounding explains.
 """
 
 import argparse
@@ -12,13 +12,13 @@ import sys
 
 import numpy as np
 
-SIDE, STRIDE, CROP = 200, 16, 7  # of the image in pixels, of the map in pixels of the image, of the crops in pixels of the map
+SIDE, STRIDE, CROP = 200, 16, 7  # side of the image in pixels, stride of the feature map in pixels, side of the crops in cells of the map
 PROPOSAL_IOU, IOU, COUNT, CLASSES = 0.7, 0.5, 60, 3
-MOST = 1e-4
+MAX_DIFFERENCE = 1e-4
 
 
 def ours() -> dict[str, np.ndarray]:
-    """Inputs and outputs by name; boxes as (ymin, xmin, ymax, xmax) in pixels."""
+    """Returns {name: value} of the inputs and of this package's outputs; boxes are (ymin, xmin, ymax, xmax) in pixels."""
     import tensorflow as tf  # noqa: PLC0415
 
     from nasnet_tf.detection import boxes as box_math  # noqa: PLC0415
@@ -51,7 +51,7 @@ def ours() -> dict[str, np.ndarray]:
 
 
 def theirs(given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The same outputs by torchvision."""
+    """Returns torchvision's outputs for the inputs."""
     import torch  # noqa: PLC0415
     from torchvision import ops  # noqa: PLC0415
 
@@ -73,7 +73,7 @@ def theirs(given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def differences(given: dict[str, np.ndarray], others: dict[str, np.ndarray]) -> dict[str, float]:
-    """The largest of each output; infinite where there are more of one than of the other."""
+    """Returns the largest difference of each output; infinite if the shapes differ."""
     return {
         name: float(np.abs(given[name] - other).max()) if given[name].shape == other.shape else np.inf for name, other in others.items()
     }
@@ -91,4 +91,4 @@ if __name__ == "__main__":
     found = differences(stored, theirs(stored))
     for key, difference in found.items():
         print(f"{key}: {' x '.join(map(str, stored[key].shape))}, largest difference {difference:.2g}")
-    sys.exit(any(difference > MOST for difference in found.values()))
+    sys.exit(any(difference > MAX_DIFFERENCE for difference in found.values()))

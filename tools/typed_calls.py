@@ -1,10 +1,10 @@
-"""Calls of the public names for the type checker, never run: each wrong one is marked, and mypy says so if a mark is not needed."""
+"""Calls of the public names, for the type checker alone. Each wrong call is marked; mypy reports marks that are not needed."""
 
 import nasnet_tf
 
 
 def right() -> None:
-    """What a person writes."""
+    """Calls that mypy must accept."""
     model = nasnet_tf.load_nasnet("mobile", num_classes=7, image_size=(240, 320), freeze="cell_7")
     nasnet_tf.count_costs(model).mult_adds.bit_length()
     nasnet_tf.load_classifier("mobile")("photo.jpg", top=3)
@@ -20,7 +20,7 @@ def right() -> None:
 
 
 def wrong() -> None:
-    """What a checker finds before it runs."""
+    """Calls that mypy must refuse."""
     nasnet_tf.load_nasnet(7)  # type: ignore[arg-type]
     nasnet_tf.load_nasnet("mobile", num_clases=7)  # type: ignore[call-arg]
     nasnet_tf.load_nasnet("mobile", None, "nasnet_a")  # type: ignore[call-arg]

@@ -1,5 +1,5 @@
-"""What Python programs and notebooks call in the place of commands, with the same recipes and work folders."""
+"""Functions that do what the commands do, for Python programs and notebooks, with the same recipes and work folders."""
 
 from nasnet_tf.base.terminal import import_tensorflow
 
-import_tensorflow()  # without its remarks
+import_tensorflow()  # without its log messages

@@ -1,4 +1,4 @@
-"""What a caller passes as data, as bindings of a recipe: names as they are, arrays and pipelines as data prepared in the work folder."""
+"""Turns the data that a caller passes into bindings of a recipe. Arrays and pipelines are first written into the work folder."""
 
 import dataclasses
 import numbers
@@ -15,26 +15,28 @@ from nasnet_tf.data.sources import Source
 from nasnet_tf.data.writing import prepare
 from nasnet_tf.recipes import shorthand
 
-_SCOPES = {"search": ("", shorthand.RETRAIN), "training": ("",)}  # of gin, by kind of work: a recipe's retraining may have other splits
-FOLDER = "data"  # of a work folder, for what was prepared
+# gin scopes by kind of work; a recipe's retraining may have its own splits
+_SCOPES = {"search": ("", shorthand.RETRAIN), "training": ("",)}
+FOLDER = "data"  # in the work folder, for prepared data
 _EXPECTED = "(images, labels), a tf.data.Dataset, 'folder:PATH', 'table:FILE', the name of a data set or an ImageData"
 
 
 def data_bindings(data: Any, validation: Any, workdir: pathlib.Path, kind: str, test: Any = None) -> dict[str, Any]:
-    """Returns the bindings that make a recipe take these data; what has no name is written into the work folder, once.
+    """Returns the bindings that make a recipe use these data; data without a name are written into the work folder, once.
 
     Args:
-      data: to train on. (images, labels) as nasnet_tf.data.given.of_arrays takes them; a tf.data.Dataset as of_dataset does; the name of
-        a data set as open_source does; or an ImageData, whose preprocessing counts too.
-      validation: the same, to choose by: of a name its split `validation` if there is one, else its `train`; or a fraction of `data` to
-        hold out, in whole percents. None for the split `validation` of a folder, what an ImageData says, or else a tenth.
-      workdir: of the work, in whose folder `data` arrays and pipelines are prepared. They may not change once something was rewarded or
+      data: training data: (images, labels) as for nasnet_tf.data.given.of_arrays; a tf.data.Dataset as for of_dataset; the name of a data
+        set as for open_source; or an ImageData, whose preprocessing is used too.
+      validation: data to choose by, of the same kinds; a name means its split `validation` if it has one, else its `train`. Or a fraction
+        of `data` to hold out, in whole percents. None for the split `validation` of a folder, the splits of an ImageData, or else a tenth.
+      workdir: work folder; arrays and pipelines are written into its folder `data`. They may not change once something was rewarded or
         saved in the work folder.
-      kind: of work, "search" or "training".
-      test: the same, to measure the end result on; None for the split `test` of a name, and for none of arrays and pipelines.
+      kind: kind of work, "search" or "training".
+      test: data to measure the end result on, of the same kinds. None for the split `test` of a name; arrays and pipelines then have none.
 
     Raises:
-      InputError: anything else; other data than the work folder was begun with; or classes that the training data lack.
+      InputError: the data are of another kind or differ from those that the work folder was begun with, or other splits have classes that
+        the training data lack.
     """
     scopes = _SCOPES[kind]
     check_data(data, "data")
@@ -66,7 +68,7 @@ def check_bindings(bindings: Collection[str]) -> None:
 
 
 def check_data(data: Any, name: str) -> None:
-    """Raises InputError if an argument is none of the kinds of data; name: of the argument."""
+    """Raises InputError if an argument is not of a known kind of data; name: name of the argument."""
     if isinstance(data, (str, tf.data.Dataset)) or type(data) is ImageData:
         return
     if isinstance(data, (tuple, list)) and len(data) == 2:
@@ -78,7 +80,7 @@ def check_data(data: Any, name: str) -> None:
 
 
 def _share(validation: Any) -> str | None:
-    """Returns a fraction as ImageData.validation_examples has it; None for what is none."""
+    """Returns a fraction as ImageData.validation_examples takes it; None for data."""
     if isinstance(validation, bool) or not isinstance(validation, numbers.Real):
         return None
     percent = round(100 * validation)
@@ -88,9 +90,9 @@ def _share(validation: Any) -> str | None:
 
 
 def _of_name(data: str | ImageData, share: str | None, scopes: Collection[str]) -> dict[str, Any]:
-    """The bindings for a data set that is there already."""
+    """Returns the bindings for a data set that has a name."""
     if share and (source := _opened(data)).is_folder and "validation" in source.splits:
-        raise InputError(f"validation: {source.name} has a split 'validation', which validates; leave out the fraction {share}")
+        raise InputError(f"validation: {source.name} has a split 'validation', which is used; leave out the fraction {share}")
     if isinstance(data, str):
         values = shorthand.data_bindings(data, scopes)
         return values | ({f"{scope}ImageData.validation_examples": share for scope in scopes} if share else {})
@@ -111,26 +113,26 @@ def _opened(data: str | ImageData) -> Source:
 
 
 def _examples(data: Any, name: str, split: str, training: Any = None) -> given.Examples:
-    """What is passed as one split; training: what is passed to train on, which may not be the same."""
+    """Returns the examples of one split; training: the training data, which must not be the same split of the same data set."""
     if isinstance(data, tf.data.Dataset):
         return given.of_dataset(name, data)
     if not isinstance(data, (str, ImageData)):
         return given.of_arrays(name, *data)
     place = _place(data, split)
     if isinstance(training, (str, ImageData)) and _place(training, "train") == place:
-        raise InputError(f"{name}: {place[0]} has no split {split!r}, and its {place[1]} is trained on; pass a fraction or other data")
+        raise InputError(f"{name}: {place[0]} has no split {split!r}, and its {place[1]} is for training; pass a fraction or other data")
     return given.of_source(_opened(data), place[1])
 
 
 def _place(data: str | ImageData, split: str) -> tuple[str, str]:
-    """Returns (name of the data set, its split or a slice of one) for what is passed as a split."""
+    """Returns (name of the data set, its split or a slice of it) for data that are passed as a split."""
     if isinstance(data, ImageData):
         return data.source, data.train_split
     return data, split if split in _opened(data).splits else "train"
 
 
 def _further_splits(data: str | ImageData, known: Collection[str], keeps_validation: bool) -> dict[str, given.Examples]:
-    """The other splits of a data set that is copied, for not to lose them."""
+    """Returns the other splits of a data set that is copied, so that none is lost."""
     source = _opened(data)
     wanted = {"test": getattr(data, "test_split", "test")}
     wanted |= {"validation": getattr(data, "validation_split", None) or "validation"} if keeps_validation else {}

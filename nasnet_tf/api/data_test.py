@@ -1,4 +1,4 @@
-"""What is passed as data, as bindings: what ImageData makes of them is what was passed."""
+"""Tests that the bindings of passed data make an ImageData with that data."""
 
 import dataclasses
 import pathlib
@@ -19,7 +19,7 @@ PREPROCESSING = CifarPreprocessing(image_size=4, upsample=1.0)
 
 
 def made(bindings):
-    """The ImageData of bindings."""
+    """Returns the ImageData of bindings."""
     fields = {name.removeprefix("ImageData."): value for name, value in bindings.items() if name.startswith("ImageData.")}
     return ImageData(**{"preprocessing": PREPROCESSING, **fields})
 
@@ -80,7 +80,7 @@ def test_names_are_bound_as_the_command_binds_them(photos, tmp_path):
 def test_a_fraction_beside_a_split_that_validates_is_refused(photos, tmp_path):
     folder = photos("photos", {"train": 8, "val": 4})
     assert sizes(made(data_bindings(folder, None, tmp_path / "run", "training")))["validation"] == 4
-    with pytest.raises(InputError, match="has a split 'validation', which validates; leave out the fraction 20%"):
+    with pytest.raises(InputError, match="has a split 'validation', which is used; leave out the fraction 20%"):
         data_bindings(folder, 0.2, tmp_path / "run", "training")
 
 
@@ -93,7 +93,7 @@ def test_a_folder_may_validate_another_and_arrays(photos, tmp_path):
         "validation": 4,
         "test": None,
     }
-    with pytest.raises(InputError, match="validation: .*photos has no split 'validation', and its train is trained on"):
+    with pytest.raises(InputError, match="validation: .*photos has no split 'validation', and its train is for training"):
         data_bindings(folder, folder, tmp_path / "third", "training")
 
 

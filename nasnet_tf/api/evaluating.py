@@ -1,4 +1,4 @@
-"""`nasnet_tf.evaluate`: accuracy and loss of a network on any data, as a call."""
+"""`nasnet_tf.evaluate`: measures accuracy and loss of a network on any data."""
 
 import dataclasses
 import os
@@ -40,21 +40,21 @@ def evaluate(
     """Measures a classifier on every example of your data, as `nasnet evaluate` does.
 
     Args:
-      model_or_path: the work folder of a training, of which the best weights are taken; an export; a .keras file; a name such as "mobile";
-        or a model of this package in memory, as it is now.
+      model_or_path: the work folder of a training, whose best weights are loaded; an export; a .keras file; a name such as "mobile"; or a
+        model of this package in memory.
       data: (images, labels), a tf.data.Dataset of (image, label), "folder:PATH", "table:FILE", the name of a data set or an ImageData; see
-        nasnet_tf.search. None for what a work folder was trained with. Images are prepared as the network takes them, those of an ImageData
-        as it says. Classes are found by name. Labels that are integers are numbers of logits, from 0.
-      split: of a data set by name, an ImageData or a work folder: "train", "validation" or "test".
-      weights: of a name, as of nasnet_tf.train.
-      class_names: of a model in memory or a file that does not say them: the name of each logit. Only needed where labels have names.
-      batch_size: examples at a time; does not change the result.
+        nasnet_tf.search. None for the data that a work folder was trained with. Images are prepared as the network takes them, those of an
+        ImageData as it specifies. Classes are matched by name. Labels that are integers are indices of logits, from 0.
+      split: for a data set by name, an ImageData or a work folder: "train", "validation" or "test".
+      weights: for a name: as for nasnet_tf.train.
+      class_names: for a model in memory or a file without names: the name of each logit. Only needed if the labels are names.
+      batch_size: number of examples at a time; does not change the result.
 
     Returns:
-      The evaluation: accuracy, top_5_accuracy, loss and examples; of a network for several labels its mean average precision and others.
+      The evaluation: accuracy, top_5_accuracy, loss and examples; for a network of several labels, mean average precision and others.
 
     Raises:
-      InputError: a mistake in the arguments, data that cannot be read, or classes that the network does not have.
+      InputError: an argument is wrong, the data cannot be read, or the network lacks a class.
     """
     expect(split in ("train", "validation", "test"), "split", "'train', 'validation' or 'test'", split)
     check_value("batch_size", batch_size, Count)
@@ -63,7 +63,7 @@ def evaluate(
         model, description = _network(source, weights, class_names)
         task = task_of(description, source.path)
         if data is None:
-            expect(isinstance(source, WorkFolder), "data", "data, for only a work folder says what to evaluate on", data)
+            expect(isinstance(source, WorkFolder), "data", "data, because only a work folder has data of its own", data)
             found = task.data.from_description(description)
         elif isinstance(data, ImageData):
             found = task.data.from_description({**description, **data.description()})
@@ -71,19 +71,19 @@ def evaluate(
             found, split = _data(data, split, model, description, task, pathlib.Path(folder)), "test"
         if "class_names" not in description:
             raise InputError(
-                f"{source.path}: does not say the names of its classes, by which those of the data are found; give class_names"
+                f"{source.path}: does not say the names of its classes, which are matched with those of the data; pass class_names"
             )
         side = model.input.shape[1]
-        expect(side in (None, found.image_size), "data", f"images prepared in {side} pixels, as the network takes them", found.image_size)
+        expect(side in (None, found.image_size), "data", f"images of {side} pixels, as the network takes them", found.image_size)
         names = description["class_names"]
-        batch_size = min(batch_size, found.num_examples(split))  # the rest would be padding, which takes memory too
+        batch_size = min(batch_size, found.num_examples(split))  # padding to a larger batch would take memory
         evaluation = task.evaluator_class(model).on_split(RelabelledData(found, names), split, batch_size)
-        _ = evaluation.details.mistakes  # reads their pictures while the data are there
+        _ = evaluation.details.mistakes  # reads the pictures before the folder is removed
         return evaluation
 
 
 def _network(source: Source, weights: Any, class_names: Sequence[str] | None) -> tuple[keras.Model, dict]:
-    """Returns the classifier, and what data.json says of it; without class_names where nobody says them."""
+    """Returns the classifier and its data.json, which lacks class_names if they are not known."""
     if isinstance(source, LiveModel) or (isinstance(source, KerasFile) and source.own_class_names() is None):
         expect(weights == "trained", "weights", f"'trained', because {source.path} has its own", weights)
         model = classifier_of(source.network if isinstance(source, LiveModel) else source.trained(), str(source.path))
@@ -94,12 +94,12 @@ def _network(source: Source, weights: Any, class_names: Sequence[str] | None) ->
 
 
 def _data(data: Any, split: str, model: keras.Model, description: dict, task: type[BindableTask], folder: pathlib.Path) -> ImageData:
-    """Returns data whose split `test` is to be evaluated; sets class_names of the description where labels are numbers of logits."""
+    """Returns data whose split `test` should be evaluated; sets class_names of the description if the labels are indices of logits."""
     check_data(data, "data")
     place = {"source": data, "data_dir": None}
     if not isinstance(data, str):
         if has_several_labels(description):
-            raise InputError("data: expected 'table:FILE', because the network tells several labels of an image")
+            raise InputError("data: expected 'table:FILE', because the network predicts several labels for an image")
         examples = of_dataset("data", data) if isinstance(data, tf.data.Dataset) else of_arrays("data", *data)
         if examples.class_names is None and next(iter(examples.chunks())).num_classes:
             names = description.setdefault("class_names", [str(number) for number in range(num_classes(model))])

@@ -1,4 +1,4 @@
-"""The paper's pieces for Keras' own `fit`: one step of it is one step of the loop (paper appendices A.5 to A.7)."""
+"""Compiles a network for Keras' own `fit`, so that its steps are those of our training loop (paper appendices A.5 to A.7)."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -19,13 +19,13 @@ from nasnet_tf.training.schedules import Schedule
 from nasnet_tf.training.state import WeightAverage
 from nasnet_tf.training.variables import named_weights
 
-# Fields of TrainingConfig that only the loop follows, and what `fit` has instead.
-_OF_THE_LOOP = {
-    "class_weights": "the argument sample_weight of fit",
-    "frozen_epochs": "load_nasnet(..., freeze=True) and two calls of fit",
-    "patience": "keras.callbacks.EarlyStopping",
-    "replica_batch_size": "an optimizer with gradient_accumulation_steps",
-    "steps_per_call": "1, for the schedules change at every step",
+# Fields of TrainingConfig that `fit` does not support, and what to do instead.
+_UNSUPPORTED = {
+    "class_weights": "use the argument sample_weight of fit instead",
+    "frozen_epochs": "use load_nasnet(..., freeze=True) and two calls of fit instead",
+    "patience": "use keras.callbacks.EarlyStopping instead",
+    "replica_batch_size": "use an optimizer with gradient_accumulation_steps instead",
+    "steps_per_call": "the schedules change at every step",
 }
 
 
@@ -36,23 +36,23 @@ def compile_for_fit(
 
     Afterwards call `fit(images, labels, batch_size=config.batch_size, epochs=config.epochs, callbacks=...)`. Labels are int [batch]. A
     network with auxiliary head has two outputs, so its labels are `{"logits": labels, "auxiliary_logits": labels}`. The loss that `fit`
-    shows includes the auxiliary loss and the weight decay. Validation measures the averaged weights, and the model has them after each
-    epoch.
+    shows includes the auxiliary loss and the weight decay. If the weights are averaged, validation measures the averages, and the model has
+    them after each epoch.
 
     Args:
-      model: of `load_nasnet` or `build_network`; it is compiled in place. Its weights' own regularizers are replaced.
-      optimizer: any of Keras' or this package's. Its learning rate is set before each step.
-      learning_rate: such as nasnet_tf.cosine_decay(0.1).
-      config: epochs, batch size, label smoothing, weight of the auxiliary loss, weight decay, clipping, averages, drop path and XLA are
-        taken from it. Evaluation, checkpoints, logs and seeds are up to you, as always with `fit`.
+      model: a network from `load_nasnet` or `build_network`, which is compiled in place. Regularizers of its weights are replaced.
+      optimizer: an optimizer of Keras or of this package. Its learning rate is set before each step.
+      learning_rate: a schedule such as nasnet_tf.cosine_decay(0.1).
+      config: sets epochs, batch size, label smoothing, weight of the auxiliary loss, weight decay, clipping, averages, drop path and XLA.
+        Evaluation, checkpoints, logs and seeds are up to you, as always with `fit`.
 
     Returns:
-      The callbacks that `fit` needs: the learning rate, the drop-path schedule and the weight averages, if there are any.
+      The callbacks that `fit` needs: the learning rate, the drop-path schedule and, if config asks for them, the weight averages.
 
     Raises:
-      InputError: a model that does not end in logits, a model on several devices or in float16, an optimizer with a schedule or clipping of
-        its own, or a setting that only the loop follows. `fit` raises it for other numbers of epochs or examples than those of config, and
-        for data that does not say how many batches it has.
+      InputError: the model does not end in logits, is on several devices or in float16; the optimizer has its own schedule or clipping; or
+        `fit` does not support a setting. `fit` raises it for other numbers of epochs or examples than those of config, and for data that
+        does not say how many batches it has.
     """
     _check_config(config)
     _check_model(model)
@@ -76,12 +76,12 @@ def compile_for_fit(
 
 @keras.saving.register_keras_serializable(package="nasnet_tf")
 class SmoothedCrossentropy(keras.losses.Loss):
-    """Cross-entropy against smoothed labels, the mean over the batch.
+    """Cross-entropy against smoothed labels, averaged over the batch.
 
     Labels are int [batch] or [batch, 1], logits float32 [batch, num_classes].
 
     Attributes:
-      examples: tf.Variable, number of examples of the last batch.
+      examples: tf.Variable, number of examples in the last batch.
     """
 
     def __init__(self, label_smoothing: float, name: str = "smoothed_crossentropy", **kwargs):
@@ -101,7 +101,7 @@ class SmoothedCrossentropy(keras.losses.Loss):
 
 
 class _Stepwise(keras.callbacks.Callback):
-    """Knows the number of each step, from 0 on through all epochs."""
+    """A callback that numbers the steps of all epochs, from 0."""
 
     def on_train_begin(self, logs=None):
         if self.params["steps"] is None:
@@ -136,7 +136,7 @@ class _Schedules(_Stepwise):
             layer.progress.assign(step / (self.params["epochs"] * steps) if config.schedule_drop_path else 1.0)
 
     def on_train_batch_end(self, batch, logs=None):
-        if self._is_first:  # the only one that is whole whatever the number of examples
+        if self._is_first:  # only the first batch is full for any number of examples
             examples, self._is_first = int(self._loss.examples.numpy()), False
             if examples != self._config.batch_size:
                 raise InputError(
@@ -145,7 +145,7 @@ class _Schedules(_Stepwise):
 
 
 class _Averages(_Stepwise):
-    """Keeps averages of all weights. The model has them in validation and after each epoch, and its own weights during steps."""
+    """Keeps averages of all weights. The model has them in validation and after each epoch, and the trained weights during steps."""
 
     def __init__(self, decay: float):
         super().__init__()
@@ -181,9 +181,9 @@ class _Averages(_Stepwise):
 def _check_config(config: TrainingConfig) -> None:
     expect(isinstance(config, TrainingConfig), "config", "a TrainingConfig", config)
     defaults = {field.name: field.default for field in dataclasses.fields(config)}
-    for name, instead in _OF_THE_LOOP.items():
+    for name, instead in _UNSUPPORTED.items():
         value = getattr(config, name)
-        expect(value == defaults[name], f"TrainingConfig.{name}", f"{defaults[name]} with fit, instead of which there is {instead}", value)
+        expect(value == defaults[name], f"TrainingConfig.{name}", f"{defaults[name]} with fit ({instead})", value)
 
 
 def _check_model(model: keras.Model) -> None:
@@ -192,13 +192,13 @@ def _check_model(model: keras.Model) -> None:
     policy = keras.config.dtype_policy().name
     expect(policy != "mixed_float16", "Keras' dtype policy", "float32 or mixed_bfloat16 with fit", policy)
     replicas = model.distribute_strategy.num_replicas_in_sync
-    expect(replicas == 1, "model", "one that was made outside of a strategy of several devices, which `train` uses", f"{replicas} replicas")
+    expect(replicas == 1, "model", "one that was made on a single device; `train` uses several", f"{replicas} replicas")
 
 
 def _check_optimizer(optimizer: keras.optimizers.Optimizer, config: TrainingConfig) -> None:
     expect(isinstance(optimizer, keras.optimizers.Optimizer), "optimizer", "an optimizer such as nasnet_tf.RMSProp()", optimizer)
     settable = isinstance(optimizer._learning_rate, keras.Variable)
-    expect(settable, "optimizer", "one whose learning rate is a number, for learning_rate sets it", optimizer._learning_rate)
+    expect(settable, "optimizer", "one whose learning rate is a number, because learning_rate sets it", optimizer._learning_rate)
     clips: Sequence = (optimizer.clipnorm, optimizer.clipvalue, optimizer.global_clipnorm)
     is_free = config.gradient_clip_norm is None or set(clips) <= {None, config.gradient_clip_norm} and clips[:2] == (None, None)
-    expect(is_free, "optimizer", "one without clipping, for TrainingConfig.gradient_clip_norm is bound", f"{optimizer.name} with {clips}")
+    expect(is_free, "optimizer", "one without clipping, because TrainingConfig.gradient_clip_norm is set", f"{optimizer.name} with {clips}")

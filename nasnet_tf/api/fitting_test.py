@@ -1,4 +1,4 @@
-"""Keras' fit with the paper's pieces against the loop: step by step, and as a whole training."""
+"""Tests that Keras' fit, compiled by compile_for_fit, trains like our loop, step by step."""
 
 import dataclasses
 
@@ -25,14 +25,14 @@ CONFIG = TrainingConfig(
     epochs=2, batch_size=8, label_smoothing=0.1, auxiliary_loss_weight=0.4, weight_decay=1e-2, gradient_clip_norm=1.0, ema_decay=0.9, seed=3
 )
 NETWORK = NetworkConfig(1, "cifar", 2.0, filters=4, auxiliary_head=True, drop_path_rate=0.5, dropout_rate=0.3, batch_norm_momentum=0.8)
-STEPS = 3  # of an epoch
+STEPS = 3  # steps of an epoch
 IMAGES = np.random.default_rng(0).uniform(-1, 1, [STEPS * 8, 8, 8, 3]).astype(np.float32)
 LABELS = np.arange(STEPS * 8, dtype=np.int32) % 3
 SCHEDULES = {Momentum: cosine_decay(0.1), RMSProp: exponential_decay(16.0, decay_epochs=0.5, warmup_epochs=0.4)}
 
 
 def network(config=NETWORK):
-    """The same weights and the same masks of drop path and dropout at each call."""
+    """Returns a network with the same weights and the same masks of drop path and dropout at each call."""
     keras.utils.set_random_seed(3)
     return build_network(smallest_genotype(), config, 3, 8)
 
@@ -48,7 +48,7 @@ def assert_close(found, expected):
 
 
 class Record(keras.callbacks.Callback):
-    """What weights, averages and loss are after each step; the loss without weight decay, as the loop's."""
+    """Records weights, averages and loss after each step. The loss is without weight decay, like the loop's."""
 
     def __init__(self, averages):
         super().__init__()
@@ -72,7 +72,7 @@ def averages_of(average):
 
 
 def steps_of_loop(model, optimizer, config):
-    """(weights, averages, loss) after each step of the loop."""
+    """Returns (weights, averages, loss) after each step of the loop."""
     state = TrainingState.fresh(model, optimizer(), config.ema_decay)
     take = TrainStep(state, Classification(SEVERAL_CLASSES, config), config, tf.distribute.get_strategy())
     batches = iter(tf.data.Dataset.from_tensor_slices((IMAGES, LABELS)).batch(8, drop_remainder=True).repeat())
@@ -95,7 +95,7 @@ def assert_same_steps(found, expected):
 
 
 def test_each_step_of_fit_is_a_step_of_the_loop():
-    """RMSProp with everything that the paper trains with; validation and the end have the averages."""
+    """Trains by RMSProp with all of the paper's options. Validation and the trained model have the averages."""
     model = network()
     callbacks = compile_for_fit(model, RMSProp(), SCHEDULES[RMSProp], CONFIG)
     record = Record(callbacks[1])
@@ -115,7 +115,7 @@ def test_without_averages_decay_and_auxiliary_head():
     plain = dataclasses.replace(NETWORK, auxiliary_head=False)
     model = network(plain)
     for weight in model.trainable_weights:
-        weight.regularizer = keras.regularizers.L2(1.0)  # of an earlier compilation
+        weight.regularizer = keras.regularizers.L2(1.0)  # as from an earlier compilation
     callbacks, record = compile_for_fit(model, Momentum(), SCHEDULES[Momentum], config), Record(None)
     batches = tf.data.Dataset.from_tensor_slices((IMAGES, LABELS[:, None])).batch(8)
     model.fit(batches, epochs=2, verbose=0, callbacks=[*callbacks, record])
@@ -132,9 +132,9 @@ def small():
     [
         (
             {"patience": 3},
-            "TrainingConfig.patience: expected None with fit, .* keras.callbacks.EarlyStopping, got 3",
+            "TrainingConfig.patience: expected None with fit .*keras.callbacks.EarlyStopping instead.*, got 3",
         ),
-        ({"class_weights": "balanced"}, "TrainingConfig.class_weights: .* sample_weight of fit, got 'balanced'"),
+        ({"class_weights": "balanced"}, "TrainingConfig.class_weights: .* sample_weight of fit instead.*, got 'balanced'"),
         ({"frozen_epochs": 1}, "TrainingConfig.frozen_epochs: expected 0.0 with fit"),
         ({"steps_per_call": 2}, "TrainingConfig.steps_per_call: expected 1 with fit"),
         ({"replica_batch_size": 2}, "TrainingConfig.replica_batch_size: expected None with fit"),
@@ -168,7 +168,7 @@ def test_what_cannot_be_compiled(small):
 def test_calls_of_fit_that_do_not_fit_the_configuration(small):
     config = dataclasses.replace(CONFIG, ema_decay=None)
     callbacks = compile_for_fit(small, Momentum(), cosine_decay(0.1), config)
-    small.run_eagerly = True  # no step is taken often enough to be worth a trace
+    small.run_eagerly = True  # tracing would take longer than the few steps
     with pytest.raises(InputError, match="fit: expected epochs=2, as TrainingConfig.epochs says, got 1"):
         small.fit(IMAGES, LABELS, 8, callbacks=callbacks, verbose=0)
     with pytest.raises(InputError, match="fit: expected batches of 8 examples, as TrainingConfig.batch_size says, got 24"):

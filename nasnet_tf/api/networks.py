@@ -1,4 +1,4 @@
-"""What a caller passes as the network to train, as bindings of a recipe: its architecture, its weights, and how it takes its images."""
+"""Turns the network that a caller passes into bindings of a recipe: its architecture, its weights and its preprocessing."""
 
 import dataclasses
 import os
@@ -19,10 +19,11 @@ from nasnet_tf.serving.hub.naming import find_network, resolve
 from nasnet_tf.serving.hub.sources import NamedNetwork, Weights
 from nasnet_tf.serving.weights.public import NETWORKS
 
-GENOTYPE_NAME = "genotype.textproto"  # in a work folder, of a genotype that was passed as an object
-SIZE = "4 @ 1056"  # of a genotype where the recipe binds none
+GENOTYPE_NAME = "genotype.textproto"  # file in a work folder for a genotype that was passed as an object
+SIZE = "4 @ 1056"  # size of a genotype's network if the recipe binds none
 _PREPROCESSING = "ImageData.preprocessing"
-_OF_TRAINING = ("auxiliary_head", "dropout_rate", "drop_path_rate", "synchronized_batch_norm")  # fields of NetworkConfig
+# fields of NetworkConfig that only matter in training
+_OF_TRAINING = ("auxiliary_head", "dropout_rate", "drop_path_rate", "synchronized_batch_norm")
 
 
 def network_bindings(
@@ -33,19 +34,19 @@ def network_bindings(
     bound: Mapping[str, str],
     workdir: pathlib.Path,
 ) -> dict[str, Any]:
-    """Returns the bindings that make a recipe train this network. gin has the recipe's bindings and the caller's meanwhile.
+    """Returns the bindings that make a recipe train this network. gin must already have the bindings of the recipe and of the caller.
 
     Args:
       network: a genotype, as a message, the name of a published one or the path of a textproto; the name or size of a network; or the path
         of a work folder, an export, a .keras file or weights of a named network.
-      weights: "trained", None or "none" for fresh ones, or a file; as of nasnet_tf.train.
-      preprocessing: of the caller's data; None for what gin has.
+      weights: as for nasnet_tf.train: "trained", a file, or "none" or None for fresh weights.
+      preprocessing: preprocessing of the caller's data; None for gin's.
       said: names of the caller's own bindings, which override these.
       bound: gin's bindings, as text.
-      workdir: gets the file of a genotype that is a message.
+      workdir: work folder, which gets the file of a genotype that is a message.
 
     Raises:
-      InputError: anything else, or weights that `network` cannot have.
+      InputError: `network` is of another kind, or cannot have these weights.
     """
     is_said = preprocessing is not None or any(name == _PREPROCESSING or name.endswith("Preprocessing.image_size") for name in said)
     preprocessing = preprocessing or table.value_of("ImageData", "preprocessing")
@@ -72,7 +73,7 @@ def network_bindings(
 
 
 def _genotype_of(network: Any) -> Genotype | str | None:
-    """Returns what is a genotype, or names one; None for other networks."""
+    """Returns a genotype or the name of one; None for other networks."""
     if isinstance(network, Genotype):
         return network
     if isinstance(network, (str, os.PathLike)) and (network in published_genotypes() or os.fspath(network).endswith(".textproto")):
@@ -85,7 +86,7 @@ def _message(genotype: Genotype | str) -> Genotype:
 
 
 def _written(genotype: Genotype | str, workdir: pathlib.Path) -> str:
-    """Returns the name or path of a genotype; one that has neither is written into the work folder."""
+    """Returns the name or path of a genotype; one without either is written into the work folder."""
     if isinstance(genotype, str):
         load_genotype(genotype)
         return genotype
@@ -94,19 +95,19 @@ def _written(genotype: Genotype | str, workdir: pathlib.Path) -> str:
         return same[0]
     path = workdir.absolute() / GENOTYPE_NAME
     if path.is_file() and work_folders.has_saved(workdir) and genotype_hash(load_genotype(path)) != genotype_hash(genotype):
-        raise InputError(f"network: is another genotype than the one that {workdir} was begun with; take another workdir")
+        raise InputError(f"network: differs from the genotype that {workdir} was begun with; use another workdir")
     with work_folders.at_work(workdir, "training"):
         replace_file(path, format_genotype(genotype))
     return str(path)
 
 
 def _of_path(network: str | os.PathLike, weights: Any, is_said: bool) -> dict[str, Any]:
-    """The bindings of a path: training starts from its weights."""
+    """Returns the bindings of a path, from whose weights training starts."""
     source = resolve(network)
     expect(weights == "trained", "weights", f"'trained', because {os.fspath(network)} has its own", weights)
     if isinstance(source, Weights):
         if not source.path.exists() and not is_path(network):
-            source.description()  # raises what is wrong with the name
+            source.description()  # raises an error that says what is wrong with the name
         return _starting_from(network)
     return ({} if is_said else _preparing(source.image_preprocessing())) | _starting_from(network)
 
@@ -116,23 +117,23 @@ def _starting_from(place: str | os.PathLike) -> dict[str, Any]:
 
 
 def _fresh(network: Any) -> dict[str, Any]:
-    """The bindings of fresh weights, of which nothing is to be frozen; says so."""
+    """Returns the bindings of fresh weights, of which none are frozen, and prints that the training starts from fresh weights."""
     called = "a genotype" if isinstance(network, Genotype) else repr(os.fspath(network))
     print(f"network: {called} starts from fresh weights", file=sys.stderr, flush=True)
     return {"train.initial_weights": None, "TrainingConfig.frozen_epochs": 0}
 
 
 def _architecture(network: NamedNetwork, config: Any, bound: Mapping[str, str], said: Collection[str], genotype: str) -> dict[str, Any]:
-    """The bindings of an architecture; what only matters in training is the recipe's, where it binds it."""
+    """Returns the bindings of an architecture, except fields that only matter in training and that the recipe binds."""
     fields = {f"NetworkConfig.{field.name}": getattr(config, field.name) for field in dataclasses.fields(config)}
     values = {name: value for name, value in fields.items() if name.rpartition(".")[2] not in _OF_TRAINING or name not in bound}
     widths = ("NetworkConfig.filters", "NetworkConfig.penultimate_filters")
-    if any(name in said for name in widths):  # one of the two
+    if any(name in said for name in widths):  # only one of the two may be set
         values |= dict.fromkeys(widths)
     return values | {"train.genotype": genotype, "train.network": "@NetworkConfig()"}
 
 
 def _preparing(preprocessing: Preprocessing) -> dict[str, Any]:
-    """The bindings of images as a network takes them; how they are augmented is up to the recipe."""
+    """Returns the bindings that prepare images as a network takes them. The recipe decides about augmentation."""
     kind = type(preprocessing).__name__
     return {_PREPROCESSING: f"@{kind}()", f"{kind}.image_size": preprocessing.image_size}

@@ -1,4 +1,4 @@
-"""Processes of calls: none runs the caller's script, none is left, and Ctrl-C pauses a search."""
+"""Tests that processes of calls do not run the caller's script, that none is left, and that Ctrl-C pauses a search."""
 
 import os
 import signal
@@ -10,7 +10,7 @@ import pytest
 
 from nasnet_tf.testing import TIMEOUT_SECONDS, until
 
-# A script as a beginner writes it, without `if __name__ == "__main__"`.
+# A beginner's script, without `if __name__ == "__main__"`.
 SCRIPT = """
 import sys
 
@@ -34,7 +34,7 @@ print(found, __file__, [process.pid for process in psutil.Process().children(rec
 
 
 def members(group):
-    """The processes of a process group that run."""
+    """Returns the running processes of a process group."""
     found = []
     for process in psutil.process_iter():
         try:
@@ -47,7 +47,7 @@ def members(group):
 
 @pytest.fixture
 def interruptible():
-    """Lets the processes of a test receive SIGINT, which shells make their background jobs and all children of these ignore."""
+    """Lets the processes of a test receive SIGINT, which a shell's background jobs and their children ignore."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)

@@ -1,4 +1,4 @@
-"""What a search has found, for a notebook: the best cells, the trials, a page, and the winner trained longer."""
+"""The result of a search, for notebooks: the best cells, the trials, a report, and retraining of the winner."""
 
 import dataclasses
 import html
@@ -22,16 +22,16 @@ from nasnet_tf.viz import diagram
 from nasnet_tf.viz.report import page, plots
 from nasnet_tf.viz.report.report import Report
 
-_SHOWN = 5  # trials in a notebook
+_SHOWN = 5  # trials that a notebook shows
 
 
 @dataclasses.dataclass(frozen=True)
 class Best:
-    """The best architecture of a search; a notebook shows its cells.
+    """The best architecture of a search. A notebook shows its cells.
 
     Attributes:
-      trial: which found it.
-      path: of its genotype as a textproto.
+      trial: the trial that found it.
+      path: file of its genotype, a textproto.
     """
 
     trial: Trial = dataclasses.field(repr=False)
@@ -39,12 +39,12 @@ class Best:
 
     @property
     def genotype(self) -> Genotype:
-        """Its normal and its reduction cell."""
+        """The normal and the reduction cell."""
         return self.trial.genotype
 
     @property
     def accuracy(self) -> float:
-        """On the validation examples, in [0, 1], of the small network that was trained to find it."""
+        """Accuracy on the validation examples, in [0, 1], of the small network that the search trained."""
         return accuracy_of(self.trial)
 
     def draw(self) -> Figure:
@@ -56,12 +56,12 @@ class Best:
 
 
 class Search:
-    """A search that has ended, or reached its limits.
+    """A search that has ended.
 
     Args:
-      workdir: its work folder.
-      trials: of the search, one of them rewarded.
-      run: (work, bindings) -> work(search job with these bindings besides, work folder).
+      workdir: work folder of the search.
+      trials: trials of the search; at least one has a reward.
+      run: (work, bindings) -> work(search job with these additional bindings, work folder).
 
     Attributes:
       workdir, trials: as given. A trial has `genotype`, `reward`, `status`, `metrics`, ...
@@ -76,11 +76,11 @@ class Search:
         return Best(leaderboard(self.trials)[0], self.workdir / BEST_NAME)
 
     def table(self) -> dict[str, list]:
-        """A list for each column, a row for each trial; `pandas.DataFrame(found.table())` shows it."""
+        """Returns a list for each column, with a row for each trial; `pandas.DataFrame(found.table())` shows it."""
         return self.trials.table()
 
     def importance(self) -> Importance:
-        """Which operations, inputs and combines a model of the rewards credits.
+        """Returns which operations, inputs and combines a model of the rewards credits.
 
         Raises:
           InputError: fewer than 10 architectures have a reward.
@@ -100,21 +100,21 @@ class Search:
         cells_per_stack: int | None = None,
         bindings: Mapping[str, Any] | None = None,
     ) -> keras.Model:
-        """Trains the best architectures longer, or larger, and returns the best of them; an interrupted call resumes when it is repeated.
+        """Trains the best architectures longer or larger, and returns the best network. Repeat an interrupted call to resume it.
 
         Args:
-          top: how many architectures.
-          epochs: of each training; None for the recipe's.
-          filters: of the first cells; None for the recipe's.
-          cells_per_stack: normal cells in each of three stacks; None for the recipe's.
-          bindings: {"name.parameter": value} for anything else; they count for the retraining alone, those of `search` excepted.
+          top: number of architectures.
+          epochs: epochs of each training; None for the recipe's.
+          filters: filters of the first cells; None for the recipe's.
+          cells_per_stack: normal cells in each of the three stacks; None for the recipe's.
+          bindings: {"name.parameter": value} for anything else. Except those of `search`, they only apply to the retraining.
 
         Returns:
-          The network of the highest validation accuracy, with its best weights. It takes images as the data are prepared.
+          The network of the highest validation accuracy, with its best weights. It takes images that are prepared like the search's data.
 
         Raises:
-          InputError: a mistake in the arguments, or no architecture could be trained.
-          KeyboardInterrupt: it was interrupted.
+          InputError: an argument is wrong, or no architecture could be trained.
+          KeyboardInterrupt: the call was interrupted; repeat it to resume.
         """
         given = {"TrainingConfig.epochs": epochs, "NetworkConfig.filters": filters, "NetworkConfig.cells_per_stack": cells_per_stack}
         given = {name: value for name, value in given.items() if value is not None} | dict(bindings or {})

@@ -1,4 +1,4 @@
-"""What all calls share: a configuration of their own, messages for Python callers, and processes that end with the call."""
+"""Shared by all calls: their own configuration, messages for Python callers, and processes that end with the call."""
 
 import contextlib
 import gc
@@ -15,7 +15,7 @@ from nasnet_tf.base import extras
 from nasnet_tf.base.errors import InputError, NasnetError
 from nasnet_tf.recipes import folders, gin_messages, reading, shorthand
 
-# What commands call something, and what calls do.
+# Words of commands, and the words that calls use instead.
 _WORDS = {
     "--workdir": "workdir",
     "--gin_param": "bindings",
@@ -27,13 +27,13 @@ _WORDS = {
 
 @contextlib.contextmanager
 def configured(recipe: str | os.PathLike, bindings: Mapping[str, Any], workdir: pathlib.Path) -> Iterator[str]:
-    """Inside the `with` gin has the bindings of a recipe and those that override them, after it those that it had before.
+    """Configures gin with a recipe and bindings that override it; restores gin's previous bindings at the end of the `with`.
 
     Yields:
-      The configuration as text, as of reading.parse_gin.
+      The configuration as text, as reading.parse_gin returns it.
 
     Raises:
-      InputError: as of reading.parse_gin; or the recipe lacks a binding that the work needs.
+      InputError: as from reading.parse_gin; or the recipe lacks a binding that the work needs.
     """
     with reading.own_bindings():
         text = reading.parse_gin([os.fspath(recipe)], shorthand.lines(bindings), folders.begun_with(workdir))
@@ -43,12 +43,12 @@ def configured(recipe: str | os.PathLike, bindings: Mapping[str, Any], workdir: 
             missing = gin_messages.missing_bindings(error)
             if not missing:
                 raise
-            raise InputError(f"the configuration lacks a binding for {', '.join(missing)}") from error
+            raise InputError(f"the configuration lacks a binding for {', '.join(missing)}; add it to bindings or to the recipe") from error
 
 
 @contextlib.contextmanager
 def worded_for_python() -> Iterator[None]:
-    """Errors of this package name arguments of calls where they would name flags of commands."""
+    """Makes errors of this package name arguments of calls instead of flags of commands."""
     try:
         yield
     except NasnetError as error:
@@ -66,12 +66,12 @@ def worded_for_python() -> Iterator[None]:
 
 @contextlib.contextmanager
 def own_processes() -> Iterator[None]:
-    """Processes that begin inside the `with` do not run the caller's script, and none is left after it.
+    """Keeps processes that start inside the `with` from running the caller's script; none of them outlives it.
 
-    Python's processes import the script of the process that starts them, for what they are to call may be defined there. What a search
-    calls is defined in this package; and a script without `if __name__ == "__main__"` would search again in each of them.
+    A new Python process imports the script of its parent, because the function to call may be defined there. A search only calls functions
+    of this package. Without this, a script that lacks `if __name__ == "__main__"` would start its search again in each process.
     """
-    server, tracker = forkserver._forkserver, resource_tracker._resource_tracker  # without a public way to them
+    server, tracker = forkserver._forkserver, resource_tracker._resource_tracker  # there is no public access to them
     is_others = server._forkserver_pid is not None, tracker._fd is not None
     script = vars(sys.modules["__main__"])
     hidden = {name: script.pop(name) for name in ("__file__", "__spec__") if name in script}
@@ -82,22 +82,22 @@ def own_processes() -> Iterator[None]:
         script.update(hidden)
         if not is_others[0]:
             server._stop()
-        gc.collect()  # semaphores that are garbage now would start the tracker again
+        gc.collect()  # unused semaphores would start the tracker again when they are deleted
         if not is_others[1]:
             tracker._stop()
 
 
 def leave_gpus_to_children() -> None:
-    """Lets this process take of a GPU's memory only what it needs: TensorFlow takes all of it, which children need.
+    """Makes TensorFlow in this process take only the GPU memory that it needs, instead of all of it, so that children get some.
 
-    Nothing can be changed once TensorFlow has been used, as it has in many notebooks; then it says so.
+    This has no effect once TensorFlow has used a GPU, as in many notebooks; then a line on standard error says so.
     """
     try:
         for gpu in tf.config.list_physical_devices("GPU"):
             tf.config.experimental.set_memory_growth(gpu, True)
     except (RuntimeError, ValueError):
         print(
-            "TensorFlow may have taken the memory of the GPU for this process, and leave none to children; if they run out of memory, "
+            "TensorFlow may have taken the memory of the GPU for this process and left none to children; if they run out of memory, "
             "restart Python and begin with tf.config.experimental.set_memory_growth(gpu, True) for each of "
             "tf.config.list_physical_devices('GPU')",
             file=sys.stderr,

@@ -1,4 +1,4 @@
-"""`nasnet_tf.search`: the search of the command of this name, as a call."""
+"""`nasnet_tf.search`: the search of the command `nasnet search`, as a function."""
 
 import functools
 import os
@@ -30,10 +30,10 @@ STRATEGIES = {
     "random": "RandomSearch",
 }
 ENGINES = {"local": "LocalPool", "ray": "RayTasks"}
-_ANY_NUMBER = 10**6  # of trials, where time is the limit
+_ANY_NUMBER = 10**6  # number of trials if time is the limit
 
 
-# Its parameters are public, named and independent of each other; everything else is a binding.
+# It has many parameters, but they are public, named and independent; everything else is a binding.
 def search(
     data: Any,
     validation: Any = None,
@@ -51,32 +51,32 @@ def search(
 ) -> Search:
     """Searches for cells that classify your images well, as `nasnet search` does, in the same kind of work folder.
 
-    An interrupted call leaves no process behind, and the same call resumes the search.
+    An interrupted call leaves no process behind. Repeat the call to resume the search.
 
     Args:
-      data: to train on: (images, labels), a tf.data.Dataset of (image, label), "folder:PATH", "table:FILE", the name of a data set of
+      data: training data: (images, labels), a tf.data.Dataset of (image, label), "folder:PATH", "table:FILE", the name of a data set of
         TensorFlow Datasets, or an ImageData. Images of arrays and pipelines are integers in [0, 255], or floats in [0, 1] or [0, 255], with
-        1 or 3 channels; labels are integers from 0, one-hot, or names of classes. They are written once into the work folder.
-      validation: the same, to measure architectures on; or a fraction of `data` to hold out, in whole percents. None for the split
-        `validation` of a folder or table, else a tenth.
-      workdir: keeps the search.
-      max_hours: in which children run, pauses not counted; None for any.
-      max_trainings: architectures to try; None for what the recipe says, or for any number where max_hours is given.
+        1 or 3 channels; labels are integers from 0, one-hot, or names of classes. The data are written once into the work folder.
+      validation: data of the same kinds to measure architectures on, or a fraction of `data` to hold out, in whole percents. None for the
+        split `validation` of a folder or table, else a tenth.
+      workdir: work folder, which keeps the search.
+      max_hours: hours in which children run, without pauses; None for no limit.
+      max_trainings: number of architectures to try. None for the recipe's number, or for no limit if max_hours is given.
       strategy: "model_guided", "evolution", "local_search", "ppo" or "random"; None for the recipe's.
-      workers: children at a time; None for the recipe's.
-      engine: "local" for processes of this machine, "ray" for a Ray cluster; None for the recipe's.
-      seed: of the strategy and of the children; None for the recipe's.
+      workers: number of children at a time; None for the recipe's.
+      engine: "local" for processes on this machine, "ray" for a Ray cluster; None for the recipe's.
+      seed: seed of the strategy and of the children; None for the recipe's.
       seeds: names or paths of genotypes to try first.
-      recipe: the name of a shipped recipe or the path of a gin file.
-      bindings: {"name.parameter": value} for anything else that a recipe can bind; a text that begins with "@" is a reference of gin.
+      recipe: name of a shipped recipe or path of a gin file.
+      bindings: {"name.parameter": value} for anything else that a recipe can bind; a text that begins with "@" is a gin reference.
 
     Returns:
-      What was found.
+      The result: the best architecture, all trials, and methods to report and retrain them.
 
     Raises:
-      InputError: a mistake in the arguments, or nothing was rewarded.
-      SearchPaused: nothing works any more.
-      KeyboardInterrupt: it was interrupted; the same call resumes it.
+      InputError: an argument is wrong, or no architecture got a reward.
+      SearchPaused: the search cannot continue at the moment; repeat the call to resume it.
+      KeyboardInterrupt: the call was interrupted; repeat it to resume the search.
     """
     for name, value, kind in (
         ("max_hours", max_hours, Positive),
@@ -130,7 +130,7 @@ def _named(argument: str, name: str, known: Mapping[str, str]) -> str:
 def _seeded(
     recipe: str | os.PathLike, values: Mapping[str, Any], more: Mapping[str, Any], seed: int | None, folder: pathlib.Path
 ) -> dict[str, Any]:
-    """Returns bindings of seeds: the strategy's parameter has the strategy's name, which only the recipe may say."""
+    """Returns the bindings of seeds. The strategy's parameter starts with the strategy's name, which may only be in the recipe."""
     with configured(recipe, {**values, **more}, folder) as text:
         bound = read_configuration(text)
     strategy = f"{bound.get('search.strategy', '').strip('@()')}.seed"

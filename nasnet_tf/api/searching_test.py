@@ -1,4 +1,4 @@
-"""nasnet_tf.search: the same search as the command's, with its data, limits and strategy as arguments."""
+"""Tests that nasnet_tf.search does the same search as the command, with data, limits and strategy as arguments."""
 
 import json
 import shutil
@@ -29,7 +29,7 @@ QUICK = {
 
 @pytest.fixture(autouse=True)
 def scored(monkeypatch):
-    """Architectures get rewards by their names in no time; returns the texts of those that did."""
+    """Gives architectures rewards by their hash, without training; returns the texts of those that got one."""
     texts = []
 
     def score(self, text, request):
@@ -224,7 +224,7 @@ def test_a_gpu_that_this_process_may_hold_is_told_of(monkeypatch, capsys):
 
 
 def test_the_best_are_retrained_into_a_model(tmp_path):
-    """Really trained, on few images; resumed without training again; and other bindings give another network."""
+    """Trains for real, on few images, and then resumes without training again."""
     found = quick(tmp_path)
     how = {"epochs": 1, "filters": 4, "bindings": {"TrainingConfig.batch_size": 8, "CifarPreprocessing.image_size": 8}}
     model = found.retrain(1, **how)

@@ -1,4 +1,4 @@
-"""`nasnet_tf.train`: the training of the command of this name, as a call."""
+"""`nasnet_tf.train`: the training of the command `nasnet train`, as a function."""
 
 import os
 import pathlib
@@ -21,15 +21,15 @@ from nasnet_tf.recipes.training import TrainConfig
 from nasnet_tf.serving.hub.naming import resolve
 from nasnet_tf.training import checkpoints
 
-_ANY_DATA = {"ImageData.source": "digits"}  # so that a recipe without a data set of its own can be read
+_ANY_DATA = {"ImageData.source": "digits"}  # a recipe without its own data set can only be read with one
 
 
 class Trained(NamedTuple):
-    """What came of a training.
+    """The result of a training.
 
     Attributes:
-      model: from images to logits, with the best weights, averaged if the training kept averages; as load_nasnet(workdir) returns it.
-      evaluation: of these weights on the validation split; None where the recipe evaluates nothing.
+      model: network from images to logits, with the best weights, averaged if the training kept averages, as from load_nasnet(workdir).
+      evaluation: evaluation of these weights on the validation split; None if the recipe evaluates nothing.
     """
 
     model: keras.Model
@@ -49,29 +49,29 @@ def train(
 ) -> Trained:
     """Trains a network on your images, as `nasnet train` does, in the same kind of work folder.
 
-    The same call resumes a training that was interrupted, and returns at once what a finished one came to.
+    Repeat the call to resume an interrupted training. For a finished training, it returns the result at once.
 
     Args:
-      data: to train on; see nasnet_tf.search.
-      network: what to train; None for the recipe's. "mobile" or another name or size that load_nasnet takes; a work folder, an export or a
-        .keras file; a weights file of a named network; or a genotype: a message, the name of a published one, or the path of a textproto.
-        Images are prepared as the network takes them, unless `data` or `bindings` say how. A genotype gets the size that the recipe binds,
-        or "4 @ 1056".
-      recipe: the name of a shipped recipe or the path of a gin file.
-      workdir: keeps the training.
-      weights: what a name or size starts from. "trained": the public ones, or fresh ones where there are none; "none" or None: fresh ones;
-        or a weights file. Fresh weights are not frozen, whatever the recipe says.
-      validation: to choose the best checkpoint by: data, or a fraction of `data` to hold out; see nasnet_tf.search.
-      epochs: to train; None for what the recipe says.
-      bindings: {"name.parameter": value} for anything else that a recipe can bind; a text that begins with "@" is a reference of gin.
+      data: training data; see nasnet_tf.search.
+      network: network to train: "mobile" or another name or size as for load_nasnet; a work folder, an export or a .keras file; a weights
+        file of a named network; or a genotype: a message, the name of a published one, or the path of a textproto. None for the recipe's.
+        Images are prepared as the network takes them, unless `data` or `bindings` specify it. A genotype gets the size that the recipe
+        binds, or "4 @ 1056".
+      recipe: name of a shipped recipe or path of a gin file.
+      workdir: work folder, which keeps the training.
+      weights: weights from which a name or size starts. "trained": the public weights, or fresh ones if there are none; "none" or None:
+        fresh weights; or a weights file. Fresh weights are never frozen, even if the recipe freezes some.
+      validation: data to choose the best checkpoint by, or a fraction of `data` to hold out; see nasnet_tf.search.
+      epochs: number of epochs; None for the recipe's.
+      bindings: {"name.parameter": value} for anything else that a recipe can bind; a text that begins with "@" is a gin reference.
 
     Returns:
       (model, evaluation).
 
     Raises:
-      InputError: a mistake in the arguments, or the work folder belongs to other work.
+      InputError: an argument is wrong, or the work folder belongs to other work.
       TrainingDiverged: the loss became infinite or NaN.
-      KeyboardInterrupt: it was interrupted, and has saved everything; the same call resumes it. TrainingInterrupted after SIGTERM.
+      KeyboardInterrupt: the call was interrupted and has saved its state; repeat it to resume. SIGTERM raises TrainingInterrupted.
     """
     folder = user_path(workdir)
     said = ({} if epochs is None else {"TrainingConfig.epochs": epochs}) | dict(bindings or {})
@@ -88,17 +88,17 @@ def train(
 
 
 def _network(recipe: Any, network: Any, weights: Any, data: Any, said: Mapping[str, Any], folder: pathlib.Path) -> dict[str, Any]:
-    """Returns the bindings of the network; mistakes in the recipe come up too, before any data are read."""
+    """Returns the bindings of the network. It also finds mistakes in the recipe before any data are read."""
     with configured(recipe, {**_ANY_DATA, **said}, folder) as text:
         if network is None:
-            expect(weights == "trained", "weights", "'trained' without a network that they are of", weights)
+            expect(weights == "trained", "weights", "'trained', because no network is given", weights)
             return {}
         preprocessing = data.preprocessing if isinstance(data, ImageData) else None
         return network_bindings(network, weights, preprocessing, said, read_configuration(text), folder)
 
 
 def _run(job: TrainConfig, config_text: str, folder: pathlib.Path) -> Trained:
-    """Trains as configured, and loads the best weights."""
+    """Trains as configured and returns the result with the best weights."""
     evaluation = folders.train_in(folder, config_text, job)
     model = resolve(folder).model("trained")
     if evaluation is not None and not checkpoints.is_best_last(folder):

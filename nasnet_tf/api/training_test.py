@@ -1,4 +1,4 @@
-"""nasnet_tf.train and nasnet_tf.evaluate: the commands' training and evaluation, from arrays, names and objects."""
+"""Tests that nasnet_tf.train and nasnet_tf.evaluate do what the commands do, with arrays, names and objects."""
 
 import json
 import signal
@@ -39,7 +39,7 @@ DETECTOR = {"DetectionData.source": "coco:cells"}
 
 
 def swapped(genotype):
-    """Other cells."""
+    """Returns a genotype with another operation in its normal cell."""
     other = type(genotype)()
     other.CopyFrom(genotype)
     other.normal_cell.blocks[0].left.operation = genotype.reduction_cell.blocks[0].left.operation
@@ -53,7 +53,7 @@ def train(workdir, data=(IMAGES, LABELS), more=None, **arguments):
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """(work folder, what train returned)."""
+    """Returns (work folder, result of train)."""
     folder = tmp_path_factory.mktemp("whole") / "run"
     return folder, train(folder)
 
@@ -101,7 +101,7 @@ def test_best_weights_that_are_not_the_last_are_measured(whole, monkeypatch):
 
 
 def test_fine_tuning_from_a_work_folder_prepares_images_as_it_does(whole, tmp_path):
-    """With another recipe and other data in the same process; the names of the classes are not those of before."""
+    """It has another recipe, other data and other class names than the training before it in this process."""
     names = np.array(["ant", "bee", "cow"])[LABELS]
     small = {"TrainingConfig.batch_size": 8, "make_strategy.name": "one_device"}
     trained = nasnet_tf.train((IMAGES, names), whole[0], workdir=tmp_path, epochs=1, bindings=small)
@@ -119,13 +119,13 @@ def test_fine_tuning_from_a_work_folder_prepares_images_as_it_does(whole, tmp_pa
         ({"data": (255 - IMAGES, LABELS)}, "the images or labels are not those that .* was begun with"),
         ({"epochs": 3}, "TrainingConfig.epochs was 2, is 3; restore the old value, use another workdir"),
         ({"network": "nasnet_b"}, "train.genotype was .*genotype.textproto', is 'nasnet_b'"),
-        ({"network": swapped(smallest_genotype())}, "network: is another genotype than the one that .* was begun with"),
+        ({"network": swapped(smallest_genotype())}, "network: differs from the genotype that .* was begun with"),
         ({"more": {"TrainingConfig.epoch": 1}}, "bindings 'TrainingConfig.epoch = 1'.*did you mean .*epochs"),
         ({"more": {"ImageData.source": "digits"}}, "bindings: expected the data as the argument `data`, got 'ImageData.source' too"),
         ({"recipe": "quickstart.gin"}, "quickstart.gin: no such file.* did you mean quickstart_t"),
         ({"network": "mobil"}, "network 'mobil': did you mean 'mobile'"),
         ({"network": 7}, "network: expected a genotype, a name, a size such as '6 @ 768', or a path, got 7"),
-        ({"network": None, "weights": "none"}, "weights: expected 'trained' without a network that they are of, got 'none'"),
+        ({"network": None, "weights": "none"}, "weights: expected 'trained', because no network is given, got 'none'"),
         (
             {"network": None, "recipe": "detect_small.gin", "more": DETECTOR},
             "recipe: expected one that trains on @ImageData.., got detect_",
@@ -144,12 +144,12 @@ def test_a_mistake_leaves_no_folder(tmp_path):
     assert not (tmp_path / "run").exists()
     with pytest.raises(InputError, match="TrainingConfig.batch_size: expected at most the 18 training examples, got 19"):
         train(tmp_path / "run", more={"TrainingConfig.batch_size": 19})
-    # What was passed is there for the corrected call.
+    # The data and the genotype stay for the corrected call.
     assert {path.name for path in (tmp_path / "run").iterdir()} == {"data", "genotype.textproto", "lock"}
 
 
 def of_network(network, tmp_path, weights="trained", recipe="finetune.gin", said=None):
-    """What TrainConfig would be made of, as text."""
+    """Returns the bindings of a training with this network, as text."""
     said = {"ImageData.source": "digits"} | (said or {})
     with configured(recipe, said, tmp_path) as text:
         values = network_bindings(network, weights, None, said, bindings(text), tmp_path)
@@ -234,9 +234,9 @@ def test_classes_are_found_by_name(whole):
     expected = np.mean(logits_of(model).argmax(1) == LABELS)
     labels = np.array(names)[LABELS]
     assert nasnet_tf.evaluate(model, (IMAGES, labels), class_names=names).accuracy == pytest.approx(expected)
-    with pytest.raises(InputError, match="Keras model .*: does not say the names of its classes, .*; give class_names"):
+    with pytest.raises(InputError, match="Keras model .*: does not say the names of its classes, .*; pass class_names"):
         nasnet_tf.evaluate(model, (IMAGES, labels))
-    with pytest.raises(InputError, match="3 of its 3 classes are none of the network's, such as 'ant'"):
+    with pytest.raises(InputError, match="the network lacks 3 of its 3 classes, such as 'ant'"):
         nasnet_tf.evaluate(folder, (IMAGES, labels))
     with pytest.raises(InputError, match="data: expected labels below 3, .*got 3"):
         nasnet_tf.evaluate(folder, (IMAGES, LABELS + 1))
@@ -245,17 +245,17 @@ def test_classes_are_found_by_name(whole):
 def test_data_sets_by_name_and_image_data(whole):
     model = whole[1].model
     names = [str(number) for number in range(3)]
-    with pytest.raises(InputError, match="7 of its 10 classes are none of the network's, such as '3'"):
+    with pytest.raises(InputError, match="the network lacks 7 of its 10 classes, such as '3'"):
         nasnet_tf.evaluate(model, "digits", class_names=names)
     data = ImageData("digits", CifarPreprocessing(image_size=16))
-    with pytest.raises(InputError, match="data: expected images prepared in 8 pixels, as the network takes them, got 16"):
+    with pytest.raises(InputError, match="data: expected images of 8 pixels, as the network takes them, got 16"):
         nasnet_tf.evaluate(model, data, class_names=names)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"data": None, "model_or_path": "1 @ 192", "weights": "none"}, "data: expected data, for only a work folder says"),
+        ({"data": None, "model_or_path": "1 @ 192", "weights": "none"}, "data: expected data, because only a work folder has data"),
         ({"split": "val"}, "split: expected 'train', 'validation' or 'test', got 'val'"),
         ({"batch_size": 0}, "batch_size: expected an integer of 1 or more, got 0"),
         ({"class_names": ["a", "b", "c"]}, "class_names: expected None, because .*run has names of its own"),

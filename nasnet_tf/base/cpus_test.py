@@ -1,3 +1,5 @@
+"""Checks the number of available CPUs: quotas of control groups and the affinity of the process."""
+
 import os
 
 import pytest
@@ -6,7 +8,7 @@ from nasnet_tf.base.cpus import available_cpus, quota
 
 
 def limits(controllers, quota, period=100000):
-    """The files of a group of the older kind."""
+    """Returns the files of a group of cgroup v1."""
     return {f"{controllers}/cpu.cfs_quota_us": f"{quota}\n", f"{controllers}/cpu.cfs_period_us": f"{period}\n"}
 
 
@@ -17,7 +19,7 @@ def limits(controllers, quota, period=100000):
         ("0::/\n", {"cpu.max": "max 100000\n"}, None),
         ("0::/\n", {"cpu.max": "250000 100000\n"}, 3),
         ("0::/\n", {"cpu.max": "10000 100000\n"}, 1),
-        # A group above has the smaller limit; one outside of what is mounted is not seen.
+        # The parent group has the smaller limit. For a group outside the mount, the limit of the root counts.
         ("0::/a/b\n", {"a/cpu.max": "200000 100000", "a/b/cpu.max": "800000 100000"}, 2),
         ("0::/not/here\n", {"cpu.max": "400000 100000"}, 4),
         ("5:memory:/x\n4:cpu,cpuacct:/docker/x\n0::/\n", limits("cpu,cpuacct", 150000) | limits("memory", 1, 1), 2),

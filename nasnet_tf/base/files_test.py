@@ -1,4 +1,4 @@
-"""Files as a whole."""
+"""Checks that files are replaced as a whole, and that places where nothing can be written are refused."""
 
 import pathlib
 
@@ -21,7 +21,7 @@ def test_where_nothing_can_be_written(tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-def test_text_and_bytes_replace_what_was_there(tmp_path):
+def test_text_and_bytes_replace_the_old_content(tmp_path):
     path = tmp_path / "file.txt"
     replace_file(path, "Ärger\n")
     assert path.read_bytes() == b"\xc3\x84rger\n"
@@ -33,7 +33,7 @@ def test_text_and_bytes_replace_what_was_there(tmp_path):
 def test_a_full_disk_leaves_the_old_file(tmp_path):
     path = tmp_path / "file.txt"
     path.write_text("old")
-    (tmp_path / "file.txt.tmp").symlink_to("/dev/full")  # takes no byte
+    (tmp_path / "file.txt.tmp").symlink_to("/dev/full")  # every write to it fails
     with pytest.raises(OSError, match=r"file.txt cannot be written \(No space left on device\); its old content is kept"):
         replace_file(path, "new")
     assert path.read_text() == "old"
@@ -60,5 +60,5 @@ def test_addresses_are_refused_in_one_line(tmp_path, monkeypatch, path):
 
 
 @pytest.mark.parametrize("path", ["a:b", "runs/a", "/a:/b", "C:/x", "10:30/x", "~/x"])
-def test_other_paths_are_no_addresses(path):
+def test_paths_with_colons_are_no_addresses(path):
     files.check_local(path)

@@ -1,4 +1,4 @@
-"""Standard error without what C libraries write there past all log levels."""
+"""Checks that known remarks of C libraries are removed from standard error, and that nothing else is."""
 
 import subprocess
 import sys
@@ -12,9 +12,9 @@ with without_remarks():
     with quiet():
         os.write(2, b"loading\\n")
         print("loading", file=sys.stderr)
-        logging.getLogger("kept").addHandler(logging.StreamHandler())  # as TensorFlow's does, it keeps the standard error of now
+        logging.getLogger("kept").addHandler(logging.StreamHandler())  # like TensorFlow's handler, it keeps the current standard error
     logging.getLogger("kept").error("of a log")
-    left = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)  # holds the pipe open, and must not be waited for
+    left = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)  # holds the pipe open; nobody may wait for that
     os.write(2, b"libpng warning: iCCP\\nthe last\\n")
 os.write(2, b"afterwards\\n")
 left.kill()
@@ -25,7 +25,7 @@ with quiet():
 """
 
 
-def test_remarks_are_left_out_and_nothing_else():
+def test_only_remarks_are_removed():
     result = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=120, check=False)
     lines = result.stderr.splitlines()
     assert sorted(lines[:4]) == ["of Python", "of a log", "something else", "the last"]

@@ -1,4 +1,4 @@
-"""The one check of types: as gin's bindings, before anything is called, and as calls from Python."""
+"""Checks the validation of types and ranges, in bindings of gin before anything is called and in calls from Python."""
 
 import gin
 import pytest

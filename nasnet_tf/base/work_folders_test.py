@@ -1,4 +1,4 @@
-"""To whom a work folder belongs: nobody before something was saved there; who is at work in it; what may change."""
+"""Checks when a work folder belongs to a configuration, which bindings may change, locks, and the removal of files after a mistake."""
 
 import contextlib
 import errno
@@ -17,7 +17,7 @@ OLD = "NetworkConfig.filters = 8\nImageData.data_dir = '/a'\n"
 
 @pytest.fixture
 def claim(tmp_path):
-    """(configuration, kind) -> claims and leaves; the text of config.gin then."""
+    """Returns a function that claims the folder for a configuration, releases it, and returns the text of config.gin."""
 
     def take(config_text, kind="training"):
         with folders.claimed(tmp_path / "run", config_text, kind) as workdir:
@@ -31,7 +31,7 @@ def save(folder, name="checkpoints/last-3.index"):
     (folder / name).write_text(BEGUN + REWARDED if name == "journal.jsonl" else "x")
 
 
-def test_nothing_belongs_to_anybody_before_something_is_saved(claim, tmp_path):
+def test_a_folder_is_free_before_something_is_saved(claim, tmp_path):
     assert claim(OLD) == OLD
     (tmp_path / "run" / "metrics.jsonl").write_text("")
     other = OLD.replace("8", "9")
@@ -55,8 +55,8 @@ def test_a_saved_training_keeps_its_configuration(claim, tmp_path, saved):
     assert claim(harmless) == harmless
 
 
-def test_what_is_not_bound_is_the_default(claim, tmp_path):
-    """Folders from before there was a parameter go on, and so do those whose recipe said what goes without saying."""
+def test_an_unbound_parameter_has_its_default(claim, tmp_path):
+    """A folder that is older than a parameter can be resumed, and so can one whose recipe bound a default."""
     claim(OLD)
     save(tmp_path / "run")
     new = f"{OLD}TrainingConfig.replica_batch_size = None\nTrainingConfig.ema_decay = None\ntrain.dtype_policy = 'float32'\n"
@@ -67,10 +67,10 @@ def test_what_is_not_bound_is_the_default(claim, tmp_path):
     with pytest.raises(InputError, match="TrainingConfig.label_smoothing was not bound, is None"):
         claim(f"{OLD}TrainingConfig.label_smoothing = None\n")
     with pytest.raises(InputError, match="other/TrainingConfig.ema_decay was not bound, is None"):
-        claim(f"{OLD}other/TrainingConfig.ema_decay = None\n")  # it was what it is outside of the scope
+        claim(f"{OLD}other/TrainingConfig.ema_decay = None\n")  # without this binding, the scope has the outer value
 
 
-def test_a_folder_with_the_bindings_of_before_goes_on(claim, tmp_path):
+def test_a_folder_with_bindings_of_an_older_version_is_resumed(claim, tmp_path):
     claim("train.detector = @DetectorConfig()\ntrain.detection_losses = @DetectionLosses()\n")
     save(tmp_path / "run")
     new = "train.task = @Detection\nDetection.detector = @DetectorConfig()\nDetection.losses = @DetectionLosses()\n"
@@ -79,7 +79,7 @@ def test_a_folder_with_the_bindings_of_before_goes_on(claim, tmp_path):
         claim("")
 
 
-def test_a_tuning_is_kept_by_its_trials(claim, tmp_path):
+def test_a_tuning_is_recognized_by_its_trials(claim, tmp_path):
     claim(OLD, "tuning")
     save(tmp_path / "run", "trials/0000/result.json")
     with pytest.raises(InputError, match="begun with another configuration"):
@@ -89,7 +89,7 @@ def test_a_tuning_is_kept_by_its_trials(claim, tmp_path):
 
 
 @pytest.mark.parametrize(("mark", "what"), [("manifest.json", "an export"), ("saved_model.pb", "an export"), ("journal.jsonl", "a search")])
-def test_what_a_folder_holds_is_not_written_over(claim, tmp_path, mark, what):
+def test_other_work_in_a_folder_is_not_overwritten(claim, tmp_path, mark, what):
     save(tmp_path / "run", mark)
     with pytest.raises(InputError, match=rf"expected a folder for a training, but it holds {what} \({mark}\)"):
         claim(OLD)
@@ -97,20 +97,20 @@ def test_what_a_folder_holds_is_not_written_over(claim, tmp_path, mark, what):
 
 
 @pytest.mark.parametrize("begun", ["checkpoints/last-3.data-00000-of-00001", "trials/0000/config.gin", "journal.jsonl"])
-def test_what_only_began_is_refused_to_nobody(claim, tmp_path, begun):
+def test_a_folder_where_work_only_began_is_free(claim, tmp_path, begun):
     save(tmp_path / "run", begun)
     (tmp_path / "run" / "journal.jsonl").write_text(BEGUN + REWARDED[:9])  # the last line was cut short by a kill
     assert claim(OLD) == OLD
     assert not (tmp_path / "run" / "journal.jsonl").exists()
     for kind in ("search", "tuning"):
         work_folders.check_kind(tmp_path / "run", kind)
-    (tmp_path / "run" / "journal.jsonl").write_text(f"{BEGUN}half\n")  # may have been a reward
+    (tmp_path / "run" / "journal.jsonl").write_text(f"{BEGUN}half\n")  # this damaged line may have been a reward
     with pytest.raises(InputError, match="for a tuning, but it holds a search"):
         work_folders.check_kind(tmp_path / "run", "tuning")
 
 
 @pytest.mark.parametrize("damaged", [b"hello\n", b"\xff = 3\n"])
-def test_a_damaged_configuration_is_told(claim, tmp_path, damaged):
+def test_a_damaged_configuration_is_reported(claim, tmp_path, damaged):
     claim(OLD)
     save(tmp_path / "run")
     (tmp_path / "run" / "config.gin").write_bytes(damaged)
@@ -132,11 +132,11 @@ def test_a_damaged_configuration_is_told(claim, tmp_path, damaged):
         ("ImageData.shuffle_buffer", False),
     ],
 )
-def test_harmless(name, expected):
+def test_bindings_that_may_change(name, expected):
     assert bool(Identity({name: "1"}, table.may_change(is_search=True)).lasting()) != expected
 
 
-def test_the_second_of_two_is_refused(claim, tmp_path):
+def test_a_second_process_is_refused(claim, tmp_path):
     with (
         work_folders.at_work(tmp_path / "run", "training"),
         pytest.raises(InputError, match="another training is running in this work folder; wait"),
@@ -148,7 +148,7 @@ def test_the_second_of_two_is_refused(claim, tmp_path):
         claim(OLD)
 
 
-def test_without_locks_nobody_is_taken_for_another(claim, monkeypatch, capsys):
+def test_a_file_system_without_locks_gives_a_warning(claim, monkeypatch, capsys):
     def flock(file, how):
         raise OSError(errno.ENOTSUP, "Operation not supported")
 
@@ -167,15 +167,15 @@ def test_a_mistake_leaves_no_folder_behind(tmp_path):
 
     mistake(tmp_path / "new" / "run")
     assert not list(tmp_path.iterdir())
-    mistake(tmp_path / "run", "mine.txt")  # what is not ours stays
+    mistake(tmp_path / "run", "mine.txt")  # other files stay
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["mine.txt"]
     (tmp_path / "run" / "config.gin").touch()
-    mistake(tmp_path / "run")  # and what was there before
+    mistake(tmp_path / "run")  # files from before stay too
     assert (tmp_path / "run" / "config.gin").exists()
 
 
 @pytest.mark.parametrize("reward", ["", REWARDED])
-def test_a_mistake_takes_back_what_only_began(tmp_path, reward):
+def test_a_mistake_removes_work_that_only_began(tmp_path, reward):
     with contextlib.suppress(InputError), work_folders.at_work(tmp_path / "run", "search"):
         (tmp_path / "run" / "children").mkdir()
         (tmp_path / "run" / "children" / "trial_00000.log").touch()
@@ -186,7 +186,7 @@ def test_a_mistake_takes_back_what_only_began(tmp_path, reward):
 
 
 def test_workers_share_a_folder(claim, tmp_path, monkeypatch):
-    """Only the chief locks and writes."""
+    """Only the chief worker locks and writes."""
     claim(OLD)
     monkeypatch.setenv("TF_CONFIG", '{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 1}}')
     with work_folders.at_work(tmp_path / "run", "training"):

@@ -1,13 +1,12 @@
 """Runs a command: parses its flags, prints its help, and reports errors in one line.
 
-A command is a module with `define_flags()`, `main(arguments)`, and a docstring whose first line ends with ": " and an example.
+A command is a module with `define_flags()`, `main(arguments)`, and a docstring in the form that help_screen.py describes.
 """
 
 import contextlib
 import os
 import re
 import sys
-import textwrap
 from collections.abc import Callable, Iterator
 
 from absl import logging
@@ -16,13 +15,9 @@ from absl.flags import Error as FlagsError
 from nasnet_tf.base import extras
 from nasnet_tf.base.errors import InputError, NasnetError, reason
 from nasnet_tf.base.terminal import without_remarks
-from nasnet_tf.cli import explaining, flags
+from nasnet_tf.cli import explaining, flags, help_screen
 from nasnet_tf.cli.flags import FLAGS
 from nasnet_tf.recipes import gin_messages
-from nasnet_tf.recipes.bindables import NAMES
-
-_HELP = ("-h", "--h", "-help", "--help", "--helpshort", "--helpfull")
-_WIDTH = 100
 
 
 def run(main: Callable[[list[str]], None], define_flags: Callable[[], None] = lambda: None, arguments: str | None = None) -> None:
@@ -40,12 +35,12 @@ def run(main: Callable[[list[str]], None], define_flags: Callable[[], None] = la
     define_flags()
     own = [name for name in FLAGS if name not in others]
     given = sys.argv[1:]
-    if any(argument in _HELP for argument in given[: given.index("--") if "--" in given else None]):
-        print(_help(main, own, arguments))
+    if help_screen.is_asked(given):
+        print(help_screen.text(sys.modules[main.__module__].__doc__ or "", own, arguments, given))
         return
     with _failures(), without_remarks():
         if "gin_file" in own and (asked := explaining.asked(given)) is not None:
-            print(explaining.explain(asked))
+            print(explaining.explain(asked) if asked else explaining.names())
             return
         rest = _parse(own)
         if rest and arguments is None:
@@ -92,30 +87,6 @@ def _refuse_argument(argument: str) -> None:
     if re.match(r"[\w./]+ *=", argument):
         hint = "; give each binding its own --gin_param" if "gin_param" in FLAGS else f"; a flag begins with --, as in --{argument}"
     raise InputError(f"unexpected argument {argument!r}: this command takes flags only{hint}; see --help")
-
-
-def _help(main: Callable, own: list[str], arguments: str | None) -> str:
-    """Returns the help of a command: its docstring and its flags."""
-    document = sys.modules[main.__module__].__doc__
-    summary, _, example = document.partition(": python -m ")
-    example, _, more = example.partition("\n")
-    lines = [f"{summary}.", "", f"  python -m {example.rstrip('.')}", *more.rstrip().splitlines(), ""]
-    if arguments is not None:
-        lines += ["arguments:", *textwrap.wrap(arguments, _WIDTH, initial_indent="  ", subsequent_indent="  "), ""]
-    lines.append("flags:")
-    for name in sorted(own, key=lambda name: (name not in ("gin_file", "gin_param", "workdir"), own.index(name))):
-        flag = FLAGS[name]
-        values = getattr(flag.parser, "enum_values", None)
-        shown = f"--[no]{name}" if flag.boolean else f"--{name}={'|'.join(values) if values else '...'}"
-        note = " (required)" if name in flags.REQUIRED else f" (default {flag.default})" if flag.default not in (None, []) else ""
-        told = re.sub(r"^<.*?>: |;\s+repeat this option to specify a list of values$", "", flag.help)  # removes text that absl adds
-        lines.append(f"  {shown}")
-        lines += textwrap.wrap(f"{told}{note}", _WIDTH, initial_indent="      ", subsequent_indent="      ")
-    if "gin_file" in own:
-        lines += ["  --explain=NAME", "      Describes NAME and its parameters, which a recipe can bind. NAME is one of:"]
-        names = ", ".join(NAMES)
-        lines += textwrap.wrap(names, _WIDTH, initial_indent="      ", subsequent_indent="      ", break_on_hyphens=False)
-    return "\n".join([*lines, "  -h, --help", "      Shows this help."])
 
 
 def _end(code: int) -> None:

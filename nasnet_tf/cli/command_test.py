@@ -1,4 +1,4 @@
-"""Tests of recipes that include others, from any current folder, and of mistakes in recipes and flags."""
+"""Checks recipes that include others from any folder, messages about mistakes in recipes, and the flags of commands."""
 
 import logging
 import shutil
@@ -11,7 +11,7 @@ from nasnet_tf import convert
 from nasnet_tf.base import identity
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.cli import flags, work
-from nasnet_tf.recipes import reading  # noqa: F401  registers the bindables
+from nasnet_tf.recipes import reading  # noqa: F401  registers what may be configured
 from nasnet_tf.serving.hub import load
 from nasnet_tf.testing import REPOSITORY, run_door
 
@@ -27,7 +27,7 @@ def _elsewhere(tmp_path, monkeypatch):
 
 @pytest.fixture
 def parsed():
-    """A function that calls parse_gin and returns the bindings as a dictionary."""
+    """Returns a function from values of --gin_file and --gin_param to the bindings."""
 
     def parse(files, params=()):
         return identity.bindings(reading.parse_gin(files, params))
@@ -52,7 +52,7 @@ def test_shipped_recipe_includes_shipped_recipes(installed, parsed, tmp_path, mo
     assert capfd.readouterr().err == ""
 
 
-def test_a_recipe_includes_files_of_its_folder_and_shipped_recipes(parsed, tmp_path):
+def test_own_recipe_includes_neighboring_and_shipped_ones(parsed, tmp_path):
     folder = tmp_path / "mine"
     folder.mkdir()
     (folder / "base.gin").write_text("TrainingConfig.seed = 1\nTrainingConfig.epochs = 3\n")
@@ -78,7 +78,7 @@ def test_a_recipe_includes_files_of_its_folder_and_shipped_recipes(parsed, tmp_p
         ("include 'cifar10.gin'\n\n\nTrainingConfig.epoch = 3\n", ["base.gin, line 4", "did you mean epochs?"]),
     ],
 )
-def test_mistake_in_an_included_file(text, words, parsed, tmp_path):
+def test_a_mistake_in_an_included_file_is_located(text, words, parsed, tmp_path):
     (tmp_path / "here" / "mine.gin").write_text('include "base.gin"\n')
     (tmp_path / "here" / "base.gin").write_text(text)
     with pytest.raises(InputError) as caught:
@@ -116,7 +116,7 @@ def test_a_work_folder_below_a_file_is_refused(tmp_path, monkeypatch):
         work.configuration()
 
 
-def test_an_output_folder_is_checked_but_not_created(tmp_path, monkeypatch):
+def test_an_output_folder_is_checked_and_not_created(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
 
     def folder(path):
@@ -132,7 +132,7 @@ def test_an_output_folder_is_checked_but_not_created(tmp_path, monkeypatch):
         folder("file/x")
 
 
-def test_missing_weights_are_reported_before_a_network_is_built(tmp_path, monkeypatch):
+def test_weights_are_found_before_a_network_is_built(tmp_path, monkeypatch):
     monkeypatch.setattr(load, "load_nasnet", lambda *_, **__: pytest.fail("a network was built"))
     given = types.SimpleNamespace(num_classes=None, include_top=True, model="mobile", ema=True)
     monkeypatch.setattr(flags, "FLAGS", given)
@@ -158,7 +158,7 @@ def test_results_never_overwrite_an_image(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("given", "stray"), [("--workdir=run", "--resize=tf1"), ("--workdir=run", "--weights=none"), ("--model=mobile", "--noema")]
 )
-def test_flags_of_the_other_source_are_refused(given, stray):
+def test_flags_for_the_other_kind_of_network_are_refused(given, stray):
     missing = "model" if given == "--workdir=run" else "workdir"
     with pytest.raises(InputError, match=rf"^--(resize|weights|ema): can only be used with --{missing}, which is not given$"):
         run_door("export", given, stray, "--output=out")

@@ -1,4 +1,4 @@
-"""The flag --explain=NAME of commands, which describes what a recipe can bind, such as --explain=TrainingConfig."""
+"""The flag --explain of commands: lists the names that a recipe can bind, or describes one, such as --explain=TrainingConfig."""
 
 import re
 import textwrap
@@ -11,19 +11,31 @@ from nasnet_tf.base import values
 from nasnet_tf.base.errors import InputError, did_you_mean
 from nasnet_tf.base.extras import OnDemand
 from nasnet_tf.base.terminal import import_tensorflow
+from nasnet_tf.recipes.bindables import BINDABLES, Role
 
 docstring_parser = OnDemand("docstring_parser")
 
 _WIDTH = 100
+_LIST_WIDTH = 80
 
 
 def asked(arguments: Sequence[str]) -> str | None:
-    """Returns NAME of --explain=NAME or --explain NAME; None if the flag is not given."""
+    """Returns NAME of --explain=NAME or --explain NAME; "" for --explain alone; None if the flag is not given."""
     for place, argument in enumerate(arguments):
         match = re.fullmatch(r"--?explain(?:=(.*))?", argument)
         if match:
-            return match[1] if match[1] is not None else "".join(arguments[place + 1 : place + 2])
+            return match[1] if match[1] is not None else "".join(each for each in arguments[place + 1 : place + 2] if each[:1] != "-")
     return None
+
+
+def names() -> str:
+    """Returns the text that --explain prints: all names that a recipe can bind, by role. Does not load TensorFlow."""
+    lines = ["Names whose parameters a recipe can bind. --explain=NAME describes one.", ""]
+    width = max(len(role.value) for role in Role)
+    for role in Role:
+        found = ", ".join(row.name for row in BINDABLES if row.role is role)
+        lines += textwrap.wrap(found, _LIST_WIDTH, initial_indent=f"  {role.value:<{width}}  ", subsequent_indent=" " * (width + 4))
+    return "\n".join(lines)
 
 
 class Parameter(NamedTuple):

@@ -31,10 +31,8 @@ def define_required(name: str, text: str) -> None:
 
 def define_gin_flags() -> None:
     """Defines --gin_file and --gin_param."""
-    DEFINE_multi_string(
-        "gin_file", [], "A recipe: the path of a gin file, or the name of a recipe that ships with the package. Can be repeated."
-    )
-    DEFINE_multi_string("gin_param", [], "A binding that overrides the recipe, as name.parameter=value. Can be repeated.")
+    DEFINE_multi_string("gin_file", [], "A recipe: a gin file or the name of a shipped recipe. Can be repeated.")
+    DEFINE_multi_string("gin_param", [], "Overrides a binding of the recipe: name.parameter=value. Can be repeated.")
 
 
 def define_workdir_flag(text: str) -> None:
@@ -51,11 +49,12 @@ def define_network_flags() -> None:
     DEFINE_string("workdir", None, "The work folder of a training. Give either --workdir or --model.")
     text = "With --workdir: the checkpoint to use. If the training was never evaluated, best means last."
     DEFINE_enum("checkpoint", "best", ["best", "last"], text)
-    DEFINE_bool("ema", True, "With --workdir: use the moving averages of the weights, if the training kept them.")
-    DEFINE_string("model", None, "A network: a name such as mobile, a size such as '6 @ 768', an export or a .keras file.")
-    text = "With --model as a name or size: a weights file to use instead of the public weights, or none for random weights."
+    text = "With --workdir: use averaged weights. They are the moving averages of the weights, if the training kept them."
+    DEFINE_bool("ema", True, text)
+    DEFINE_string("model", None, "A network such as mobile, an export or a .keras file. It can also be a size, such as '6 @ 768'.")
+    text = "With --model: a weights file or none. Only for a name or a size; trained means the public weights, none random weights."
     DEFINE_string("weights", "trained", text)
-    text = "With --model as the name of an ImageNet network: how to resize images. Its public weights were measured with tf1."
+    text = "With --model: how to resize images. Only for the name of an ImageNet network: its public weights were measured with tf1."
     DEFINE_enum("resize", None, ["tf2", "tf1"], text)
 
 
@@ -178,11 +177,12 @@ def define_flags() -> None:
     DEFINE_string(
         "data",
         None,
-        "The data set, instead of the recipe's: folder:PATH, digits or a name of TensorFlow Datasets. The whole split `train` is used. 10% "
-        "of it is held out for validation, unless a folder has a split `validation`. For a detector: coco:FOLDER, voc:FOLDER or tfds:NAME.",
+        "Another data set than the recipe's, such as folder:PATH. It can also be digits or a name of TensorFlow Datasets; for a detector "
+        "coco:FOLDER, voc:FOLDER or tfds:NAME. The whole split `train` is used. 10% of it is held out for validation, unless a folder has "
+        "a split `validation`.",
     )
     DEFINE_float("epochs", None, "The number of epochs, instead of the recipe's.", lower_bound=0.0)
-    DEFINE_integer("batch_size", None, "The batch size of all replicas together, instead of the recipe's.", lower_bound=1)
+    DEFINE_integer("batch_size", None, "The batch size of all replicas, instead of the recipe's.", lower_bound=1)
 
 
 def params() -> list[str]:

@@ -1,4 +1,4 @@
-"""The configuration of every layer is plain data that makes the layer again."""
+"""Checks that layers can be rebuilt from their configuration, which is plain data, and the costs and limits of a detector."""
 
 import copy
 import json
@@ -29,7 +29,7 @@ def detector():
 
 
 def odd_parts(value, place):
-    """Yields the places of what is no plain data."""
+    """Yields a description of each value in a configuration that is no plain data."""
     if type(value) in (list, dict):
         for key, item in value.items() if type(value) is dict else enumerate(value):
             yield from odd_parts(item, f"{place}.{key}")
@@ -38,7 +38,7 @@ def odd_parts(value, place):
 
 
 def test_costs_of_a_detector():
-    """Each region costs the same, beside what the image costs."""
+    """Each region adds equal costs to those of the image."""
 
     def costs(proposals):
         network = build_network(tiny_genotype(), NetworkConfig(1, "imagenet", 0.25, filters=8), None, (None, None))
@@ -53,7 +53,7 @@ def test_costs_of_a_detector():
 
 
 @pytest.mark.parametrize("build", [classifier, detector])
-def test_the_configuration_of_each_layer_is_plain(build, tmp_path):
+def test_the_configuration_of_each_layer_is_plain_data(build, tmp_path):
     model = build()
     for layer in all_layers(model):
         config = layer.get_config()
@@ -71,7 +71,7 @@ def test_the_configuration_of_each_layer_is_plain(build, tmp_path):
 
 
 @pytest.mark.parametrize("setting", [{"frozen_epochs": 1.0}, {"class_weights": "balanced"}])
-def test_what_a_detector_does_not_do_in_training_is_refused(setting):
+def test_unsupported_training_settings_are_refused(setting):
     (name,) = setting
     with pytest.raises(InputError, match=f"TrainingConfig.{name}: expected (0|None) for a detector, got"):
         Detection(None, TrainingConfig(1, 2, **setting))

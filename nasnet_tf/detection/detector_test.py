@@ -1,4 +1,4 @@
-"""The whole detector in a tiny network that learns: training, resuming, two devices, and the doors evaluate, export and detect."""
+"""Trains a tiny detector, and checks resuming, two devices and the commands `evaluate`, `export` and `detect`."""
 
 import dataclasses
 import json
@@ -30,13 +30,13 @@ from nasnet_tf.viz.report.report import Report
 
 NETWORK = NetworkConfig(1, "imagenet", 0.25, filters=8, batch_norm_momentum=0.9)
 DETECTOR = DetectorConfig(anchor_base=32.0, anchor_scales=(0.5, 1.0), proposal_filters=8, num_proposals=12, crop_size=4, num_detections=10)
-STEPS = 24  # all four pictures are in each
+STEPS = 24  # each batch has all four images
 CONFIG = TrainingConfig(epochs=STEPS, batch_size=4, log_every_steps=1, evaluate_every_epochs=STEPS / 2, seed=1)
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """Four training and three validation pictures of white and red rectangles; ids with a gap, a crowd, a box without width."""
+    """Four training and three validation images of white and red rectangles; with gaps in category ids, a crowd and an empty box."""
     root, random = tmp_path_factory.mktemp("shapes"), np.random.RandomState(0)
     (root / "annotations").mkdir()
     for split, count in (("train", 4), ("val", 3)):
@@ -74,21 +74,21 @@ def train(data, workdir):
 
 @pytest.fixture(scope="module")
 def trained(data, tmp_path_factory):
-    """A work folder with an evaluation in the middle, and the model."""
+    """(work folder of a training that was evaluated after half of its steps, model)."""
     workdir = tmp_path_factory.mktemp("trained")
     return workdir, train(data, workdir)[0]
 
 
 @pytest.fixture(scope="module")
 def exported(trained, tmp_path_factory):
-    """What the door writes."""
+    """Folder of an export."""
     folder = tmp_path_factory.mktemp("exports") / "shapes"
     run_door("export", f"--workdir={trained[0]}", f"--output={folder}", "--checkpoint=last")
     return folder
 
 
 def by_pycocotools(data, split, results):
-    """The twelve numbers of a file of results against the annotations as they are, without anything of ours."""
+    """Returns the twelve numbers that pycocotools alone computes from the annotations and a file of results."""
     truth = COCO(f"{data.source.removeprefix('coco:')}/annotations/instances_{split}.json")
     evaluation = COCOeval(truth, truth.loadRes(str(results)), "bbox")
     evaluation.evaluate()
@@ -111,8 +111,8 @@ def test_model_takes_any_size_and_survives_its_description():
             np.testing.assert_array_equal(other, value, name)
 
 
-def test_resumed_training_is_the_uninterrupted_one(data, trained, tmp_path):
-    """As if it had been killed after the evaluation in the middle."""
+def test_a_resumed_training_equals_the_uninterrupted_one(data, trained, tmp_path):
+    """The training resumes after the first evaluation, as if it had been killed there."""
     workdir = tmp_path / "killed"
     shutil.copytree(trained[0], workdir)
     for path in [*workdir.glob(f"checkpoints/*-{STEPS}.*")]:
@@ -137,12 +137,12 @@ def test_frozen_batch_norm_learns_gains_and_keeps_statistics(data):
     gradients = dict(zip((w.path for w in model.trainable_weights), tape.gradient(loss, model.trainable_weights), strict=True))
     assert all((weight.numpy() == before[weight.path]).all() for weight in model.non_trainable_weights)
     assert any(float(tf.reduce_max(abs(gradient))) > 0 for path, gradient in gradients.items() if path.endswith("gamma"))
-    for part in ("stem", "proposal_head", "reduction_cell_1", "box_head"):  # all four losses reach what they should
+    for part in ("stem", "proposal_head", "reduction_cell_1", "box_head"):  # the gradients of all four losses reach these parts
         assert any(float(tf.reduce_max(abs(gradient))) > 0 for path, gradient in gradients.items() if path.startswith(part))
 
 
 def test_two_devices_share_the_batch(data):
-    """Losses are over the global batch: the step of two replicas is that of one, but for what each draws at random."""
+    """Losses are means over the global batch, so a step of two replicas equals that of one. The settings exclude random samples."""
     settings = DetectionLosses(proposal_sample=1000, proposal_object_share=1.0, region_sample=17, region_object_share=1.0, add_objects=True)
     config = dataclasses.replace(CONFIG, epochs=1)
     keras.utils.set_random_seed(config.seed)
@@ -166,14 +166,14 @@ def test_two_devices_share_the_batch(data):
         np.testing.assert_allclose(weight.numpy(), expected.numpy(), atol=1e-6, err_msg=weight.path)
 
 
-def test_evaluate_prints_what_pycocotools_makes_of_its_results(data, trained, capsys):
+def test_evaluate_prints_the_numbers_of_pycocotools(data, trained, capsys):
     workdir, model = trained
     run_door("evaluate", f"--workdir={workdir}", "--split=train", "--checkpoint=last", "--batch_size=3")
     printed = capsys.readouterr()
     assert "data: train: 1 x boxes without height or width" in printed.err
     assert "data: train: 1 x crowds" in printed.err
     numbers = by_pycocotools(data, "train", workdir / "detections-train-last.json")
-    assert numbers[1] > 0.3  # it has learned something
+    assert numbers[1] > 0.3  # the detector has learned something
     for text, number in zip(NUMBERS.values(), numbers, strict=True):
         line = next(line for line in printed.out.splitlines() if line.startswith(f"{text} "))
         assert line.split()[-1] == ("-" if number < 0 else f"{number:.4f}")
@@ -183,14 +183,14 @@ def test_evaluate_prints_what_pycocotools_makes_of_its_results(data, trained, ca
     np.testing.assert_allclose(np.mean([*written["per_class"].values()]), numbers[0])
     for name in ("precision", "pictures", "misses"):
         assert (workdir / f"{name}-train-last.svg").read_text().startswith("<?xml")
-    evaluator = DetectionEvaluator(model)  # the size of batches changes nothing
+    evaluator = DetectionEvaluator(model)  # another batch size gives equal results
     assert dataclasses.asdict(evaluator.on_split(data, "train", 4)) == {name: written[name] for name in (*NUMBERS, "per_class", "examples")}
     page = Report(workdir).write().read_text()
     for text in ("mAP on validation", "proposal box loss"):
         assert text in page
 
 
-def test_export_is_read_by_tensorflow_alone(data, trained, exported):
+def test_export_works_with_tensorflow_alone(data, trained, exported):
     picture = data.objects("test")[0].path
     pixels = tf.io.decode_png(picture.read_bytes())
     loaded = tf.saved_model.load(str(exported))
@@ -226,7 +226,7 @@ def test_export_has_a_manifest_that_is_checked(exported, tmp_path):
         load_detector(damaged)
 
 
-def test_detect_draws_and_writes_what_is_found(data, exported, tmp_path, capsys):
+def test_detect_draws_and_writes_the_objects(data, exported, tmp_path, capsys):
     paths = [picture.path for picture in data.objects("test")]
     bad = tmp_path / "bad.png"
     bad.write_bytes(b"no picture")
@@ -243,7 +243,7 @@ def test_detect_draws_and_writes_what_is_found(data, exported, tmp_path, capsys)
     assert capsys.readouterr().out.count("red") >= 3
 
 
-def test_use(data, trained):
+def test_detector_from_python(data, trained):
     found = load_detector(trained[0])
     paths = [picture.path for picture in data.objects("test")]
     assert found([]) == []
@@ -260,18 +260,18 @@ def test_use(data, trained):
         load_nasnet(trained[0])
 
 
-def test_the_page_shows_how(data, trained, capsys):
+def test_the_first_snippet_of_the_page_runs(data, trained, capsys):
     path = data.objects("test")[0].path
     exec(compile(snippets()[0].replace("runs/cells", str(trained[0])).replace("photo.jpg", str(path)), "detect.md", "exec"), {})
     assert "box_head" in capsys.readouterr().out
 
 
 def snippets() -> list[str]:
-    """The Python of docs/detect.md."""
+    """Returns the Python snippets in docs/detect.md."""
     return re.findall(r"```python\n(.*?)```", (REPOSITORY / "docs" / "detect.md").read_text(), re.DOTALL)
 
 
-def test_a_backbone_starts_from_a_detector_too(trained):
+def test_a_backbone_can_start_from_a_detector(trained):
     network = build_network(tiny_genotype(), NETWORK, None, (None, None))
     load_features(network, trained[0])
     expected = {weight.path: weight.numpy() for weight in trained[1].weights}
@@ -280,14 +280,14 @@ def test_a_backbone_starts_from_a_detector_too(trained):
 
 
 def test_a_second_head_in_one_file(data):
-    """That of docs/detect.md, with smaller cells."""
+    """Runs the snippet in docs/detect.md with smaller cells."""
     shown = snippets()[1].split("data = ")[0].replace('"nasnet_a"', "genotype")
     names = {"genotype": tiny_genotype()}
     exec(compile(shown, "detect.md", "exec"), names)
     model = names["network"](data.num_classes, data.image_size)
     batch = next(iter(data.train(4, 0)))
 
-    class AllFound(names["WithQuality"]):  # of fresh proposals, hardly one is near an object
+    class AllFound(names["WithQuality"]):  # few proposals of an untrained network are near an object
         def region_losses(self, model, regions):
             return super().region_losses(model, regions._replace(labels=tf.zeros_like(regions.labels)))
 

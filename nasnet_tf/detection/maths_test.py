@@ -1,4 +1,4 @@
-"""Every function of the detector on numbers worked out by hand; overlaps against pycocotools."""
+"""Checks the functions of the detector against numbers that were computed by hand, and overlaps against pycocotools."""
 
 import numpy as np
 import pytest
@@ -15,11 +15,11 @@ def floats(*values):
     return tf.constant(values, tf.float32)
 
 
-def test_overlaps_are_those_of_pycocotools():
+def test_overlaps_equal_those_of_pycocotools():
     random = np.random.RandomState(0)
     corner, side = random.uniform(0, 50, [2, 12, 2]), random.uniform(0.1, 40, [2, 12, 2])
     both = np.concatenate([corner, corner + side], -1).astype(np.float32)
-    both[0, 0, 2:] = both[0, 0, :2]  # empty
+    both[0, 0, 2:] = both[0, 0, :2]  # an empty box
     as_coco = [np.concatenate([b[:, 1::-1], b[:, 3:1:-1] - b[:, 1::-1]], 1).astype(np.float64) for b in both]
     expected = mask.iou(as_coco[0], as_coco[1], [0] * 12)
     np.testing.assert_allclose(boxes.ious(both[:1], both[1:])[0], expected, atol=1e-5)
@@ -44,7 +44,7 @@ def test_anchors():
 
 def test_coding():
     anchor, box = floats([[0, 0, 10, 20]]), floats([[5, 5, 15, 45]])
-    # Centre (10, 25) against (5, 10): 5/10 and 15/20; sides 10 against 10, 40 against 20.
+    # Centers (10, 25) and (5, 10) give 5/10 and 15/20; heights are 10 and 10, widths 40 and 20.
     np.testing.assert_allclose(coding.encode(box, anchor)[0], [[5.0, 7.5, 0, np.log(2) * 5]], rtol=1e-5)
     np.testing.assert_allclose(coding.decode(coding.encode(box, anchor), anchor), box, atol=1e-4)
     huge = coding.decode(floats([0, 0, 1e6, 0]), anchor[0])
@@ -56,7 +56,7 @@ def test_matching():
     labels = tf.constant([[2, 0, CROWD, PADDING]])
     candidates = floats([[0, 0, 10, 8], [0, 0, 10, 4], [22, 22, 40, 40], [60, 10, 70, 20], [0, 90, 9, 99], [0, 0, 10, 10], [0, 0, 0, 0]])
     valid = tf.constant([[True] * 5 + [False, True]])
-    # IoU .8; .4; 64 / (100 + 324 - 64) = .18; in the crowd; nothing; not valid; empty.
+    # In order: IoU 0.8; 0.4; 64 / (100 + 324 - 64) = 0.18; inside the crowd; no overlap; not valid; empty.
     plain = matching.match(candidates, valid, objects, labels, 0.7, 0.3)
     np.testing.assert_array_equal(plain.is_object[0], [1, 0, 0, 0, 0, 0, 0])
     np.testing.assert_array_equal(plain.is_background[0], [0, 0, 1, 0, 1, 0, 1])
@@ -67,8 +67,8 @@ def test_matching():
     assert not np.any(nothing.is_object)
 
 
-def test_a_forced_anchor_stands_for_its_own_object():
-    """The only anchor near the second object overlaps the first one more."""
+def test_a_forced_anchor_is_matched_to_its_own_object():
+    """The best anchor of the second object overlaps the first object more."""
     objects, labels = floats([[0, 0, 10, 10], [0, 4, 10, 24]]), tf.constant([[0, 1]])
     candidates = floats([[0, 0, 10, 10], [0, 1, 10, 12]])
     found = matching.match(candidates, tf.constant([[True, True]]), objects, labels, 0.95, 0.3, force=True)
@@ -100,12 +100,12 @@ def test_proposals_are_the_best_that_do_not_overlap():
     candidates = floats([[0, 0, 10, 10], [0, 0, 10, 9], [50, 50, 60, 60], [5, 5, 5, 20], [70, 70, 80, 80]])
     scores = floats([0.6, 0.9, 0.5, 0.99, 0.1])
     found, real = proposals.propose(candidates, scores, 4, before_nms=3, nms_iou=0.7)
-    np.testing.assert_array_equal(found[0], [[0, 0, 10, 9], [50, 50, 60, 60], [0, 0, 0, 0], [0, 0, 0, 0]])  # the empty one is none
+    np.testing.assert_array_equal(found[0], [[0, 0, 10, 9], [50, 50, 60, 60], [0, 0, 0, 0], [0, 0, 0, 0]])  # an empty box is no proposal
     np.testing.assert_array_equal(real[0], [True, True, False, False])
 
 
-def test_gradient_of_crops_is_that_of_one_box_after_the_other_each_time():
-    """The op's own gradient loses sums where several threads add up boxes of one picture; of a single box it does not."""
+def test_the_gradient_of_crops_is_deterministic_and_sums_those_of_single_boxes():
+    """TensorFlow's gradient loses terms when several threads add up boxes of one image. It is exact for a single box."""
     features, boxes = tf.random.stateless_normal([1, 9, 12, 64], [0, 1]), tf.sort(tf.random.stateless_uniform([1, 400, 2, 2], [0, 2]), 2)
     boxes = tf.reshape(boxes, [1, 400, 4]) * [70.0, 94.0, 70.0, 94.0]
     upstream = tf.random.stateless_normal([400, 17, 17, 64], [0, 3])
@@ -132,21 +132,21 @@ def test_gradient_of_crops_is_that_of_one_box_after_the_other_each_time():
     np.testing.assert_allclose(found, expected[:, 1:-1, 1:-1], atol=2e-5 * np.abs(expected).max())
 
 
-def test_crops_of_a_slope_are_its_values_at_the_bins_centres():
-    """A map whose value is 100 * y + x at each pixel's centre, y and x in pixels of the map; 8 pixels of the image for one."""
+def test_crops_of_a_slope_are_its_values_at_the_centers_of_bins():
+    """The map has value 100 * y + x at the center of each of its pixels, and stride 8."""
     ys, xs = np.meshgrid(np.arange(6) + 0.5, np.arange(9) + 0.5, indexing="ij")
     features = tf.constant((100 * ys + xs)[None, :, :, None], tf.float32)
     crops = pooling.roi_align(features, floats([[8, 16, 40, 48], [16, 8, 24, 16]]), floats(8, 8), 2)
     assert crops.shape == (2, 2, 2, 1)
-    # y from 1 to 5 in two bins: centres 2 and 4; x from 2 to 6: 3 and 5.
+    # y from 1 to 5 in two bins has centers 2 and 4; x from 2 to 6 has 3 and 5.
     np.testing.assert_allclose(crops[0, :, :, 0], [[203, 205], [403, 405]], rtol=1e-5)
     np.testing.assert_allclose(crops[1, :, :, 0], [[225 + 1.25, 225 + 1.75], [275 + 1.25, 275 + 1.75]], rtol=1e-5)
-    edge = pooling.roi_align(features, floats([[0, 0, 48, 72]]), floats(8, 8), 12)  # centres at 1/4: the first is beyond a pixel's centre
+    edge = pooling.roi_align(features, floats([[0, 0, 48, 72]]), floats(8, 8), 12)  # the first center is 1/4, outside of all pixel centers
     np.testing.assert_allclose(edge[0, 0, 1, 0], 50 + 0.75 + 0.375, rtol=1e-5)
 
 
 def test_detections():
-    """Two proposals of one thing, one of another; codes of zeros: boxes stay what they were."""
+    """Two proposals show one object and one shows another. The codes are 0, so the boxes stay as they are."""
     found = postprocessing.detections(
         floats([[0, 0, 10, 10], [0, 0, 10, 9], [10, 20, 30, 40], [0, 0, 0, 0]]),
         tf.constant([[True, True, True, False]]),
@@ -169,12 +169,12 @@ def test_misses():
         is_crowd = np.array([False, False, False, True])
 
     found = np.array([[0, 0, 10, 6], [20, 20, 30, 30.0]])
-    assert missed(Seen, found, np.array([0, 0])).tolist() == [False, True, True, False]  # the second is found as another class
+    assert missed(Seen, found, np.array([0, 0])).tolist() == [False, True, True, False]  # the second one is found as another class
     assert missed(Seen, found[:0], np.array([], int)).tolist() == [True, True, True, False]
     assert worst([np.array([True]), np.array([False]), np.array([True, True])], 3) == [2, 0]
 
 
-def test_boxes_are_drawn_where_they_are():
+def test_boxes_are_drawn_at_their_places():
     drawn = drawing.draw_boxes(-tf.ones([1, 40, 80, 3]), floats([[10, 20, 30, 60], [0, 0, 5, 5]]), tf.constant([[0, -1]])).numpy()
     lit = np.argwhere(drawn[0].max(-1) > 0)
     assert np.abs(lit.min(0) - [10, 20]).max() <= 1
@@ -182,7 +182,7 @@ def test_boxes_are_drawn_where_they_are():
 
 
 def test_metric_by_hand():
-    """Two objects of one class; one found well, then a false one, then the other: precision 1 up to recall .5, 2/3 up to 1."""
+    """Results are a true, a false and a true one for two objects, so precision is 1 up to recall 0.5 and 2/3 up to recall 1."""
 
     class Image:
         image_id, name = 7, "a.jpg"

@@ -1,4 +1,4 @@
-"""Tests of which genotypes are one architecture."""
+"""Checks which genotypes count as equal architectures."""
 
 import itertools
 import random
@@ -19,7 +19,7 @@ def _cells(genotype):
 
 
 def _written_otherwise(genotype, rng):
-    """The same architecture with blocks in another order, sides swapped and output states listed in another order."""
+    """Returns the architecture with its blocks, sides and output states in another order."""
     result = Genotype(name="another name", num_input_states=genotype.num_input_states)
     for old, new in zip(_cells(genotype), _cells(result), strict=True):
         number = {state: state for state in range(genotype.num_input_states)}
@@ -42,7 +42,13 @@ def _written_otherwise(genotype, rng):
 
 
 def _cell(num_inputs, blocks, outputs=None):
-    """A genotype with a cell of (left input, left operation, right input, right operation, combine); unread blocks are the output."""
+    """Returns a genotype with a given normal cell.
+
+    Args:
+      num_inputs: number of input states.
+      blocks: (left input, left operation, right input, right operation, combine) of each.
+      outputs: states; None for the blocks that no block reads.
+    """
     cell = Cell()
     read = set()
     for left, left_operation, right, right_operation, combine in blocks:
@@ -56,12 +62,12 @@ def _cell(num_inputs, blocks, outputs=None):
 
 
 def _sums(*pairs):
-    """Blocks that add the identities of two states each."""
+    """Returns blocks that each add the identities of two states."""
     return [(left, "IDENTITY", right, "IDENTITY", "ADD") for left, right in pairs]
 
 
 def test_hash_is_pinned():
-    """Hashes are kept in files: they may never change."""
+    """Hashes are stored in files, so they may never change."""
     assert genotype_hash(load_genotype("nasnet_a")) == "7fbc3ff31491a378"
 
 
@@ -75,7 +81,7 @@ def test_hash_does_not_depend_on_how_an_architecture_is_written(genotype, rng):
 
 @properties
 @given(drawn_genotypes())
-def test_canonical_form_is_its_own(genotype):
+def test_the_canonical_form_of_a_canonical_form_is_itself(genotype):
     form = canonical(genotype)
     assert canonical(form) == form
     assert form.name == ""
@@ -84,7 +90,7 @@ def test_canonical_form_is_its_own(genotype):
 @properties
 @given(drawn_genotypes(("a", "b", "c")), randoms)
 def test_changing_one_operation_changes_the_hash(genotype, rng):
-    """Equal architectures have equally many blocks of every operation, so no coincidence can hide the change."""
+    """Equal architectures have equal counts of every operation, so the changed one must be a different one."""
     other = Genotype()
     other.CopyFrom(genotype)
     block = rng.choice(rng.choice(_cells(other)).blocks)
@@ -125,7 +131,7 @@ def test_the_order_of_outputs_matters():
     assert genotype_hash(genotype) != before
 
 
-def test_inputs_and_cells_are_no_interchangeable_parts():
+def test_inputs_and_cells_are_not_interchangeable():
     one, other = (_cell(2, _sums((state, state))) for state in (0, 1))
     assert genotype_hash(one) != genotype_hash(other)
     genotype = load_genotype("nasnet_a")
@@ -134,7 +140,7 @@ def test_inputs_and_cells_are_no_interchangeable_parts():
 
 
 def _smallest_of_all_orders(cell, num_inputs):
-    """The canonical form by brute force: the smallest tuple of all numberings of the blocks."""
+    """Returns the canonical form by brute force: the smallest description over all orders of the blocks."""
     forms = []
     for order in itertools.permutations(range(len(cell.blocks))):
         new = [*range(num_inputs), *(num_inputs + place for place in order)]
@@ -151,7 +157,7 @@ def _smallest_of_all_orders(cell, num_inputs):
     ("num_blocks", "num_input_states", "combines", "num_samples"),
     [(3, 1, ("ADD", "CONCAT"), 400), (3, 2, ("ADD",), 400), (4, 1, ("ADD",), 200), (5, 1, ("ADD",), 100), (5, 1, ("CONCAT", "ADD"), 50)],
 )
-def test_cells_are_told_apart_as_by_brute_force(outputs, num_blocks, num_input_states, combines, num_samples):
+def test_hashes_distinguish_cells_like_brute_force(outputs, num_blocks, num_input_states, combines, num_samples):
     space = SearchSpace(num_blocks, num_input_states, ("IDENTITY",), combines, outputs)
     rng = random.Random(0)
     pairs = set()
@@ -176,12 +182,12 @@ ALIKE = {
 
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize("blocks", ALIKE.values(), ids=ALIKE.keys())
-def test_many_blocks_that_are_alike_are_quick(blocks):
+def test_many_similar_blocks_are_hashed_quickly(blocks):
     genotype = _cell(2, blocks)
     rng = random.Random(1)
     assert {genotype_hash(_written_otherwise(genotype, rng)) for _ in range(5)} == {genotype_hash(genotype)}
 
 
-def test_what_neighbours_alone_cannot_tell_apart_differs():
-    """In both cells every block reads two of a kind and is read by two of a kind."""
+def test_cells_with_equal_neighborhoods_differ():
+    """In both cells, every block reads two blocks of one kind and is read by two of one kind."""
     assert genotype_hash(_cell(2, ALIKE["hexagon"])) != genotype_hash(_cell(2, ALIKE["two triangles"]))

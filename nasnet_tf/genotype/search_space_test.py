@@ -1,4 +1,4 @@
-"""Tests of the search space: decisions to genotypes and back."""
+"""Checks the search space: decisions to genotypes and back."""
 
 import math
 import pickle
@@ -33,7 +33,7 @@ def test_sizes_of_the_papers_spaces():
     assert len(SPACE_B.sizes) == len(SPACE_C.sizes) == 40
 
 
-def test_decisions_mean_inputs_operations_combine_in_this_order():
+def test_decisions_are_inputs_operations_and_combine_in_this_order():
     space = SearchSpace(num_blocks=2, operations=("MAX_POOL_3X3", "IDENTITY", "CONV_1X1"), combines=("CONCAT", "ADD"))
     genotype = space.decode((1, 0, 2, 0, 1, 0, 1, 0, 1, 0) + (0, 0, 1, 1, 0, 2, 1, 1, 0, 1))
     tables = [
@@ -47,7 +47,7 @@ def test_decisions_mean_inputs_operations_combine_in_this_order():
         [(1, "CONV_1X1", 0, "MAX_POOL_3X3", "ADD"), (0, "MAX_POOL_3X3", 1, "IDENTITY", "CONCAT")],
         [(0, "IDENTITY", 0, "IDENTITY", "CONCAT"), (2, "IDENTITY", 1, "MAX_POOL_3X3", "ADD")],
     ]
-    assert [list(output.states) for output in genotype.normal_cell.outputs] == [[2, 3]]  # no block reads another
+    assert [list(output.states) for output in genotype.normal_cell.outputs] == [[2, 3]]  # no block reads another one
     assert [list(output.states) for output in genotype.reduction_cell.outputs] == [[3]]
 
 
@@ -98,13 +98,13 @@ def test_impossible_decisions_are_refused(change, message):
 
 
 @pytest.mark.parametrize("cell", ["normal", "reduction"])
-def test_a_fixed_cell_is_in_all_and_the_other_one_is_searched(cell):
+def test_one_cell_is_fixed_and_the_other_one_is_searched(cell):
     nasnet_a = load_genotype("nasnet_a")
     space = pickle.loads(pickle.dumps(SearchSpace(**{f"fixed_{cell}": "nasnet_a"})))
     assert space.sizes == SPACE_A.sizes[:25]
     decisions = space.sample(random.Random(1))
     genotype = space.decode(decisions)
-    assert getattr(genotype, f"{cell}_cell") == getattr(nasnet_a, f"{cell}_cell")  # with the outputs that were released
+    assert getattr(genotype, f"{cell}_cell") == getattr(nasnet_a, f"{cell}_cell")  # with the released outputs
     half = 25 if cell == "normal" else 0
     whole = [0] * 50
     whole[half : half + 25] = decisions
@@ -117,7 +117,7 @@ def test_a_fixed_cell_is_in_all_and_the_other_one_is_searched(cell):
     assert "outputs" in space.description()[f"fixed {cell}_cell"]
 
 
-def test_a_fixed_cell_that_does_not_fit():
+def test_a_fixed_cell_that_does_not_fit_is_refused():
     with pytest.raises(InputError, match="at most one of fixed_normal and fixed_reduction, got both"):
         SearchSpace(fixed_normal="nasnet_a", fixed_reduction="nasnet_a")
     with pytest.raises(InputError, match="fixed_normal: expected a cell of 2 input states and 1 outputs, got 4 and 4 in nasnet_b"):
@@ -126,7 +126,7 @@ def test_a_fixed_cell_that_does_not_fit():
         SearchSpace(fixed_reduction="nothing.textproto")
 
 
-def test_the_nearest_architecture_has_the_blocks_and_outputs_by_the_rule():
+def test_the_nearest_architecture_keeps_blocks_and_follows_the_rule_for_outputs():
     nasnet_a = load_genotype("nasnet_a")
     near = SPACE_A.decode(SPACE_A.nearest(nasnet_a))
     assert near.normal_cell.blocks == nasnet_a.normal_cell.blocks

@@ -1,4 +1,4 @@
-"""Tests of reading and checking genotypes."""
+"""Checks that genotypes are read and validated."""
 
 import subprocess
 import sys
@@ -199,5 +199,5 @@ print(nasnet_tf.genotype.genotype_hash(nasnet_tf.genotype.load_genotype("nasnet_
     assert result.stdout.strip() == genotype_hash(load_genotype("nasnet_b")), result.stderr
 
 
-def test_every_combine_has_its_rule():
+def test_every_combine_has_a_rule():
     assert set(combines.COMBINES) == set(Combine.values()) - {Combine.COMBINE_UNSPECIFIED}

@@ -1,4 +1,4 @@
-"""Layers against hand-made numbers."""
+"""Checks layers against numbers that were computed by hand."""
 
 import keras
 import numpy as np
@@ -13,11 +13,11 @@ from nasnet_tf.layers.reductions import FactorizedReduction
 from nasnet_tf.layers.stochastic import Dropout, DropPath
 
 STYLE = LayerStyle(batch_norm_momentum=0.9, batch_norm_epsilon=1e-3)
-BN_AT_START = 1 / np.sqrt(1 + 1e-3)  # what inference does to a value before any training
+BN_AT_START = 1 / np.sqrt(1 + 1e-3)  # factor of inference before any training
 
 
 def image(values):
-    """A grey image [1, height, width, 1]."""
+    """Returns a gray image, float32 [1, height, width, 1]."""
     return tf.constant(values, tf.float32)[None, :, :, None]
 
 
@@ -27,7 +27,7 @@ def test_batch_norm_uses_the_batch_and_keeps_unbiased_statistics():
     outputs = layer(tf.reshape(tf.constant(values), [2, 2, 1, 1]), training=True)
     np.testing.assert_allclose(tf.reshape(outputs, [-1]), (values - 4) / np.sqrt(9.5 + 1e-3), rtol=1e-5)
     assert float(layer.moving_mean[0]) == pytest.approx(0.1 * 4)
-    assert float(layer.moving_variance[0]) == pytest.approx(0.9 * 1 + 0.1 * 9.5 * 4 / 3)  # n / (n - 1): Bessel
+    assert float(layer.moving_variance[0]) == pytest.approx(0.9 * 1 + 0.1 * 9.5 * 4 / 3)  # Bessel's correction: n / (n - 1)
     layer.trainable = False
     layer(tf.ones([2, 2, 1, 1]), training=True)
     assert float(layer.moving_mean[0]) == pytest.approx(0.1 * 4)  # frozen
@@ -48,9 +48,10 @@ def test_separable_conv_is_applied_twice_with_relu_in_front_of_each():
     layer.build((None, None, None, 1))
     for weight, value in ((layer.depthwise_1, 1.0), (layer.pointwise_1, -1.0), (layer.depthwise_2, 1.0), (layer.pointwise_2, 1.0)):
         weight.assign(tf.fill(weight.shape, value))
-    assert float(tf.reduce_max(tf.abs(layer(image([[1.0, 1.0], [1.0, 1.0]]))))) == 0.0  # the -1 of the first dies in the second's ReLU
+    # The first convolution gives -1, which the second ReLU removes.
+    assert float(tf.reduce_max(tf.abs(layer(image([[1.0, 1.0], [1.0, 1.0]]))))) == 0.0
     layer.pointwise_1.assign(tf.ones(layer.pointwise_1.shape))
-    # Stride 2 on 2x2 pixels: one output, the sum of all four; -5 counts as 0.
+    # With stride 2 on 2x2 pixels, the one output is the sum of all four; ReLU makes -5 a 0.
     assert float(layer(image([[1.0, 2.0], [3.0, -5.0]]))[0, 0, 0, 0]) == pytest.approx(6 * BN_AT_START**2, rel=1e-5)
 
 
@@ -61,7 +62,7 @@ def test_factorized_reduction_takes_even_and_odd_pixels():
     layer.odd.assign(tf.ones(layer.odd.shape))
     outputs = layer(image(np.arange(9.0).reshape(3, 3)))[0] / BN_AT_START
     np.testing.assert_allclose(outputs[:, :, 0], [[0, 2], [6, 8]], rtol=1e-5)
-    np.testing.assert_allclose(outputs[:, :, 1], [[4, 0], [0, 0]], rtol=1e-5)  # zeros where an odd size has no odd pixel
+    np.testing.assert_allclose(outputs[:, :, 1], [[4, 0], [0, 0]], rtol=1e-5)  # zeros where the odd path has no pixel
 
 
 def test_pools_leave_padding_out():
@@ -72,7 +73,7 @@ def test_pools_leave_padding_out():
         np.testing.assert_allclose(outputs, np.full([1, 2, 2, 1], expected))
 
 
-def test_dilated_conv_of_stride_2_is_that_of_stride_1_at_every_second_pixel():
+def test_dilated_conv_of_stride_2_takes_every_second_pixel_of_stride_1():
     plain, strided = DilatedConv(3, STYLE), DilatedConv(3, STYLE, stride=2)
     values = tf.random.stateless_normal([2, 7, 9, 4], [1, 2])
     outputs = plain(values)
@@ -93,7 +94,7 @@ def test_factorized_conv_splits_the_stride():
 @pytest.mark.parametrize("operation", [number for number in Operation.values() if number])
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("bounded", [False, True])
-def test_every_operation_gives_filters_and_size(operation, stride, bounded):
+def test_every_operation_returns_the_number_of_filters_and_the_size(operation, stride, bounded):
     style = LayerStyle(0.9, 1e-3, bounded)
     for channels in (6, 4):
         layer = OPERATIONS[operation](6, style, stride=stride, name="operation")
@@ -106,7 +107,7 @@ def test_initializer_has_slims_deviation():
     values = slim_initializer((1, 8))([200_000]).numpy()
     deviation = np.sqrt(1.3 * 2 / 8)
     assert np.abs(values).max() <= 2 * deviation
-    assert values.std() == pytest.approx(0.8796 * deviation, rel=0.01)  # of a normal truncated at two deviations
+    assert values.std() == pytest.approx(0.8796 * deviation, rel=0.01)  # deviation of a normal distribution truncated at two deviations
 
 
 def test_drop_path_drops_whole_examples_at_its_rate_and_keeps_the_mean():
@@ -118,7 +119,7 @@ def test_drop_path_drops_whole_examples_at_its_rate_and_keeps_the_mean():
     assert (scales == 0).mean() == pytest.approx(0.2, abs=0.02)
     assert not np.array_equal(scales, layer.sample(tf.constant(4000)).numpy())
     layer.counter.assign(0)
-    assert np.array_equal(scales, layer.sample(tf.constant(4000)).numpy())  # a restored counter draws the same
+    assert np.array_equal(scales, layer.sample(tf.constant(4000)).numpy())  # a restored counter repeats the draw
 
 
 def test_dropout_only_in_training():

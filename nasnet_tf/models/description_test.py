@@ -1,4 +1,4 @@
-"""A network says what it was built from."""
+"""Checks that a network can return its configuration and its genotype."""
 
 import dataclasses
 
@@ -21,7 +21,7 @@ PLAIN = NetworkConfig(2, "cifar", 3.0, filters=4)
         {"stacking": "strided_normal", "stem_multiplier": 1.75},
     ],
 )
-def test_a_network_read_from_its_description_says_its_configuration(changes):
+def test_a_network_read_from_its_description_returns_its_configuration(changes):
     config = dataclasses.replace(PLAIN, **changes)
     model = network_from_json(build_network(tiny_genotype(), config, 3, 32).to_json(), "here")
     assert config_of(model) == config

@@ -1,4 +1,4 @@
-"""Networks cut in two: the halves together are the whole, whatever the size."""
+"""Checks that the two parts of a cut network compute what the whole one does, for images of any size."""
 
 import dataclasses
 import random
@@ -25,7 +25,7 @@ SEARCHED = SPACE.decode(SPACE.sample(random.Random(1)), "searched")
 @pytest.mark.parametrize(
     ("genotype", "size"), [("nasnet_a", (49, 67)), ("nasnet_b", (33, 50)), ("nasnet_c", (66, 40)), (SEARCHED, (51, 37))]
 )
-def test_trunk_and_rest_are_the_whole_bit_for_bit(genotype, size):
+def test_trunk_and_rest_equal_the_whole_network(genotype, size):
     sized = build_network(genotype, CONFIG, 3, 64)
     whole = keras.Model(sized.input, sized.output["logits"])
     any_size = build_network(genotype, NetworkConfig(1, "imagenet", 0.25, filters=8, prev_skips_reduction=True), 3, (None, None))
@@ -42,7 +42,7 @@ def test_trunk_and_rest_are_the_whole_bit_for_bit(genotype, size):
     assert not any("auxiliary" in weight.path for weight in trunk.weights + rest.weights)
 
 
-def test_every_endpoint_cuts():
+def test_networks_can_be_cut_at_every_endpoint():
     model = build_network(tiny_genotype(), NetworkConfig(1, "imagenet", 0.25, filters=8), None, (None, None))
     images = tf.random.stateless_normal([1, 40, 33, 3], [1, 2])
     for endpoint in endpoints_of(model):
@@ -52,8 +52,8 @@ def test_every_endpoint_cuts():
         assert {weight.path for weight in trunk.weights} | {weight.path for weight in rest.weights} == {w.path for w in model.weights}
 
 
-def test_detectors_cut_where_the_original_does():
-    """Large, but for the width: the map before the second reduction, of the two cells before it."""
+def test_detectors_are_cut_where_the_original_is():
+    """The feature map is the one before the second reduction, from the two cells before it. The network is `large` with fewer filters."""
     config = dataclasses.replace(ZOO["large"].config, penultimate_filters=None, filters=8)
     model = build_network("nasnet_a", config, None, (None, None))
     found = before_last_reduction(model)
@@ -64,7 +64,7 @@ def test_detectors_cut_where_the_original_does():
     assert "cell_12" not in {layer.name for layer in trunk.layers}
 
 
-def test_wrong_cut():
+def test_an_unknown_endpoint_is_refused():
     model = build_network(tiny_genotype(), NetworkConfig(1, "cifar", 1.0, filters=4), 2, 8)
     with pytest.raises(InputError, match="endpoint 'cell_9': expected one of stem, cell_0, reduction_cell_0"):
         cut(model, "cell_9")

@@ -1,4 +1,4 @@
-"""What is frozen stays frozen, however the network is stored or copied."""
+"""Checks that frozen layers stay frozen when a network is stored or copied."""
 
 import copy
 import pickle
@@ -72,7 +72,7 @@ def trainable(model):
 
 def set_trainable(model, value):
     model.trainable = value
-    for layer in model.layers:  # Keras passes nothing on to them where the model has this value already
+    for layer in model.layers:  # Keras does not set the layers if the model already has this value
         layer.trainable = value
 
 
@@ -94,7 +94,7 @@ WAYS_TO_FREEZE = [all_but_the_classifier, up_to_a_cell, batch_normalization, eve
     ("freeze", "way"),
     [*((freeze, "keras") for freeze in WAYS_TO_FREEZE), *((batch_normalization, way) for way in COPIES if way != "keras")],
 )
-def test_a_copy_is_as_frozen_as_the_network(model, freeze, way, tmp_path):
+def test_a_copy_has_the_frozen_layers_of_the_network(model, freeze, way, tmp_path):
     freeze(model)
     expected = trainable(model)
     new = COPIES[way](model, tmp_path)
@@ -108,7 +108,7 @@ def test_a_copy_is_as_frozen_as_the_network(model, freeze, way, tmp_path):
     assert not any(layer.trainable for layer in new._flatten_layers() if layer.weights and layer is not new)
 
 
-def test_a_training_goes_on_where_it_was_saved(model, tmp_path):
+def test_a_saved_training_resumes_with_its_frozen_layers(model, tmp_path):
     freeze_layers(model, True)
     trained = keras.Model(model.input, model.output["logits"])
     trained.compile(keras.optimizers.Adam(0.01), keras.losses.SparseCategoricalCrossentropy(from_logits=True), jit_compile=False)

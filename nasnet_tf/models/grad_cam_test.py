@@ -1,4 +1,4 @@
-"""Grad-CAM against its definition, differentiated by the whole hidden state."""
+"""Checks Grad-CAM against its definition, with gradients of the whole hidden state."""
 
 import keras
 import numpy as np
@@ -16,7 +16,13 @@ IMAGES = tf.random.stateless_normal([3, 24, 16, 3], [0, 1])
 
 
 def defined(states, logits_of, numbers):
-    """Equations 1 and 2 of the paper for the map `states`, float [batch, height, width, channels]."""
+    """Returns equations 1 and 2 of the paper for a feature map.
+
+    Args:
+      states: float [batch, height, width, channels].
+      logits_of: function from states to logits.
+      numbers: class of each image.
+    """
     with tf.GradientTape() as tape:
         tape.watch(states)
         scores = tf.gather(logits_of(states), numbers, batch_dims=1)
@@ -24,8 +30,8 @@ def defined(states, logits_of, numbers):
     return tf.nn.relu(tf.reduce_sum(weights * states, -1))
 
 
-@pytest.mark.parametrize("name", ["smallest", "nasnet_b"])  # the latter's classifier reads several states
-def test_it_is_grad_cam_by_definition(name):
+@pytest.mark.parametrize("name", ["smallest", "nasnet_b"])  # the classifier of nasnet_b reads several states
+def test_maps_follow_the_definition(name):
     genotype = smallest_genotype() if name == "smallest" else load_genotype(name)
     config = NetworkConfig(1, "cifar", 1.0, filters=4, dropout_rate=0.5)
     model = build_network(genotype, config, 5, (24, 16))
@@ -35,18 +41,18 @@ def test_it_is_grad_cam_by_definition(name):
     kernel, bias = (tf.constant(weight.numpy()) for weight in logits.weights)
     numbers = tf.constant([4, 0, 2])
     expected = defined(states, lambda states: tf.reduce_mean(states, [1, 2]) @ kernel + bias, numbers)
-    keras.utils.clear_session()  # whose next layer would be called as the network's
+    keras.utils.clear_session()  # the next layer would get the name of one in the network
     maps, found = grad_cam(model)(IMAGES, numbers)
     assert maps.shape == (3, 6, 4)
     assert np.abs(expected).max() > 0
-    np.testing.assert_allclose(maps, 6 * 4 * expected, rtol=1e-4, atol=1e-6)  # the factor is that of the mean
+    np.testing.assert_allclose(maps, 6 * 4 * expected, rtol=1e-4, atol=1e-6)  # the factor undoes the mean over pixels
     np.testing.assert_allclose(found, model(IMAGES), rtol=1e-5)
     most_probable, _ = grad_cam(model)(IMAGES, tf.constant([-1, -1, 2]))
     chosen, _ = grad_cam(model)(IMAGES, tf.constant([*np.argmax(found, 1)[:2], 2], tf.int32))
     np.testing.assert_allclose(most_probable, chosen)
 
 
-def test_maxima_and_a_head_of_several_layers():
+def test_max_pooling_and_a_head_of_several_layers():
     images = keras.Input((8, 8, 3))
     hidden = keras.layers.Dense(6)(images)
     features = GlobalPool(LayerStyle(0.9, 1e-3), "max")(hidden)

@@ -1,3 +1,5 @@
+"""Checks the memory estimate of training against a count by hand."""
+
 import keras
 import pytest
 
@@ -5,7 +7,7 @@ from nasnet_tf.base.errors import InputError
 from nasnet_tf.models.memory import estimate_memory
 
 
-def test_of_a_small_network_by_hand():
+def test_a_small_network_by_hand():
     image = keras.Input([8, 8, 3])
     hidden = keras.layers.Conv2D(4, 3, padding="same", use_bias=False, name="first")(image)
     hidden = keras.layers.ReLU()(hidden)
@@ -13,10 +15,10 @@ def test_of_a_small_network_by_hand():
     model = keras.Model(image, keras.layers.Flatten()(hidden))
     memory = estimate_memory(model, batch_size=5)
     weights = (3 * 3 * 3 * 4 + 3 * 3 * 4 * 4) * 4
-    assert memory.state_bytes == 5 * weights  # with gradients and three slots
+    assert memory.state_bytes == 5 * weights  # weights, gradients and three slots
     large = 5 * 8 * 8 * 4 * 4  # bytes of a hidden tensor
     images = 5 * 8 * 8 * 3 * 4
-    # The input and the ReLU's output are kept for gradients; at the peak two or three more of the large ones are there.
+    # The input and the ReLU's output are kept for gradients; up to three more hidden tensors exist at the peak.
     assert images + 2 * large <= memory.activation_bytes <= images + 5 * large
     assert estimate_memory(model, batch_size=10).activation_bytes == 2 * memory.activation_bytes
     assert memory.total_bytes == memory.state_bytes + memory.activation_bytes

@@ -1,4 +1,4 @@
-"""Networks: sizes that are known, genotypes that are not, and what must be refused."""
+"""Checks networks: their counts against the published ones and by hand, random genotypes, and mistakes that must be refused."""
 
 import dataclasses
 import random
@@ -19,7 +19,7 @@ from nasnet_tf.testing import ALL_COMBINES, SPACES, tiny_genotype
 SMALL = {"stem": "cifar", "stem_multiplier": 3.0, "filters": 4, "batch_norm_momentum": 0.9}
 
 
-# One of each genotype, with both stems, is built; the counting by hand below knows them all.
+# Builds one network of each genotype, with both stems. The counts by hand below cover all networks.
 @pytest.mark.parametrize("name", ["mobile", "nasnet_c_3@960", "nasnet_b_4@1152"])
 def test_counts_of_built_networks(name):
     variant = ZOO[name]
@@ -46,8 +46,8 @@ def test_distance_from_the_published_counts(name, parameters, mult_adds):
         assert abs(variant.mult_adds / variant.paper.mult_adds - 1) < mult_adds
 
 
-class count_by_hand:  # noqa: N801  reads as the number that it equals
-    """(parameters, multiply-adds) of a row of the zoo by arithmetic on the genotype, without building anything."""
+class count_by_hand:  # noqa: N801  tests use it like a function
+    """Equals the (parameters, multiply-adds) of a network, computed by arithmetic on its genotype without building it."""
 
     def __init__(self, variant):
         self.genotype, self.variant, self.parameters, self.mult_adds = load_genotype(variant.genotype), variant, 0, 0
@@ -78,7 +78,7 @@ class count_by_hand:  # noqa: N801  reads as the number that it equals
         return f"({self.parameters}, {self.mult_adds})"
 
     def conv(self, inputs, outputs, size):
-        """A convolution with so many inputs to each of its outputs, and its batch normalization."""
+        """Counts a convolution and its batch normalization; each output has `inputs` weights."""
         self.parameters += inputs * outputs + 2 * outputs
         self.mult_adds += inputs * outputs * size * size
 
@@ -97,7 +97,7 @@ class count_by_hand:  # noqa: N801  reads as the number that it equals
         channels = []
         for index, (state_channels, state_size) in enumerate(read):
             if index in used and (index < len(cell.outputs) or (state_channels, state_size) != (filters, size)):
-                while state_size > size:  # a factorized reduction has as many weights as one 1x1 convolution
+                while state_size > size:  # a factorized reduction counts like one 1x1 convolution
                     state_size = -(-state_size // 2)
                     self.conv(state_channels, filters, state_size)
                     state_channels = filters
@@ -131,7 +131,7 @@ class count_by_hand:  # noqa: N801  reads as the number that it equals
             self.mult_adds += length * middle**2 * before * after  # full height, half width
             self.conv(length * middle, middle, after)
             self.conv(middle, filters, after)
-        elif (name == "IDENTITY" and before != after) or channels != filters:  # of pools and identities
+        elif (name == "IDENTITY" and before != after) or channels != filters:  # the projection behind pools and identities
             self.conv(channels, filters, after)
 
 
@@ -157,7 +157,7 @@ def test_mobile_endpoints():
     assert {name: model.get_layer(name).output.shape[1:] for name in shapes} == shapes
 
 
-def test_declared_shapes_are_the_computed_ones():
+def test_declared_shapes_equal_the_computed_ones():
     model = build_network("nasnet_a", NetworkConfig(1, **SMALL | {"stem": "imagenet", "filters": 8}), 5, (37, 50))
     names = ["stem", "cell_stem_0", "cell_stem_1", "cell_0", "reduction_cell_0", "cell_1", "reduction_cell_1", "cell_2", "global_pool"]
     declared = [model.get_layer(name).output for name in names]
@@ -165,7 +165,7 @@ def test_declared_shapes_are_the_computed_ones():
         assert tensor.shape[1:] == value.shape[1:]
 
 
-def test_any_image_size_gives_what_a_fixed_size_gives():
+def test_networks_for_any_image_size_compute_what_a_fixed_size_does():
     config = NetworkConfig(1, **SMALL, prev_skips_reduction=True)
     free, fixed = build_network("nasnet_a", config, 5, (None, None)), build_network("nasnet_a", config, 5, (11, 14))
     images = tf.random.stateless_normal([2, 11, 14, 3], [1, 2])
@@ -210,7 +210,7 @@ def test_a_network_survives_its_description(name):
         np.testing.assert_allclose(output, expected, rtol=1e-5, atol=1e-6)
 
 
-def test_filters_from_the_penultimate_ones():
+def test_filters_follow_from_the_penultimate_ones():
     def filters(name, penultimate):
         return first_stack_filters(load_genotype(name), NetworkConfig(1, "cifar", 3.0, penultimate_filters=penultimate))
 
@@ -219,7 +219,7 @@ def test_filters_from_the_penultimate_ones():
     assert [filters("nasnet_c", size) for size in (640, 960)] == [32, 48]
 
 
-def test_auxiliary_head_goes_and_the_logits_stay():
+def test_inference_model_has_no_auxiliary_head_and_equal_logits():
     model = build_network(tiny_genotype(), NetworkConfig(1, **SMALL, auxiliary_head=True), 3, 20)
     images = tf.random.stateless_normal([2, 20, 20, 3], [1, 2])
     plain = inference_model(model)
@@ -227,7 +227,7 @@ def test_auxiliary_head_goes_and_the_logits_stay():
     assert not any("auxiliary" in weight.path for weight in plain.weights)
 
 
-def test_costs_of_a_model_with_other_outputs_than_logits():
+def test_costs_do_not_depend_on_the_outputs():
     model = build_network(tiny_genotype(), NetworkConfig(1, **SMALL), None, 20)
     names = ("cell_0", "global_pool")
     several = keras.Model(model.input, {name: model.get_layer(name).output for name in names})
@@ -244,12 +244,12 @@ def test_costs_of_a_model_with_other_outputs_than_logits():
         ({}, 0, 32, "num_classes: expected an integer of 1 or more"),
     ],
 )
-def test_wrong_network(fields, classes, size, message):
+def test_wrong_networks_are_refused(fields, classes, size, message):
     with pytest.raises(InputError, match=message):
         build_network(tiny_genotype(), NetworkConfig(1, **SMALL | fields), classes, size)
 
 
-def test_a_width_that_is_no_multiple_is_told_once(capsys):
+def test_a_width_that_is_no_multiple_is_reported_once(capsys):
     config = NetworkConfig(1, "cifar", stem_multiplier=1.0, penultimate_filters=103)
     for _ in range(2):
         build_network("nasnet_a", config, None, 8)
@@ -259,7 +259,7 @@ def test_a_width_that_is_no_multiple_is_told_once(capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_strided_normal_cells_stand_for_reductions():
+def test_strided_normal_cells_replace_reduction_cells():
     config = NetworkConfig(2, "cifar", stem_multiplier=1.0, filters=4, stacking="strided_normal")
     model = build_network("nasnet_a", config, 10, 16)
     cells = [layer for layer in model.layers if isinstance(layer, Cell)]

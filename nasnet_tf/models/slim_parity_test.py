@@ -1,4 +1,4 @@
-"""Our network against the original implementation's outputs on the same weights (fixtures from outside the repository but for one)."""
+"""Compares this network with outputs of the original implementation for equal weights. One fixture ships with the repository."""
 
 import json
 
@@ -14,9 +14,9 @@ from nasnet_tf.testing import REPOSITORY, SHARED
 from nasnet_tf.training.losses import classification_loss, weight_decay_loss
 
 FIXTURES = SHARED / "fixtures" / "slim"
-needs_fixtures = pytest.mark.skipif(not FIXTURES.is_dir(), reason="no fixtures of the original implementation")
+needs_fixtures = pytest.mark.skipif(not FIXTURES.is_dir(), reason="needs the fixtures of the original implementation")
 SHIPPED = REPOSITORY / "testdata"
-# Batch-norm statistics and L2 factor of slim's argument scopes.
+# Batch-norm momentum, epsilon and L2 factor of slim's argument scopes.
 DEFAULTS = {"cifar": (0.9, 1e-5, 5e-4), "imagenet": (0.9997, 1e-3, 5e-5)}
 
 
@@ -51,8 +51,8 @@ def assert_close(actual, expected, relative):
     assert np.abs(actual - expected).max() <= relative * np.abs(expected).max()
 
 
-def test_inference_equals_slim_anywhere():
-    """By what ships with the repository: the first of the presets below, without its auxiliary head and its averages."""
+def test_inference_equals_slim_with_the_shipped_fixture():
+    """The fixture is the first preset below without its auxiliary head and averages."""
     preset = "slim_cifar_small"
     model, _ = network(preset, auxiliary_head=False, fixtures=SHIPPED)
     load_weights(model, str(SHIPPED / preset / "model.ckpt"))
@@ -68,7 +68,7 @@ def test_inference_equals_slim(preset):
         load_weights(model, str(FIXTURES / preset / "model.ckpt"), use_ema)
         assert_close(model(images).numpy(), load(preset, f"logits_{kind}.npy"), 1e-5)
     endpoints = load(preset, "endpoints_raw.npz")
-    # Slim's Stem endpoint of an ImageNet network is behind the two stem cells.
+    # Slim's Stem endpoint of an ImageNet network comes after the two stem cells.
     ours = {"Stem": "stem" if preset == "cifar_small" else "cell_stem_1", "global_pool": "global_pool", "Logits": "logits"}
     names = [name for name in endpoints.files if name != "Predictions"]
     assert len(names) >= 10
@@ -99,8 +99,8 @@ def test_one_training_pass_equals_slim(preset):
     assert float(regularization) == pytest.approx(expected["reg"], rel=1e-5)
     assert float(total) == pytest.approx(expected["total"], rel=1e-5)
     gradients = tape.gradient(total, model.trainable_variables)
-    # With two images a batch norm sees little, and gradients repeat the rounding of the convolutions magnified: 3e-4 with oneDNN's
-    # kernels, 1e-6 without, as the fixtures were made.
+    # Batch norms of only two images magnify the rounding of convolutions in gradients: to 3e-4 with oneDNN's kernels, and to 1e-6 without
+    # them, as for the fixtures.
     assert float(tf.linalg.global_norm(gradients)) == pytest.approx(expected["grad_global_norm"], rel=1e-3)
     names = slim_names(model)
     assert {names[variable.path] for variable in model.trainable_variables} == set(expected["grad_norms"])

@@ -1,4 +1,4 @@
-"""A stem that the paper does not have, from one entry of the table to endpoints, costs and names."""
+"""Checks that one entry in the table adds a stem, with its endpoints, limits and names."""
 
 import dataclasses
 import functools
@@ -17,7 +17,7 @@ from nasnet_tf.testing import tiny_genotype
 
 
 def test_a_new_stem_is_one_entry(monkeypatch):
-    """Of four pixels in a row one, twice as wide as the paper's, with one reduction cell behind it."""
+    """The new stem has stride 4 and 10 filters before the multiplier, and one reduction cell follows it."""
     quarter = functools.partial(ConvBn, kernel_size=(4, 4), stride=4, padding="VALID")
     rule = StemRule(quarter, stride=4, cells=1, width=10, smallest_image=32, images_up_to=0, row="cifar", weight_decay=1e-4)
     monkeypatch.setitem(STEMS, "quarter", rule)

@@ -1,4 +1,4 @@
-"""Genotypes that are one architecture are one network."""
+"""Checks that genotypes with equal hashes give equal networks."""
 
 import random
 import re
@@ -13,13 +13,13 @@ from nasnet_tf.testing import swap_sides
 
 
 def _order(block, filters):
-    """The channels of a concatenation as they stand with its sides swapped."""
+    """Returns the order of a block's channels after its sides are swapped; only concatenations change it."""
     return [*range(filters, 2 * filters), *range(filters)] if block.combine == Combine.CONCAT else [*range(filters)]
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_swapped_sides_of_a_concatenation_are_the_same_network_with_its_weights_in_another_order(seed):
-    """By which one hash stands for both: whatever reads such a state has a weight for each of its channels."""
+def test_swapped_sides_only_reorder_the_weights(seed):
+    """Layers that read a concatenation have a weight for each channel, so reordered weights give equal outputs."""
     rng, filters = np.random.default_rng(seed), 4
     space = SearchSpace(num_blocks=3, combines=("ADD", "CONCAT"))
     genotype = space.decode(space.sample(random.Random(seed)))
@@ -67,7 +67,7 @@ def test_swapped_sides_of_a_concatenation_are_the_same_network_with_its_weights_
 
 
 def _reorder(values, place, order):
-    """Gives the weights of a layer that stand for channels of its input the order of these."""
+    """Reorders the weights below a path along their input channels."""
     if order != sorted(order):
         for path, value in values.items():
             if path.startswith(place) and value.ndim == 4 and value.shape[2] == len(order):

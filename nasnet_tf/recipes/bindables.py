@@ -1,4 +1,4 @@
-"""The table of everything that a recipe can bind, one row each. Registration, --explain, --help, resuming and the docs read this table.
+"""The table of everything that a recipe can bind, one row each. Registration, --explain, resuming and the docs read this table.
 
 The table is data: importing this module imports neither TensorFlow nor gin. nasnet_tf.recipes.table imports the classes and functions that
 the rows name.
@@ -13,7 +13,7 @@ from nasnet_tf.base.values import Count, NotNegative, Positive, Share, at_least
 
 
 class Role(enum.Enum):
-    """The purpose of a bindable, in the words of the help."""
+    """The purpose of a bindable, in the words of --explain."""
 
     COMMAND = "command"
     CHILD = "child"
@@ -74,7 +74,7 @@ _SET_BY_TUNE = ("objective", "hyperparameters", "seed", "max_consecutive_failed_
 _SET_BY_TRAIN = ("data", "config")
 _SET_BY_SEARCH = ("keep_processes",)
 
-# The most important ones first; the help and the docs keep this order.
+# The most important ones first; --explain and the docs keep this order.
 BINDABLES = (
     Bindable("nasnet_tf.recipes.training.TrainConfig", Role.COMMAND, name="train", set_by_us=("profile_steps",), may_change=("strategy",)),
     Bindable(

@@ -1,4 +1,4 @@
-"""Tests of every shipped recipe: all bindings are used, the stated numbers fit the network, and one recipe of each kind trains a step."""
+"""Checks the shipped recipes: all bindings are used, numbers are those of the network, and one recipe of each kind trains a step."""
 
 import dataclasses
 import json
@@ -29,12 +29,12 @@ from nasnet_tf.training.checkpoints import load_trained
 from nasnet_tf.training.timetable import Timetable
 from nasnet_tf.training.work_folder import read_description
 
-SHARED = {"cifar10.gin", "digits.gin", "imagenet.gin", "detector.gin", "coco.gin"}  # included by others
+SHARED = {"cifar10.gin", "digits.gin", "imagenet.gin", "detector.gin", "coco.gin"}  # included by other recipes
 RECIPES = [name for name in reading.recipes() if name not in SHARED]
 
 
 def zoo_name(recipe):
-    """Returns the name of the network in the zoo that the first line of a recipe states; None for recipes of no published network."""
+    """Returns the name in the zoo of a recipe's network, from its first line; None for fine-tuning, the quickstart and searches."""
     title = re.match(r"# (NASNet-. \(.*?\)) on (CIFAR-10|ImageNet)", reading.recipes()[recipe].read_text())
     return title and canonical_name(title[1])
 
@@ -43,7 +43,7 @@ NETWORKS = {recipe: zoo_name(recipe) for recipe in RECIPES if zoo_name(recipe)}
 
 
 class Enough(Exception):
-    """Raised in place of a training."""
+    """Raised where a training would begin."""
 
 
 def deadline_in_recipe(bindings, scope):
@@ -91,7 +91,7 @@ def test_every_binding_is_used(recipe, tmp_path, monkeypatch):
             with gin.config_scope(scope):
                 local, cluster = made_by_gin("LocalPool"), made_by_gin("RayTasks")
                 local.close()
-                # Both engines need the recipe's deadline, because the default one would kill the paper's children.
+                # Both engines need the recipe's deadline: the default one would kill the paper's children.
                 assert local._deadline == cluster._deadline == deadline_in_recipe(shipped, scope)
                 with pytest.raises(Enough):
                     table.bound("evaluate_genotype")()(seen["genotype"])
@@ -105,7 +105,7 @@ def test_every_binding_is_used(recipe, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(("recipe", "name"), NETWORKS.items())
-def test_a_recipe_fits_its_network_in_the_zoo(recipe, name):
+def test_recipe_agrees_with_its_row_of_the_zoo(recipe, name):
     row = ZOO[name]
     parse_shipped(recipe)
     assert gin.query_parameter("train.genotype") == row.genotype
@@ -129,7 +129,7 @@ def test_a_recipe_fits_its_network_in_the_zoo(recipe, name):
 @pytest.mark.parametrize(
     ("recipe", "examples", "held_out"), [("cifar10_nasnet_a.gin", 50_000, 0), ("cifar10_nasnet_a_held_out.gin", 45_000, 5_000)]
 )
-def test_cifar_is_trained_on_the_number_of_images_that_the_recipe_states(recipe, examples, held_out):
+def test_cifar_recipes_train_on_the_stated_number_of_images(recipe, examples, held_out):
     parse_shipped(recipe)
     head = reading.recipes()[recipe].read_text().split("\n\n")[0]
     data, training = made_by_gin("ImageData"), made_by_gin("TrainingConfig")
@@ -146,7 +146,7 @@ def test_the_reported_split_of_imagenet_selects_no_checkpoint(recipe):
     assert made_by_gin("TrainingConfig").evaluation_split is None
 
 
-def test_every_network_in_the_zoo_has_its_recipes():
+def test_every_row_of_the_zoo_has_recipes():
     expected = [*ZOO, *(name for name, row in ZOO.items() if row.paper.error_with_cutout)]
     assert sorted(NETWORKS.values()) == sorted(expected)
 
@@ -154,8 +154,8 @@ def test_every_network_in_the_zoo_has_its_recipes():
 @pytest.mark.parametrize(
     ("recipe", "batch_size", "rate"),
     [
-        ("imagenet_large.gin", 1600, 1.5),  # slim: 0.015 for each of 100 replicas of 16
-        ("imagenet_mobile.gin", 1600, 2.0),  # slim: 0.04 for each of 50 replicas of 32
+        ("imagenet_large.gin", 1600, 1.5),  # slim: 0.015 on each of 100 replicas with batch size 16
+        ("imagenet_mobile.gin", 1600, 2.0),  # slim: 0.04 on each of 50 replicas with batch size 32
         ("imagenet_nasnet_a_7@1920.gin", 16, 0.015),
         ("imagenet_nasnet_c_3@960.gin", 32, 0.04),
     ],
@@ -191,7 +191,7 @@ IMAGENET = loop.TrainingConfig(  # paper A.7, slim's notes
         ),
     ],
 )
-def test_training_follows_the_paper(recipes, training, optimizer):
+def test_training_settings_are_those_of_the_paper(recipes, training, optimizer):
     for recipe in recipes:
         gin.clear_config()
         parse_shipped(recipe)
@@ -200,7 +200,7 @@ def test_training_follows_the_paper(recipes, training, optimizer):
         assert optimizer.items() <= config.items()
 
 
-# One step of 4 images on the smallest cells. doors_test runs the recipes of the quickstart.
+# One step with 4 images and the smallest cells. doors_test runs the recipes of the quickstart.
 SMALL = {
     "TrainingConfig__batch_size": 4,
     "TrainingConfig__epochs": 0.5,  # of 8 images
@@ -211,7 +211,7 @@ SMALL = {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Eight training, four validation and four test images of two classes, and a genotype."""
+    """A folder with eight training, four validation and four test images of two classes, and a genotype."""
     root = tmp_path_factory.mktemp("images")
     rng = random.Random(0)
     for split, count in (("train", 4), ("validation", 2), ("test", 2)):
@@ -220,7 +220,7 @@ def folder(tmp_path_factory):
             for index in range(count):
                 pixels = tf.constant([rng.randrange(256) for _ in range(40 * 48 * 3)], tf.uint8, shape=[40, 48, 3])
                 (root / split / label / f"{index}.jpg").write_bytes(tf.io.encode_jpeg(pixels).numpy())
-    # Uses only operations of TF-slim, because a test writes a TF-slim checkpoint.
+    # Only operations that TF-slim has, because its checkpoints are used.
     text = TINY_TEXT.replace("operation: CONV_1X1", "operation: IDENTITY").replace("operation: CONV_3X3", "operation: SEP_CONV_3X3")
     (root / "tiny.textproto").write_text(text)
     return root
@@ -240,7 +240,7 @@ def test_training_step(recipe, folder, tmp_path, monkeypatch):
         save_weights(build_network(str(folder / "tiny.textproto"), network, None, 32), weights)
         changes["train__initial_weights"] = str(weights)
     if recipe == "imagenet_large.gin":
-        changes["exponential_decay__warmup_epochs"] = 0.0  # otherwise the rate of the only step would be 0
+        changes["exponential_decay__warmup_epochs"] = 0.0  # otherwise the only step has rate 0
     else:
         changes["TrainingConfig__evaluation_split"] = "validation"
     parse_shipped(recipe, **changes)
@@ -259,7 +259,7 @@ def test_training_step(recipe, folder, tmp_path, monkeypatch):
     assert not (logits.numpy() == fresh["logits/kernel"]).all()
     if recipe == "imagenet_large.gin":
         assert evaluation is None
-        # Without evaluations, the best checkpoint is the last one.
+        # No evaluation selected a best checkpoint, so "best" is the last one.
         assert load_trained(tmp_path / "run", read_description(tmp_path / "run")[0], "best") == 1
     else:
         assert evaluation.examples == 4

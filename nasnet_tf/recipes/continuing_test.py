@@ -1,4 +1,4 @@
-"""Tests of trainings that start from another one: the classifier is kept if the classes are equal, and errors say how to start from it."""
+"""Checks trainings that start from another one: the classifier is kept if the classes are equal, and refusals tell how to start."""
 
 import gin
 import numpy as np
@@ -44,7 +44,7 @@ def tiny(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def trained(tiny, tmp_path_factory):
-    """The work folder of a training of digits, with auxiliary head."""
+    """The work folder of a training on digits, with an auxiliary head."""
     workdir = tmp_path_factory.mktemp("runs") / "one"
     gin.clear_config()
     run_door("train", *RECIPE, f"--workdir={workdir}", *tiny)
@@ -61,7 +61,8 @@ def test_a_recipe_continues_with_the_classifier(trained, tiny, capsys):
     files, params = [flag.partition("=")[2] for flag in RECIPE], [flag.partition("=")[2] for flag in tiny]
     reading.parse_gin(files, [*params, f"train.initial_weights = {str(trained)!r}"])
     model = table.bound("train")().build(10, 8)
-    assert f"train.initial_weights: {trained}: its classifier is kept, for its 10 classes have the same names\n" in capsys.readouterr().err
+    note = f"train.initial_weights: {trained}: its classifier is kept, because its 10 classes have the same names\n"
+    assert note in capsys.readouterr().err
     _, values = values_of(trained)
     assert {weight.path for weight in model.weights} == set(values)
     for weight in model.weights:
@@ -69,7 +70,7 @@ def test_a_recipe_continues_with_the_classifier(trained, tiny, capsys):
 
 
 @pytest.mark.parametrize("kind", ["workdir", "export", "model.keras"])
-def test_classes_in_another_order_keep_the_classifier(trained, kind, tmp_path):
+def test_classes_in_another_order(trained, kind, tmp_path):
     source = trained
     if kind != "workdir":
         run_door("export", f"--workdir={trained}", f"--output={tmp_path / 'export'}", "--format=saved_model", "--format=keras")
@@ -78,7 +79,7 @@ def test_classes_in_another_order_keep_the_classifier(trained, kind, tmp_path):
     model, _ = work_folder.read_description(trained)
     has_auxiliary = kind == "workdir"
     note = load_features(model if has_auxiliary else inference_model(model), source, DIGITS[::-1])
-    assert note == f"{source}: its classifier is kept, for its 10 classes have the same names, in another order"
+    assert note == f"{source}: its classifier is kept, because its 10 classes have the same names, in another order"
     images = np.random.default_rng(0).uniform(-1, 1, [4, 8, 8, 3]).astype(np.float32)
     new, expected = model(images), old(images)
     for head in ("logits", "auxiliary_logits") if has_auxiliary else ("logits",):
@@ -93,9 +94,9 @@ def test_classes_in_another_order_keep_the_classifier(trained, kind, tmp_path):
         (DIGITS[:9], "the names of the classes to train are not known"),  # a task whose outputs are not one logit per class
     ],
 )
-def test_other_classes_get_a_new_classifier(trained, names, why):
+def test_other_classes_start_fresh(trained, names, why):
     model, _ = work_folder.read_description(trained)
-    assert load_features(model, trained, names) == f"{trained}: its weights are taken, and the classifier starts fresh: {why}"
+    assert load_features(model, trained, names) == f"{trained}: its weights are loaded, and the classifier starts fresh: {why}"
     _, values = values_of(trained)
     assert not np.array_equal(model.get_layer("logits").kernel, values["logits/kernel"])
     assert np.abs(model.get_layer("logits").kernel).max() <= 0.02
@@ -105,9 +106,9 @@ def test_other_classes_get_a_new_classifier(trained, names, why):
 def test_public_weights_keep_the_classifier_for_imagenet():
     source = resolve("mobile")
     assert len(source.own_class_names()) == 1000
-    assert resolve("cifar").own_class_names() is None  # it has no public weights
+    assert resolve("cifar").own_class_names() is None  # has no public weights
 
 
-def test_the_error_says_how_to_start_from_the_weights(trained, tiny):
+def test_the_refusal_tells_how_to_start_from_the_training(trained, tiny):
     with pytest.raises(InputError, match=rf"another --workdir \(train.initial_weights = '{trained}' makes it start from these weights\)"):
         run_door("train", *RECIPE, f"--workdir={trained}", *tiny, "--gin_param=cosine_decay.initial_rate=0.01")

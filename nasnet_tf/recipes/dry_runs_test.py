@@ -1,4 +1,4 @@
-"""Tests of the dry run of every shipped recipe, with smaller networks and local data."""
+"""Runs the dry run of every shipped recipe with smaller networks and local data."""
 
 import gin
 import pytest
@@ -8,7 +8,7 @@ from nasnet_tf.recipes import reading, table, training
 from nasnet_tf.recipes.search import search_job
 from nasnet_tf.testing import coco_folder, parse_shipped, smallest_genotype
 
-SHARED = {"cifar10.gin", "digits.gin", "imagenet.gin", "detector.gin", "coco.gin"}  # included by others
+SHARED = {"cifar10.gin", "digits.gin", "imagenet.gin", "detector.gin", "coco.gin"}  # included by other recipes
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def smaller(shipped, folder):
         yield "SearchSpace.num_blocks = 1"
         return
     yield f"train.genotype = '{folder / 'smallest.textproto'}'"
-    if "train.network" not in shipped:  # it would be that of the weights, which has other cells
+    if "train.network" not in shipped:  # the network comes from the weights, which have other cells
         yield from ("train.network = @NetworkConfig()", "NetworkConfig.stem = 'imagenet'", "NetworkConfig.stem_multiplier = 1.0")
 
 

@@ -1,4 +1,4 @@
-"""Tests that the messages which the package parses are those of the installed version of gin."""
+"""Checks that the parsed error messages are those that the installed version of gin gives."""
 
 import pathlib
 
@@ -21,7 +21,7 @@ table.load()
         ("TrainingConfig.seed = (1", r"x.gin: .*EOF in multi-line statement"),
     ],
 )
-def test_a_mistake_in_a_file_begins_with_its_place(text, expected):
+def test_a_message_about_a_mistake_begins_with_its_place(text, expected):
     with pytest.raises(InputError, match=expected) as caught:
         reading.parse_recipe([(pathlib.Path("x.gin"), text)])
     assert "\n" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""Tests of the descriptions that --dry_run prints."""
+"""Checks the plans that dry runs print."""
 
 import pytest
 
@@ -43,7 +43,7 @@ def test_plan_of_a_search(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_plan_of_a_search_that_has_begun(tmp_path):
+def test_plan_of_a_search_to_resume(tmp_path):
     parse("quickstart_search.gin")
     (tmp_path / "journal.jsonl").touch()
     assert "would resume" in search_job(table.bound("search")(), "").plan(tmp_path)
@@ -54,7 +54,7 @@ def test_plan_names_the_evaluator(tmp_path):
     assert "scored by SpaceChildren" in search_job(table.bound("search")(), "").plan(tmp_path)
 
 
-def test_a_mistake_in_the_data_is_reported(tmp_path):
+def test_a_mistake_in_the_data_is_found(tmp_path):
     parse("quickstart_search.gin", f"ImageData.source = 'folder:{tmp_path}/missing'")
     with pytest.raises(InputError, match="missing"):
         search_job(table.bound("search")(), "").plan(tmp_path)

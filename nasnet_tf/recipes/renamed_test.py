@@ -1,4 +1,4 @@
-"""Tests that work begun with a former default keeps it, and that new work gets the current one."""
+"""Checks that work that was begun with a former default keeps it, and that new work has the current one."""
 
 import json
 import re
@@ -17,7 +17,7 @@ MOMENTUM = "NetworkConfig.batch_norm_momentum"
 
 @pytest.fixture
 def silent(tmp_path):
-    """The path of a recipe for the digits that does not bind the momentum."""
+    """A recipe for digits that does not bind the momentum."""
     text = "".join(recipes()[name].read_text() for name in ("digits.gin", "quickstart_train.gin"))
     path = tmp_path / "silent.gin"
     path.write_text(re.sub(rf"^(include|{MOMENTUM}) .*", "", text, flags=re.MULTILINE))
@@ -28,14 +28,14 @@ def silent(tmp_path):
     ("begun", "bound", "meant"),
     [
         (None, [], "0.9"),
-        ({}, [], "0.9997"),  # begun with an older version, which did not write the default
+        ({}, [], "0.9997"),  # begun by an older version, which did not write the default
         ({MOMENTUM: "0.9997"}, [], "0.9997"),
         ({MOMENTUM: "0.9"}, [], "0.9"),
-        ({MOMENTUM: "0.8"}, [], "0.9"),  # a bound value is not kept; the work folder is then refused
+        ({MOMENTUM: "0.8"}, [], "0.9"),  # the folder bound another value, so the command is refused later
         ({}, [f"{MOMENTUM} = 0.8"], "0.8"),
     ],
 )
-def test_the_default_in_use_is_written_to_the_configuration(silent, begun, bound, meant):
+def test_the_valid_default_is_written(silent, begun, bound, meant):
     assert bindings(parse_gin([str(silent)], bound, begun))[MOMENTUM] == meant
 
 
@@ -63,11 +63,11 @@ def test_a_training_of_an_older_version_keeps_its_default(silent, tmp_path):
     assert set(styles) == {"0.9997"}
 
 
-def test_searches_of_an_older_version_keep_their_default():
+def test_rewards_of_an_older_version_have_the_former_default():
     old = {"evaluate_genotype.network": "@NetworkConfig()"}
     text = "".join(f"{name} = {value}\n" for name, value in old.items())
     for momentum, difference in (("0.9997", None), ("0.9", f"{MOMENTUM} was not bound, is 0.9")):
-        for identity in _identities(f"{text}{MOMENTUM} = {momentum}\n", SearchSpace()):  # of the search and its retraining
+        for identity in _identities(f"{text}{MOMENTUM} = {momentum}\n", SearchSpace()):  # identities of the search and of its retraining
             assert identity.difference(old) == difference
 
 

@@ -1,4 +1,4 @@
-"""Tests of the searches that recipes configure."""
+"""Checks that the bindings of a recipe reach the search."""
 
 import dataclasses
 import pickle
@@ -19,11 +19,11 @@ from nasnet_tf.testing import made_by_gin, parse_shipped
 
 
 def job(config_text=""):
-    """Returns the search that is bound."""
+    """Returns the search job that the bindings describe."""
     return search.search_job(made_by_gin("search"), config_text)
 
 
-def test_strategy_seeds_costs_and_limits_are_bound(tmp_path, monkeypatch):
+def test_seeds_objective_and_limits_are_bound(tmp_path, monkeypatch):
     seen = {}
 
     def begin_search(workdir, config, evaluate, identity, take_over, scalars):
@@ -72,7 +72,7 @@ def test_a_mistake_in_a_search_leaves_nothing_behind(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_evaluators_in_other_processes_give_the_same_scores(tmp_path, monkeypatch):
+def test_scores_are_equal_in_all_processes(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     lines = ["search.evaluator = @ZeroCost()", "ZeroCost.network = @NetworkConfig()", "ZeroCost.data = @ImageData()"]
     lines += ["ZeroCost.proxy = 'synflow'", "ZeroCost.batch_size = 8", "SearchSpace.num_blocks = 1", "search.num_trials = 2"]
@@ -109,7 +109,7 @@ def test_the_evaluator_is_bound(tmp_path, monkeypatch):
         job()
 
 
-def test_no_architecture_above_a_cap_is_proposed(tmp_path, monkeypatch):
+def test_proposals_stay_below_the_cap(tmp_path, monkeypatch):
     seen = {}
     monkeypatch.setattr(
         search, "run_search", lambda workdir, config, evaluate, *rest, **more: seen.update(config=config, task=evaluate) or []

@@ -1,4 +1,4 @@
-"""Tests that one class and one row of the table are enough to add a bindable."""
+"""Checks that a row that is added to the table works wherever the table is used."""
 
 import os
 import shutil
@@ -7,7 +7,7 @@ import sys
 
 from nasnet_tf.testing import REPOSITORY
 
-ADDED = '''"""Classes and functions that a user might add."""
+ADDED = '''"""What a user might add."""
 
 import keras
 
@@ -20,9 +20,9 @@ class HillClimbing(RandomSearch):
     """Climbs.
 
     Args:
-      space: the search space.
-      seed: seed of all random draws.
-      patience: number of rewards without an improvement after which it restarts.
+      space: of the architectures.
+      seed: of the draws.
+      patience: rewards without an improvement before it starts anew.
     """
 
     def __init__(self, space, seed: int, patience: int = 7):
@@ -33,7 +33,7 @@ def warm_restarts(period: float = 10.0):
     """Cosine decay that starts again.
 
     Args:
-      period: number of epochs between two starts.
+      period: epochs between two starts.
     """
     return lambda epoch, epochs, batch_size: 1.0
 
@@ -43,7 +43,7 @@ class SignDescent(keras.optimizers.SGD):
 
 
 class Elsewhere(InProcess):
-    """Runs children somewhere else.
+    """Children somewhere else.
 
     Args:
       queue: name of the queue.
@@ -54,10 +54,10 @@ class Elsewhere(InProcess):
 
 
 class Halved(Objective):
-    """Rewards half of the accuracy.
+    """Half of the accuracy.
 
     Args:
-      factor: the factor by which the accuracy is multiplied.
+      factor: what it is multiplied by.
     """
 
     def __init__(self, factor: float = 0.5):
@@ -87,8 +87,8 @@ text = parse_gin(["quickstart_search.gin"], lines)  # registered, and of the rig
 for name, parameter in names.items():
     assert f"{name}.{parameter}" in explaining.explain(name), name
 identity = Identity({"HillClimbing.seed": "0", "Elsewhere.queue": "'a'", "Halved.factor": "1"}, table.may_change(True), table.default)
-assert set(identity.lasting()) == {"HillClimbing.seed", "Halved.factor"}  # an engine does not affect the results
-assert set(identity.without(table.choices()).lasting()) == {"Halved.factor"}  # nor a strategy the rewards
+assert set(identity.lasting()) == {"HillClimbing.seed", "Halved.factor"}  # an engine says where, not what
+assert set(identity.without(table.choices()).lasting()) == {"Halved.factor"}  # a strategy chooses; take_over compares the rest
 assert identity.without(table.choices()).difference({"PPOSearch.seed": "3", "Halved.factor": "1"}) is None
 assert type(table.bound("search")().objective).__name__ == "Halved"
 for wrong, words in (("search.engine = @Halved", "@Elsewhere"), ("HillClimbing.patince = 3", "did you mean patience")):
@@ -102,7 +102,7 @@ for wrong, words in (("search.engine = @Halved", "@Elsewhere"), ("HillClimbing.p
 """
 
 
-def test_one_row_is_found_everywhere(tmp_path):
+def test_one_row_works_everywhere(tmp_path):
     ignored = shutil.ignore_patterns("__pycache__", "*_test.py")
     shutil.copytree(REPOSITORY / "nasnet_tf", tmp_path / "nasnet_tf", ignore=ignored)
     shutil.copytree(REPOSITORY / "gin", tmp_path / "gin")
@@ -117,6 +117,6 @@ def test_one_row_is_found_everywhere(tmp_path):
 
     result = python("-c", SCRIPT)
     assert result.returncode == 0, result.stderr
-    shown = python("-m", "nasnet_tf.search", "--help").stdout
+    shown = python("-m", "nasnet_tf.search", "--explain").stdout
     for name in ("HillClimbing", "warm_restarts", "SignDescent", "Elsewhere", "Halved"):
         assert name in shown

@@ -1,4 +1,4 @@
-"""Tests of tasks as recipes bind them and commands find them, and of bindings of older versions."""
+"""Checks tasks in recipes and commands, and bindings of older versions."""
 
 import gin
 import pytest
@@ -19,7 +19,7 @@ def test_commands_find_a_task_and_its_parts():
     for task in tasks().values():
         for part in (task.figures, task.export, task.predictor, task.evaluator_class, task.data.from_description):
             assert callable(part)
-    assert task_of({}, "data.json") is Classification  # work folders of the first version do not name the task
+    assert task_of({}, "data.json") is Classification  # work folders of the first version do not name their task
     with pytest.raises(InputError, match="run/data.json: unknown task 'grading'; expected one of classification, multi_label, detection"):
         task_of({"task": "grading"}, "run/data.json")
 
@@ -39,7 +39,7 @@ def test_wrong_tasks_and_old_bindings_are_reported_in_one_line(binding, message)
     assert "\n" not in str(caught.value)
 
 
-def test_an_old_configuration_is_translated():
+def test_an_old_config_is_translated():
     text = parse_gin(["detect_small.gin"], ["DetectionData.source = 'coco:shapes'"])
     gin.clear_config()
     meant = bindings(text)

@@ -1,1 +1,1 @@
-"""Networks leaving and entering: SavedModels, load_nasnet, weights of other implementations."""
+"""Loads networks by name or path, exports them in several formats, and converts their weights."""

@@ -1,4 +1,4 @@
-"""One export for the tests of this room; whoever changes it changes a copy."""
+"""A small network and its export for the tests of `serving`. A test that changes the export changes a copy."""
 
 import pytest
 import tensorflow as tf
@@ -11,7 +11,7 @@ from nasnet_tf.testing import tiny_genotype
 
 @pytest.fixture(scope="session")
 def tiny_network():
-    """10 classes, 8 x 8 pixels, auxiliary head, drop path, dropout; no weight is what it was made as."""
+    """A network of 10 classes for 8 x 8 pixels, with auxiliary head, drop path and dropout. Every weight differs from its initial value."""
     config = NetworkConfig(1, "cifar", 2.0, filters=4, auxiliary_head=True, drop_path_rate=0.3, dropout_rate=0.2, batch_norm_momentum=0.8)
     model = build_network(tiny_genotype(), config, 10, 8)
     for index, weight in enumerate(model.weights):
@@ -21,7 +21,7 @@ def tiny_network():
 
 @pytest.fixture(scope="session")
 def tiny_export(tiny_network, tmp_path_factory):
-    """The network as a SavedModel, for digits."""
+    """The folder of tiny_network as a SavedModel; its classes are the digits."""
     path = tmp_path_factory.mktemp("exports") / "tiny"
     export(tiny_network, ImageData("digits", CifarPreprocessing(image_size=8, flip=False)).description(), path)
     return path

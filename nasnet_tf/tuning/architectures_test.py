@@ -1,4 +1,4 @@
-"""Tests of the hypermodel and the oracle for KerasTuner: networks, proposals, rewards and reloading."""
+"""Checks NASNetHyperModel and NASNetOracle in KerasTuner: the networks, the proposals, and exact reloads."""
 
 import functools
 import math
@@ -44,7 +44,7 @@ def reward(trial):
 
 
 @pytest.mark.parametrize("space", [SPACE, SearchSpace(), SearchSpace(num_blocks=4, num_input_states=4, outputs="each_block")])
-def test_decisions_are_converted_to_values_and_back(space):
+def test_decisions_as_values(space):
     choices = decision_choices(space)
     assert tuple(map(len, choices.values())) == space.sizes
     decisions = space.sample(random.Random(1))
@@ -56,7 +56,7 @@ def test_decisions_are_converted_to_values_and_back(space):
     assert values["normal_cell.block_0.left_operation"] == operation[genotype.normal_cell.blocks[0].left.operation].name
 
 
-def test_a_fixed_cell_has_no_hyperparameters():
+def test_a_fixed_cell_has_no_decisions():
     space = SearchSpace(fixed_normal="nasnet_a")
     assert tuple(map(len, decision_choices(space).values())) == space.sizes
 
@@ -74,8 +74,8 @@ def test_hypermodel_builds_the_network_of_its_values():
         NASNetHyperModel(SPACE, NetworkConfig(1, "cifar", 1.0, filters=2, auxiliary_head=True), 3, 8, keras.optimizers.SGD)
 
 
-def test_keras_tuner_runs_and_resumes_a_search(tmp_path):
-    """Runs one trial, and then a second one with a new tuner on the same folder."""
+def test_a_tuner_of_keras_tuner(tmp_path):
+    """Runs a trial, then a second one with a new tuner on the folder of the first."""
     rng = np.random.default_rng(0)
     images, labels = rng.uniform(-1, 1, (12, 8, 8, 3)).astype("float32"), np.arange(12) % 3
     for max_trials in (1, 2):
@@ -89,7 +89,7 @@ def test_keras_tuner_runs_and_resumes_a_search(tmp_path):
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_reload_is_exact(strategy, tmp_path):
-    """The oracle is reloaded after each trial, while another one runs, and gives the same trials as one that was never reloaded."""
+    """An oracle that is reloaded after each trial, while the next one runs, equals one that was never reloaded."""
     whole = oracle(tmp_path / "whole", strategy)
     seen = []
     while (trial := whole.create_trial("a")).status == "RUNNING":
@@ -101,7 +101,7 @@ def test_reload_is_exact(strategy, tmp_path):
         part = oracle(tmp_path / "part", strategy)
         if number:
             part.reload()
-        trial = part.create_trial("a")  # from the second on, it was proposed before the reload
+        trial = part.create_trial("a")  # the previous oracle had proposed it, except for the first one
         again.append(trial.hyperparameters.values)
         end(part, trial, reward(trial))
         part.create_trial("a")
@@ -112,7 +112,7 @@ def test_reload_is_exact(strategy, tmp_path):
     assert strategy != "ppo" or whole._strategy.diagnostics()["updates"] == 2
 
 
-def test_only_finite_objectives_are_rewarded(tmp_path):
+def test_only_finite_scores_of_completed_trials_are_rewarded(tmp_path):
     asked = oracle(tmp_path, direction="min")
     end(asked, asked.create_trial("a"), 0.25)
     end(asked, asked.create_trial("a"), math.nan)
@@ -123,7 +123,7 @@ def test_only_finite_objectives_are_rewarded(tmp_path):
 
 
 def test_reload_after_a_kill_between_two_writes(tmp_path):
-    """A trial that has ended does not run again. A trial that is missing in the saved state is proposed again."""
+    """An ended trial is not run again. A trial that is missing in the oracle's state is proposed again."""
     asked = oracle(tmp_path)
     end(asked, asked.create_trial("a"), 0.5)
     path = tmp_path / "project" / "oracle.json"

@@ -1,4 +1,4 @@
-"""Tests of the ranges of hyperparameters, and of the error for each mistake in them."""
+"""Checks ranges as a gin file gives them, and the error for each mistake."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from nasnet_tf.tuning.hyperparameters import as_literal, make_hyperparameters
 BINDINGS = {"cosine_decay.initial_rate": "0.1", "NetworkConfig.filters": "8", "TrainingConfig.gradient_clip_norm": "5.0"}
 
 
-def test_ranges_become_hyperparameters():
+def test_kinds():
     ranges = {
         "cosine_decay.initial_rate": ("float", 1e-3, 1e-1, "log"),
         "NetworkConfig.filters": ["int", 4, 8],
@@ -41,7 +41,7 @@ def test_ranges_become_hyperparameters():
         ({"NetworkConfig.filters": ("choice", [object])}, ["NetworkConfig.filters", "literals", "object"]),
     ],
 )
-def test_wrong_ranges_are_refused(ranges, words):
+def test_mistakes(ranges, words):
     with pytest.raises(InputError) as error:
         make_hyperparameters(ranges, BINDINGS)
     for word in words:

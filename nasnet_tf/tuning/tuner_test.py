@@ -1,4 +1,4 @@
-"""Tests of the tuning loop, with a formula in place of training: results, failures, interruption and SIGKILL."""
+"""Checks the tuning loop with a formula instead of trainings: interruptions, kills, failures, and the files that it writes."""
 
 import functools
 import signal
@@ -28,7 +28,7 @@ def formula(bindings):
 
 
 class Training:
-    """Returns the formula and records each call; raises KeyboardInterrupt at call `interrupted_at`, counted from 0."""
+    """Returns the value of the formula and records each call; raises KeyboardInterrupt at call number `interrupted_at`."""
 
     def __init__(self, interrupted_at=None):
         self.calls, self._interrupted_at = [], interrupted_at
@@ -48,7 +48,7 @@ def tune(workdir, oracle, train, **changes):
 
 
 @pytest.mark.parametrize("oracle", ORACLES)
-def test_an_interrupted_tuning_resumes_exactly(oracle, tmp_path):
+def test_an_interrupted_tuning_equals_an_uninterrupted_one(oracle, tmp_path):
     whole = Training()
     trials = tune(tmp_path / "whole", oracle, whole)
     assert len(trials) == len(whole.calls) >= 3
@@ -61,7 +61,7 @@ def test_an_interrupted_tuning_resumes_exactly(oracle, tmp_path):
             with pytest.raises(KeyboardInterrupt):
                 tune(tmp_path / "parts", oracle, part)
         calls += part.calls
-    assert calls == whole.calls  # no trial ran twice, and none was left out
+    assert calls == whole.calls  # each training runs exactly once
     for name in ("results.md", "best.gin"):
         assert (tmp_path / "parts" / name).read_text() == (tmp_path / "whole" / name).read_text()
 
@@ -74,7 +74,7 @@ def test_hyperband_sets_the_epochs(tmp_path):
         tune(tmp_path / "both", "hyperband", Training(), ranges={"TrainingConfig.epochs": ("int", 1, 4)})
 
 
-def test_results_are_sorted_and_the_best_is_a_recipe(tmp_path):
+def test_results(tmp_path):
     trials = tune(tmp_path, "random", Training())
     best = max(trials, key=lambda trial: formula(trial.bindings))
     assert best_trial(trials) == best
@@ -88,8 +88,8 @@ def test_results_are_sorted_and_the_best_is_a_recipe(tmp_path):
     assert [row[3] for row in rows[2:]] == sorted((f"{formula(trial.bindings):.4f}" for trial in trials), reverse=True)
 
 
-def test_diverged_trials_fail_and_the_others_run(tmp_path):
-    """Four trials in a row fail, although KerasTuner gives up after three by default. Their failures are saved."""
+def test_diverged_trials_fail_and_the_tuning_continues(tmp_path):
+    """KerasTuner alone would stop after three failures in a row. Failed trials are not run again."""
 
     def train(folder, bindings):
         if int(folder.name) < 4:
@@ -103,7 +103,7 @@ def test_diverged_trials_fail_and_the_others_run(tmp_path):
     assert tune(tmp_path, "random", Training(interrupted_at=0)) == trials
 
 
-def test_no_best_trial_if_all_diverge(tmp_path):
+def test_all_diverged(tmp_path):
     def train(folder, bindings):
         raise TrainingDiverged("the loss is inf")
 
@@ -121,7 +121,7 @@ def test_other_errors_end_the_tuning(tmp_path):
     assert len(tune(tmp_path, "random", Training())) == 6
 
 
-def test_wrong_arguments_and_another_seed_are_refused(tmp_path):
+def test_mistakes_are_refused(tmp_path):
     for seed in (0, None, True):
         with pytest.raises(InputError, match="tune.seed: expected an integer of 1 or more"):
             tune(tmp_path, "random", Training(), seed=seed)
@@ -135,7 +135,7 @@ def test_wrong_arguments_and_another_seed_are_refused(tmp_path):
         tune(tmp_path, "random", Training(), seed=2)
 
 
-def test_older_trials_without_a_binding_have_its_default(tmp_path):
+def test_bindings_that_older_trials_lack_have_their_defaults(tmp_path):
     trials = tune(tmp_path, "random", Training())
     asked = tuner.make_oracle(BINDINGS, RANGES, ORACLES["random"], 1)
     more = BINDINGS | {"NetworkConfig.batch_norm_momentum": "0.9997"}
@@ -168,8 +168,8 @@ tuner_test.tune(pathlib.Path(sys.argv[1]), "grid", train)
 """
 
 
-def test_a_killed_tuning_resumes_without_the_files_of_keras_tuner(tmp_path):
-    """The process is killed in its third trial, and then all files that KerasTuner wrote are cut in half."""
+def test_a_killed_tuning_resumes(tmp_path):
+    """The process is killed in its third trial, and all files that KerasTuner wrote are cut in half."""
     command = [sys.executable, "-W", "ignore", "-c", KILLED, str(tmp_path / "killed")]
     assert subprocess.run(command, capture_output=True, timeout=300, check=False).returncode == -signal.SIGKILL
     written = list((tmp_path / "killed" / "keras_tuner").rglob("*.json"))

@@ -1,4 +1,4 @@
-"""Pictures and the report page, checked by what is in them."""
+"""Checks diagrams and plots by their elements."""
 
 import dataclasses
 import itertools
@@ -44,26 +44,26 @@ def test_diagram(genotype):
             assert words.count(label.replace("-", " ")) == count
         names = [text.get_window_extent(renderer) for text in axes.texts]
         boxes = [patch.get_window_extent(renderer) for patch in axes.patches if isinstance(patch, FancyBboxPatch)]
-        assert len(names) == len(boxes) + 1  # the cell's name has none
+        assert len(names) == len(boxes) + 1  # the cell's name has no box
         for (one, first), (two, second) in itertools.combinations(zip(words, names, strict=True), 2):
             assert not first.overlaps(second), f"{one} covers {two}"
         for first, second in itertools.combinations(boxes, 2):
             assert not first.overlaps(second)
-        for word, name in zip(words[1:], names[1:], strict=True):  # each within its box, with room for wider fonts
+        for word, name in zip(words[1:], names[1:], strict=True):  # each text is within its box, with room for wider fonts
             assert any(
                 0.08 * name.width < min(name.x0 - box.x0, box.x1 - name.x1) and box.y0 < name.y0 < name.y1 < box.y1 for box in boxes
             ), word
-        for box in boxes:  # nothing is cut off
+        for box in boxes:  # no box is cut off
             assert axes.bbox.x0 <= box.x0 <= box.x1 <= axes.bbox.x1
             assert 0 <= box.y0 <= box.y1 <= figure.bbox.y1
         lines = [patch for patch in axes.patches if type(patch) is PathPatch]
         for line in lines:
-            # From the upper edge of a box to the lower edge of one, or of a lane: behind no box on the way.
+            # A line runs from the upper edge of a box to the lower edge of another one or of a lane, and behind no box.
             points = line.get_path().transformed(axes.transData).interpolated(1).to_polygons(closed_only=False)[0]
             middle = points[(points[:, 1] > points[0, 1] + 1) & (points[:, 1] < points[-1, 1] - 1)]
             for box in boxes:
                 assert not ((box.x0 < middle[:, 0]) & (middle[:, 0] < box.x1) & (box.y0 < middle[:, 1]) & (middle[:, 1] < box.y1)).any()
-        # Each line of the genotype ends at one place of its own; one more leads from each concatenation.
+        # Each line of the genotype ends at a place of its own, and each concatenation has one more line.
         ends = [tuple(patch.get_xy()[0]) for patch in axes.patches if isinstance(patch, Polygon)]
         sizes = [len(output.states) for output in cell.outputs]
         assert len(set(ends)) == len(ends) == 4 * len(cell.blocks) + sum(sizes) + sum(size > 1 for size in sizes)
@@ -77,7 +77,7 @@ def test_confusion_matrix():
     assert axes.images[0].get_array()[2].tolist() == pytest.approx([2 / 9, 0, 7 / 9])
 
 
-def test_what_is_drawn_of_an_evaluation():
+def test_figures_of_an_evaluation():
     details, picture = _details(["cat", "dog", "a $5 and $6 owl"]), np.zeros([4, 6, 3], np.uint8)
     figures = details.figures()
     assert list(figures) == ["confusion", "reliability", "mistakes"]
@@ -92,7 +92,7 @@ def test_what_is_drawn_of_an_evaluation():
     assert list(dataclasses.replace(details, pictures=None).figures()) == ["confusion", "reliability"]
 
 
-def test_many_classes_are_drawn_by_their_most_frequent_confusions():
+def test_many_classes_show_their_most_frequent_confusions():
     names = [f"class {number}" for number in range(1000)]
     details = _details(names)
     (axes,) = details.figures()["confusion"].axes
@@ -111,7 +111,7 @@ def _details(names):
     return ClassificationDetails(names, Calibration.of_sums(bins), worst, lambda places: map(pictures.get, places), confusion)
 
 
-def test_zoo_among_other_networks():
+def test_zoo_plot_shows_all_networks():
     networks = [(variant.title, variant.trainable_parameters, variant.mult_adds, variant.paper.top_1) for variant in IMAGENET_ROWS]
     figure = plot_zoo(networks)
     renderer = FigureCanvasAgg(figure).get_renderer()
@@ -130,7 +130,7 @@ def test_zoo_among_other_networks():
             assert axes.bbox.x0 <= box.x0 <= box.x1 <= axes.bbox.x1 + 5, name
 
 
-def test_pictures_of_unknown_kinds(tmp_path):
+def test_unknown_file_formats_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"x.bmp: cannot be drawn; expected a name that ends in .svg, .png or .pdf"):
         save_figure(draw_genotype(tiny_genotype()), tmp_path / "x.bmp")
 

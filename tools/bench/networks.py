@@ -85,7 +85,13 @@ class Case:
 
 
 def keras_step(model: keras.Model, rmsprop: bool, batch: tuple[tf.Tensor, tf.Tensor]) -> Callable[[], object]:
-    """A training step of a Keras model on one batch, traced at its first call."""
+    """Returns a training step of a Keras model on one batch; the first call traces it."""
+    step = keras_function(model, rmsprop)
+    return lambda: step(*batch).numpy()
+
+
+def keras_function(model: keras.Model, rmsprop: bool, jit_compile: bool = False) -> tf.types.experimental.PolymorphicFunction:
+    """Returns the training step of a Keras model as a function of (images, labels) that returns the loss."""
     optimizer = (
         keras.optimizers.RMSprop(RATE, DECAY, MOMENTUM, EPSILON, global_clipnorm=CLIP_NORM, use_ema=True, ema_momentum=AVERAGE)
         if rmsprop
@@ -95,7 +101,7 @@ def keras_step(model: keras.Model, rmsprop: bool, batch: tuple[tf.Tensor, tf.Ten
     optimizer.build(variables)
     decayed = [variable for variable in variables if len(variable.shape) > 1]
 
-    @tf.function(autograph=False, jit_compile=False)
+    @tf.function(autograph=False, jit_compile=jit_compile)
     def step(images, labels):
         with tf.GradientTape() as tape:
             losses = keras.losses.sparse_categorical_crossentropy(labels, model(images, training=True), from_logits=True)
@@ -103,7 +109,7 @@ def keras_step(model: keras.Model, rmsprop: bool, batch: tuple[tf.Tensor, tf.Ten
         optimizer.apply(tape.gradient(loss, variables), variables)
         return loss
 
-    return lambda: step(*batch).numpy()
+    return step
 
 
 def find_case(name: str, quick: bool) -> Case:

@@ -18,7 +18,7 @@ import tensorflow as tf
 from nasnet_tf import genotype as genotypes
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.base.values import expect
-from nasnet_tf.genotype import Genotype, Operation, SearchSpace, validate
+from nasnet_tf.genotype import Combine, Genotype, Operation, SearchSpace, validate
 from nasnet_tf.genotype.combines import COMBINES
 from nasnet_tf.models.cell import Cell
 from nasnet_tf.models.cell_layers import Kind, Layout, Site, cell_layout
@@ -30,7 +30,6 @@ from nasnet_tf.models.space.templates import RANK, is_statistic, named_weights, 
 _PASS = 0  # the branch of a place where nothing stands
 _FILTERS = 4  # of the templates, whose own weights have no values
 _MAP, _VECTOR = tf.TensorSpec([None] * RANK), tf.TensorSpec([None])
-_SHAPES = tf.TensorSpec([None, RANK], tf.int32)
 _NUMBER = tf.TensorSpec([], tf.int32)
 
 
@@ -73,15 +72,15 @@ class SpaceNetwork:
         self._branches = {key: number for number, key in enumerate(self._templates, start=_PASS + 1)}
         self._most_weights = max(len(names) for _, names in self._templates)
         self._sources = _sources(pattern, self._cells)
-        self._run_place = {training: self._make_run_place(training) for training in (False, True)}
-        self._run_cell = {}
+        self._run_place, self._run_cell = {}, {}
 
     @functools.cached_property
     def _templates(self) -> dict[tuple[Kind, tuple[str, ...]], keras.layers.Layer]:
         """A layer for each kind and each set of weights that it may have: an identity has some only where it must project."""
         kinds = [Kind("operation", Operation.Value(name), stride) for name in self._space.operations for stride in (1, 2)]
         kinds += [Kind(role, activation) for role in ("fit", "reduction") for activation in (False, True)]
-        kinds += [Kind("norm", rule.norm) for rule in COMBINES.values() if rule.norm]
+        rules = [rule for value, rule in COMBINES.items() if Combine.Name(value) in self._space.combines]
+        kinds += [Kind("norm", rule.norm) for rule in rules if rule.norm]
         templates = {}
         for kind in kinds:
             for channels in (_FILTERS, 2 * _FILTERS):
@@ -187,8 +186,11 @@ class SpaceNetwork:
         try:
             return self._branches[kind, tuple(name for name, _ in named)]
         except KeyError:
-            operations = ", ".join(self._space.operations)
-            raise InputError(f"SpaceNetwork: expected operations out of {operations}; got {Operation.Name(kind.detail)}") from None
+            if kind.role == "norm":
+                expected, got = f"combines out of {', '.join(self._space.combines)}", f"the {kind.detail} normalization of a sum"
+            else:
+                expected, got = f"operations out of {', '.join(self._space.operations)}", Operation.Name(kind.detail)
+            raise InputError(f"SpaceNetwork: expected {expected}; got {got}") from None
 
     @property
     def signature(self) -> list[tf.TensorSpec]:
@@ -219,7 +221,7 @@ class SpaceNetwork:
         states, place = [stem], 1
         for index, (cell, sources, count) in enumerate(zip(self._cells, self._sources, self._num_places, strict=True)):
             part = slice(place, place + count)
-            run = self._cell_function(tuple(cell.reductions), training)
+            run = self._cell_function(cell.is_reduction, tuple(cell.reductions), training)
             output, moving[part] = run(
                 [states[source] for source in sources],
                 (branches[part], weights[part], moving[part], shapes[part]),
@@ -233,24 +235,28 @@ class SpaceNetwork:
     def _count_places(self, cell: Cell) -> int:
         return sum(max(1, halvings) for halvings in cell.reductions) + 3 * self._space.num_blocks + self._space.num_input_states
 
-    def _cell_function(self, halvings: tuple[int, ...], training: bool) -> Callable:
-        """One trace for all cells whose input states are halved as often."""
-        if (halvings, training) not in self._run_cell:
-            self._run_cell[halvings, training] = tf.function(
-                functools.partial(self._cell, halvings, training), autograph=False, reduce_retracing=True
-            )
-        return self._run_cell[halvings, training]
+    def _cell_function(self, is_reduction: bool, halvings: tuple[int, ...], training: bool) -> Callable:
+        """Returns the traced cell; cells of one kind whose input states are halved equally often share a trace."""
+        key = is_reduction, halvings, training
+        if key not in self._run_cell:
+            self._run_cell[key] = tf.function(functools.partial(self._cell, *key), autograph=False, reduce_retracing=True)
+        return self._run_cell[key]
 
-    def _cell(self, halvings, training, given, places, wiring):
+    def _cell(self, is_reduction, halvings, training, given, places, wiring):
         steps = iter(zip(*(tf.unstack(part, num=len(places[1])) if tf.is_tensor(part) else part for part in places), strict=True))
         moving = []
 
-        def run(tensor):
+        def run(tensor, kinds):
             branch, weights, statistics, shapes = next(steps)
-            tensor, statistics = self._run_place[training](branch, tensor, weights, statistics, shapes)
+            if kinds:
+                tensor, statistics = self._place_function(kinds, training)(branch, tensor, weights, statistics, shapes)
             moving.append(statistics)
             return tensor
 
+        strides = (1, 2) if is_reduction else (1,)
+        operations = frozenset(Kind("operation", Operation.Value(name), stride) for name in self._space.operations for stride in strides)
+        norms = frozenset(kind for kind, _ in self._templates if kind.role == "norm")
+        output_fits = frozenset([Kind("reduction" if is_reduction else "fit", False)])
         inputs, concatenates, outputs = wiring
         num_inputs, num_blocks = self._space.num_input_states, self._space.num_blocks
         pairs = [tf.unstack(pair, num=2) for pair in tf.unstack(inputs, num=num_blocks)]
@@ -259,33 +265,42 @@ class SpaceNetwork:
         states = tf.TensorArray(tf.float32, self._num_states, clear_after_read=False, infer_shape=False, element_shape=[None] * RANK)
         for number, (tensor, halved) in enumerate(zip(given, halvings, strict=True)):
             for _ in range(max(1, halved)):
-                tensor = run(tensor)
+                tensor = run(tensor, frozenset([Kind("reduction" if halved else "fit", True)]))
             states = states.write(number, tensor)
         for number in range(len(given), num_inputs):
             states = states.write(number, given[0])
         for block in range(num_blocks):
-            left, right = (run(states.read(number)) for number in pairs[block])
-            states = states.write(num_inputs + block, run(combine(joined[block], left, right)))
+            left, right = (run(states.read(number), operations) for number in pairs[block])
+            states = states.write(num_inputs + block, run(combine(joined[block], left, right), norms))
         first, newest = num_inputs + num_blocks, states.read(num_inputs + num_blocks - 1)
         for number in range(num_inputs):
-            states = states.write(first + number, run(states.read(number)))
+            states = states.write(first + number, run(states.read(number), output_fits))
         states = states.write(self._num_states - 1, newest[..., :0])
         output = tf.concat([states.read(slot) for slot in tf.unstack(outputs, num=num_inputs + num_blocks)], axis=-1)
         return tf.ensure_shape(output, [None] * RANK), moving
 
-    def _make_run_place(self, training: bool) -> Callable:
-        signature = [_MAP, _VECTOR, _VECTOR, _SHAPES]
-        branches = [lambda tensor, weights, statistics, shapes: (tensor, statistics)]
-        for layer in self._templates.values():
-            run = functools.partial(run_layer, layer, training=training)
-            branches.append(tf.function(run, input_signature=signature, autograph=False))
+    def _place_function(self, kinds: frozenset[Kind], training: bool) -> Callable:
+        """Returns a traced function that runs one of the layers of these kinds, or passes its input on.
 
-        @tf.function(input_signature=[_NUMBER, *signature], autograph=False)
-        def run_place(branch, *args):
-            tensor, statistics = switch(branch, [functools.partial(run, *args) for run in branches])
-            return tf.ensure_shape(tensor, [None] * RANK), statistics
+        A place has only the branches that can stand there: TensorFlow prepares every branch of a switch at every place that has the switch,
+        and each step passes placeholders for the intermediate results of all branches that were not chosen.
+        """
+        if (kinds, training) not in self._run_place:
+            keys = [key for key in self._templates if key[0] in kinds]
+            runs = [functools.partial(run_layer, self._templates[key], training=training) for key in keys]
+            runs.insert(_PASS, lambda tensor, weights, statistics, shapes: (tensor, statistics))
+            numbers = np.zeros(1 + len(self._templates), np.int32)  # of the branches of a plan, among those of this place
+            numbers[[self._branches[key] for key in keys]] = range(1, len(runs))
 
-        return run_place
+            given = [_MAP, _VECTOR, _VECTOR, tf.TensorSpec([self._most_weights, RANK], tf.int32)]
+
+            @tf.function(input_signature=[_NUMBER, *given], autograph=False)
+            def run_place(branch, *args):
+                tensor, statistics = switch(tf.gather(numbers, branch), [functools.partial(run, *args) for run in runs])
+                return tf.ensure_shape(tensor, [None] * RANK), statistics
+
+            self._run_place[kinds, training] = run_place
+        return self._run_place[kinds, training]
 
 
 def _sources(pattern: keras.Model, cells: Sequence[Cell]) -> list[list[int]]:

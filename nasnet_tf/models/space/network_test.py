@@ -104,5 +104,7 @@ def test_what_it_cannot_be():
     network = SpaceNetwork(SearchSpace(operations=("IDENTITY", "CONV_1X1")), CONFIG, 3, 11)
     with pytest.raises(InputError, match="operations out of IDENTITY, CONV_1X1; got SEP_CONV_5X5"):
         network.plan(load_genotype("nasnet_a"))
+    with pytest.raises(InputError, match="combines out of ADD, CONCAT; got the layer normalization of a sum"):
+        SpaceNetwork(SearchSpace(num_blocks=1), CONFIG, 3, 11).plan(sampled(SearchSpace(num_blocks=1, combines=("LAYER_NORM_ADD",)), 0))
     with pytest.raises(InputError, match="of 2 input states, 5 and 5 blocks, 1 and 1 outputs; got 4, 4, 4, 4 and 4"):
         network.plan(load_genotype("nasnet_b"))

@@ -14,13 +14,18 @@ RANK = 4  # of the largest weights
 def run_layer(layer, tensor, weights, statistics, shapes, *, training):
     """Calls a layer with these weights and moving statistics in the place of its own; returns its output and the new statistics."""
     trainable, moving = layer.trainable_variables, layer.non_trainable_variables
+    if not trainable:
+        return layer(tensor, training=training), statistics
+    lengths, rows = tf.reduce_prod(shapes, axis=1), tf.unstack(shapes)
     with keras.StatelessScope(initialize_variables=False) as scope:
         for variables, values, first in ((trainable, weights, 0), (moving, statistics, len(trainable))):
-            if variables:
-                rows = shapes[first : first + len(variables)]
-                parts = tf.split(values, tf.reduce_prod(rows, axis=1), num=len(variables))
-                for number, (variable, part) in enumerate(zip(variables, parts, strict=True)):
-                    scope.add_update((variable, tf.reshape(part, rows[number, : len(variable.shape)])))
+            parts = tf.split(values, lengths[first : first + len(variables)], num=len(variables)) if len(variables) > 1 else [values]
+            for number, variable in enumerate(variables):
+                # A step runs hundreds of such layers, so each operation counts: vectors are in shape already.
+                rank, part = len(variable.shape), parts[number]
+                if rank > 1:
+                    part = tf.reshape(part, rows[first + number][:rank] if rank < RANK else rows[first + number])
+                scope.add_update((variable, part))
         output = layer(tensor, training=training)
         if moving:
             statistics = tf.concat([tf.convert_to_tensor(scope.get_current_value(variable)) for variable in moving], 0)

@@ -1,4 +1,4 @@
-"""The card of an export against its manifest; its snippets, run; and exports that went through a model hub."""
+"""Tests that cards say what manifests say, that their snippets run, and that exports from a model hub load."""
 
 import contextlib
 import io
@@ -33,7 +33,7 @@ DATA = {
 FIGURES = [
     {"split": "test", "accuracy": 0.875, "loss": 0.5, "examples": 40, "step": 7, "checkpoint": "best", "ema": True},
     {"split": "validation", "epoch": 1.5, "step": 7, "accuracy": 0.75},
-    {"accuracy": 0.125, "examples": 9},  # nobody knows of which split
+    {"accuracy": 0.125, "examples": 9},  # of an unknown split
 ]
 
 
@@ -78,7 +78,7 @@ def snippets_of(text):
 
 
 def run(folder, snippet, monkeypatch):
-    """What a snippet prints in a folder with a picture."""
+    """Runs a snippet in a folder with a picture; returns what it prints."""
     pixels = np.random.default_rng(0).integers(0, 255, [40, 50, 3]).astype(np.uint8)
     (folder / "photo.jpg").write_bytes(tf.io.encode_jpeg(pixels).numpy())
     monkeypatch.chdir(folder)
@@ -107,9 +107,9 @@ def test_the_card_says_what_the_manifest_says(all_formats):
     assert "somebody" not in (all_formats / "manifest.json").read_text()
     for path, check in said["checks"].items():
         called = {".": "saved_model.pb", "serving/3": "serving/3/saved_model.pb"}.get(path, path)
-        assert f"| `{called}` | {check['largest_difference']:.2g} of probabilities | {check['top_1_agreement']:.1%} |" in text
+        assert f"| `{called}` | {check['largest_difference']:.2g} | {check['top_1_agreement']:.1%} |" in text
     assert "README.md" not in said["files"]
-    assert "The exporter states this license of the weights: apache-2.0." in text
+    assert "The exporter states this license for the weights: apache-2.0." in text
 
 
 def test_nothing_is_said_that_is_not_known(several_labels, tmp_path):
@@ -117,13 +117,13 @@ def test_nothing_is_said_that_is_not_known(several_labels, tmp_path):
     text = text_of(tmp_path / "bare")
     assert "license" not in text.split("---\n")[1]
     assert "metrics" not in text.split("---\n")[1]
-    assert "The exporter stated no license of the weights." in text
-    assert "Not evaluated: the manifest has no result with its split." in text
+    assert "The exporter states no license for the weights." in text
+    assert "The manifest has no evaluation result of a known split." in text
     assert "does not record the data" in text
     assert "0.1250" not in text
     assert "ONNX" not in text
     several = text_of(several_labels)
-    assert "Each has a probability of its own" in several
+    assert "Each class has its own probability" in several
     assert "| test |  | 4 | 0.5000 |" in several
     said = manifest.read(several_labels)
     assert 'license: other\nlicense_name: "for our \\"clinic\\""\n' in card.card({**said, "license": 'for our "clinic"'})
@@ -135,7 +135,7 @@ def test_nothing_is_said_that_is_not_known(several_labels, tmp_path):
 def test_a_detector_has_a_card(detector):
     text = text_of(detector)
     assert "pipeline_tag: object-detection\n" in text
-    assert "It finds things of 1 class only." in text
+    assert "The detector only finds objects of 1 class." in text
     assert "`coco:cells`" in text
     assert "| test |  | 2 | -1.0000 |" in text
     assert len(snippets_of(text)) == 2
@@ -152,7 +152,7 @@ def test_each_snippet_runs(kind, request, tmp_path, monkeypatch):
 
 
 def through_a_hub(folder, to):
-    """As a hub gives an export back: no empty folders, no files with a dot in front but its own, links to files, a card that was edited."""
+    """Returns an export as a hub gives it back: no empty folders, no hidden files but the hub's, links instead of files, an edited card."""
     for file in filter(lambda path: path.is_file() and not path.name.startswith("."), folder.rglob("*")):
         blob = to / "blobs" / manifest._sha256(file)
         link = to / "snapshot" / file.relative_to(folder)

@@ -1,4 +1,4 @@
-"""The client that the documentation shows, against a server that takes TensorFlow Serving's REST form and nothing else."""
+"""Tests the client that the documentation shows against a server that only takes TensorFlow Serving's REST form."""
 
 import base64
 import http.server
@@ -22,7 +22,7 @@ def shown_client() -> str:
 
 
 class TensorFlowServing(http.server.BaseHTTPRequestHandler):
-    """POST /v1/models/nasnet:predict of a SavedModel (tensorflow.org/tfx/serving/api_rest: row format, {"b64": ...} for bytes)."""
+    """Serves POST /v1/models/nasnet:predict by a SavedModel (tensorflow.org/tfx/serving/api_rest: row format, {"b64": ...} for bytes)."""
 
     signatures = None
 

@@ -1,4 +1,4 @@
-"""What manifest.json says of a network: genotype, configuration, classes, data, license, and whose weights they are."""
+"""Describes a network for manifest.json: genotype, configuration, classes, data, license, and a hash of the weights."""
 
 import hashlib
 import importlib.metadata
@@ -21,10 +21,10 @@ _PLACES = ("folder", "table", "coco", "voc")  # kinds of data whose names are pa
 
 
 def describe(model: keras.Model, data_description: Mapping) -> dict:
-    """What there is to say of a classifier or a detector: genotype, configuration, classes, preprocessing, package versions.
+    """Returns what manifest.json says about a classifier or a detector.
 
     Args:
-      data_description: what data.json says.
+      data_description: content of data.json.
     """
     layers = list(all_layers(model))
     cells = [layer for layer in layers if isinstance(layer, Cell)]
@@ -62,7 +62,7 @@ def describe(model: keras.Model, data_description: Mapping) -> dict:
 
 
 def _data(data_description: Mapping) -> dict:
-    """Which data set a training had, and its splits, as far as data.json says. Of a folder only its name: an export is given away."""
+    """Returns the data set of the training and its splits, if data.json names them. Exports are shared, so paths lose their folders."""
     data = {name: value for name, value in data_description.items() if name == "source" or name.endswith("_split")}
     kind, colon, place = str(data.get("source", "")).partition(":")
     if colon and kind in _PLACES:
@@ -71,10 +71,10 @@ def _data(data_description: Mapping) -> dict:
 
 
 def _license(data_description: Mapping) -> dict:
-    """The license of the weights, where somebody stated one.
+    """Returns {"license": text} for weights with a stated license, else {}.
 
     Raises:
-      InputError: it is no text of one line.
+      InputError: the license is not a text of one line.
     """
     text = data_description.get("license")
     if text is None:
@@ -85,7 +85,7 @@ def _license(data_description: Mapping) -> dict:
 
 
 def _classes(data_description: Mapping) -> list[dict]:
-    """Of each class its name, with its WordNet id where it is one of ImageNet's, and the annotations' own number of a detector's."""
+    """Returns the name of each class, with its WordNet id if it is one of ImageNet's, and with its category id if a detector has one."""
     words, names = dict(imagenet_classes()), list(data_description["class_names"])
     if names == list(words.values()):
         return [{"name": name, "wordnet_id": identity} for identity, name in words.items()]
@@ -96,7 +96,7 @@ def _classes(data_description: Mapping) -> list[dict]:
 
 
 def weights_hash(model: keras.Model) -> str:
-    """SHA-256 of all weights, by their paths: whose figures those of an evaluation are."""
+    """Returns the SHA-256 of all weights and their paths. It tells which weights an evaluation measured."""
     digest = hashlib.sha256()
     for weight in sorted(model.weights, key=lambda weight: weight.path):
         digest.update(weight.path.encode() + np.ascontiguousarray(weight.numpy()).tobytes())

@@ -1,4 +1,4 @@
-"""Batches of no image, which a server gets when a client filters its pictures: with oneDNN's convolutions and without."""
+"""Tests of empty batches, which a client that filters its pictures may send, with and without oneDNN's convolutions."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What can run an export's network, and the files of those that need no TensorFlow; importing this imports none of them."""
+"""The engines that can run an export, and the files of those that need no TensorFlow. Importing this module imports no engine."""
 
 import pathlib
 from collections.abc import Callable
@@ -9,54 +9,56 @@ from nasnet_tf.base.errors import InputError
 from nasnet_tf.base.extras import is_installed
 
 Run = Callable[[np.ndarray], np.ndarray]  # images float32 [batch, height, width, 3] in [0, 1] -> probabilities float32 [batch, num_classes]
-# The fastest first for a picture, by BENCHMARKS.md. Only files with float32 arithmetic: their answers are those of TensorFlow.
+# The fastest engine for one picture comes first (docs/benchmarks/inference.md). Only float32 files, which answer like TensorFlow.
 FILES = {"tflite": "tflite/float32.tflite", "onnx": "onnx/float32.onnx"}
 ENGINES = ("auto", "tensorflow", *FILES)
 _MODULES = {"tflite": "ai_edge_litert", "onnx": "onnxruntime"}
 
 
 def fastest(folder: pathlib.Path) -> str:
-    """The fastest engine that an export has a file for and whose packages are installed; "tensorflow" where there is none."""
+    """Returns the fastest engine that an export has a file for and whose packages are installed, or "tensorflow" if there is none."""
     held = [engine for engine, file in FILES.items() if (folder / file).is_file()]
     return next((engine for engine in held if is_installed(_MODULES[engine]) and is_installed("PIL")), "tensorflow")
 
 
 def open_file(path: pathlib.Path, engine: str) -> Run:
-    """Opens a file of an export.
+    """Opens a file of an export with an engine.
 
     Args:
       engine: a key of FILES.
 
     Raises:
-      InputError: its package is not installed, or the file cannot be opened.
+      InputError: the engine's package is not installed, or the file cannot be opened.
     """
     return {"onnx": open_onnx, "tflite": open_tflite}[engine](path)
 
 
 def open_session(path: pathlib.Path):
-    """A file in ONNX Runtime."""
+    """Opens a file in ONNX Runtime and returns its session."""
     try:
         import onnxruntime  # noqa: PLC0415
     except ImportError as error:
-        raise InputError(f"onnx: needs the package onnxruntime, pip install 'nasnet_tf[onnx]' ({error})") from error
+        raise InputError(f"onnx: cannot import the package onnxruntime ({error}); it comes with: pip install 'nasnet_tf[onnx]'") from error
     try:
         return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    except Exception as error:  # noqa: BLE001  its errors share no other class
+    except Exception as error:  # noqa: BLE001  its errors have no other class in common
         raise InputError(f"{path}: cannot be opened by ONNX Runtime: {_first_line(error)}") from error
 
 
 def open_onnx(path: pathlib.Path) -> Run:
-    """An ONNX file as a function, run in ONNX Runtime."""
+    """Opens an ONNX file as a function that runs in ONNX Runtime."""
     session = open_session(path)
     return lambda images: session.run(["probabilities"], {"images": images})[0]
 
 
 def open_tflite(path: pathlib.Path) -> Run:
-    """A LiteRT file as a function, run in LiteRT. An int8 file gets its images as uint8."""
+    """Opens a LiteRT file as a function that runs in LiteRT. For an int8 file, the function converts images to uint8."""
     try:
         from ai_edge_litert.interpreter import Interpreter  # noqa: PLC0415
     except ImportError as error:
-        raise InputError(f"tflite: needs the package ai-edge-litert, pip install 'nasnet_tf[tflite]' ({error})") from error
+        raise InputError(
+            f"tflite: cannot import the package ai-edge-litert ({error}); it comes with: pip install 'nasnet_tf[tflite]'"
+        ) from error
     try:
         interpreter = Interpreter(model_path=str(path))
         details = interpreter.get_signature_runner().get_input_details()["images"]

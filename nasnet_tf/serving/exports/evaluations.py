@@ -1,4 +1,4 @@
-"""The figures that a network was evaluated with, for the manifest of its export."""
+"""Finds the evaluation results of a network for the manifest of its export."""
 
 import json
 import pathlib
@@ -15,7 +15,7 @@ from nasnet_tf.training.metrics_log import read_metrics
 
 
 def of_workdir(workdir: pathlib.Path, step: int, use_ema: bool) -> list[dict]:
-    """What `evaluate`, and the training itself, wrote down of the weights of a step; use_ema: of their averages, where it kept some."""
+    """Returns the results that `evaluate` and the training wrote for the weights of a step; use_ema: as the flag --ema of `evaluate`."""
     rows = [work_folder.read_json(path) for path in sorted(workdir.glob("evaluation-*.json"))]
     rows = [row for row in rows if isinstance(row, dict) and row.get("step") == step and row.get("ema", True) == use_ema]
     if use_ema and (workdir / "metrics.jsonl").is_file():
@@ -25,26 +25,26 @@ def of_workdir(workdir: pathlib.Path, step: int, use_ema: bool) -> list[dict]:
 
 
 def of_export(folder: pathlib.Path, model: keras.Model) -> list[dict]:
-    """What the manifest of an export says of these weights; nothing where there is no export."""
+    """Returns the evaluations in the manifest of an export of these weights; none if the folder is no such export."""
     said = manifest.read(folder) or {}
     return said.get("evaluations", []) if said.get("weights_sha256") == weights_hash(model) else []
 
 
 def of_files(paths: Iterable[str], model: keras.Model) -> list[dict]:
-    """What `evaluate --model=... --output=FILE` wrote of this network.
+    """Returns the results that `evaluate --model=... --output=FILE` wrote for this network.
 
     Raises:
-      InputError: not such a file, or one of other weights.
+      InputError: a file is missing or of another kind, or its results are for other weights.
     """
     rows, found = [], weights_hash(model)
     for path in map(pathlib.Path, paths):
         if not path.is_file():
-            raise InputError(f"{path}: no such file; expected what evaluate --model=... --output=FILE writes")
+            raise InputError(f"{path}: no such file; expected a file that evaluate --model=... --output=FILE wrote")
         row = work_folder.read_json(path)
         if not isinstance(row, dict) or "weights_sha256" not in row:
-            raise InputError(f"{path}: expected what evaluate --model=... --output=FILE writes, with weights_sha256 in it")
+            raise InputError(f"{path}: expected a file with weights_sha256, as evaluate --model=... --output=FILE writes it")
         if row["weights_sha256"] != found:
-            raise InputError(f"{path}: is of other weights than these: weights_sha256 {row['weights_sha256']}, found {found}")
+            raise InputError(f"{path}: has results for other weights: expected weights_sha256 {found}, got {row['weights_sha256']}")
         rows.append(row)
     return rows
 

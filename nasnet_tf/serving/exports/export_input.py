@@ -1,4 +1,4 @@
-"""What an export is made from: a network, what its data is like, and pictures to check it by."""
+"""The input of an export: a network, the description of its data, and pictures to check the exported files with."""
 
 import dataclasses
 import functools
@@ -24,11 +24,13 @@ _THRESHOLD = 0.5  # probability from which one of several labels counts as found
 
 @dataclasses.dataclass(frozen=True)
 class ExportInput:
-    """Attributes:
-    model: from prepared images to logits, as in_memory.classifier_of returns it.
-    data_description: {"class_names": [...], "preprocessing": {...}}, as the training wrote it.
-    pictures: float32 [count, height, width, 3] in [0, 1]: what exports are checked on, and what int8 formats are calibrated with.
-      None for noise, which calibrates nothing.
+    """A network to export, and what its exported files are checked with.
+
+    Attributes:
+      model: from prepared images to logits, as in_memory.classifier_of returns it.
+      data_description: {"class_names": [...], "preprocessing": {...}}, as the training wrote it.
+      pictures: float32 [count, height, width, 3] in [0, 1], to check exported files with and to calibrate int8 formats. None means noise,
+        which checks but calibrates nothing.
     """
 
     model: keras.Model
@@ -41,12 +43,12 @@ class ExportInput:
 
     @property
     def images_spec(self) -> tf.TensorSpec:
-        """Of a batch of images in [0, 1]."""
+        """Specification of a batch of images in [0, 1]."""
         return tf.TensorSpec([None, *self.model.input.shape[1:]], tf.float32, "images")
 
     @functools.cached_property
     def checked_on(self) -> np.ndarray:
-        """float32 [count, height, width, 3] in [0, 1]."""
+        """The images that files are checked on: float32 [count, height, width, 3] in [0, 1]."""
         if self.pictures is not None:
             return self.pictures
         height, width = (size or self.preprocessing.image_size for size in self.model.input.shape[1:3])
@@ -65,49 +67,52 @@ class ExportInput:
 
     @functools.cached_property
     def infer(self) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
-        """The frozen network: prepared images to "logits" and "feature_vector", what the classifier reads."""
+        """The frozen network: from prepared images to "logits" and "feature_vector", the input of the classifier."""
         features = next(layer.output for layer in self.model.layers if isinstance(layer, GlobalPool))
         return freeze(keras.Model(self.model.input, {"logits": self.model.output, "feature_vector": features}))
 
     @functools.cached_property
     def frozen(self) -> tempfile.TemporaryDirectory:
-        """The frozen network as a SavedModel, for converters, for as long as this object lives: images in [0, 1] -> see `answer`."""
+        """The frozen network as a SavedModel, for converters: `answer` as its signature. The folder lives as long as this object."""
         module, folder = tf.Module(), tempfile.TemporaryDirectory()
         module.serve = tf.function(self.answer, autograph=False, input_signature=[self.images_spec])
         tf.saved_model.save(module, folder.name, signatures={"serving_default": module.serve})
         return folder
 
     def answer(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        """The frozen network: images in [0, 1] to "logits" and "probabilities"."""
+        """Runs the frozen network: from images in [0, 1] to "logits" and "probabilities"."""
         return answer(self.infer(self.preprocessing.normalize(images))["logits"], self.data_description)
 
     def agreement(self, actual: np.ndarray) -> tuple[str, float]:
-        """(its name, in [0, 1]): how often other probabilities for `checked_on` mean the same labels."""
+        """Returns (name, value in [0, 1]) of how often `actual` probabilities for `checked_on` mean the expected labels."""
         if has_several_labels(self.data_description):
             return "label agreement", float(((actual >= _THRESHOLD) == (self.expected >= _THRESHOLD)).mean())
         return "top-1 agreement", float((actual.argmax(1) == self.expected.argmax(1)).mean())
 
 
 def probabilities(logits: tf.Tensor, several_labels: bool) -> tf.Tensor:
-    """Probabilities of the classes, float32 [batch, num_classes]: sigmoids where an image has several labels, else the softmax."""
+    """Returns the probabilities of the classes, float32 [batch, num_classes]: sigmoids for several labels of an image, else the softmax."""
     return tf.sigmoid(logits) if several_labels else tf.nn.softmax(logits)
 
 
 def answer(logits: tf.Tensor, data_description: Mapping) -> dict[str, tf.Tensor]:
-    """What every format returns."""
+    """Returns the results of every format: "logits" and "probabilities"."""
     return {"logits": logits, "probabilities": probabilities(logits, has_several_labels(data_description))}
 
 
 def in_batches(run: Callable[[np.ndarray], np.ndarray], images: np.ndarray) -> np.ndarray:
-    """The results for a few images at a time, put together."""
+    """Runs a function on a few images at a time and returns all results as one array."""
     return np.concatenate([np.asarray(run(images[start : start + _BATCH])) for start in range(0, len(images), _BATCH)])
 
 
 def read_views(paths: Sequence[pathlib.Path], preprocessing: Mapping, most: int = 256) -> np.ndarray:
-    """What evaluation sees of image files, float32 [count, image_size, image_size, 3] in [0, 1]: of `most` of them, spread evenly.
+    """Returns image files as evaluation sees them: float32 [count, image_size, image_size, 3] in [0, 1].
+
+    Args:
+      most: largest number of files to read; of more files, this many are read, spread evenly.
 
     Raises:
-      InputError: a file that cannot be decoded.
+      InputError: a file cannot be decoded.
     """
     view = tf.function(preprocessing_from_config(preprocessing).view, input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
     chosen = [paths[index * len(paths) // min(most, len(paths))] for index in range(min(most, len(paths)))]

@@ -1,4 +1,4 @@
-"""Export in the formats that products use, each checked against the live network before anybody gets it.
+"""Exports a network in the formats that products use; each file is checked against the live network.
 
 An export is a folder:
 
@@ -8,8 +8,8 @@ model.keras                  keras: for Keras and load_nasnet
 tflite/<precision>.tflite    tflite: for LiteRT
 onnx/<precision>.onnx        onnx: for ONNX Runtime
 model.json, data.json        the network, its classes and preprocessing
-manifest.json                all there is to know of the rest, with checksums
-README.md                    its card: the manifest for people and model hubs
+manifest.json                describes the network and all other files, with checksums
+README.md                    the card: the manifest for people and model hubs
 """
 
 import contextlib
@@ -40,13 +40,15 @@ class Format:
     """One way to write a network.
 
     Attributes:
-      path: in the export's folder.
+      path: file or folder inside the export.
       write: (ExportInput, path) -> None.
       open: (path, ExportInput) -> function from images float32 [batch, height, width, 3] in [0, 1] to probabilities, run by the loader
-        that its users have.
-      most_difference: of a probability that is let pass. BENCHMARKS.md has what real networks differ by: less than half of it.
-      is_lossy: where one that differs more, or on too many of the given pictures in its labels, is left out; others are refused then.
-      is_calibrated: with pictures, and left out without them.
+        that users of this format have.
+      most_difference: largest accepted difference of a probability. Real networks differ by less than half of it
+        (docs/benchmarks/inference.md).
+      is_lossy: whether a file that differs more, or agrees in too few labels on the given pictures, is left out of the export. If False,
+        a file that differs more is an error.
+      is_calibrated: whether the format is calibrated with pictures. Without pictures it is left out.
     """
 
     path: str
@@ -59,12 +61,12 @@ class Format:
 
 @dataclasses.dataclass(frozen=True)
 class ExportRequest:
-    """What a person asks of the command `export`.
+    """A request of the command `export`.
 
     Attributes:
       formats, version, evaluations, report: as for `export`.
       images: files to check with and to calibrate int8 formats with.
-      evaluation_files: what `evaluate --model=... --output=FILE` wrote of the network, for the manifest.
+      evaluation_files: files that `evaluate --model=... --output=FILE` wrote for the network, for the manifest.
     """
 
     formats: Sequence[str] = ("saved_model",)
@@ -96,7 +98,7 @@ FORMATS: Mapping[str, tuple[Format, ...]] = {
     "tflite": _by_precision(litert, "tflite", {"float32": 1e-4, "float16": 0.02, "dynamic_int8": 0.1, "int8": 0.25}),
     "onnx": _by_precision(onnx_files, "onnx", {"float32": 1e-4, "int8": 0.25}),
 }
-_LEAST_AGREEMENT = 0.98  # of a lossy file on the given pictures
+_LEAST_AGREEMENT = 0.98  # smallest agreement of labels that a lossy file needs on the given pictures
 
 
 def export(
@@ -110,29 +112,29 @@ def export(
     evaluations: Sequence[Mapping] = (),
     report: Callable[[str], None] = lambda line: None,
 ) -> dict:
-    """Writes a network in one or more formats, and checks each; all or nothing.
+    """Writes a network in one or more formats and checks each file. An export that fails leaves nothing behind.
 
     Args:
-      model: a network with a classifier, of load_nasnet or build_network, whoever trained it.
-      data_description: {"class_names": [...], "preprocessing": {...}}, as a training wrote it. Without "preprocessing" it
-        is that of the paper's networks with this stem. "license" is that of the weights, such as "apache-2.0", for the card.
-      folder: a new one.
+      model: a network from load_nasnet or build_network with a classifier, trained in any way.
+      data_description: {"class_names": [...], "preprocessing": {...}}, as a training wrote it. The default of "preprocessing" is that of
+        the paper's networks with this stem. "license" is the license of the weights, such as "apache-2.0", for the card.
+      folder: a new or an empty folder.
       formats: keys of FORMATS.
-      pictures: float32 [count, height, width, 3] in [0, 1], to check with and to calibrate int8 formats with; noise, which calibrates
-        nothing, if not given.
-      version: of the `serving` format.
-      evaluations: the figures that the network was evaluated with, for the manifest.
-      report: gets a line about each file.
+      pictures: float32 [count, height, width, 3] in [0, 1], to check with and to calibrate int8 formats with. By default files are checked
+        on noise, and nothing is calibrated.
+      version: version of the `serving` format.
+      evaluations: evaluation results of the network, for the manifest.
+      report: function that gets a line about each file.
 
     Returns:
-      What manifest.json says.
+      The content of manifest.json.
 
     Raises:
-      InputError: another kind of model, class names that are not one for each class, a folder that is not new, an unknown format, a missing
-        package, or a file that does not answer as the network does.
+      InputError: another kind of model, another number of class names than classes, a folder that is not empty, an unknown format, a
+        missing package, or a file that does not answer as the network does.
     """
     if unknown := [name for name in formats if name not in FORMATS]:
-        raise InputError(f"export format {unknown[0]!r}: expected some of {', '.join(FORMATS)}")
+        raise InputError(f"export format {unknown[0]!r}: expected one of {', '.join(FORMATS)}")
     check_local(pathlib.Path(folder))
     network = in_memory.classifier_of(model)
     given = ExportInput(network, in_memory.described(network, data_description), pictures)
@@ -142,7 +144,7 @@ def export(
         checks = {}
         for row in (row for name in dict.fromkeys(formats) for row in FORMATS[name]):
             if row.is_calibrated and pictures is None:
-                report(f"{row.path}: left out: int8 is calibrated with pictures, and none were given")
+                report(f"{row.path}: left out, because int8 is calibrated with pictures and none were given")
                 continue
             path = row.path.format(version=version)
             checks[path] = _write(row, given, temporary / path, f"{path} on {basis}", report)
@@ -153,7 +155,7 @@ def export(
 
 
 def export_classifier(model: keras.Model, data_description: dict, folder: pathlib.Path, request: ExportRequest) -> dict:
-    """`export` as a person asks for it."""
+    """Exports a classifier as requested; see `export`."""
     rows = [*request.evaluations, *of_files(request.evaluation_files, inference_model(model))]
     pictures = read_views(request.images, data_description["preprocessing"]) if request.images else None
     if pictures is not None and len(pictures) < len(request.images):
@@ -178,7 +180,7 @@ def _write(row: Format, given: ExportInput, path: pathlib.Path, called: str, rep
     measure, agreement = given.agreement(actual)
     line = f"{called}: largest difference of probabilities {difference:.2g}, {measure} {agreement:.1%}"
     must_agree = row.is_lossy and given.pictures is not None
-    if difference <= row.most_difference and (not must_agree or agreement >= _LEAST_AGREEMENT):  # of NaN neither holds
+    if difference <= row.most_difference and (not must_agree or agreement >= _LEAST_AGREEMENT):  # both are False for NaN
         report(line)
         return {"largest_difference": difference, measure.replace(" ", "_").replace("-", "_"): agreement}
     limit = f"expected at most {row.most_difference}" + (f" and at least {_LEAST_AGREEMENT:.0%}" if must_agree else "")
@@ -191,7 +193,7 @@ def _write(row: Format, given: ExportInput, path: pathlib.Path, called: str, rep
 
 @contextlib.contextmanager
 def new_folder(folder: pathlib.Path) -> Iterator[pathlib.Path]:
-    """A folder beside, renamed at the end: the name never stands for half an export. SIGTERM leaves nothing of it either."""
+    """Yields a temporary folder and finally renames it, so that `folder` is never half an export. Errors and SIGTERM remove it."""
     check_local(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder}: exists and is not an empty folder; an export needs a new one")
@@ -209,7 +211,7 @@ def new_folder(folder: pathlib.Path) -> Iterator[pathlib.Path]:
 
 @contextlib.contextmanager
 def _ended_by_sigterm() -> Iterator[None]:
-    """SIGTERM as an exception that passes through every `finally`, where it would have ended the process at once."""
+    """Turns SIGTERM inside the `with` into an exception, so that every `finally` runs; by default it ends the process at once."""
     is_ours = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     if is_ours:
         signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))

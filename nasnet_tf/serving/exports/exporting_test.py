@@ -1,4 +1,4 @@
-"""Every format of an export, in the loader that its users have; manifests; files that were mixed up."""
+"""Tests of every export format in its own loader, of manifests, and of files that were mixed up."""
 
 import dataclasses
 import json
@@ -47,7 +47,7 @@ def pictures():
 def made(model, pictures, tmp_path_factory):
     folder, lines = tmp_path_factory.mktemp("exports") / "all", []
     with pytest.MonkeyPatch.context() as patch:
-        # To a network with random weights, classes are all but equal.
+        # A network with random weights gives all classes nearly equal probabilities.
         patch.setattr(exporting, "_LEAST_AGREEMENT", 0.5)
         lenient = tuple(dataclasses.replace(row, most_difference=0.5) for row in exporting.FORMATS["tflite"])
         patch.setitem(exporting.FORMATS, "tflite", lenient)
@@ -121,7 +121,7 @@ def test_tensorflow_serving_gets_three_signatures_and_warm_up(made, model, pictu
 
 
 def test_keras_opens_its_file_with_nothing_but_the_package_imported(made, model):
-    """Imported before Keras, and, in the second round, after it."""
+    """The package is imported before Keras, and in the second round after it."""
     script = f"""
 import sys, nasnet_tf, keras, numpy as np
 for _ in range(2):
@@ -161,7 +161,7 @@ def test_weights_files_of_our_own_networks(model, tmp_path):
         for ours, theirs in zip(model.weights, other.weights, strict=True):
             np.testing.assert_array_equal(ours, theirs)
     wider = network(1, NetworkConfig(1, "cifar", 2.0, filters=6))
-    with pytest.raises(InputError, match="ours.keras: is of another network: .* of another shape"):
+    with pytest.raises(InputError, match="ours.keras: does not fit this network: .* of another shape"):
         load_weights(wider, tmp_path / "ours.keras")
 
 
@@ -183,7 +183,7 @@ def test_what_differs_from_the_network_is_not_exported(model, tmp_path, monkeypa
     with pytest.raises(InputError, match="onnx/float32.onnx on 8 images of noise: largest difference .* expected at most 0.0001: not exp"):
         exporting.export(model, DESCRIPTION, tmp_path / "bad", ["onnx"])
     assert list(tmp_path.iterdir()) == []
-    with pytest.raises(InputError, match="export format 'pb': expected some of saved_model, serving"):
+    with pytest.raises(InputError, match="export format 'pb': expected one of saved_model, serving"):
         exporting.export(model, DESCRIPTION, tmp_path / "bad", ["pb"])
 
 
@@ -224,13 +224,13 @@ def test_figures_that_it_was_evaluated_with(made, model, tmp_path):
     figures = evaluations.of_workdir(tmp_path, 7, use_ema=True)
     assert [(row["split"], row["accuracy"]) for row in figures] == [("test", 0.5), ("the one watched in training", 0.25)]
     assert [row["split"] for row in evaluations.of_workdir(tmp_path, 7, use_ema=False)] == ["test-raw"]
-    # Of an export and of a file of `evaluate --output`: known by the weights.
+    # Results in an export and in a file of `evaluate --output` are matched by the hash of the weights.
     folder, other = tmp_path / "export", network(2)
     exporting.export(model, DESCRIPTION, folder, ["keras"], evaluations=figures)
     assert evaluations.of_export(folder, load_nasnet(folder)) == figures
     assert evaluations.of_export(folder, other) == evaluations.of_export(tmp_path / "none", model) == []
     evaluations.write(tmp_path / "mine.json", model, {"data": "folder:x", "accuracy": 0.75})
     assert evaluations.of_files([tmp_path / "mine.json"], load_nasnet(made[0]))[0]["accuracy"] == 0.75
-    for file, message in (("mine.json", "mine.json: is of other weights than these"), ("none.json", "none.json: no such file")):
+    for file, message in (("mine.json", "mine.json: has results for other weights"), ("none.json", "none.json: no such file")):
         with pytest.raises(InputError, match=message):
             evaluations.of_files([tmp_path / file], other)

@@ -1,4 +1,4 @@
-"""Networks that somebody has in memory, such as after a training loop of their own: what they are, and what data.json says of them."""
+"""Networks in memory, such as after a training loop of the user's own: checks them and completes their data description."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -18,13 +18,13 @@ _EXPECTED = "expected a network of load_nasnet or build_network that ends in the
 
 
 def classifier_of(model: keras.Model, place: str = "") -> keras.Model:
-    """The network from images to logits, sharing all weights, without auxiliary head and without what belongs to compiling.
+    """Returns the network from images to logits, uncompiled and without auxiliary head; it shares all weights with the model.
 
     Args:
-      place: what to call it in an error; by default by its name in Keras.
+      place: name of the model in error messages; by default its name in Keras.
 
     Raises:
-      InputError: a model that is no such network, or one with layers that could not be opened again.
+      InputError: the model is no such network, or has layers that could not be opened again.
     """
     expect(isinstance(model, keras.Model), "network", "a Keras model", model)
     place = place or f"Keras model {model.name!r}"
@@ -36,22 +36,22 @@ def classifier_of(model: keras.Model, place: str = "") -> keras.Model:
         raise InputError(f"{place}: {_EXPECTED}, a Dense layer; it ends in {getattr(head, 'name', 'several outputs')!r}")
     if head.activation is not keras.activations.linear:
         name = keras.activations.serialize(head.activation)
-        raise InputError(f"{place}: {_EXPECTED}; layer {head.name!r} has the activation {name!r}, leave it out")
+        raise InputError(f"{place}: {_EXPECTED}; layer {head.name!r} has the activation {name!r}; leave the activation out")
     network = keras.Model(model.input, model.output, name=model.name)
     check_description(json.loads(network.to_json()), place)
     return network
 
 
 def num_classes(network: keras.Model) -> int:
-    """The number of classes of what classifier_of returned."""
+    """Returns the number of classes of a network from classifier_of."""
     return network.output.shape[-1]
 
 
 def preprocessing_of(model: keras.Model) -> Preprocessing:
-    """How images are prepared where nobody says it: as for the row of the zoo with this stem, in the size of the network.
+    """Returns the default preprocessing of a network: that of the zoo's row for its stem, in the network's image size.
 
     Raises:
-      InputError: images that are not square.
+      InputError: the model is no network of ours, or its images are not square.
     """
     stem = _own(model, Stem)
     if stem is None:
@@ -64,14 +64,14 @@ def preprocessing_of(model: keras.Model) -> Preprocessing:
 
 
 def described(network: keras.Model, said: Mapping) -> dict:
-    """What data.json says of a network, from what a person says.
+    """Returns the content of data.json for a network, from the description that the user gave.
 
     Args:
       network: as classifier_of returns it.
-      said: {"class_names": [...], "preprocessing": {...}}; without "preprocessing" it is that of preprocessing_of.
+      said: {"class_names": [...], "preprocessing": {...}}. The default of "preprocessing" is that of preprocessing_of.
 
     Raises:
-      InputError: names or a preprocessing that are not of this network.
+      InputError: the names do not fit the network, or the preprocessing is invalid.
     """
     expect(isinstance(said, Mapping), "data_description", '{"class_names": [...], "preprocessing": {...}}', said)
     names = check_names(said.get("class_names"), num_classes(network))
@@ -89,5 +89,5 @@ def check_names(names: Sequence[str] | None, classes: int) -> list[str]:
 
 
 def _own(model: keras.Model, kind: type) -> keras.layers.Layer | None:
-    """The layer of a class that a network has once."""
+    """Returns the layer of a class that a network has once, or None."""
     return next((layer for layer in model.layers if isinstance(layer, kind)), None)

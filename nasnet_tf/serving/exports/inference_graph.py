@@ -1,7 +1,7 @@
-"""A network as one frozen graph for inference: constants for variables, batch normalization folded into the convolutions before it.
+"""Freezes a network into one graph for inference: variables become constants, and batch normalization is folded into convolutions.
 
-What a product runs: smaller than the network that can be trained, quicker to load, and on the CPU faster, for nothing is read from
-variables and TensorFlow fuses what is constant.
+The graph is smaller than the trainable network, loads faster, and runs faster on the CPU, because it reads no variables and TensorFlow
+fuses operations on constants.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,20 +12,20 @@ import numpy as np
 import tensorflow as tf
 
 Structure = TypeVar("Structure")
-_SEEN_THROUGH = ("BatchToSpaceND", "Identity")  # between a convolution and its normalization; they leave channels alone
+_SEEN_THROUGH = ("BatchToSpaceND", "Identity")  # may stand between a convolution and its normalization; they keep the channels
 
 
 def freeze(model: keras.Model) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
-    """Freezes a network, folded.
+    """Freezes a network and folds its batch normalizations.
 
     Args:
-      model: from images to a tensor, which is called "output" then, or a dict of tensors.
+      model: from images to a tensor, which the result calls "output", or to a dict of tensors.
 
     Returns:
       A graph function from images float32 [batch, height, width, 3], as the model takes them, to a dict of tensors. It holds copies of the
-      weights as they are now.
+      current weights.
     """
-    with tf.init_scope():  # may be called while another function is traced
+    with tf.init_scope():  # this function may be called while another one is traced
         state = [[variable.numpy() for variable in variables] for variables in (model.trainable_variables, model.non_trainable_variables)]
     names = list(model.output) if isinstance(model.output, dict) else ["output"]
 
@@ -43,13 +43,14 @@ def freeze(model: keras.Model) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
 
 
 def for_any_batch(run: Callable[[tf.Tensor], Structure]) -> Callable[[tf.Tensor], Structure]:
-    """Returns the same function of images for batches of no image too, on which TensorFlow's convolutions by oneDNN fail.
+    """Returns a function like `run` that also takes empty batches, on which TensorFlow's oneDNN convolutions fail.
 
-    An empty batch runs as one black image, whose result is dropped. The image is appended with tf.concat: TensorFlow fuses tf.pad with a
-    convolution that follows, and oneDNN then sees the empty batch again. This is apart from `freeze`, since converters would keep it.
+    An empty batch runs as one image of zeros, whose result is dropped. The image is appended with tf.concat instead of tf.pad: TensorFlow
+    fuses tf.pad with the following convolution, and oneDNN then sees the empty batch again. `freeze` does not do this, because converters
+    would keep these operations.
 
     Args:
-      run: from images float32 [batch, height, width, 3] to a tensor or a structure of tensors, each [batch, ...].
+      run: function from images float32 [batch, height, width, 3] to a tensor or a structure of tensors, each [batch, ...].
     """
 
     def run_any(images: tf.Tensor) -> Structure:
@@ -61,9 +62,10 @@ def for_any_batch(run: Callable[[tf.Tensor], Structure]) -> Callable[[tf.Tensor]
 
 
 def fold_batch_norms(graph_def: tf.compat.v1.GraphDef) -> tf.compat.v1.GraphDef:
-    """Every batch normalization of inference with constant statistics as an addition, its factor within the kernels before it.
+    """Returns the graph with inference batch normalizations as additions; their factors are in the kernels before them.
 
-    Where no convolution of its own comes before it, the factor remains as a multiplication.
+    Only normalizations with constant statistics are folded. If no convolution feeds a normalization alone, its factor becomes a
+    multiplication.
     """
     folded = tf.compat.v1.GraphDef()
     folded.CopyFrom(graph_def)
@@ -99,7 +101,7 @@ def fold_batch_norms(graph_def: tf.compat.v1.GraphDef) -> tf.compat.v1.GraphDef:
 
 
 def _fold_pad(nodes: Mapping, node: tf.compat.v1.NodeDef) -> None:
-    """Makes a padded constant, as a kernel of factorized reduction is, a constant."""
+    """Replaces a padded constant, such as a kernel of factorized reduction, by one constant."""
     value, amounts = (_constant(nodes, source) for source in node.input) if node.op == "Pad" else (None, None)
     if value is not None and amounts is not None:
         node.CopyFrom(_constant_node(node.name, np.pad(value, amounts)))
@@ -110,7 +112,7 @@ def _name(source: str) -> str:
 
 
 def _node(nodes: Mapping, source: str):
-    """The node that an input comes from, identities passed over."""
+    """Returns the node that an input comes from; skips identities."""
     node = nodes[_name(source)]
     while node.op == "Identity":
         node = nodes[_name(node.input[0])]
@@ -123,7 +125,7 @@ def _constant(nodes: Mapping, source: str) -> np.ndarray | None:
 
 
 def _kernels_before(nodes: Mapping, readers: Mapping[str, int], source: str, channels: int) -> list | None:
-    """The constant nodes of the kernels whose results, side by side, are this tensor; None if there is anything else in it."""
+    """Returns the constant nodes of the kernels whose results, side by side, are this tensor; None if the tensor has other parts."""
     node = nodes[_name(source)]
     if readers[node.name] != 1:
         return None
@@ -139,7 +141,7 @@ def _kernels_before(nodes: Mapping, readers: Mapping[str, int], source: str, cha
 
 
 def _kernel(nodes: Mapping, convolution):
-    """The node of its kernel, without the zeros around it."""
+    """Returns the node of a convolution's kernel, without the zeros around it."""
     kernel = _node(nodes, convolution.input[1])
     return _node(nodes, kernel.input[0]) if kernel.op == "Pad" else kernel
 

@@ -1,4 +1,4 @@
-"""A network of ours as one .keras file, as Keras writes it, with data.json besides: opened by Keras and by load_nasnet."""
+"""A network of ours as one .keras file with data.json in it, which both Keras and load_nasnet open."""
 
 import json
 import pathlib
@@ -21,14 +21,14 @@ _CONFIG, _DATA = "config.json", "data.json"
 
 
 def write(given: ExportInput, path: pathlib.Path) -> None:
-    """Writes the file."""
+    """Writes the network, as Keras saves it, and data.json into one file."""
     given.model.save(path)
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(_DATA, json.dumps(given.data_description))
 
 
 def open_probabilities(path: pathlib.Path, given: ExportInput) -> Callable[[np.ndarray], np.ndarray]:
-    """A file as a function of images in [0, 1], opened by Keras."""
+    """Opens a file with Keras; returns a function from images in [0, 1] to probabilities."""
     model = keras.saving.load_model(path, compile=False)
 
     @tf.function(autograph=False)
@@ -39,15 +39,15 @@ def open_probabilities(path: pathlib.Path, given: ExportInput) -> Callable[[np.n
 
 
 def is_ours(path: pathlib.Path) -> bool:
-    """Whether a file holds a network with cells, and not one of keras.applications; raises as read_network does."""
+    """Returns whether a file holds a network of ours instead of one of keras.applications. Raises as read_network does."""
     return '"nasnet_tf>Cell"' in (_member(path, _CONFIG) or "")
 
 
 def read_network(path: pathlib.Path, with_weights: bool = True) -> keras.Model:
-    """The network of a file. It is built of known classes only, whatever the file says.
+    """Returns the network of a file. Only known classes are built, whatever the file names.
 
     Raises:
-      InputError: no such file, a damaged one, or one that is not of a network of ours.
+      InputError: the file is missing or damaged, or holds no network of ours.
     """
     model = network_from_json(_member(path, _CONFIG) or "", str(path))
     if with_weights:
@@ -56,12 +56,12 @@ def read_network(path: pathlib.Path, with_weights: bool = True) -> keras.Model:
 
 
 def read_data_description(path: pathlib.Path) -> dict | None:
-    """data.json of a file; None for one without, as Keras writes them; raises as read_network does."""
+    """Returns data.json of a file, or None for a file without it, such as Keras writes. Raises as read_network does."""
     text = _member(path, _DATA, is_required=False)
     try:
         return None if text is None else json.loads(text)
     except json.JSONDecodeError as error:
-        raise InputError(f"{path}: {_DATA} in it cannot be read as JSON ({error})") from error
+        raise InputError(f"{path}: its {_DATA} cannot be read as JSON ({error})") from error
 
 
 def _member(path: pathlib.Path, name: str, is_required: bool = True) -> str | None:
@@ -72,6 +72,6 @@ def _member(path: pathlib.Path, name: str, is_required: bool = True) -> str | No
             check_unpacked_size(path, archive.getinfo(name).file_size)
             return archive.read(name).decode(errors="replace")
     except KeyError:
-        raise InputError(f"{path}: holds no {name}; expected a .keras file of a network of nasnet_tf") from None
+        raise InputError(f"{path}: holds no {name}; expected a .keras file of a nasnet_tf network") from None
     except (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
         raise InputError(f"{path}: damaged, cut short, or not a .keras file: {reason(error)}") from error

@@ -1,4 +1,4 @@
-"""TFLite files, for LiteRT: phones and small machines."""
+"""Writes TFLite files for LiteRT, which runs on phones and small machines."""
 
 import pathlib
 
@@ -6,15 +6,15 @@ import tensorflow as tf
 
 from nasnet_tf.serving.exports.export_input import ExportInput
 
-CALIBRATION_IMAGES = 100  # TensorFlow's guide: about 100 to 500
+CALIBRATION_IMAGES = 100  # TensorFlow's guide recommends about 100 to 500
 
 
 def write(given: ExportInput, path: pathlib.Path, precision: str) -> None:
     """Writes a file with one signature: images [batch, height, width, 3] -> logits, probabilities float32 [batch, num_classes].
 
     Args:
-      precision: "float32"; "float16" and "dynamic_int8", which store weights so and take images float32 in [0, 1] as it does; or "int8",
-        all of whose arithmetic is, and which takes uint8 images in 0..255.
+      precision: "float32"; "float16" or "dynamic_int8", which store the weights in this type; or "int8", which also computes in it. Files
+        of "int8" take uint8 images in 0..255, all others float32 images in [0, 1].
     """
     converter = tf.lite.TFLiteConverter.from_saved_model(given.frozen.name, signature_keys=["serving_default"])
     if precision != "float32":

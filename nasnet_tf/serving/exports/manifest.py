@@ -1,4 +1,4 @@
-"""manifest.json of an export, read, written and verified; `describing` makes what it says. Needs no TensorFlow."""
+"""Reads, writes and verifies manifest.json of an export; `describing` makes its content. Needs no TensorFlow."""
 
 import hashlib
 import json
@@ -12,18 +12,18 @@ NAME = "manifest.json"
 
 
 def read(folder: pathlib.Path) -> dict | None:
-    """The manifest of an export; None where there is none; InputError for a damaged one."""
+    """Returns the manifest of an export, or None if there is none. Raises InputError for a damaged one."""
     path = folder / NAME
     if not path.is_file():
         return None
     manifest = read_json(path)
     if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
-        raise InputError(f"{path}: is no manifest of an export; expected 'files' with a checksum of each")
+        raise InputError(f"{path}: is not the manifest of an export; expected 'files' with a checksum for each file")
     return manifest
 
 
 def write(folder: pathlib.Path, content: Mapping) -> dict:
-    """Writes the manifest of a folder, with the SHA-256 of each file there is; returns it."""
+    """Writes the manifest of a folder, with the SHA-256 of each file in it, and returns it."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     manifest = {**content, "files": {path.relative_to(folder).as_posix(): _sha256(path) for path in files}}
     replace_file(folder / NAME, json.dumps(manifest, indent=1))
@@ -31,10 +31,13 @@ def write(folder: pathlib.Path, content: Mapping) -> dict:
 
 
 def verify(folder: pathlib.Path, names: Iterable[str]) -> None:
-    """Compares files, or all in a folder, with the manifest; where there is no manifest, nothing.
+    """Compares files with the manifest; does nothing if there is no manifest.
+
+    Args:
+      names: of files, or of folders, whose files are all compared.
 
     Raises:
-      InputError: a file that is missing, or another than was exported: exports that were mixed up.
+      InputError: a file is missing, or is not the one that was exported, as when exports were mixed up.
     """
     manifest = read(folder)
     if manifest is None:
@@ -47,7 +50,7 @@ def verify(folder: pathlib.Path, names: Iterable[str]) -> None:
             if (found := _sha256(folder / listed)) != files[listed]:
                 raise InputError(
                     f"{folder / listed}: is not the file of this export: {NAME} says SHA-256 {files[listed]}, found {found}; "
-                    "damaged, changed, or of another export"
+                    "it is damaged, changed, or from another export"
                 )
 
 

@@ -1,4 +1,4 @@
-"""ONNX files, for ONNX Runtime: one input, images float32 [batch, height, width, 3] in [0, 1]; two outputs, logits and probabilities."""
+"""Writes ONNX files for ONNX Runtime, from images float32 [batch, height, width, 3] in [0, 1] to logits and probabilities."""
 
 import pathlib
 import tempfile
@@ -10,11 +10,12 @@ from nasnet_tf.serving.exports.export_input import ExportInput
 from nasnet_tf.serving.exports.litert import CALIBRATION_IMAGES
 
 _OPSET = 18  # the newest that tf2onnx 1.17 writes
-_QUANTIZED = ("Conv", "MatMul", "Gemm")  # what takes the time; the rest, whitening and softmax among it, costs accuracy and gains little
+# These take the time; int8 in the rest, such as whitening and softmax, costs accuracy and gains little.
+_QUANTIZED = ("Conv", "MatMul", "Gemm")
 
 
 def write(given: ExportInput, path: pathlib.Path, precision: str) -> None:
-    """Writes a file; precision: "float32", or "int8", calibrated with the given pictures."""
+    """Writes a file; precision: "float32", or "int8", which is calibrated with the given pictures."""
     if precision == "int8":
         return _write_int8(given, path)
     tf2onnx, _ = _packages()
@@ -56,7 +57,7 @@ def _write_int8(given: ExportInput, path: pathlib.Path) -> None:
             op_types_to_quantize=_QUANTIZED,
             activation_type=quantization.QuantType.QUInt8,  # twice as fast as QInt8 where there is no VNNI
             per_channel=True,
-            reduce_range=True,  # of the weights, to 7 bits: CPUs without VNNI add up products in 16 bits, which overflow
+            reduce_range=True,  # weights of 7 bits: CPUs without VNNI add up products in 16 bits, which overflow with 8
         )
 
 
@@ -65,5 +66,7 @@ def _packages():
         import onnxruntime  # noqa: PLC0415
         import tf2onnx.convert  # noqa: PLC0415
     except ImportError as error:
-        raise InputError(f"onnx: needs the packages tf2onnx and onnxruntime, pip install 'nasnet_tf[onnx]' ({error})") from error
+        raise InputError(
+            f"onnx: cannot import the packages tf2onnx and onnxruntime ({error}); they come with: pip install 'nasnet_tf[onnx]'"
+        ) from error
     return tf2onnx, onnxruntime

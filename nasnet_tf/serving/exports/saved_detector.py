@@ -1,4 +1,4 @@
-"""Export of a detector to a SavedModel with the signature of the TF Object Detection API."""
+"""Exports a detector to a SavedModel with the signature of the TF Object Detection API."""
 
 import json
 import pathlib
@@ -19,11 +19,11 @@ from nasnet_tf.serving.exports.saved_model import DESCRIPTIONS
 from nasnet_tf.training.variables import named_weights
 
 _CHECKED = 2  # images of noise
-_MOST_DIFFERENCE = 0.05  # of a score: of two boxes alike, rounding decides which one is left
+_MOST_DIFFERENCE = 0.05  # of a score; rounding decides which one of two similar boxes stays
 
 
 class SavedDetector(tf.Module):
-    """What is saved: two signatures around one graph, and the weights by name."""
+    """The object that is saved: two signatures around one graph, and the weights by name."""
 
     def __init__(self, model: keras.Model, data_description: dict):
         super().__init__()
@@ -62,23 +62,23 @@ def export_detector(
     evaluations: Sequence[Mapping] = (),
     report: Callable[[str], None] = lambda line: None,
 ) -> dict:
-    """Writes a SavedModel with the model's weights, and checks it; all or nothing.
+    """Writes a SavedModel with the model's weights and checks it. An export that fails leaves nothing behind.
 
     Its signatures:
       serving_default: input_tensor uint8 [batch, height, width, 3] of any size -> detection_boxes float32 [batch, n, 4], (ymin, xmin, ymax,
-        xmax) in shares of the picture; detection_classes float32 [batch, n], the annotations' own category ids; detection_scores float32
-        [batch, n], highest first; num_detections float32 [batch]; zeros after the last.
+        xmax) as fractions of the picture's sides; detection_classes float32 [batch, n], the category ids of the annotations;
+        detection_scores float32 [batch, n], highest first; num_detections float32 [batch]. The rows after the last detection are 0.
       detect_encoded: encoded string [batch], whole image files of any size -> the same.
 
     Args:
       data_description: as DetectionData.description gives it.
-      evaluations, report: as of nasnet_tf.serving.exports.exporting.export.
+      evaluations, report: as for nasnet_tf.serving.exports.exporting.export.
 
     Returns:
-      What manifest.json says.
+      The content of manifest.json.
 
     Raises:
-      InputError: the folder exists and is not empty, or what was written does not find what the model does.
+      InputError: the folder exists and is not empty, or the SavedModel does not find what the model finds.
     """
     module = SavedDetector(model, data_description)
     with new_folder(folder) as temporary:
@@ -88,7 +88,7 @@ def export_detector(
         difference = _difference(temporary, model, data_description["image_size"])
         basis = f"{_CHECKED} images of noise"
         line = f"saved_model.pb on {basis}: largest difference of scores {difference:.2g}"
-        if not difference <= _MOST_DIFFERENCE:  # of NaN it does not hold
+        if not difference <= _MOST_DIFFERENCE:  # True for NaN too
             raise InputError(f"{line}; expected at most {_MOST_DIFFERENCE}: not exported")
         report(line)
         facts = {"evaluations": list(evaluations), "checked_on": basis, "checks": {".": {"largest_difference": difference}}}
@@ -98,14 +98,14 @@ def export_detector(
 
 
 def export_on_request(model: keras.Model, data_description: dict, folder: pathlib.Path, request: ExportRequest) -> dict:
-    """`export_detector` as a person asks for it."""
+    """Exports a detector as requested; see `export_detector`."""
     if tuple(request.formats) != ("saved_model",) or request.images or request.evaluation_files:
-        raise InputError("--format, --images, --evaluation: are for classifiers; a detector is exported as a SavedModel only")
+        raise InputError("--format, --images, --evaluation: expected a classifier; a detector is exported as a SavedModel without them")
     return export_detector(model, data_description, folder, request.evaluations, request.report)
 
 
 def _difference(folder: pathlib.Path, model: keras.Model, side: int) -> float:
-    """Of the sorted scores of what was written, as TensorFlow alone reads it, from the model's."""
+    """Returns the largest difference between the sorted scores of the SavedModel, read by TensorFlow alone, and of the model."""
     images = np.random.RandomState(0).randint(0, 256, [_CHECKED, side, side, 3]).astype(np.uint8)
     found = tf.saved_model.load(str(folder)).signatures["serving_default"](input_tensor=tf.constant(images))
     expected = model(tf.stack([prepare_picture(image, side) for image in images]), training=False)

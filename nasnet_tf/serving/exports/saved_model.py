@@ -1,7 +1,7 @@
-"""Export to a reusable SavedModel, and use of one.
+"""Writes and reads a reusable SavedModel.
 
-The folder serves everybody: TensorFlow Serving and `tf.saved_model.load` by its signatures, TF-Hub's `hub.load` and `hub.KerasLayer` by
-its call (images in [0, 1], as TF-Hub's modules take them), and `load_nasnet` by model.json and data.json beside the graph.
+TensorFlow Serving and `tf.saved_model.load` use the signatures of the folder. TF-Hub's `hub.load` and `hub.KerasLayer` use its call, with
+images in [0, 1], as TF-Hub's modules take them. `load_nasnet` uses model.json and data.json beside the graph.
 """
 
 import json
@@ -24,26 +24,26 @@ DESCRIPTIONS = ("model.json", "data.json")
 
 
 class ReusableModel(tf.train.Checkpoint):
-    """What is saved: a call, the variables that fine-tuning needs, and two signatures (tensorflow.org/hub/reusable_saved_models)."""
+    """The object that is saved: a call, the variables for fine-tuning, and two signatures (tensorflow.org/hub/reusable_saved_models)."""
 
     def __init__(self, model: keras.Model, data_description: dict):
         super().__init__()
         preprocessing = preprocessing_from_config(data_description["preprocessing"])
         height, width = model.input.shape[1:3]
         images_spec = tf.TensorSpec([None, height, width, 3], tf.float32, "images")
-        self.weights = named_weights(model)  # by which load_nasnet finds them
+        self.weights = named_weights(model)  # load_nasnet finds the weights by these names
         self.variables = list(self.weights.values())
         self.trainable_variables = [variable.value for variable in model.trainable_variables]
         self.random_state = [variable for layer in stochastic_layers(model) for variable in layer.state]
 
-        # TF-Hub's way to add losses; the factor is slim's, as a training's own is not known here.
+        # TF-Hub's way to add losses. The factor is slim's, because that of the training is not known here.
         @tf.function(autograph=False, input_signature=[])
         def weight_decay():
             return STEMS[model.get_layer("stem").kind].weight_decay * weight_decay_loss(model.trainable_variables)
 
         self.regularization_losses = [weight_decay]
 
-        # Traced once for training and once for use; everything below calls one of the two.
+        # Traced once for training and once for inference; everything below calls one of the two.
         @tf.function(autograph=False, input_signature=[images_spec])
         def infer(prepared):
             return for_any_batch(lambda images: model(images, training=False))(prepared)
@@ -77,7 +77,7 @@ def write(given: ExportInput, folder: pathlib.Path) -> None:
 
     Its signatures:
       serving_default: images float32 [batch, height, width, 3] in [0, 1] -> logits, probabilities float32 [batch, num_classes].
-      classify_encoded: encoded string [batch], whole image files of any size -> the same; what evaluation does to an image is done inside.
+      classify_encoded: encoded string [batch], whole image files of any size, prepared inside as in evaluation -> the same.
     """
     module = ReusableModel(given.model, given.data_description)
     tf.saved_model.save(module, str(folder), signatures=module.graph_signatures)
@@ -90,17 +90,17 @@ def describe(given: ExportInput, folder: pathlib.Path) -> None:
 
 
 def weights_checkpoint(folder: pathlib.Path) -> str:
-    """The checkpoint inside an export, for load_named_weights."""
+    """Returns the checkpoint inside an export, for load_named_weights."""
     return str(folder / "variables" / "variables")
 
 
 def is_export(folder: pathlib.Path) -> bool:
-    """Whether `export` wrote this folder."""
+    """Returns whether a folder holds a SavedModel."""
     return (folder / "saved_model.pb").is_file()
 
 
 def load_encoded_signature(folder: pathlib.Path) -> Callable[[tf.Tensor], tf.Tensor]:
-    """An export's graph as a function: encoded image files, string [batch] -> probabilities float32 [batch, num_classes]."""
+    """Returns an export's graph as a function from encoded image files, string [batch], to probabilities float32 [batch, num_classes]."""
     try:
         loaded = tf.saved_model.load(str(folder))
         signature = loaded.signatures["classify_encoded"]

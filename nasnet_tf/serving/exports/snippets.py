@@ -1,4 +1,4 @@
-"""How to load each format that an export holds, as Python for its card. Each snippet runs in the folder, beside a picture photo.jpg."""
+"""Python snippets for the card of an export: how to load each of its formats. They run in its folder, beside a picture photo.jpg."""
 
 from collections.abc import Iterator, Mapping
 
@@ -24,10 +24,10 @@ print(answer["{answer}"].numpy())
 """
 _KERAS = """
 import keras
-import nasnet_tf  # knows the layers
+import nasnet_tf  # registers the layers
 import numpy as np
 
-model = keras.models.load_model("model.keras")  # to logits
+model = keras.models.load_model("model.keras")  # returns logits
 images = np.zeros([1, {side}, {side}, 3], np.float32)  # RGB in [0, 1]
 print(model.predict(nasnet_tf.preprocess(images, ".")))
 """
@@ -50,12 +50,12 @@ print(interpreter.get_signature_runner()(images=images)["probabilities"])
 
 
 def is_detector(manifest: Mapping) -> bool:
-    """Whether a manifest is of a detector, whatever its task is called."""
+    """Returns whether a manifest describes a detector, whatever its task is called."""
     return "kind" not in manifest["preprocessing"]
 
 
 def snippets(manifest: Mapping) -> Iterator[tuple[str, str]]:
-    """Yields (what it loads, and with which package; Python code) for each format that the manifest lists."""
+    """Yields (title, Python code) for each format that the manifest lists; the title names the format and the package that loads it."""
     files, side = manifest["files"], manifest["preprocessing"]["image_size"]
     if is_detector(manifest):
         yield "With nasnet_tf", _DETECTOR

@@ -1,4 +1,4 @@
-"""A frozen SavedModel for TensorFlow Serving: <name>/<version>/, with requests that warm it up before it answers anybody."""
+"""Writes a frozen SavedModel for TensorFlow Serving, <name>/<version>/, with requests that warm it up before the first client's."""
 
 import pathlib
 from collections.abc import Callable
@@ -17,7 +17,7 @@ _WARM_UP_BATCHES = (1, 8)
 
 
 class _Module(tf.Module):
-    """The three signatures, and a call on images in [0, 1] for those who load it in Python."""
+    """The object that is saved: three signatures around one frozen network."""
 
     def __init__(self, given: ExportInput):
         super().__init__()
@@ -43,12 +43,12 @@ class _Module(tf.Module):
 
 
 def write(given: ExportInput, folder: pathlib.Path) -> None:
-    """Writes a version's folder.
+    """Writes the folder of a version.
 
     Its signatures:
       serving_default: images float32 [batch, height, width, 3] in [0, 1] -> logits, probabilities float32 [batch, num_classes].
       classify_encoded: encoded string [batch], whole image files of any size -> the same.
-      image_feature_vector: images as above -> feature_vector float32 [batch, features], what the classifier reads.
+      image_feature_vector: images as above -> feature_vector float32 [batch, features], the input of the classifier.
     """
     module = _Module(given)
     tf.saved_model.save(module, str(folder), signatures=module.graph_signatures)
@@ -73,6 +73,6 @@ def _warm_up_requests(images: np.ndarray):
 
 
 def open_probabilities(folder: pathlib.Path) -> Callable[[np.ndarray], np.ndarray]:
-    """What was written, as a function of images in [0, 1]."""
+    """Opens a SavedModel; returns a function from images in [0, 1] to probabilities."""
     loaded = tf.saved_model.load(str(folder))
     return lambda images: loaded.signatures["serving_default"](images=tf.constant(images))["probabilities"].numpy()

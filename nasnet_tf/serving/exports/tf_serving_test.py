@@ -1,4 +1,4 @@
-"""Export, and use of an export."""
+"""Tests of SavedModel exports: their answers, fine-tuning, and folders that are refused."""
 
 import numpy as np
 import pytest

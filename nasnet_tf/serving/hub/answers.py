@@ -1,4 +1,4 @@
-"""From an image to the names of its classes: what every classifier does around its network. Needs no TensorFlow."""
+"""Turns images into named classes: the part of a classifier around its network. Needs no TensorFlow."""
 
 import functools
 import os
@@ -12,14 +12,14 @@ from nasnet_tf.base.files import shown, user_path
 from nasnet_tf.base.values import Count, Part, check_value, expect
 from nasnet_tf.data.imagenet_names import imagenet_classes
 
-_TOP = 5  # classes of an image with one label
-_THRESHOLD = 0.5  # least probability of a label where an image has several
+_TOP = 5  # default number of classes for an image with one label
+_THRESHOLD = 0.5  # default threshold of a label's probability if an image may have several
 
 Image = str | os.PathLike | bytes | np.ndarray
 
 
 class Prediction(NamedTuple):
-    """A class and how probable it is, in [0, 1]. A WordNet id comes as its words, with the id besides; "" for other classes."""
+    """A class with its probability in [0, 1]. A class of a WordNet id has the id's words as its name; all others have the id ""."""
 
     name: str
     probability: float
@@ -30,37 +30,37 @@ class ImageClassifier:
     """Classifies images of any size: JPEG, PNG, GIF (the first frame), BMP or WebP files, or pixels.
 
     Attributes:
-      class_names: in the order of the probabilities.
-      several_labels: whether an image has several labels, or none: each class then has a probability of its own.
+      class_names: names of the classes, in the order of the probabilities.
+      several_labels: whether an image may have several labels or none; each class then has its own probability.
     """
 
     class_names: Sequence[str]
     several_labels: bool
 
     def probabilities(self, encoded: Sequence[bytes]) -> list[np.ndarray | InputError]:
-        """Probabilities float32 [num_classes] of each file's content; for one that cannot be decoded, an InputError that says why."""
+        """Returns the probabilities, float32 [num_classes], of each encoded file, or an InputError that says why it cannot be decoded."""
         raise NotImplementedError
 
     def encode_pixels(self, pixels: np.ndarray) -> bytes:
-        """Pixels, uint8 [height, width, 3], as a PNG file."""
+        """Returns pixels, uint8 [height, width, 3], as a PNG file."""
         raise NotImplementedError
 
     def answers(self, encoded: Sequence[bytes]) -> list[np.ndarray | InputError]:
-        """`probabilities`, as nasnet_tf.training.task.Predictor asks for them."""
+        """Returns `probabilities`, under the name that nasnet_tf.training.task.Predictor has for them."""
         return self.probabilities(encoded)
 
     def __call__(
         self, images: Image | Sequence[Image], top: int | None = None, threshold: float | None = None
     ) -> list[Prediction] | list[list[Prediction]]:
-        """The most probable classes of an image, or of each of several, most probable first.
+        """Returns the most probable classes of an image, or of each image in a list, most probable first.
 
         Args:
           images: the path of a file, its content, or pixels uint8 [height, width, 3], RGB; or a list of such.
-          top: how many classes at most; None for 5, or for all where an image has several labels.
-          threshold: least probability of a class, in [0, 1]; None for 0, or for 0.5 where an image has several labels.
+          top: largest number of classes; None for 5, or for all if an image may have several labels.
+          threshold: smallest probability of a class, in [0, 1]; None for 0, or for 0.5 if an image may have several labels.
 
         Raises:
-          InputError: a file that is not there, or that cannot be decoded.
+          InputError: a file is missing or cannot be decoded.
         """
         check_value("top", top, Count | None)
         check_value("threshold", threshold, Part | None)
@@ -74,7 +74,7 @@ class ImageClassifier:
         return results[0] if is_one else results
 
     def best(self, probabilities: np.ndarray, top: int | None = None, threshold: float | None = None) -> list[Prediction]:
-        """The most probable classes, most probable first; `top` and `threshold` as for a call."""
+        """Returns the most probable classes, most probable first; `top` and `threshold` as for a call."""
         if threshold is None:
             threshold = _THRESHOLD if self.several_labels else 0.0
         order = np.argsort(-probabilities, kind="stable")[: top or (None if self.several_labels else _TOP)]
@@ -82,14 +82,14 @@ class ImageClassifier:
         return [Prediction(self._labels[index][1], float(probabilities[index]), self._labels[index][0]) for index in order]
 
     def describe(self, answer: np.ndarray, top: int | None, threshold: float | None = None) -> tuple[str, dict]:
-        """The most probable classes as text for people and as JSON-ready fields; see nasnet_tf.training.task.Predictor."""
+        """Returns the most probable classes as text for people and as JSON-ready fields; see nasnet_tf.training.task.Predictor."""
         best = self.best(answer, top, threshold)
         rows = [{"class": each.name, "probability": round(each.probability, 6)} | _identity(each) for each in best]
         return ", ".join(f"{each.name} {each.probability:.1%}" for each in best) or "nothing", {"top": rows}
 
     @functools.cached_property
     def _labels(self) -> Sequence[tuple[str, str]]:
-        """(WordNet id, words) of each class; ("", its name) of one that is no class of ImageNet."""
+        """(WordNet id, words) of each class, or ("", name) of a class that ImageNet does not have."""
         if list(self.class_names) == [words for _, words in imagenet_classes()]:
             return imagenet_classes()
         words = dict(imagenet_classes())

@@ -1,4 +1,4 @@
-"""Image files to names and probabilities, by any network that load_nasnet or `export` knows."""
+"""Classifies image files with any network that load_nasnet or `export` knows."""
 
 import dataclasses
 import functools
@@ -22,20 +22,20 @@ from nasnet_tf.serving.hub.naming import Name, resolve
 from nasnet_tf.serving.hub.source import Options
 from nasnet_tf.serving.hub.sources import Export, NamedNetwork
 
-_SHOWN = 10  # names of classes in an error
+_SHOWN = 10  # names of classes that an error lists
 
 
 @dataclasses.dataclass(frozen=True)
 class Classifier(ImageClassifier):
     """Classifies images of any size: JPEG, PNG, GIF (the first frame), BMP or WebP files, or pixels.
 
-    It can be pickled, for other processes; each of them then has a network of its own.
+    It can be pickled for other processes; each of them then has its own network.
 
     Attributes:
-      class_names: in the order of the probabilities.
-      preprocessing: what is done to an image, as data; see nasnet_tf.data for the meaning of each value.
-      network: from prepared images to logits; or the folder of an export whose own graph is run.
-      several_labels: whether an image has several labels, or none: each class then has a probability of its own.
+      class_names: names of the classes, in the order of the probabilities.
+      preprocessing: how images are prepared, as in data.json; nasnet_tf.data explains each value.
+      network: from prepared images to logits, or the folder of an export whose own graph runs.
+      several_labels: whether an image may have several labels or none; each class then has its own probability.
     """
 
     class_names: Sequence[str]
@@ -44,11 +44,11 @@ class Classifier(ImageClassifier):
     several_labels: bool = False
 
     def __getstate__(self) -> dict:
-        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # without what is traced
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # traced functions cannot be pickled
 
     @functools.cached_property
     def _probabilities(self) -> Callable[[tf.Tensor], tf.Tensor]:
-        """Encoded image files, string [batch] -> probabilities float32 [batch, num_classes]."""
+        """Function from encoded image files, string [batch], to probabilities float32 [batch, num_classes]."""
         if isinstance(self.network, pathlib.Path):
             return saved_model.load_encoded_signature(self.network)
         model, preprocessing = self.network, preprocessing_from_config(self.preprocessing)
@@ -62,7 +62,7 @@ class Classifier(ImageClassifier):
         return probabilities
 
     def probabilities(self, encoded: Sequence[bytes]) -> list[np.ndarray | InputError]:
-        """Probabilities float32 [num_classes] of each file's content; for one that cannot be decoded, an InputError that says why."""
+        """Returns the probabilities, float32 [num_classes], of each encoded file, or an InputError that says why it cannot be decoded."""
         if not encoded:
             return []
         try:
@@ -70,10 +70,10 @@ class Classifier(ImageClassifier):
         except tf.errors.InvalidArgumentError as error:
             if len(encoded) == 1:
                 return [InputError(reason(error))]
-            return [self.probabilities([content])[0] for content in encoded]  # to find out which one it was
+            return [self.probabilities([content])[0] for content in encoded]  # one by one, to find the file that failed
 
     def encode_pixels(self, pixels: np.ndarray) -> bytes:
-        """Pixels, uint8 [height, width, 3], as a PNG file."""
+        """Returns pixels, uint8 [height, width, 3], as a PNG file."""
         return tf.io.encode_png(pixels).numpy()
 
     def explain(self, picture: Image, class_name: str | None = None) -> Explanation:
@@ -81,17 +81,17 @@ class Classifier(ImageClassifier):
 
         Args:
           picture: as for a call.
-          class_name: a class by its name, its words or its WordNet id; None for the most probable one.
+          class_name: name, words or WordNet id of a class; None for the most probable class.
 
         Raises:
-          InputError: no such class; a picture that cannot be read; a classifier that runs the graph of an export, which has no gradients;
+          InputError: the class is unknown, the picture cannot be read, the classifier runs the graph of an export, which has no gradients,
             or matplotlib is not installed.
         """
         number = -1 if class_name is None else self._number(class_name)
         content = self._content(picture)
         try:
             pixels = decode_image(content, self._preprocessing.white_level).numpy()
-            prepared = self._preprocessing.evaluate(tf.constant(content))  # op by op: a graph would have decoders for all kinds of files
+            prepared = self._preprocessing.evaluate(tf.constant(content))  # eagerly: a graph would hold decoders for all kinds of files
         except tf.errors.InvalidArgumentError as error:
             raise undecodable(picture, "picture", reason(error)) from error
         found, number, probability = (part.numpy() for part in self._grad_cam(prepared, tf.constant(number)))
@@ -107,11 +107,11 @@ class Classifier(ImageClassifier):
 
     @functools.cached_property
     def _grad_cam(self) -> Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor, tf.Tensor]]:
-        """A prepared image and a class, int32 [], below 0 for the best -> the map float32 [height', width'], the class, its probability."""
+        """Function (prepared image, class int32 [], below 0 for the best) -> (map float32 [height', width'], class, its probability)."""
         if not isinstance(self.network, keras.Model):
             raise InputError(
-                f"explain: {self.network} runs as a graph without gradients; expected a network of layers: load_classifier of an export in "
-                "the format saved_model or keras without trust_graph, of a .keras file, or of the work folder of the training"
+                f"explain: {self.network} runs as a graph without gradients; expected a classifier from load_classifier without "
+                "trust_graph: of an export in the format saved_model or keras, a .keras file, or the work folder of the training"
             )
         maps, size = grad_cam(self.network), self._preprocessing.image_size
 
@@ -124,7 +124,7 @@ class Classifier(ImageClassifier):
         return explained
 
     def _number(self, class_name: str) -> int:
-        """The place of a class among the logits."""
+        """Returns the index of a class among the logits."""
         labels = zip(self.class_names, self._labels, strict=True)
         places = [number for number, (name, label) in enumerate(labels) if class_name in (name, *filter(None, label))]
         if len(places) == 1:
@@ -146,25 +146,25 @@ def load_classifier(
 ) -> Classifier | EngineClassifier:
     """Loads a classifier: a function from pictures to names and probabilities.
 
-    `load_classifier("mobile")("photo.jpg")` is a list of names and probabilities.
+    `load_classifier("mobile")("photo.jpg")` returns a list of names and probabilities.
 
     Args:
       name_or_path: a name, a size, the work folder of a training, an export or a .keras file, as for load_nasnet; or a network in memory.
       weights: as for load_nasnet.
-      trust_graph: run the graph that an export brings, which may read and write files, instead of building the network anew from
-        its description and its weights.
-      class_names: a name for each class, in the order of the logits, instead of those that the source says. A network in memory, a weights
-        file with classes of its own, and a .keras file that Keras wrote say none. Of the first and the last the preprocessing is that of
-        the paper's networks with their stem, in their image size.
-      engine: what runs the network: "tensorflow"; "onnx" or "tflite", the float32 file that an export has of this format; or "auto", the
-        fastest of those that an export has and whose packages are installed. Probabilities are equal to 1e-5. "onnx" and "tflite" refuse
-        pictures that only TensorFlow decodes, such as GIF files; with "auto" it decodes them.
+      trust_graph: whether to run the graph in an export, which may read and write files, instead of building the network anew from its
+        description and its weights.
+      class_names: a name for each class, in the order of the logits, which replaces the names in the source. You need it for a network in
+        memory, a .keras file that Keras wrote, and a weights file with classes of its own, because they hold no names. The first two also
+        hold no preprocessing; they get that of the paper's networks with their stem, in their image size.
+      engine: "tensorflow"; "onnx" or "tflite", which run the float32 file of this format in an export; or "auto", the fastest engine that
+        the export has a file for and whose packages are installed. Probabilities of all engines are equal to 1e-5. "onnx" and "tflite"
+        refuse pictures that only TensorFlow decodes, such as GIF files; with "auto", TensorFlow decodes them.
 
     Returns:
-      The classifier. With an engine other than "tensorflow" it has no `network`.
+      The classifier. With another engine than "tensorflow" it has no `network`.
 
     Raises:
-      InputError: what is no classifier, does not have a class for each name, or has no file for the engine.
+      InputError: the source is not a classifier, has another number of classes than names, or has no file for the engine.
     """
     found = find_classifier(name_or_path, engine, weights, trust_graph, class_names)
     if found is not None:
@@ -177,11 +177,11 @@ def load_classifier(
         preprocessing, names = source.image_preprocessing(), class_names
         options = Options(num_classes=len(names), may_start_fresh=False) if isinstance(source, NamedNetwork) else Options()
     if isinstance(source, Export) and weights != "trained":
-        raise InputError(f"{source.path}: an export has its own weights, got weights {weights!r} besides")
+        raise InputError(f"{source.path}: weights: expected 'trained', because an export has its own, got {weights!r}")
     if trust_graph:
         names = in_memory.check_names(names, len(source.classes()[1]))
         classifier = Classifier(names, preprocessing.config(), source.path.absolute(), source.has_several_labels())
-        classifier._probabilities  # noqa: B018  what cannot be loaded is told now
+        classifier._probabilities  # noqa: B018  raises now if the graph cannot be loaded
         return classifier
     model = in_memory.classifier_of(source.model(weights, options), str(source.path))
     names = in_memory.check_names(names, in_memory.num_classes(model))

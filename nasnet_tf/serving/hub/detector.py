@@ -1,4 +1,4 @@
-"""Pictures to named boxes, by a detector that was trained or exported here."""
+"""Finds objects in pictures with a detector that this package trained or exported."""
 
 import dataclasses
 import os
@@ -19,11 +19,11 @@ from nasnet_tf.serving.hub.naming import Name, resolve
 from nasnet_tf.training import work_folder
 
 Image = str | os.PathLike | bytes | np.ndarray
-_TOP = 5  # things in a picture that `predict` prints
+_TOP = 5  # default number of objects in a picture that `predict` prints
 
 
 class Found(NamedTuple):
-    """A thing in a picture: its class, its probability in [0, 1], and its box (ymin, xmin, ymax, xmax) in pixels of the picture."""
+    """An object in a picture: its class, its probability in [0, 1], and its box (ymin, xmin, ymax, xmax) in pixels of the picture."""
 
     name: str
     score: float
@@ -33,13 +33,13 @@ class Found(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Detector:
-    """Finds things in pictures of any size.
+    """Finds objects in pictures of any size.
 
     Attributes:
       model: the Keras model, from prepared images float32 [batch, height, width, 3] in [-1, 1], of any size, to detections; see
         nasnet_tf.detection.postprocessing.
-      class_names, category_ids: of the classes 0, 1, ...
-      image_size: side that pictures are resized to.
+      class_names, category_ids: name and category id of each class, in the order of the classes.
+      image_size: side that pictures are resized to, in pixels.
     """
 
     model: keras.Model = dataclasses.field(repr=False)
@@ -48,15 +48,15 @@ class Detector:
     image_size: int
 
     def __call__(self, images: Image | Sequence[Image], least_score: float = 0.5) -> list[Found] | list[list[Found]]:
-        """What is in a picture, or in each of several, most probable first.
+        """Returns the objects in a picture, or in each picture of a list, most probable first.
 
         Args:
           images: the path of a file, its content, or pixels uint8 [height, width, 3], RGB; or a list of such, or pixels uint8 [batch,
             height, width, 3].
-          least_score: what is less probable is left out.
+          least_score: smallest probability of an object, in [0, 1].
 
         Raises:
-          InputError: a file that is not there, or that cannot be decoded.
+          InputError: a file is missing or cannot be decoded.
         """
         check_value("least_score", least_score, Part)
         is_one = isinstance(images, (str, os.PathLike, bytes)) or (isinstance(images, np.ndarray) and images.ndim == 3)
@@ -75,7 +75,7 @@ class Detector:
         return Found(self.class_names[label], float(score), tuple(map(float, box * size)), int(self.category_ids[label]))
 
     def answers(self, encoded: Sequence[bytes], least_score: float = 0.5) -> list[list[Found] | InputError]:
-        """What is in each image file's content; for one that cannot be decoded, an InputError that says why."""
+        """Returns the objects in each encoded file, or an InputError that says why it cannot be decoded."""
         answers: list = list(map(_decoded, encoded))
         pictures = {number: answer for number, answer in enumerate(answers) if not isinstance(answer, InputError)}
         for number, answer in zip(pictures, self(list(pictures.values()), least_score), strict=True):
@@ -83,13 +83,13 @@ class Detector:
         return answers
 
     def describe(self, answer: list[Found], top: int | None, threshold: float | None = None) -> tuple[str, dict]:
-        """The most probable things as text for people and as JSON-ready fields; see nasnet_tf.training.task.Predictor.
+        """Returns the most probable objects as text for people and as JSON-ready fields; see nasnet_tf.training.task.Predictor.
 
         Raises:
-          InputError: a threshold, which `answers` has.
+          InputError: a threshold is given, which only `answers` has.
         """
         if threshold is not None:
-            raise InputError("--threshold: is for classifiers; a detector has detect --least_score")
+            raise InputError("--threshold: expected a classifier; for a detector, use detect --least_score")
         top = _TOP if top is None else top
         rows = [
             {"class": name, "category_id": number, "probability": round(score, 6), "box": [round(side, 2) for side in box]}
@@ -99,24 +99,24 @@ class Detector:
 
     def explain(self, picture: bytes) -> NoReturn:
         """Raises InputError; see nasnet_tf.training.task.Predictor."""
-        raise InputError("explain: expected a classifier; a detector draws where it finds things: detect --output=FOLDER")
+        raise InputError("explain: expected a classifier; to draw what a detector finds, use detect --output=FOLDER")
 
 
 def load_detector(path: Name, image_size: int | None = None) -> Detector:
     """Loads a detector: a function from pictures to names, probabilities and boxes.
 
-    `load_detector("runs/cells")("photo.jpg")` is a list of names, probabilities and boxes; `.model` is the Keras model.
+    `load_detector("runs/cells")("photo.jpg")` returns a list of names, probabilities and boxes; `.model` is the Keras model.
 
     Args:
-      path: the work folder of a training, of which the best weights are taken, or an export.
-      image_size: side that pictures are resized to, in pixels; if not given, that of the training.
+      path: an export, or the work folder of a training, whose best weights are loaded.
+      image_size: side that pictures are resized to, in pixels, 32 or more. None for that of the training.
 
     Returns:
       The detector.
 
     Raises:
-      InputError: a folder that is no detector's, or damaged; an export whose files are not those of its manifest; a name: no trained
-        weights of detectors are public.
+      InputError: the folder holds no detector or is damaged, the files of an export differ from its manifest, or the path is a name: there
+        are no public weights of detectors.
     """
     check_value("image_size", image_size, at_least(32) | None)
     source = resolve(path)
@@ -134,9 +134,9 @@ def load_detector(path: Name, image_size: int | None = None) -> Detector:
 
 
 def load_detector_on_request(source: Name, weights: str | os.PathLike | None, trust_graph: bool) -> Detector:
-    """The detector that `predict` asks for. Raises InputError for flags that only classifiers have."""
+    """Returns the detector that `predict` requests. Raises InputError for flags that only classifiers have."""
     if weights != "trained":
-        raise InputError(f"{resolve(source).path}: a detector has its own weights, got weights {weights!r} besides")
+        raise InputError(f"{resolve(source).path}: weights: expected 'trained', because a detector has its own, got {weights!r}")
     if trust_graph:
         raise InputError("--trust_graph: expected a classifier's export; a detector is built anew from its description")
     return load_detector(source)
@@ -155,7 +155,7 @@ def _decoded(content: bytes) -> np.ndarray | InputError:
 
 
 def _pixels(image: Image) -> np.ndarray:
-    """uint8 [height, width, 3]."""
+    """Returns an image as pixels, uint8 [height, width, 3]."""
     if isinstance(image, (np.ndarray, tf.Tensor)):
         image = np.asarray(image)
         is_image = image.dtype == np.uint8 and image.ndim == 3 and image.shape[-1] == 3

@@ -1,4 +1,4 @@
-"""A classifier by a file of an export that ONNX Runtime or LiteRT runs. Needs no TensorFlow, but for pictures that nothing else reads."""
+"""A classifier that runs a file of an export in ONNX Runtime or LiteRT. It only needs TensorFlow for pictures that nothing else decodes."""
 
 import dataclasses
 import functools
@@ -20,21 +20,21 @@ from nasnet_tf.data import numpy_decoding, numpy_views
 from nasnet_tf.serving.exports import engines, manifest
 from nasnet_tf.serving.hub.answers import Image, ImageClassifier
 
-_NAMES = ("mobile", "large", "cifar")  # of networks; all others have an "@", as sizes have
+_NAMES = ("mobile", "large", "cifar")  # names of networks; all other names contain "@", like sizes
 
 
 @dataclasses.dataclass(frozen=True)
 class EngineClassifier(ImageClassifier):
-    """Classifies images as the export's network does in TensorFlow; probabilities are equal to 1e-5.
+    """Classifies images like the export's network in TensorFlow; probabilities are equal to 1e-5.
 
-    It can be pickled, for other processes; each of them then opens the file.
+    It can be pickled for other processes; each of them then opens the file.
 
     Attributes:
-      class_names, several_labels: as of ImageClassifier.
-      preprocessing: what is done to an image, as data; see nasnet_tf.data for the meaning of each value.
-      file: of the export.
+      class_names, several_labels: as for ImageClassifier.
+      preprocessing: how images are prepared, as in data.json; nasnet_tf.data explains each value.
+      file: path of the export's file for this engine.
       engine: a key of nasnet_tf.serving.exports.engines.FILES.
-      may_use_tensorflow: whether TensorFlow decodes pictures that nothing else decodes exactly; otherwise they are refused.
+      may_use_tensorflow: whether TensorFlow decodes the pictures that nothing else decodes exactly; if False, they are refused.
     """
 
     class_names: Sequence[str]
@@ -45,7 +45,7 @@ class EngineClassifier(ImageClassifier):
     may_use_tensorflow: bool = True
 
     def __getstate__(self) -> dict:
-        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # without what was opened
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # an opened file cannot be pickled
 
     @functools.cached_property
     def run(self) -> engines.Run:
@@ -53,7 +53,7 @@ class EngineClassifier(ImageClassifier):
         return engines.open_file(self.file, self.engine)
 
     def probabilities(self, encoded: Sequence[bytes]) -> list[np.ndarray | InputError]:
-        """Probabilities float32 [num_classes] of each file's content; for one that cannot be decoded, an InputError that says why."""
+        """Returns the probabilities, float32 [num_classes], of each encoded file, or an InputError that says why it cannot be decoded."""
         views = [self._view(content) for content in encoded]
         good = [view for view in views if isinstance(view, np.ndarray)]
         found = self.run(np.stack(good)) if good else np.zeros([0, len(self.class_names)], np.float32)
@@ -67,18 +67,18 @@ class EngineClassifier(ImageClassifier):
         raise InputError(f"explain: the engine {self.engine!r} has no gradients; expected load_classifier(..., engine='tensorflow')")
 
     def encode_pixels(self, pixels: np.ndarray) -> bytes:
-        """Pixels, uint8 [height, width, 3], as a PNG file."""
+        """Returns pixels, uint8 [height, width, 3], as a PNG file."""
         file = io.BytesIO()
         numpy_decoding.Image.fromarray(pixels).save(file, "PNG")
         return file.getvalue()
 
     def _view(self, content: bytes) -> np.ndarray | InputError:
-        """float32 [image_size, image_size, 3] in [0, 1], or why not."""
+        """Returns an encoded file as float32 [image_size, image_size, 3] in [0, 1], or the error that it has."""
         try:
             return numpy_views.view(numpy_decoding.decode_image(content), self.preprocessing)
         except numpy_decoding.NotExact as error:
             if not self.may_use_tensorflow:
-                return InputError(f"{error}, which only TensorFlow decodes exactly; engine {self.engine!r} refuses it, 'auto' does not")
+                return InputError(f"{error}, which only TensorFlow decodes exactly; use engine 'auto' instead of {self.engine!r}")
             if str(error) not in self._told:
                 self._told.add(str(error))
                 print(f"TensorFlow decodes {error}, because nothing else does it exactly", file=sys.stderr, flush=True)
@@ -110,15 +110,15 @@ class EngineClassifier(ImageClassifier):
 def find_classifier(
     name: Any, engine: str, weights: Any = "trained", trust_graph: bool = False, class_names: Sequence[str] | None = None
 ) -> EngineClassifier | None:
-    """The classifier of an export by the file that an engine runs; None where TensorFlow is to run the network. Imports no TensorFlow.
+    """Returns the classifier that runs a file of an export, or None if TensorFlow should run the network. Imports no TensorFlow.
 
     Args:
       name: as for load_classifier.
-      engine: one of nasnet_tf.serving.exports.engines.ENGINES. "auto" says on standard error which one it takes of an export.
+      engine: one of nasnet_tf.serving.exports.engines.ENGINES. "auto" prints the engine that it chooses for an export to standard error.
       weights, trust_graph, class_names: as for load_classifier. The first two are for TensorFlow only.
 
     Raises:
-      InputError: what has no file for this engine, a missing package, or a damaged export.
+      InputError: there is no file for this engine, a package is missing, or the export is damaged.
     """
     expect(engine in engines.ENGINES, "engine", f"one of {', '.join(engines.ENGINES)}", engine)
     folder = _export(name)
@@ -132,7 +132,7 @@ def find_classifier(
     if chosen == "tensorflow":
         return None
     if not is_usual:
-        raise InputError(f"engine {engine!r}: runs the file of an export; weights and trust_graph go with engine 'tensorflow'")
+        raise InputError(f"engine {engine!r}: runs a file of the export as it is; weights and trust_graph need engine 'tensorflow'")
     file = engines.FILES[chosen]
     if folder is None or not (folder / file).is_file():
         called = shown(name) if isinstance(name, (str, os.PathLike)) else f"a {type(name).__name__}"
@@ -141,12 +141,12 @@ def find_classifier(
 
 
 def is_network(name: str) -> bool:
-    """Whether a text is the name or the size of a network and no path, as nasnet_tf.models.zoo, which needs Keras, would have it."""
+    """Returns whether a text is a network's name or size instead of a path. It must agree with nasnet_tf.models.zoo, which needs Keras."""
     return "@" in name or re.sub(r"[\s()_-]", "", name.lower()) in _NAMES
 
 
 def _export(name: Any) -> pathlib.Path | None:
-    """The folder of an export; None for all other networks."""
+    """Returns the folder of an export, or None for any other network."""
     if not isinstance(name, (str, os.PathLike)):
         return None
     is_path = not isinstance(name, str) or re.match(r"~|.*[/\\]", name) is not None
@@ -165,5 +165,5 @@ def _opened(folder: pathlib.Path, engine: str, class_names: Sequence[str] | None
     names = names if class_names is None else list(class_names)
     several = said.get("several_labels") is True
     classifier = EngineClassifier(names, said["preprocessing"], (folder / file).absolute(), engine, several, may_use_tensorflow)
-    classifier.run  # noqa: B018  what cannot be opened is told now
+    classifier.run  # noqa: B018  raises now if the file cannot be opened
     return classifier

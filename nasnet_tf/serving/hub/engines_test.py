@@ -1,4 +1,4 @@
-"""The same network by TensorFlow, ONNX Runtime and LiteRT: equal answers, one choice, no TensorFlow where it is not needed."""
+"""Tests that TensorFlow, ONNX Runtime and LiteRT give equal answers, how one is chosen, and that two of them need no TensorFlow."""
 
 import io
 import json
@@ -37,7 +37,7 @@ def exported(folder, kind, several=False):
     model = build_network(tiny_genotype(), NetworkConfig(1, kind, KINDS[kind], filters=8), 3, 32)
     for index, weight in enumerate(model.weights):
         weight.assign(weight + tf.random.stateless_uniform(weight.shape, [index, 3]) / 10)
-    head = model.get_layer("logits")  # gets logits of a trained network's size
+    head = model.get_layer("logits")  # scaled below, so that its logits are as large as a trained network's
     head.kernel.assign(tf.random.stateless_normal(head.kernel.shape, [4, 3]))
     head.bias.assign(tf.zeros_like(head.bias))
     images = tf.image.resize(tf.random.stateless_uniform([8, 4, 4, 3], [1, 2]), [32, 32])
@@ -72,7 +72,7 @@ def pictures():
 @pytest.mark.parametrize("kind", KINDS)
 def test_probabilities_are_equal(kind, exports, pictures, monkeypatch, capsys):
     expected = load_classifier(exports[kind]).probabilities(pictures)
-    assert np.ptp(np.array(expected), axis=0).max() > 0.1  # pictures matter
+    assert np.ptp(np.array(expected), axis=0).max() > 0.1  # answers differ between pictures
     for engine in engines.FILES:
         monkeypatch.setattr(engines, "fastest", lambda folder, engine=engine: engine)
         found = load_classifier(exports[kind], engine="auto")
@@ -96,7 +96,7 @@ def test_what_only_tensorflow_decodes_is_refused_when_the_engine_is_said(exports
     answers = found.probabilities(pictures)
     refused = [number for number, answer in enumerate(answers) if isinstance(answer, InputError)]
     assert refused == [3, 4]  # GIF and BMP
-    message = "a file that is no JPEG, PNG or WebP, which only TensorFlow decodes exactly; engine 'onnx' refuses it, 'auto' does not"
+    message = "a file that is no JPEG, PNG or WebP, which only TensorFlow decodes exactly; use engine 'auto' instead of 'onnx'"
     assert str(answers[3]) == message
     with pytest.raises(InputError, match=f"image 0: cannot be decoded as an image: {message}"):
         found(pictures[3])
@@ -130,7 +130,7 @@ def test_the_choice(exports, tmp_path, capsys, monkeypatch):
     for missing in ({"PIL"}, {"ai_edge_litert", "onnxruntime"}):
         monkeypatch.setattr(engines, "is_installed", lambda name, missing=missing: name not in missing)
         assert engines.fastest(exports["cifar"]) == "tensorflow"
-    # A bare name is a folder's where no network has it; in the folder of the exports:
+    # A bare name means a network if there is one, else a folder. The current folder holds `imagenet` and `cifar`:
     monkeypatch.chdir(exports["cifar"].parent)
     assert engine_classifier._export("imagenet") is not None
     assert engine_classifier._export("cifar") is None
@@ -143,8 +143,8 @@ def test_wrong_choices_are_one_line(exports, tmp_path, monkeypatch):
     for name, options, message in (
         ("mobile", {}, "engine 'onnx': expected an export with onnx/float32.onnx, as --format=onnx writes it, got mobile"),
         (tmp_path, {}, "engine 'onnx': expected an export with onnx/float32.onnx"),
-        (folder, {"trust_graph": True}, "engine 'onnx': runs the file of an export; weights and trust_graph go with engine 'tensorflow'"),
-        (folder, {"weights": "x.h5"}, "engine 'onnx': runs the file of an export"),
+        (folder, {"trust_graph": True}, "engine 'onnx': runs a file of the export as it is; weights and trust_graph need engine 'tens"),
+        (folder, {"weights": "x.h5"}, "engine 'onnx': runs a file of the export as it is"),
         (folder, {"engine": "torch"}, "engine: expected one of auto, tensorflow, tflite, onnx, got 'torch'"),
     ):
         with pytest.raises(InputError, match=message):
@@ -165,8 +165,8 @@ def test_wrong_choices_are_one_line(exports, tmp_path, monkeypatch):
 
 
 def test_every_field_of_a_preprocessing_that_counts_is_known(exports):
-    """Whoever adds one to evaluation has to add it to numpy_views."""
+    """A field that changes evaluation must also be known to numpy_views."""
     fields = {name for kind in KINDS for name in preprocessing_from_config({"kind": kind}).__dataclass_fields__}
     training = {"upsample", "flip", "cutout_size", "area_range", "aspect_ratio_range", "distort_color"}
-    sixteen_bits = {"white_level"}  # of files that are left to TensorFlow
+    sixteen_bits = {"white_level"}  # only TensorFlow decodes these files
     assert fields - training - sixteen_bits == {"image_size", "central_fraction", "resize"}

@@ -1,4 +1,4 @@
-"""Where in a picture a network saw a class, drawn over the picture."""
+"""Draws over a picture where a network saw a class."""
 
 import dataclasses
 import os
@@ -10,21 +10,21 @@ from nasnet_tf.base.extras import OnDemand
 from nasnet_tf.base.files import check_local, naming, user_path
 
 matplotlib = OnDemand("matplotlib")
-_OPACITY = 0.6  # of the colors where the evidence is strongest
+_OPACITY = 0.6  # opacity of the colors where the evidence is strongest
 _UNSEEN = 0.5  # brightness of the part that the network did not see
 _SHADES = 256
 
 
 @dataclasses.dataclass(frozen=True)
 class Explanation:
-    """A picture with the evidence for a class. A notebook shows it as a picture.
+    """A picture with the evidence for a class, which a notebook shows.
 
     Attributes:
-      name: of the class.
-      probability: of the class, in [0, 1].
-      heat: the evidence for the class in each pixel of the picture, float32 [height, width]: 1 where it is strongest, 0 for none and where
-        the network did not look.
-      pixels: the picture with the heat as colors over it, uint8 [height, width, 3]. The part that preprocessing cuts off is darkened.
+      name: name of the class.
+      probability: probability of the class, in [0, 1].
+      heat: evidence for the class in each pixel of the picture, float32 [height, width]: 1 where it is strongest, 0 where there is none
+        and in the part that the network did not see.
+      pixels: the picture under the heat as colors, uint8 [height, width, 3]. The part that the network did not see is darkened.
     """
 
     name: str
@@ -47,12 +47,12 @@ class Explanation:
 
 
 def heat_of(grad_cam: np.ndarray, box: tuple[int, int, int, int], height: int, width: int) -> np.ndarray:
-    """Returns a map of evidence in the pixels of the picture that it is about.
+    """Returns a map of evidence, scaled to the pixels of its picture.
 
     Args:
       grad_cam: float [height', width'], 0 or more.
       box: the part of the picture that the network saw: (top, left, bottom, right) in pixels.
-      height, width: of the picture.
+      height, width: size of the picture, in pixels.
 
     Returns:
       float32 [height, width]: 1 at the map's maximum, 0 outside the box.
@@ -65,7 +65,7 @@ def heat_of(grad_cam: np.ndarray, box: tuple[int, int, int, int], height: int, w
 
 
 def overlaid(picture: np.ndarray, heat: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
-    """Returns the picture, uint8 [height, width, 3], with the heat as colors over it, and darkened outside the box."""
+    """Returns the picture, uint8 [height, width, 3], under the heat as colors, and darkened outside the box."""
     top, left, bottom, right = box
     shades = (heat[top:bottom, left:right] * (_SHADES - 1)).round().astype(np.uint8)
     colors = (255 * matplotlib.colormaps["turbo"](np.arange(_SHADES))[:, :3]).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Explanations of a network whose evidence is known: the color of a place is the evidence for the class of that color."""
+"""Tests explanations of a network with known evidence: the color of a place is the evidence for the class of that color."""
 
 import pickle
 
@@ -18,7 +18,7 @@ NAMES = ["red", "green", "blue"]
 
 
 def colors(preprocessing, names=NAMES, several_labels=False):
-    """A classifier of colors: its hidden state is the picture in 4 x 4 places, its logits are the mean colors."""
+    """Returns a classifier of colors: its hidden state is the picture in 4 x 4 places, its logits are the mean colors."""
     images = keras.Input((16, 16, 3))
     features = GlobalPool(LayerStyle(0.9, 1e-3))(keras.layers.AveragePooling2D(4)(images))
     model = keras.Model(images, keras.layers.Dense(len(names), use_bias=False)(features))
@@ -28,12 +28,12 @@ def colors(preprocessing, names=NAMES, several_labels=False):
 
 @pytest.fixture(scope="module")
 def classify():
-    """The classifier of colors, for pictures of which it sees the central part."""
+    """The classifier of colors, which sees the central part of pictures."""
     return colors(ImageNetPreprocessing(16))
 
 
 def picture(height, width):
-    """Black, red in the upper left quarter of what the network sees, green in the lower right; white where it does not look."""
+    """Returns (picture, seen box): black in the box but red in its upper left quarter and green in its lower right; white outside."""
     pixels = np.full([height, width, 3], 255, np.uint8)
     top, left, bottom, right = ImageNetPreprocessing().seen(height, width)
     middle, center = (top + bottom) // 2, (left + right) // 2
@@ -61,7 +61,7 @@ def test_heat_is_where_the_evidence_is_in_the_pictures_own_pixels(height, width,
     outside[top:bottom, left:right] = False
     assert red.heat[outside].max(initial=0) == 0
     assert (red.pixels[outside] == 127).all()
-    assert np.array_equal(red.pixels[last], pixels[last])  # without heat a picture stays as it is
+    assert np.array_equal(red.pixels[last], pixels[last])  # a picture without heat does not change
     assert not np.array_equal(red.pixels[first], pixels[first])
 
 
@@ -102,7 +102,7 @@ def test_any_of_our_networks_is_explained_but_not_graphs(tiny_network, tiny_expo
     tiny_network.save(tmp_path / "mine.keras")
     classify = load_classifier(tiny_export)
     heats = [classify.explain(pixels, name).heat.max() for name in classify.class_names]
-    best = int(np.argmax(heats))  # the weights are random: they may have nothing but evidence against a class
+    best = int(np.argmax(heats))  # with random weights, a class may have no evidence for it
     found = [classify.explain(pixels, classify.class_names[best])]
     found += [load_classifier(each, class_names=names).explain(pixels, names[best]) for each in (tiny_network, tmp_path / "mine.keras")]
     for explanation in found:

@@ -1,4 +1,4 @@
-"""The fine-tuning recipe begins from whatever holds weights of its network, however that was trained."""
+"""Tests that the fine-tuning recipe starts from every kind of source that holds weights of its network."""
 
 import dataclasses
 import functools
@@ -24,13 +24,13 @@ CONFIG = NetworkConfig(1, "imagenet", 1.0, penultimate_filters=192, batch_norm_m
 
 @functools.cache
 def filled(path, shape):
-    """Other values for each weight, variances positive."""
+    """Returns values that differ between weights; all are positive, as variances must be."""
     return np.random.default_rng([len(path), sum(path.encode())]).uniform(0.1, 1.0, shape).astype(np.float32)
 
 
 @pytest.fixture(scope="module")
 def trained():
-    """A small network with the batch normalization of the public weights' training, momentum 0.9997."""
+    """A small network with the batch normalization momentum of the public weights, 0.9997."""
     model = build_network("nasnet_a", CONFIG, 10, 32)  # the classes of digits
     for weight in model.weights:
         weight.assign(filled(weight.path, weight.shape))
@@ -39,12 +39,12 @@ def trained():
 
 @pytest.fixture(scope="module")
 def recipe_network():
-    """The network of the recipe, small, with 3 classes of its own."""
+    """The recipe's network, made small, with 3 classes."""
     table.load()
     gin.clear_config()
     reading.parse_recipe(reading.read_recipe(reading.find_recipe("finetune.gin")))
     gin.parse_config(["NetworkConfig.cells_per_stack = 1", "NetworkConfig.penultimate_filters = 192"])
-    genotype, config = training._architecture(None, None, resolve("mobile"))  # with the bindings in the place of its own
+    genotype, config = training._architecture(None, None, resolve("mobile"))  # the bindings replace its configuration
     assert genotype_hash(genotype) == genotype_hash(load_genotype("nasnet_a"))
     assert config == dataclasses.replace(CONFIG, dropout_rate=0.5, batch_norm_momentum=0.99)
     assert config.batch_norm_momentum == 0.99  # a short training must be able to move the statistics
@@ -64,7 +64,7 @@ def test_starts_from(trained, recipe, source, tmp_path, monkeypatch):
     path = tmp_path / source
     if source == "export":
         export(trained, ImageData("digits", ImageNetPreprocessing(image_size=32)).description(), path)
-    elif source == "mobile":  # a legacy file where Keras keeps the public ones
+    elif source == "mobile":  # a legacy file where Keras keeps the public files
         monkeypatch.setenv("KERAS_HOME", str(tmp_path))
         path, features = tmp_path / "models" / "nasnet_mobile_no_top.h5", build_network("nasnet_a", CONFIG, None, 32)
         for weight in features.weights:

@@ -1,4 +1,4 @@
-"""What belongs to using a network: images into its range, its logits into names."""
+"""Prepares images for a network, and turns its logits into class names."""
 
 import numpy as np
 import tensorflow as tf
@@ -8,25 +8,25 @@ from nasnet_tf.base.values import Count, check_value, expect
 from nasnet_tf.data import imagenet_classes
 from nasnet_tf.serving.hub.naming import Name, resolve
 
-_ROUNDING = 1e-5  # of numbers in [0, 1]
-_SUM_TOLERANCE = 0.01  # of probabilities in half precision
+_ROUNDING = 1e-5  # accepted rounding error of numbers in [0, 1]
+_SUM_TOLERANCE = 0.01  # for the sum of probabilities in half precision
 
 
 def preprocess(images: np.ndarray | tf.Tensor, network: Name = "mobile") -> tf.Tensor:
-    """Brings images into the range that a network takes: [-1, 1] for ImageNet networks, whitened for CIFAR ones. Sizes stay.
+    """Brings images into a network's range: [-1, 1] for ImageNet networks, whitened for CIFAR ones. Keeps their size.
 
-    Works inside `Dataset.map` and `tf.function` too, where images beyond their range raise tf.errors.InvalidArgumentError.
+    It also works inside `Dataset.map` and `tf.function`, where images out of range raise tf.errors.InvalidArgumentError.
 
     Args:
-      images: [..., height, width, 3], RGB: uint8 or uint16, each over its whole range; wider or signed integers, in 0..255; or
+      images: [..., height, width, 3], RGB: uint8 or uint16 over the whole range of the type; wider or signed integers in 0..255; or
         floating-point numbers in [0, 1].
       network: a name, size or path as for load_nasnet.
 
     Returns:
-      float32 of the same shape.
+      Images, float32 of the same shape.
 
     Raises:
-      InputError: images of another shape or type; floating-point ones beyond [0, 1], as 0..255 would be, or NaN; integers beyond 0..255.
+      InputError: the images have another shape or type, floating-point images are outside [0, 1] or NaN, or integers are outside 0..255.
     """
     try:
         images = tf.convert_to_tensor(images)
@@ -41,7 +41,7 @@ def preprocess(images: np.ndarray | tf.Tensor, network: Name = "mobile") -> tf.T
 
 
 def _in_unit_range(images: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
-    """float32 in [0, 1]."""
+    """Returns the images as float32 in [0, 1]."""
     if dtype in (tf.uint8, tf.uint16):
         return tf.cast(images, tf.float32) / float(dtype.max)
     if dtype.is_floating:
@@ -51,7 +51,7 @@ def _in_unit_range(images: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
 
 
 def _checked(images: tf.Tensor, most: float, tolerance: float, expected: str) -> tf.Tensor:
-    """The images, unless one is beyond 0..most or NaN."""
+    """Returns the images; raises an error if a value is outside 0..most or NaN."""
     is_right = tf.reduce_all((images >= -tolerance) & (images <= most + tolerance))
     if tf.executing_eagerly():
         if not is_right:
@@ -65,18 +65,18 @@ def _checked(images: tf.Tensor, most: float, tolerance: float, expected: str) ->
 
 
 def decode_predictions(predictions: np.ndarray | tf.Tensor, top: int = 5) -> list[list[tuple[str, str, float]]]:
-    """The most probable ImageNet classes of each image.
+    """Returns the most probable ImageNet classes of each image.
 
     Args:
       predictions: float [batch, 1000], or [batch, 1001] with slim's background in front: logits, as the networks return them, or
-        probabilities. They are told apart: probabilities are all in [0, 1] and sum to 1 for each image.
-      top: how many classes.
+        probabilities. Values that are all in [0, 1] and sum to 1 for each image are taken as probabilities.
+      top: number of classes.
 
     Returns:
-      For each image (WordNet id, name, probability in [0, 1]), most probable first.
+      A list of (WordNet id, name, probability in [0, 1]) for each image, most probable first.
 
     Raises:
-      InputError: another shape, or values that are not finite.
+      InputError: the predictions have another shape, or values that are not finite.
     """
     check_value("decode_predictions: top", top, Count)
     try:

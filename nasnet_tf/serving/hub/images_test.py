@@ -1,4 +1,4 @@
-"""Images into a network's range, eagerly and in graphs; logits and probabilities into names."""
+"""Tests that images come into a network's range, eagerly and in graphs, and that logits and probabilities become names."""
 
 import json
 import pathlib
@@ -31,7 +31,7 @@ def export(tiny_export, tmp_path):
 def test_preprocess_states_its_range():
     np.testing.assert_allclose(preprocess(GREY), np.full([1, 4, 4, 3], -0.6), rtol=1e-6)
     np.testing.assert_allclose(preprocess(GREY, "cifar"), np.zeros([1, 4, 4, 3]))
-    np.testing.assert_allclose(preprocess(GREY, "6 @ 700"), preprocess(GREY, "cifar"))  # by its size, as load_nasnet does
+    np.testing.assert_allclose(preprocess(GREY, "6 @ 700"), preprocess(GREY, "cifar"))  # the image size chooses the stem, as in load_nasnet
     for same in (
         GREY / np.float32(255),
         GREY / 255,
@@ -139,7 +139,7 @@ def test_decode_predictions():
     assert second[0][1] == "toilet tissue"
     with_background = decode_predictions(np.pad(logits, [(0, 0), (1, 0)], constant_values=25), top=1)
     assert [row[0][1] for row in with_background] == ["background", "toilet tissue"]
-    # Probabilities are not made flat by another softmax.
+    # Probabilities do not go through another softmax, which would flatten them.
     for probabilities in (tf.nn.softmax(logits), tf.cast(tf.nn.softmax(logits), tf.float16)):
         assert decode_predictions(probabilities, top=2)[0][0][2] == pytest.approx(first[0][2], rel=1e-3)
     for wrong, message in (
@@ -158,7 +158,7 @@ def test_class_names_are_in_the_order_of_the_labels():
 
 
 def test_wordnet_ids_are_told_in_words():
-    """As of a network that was trained on imagenet2012 of TFDS, or on some of its folders."""
+    """A network that was trained on imagenet2012 of TFDS, or on some of its folders, has such class names."""
     classifier = Classifier(["n01443537", "my cat", "n01440764"], {}, None)
     answer = classifier.best(np.array([0.5, 0.2, 0.3], np.float32), 3)
     assert [each[0] for each in answer] == ["goldfish", "tench", "my cat"]
@@ -173,7 +173,7 @@ def test_list_models():
 
 
 def test_a_named_network_may_be_measured_with_the_resize_of_its_public_weights(export, monkeypatch):
-    """What `evaluate` and `export` take is what exports keep, and by it images are prepared."""
+    """`evaluate` and `export` take this resize, exports keep it, and images are prepared with it."""
     monkeypatch.setattr(NamedNetwork, "model", lambda *_: None)
     description = load.load_named("mobile", "none", "tf1")[1]
     pixels = np.random.default_rng(0).integers(0, 256, [300, 300, 3]).astype(np.uint8)
@@ -182,7 +182,7 @@ def test_a_named_network_may_be_measured_with_the_resize_of_its_public_weights(e
     expected = tf.compat.v1.image.resize_bilinear(part, [224, 224], align_corners=False, half_pixel_centers=False)[0] / 127.5 - 1
     np.testing.assert_allclose(found, expected, atol=1e-5)
     assert "resize" not in load.load_named("mobile", "none")[1]["preprocessing"]
-    with pytest.raises(InputError, match="--resize: is of ImageNet's preprocessing; cifar has another"):
+    with pytest.raises(InputError, match="--resize: expected a network with ImageNet's preprocessing, got cifar"):
         load.load_named("cifar", "none", "tf1")
     with pytest.raises(InputError, match="--resize: goes with the name of a network"):
         load.load_named(str(export), "none", "tf1")

@@ -1,4 +1,4 @@
-"""A network by name, size or path, with pretrained weights, as a Keras model; and what a training starts from."""
+"""Loads a network by name, size or path, with pretrained weights, as a Keras model, and sets the weights that a training starts from."""
 
 import dataclasses
 import os
@@ -25,7 +25,7 @@ _OF_CLASSES = ("logits/kernel", "logits/bias", "auxiliary_logits/classifier/kern
 ImageSize = int | tuple[int | None, int | None]
 
 
-# Its many parameters are public, named and independent of each other: a call says the few that it means, as with keras.applications.
+# It has many parameters, but they are public, named and independent; a call passes the few it needs, as with keras.applications.
 def load_nasnet(
     name_or_path: str | os.PathLike,
     weights: str | os.PathLike | None = "trained",
@@ -48,45 +48,44 @@ def load_nasnet(
 ) -> keras.Model:
     """Loads a network.
 
-    The global dtype policy of Keras is respected: after `keras.config.set_dtype_policy("mixed_bfloat16")` layers compute in bfloat16, and
-    weights, pooled features and logits stay float32.
+    The network follows Keras' global dtype policy: after `keras.config.set_dtype_policy("mixed_bfloat16")`, its layers compute in bfloat16,
+    while weights, pooled features and logits stay float32.
 
     Args:
       name_or_path: "mobile" (224 pixels, 1000 classes), "large" (331, 1000), "cifar" (32, 10) or another of `list_models`; "N @ P" for a
-        size of your own, such as "6 @ 768", which is the paper's network where the paper has one of this size, these cells and this stem;
-        or the path of an export or of the work folder of a training, of which the best weights are taken, averaged if the training kept
-        averages. Whatever has a separator, begins with "~" or is a PathLike is a path.
-      weights: "trained": the public ImageNet weights of "mobile" and "large", downloaded once, or those in the folder ("imagenet" means the
-        same); None: fresh ones; or a file for a named network: a TF-slim checkpoint, its folder or .tar.gz, a .safetensors file, or
-        a .h5 or .keras file of keras.applications.
-      genotype: for "N @ P": a message, the name of a published one, or the path of a textproto. "nasnet_a" if not given.
-      stem: for "N @ P": "cifar" or "imagenet"; if not given, "cifar" for images of up to 64 pixels, "imagenet" for larger ones and for
-        any size.
-      config: for a name or size: the whole configuration, of that size. If not given, that of the paper's network, or for a size of
-        your own that of "cifar" or "mobile", by its stem.
-      prev_skips_reduction: for a name or size: see NetworkConfig. If not given, as in the configuration.
-      bounded_activation: the same.
-      num_classes: of the classifier. If the weights have a classifier of so many classes it is theirs, else it starts fresh on the old
-        features. 1000 takes slim's 1001 without the background; 1001 keeps it. If not given, the classes of the network.
-      image_size: height and width, one number for both, or (None, None) for images of any size. If not given, that of the network.
-      include_top: with the classifier. Without it the result is the last map after its ReLU, or pooled.
-      pooling: without the classifier: "avg" or "max" over height and width, or None for the map.
-      features_only: the result is a dict of the last hidden state of each size, by name, largest first: a pyramid for detection and
-        segmentation. See `endpoints_of`.
-      endpoints: the same with these hidden states, by name.
-      dropout: probability of dropping a pooled feature in training, in [0, 1). If not given, that of the network.
-      drop_path: probability of dropping a path in the last cell in training, in [0, 1). If not given, that of the network.
-      batch_norm_momentum: fraction of the old moving statistics that a training step keeps, in [0, 1). If not given, that of the network;
-        for a name or size with weights=None 0.9, which a short training can live with, unless `config` says it.
-      freeze: True: nothing but the classifier can be trained; the name of an endpoint: nothing up to that endpoint.
+        size, such as "6 @ 768", which means the paper's network if there is one of this size with these cells and this stem; or the path of
+        an export, a .keras file or a training's work folder, whose best weights are loaded, averaged if the training kept averages.
+        Whatever has a separator, begins with "~" or is a PathLike is a path.
+      weights: "trained": the public ImageNet weights of "mobile" and "large", downloaded once, or the weights at the path; "imagenet": the
+        public weights; None: fresh weights; or, for a name or size, a file: a TF-slim checkpoint, its folder or .tar.gz, a .safetensors
+        file, or a .h5 or .keras file of Keras.
+      genotype: for "N @ P" only: a message, the name of a published genotype, or the path of a textproto. None for "nasnet_a".
+      stem: for "N @ P" only: "cifar" or "imagenet". None for "cifar" with images of up to 64 pixels, else "imagenet".
+      config: for a name or size: the whole configuration, which must have that size. None for that of the paper's network, or, for a size
+        that the paper does not have, of "cifar" or "mobile", depending on the stem.
+      prev_skips_reduction: for a name or size; see NetworkConfig. None for the value of the configuration.
+      bounded_activation: for a name or size; see NetworkConfig. None for the value of the configuration.
+      num_classes: number of classes. If the weights have a classifier with this number, it is loaded; otherwise a fresh one is built on the
+        trained features. 1000 takes slim's 1001 without the background; 1001 keeps it. None for the classes of the network.
+      image_size: height and width, one number for both, or (None, None) for images of any size. None for that of the network.
+      include_top: whether the network has its classifier. Without it, the result is the last feature map after its ReLU, or pooled.
+      pooling: with include_top=False: "avg" or "max" over height and width, or None for the map.
+      features_only: whether the result is a dict of the last hidden state of each size, by name, largest first: a pyramid for detection
+        and segmentation. See `endpoints_of`.
+      endpoints: names of hidden states; the result is a dict of them.
+      dropout: probability of dropping a pooled feature in training, in [0, 1). None for that of the network.
+      drop_path: probability of dropping a path in the last cell in training, in [0, 1). None for that of the network.
+      batch_norm_momentum: fraction of the old moving statistics that a training step keeps, in [0, 1). None for that of the network, but
+        0.9, which suits a short training, for a name or size with weights=None and without `config`.
+      freeze: True freezes all layers but the classifier; the name of an endpoint freezes the layers up to it.
 
     Returns:
       A model from images float32 [batch, height, width, 3] to logits float32 [batch, num_classes], or to features as above. Images are in
-      [-1, 1] for ImageNet networks, whitened (tf.image.per_image_standardization) for CIFAR ones; see `preprocess`. For a path they are as
-      its data.json says.
+      [-1, 1] for ImageNet networks and whitened (tf.image.per_image_standardization) for CIFAR ones; see `preprocess`. For a path, its
+      data.json states how images are prepared.
 
     Raises:
-      InputError: an unknown name, option or endpoint; weights that cannot be had, read or fitted.
+      InputError: a name, option or endpoint is unknown, or weights are not available, cannot be read or do not fit.
     """
     _check(genotype, stem, config, include_top, pooling, features_only, endpoints, freeze)
     for name, value in (("dropout", dropout), ("drop_path", drop_path), ("batch_norm_momentum", batch_norm_momentum)):
@@ -97,7 +96,7 @@ def load_nasnet(
     size = None if image_size is None else check_image_size(image_size)
     has_top = include_top and not features_only and not endpoints
     if (features_only or endpoints) and num_classes is not None:
-        raise InputError("num_classes has no meaning with features_only or endpoints")
+        raise InputError("num_classes has no meaning with features_only or endpoints; leave it out")
     if pooling is not None and include_top:
         raise InputError("pooling goes with include_top=False")
     source = resolve(
@@ -125,7 +124,7 @@ def load_nasnet(
 
 
 def _check(genotype, stem, config, include_top, pooling, features_only, endpoints, freeze) -> None:
-    """The kinds of load_nasnet's arguments."""
+    """Raises InputError for arguments of load_nasnet with a wrong type."""
     is_genotype = genotype is None or isinstance(genotype, (Genotype, str, os.PathLike))
     expect(is_genotype, "genotype", "a message, the name of a published one, or the path of a textproto", genotype)
     check_value("stem", stem, StemName | None)
@@ -139,43 +138,43 @@ def _check(genotype, stem, config, include_top, pooling, features_only, endpoint
 
 
 def load_features(model: keras.Model, source: Name, class_names: Sequence[str] | None = None) -> str | None:
-    """Sets all weights of a network to fine-tune it from there.
+    """Sets all weights of a network, to fine-tune it.
 
-    The classifier is kept where the source has one of the same classes, by name, whatever their order; so is the auxiliary head, where the
-    source has one that fits. Otherwise the classifier starts fresh and small, and the auxiliary head stays as it is.
+    If the source has a classifier for classes of the same names, in any order, the network gets that classifier, and the source's auxiliary
+    head if it fits. Otherwise the classifier starts from small fresh weights, and the auxiliary head stays as it is.
 
     Args:
       source: "mobile" or "large", whose public ImageNet weights are downloaded once; an export; the work folder of a training; or a weights
         file as for load_nasnet.
-      class_names: of the network's classes, in the order of its logits. If not given, the classifier starts fresh.
+      class_names: names of the network's classes, in the order of its logits. If not given, the classifier starts fresh.
 
     Returns:
-      What became of the classifier, in a line; None for a network without.
+      A line that says whether the classifier is kept; None for a network without one.
 
     Raises:
-      InputError: weights that cannot be had or read, or that are of another network; the model is unchanged then.
+      InputError: the weights are not available, cannot be read, or do not fit; the model is unchanged then.
     """
     source = resolve(source)
     head = next((layer for layer in model.layers if layer.name == "logits"), None)
     names = None if head is None else source.own_class_names()
     if class_names is not None and head is not None and len(class_names) != head.units:
-        class_names = None  # of a task whose outputs are not one for each class
+        class_names = None  # the outputs of this task are not one for each class
     other = difference(class_names, names)
     if other is None:
         assert class_names is not None
         assert names is not None
         _load_with_heads(model, source, [place for place in places_of(class_names, names) if place is not None])
         order = "" if list(class_names) == names else ", in another order"
-        return f"{source.path}: its classifier is kept, for its {len(names)} classes have the same names{order}"
+        return f"{source.path}: its classifier is kept, because its {len(names)} classes have the same names{order}"
     source.load_features(model)
     if head is None:
         return None
     init_small(head)
-    return f"{source.path}: its weights are taken, and the classifier starts fresh: {other}"
+    return f"{source.path}: its weights are loaded, and the classifier starts fresh: {other}"
 
 
 def _load_with_heads(model: keras.Model, source: Source, places: list[int]) -> None:
-    """Sets the weights, those of the heads too; places: where each class of the model stands among the source's."""
+    """Sets all weights, including those of the heads; places: index of each of the model's classes among the source's."""
     trained = source.trained()
     load_weights(model, dataclasses.replace(open_weights(trained, model), place=str(source.path)), heads=False)
     values = {weight.path: weight.numpy() for weight in trained.weights}
@@ -190,15 +189,15 @@ def _of_classes(path: str, value: np.ndarray | None, places: list[int]) -> np.nd
 
 
 def load_named(name: Name, weights: str = "trained", resize: str | None = None) -> tuple[keras.Model, dict]:
-    """A network with what data.json says of it, or would say.
+    """Returns a network and the content of its data.json; for a named network, what it would be.
 
     Args:
       name: as for load_nasnet.
       weights: as for load_nasnet; "none" for fresh ones.
-      resize: of a named ImageNet network, see ImageNetPreprocessing; None for its default.
+      resize: for a named ImageNet network, see ImageNetPreprocessing; None for its default.
 
     Raises:
-      InputError: `resize` of what has its own preprocessing, or another one than ImageNet's.
+      InputError: `resize` is given for a path, or for a network without ImageNet's preprocessing.
     """
     source = resolve(name)
     description = source.description(resize)

@@ -1,4 +1,4 @@
-"""load_nasnet as people use it: options, sizes, heads, features, downloads, and what must be refused."""
+"""Tests of load_nasnet: names, sizes, options, heads, features, and arguments that it refuses."""
 
 import pathlib
 import shutil
@@ -23,7 +23,7 @@ from nasnet_tf.testing import tiny_genotype
 
 SMALL = "1 @ 256"
 IMAGENET = {"weights": None, "stem": "imagenet"}
-TINY = {"weights": None, "genotype": tiny_genotype(), "image_size": 32}  # where it is not the cells that matter
+TINY = {"weights": None, "genotype": tiny_genotype(), "image_size": 32}  # for tests in which the cells do not matter
 
 
 def images(height, width=None):
@@ -80,7 +80,7 @@ def test_a_size_of_the_paper_is_the_papers_network(tmp_path):
     assert described("6 @ 4032", image_size=(96, 96)) == (*large[:3], (96, 96))
     assert described("6 @ 768") == described("6 @ 768", image_size=(32, 32)) == cifar
     assert described("4 @ 1536", genotype="nasnet_b")[0] == "nasnet_b_4@1536"
-    # Other cells, another stem or another size are a size of one's own.
+    # With other cells, another stem or another size, it is not the paper's network.
     for name, options in (
         ("6 @ 4032", {"genotype": "nasnet_c"}),
         ("6 @ 4032", {"image_size": (32, 32)}),
@@ -98,10 +98,10 @@ def test_a_whole_configuration():
     model = load_nasnet("1 @ 96", None, config=config, image_size=96, num_classes=3)
     assert model.get_layer("cell_0").style == config.style
     assert (model.get_layer("stem").kind, model.get_layer("stem").filters) == ("cifar", 8)
-    assert model.get_layer("cell_1").input[1] is model.get_layer("stem").output  # two before the reduction
-    with pytest.raises(InputError, match="has 2 cells in a stack and 4 filters in the first, config has 1 and 4"):
+    assert model.get_layer("cell_1").input[1] is model.get_layer("stem").output  # h_{i-1} skips the reduction
+    with pytest.raises(InputError, match="expected 2 cells and 4 filters in the first stack, config has 1 and 4"):
         load_nasnet("2 @ 96", None, config=config)
-    with pytest.raises(InputError, match="stem 'imagenet' is said, config has 'cifar'"):
+    with pytest.raises(InputError, match="expected the stem 'imagenet', config has 'cifar'"):
         load_nasnet("1 @ 96", None, config=config, stem="imagenet")
 
 
@@ -167,11 +167,11 @@ def test_names_of_the_wrong_kind(name):
 
 
 def test_without_top():
-    options = {"image_size": 64, "genotype": "nasnet_b", "include_top": False, **IMAGENET}  # several states to put side by side
+    options = {"image_size": 64, "genotype": "nasnet_b", "include_top": False, **IMAGENET}  # its cells have several states to concatenate
     model = load_nasnet(SMALL, **options)
     features = model(images(64)).numpy()
     assert features.ndim == 4
-    assert features.min() == 0  # behind the last ReLU
+    assert features.min() == 0  # after the last ReLU
     for pooling, expected in (("avg", features.mean((1, 2))), ("max", features.max((1, 2)))):
         pooled = load_nasnet(SMALL, pooling=pooling, **options)
         for weight, value in zip(pooled.weights, model.get_weights(), strict=True):
@@ -225,7 +225,7 @@ def test_gradients_flow_wherever_it_is_not_frozen(freeze):
     trained = {weight.path.split("/")[0] for weight in model.trainable_weights}
     assert trained == ({"logits"} if freeze is True else {"reduction_cell_1", "cell_2", "logits"})
     changed = {path.split("/")[0] for path, value in values(model).items() if not np.array_equal(value, before[path])}
-    assert changed == trained - {"logits"}  # moving statistics, of what is not frozen
+    assert changed == trained - {"logits"}  # moving statistics of the layers that are not frozen
 
 
 def test_rates():

@@ -1,4 +1,4 @@
-"""Momentum of batch normalization: fresh networks follow a short training, and the option reaches every layer, whatever the source."""
+"""Tests of batch normalization's momentum: fresh networks suit a short training, and the option reaches every layer of any source."""
 
 import keras
 import numpy as np
@@ -18,7 +18,7 @@ SIZE = {"name_or_path": "1 @ 64", "weights": None, "genotype": smallest_genotype
 
 
 def momenta(model):
-    """All that the layers of a network have."""
+    """Returns the momenta of all layers of a network."""
     layers = [layer for layer in model._flatten_layers() if isinstance(layer, (StyledLayer, BatchNorm))]
     assert any(isinstance(layer, BatchNorm) for layer in layers)
     return {layer.style.batch_norm_momentum for layer in layers}
@@ -45,7 +45,7 @@ def test_fresh_weights_have_another_default_than_public_ones():
         assert row.batch_norm_momentum == (0.9997 if row.stem == "imagenet" else 0.9)  # slim's
     assert momenta(load_nasnet(**SIZE)) == {0.9}
     given = NetworkConfig(1, "imagenet", 1.0, penultimate_filters=64, batch_norm_momentum=0.9997)
-    assert momenta(load_nasnet(**SIZE, config=given)) == {0.9997}  # a whole configuration counts as it is
+    assert momenta(load_nasnet(**SIZE, config=given)) == {0.9997}  # a whole configuration is used as it is
 
 
 def test_the_option_reaches_every_layer_and_every_copy(tmp_path):

@@ -1,4 +1,4 @@
-"""What a person calls a network, resolved once: a name, a size, an export, a work folder, a .keras file."""
+"""Resolves what a user calls a network: a name, a size, an export, a work folder, a .keras file."""
 
 import dataclasses
 import os
@@ -21,20 +21,20 @@ from nasnet_tf.serving.hub.sources import Export, KerasFile, LiveModel, NamedNet
 from nasnet_tf.serving.weights.public import NETWORKS
 
 _SIZE = re.compile(r"\s*(\d+)\s*@\s*(\d+)\s*")  # "6 @ 768"
-_OF_NAMES = ("genotype", "stem", "config", "prev_skips_reduction", "bounded_activation")  # options that a path has itself
-Name: TypeAlias = str | os.PathLike | keras.Model | Source  # what has been resolved resolves to itself
+_OF_NAMES = ("genotype", "stem", "config", "prev_skips_reduction", "bounded_activation")  # options for names and sizes only
+Name: TypeAlias = str | os.PathLike | keras.Model | Source  # a Source resolves to itself
 
 
 def resolve(name: Name, **options) -> Source:
-    """What a name of the zoo, a size, a path or a network in memory means. Reads no file.
+    """Returns the source that a zoo name, a size, a path or a network in memory means. Reads no file.
 
-    Whatever has a separator, begins with "~" or is a PathLike is a path; other texts are names first.
+    Whatever has a separator, begins with "~" or is a PathLike is a path; other texts are tried as names first.
 
     Args:
-      options: as find_network takes them; None leaves one as it is.
+      options: as for find_network; None keeps the default of an option.
 
     Raises:
-      InputError: options that contradict the name or each other, or that only a name or a size can have.
+      InputError: options contradict the name or each other, or are only for a name or a size.
     """
     if isinstance(name, Source):
         return name
@@ -44,7 +44,7 @@ def resolve(name: Name, **options) -> Source:
         return network
     if said := [option for option in _OF_NAMES if options.get(option) is not None]:
         called = name.name if isinstance(name, keras.Model) else os.fspath(name)
-        raise InputError(f"{called}: a path has its own {' and '.join(said)}; they go with a name or a size")
+        raise InputError(f"{called}: expected no {' and '.join(said)}, because the network has its own; they go with a name or a size")
     if isinstance(name, keras.Model):
         return LiveModel(name)
     return _resolve_path(user_path(name), name)
@@ -67,13 +67,13 @@ def find_network(
     config: NetworkConfig | None = None,
     **changes,
 ) -> NamedNetwork | None:
-    """The network that a name of the zoo or a size means; None for a path and whatever else. Arguments as for load_nasnet.
+    """Returns the network that a zoo name or a size means, or None for anything else, such as a path. Arguments are as for load_nasnet.
 
     Args:
-      changes: fields of the configuration to say otherwise; None leaves one as it is.
+      changes: fields of the configuration to change; None keeps a field.
 
     Raises:
-      InputError: options that contradict the name or each other.
+      InputError: options contradict the name or each other.
     """
     if is_path(name):
         return None
@@ -116,7 +116,7 @@ def class_names(network: Name) -> list[str]:
       network: a name, a size or a path, as for load_nasnet.
 
     Raises:
-      InputError: an unknown name, or a file that does not say the names.
+      InputError: the network is unknown, or does not say the names of its classes.
     """
     return resolve(network).classes()[1]
 
@@ -125,7 +125,7 @@ def list_models(pretrained: bool = False) -> list[str]:
     """Returns the names that load_nasnet knows.
 
     Args:
-      pretrained: only networks with public weights; else every network of the paper.
+      pretrained: whether to return only the networks with public weights.
     """
     return list(NETWORKS if pretrained else ZOO)
 
@@ -135,7 +135,7 @@ def _message(genotype: Genotype | str | os.PathLike) -> Genotype:
 
 
 def _row_of(genotype: Genotype, cells_per_stack: int, penultimate_filters: int, stem: str | None) -> str | None:
-    """The row of the zoo with these cells, of this size and, where one is said, with this stem."""
+    """Returns the row of the zoo with these cells, this size and, if one is given, this stem; None if there is none."""
     for key, row in ZOO.items():
         of_size = (row.config.cells_per_stack, row.config.penultimate_filters) == (cells_per_stack, penultimate_filters)
         if of_size and stem in (None, row.config.stem) and genotype_hash(load_genotype(row.genotype)) == genotype_hash(genotype):
@@ -144,12 +144,12 @@ def _row_of(genotype: Genotype, cells_per_stack: int, penultimate_filters: int, 
 
 
 def _check_config(name: str, row: Variant, config: NetworkConfig, stem: str | None) -> None:
-    """That a configuration is of the size and stem that were said besides."""
+    """Raises InputError if a configuration has another size or stem than the other arguments."""
     genotype = _message(row.genotype)
     said, meant = ((each.cells_per_stack, first_stack_filters(genotype, each)) for each in (config, row.config))
     if said != meant:
         raise InputError(
-            f"network {name!r}: has {meant[0]} cells in a stack and {meant[1]} filters in the first, config has {said[0]} and {said[1]}"
+            f"network {name!r}: expected {meant[0]} cells and {meant[1]} filters in the first stack, config has {said[0]} and {said[1]}"
         )
     if stem not in (None, config.stem):
-        raise InputError(f"network {name!r}: stem {stem!r} is said, config has {config.stem!r}")
+        raise InputError(f"network {name!r}: expected the stem {stem!r}, config has {config.stem!r}")

@@ -1,4 +1,4 @@
-"""Networks that somebody trained in a loop of their own: saved, opened again, used and exported."""
+"""Tests that networks from a user's own training loop can be saved, opened, used and exported."""
 
 import keras
 import numpy as np
@@ -20,7 +20,7 @@ CONFIG = NetworkConfig(1, "cifar", 2.0, filters=4, dropout_rate=0.2, batch_norm_
 
 @pytest.fixture(scope="module")
 def trained():
-    """A network with cells of its own, compiled and trained as people do it."""
+    """A network with custom cells, compiled and trained with Keras' fit."""
     model = build_network(tiny_genotype(), CONFIG, 3, 8)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.Adam(0.1), loss, metrics=["accuracy"], jit_compile=False)
@@ -49,7 +49,7 @@ def test_any_network_is_saved_and_loaded(trained, name, by, tmp_path, capsys):
     path = tmp_path / name
     if by == "save_weights":
         save_weights(trained, path)
-        assert f"{path}: written in the form of nasnet_tf, for keras.applications does not have this network" in capsys.readouterr().err
+        assert f"{path}: written in the form of nasnet_tf, because keras.applications does not have this network" in capsys.readouterr().err
     else:
         (trained.save_weights if name == "mine.weights.h5" else trained.save)(path)
     fresh = build_network(tiny_genotype(), CONFIG, 3, 8)
@@ -71,7 +71,7 @@ def test_slim_has_no_other_cells(trained, tmp_path):
 def test_other_cells_are_not_written_as_those_of_keras_applications(tmp_path, capsys):
     space = SearchSpace(num_blocks=5, operations=("SEP_CONV_3X3", "SEP_CONV_5X5"))
     other = build_network(space.decode([0] * len(space.sizes), "other"), NetworkConfig(1, "imagenet", 1.0, filters=8), 3, 32)
-    with pytest.raises(InputError, match="NASNet has the cells of NASNet-A, this network has others"):
+    with pytest.raises(InputError, match="expected the cells of NASNet-A, this network has others"):
         to_keras_applications(other)
     save_weights(other, tmp_path / "other.keras")
     assert_equal(load_nasnet(tmp_path / "other.keras"), other)
@@ -95,7 +95,7 @@ def test_a_classifier_of_a_network_in_memory_or_in_a_file_of_keras(trained, tmp_
         with pytest.raises(InputError, match="class_names: expected a name for each of the network's 3 classes, got 2"):
             load_classifier(source, class_names=NAMES[:2])
         with pytest.raises(
-            InputError, match=r"mine.keras|Keras model 'nasnet'.*: does not say the names of its classes; give .*class_names"
+            InputError, match=r"mine.keras|Keras model 'nasnet'.*: does not say the names of its classes; pass .*class_names"
         ):
             load_classifier(source)
     with pytest.raises(InputError, match="has its own, got 'other.h5'"):
@@ -143,7 +143,7 @@ def test_what_is_no_classifier(trained, tmp_path):
     foreign = keras.Sequential([keras.Input([8, 8, 3]), keras.layers.Flatten(), keras.layers.Dense(3)])
     for model, message in (
         (features, "ends in the logits of its classifier, a Dense layer; it ends in 'global_pool'"),
-        (probable, "layer 'mine' has the activation 'softmax', leave it out"),
+        (probable, "layer 'mine' has the activation 'softmax'; leave the activation out"),
         (foreign, "expected a network of load_nasnet or build_network"),
     ):
         with pytest.raises(InputError, match=message):
@@ -151,7 +151,7 @@ def test_what_is_no_classifier(trained, tmp_path):
         with pytest.raises(InputError, match="expected a network of load_nasnet or build_network"):
             load_classifier(model, class_names=NAMES)
     probable.save(tmp_path / "probable.keras")
-    with pytest.raises(InputError, match="probable.keras: .* layer 'mine' has the activation 'softmax', leave it out"):
+    with pytest.raises(InputError, match="probable.keras: .* layer 'mine' has the activation 'softmax'; leave the activation out"):
         load_classifier(tmp_path / "probable.keras", class_names=NAMES)
     with pytest.raises(InputError, match="takes images of 8 x 12 pixels; expected square ones"):
         load_classifier(build_network(tiny_genotype(), CONFIG, 3, (8, 12)), class_names=NAMES)

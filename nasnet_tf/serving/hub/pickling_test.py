@@ -1,4 +1,4 @@
-"""Classifiers and detectors for several processes."""
+"""Tests that classifiers and detectors can be pickled for other processes."""
 
 import multiprocessing
 import pickle
@@ -20,7 +20,7 @@ PICTURES = [png(np.full([8, 8, 3], level)) for level in (0, 120, 255)]
 def test_a_classifier_can_be_pickled(tiny_export, trust_graph, monkeypatch):
     monkeypatch.chdir(tiny_export.parent)
     classify = load_classifier(f"./{tiny_export.name}", trust_graph=trust_graph)
-    expected = classify(PICTURES)  # traced by now
+    expected = classify(PICTURES)  # traced from here on
     content = pickle.dumps(classify)
     monkeypatch.chdir("/")
     again = pickle.loads(content)

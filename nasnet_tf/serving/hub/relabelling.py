@@ -1,4 +1,4 @@
-"""Classes by name: where those of a data set stand among a network's, for evaluation on other data and for a classifier that is kept."""
+"""Matches the classes of data sets and networks by name, to evaluate on other data and to keep a classifier in fine-tuning."""
 
 import dataclasses
 from collections.abc import Iterator, Sequence
@@ -13,11 +13,11 @@ from nasnet_tf.data.several_labels import MultiLabelData
 
 @dataclasses.dataclass(frozen=True)
 class RelabelledData:
-    """A data set as an evaluator asks for it, with labels that are the network's.
+    """A data set for an evaluator whose labels are changed to those of the network.
 
     Attributes:
-      data: prepared as the network's images are.
-      class_names: the network's. ImageNet's may be WordNet ids on one side and words on the other.
+      data: data set with images prepared as the network takes them.
+      class_names: names of the network's classes. ImageNet's may be WordNet ids on one side and words on the other.
     """
 
     data: ImageData
@@ -25,11 +25,11 @@ class RelabelledData:
 
     @property
     def num_classes(self) -> int:
-        """Of the network."""
+        """Number of classes of the network."""
         return len(self.class_names)
 
     def num_examples(self, split: str) -> int:
-        """Of "train", "validation" or "test"."""
+        """Returns the number of examples of "train", "validation" or "test"."""
         return self.data.num_examples(split)
 
     def diagnose(self, split: str) -> InputError | None:
@@ -44,7 +44,7 @@ class RelabelledData:
         """See ImageData.evaluation.
 
         Raises:
-          InputError: a class that the network does not have.
+          InputError: the network lacks a class.
         """
         labels = tf.constant(self._labels())
         batches = self.data.evaluation(split, batch_size, shard)
@@ -58,16 +58,16 @@ class RelabelledData:
         missing = [name for name, place in zip(self.data.class_names, places, strict=True) if place is None]
         if missing:
             raise InputError(
-                f"data set {self.data.source!r}: {len(missing)} of its {len(self.data.class_names)} classes are none of the network's, "
+                f"data set {self.data.source!r}: the network lacks {len(missing)} of its {len(self.data.class_names)} classes, "
                 f"such as {missing[0]!r}; the network has {', '.join(map(repr, list(self.class_names)[:3]))}, ..."
             )
         return [place for place in places if place is not None]
 
 
 def places_of(wanted: Sequence[str], names: Sequence[str]) -> list[int | None]:
-    """Returns where each wanted name of a class stands among a network's names; None for one that is not there, or there twice.
+    """Returns the index of each wanted class name among a network's names; None for a name that is missing or occurs twice.
 
-    ImageNet's may be WordNet ids on one side and words on the other.
+    ImageNet's names may be WordNet ids on one side and words on the other.
     """
     wanted, names = list(wanted), list(names)
     if wanted == names:
@@ -83,7 +83,7 @@ def places_of(wanted: Sequence[str], names: Sequence[str]) -> list[int | None]:
 
 
 def difference(wanted: Sequence[str] | None, names: Sequence[str] | None) -> str | None:
-    """Returns why a classifier of some names is not one of the wanted classes; None if it is. Names are None where nobody knows them."""
+    """Returns why a classifier does not have the wanted classes; None if it has them. Names that are not known are None."""
     if names is None:
         return "the names of its classes are not known"
     if wanted is None:

@@ -1,4 +1,4 @@
-"""Labels of one data set as another network's."""
+"""Tests that the labels of a data set become those of a network with other classes."""
 
 import numpy as np
 import pytest
@@ -23,5 +23,5 @@ def test_classes_are_found_by_name_words_or_wordnet_id(tmp_path):
         ((_, labels, weights),) = RelabelledData(data, network).evaluation("test", 2)
         assert sorted(tf.boolean_mask(labels, weights > 0).numpy()) == [0, 1]
     assert RelabelledData(data, ["x", "n01443537", "y", "n01440764"])._labels() == [3, 1]
-    with pytest.raises(InputError, match="2 of its 2 classes are none of the network's, such as 'n01440764'; the network has 'a', 'b'"):
+    with pytest.raises(InputError, match="the network lacks 2 of its 2 classes, such as 'n01440764'; the network has 'a', 'b'"):
         RelabelledData(data, ["a", "b"])._labels()

@@ -1,4 +1,4 @@
-"""What can be asked of every source of networks and weights; nasnet_tf.serving.hub.sources has the kinds that there are."""
+"""The interface of every source of networks and weights; nasnet_tf.serving.hub.sources implements the kinds."""
 
 import dataclasses
 import os
@@ -25,7 +25,7 @@ UNKNOWN_ARCHITECTURE = (
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """How a network is to differ from its source, as load_nasnet takes it; None leaves a value as it is."""
+    """How a network should differ from its source, as for load_nasnet; None keeps the source's value."""
 
     num_classes: int | None = None
     image_size: tuple[int | None, int | None] | None = None
@@ -33,55 +33,55 @@ class Options:
     drop_path: float | None = None
     needs_head: bool = True
     batch_norm_momentum: float | None = None
-    may_start_fresh: bool = True  # a classifier of num_classes, where the weights have another
+    may_start_fresh: bool = True  # whether a classifier of num_classes starts fresh if the weights have another
 
 
 class Source:
-    """What every source can be asked."""
+    """A source of a network, its weights and its description."""
 
     path: pathlib.Path
 
     def description(self, resize: str | None = None) -> dict:
-        """What data.json says, or would say: the task, the class names, the preprocessing. Builds no network.
+        """Returns the content of data.json: the task, the class names, the preprocessing. Builds no network.
 
         Args:
-          resize: of a named ImageNet network, see ImageNetPreprocessing; None for its default.
+          resize: for a named ImageNet network, see ImageNetPreprocessing; None for its default.
         """
         raise NotImplementedError
 
     def description_for(self, task: str, expected: str) -> dict:
-        """`description` of a network for "classification" or "detection". Raises InputError for others; `expected` ends its message."""
+        """Returns `description`; raises InputError, with `expected`, unless the network is for task: "classification" or "detection"."""
         description = self.description()
         if not work_folder.is_for(description, task):
             raise InputError(f"{self.path}: holds a network for {work_folder.task_kind(description)}; {expected}")
         return description
 
     def classes(self) -> tuple[Preprocessing, list[str]]:
-        """How a classifier's images are prepared, and the names of its classes. Raises InputError for other networks."""
+        """Returns a classifier's preprocessing and the names of its classes. Raises InputError for other networks."""
         description = self.description_for("classification", "expected one for classification (load_detector takes detectors)")
         return preprocessing_from_config(description["preprocessing"]), description["class_names"]
 
     def image_preprocessing(self) -> Preprocessing:
-        """How a classifier's images are prepared. Raises InputError for other networks."""
+        """Returns a classifier's preprocessing. Raises InputError for other networks."""
         return self.classes()[0]
 
     def has_several_labels(self) -> bool:
-        """Whether a classifier's classes have probabilities of their own, because an image may have several labels."""
+        """Returns whether an image may have several labels, so that each class has its own probability."""
         return work_folder.has_several_labels(self.description())
 
     def own_class_names(self) -> list[str] | None:
-        """The names of the classes that the weights have a classifier for; None where nothing says them, and for detectors."""
+        """Returns the names of the classes of the weights' classifier; None if they are not known, and for detectors."""
         return None
 
     def trained(self) -> keras.Model:
-        """The network with all its heads, as it was trained. For what says its class names."""
+        """Returns the network with all its heads, as it was trained. Only for sources that know their `own_class_names`."""
         raise NotImplementedError
 
     def architecture(self) -> tuple[Genotype, NetworkConfig]:
-        """Cells and configuration. Of weights alone they are those of the network of the zoo that has such weights.
+        """Returns the cells and the configuration. Weights alone mean the network of the zoo that has as many of them.
 
         Raises:
-          InputError: weights of other networks, which do not say them, and detectors.
+          InputError: the weights fit no network of the zoo, or the source is a detector.
         """
         key = recognized(self.path)
         if key is None:
@@ -91,7 +91,7 @@ class Source:
         return load_genotype(ZOO[key].genotype), ZOO[key].config
 
     def model(self, weights, options: Options = Options()) -> keras.Model:
-        """A classifier; weights as for load_nasnet."""
+        """Returns a classifier; weights as for load_nasnet."""
         is_source = weights is None or isinstance(weights, (str, os.PathLike, keras.Model))
         expect(is_source, "weights", "'trained', a file, or None for fresh ones", weights)
         return self._model(weights, options)
@@ -100,7 +100,7 @@ class Source:
         raise NotImplementedError
 
     def check_features(self) -> None:
-        """Raises InputError where load_features would find nothing of the kind that it takes; reads and downloads nothing."""
+        """Raises InputError if load_features would find no source of weights; reads and downloads nothing."""
         find_weights(self.path)
 
     def load_features(self, network: keras.Model) -> None:

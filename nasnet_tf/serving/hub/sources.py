@@ -1,6 +1,6 @@
-"""What a name of a network can mean: a network to build, a work folder, an export, a .keras file, or weights alone.
+"""The kinds of sources: a network to build, a work folder, an export, a .keras file, a network in memory, or weights alone.
 
-nasnet_tf.serving.hub.naming.resolve decides which; everything that follows asks the object that it returns.
+nasnet_tf.serving.hub.naming.resolve chooses one for a name, and all later code uses that object.
 """
 
 import dataclasses
@@ -29,19 +29,19 @@ from nasnet_tf.training import checkpoints, work_folder
 from nasnet_tf.training.variables import load_named_weights
 
 _CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-_NAMES_EXPECTED = "give load_classifier class_names, or export the network with them: export(model, {'class_names': [...]}, folder)"
+_NAMES_EXPECTED = "pass class_names to load_classifier, or export the network with them: export(model, {'class_names': [...]}, folder)"
 _HEADS = ("logits", "auxiliary_logits")
 
 
 @dataclasses.dataclass(frozen=True)
 class NamedNetwork(Source):
-    """A network of the zoo, or of a size.
+    """A network of the zoo or of a size such as "6 @ 768".
 
     Attributes:
-      name: as it was given.
+      name: the name as the user gave it.
       key: the row of the zoo; None for a size that has none.
       genotype: a message, or the name of a published one.
-      fresh_config: the configuration for fresh weights, whose moving statistics a short training must be able to move.
+      fresh_config: configuration for fresh weights; its batch normalization adapts in a short training.
       image_size: (height, width), None for any.
       preprocessing: "cifar" or "imagenet", as for a row of the zoo.
     """
@@ -57,14 +57,14 @@ class NamedNetwork(Source):
 
     @property
     def path(self) -> pathlib.Path:
-        """Where a file of this name would be."""
+        """Path that a file of this name would have."""
         return user_path(self.name)
 
     def description(self, resize: str | None = None) -> dict:
         preprocessing = preprocessing_from_config({"kind": self.preprocessing, "image_size": max(filter(None, self.image_size))})
         if resize is not None:
             if not isinstance(preprocessing, ImageNetPreprocessing):
-                raise InputError(f"--resize: is of ImageNet's preprocessing; {self.name} has another")
+                raise InputError(f"--resize: expected a network with ImageNet's preprocessing, got {self.name}")
             preprocessing = dataclasses.replace(preprocessing, resize=resize)
         names = list(_CIFAR10_CLASSES if self.num_classes == 10 else [name for _, name in imagenet_classes()])
         return {"task": "classification", "class_names": names, "preprocessing": preprocessing.config()}
@@ -99,7 +99,7 @@ class NamedNetwork(Source):
         if weights is None:
             return model
         file = open_weights(weights, model)
-        # A number of classes that was asked for and that the file does not have means a fresh classifier.
+        # If the file has another number of classes than was asked for, the classifier starts fresh.
         is_fresh = needs_head and asked is not None and not file.has_classifier_for(asked)
         if is_fresh and not options.may_start_fresh:
             raise InputError(
@@ -127,7 +127,7 @@ class _Trained(Source):
 
     def description(self, resize: str | None = None) -> dict:
         if resize is not None:
-            raise InputError(f"--resize: goes with the name of a network; {self.path} says itself how its images are prepared")
+            raise InputError(f"--resize: goes with the name of a network; {self.path} has its own preprocessing")
         return self._description()
 
     def _model(self, weights, options: Options) -> keras.Model:
@@ -155,7 +155,7 @@ class _Trained(Source):
         return model
 
     def _network(self, is_trained: bool) -> keras.Model:
-        """The classifier as it was trained, or with fresh weights."""
+        """Returns the classifier as it was trained, or with fresh weights."""
         self.classes()
         model = inference_model(work_folder.read_description(self.path)[0])
         if is_trained:
@@ -163,7 +163,7 @@ class _Trained(Source):
         return model
 
     def load_weights(self, model: keras.Model, without: Collection[str] = ()) -> None:
-        """Sets the weights of a network of this description, or of one with other heads, which are named in `without`."""
+        """Sets the weights of a network of this description, or of one with other heads; `without` names those heads."""
         raise NotImplementedError
 
     def architecture(self) -> tuple[Genotype, NetworkConfig]:
@@ -179,7 +179,7 @@ class _Trained(Source):
 
 
 class WorkFolder(_Trained):
-    """The folder of a training, of which the best weights are taken."""
+    """The work folder of a training; its best weights are used."""
 
     def load_weights(self, model: keras.Model, without: Collection[str] = ()) -> None:
         checkpoints.load_trained(self.path, model, without=without)
@@ -202,7 +202,7 @@ class Export(_Trained):
 
 
 class KerasFile(_Trained):
-    """A network of ours in one file, as Keras or `export --format=keras` writes it, or one of keras.applications to take weights from."""
+    """A .keras file: a network of ours, by Keras or `export --format=keras`, or one of keras.applications, for its weights only."""
 
     check_features = Source.check_features
     load_features = Source.load_features
@@ -239,13 +239,13 @@ class KerasFile(_Trained):
 
 @dataclasses.dataclass(frozen=True)
 class LiveModel(Source):
-    """A network that somebody has in memory."""
+    """A network in memory."""
 
     network: keras.Model
 
     @property
     def path(self) -> pathlib.Path:
-        """What messages call it."""
+        """Name of the network in messages."""
         return pathlib.Path(f"Keras model {self.network.name!r}")
 
     def description(self, resize: str | None = None) -> dict:
@@ -258,8 +258,8 @@ class LiveModel(Source):
         return False
 
     def _model(self, weights, options: Options) -> keras.Model:
-        expect(weights == "trained", f"{self.path}: weights", "'trained', for a network in memory has its own", weights)
-        expect(options == Options(), f"{self.path}: options", "none, for a network in memory is taken as it is", options)
+        expect(weights == "trained", f"{self.path}: weights", "'trained', because a network in memory has its own", weights)
+        expect(options == Options(), f"{self.path}: options", "none, because a network in memory is used as it is", options)
         return inference_model(self.network)
 
     def load_features(self, network: keras.Model) -> None:
@@ -268,10 +268,10 @@ class LiveModel(Source):
 
 @dataclasses.dataclass(frozen=True)
 class Weights(Source):
-    """What is no network by itself: a weights file, a folder of them, or nothing at all.
+    """A path that is no network by itself: a weights file, a folder with one, or nothing at all.
 
     Attributes:
-      name: as it was given.
+      name: the name as the user gave it.
     """
 
     path: pathlib.Path
@@ -284,7 +284,7 @@ class Weights(Source):
         raise self._unknown()
 
     def _unknown(self) -> InputError:
-        """The error for somebody who expected a network here."""
+        """Returns the error for a path that should be a network."""
         if self.path.is_dir():
             return InputError(f"{self.path}: holds no trained network; expected a file model.json there")
         if self.path.is_file():

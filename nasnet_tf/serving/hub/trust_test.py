@@ -1,4 +1,4 @@
-"""Files that somebody prepared: nothing in them is run, and none of them fills memory or disk."""
+"""Tests that code in a malicious file does not run unless it is trusted, and that no such file fills memory or disk."""
 
 import io
 import json
@@ -22,7 +22,7 @@ from nasnet_tf.serving.weights.convert import load_weights
 def test_the_graph_of_an_export_is_not_run_unless_trusted(tiny_export, tmp_path):
     evil, secret, stolen = tmp_path / "evil", tmp_path / "secret", tmp_path / "stolen"
     shutil.copytree(tiny_export, evil)
-    (evil / manifest.NAME).unlink()  # as whoever changes a graph would
+    (evil / manifest.NAME).unlink()  # as an attacker who changes the graph would
     secret.write_text("s3cret")
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "encoded")])
@@ -73,7 +73,7 @@ def test_bombs(tiny_network, tmp_path, monkeypatch):
     with tarfile.open(tmp_path / "bomb.tar.gz", "w:gz") as archive:
         archive.addfile(member, io.BytesIO(bytes(member.size)))
     with h5py.File(tmp_path / "bomb.weights.h5", "w") as file:
-        file.create_dataset("layers/conv2d/vars/0", (10**6, 10**6), "f4", chunks=(100, 100))  # nothing of it is stored
+        file.create_dataset("layers/conv2d/vars/0", (10**6, 10**6), "f4", chunks=(100, 100))  # no chunk of it is stored
     with zipfile.ZipFile(tmp_path / "bomb.keras", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("model.weights.h5", bytes(10_000_000))
     for name in ("bomb.tar.gz", "bomb.weights.h5", "bomb.keras"):

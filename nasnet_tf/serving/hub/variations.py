@@ -1,4 +1,4 @@
-"""A network with another classifier, image size or regularization, and its weights."""
+"""Changes the classifier, image size or regularization of a network and keeps its weights."""
 
 from collections.abc import Sequence
 
@@ -13,26 +13,26 @@ from nasnet_tf.models.endpoints import Endpoint, endpoints_of
 
 
 def init_small(classifier: keras.layers.Dense) -> None:
-    """Small weights for a fresh classifier on trained features.
+    """Sets small weights for a fresh classifier on trained features.
 
-    Deviation: slim's initial weights, of which fewer classes get larger ones, make the first logits of few classes as large as ten, and
-    the first gradients spoil the features.
+    Deviation: slim's initial weights are larger for fewer classes. With few classes, the first logits then reach ten, and the first
+    gradients spoil the features.
     """
     classifier.kernel.assign(keras.initializers.TruncatedNormal(stddev=0.01)(classifier.kernel.shape))
 
 
 def layer_of(model: keras.Model, name: str) -> keras.layers.Layer:
-    """The layer of a name. Raises InputError for a network without it, which has a head of somebody's own."""
+    """Returns the layer of a name. Raises InputError for a network without it, which has a head of the user's own."""
     layer = next((layer for layer in model.layers if layer.name == name), None)
     if layer is None:
         raise InputError(
-            f"network {model.name!r}: has a head of its own and no layer {name!r}; load it without other options, and cut it by Keras"
+            f"network {model.name!r}: has a head of its own and no layer {name!r}; load it without other options, and change it with Keras"
         )
     return layer
 
 
 def with_classifier(model: keras.Model, num_classes: int | None, dropout: float | None) -> keras.Model:
-    """The network with a classifier of so many classes, the old one if it has them, after so much dropout."""
+    """Returns the network with this dropout and a classifier of this number of classes: the old one if it has them, else a fresh one."""
     old = layer_of(model, "logits")
     rate = next((layer.rate for layer in model.layers if isinstance(layer, Dropout)), 0.0) if dropout is None else dropout
     features = layer_of(model, "global_pool").output
@@ -51,7 +51,7 @@ def with_classifier(model: keras.Model, num_classes: int | None, dropout: float 
 def rebuilt(
     model: keras.Model, image_size: tuple[int | None, int | None] | None, drop_path: float | None, batch_norm_momentum: float | None
 ) -> keras.Model:
-    """The network with other options, and its weights."""
+    """Returns the network with other options and the same weights."""
     cells = [layer.name for layer in model.layers if isinstance(layer, Cell)]
 
     def rebuild(layer):
@@ -73,7 +73,7 @@ def rebuilt(
 
 
 def last_of_each_stride(model: keras.Model) -> list[Endpoint]:
-    """The last endpoint of each size, largest first."""
+    """Returns the last endpoint of each size, largest first."""
     return list({endpoint.stride: endpoint for endpoint in endpoints_of(model)}.values())
 
 
@@ -84,19 +84,19 @@ def _check_endpoint(model: keras.Model, name: str) -> None:
 
 
 def pyramid(model: keras.Model, names: Sequence[str]) -> keras.Model:
-    """The network cut to a dict of these endpoints. Raises InputError for an unknown one."""
+    """Returns the network cut to a dict of these endpoints. Raises InputError for an unknown endpoint."""
     for name in names:
         _check_endpoint(model, name)
 
     def output(name):
-        tensor = model.get_layer(name).output  # NASNet-B's cells have four
+        tensor = model.get_layer(name).output  # a list of four in NASNet-B
         return keras.layers.Concatenate(name=f"{name}_output")(tensor) if isinstance(tensor, list) else tensor
 
     return keras.Model(model.input, {name: output(name) for name in names}, name=model.name)
 
 
 def freeze_layers(model: keras.Model, freeze: bool | str) -> None:
-    """Freezes all layers but the classifier, or those up to an endpoint; freeze as for load_nasnet."""
+    """Freezes all layers but the classifier, or the layers up to an endpoint; freeze as for load_nasnet."""
     if isinstance(freeze, str):
         _check_endpoint(model, freeze)
     for layer in model.layers:

@@ -1,7 +1,7 @@
-"""Weights in and out: TF-slim's checkpoints, keras.applications' files and models, safetensors, exports and work folders of our own.
+"""Loads and saves weights: TF-slim checkpoints, Keras files and models of keras.applications and of our own, and safetensors.
 
-Every tensor is accounted for: what a file lacks, has too much or has in another shape is one error that lists it, and the network is
-unchanged then. Left out knowingly are slim's global step and optimizer slots, and heads that the network does not have.
+Every tensor is checked. If a file lacks tensors, has unexpected ones or has some in another shape, one error lists them all and the
+network stays unchanged. Only slim's global step, optimizer slots and heads that the network does not have are ignored.
 """
 
 import os
@@ -25,7 +25,7 @@ from nasnet_tf.serving.weights.names import keras_names, slim_names
 from nasnet_tf.training.variables import UNREADABLE
 
 _HEADS = re.compile(r"final_layer/FC/.*|aux_\d+/aux_logits/.*|predictions/.*|(auxiliary_)?logits/.*")
-_LISTED = 20  # names of one kind in an error
+_LISTED = 20  # names of each kind that an error lists
 
 
 def load_weights(
@@ -39,12 +39,13 @@ def load_weights(
         - a TF-slim checkpoint: its prefix (model.ckpt), one of its files, a folder or a .tar.gz that holds one;
         - a weights file (.h5, .weights.h5) or whole model (.h5, .keras) of keras.applications' NASNet, or of ours as Keras saves it;
         - a .safetensors file, as save_weights writes it;
-        - such a model itself, or one of ours.
-      use_ema: of a slim checkpoint take the moving averages where it holds them; the plain variables otherwise.
-      heads: set the classifier (and auxiliary head) too. Of 1001 classes, slim's, a network of 1000 leaves out the background.
+        - a keras.applications model or one of ours, in memory.
+      use_ema: whether to take the moving averages of a slim checkpoint that has them; otherwise its plain variables are taken.
+      heads: whether to set the classifier and the auxiliary head too. A network of 1000 classes takes slim's 1001 without the background.
 
     Raises:
-      InputError: an unreadable file, or weights unexpected, missing or of another shape, which are listed. The model is unchanged then.
+      InputError: the file cannot be read, or weights are unexpected, missing or of another shape; the message lists them. The model is
+        unchanged then.
     """
     file = source if isinstance(source, WeightsFile) else open_weights(source, model, use_ema)
     names = file.names(model)
@@ -69,7 +70,7 @@ def load_weights(
     kinds = [("missing", missing), ("of another shape", misshapen), ("unexpected", unexpected)]
     if any(problems for _, problems in kinds):
         listed = "; ".join(f"{len(problems)} {kind}: {_list(problems)}" for kind, problems in kinds if problems)
-        raise InputError(f"{file.place}: is of another network: {listed}")
+        raise InputError(f"{file.place}: does not fit this network: {listed}")
     for weight in model.weights:
         if weight.path in values:
             weight.assign(values[weight.path])
@@ -87,35 +88,38 @@ def _read(file: WeightsFile, name: str) -> np.ndarray:
 
 
 def keras_twin(model: keras.Model, num_classes: int | None) -> keras.Model:
-    """The model of keras.applications with the sizes of this network and fresh weights.
+    """Returns the model of keras.applications with the sizes of this network and fresh weights.
+
+    Args:
+      num_classes: None for a model without classifier.
 
     Raises:
       InputError: keras.applications cannot build this network.
     """
-    keras_names(model)  # no CIFAR stem
+    keras_names(model)  # raises for the CIFAR stem
     if not _has_published_cells(model):
-        raise InputError("keras.applications: NASNet has the cells of NASNet-A, this network has others")
+        raise InputError("keras.applications: expected the cells of NASNet-A, this network has others")
     cells = {layer.name: layer for layer in model.layers if isinstance(layer, Cell)}
     cells_per_stack = sum(name.startswith("cell_") and "stem" not in name for name in cells) // 3
     filters, style = cells["cell_0"].filters, cells["cell_0"].style
     wanted = {"batch_norm_epsilon": 1e-3, "bounded_activation": False}
     for name, value in wanted.items():
         if getattr(style, name) != value:
-            raise InputError(f"keras.applications: NASNet has {name} {value} there, this network {getattr(style, name)}")
+            raise InputError(f"keras.applications: expected {name} {value}, this network has {getattr(style, name)}")
     if filters % 4:
-        raise InputError(f"keras.applications: NASNet needs a multiple of 4 filters in the first stack, this network has {filters}")
+        raise InputError(f"keras.applications: expected a multiple of 4 filters in the first stack, this network has {filters}")
     try:
         from keras.src.applications.nasnet import NASNet  # noqa: PLC0415  Keras' public names are for two sizes only
     except ImportError:
         raise InputError(
-            f"keras {keras.__version__} has no keras.src.applications.nasnet.NASNet, as 3.15 has, and without it no model of "
-            "keras.applications can be made; files of theirs can be read, and TF-slim checkpoints written"
+            f"keras {keras.__version__} has no keras.src.applications.nasnet.NASNet, which making a model of keras.applications "
+            "needs; keras 3.15 has it. You can still read files of keras.applications and write TF-slim checkpoints"
         ) from None
     height, width = model.input.shape[1:3]
-    # The same tensor: h_{i-1} of the first cell after a reduction is what the reduction itself read.
+    # Without skipping, the first cell after a reduction has the tensor that the reduction itself reads as its h_{i-1}.
     skips = cells[f"cell_{cells_per_stack}"].input[1] is not cells["reduction_cell_0"].input[0]
     twin = NASNet(
-        # Only sizes of 32 and more are accepted there; the weights are the same for all.
+        # NASNet only accepts sizes of 32 or more; the weights do not depend on the size.
         input_shape=(height or 224, width or 224, 3) if min(height or 224, width or 224) >= 32 else (224, 224, 3),
         penultimate_filters=24 * filters,
         num_blocks=cells_per_stack,
@@ -128,12 +132,12 @@ def keras_twin(model: keras.Model, num_classes: int | None) -> keras.Model:
     )
     for layer in twin.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
-            layer.momentum = style.batch_norm_momentum  # NASNet knows 0.9997 only
+            layer.momentum = style.batch_norm_momentum  # NASNet always has 0.9997
     return twin
 
 
 def _has_published_cells(model: keras.Model) -> bool:
-    """Whether the cells are NASNet-A's. Others may have operations of the same names, wired differently."""
+    """Returns whether the cells are those of NASNet-A. Other cells may have operations of the same names, wired differently."""
     cells = [layer for layer in model.layers if isinstance(layer, Cell)]
     has_both = len({cell.is_reduction for cell in cells}) == 2
     return has_both and genotype_hash(genotype_of(model)) == genotype_hash(load_genotype("nasnet_a"))
@@ -142,14 +146,14 @@ def _has_published_cells(model: keras.Model) -> bool:
 def to_keras_applications(model: keras.Model) -> keras.Model:
     """Makes a model of keras.applications with the weights of a network.
 
-    Its logits differ from ours by some percent, because keras.applications pads with zeros before its reduction pools.
+    Its logits differ from ours by a few percent, because keras.applications pads with zeros before its reduction pools.
 
     Args:
       model: a NASNet-A with the ImageNet stem.
 
     Returns:
-      A model from images float [batch, height, width, 3] in [-1, 1] to probabilities [batch, num_classes], or without classifier to the
-      last map.
+      A model from images float [batch, height, width, 3] in [-1, 1] to probabilities [batch, num_classes]; to the last feature map
+      if the network has no classifier.
 
     Raises:
       InputError: keras.applications cannot build this network.
@@ -167,18 +171,17 @@ def to_keras_applications(model: keras.Model) -> keras.Model:
 
 
 def save_weights(model: keras.Model, path: str | os.PathLike, ema_names: bool = False) -> None:
-    """Writes the network's weights, over what stands there.
+    """Writes the network's weights; replaces existing files.
 
     Args:
       model: a network of load_nasnet or build_network.
-      path: x.weights.h5 for weights, x.h5 or x.keras for a whole model, x.safetensors for weights by our own paths; anything else is the
-        prefix of a TF-slim checkpoint. Files of Keras are in the form of keras.applications where it has this network. Of all other
-        networks, such as those with other cells, they are in our own form, which load_weights and load_nasnet read, and a line on
-        standard error says so.
-      ema_names: of a checkpoint: write each weight as its moving average too, for slim's evaluation with --moving_average_decay.
+      path: x.weights.h5 for weights, x.h5 or x.keras for a whole model, x.safetensors for weights by our own paths; any other name is the
+        prefix of a TF-slim checkpoint. Keras files have the form of keras.applications if it has this network. Files of other networks,
+        such as those with other cells, have our own form, which load_weights and load_nasnet read; a line on standard error says so.
+      ema_names: whether a checkpoint also holds each weight as its moving average, for slim's evaluation with --moving_average_decay.
 
     Raises:
-      InputError: a TF-slim checkpoint of a network that TF-slim does not have.
+      InputError: the path means a TF-slim checkpoint, and TF-slim does not have this network.
     """
     check_local(path)
     path = user_path(path)
@@ -197,11 +200,11 @@ def save_weights(model: keras.Model, path: str | os.PathLike, ema_names: bool = 
 
 
 def _as_keras_writes(model: keras.Model, path: pathlib.Path) -> keras.Model:
-    """The model of keras.applications with these weights, or where there is none the network itself, without what belongs to compiling."""
+    """Returns the keras.applications model with these weights; if it has no such network, the network itself, uncompiled."""
     try:
         return to_keras_applications(model)
     except InputError as error:
-        print(f"{path}: written in the form of nasnet_tf, for keras.applications does not have this network: {error}", file=sys.stderr)
+        print(f"{path}: written in the form of nasnet_tf, because keras.applications does not have this network: {error}", file=sys.stderr)
         return keras.Model(model.input, model.output, name=model.name)
 
 
@@ -209,11 +212,11 @@ def _write_slim(model: keras.Model, temporary: pathlib.Path, path: pathlib.Path,
     try:
         names = slim_names(model)
     except InputError as error:
-        raise InputError(f"{path}: {error}; expected a name that ends with .safetensors, .weights.h5 or .keras for it") from error
+        raise InputError(f"{path}: {error}; expected a name that ends with .safetensors, .weights.h5 or .keras") from error
     tensors = {names[weight.path]: weight.value for weight in model.weights}
     if ema_names:
         tensors |= {f"{name}{EMA_SUFFIX}": value for name, value in tensors.items()}
-    tensors["global_step"] = tf.constant(0, tf.int64)  # slim's programs look for it
+    tensors["global_step"] = tf.constant(0, tf.int64)  # slim's programs expect it
     tf.raw_ops.SaveV2(
         prefix=str(temporary),
         tensor_names=list(tensors),

@@ -1,4 +1,4 @@
-"""Weights in every direction, bit for bit, and files that are not what they should be."""
+"""Tests that weights survive every conversion bit for bit, and that wrong or damaged files are refused."""
 
 import functools
 import shutil
@@ -34,7 +34,7 @@ _built = functools.cache(fresh)
 
 
 def network(*arguments, **options):
-    """Built once: the same network each time, with nothing but zeros."""
+    """Returns the same network at each call, built once, with all weights 0."""
     model = _built(*arguments, **options)
     for weight in model.weights:
         weight.assign(tf.zeros_like(weight))
@@ -46,7 +46,7 @@ def keras_network(include_top=True, classes=1000, skip=False, blocks=1):
 
 
 def randomize(model, seed=0):
-    """Weights as a training leaves them: nothing is 0 or 1 that could be mistaken for another."""
+    """Sets weights as a training leaves them: all differ, so that none can be mistaken for another."""
     rng = np.random.default_rng(seed)
     for weight in model.weights:
         name = weight.path.split("/")[-1]
@@ -64,7 +64,7 @@ def same_weights(one, two):
 
 
 def by_layer(keras_model):
-    """Paths of Keras' weights start with scopes that are not saved with a model."""
+    """Returns weights by layer, because paths of Keras' weights start with scopes that are not saved with a model."""
     return {f"{layer.name}/{weight.name}": weight.numpy() for layer in keras_model.layers for weight in layer.weights}
 
 
@@ -128,7 +128,7 @@ def test_slim_averages_are_preferred(ours, tmp_path):
             if name.endswith("/ExponentialMovingAverage"):
                 plain = name.removesuffix("/ExponentialMovingAverage")
                 tensors[plain] = tensors[plain] + 1
-                tensors[f"{plain}/RMSProp_1"] = tensors[plain]  # an optimizer's slot, of no interest
+                tensors[f"{plain}/RMSProp_1"] = tensors[plain]  # an optimizer's slot, which is ignored
             elif "final_layer/FC" in name:
                 tensors[name.replace("FC", "fully_connected")] = tensors.pop(name)
 
@@ -181,7 +181,7 @@ def test_keras_files_there_and_back(theirs, tmp_path, suffix, include_top):
     model = network(1000 if include_top else None)
     load_weights(model, path)
     assert_same_as_keras(model, original)
-    if suffix == ".weights.h5":  # as older ones wrote it: another name at the top, and the layers' only as their order
+    if suffix == ".weights.h5":  # older versions use another name at the top, and give the layers by their order only
         with h5py.File(path, "a") as file:
             file.move("layers", "_layer_checkpoint_dependencies")
             file.visititems(lambda name, item: item.attrs.pop("name", None))
@@ -206,7 +206,7 @@ def assert_same_as_keras(model, original):
 
 
 def test_legacy_weights_file(theirs, ours, tmp_path):
-    """As Keras 2 wrote them: scopes in the names, ":0" behind; and the first files called right1 of the reduction cell 1."""
+    """Keras 2 wrote scopes into the names and ":0" after them; its first files called right1 of the reduction cell 1."""
     with h5py.File(tmp_path / "legacy.h5", "w") as file:
         for layer in theirs.layers:
             group = file.create_group(layer.name.replace("_reduction_right1_", "_reduction_1_"))
@@ -228,7 +228,7 @@ def test_live_model_and_larger_one():
 
 
 def zero_padded(pool, height, width):
-    """The reduction pools of keras.applications: zeros around the image, which count like its pixels."""
+    """Returns a pool as in keras.applications: it pads the image with zeros, which count like pixels."""
     pads = [(size % 2, 1) for size in (height, width)]
 
     def padded(hidden):
@@ -239,8 +239,8 @@ def zero_padded(pool, height, width):
 
 
 def test_keras_applications_pads_with_zeros(theirs):
-    """Equal weights, other logits; equal logits once its padding is imitated. That ours is slim's: models/slim_parity_test.py."""
-    model = fresh()  # whose layers are changed
+    """Equal weights give other logits, and equal ones once we pad with zeros. models/slim_parity_test.py compares ours with slim's."""
+    model = fresh()  # not the shared one, because its layers are changed
     load_weights(model, theirs)
     expected = keras.Model(theirs.input, theirs.layers[-2].output)(IMAGES)  # pooled features: their classifier has no logits
     expected = expected @ theirs.layers[-1].kernel + theirs.layers[-1].bias
@@ -258,7 +258,7 @@ def test_keras_applications_pads_with_zeros(theirs):
 
 def test_without_the_private_builder_of_keras(monkeypatch, ours):
     monkeypatch.setitem(sys.modules, "keras.src.applications.nasnet", None)
-    with pytest.raises(InputError, match=r"keras .* has no keras.src.applications.nasnet.NASNet, as 3.15 has"):
+    with pytest.raises(InputError, match=r"keras .* has no keras.src.applications.nasnet.NASNet, .*keras 3.15 has it"):
         to_keras_applications(ours)
 
 
@@ -277,7 +277,7 @@ def test_what_keras_applications_cannot_build():
     for model, message in (
         (build_network("nasnet_a", config, 10, 32), "no counterpart in keras.applications"),
         (build_network(tiny_genotype(), config, 10, 32), "no counterpart in keras.applications"),
-        (network(filters=10), "needs a multiple of 4 filters"),
+        (network(filters=10), "expected a multiple of 4 filters"),
         (network(batch_norm_epsilon=1e-5), "batch_norm_epsilon"),
         (network(bounded_activation=True), "bounded_activation"),
     ):
@@ -310,9 +310,9 @@ def test_weights_of_another_network(theirs, checkpoint, tmp_path):
     theirs.save_weights(tmp_path / "theirs.weights.h5")
     wider = network(filters=12)
     for source in (checkpoint, tmp_path / "theirs.h5", tmp_path / "theirs.weights.h5", theirs):
-        with pytest.raises(InputError, match="is of another network"):
+        with pytest.raises(InputError, match="does not fit this network"):
             load_weights(wider, source)
-    with pytest.raises(InputError, match="is of another network"):
+    with pytest.raises(InputError, match="does not fit this network"):
         load_weights(network(), keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]))
     with h5py.File(tmp_path / "theirs.h5", "a") as file:
         file["model_weights"].move("stem_conv1", "stem_conv9")
@@ -352,18 +352,18 @@ def test_no_such_file(tmp_path):
 
 
 def test_public_file_is_read_in_the_order_of_layers(theirs, tmp_path, monkeypatch):
-    """Names in the public files may be of an older code; their contents are known by hash."""
+    """Names in the public files may come from older code, so the files are recognized by their MD5."""
     path = tmp_path / "public.h5"
     theirs.save(path)
     with h5py.File(path, "a") as file:
         root = file["model_weights"]
         names = [name for name in root.attrs["layer_names"] if len(root[name].attrs["weight_names"])]
-        for index, name in enumerate(names):  # the last first: names that would mean other layers
+        for index, name in enumerate(names):  # reversed, so that each name means another layer
             root.move(name, f"was_{index}")
         for index, name in enumerate(reversed(names)):
             root.move(f"was_{index}", name)
         del root.attrs["layer_names"]
-        for part, chunk in enumerate((names[::-1][:50], names[::-1][50:])):  # as Keras does where one attribute is too small
+        for part, chunk in enumerate((names[::-1][:50], names[::-1][50:])):  # Keras splits lists that are too long for one attribute
             root.attrs[f"layer_names{part}"] = [name.encode() for name in chunk]
     monkeypatch.setattr(keras_files, "PUBLIC_KERAS_FILES", {keras_files._md5(path): ("mobile", True)})
     model = network()

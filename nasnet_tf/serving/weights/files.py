@@ -1,4 +1,4 @@
-"""Files of weights, opened: TF-slim's checkpoints, plain or in an archive, those of Keras, and safetensors. Nothing is read yet."""
+"""Opens files of weights: TF-slim checkpoints, plain or in an archive, Keras files and safetensors. Tensors are read on demand."""
 
 import dataclasses
 import os
@@ -21,21 +21,21 @@ from nasnet_tf.training.variables import open_checkpoint
 
 _ARCHIVES, _KERAS = (".tar.gz", ".tgz", ".tar"), (".h5", ".hdf5", ".keras")
 EMA_SUFFIX = "/ExponentialMovingAverage"
-BACKGROUND = (1001, 1000)  # slim's ImageNet classes have one more, the background, in front
+BACKGROUND = (1001, 1000)  # numbers of classes: slim has one more for ImageNet, the background, in front
 _CLASSIFIER_BIASES = ("final_layer/FC/biases", "predictions/bias", "logits/bias")
 _SLIM_SLOT = re.compile(r"(.+)/(RMSProp|Momentum|Adam)(_\d+)?")
 
 
 @dataclasses.dataclass(frozen=True)
 class WeightsFile:
-    """The named tensors of a file, none of them read yet.
+    """The named tensors of a file, which are read on demand.
 
     Attributes:
-      place: what to call the file in an error.
-      names: model -> the file's name for each weight, by our path.
-      shapes: of each tensor, by its name.
-      read: name -> value.
-      num_classes: of the classifier; None for a file without.
+      place: name of the file in error messages.
+      names: function from a model to the file's name of each weight, by our path.
+      shapes: shape of each tensor, by its name.
+      read: function from a name to the tensor's value.
+      num_classes: number of classes of the classifier; None for a file without one.
     """
 
     place: str
@@ -49,12 +49,12 @@ class WeightsFile:
         return bias[0] if bias else None
 
     def has_classifier_for(self, num_classes: int) -> bool:
-        """Whether the classifier is one of so many classes, slim's background apart."""
+        """Returns whether the classifier has this number of classes, not counting slim's background."""
         return self.num_classes == num_classes or (self.num_classes, num_classes) == BACKGROUND
 
 
 def open_weights(source: str | os.PathLike | keras.Model, model: keras.Model, use_ema: bool = True) -> WeightsFile:
-    """Opens what load_weights takes, for a network of these layers."""
+    """Opens a source as load_weights takes it, for the network that its weights should fit."""
     if isinstance(source, keras.Model):
         return _live_ours(source) if any(isinstance(layer, Cell) for layer in source.layers) else _live_keras(source)
     path = user_path(source)
@@ -68,7 +68,7 @@ def open_weights(source: str | os.PathLike | keras.Model, model: keras.Model, us
 
 
 def raw_shapes(path: pathlib.Path) -> Mapping[str, tuple[int, ...]]:
-    """The shapes of a file's tensors, optimizers' left out, by the names that they have there; raises as open_weights does."""
+    """Returns the shapes of a file's tensors by their names in the file, without an optimizer's. Raises as open_weights does."""
     found = find_weights(path)
     if found.suffix == safetensors_files.SUFFIX:
         return safetensors_files.open_tensors(path)[0]
@@ -80,10 +80,10 @@ def _of_slim(path: pathlib.Path, found: pathlib.Path, use_ema: bool) -> WeightsF
 
 
 def find_weights(path: pathlib.Path) -> pathlib.Path:
-    """The file that open_weights opens, by its name: an archive, one of Keras or safetensors, or the .index of a checkpoint. Opens nothing.
+    """Returns the file that open_weights would open: an archive, a Keras or safetensors file, or the .index of a checkpoint. Opens nothing.
 
     Raises:
-      InputError: there is none.
+      InputError: there is no such file, or a folder holds several checkpoints.
     """
     if path.name.endswith((*_ARCHIVES, *_KERAS, safetensors_files.SUFFIX)) and path.is_file():
         return path
@@ -122,7 +122,7 @@ def _slim_checkpoint(prefix: pathlib.Path, place: str, use_ema: bool) -> Weights
 
 
 def _archive(path: pathlib.Path, use_ema: bool) -> WeightsFile:
-    """A checkpoint in an archive, unpacked for as long as the reader lives."""
+    """Opens the checkpoint in an archive, which stays unpacked as long as the result lives."""
     folder = tempfile.TemporaryDirectory()
     try:
         unpacked = 0
@@ -131,13 +131,13 @@ def _archive(path: pathlib.Path, use_ema: bool) -> WeightsFile:
                 unpacked += member.size
                 check_unpacked_size(path, unpacked)
                 archive.extract(member, folder.name, filter="data")
-            while rest := archive.fileobj.read(2**20):  # to the end, where the checksum of what was unpacked stands
+            while rest := archive.fileobj.read(2**20):  # reads to the end, where the checksum of the unpacked data is
                 unpacked += len(rest)
                 check_unpacked_size(path, unpacked)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
-        raise InputError(f"{path}: damaged or cut short, or no archive: {reason(error)}") from error
+        raise InputError(f"{path}: damaged, cut short, or not an archive: {reason(error)}") from error
     found = sorted(pathlib.Path(folder.name).rglob("*.index"))
     if len(found) != 1:
         raise InputError(f"{path}: expected one checkpoint in the archive, found {len(found)}")

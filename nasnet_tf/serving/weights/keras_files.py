@@ -1,10 +1,11 @@
-"""The tensors of weights files and whole models of Keras, by layer and weight; no Keras model is built to read them.
+"""Reads the tensors of Keras' weights files and whole models, by layer and weight; no Keras model is built for this.
 
-Of our own networks (`model.save`, `model.save_weights`) the files give each layer's name, and tensors are called by our weights' paths.
-A legacy HDF5 file of ours has each weight's path below its layer's name.
-Of keras.applications there are three kinds. Legacy HDF5 files have a group for each layer. Those of Keras 3, and the one inside a .keras
-file, number the layers of each class and the variables of each layer; newer ones give each layer's name besides. Where a file's names say
-nothing, Keras goes by the order of the layers, and so do we; the order is `keras_layers`.
+Files of our own networks (`model.save`, `model.save_weights`) name each layer, and their tensors are called by our weights' paths. A legacy
+HDF5 file of ours has each weight's path below its layer's name.
+
+Files of keras.applications come in three kinds. Legacy HDF5 files have a group for each layer. Files of Keras 3, and the file inside a
+.keras file, number the layers of each class and the variables of each layer. Newer files of Keras 3 also name each layer. If the names in
+a file say nothing, Keras takes the layers in their order, and so does this module; `keras_layers` returns that order.
 """
 
 import hashlib
@@ -24,14 +25,14 @@ from nasnet_tf.base.files import check_unpacked_size
 from nasnet_tf.serving.weights.names import keras_layers
 
 # The weights files of keras.applications on ImageNet; md5 -> (network of the zoo, with classifier).
-# Keras itself finds their layers by order, not by name, and so do we: the names in them are those of an older code.
+# Keras itself finds their layers by order instead of by name, and so do we, because their names come from older code.
 PUBLIC_KERAS_FILES = {
     "020fb642bf7360b370c678b08e0adf61": ("mobile", True),
     "1ed92395b5b598bdda52abe5c0dbfd63": ("mobile", False),
     "11577c9a518f0070763c2b964a382f17": ("large", True),
     "d81d89dc07e6e56530c4e77faddd61b5": ("large", False),
 }
-# By Keras' name of the class; the variables in their order.
+# The variables of a layer in their order, by Keras' name of its class.
 _VARIABLES = {
     "conv2d": ("kernel",),
     "separable_conv2d": ("depthwise_kernel", "pointwise_kernel"),
@@ -39,20 +40,20 @@ _VARIABLES = {
     "dense": ("kernel", "bias"),
 }
 _NUMBERED = re.compile(rf"(?:layers|_layer_checkpoint_dependencies)/({'|'.join(_VARIABLES)})(?:_(\d+))?/vars/(\d)")
-_INSIDE = "model.weights.h5"  # of a .keras file
+_INSIDE = "model.weights.h5"  # the weights inside a .keras file
 _UNREADABLE = (OSError, RuntimeError, KeyError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error)
 
 Tensors = tuple[Mapping[str, tuple[int, ...]], Callable[[str], np.ndarray]]
 
 
 def open_tensors(path: pathlib.Path, model: keras.Model) -> Tensors:
-    """Opens a .h5, .weights.h5 or .keras file: ({"layer/weight": shape}, function from such a name to the value).
+    """Opens a .h5, .weights.h5 or .keras file; returns ({"layer/weight": shape}, function from such a name to the value).
 
     Args:
-      model: the network of ours that the file should fit; where the file has no names, its layers are taken in this network's order.
+      model: the network of ours that the file should fit. Layers of a file without names are taken in this network's order.
 
     Raises:
-      InputError: no such file, or one that is damaged or of another kind.
+      InputError: the file is missing, damaged or of another kind.
     """
     file, datasets = _open(path)
     try:
@@ -71,13 +72,13 @@ def open_tensors(path: pathlib.Path, model: keras.Model) -> Tensors:
         raise _unreadable(path, error) from error
     if len(shapes) < len(named):
         twice = next(name for name, _ in named if sum(name == other for other, _ in named) > 1)
-        raise InputError(f"{path}: is of another network: two of its tensors are called {twice}")
+        raise InputError(f"{path}: does not fit this network: two of its tensors are called {twice}")
     tensors = dict(named)
     return shapes, lambda name: tensors[name][()]
 
 
 def raw_shapes(path: pathlib.Path) -> dict[str, tuple[int, ...]]:
-    """The shapes of a file's tensors, by their paths in the file, without those of an optimizer; raises as open_tensors does."""
+    """Returns the shapes of a file's tensors by their paths in the file, without an optimizer's. Raises as open_tensors does."""
     return {name: tuple(item.shape) for name, item in _open(path)[1].items() if not name.startswith("optimizer")}
 
 
@@ -89,7 +90,7 @@ def _unreadable(path: pathlib.Path, error: Exception) -> InputError:
 
 
 def _open(path: pathlib.Path) -> tuple[h5py.File, dict[str, h5py.Dataset]]:
-    """The HDF5 file, which for a .keras file is the one inside, and its tensors by their paths; raises as open_tensors does."""
+    """Returns the HDF5 file, for a .keras file the one inside it, and its tensors by their paths. Raises as open_tensors does."""
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     try:
@@ -106,7 +107,7 @@ def _open(path: pathlib.Path) -> tuple[h5py.File, dict[str, h5py.Dataset]]:
         datasets = {}
         file.visititems(lambda name, item: datasets.update({name: item}) if isinstance(item, h5py.Dataset) else None)
         if any(item.external or item.is_virtual for item in datasets.values()):
-            raise InputError(f"{path}: refers to data in other files, which is not read")
+            raise InputError(f"{path}: refers to data in other files, which is not read; expected a file that holds all its tensors")
         check_unpacked_size(path, sum(item.size * item.dtype.itemsize for item in datasets.values()), packed_bytes)
     except _UNREADABLE as error:
         raise _unreadable(path, error) from error
@@ -114,12 +115,12 @@ def _open(path: pathlib.Path) -> tuple[h5py.File, dict[str, h5py.Dataset]]:
 
 
 def is_ours(shapes: Mapping[str, tuple[int, ...]]) -> bool:
-    """Whether the tensors that open_tensors found are of a network of ours."""
+    """Returns whether the tensors that open_tensors found belong to a network of ours."""
     return any(name.startswith("cell_") for name in shapes)
 
 
 def _ours(file: h5py.File, datasets: Mapping[str, h5py.Dataset], model: keras.Model) -> list[tuple[str, h5py.Dataset]]:
-    """layers/<class>_<number>/<attribute>/.../vars/<number>, where each `vars` knows the name of its layer."""
+    """Names the tensors layers/<class>_<number>/<attribute>/.../vars/<number> of our files; each `vars` holds the name of its layer."""
     of_layer: dict[str, list[str]] = {}
     for weight in model.weights:
         of_layer.setdefault(weight.path.rpartition("/")[0], []).append(weight.path)
@@ -136,7 +137,7 @@ def _ours(file: h5py.File, datasets: Mapping[str, h5py.Dataset], model: keras.Mo
 
 
 def _ours_legacy(datasets: Mapping[str, h5py.Dataset]) -> list[tuple[str, h5py.Dataset]]:
-    """model_weights/<layer>/<path of a weight, which begins with the layer again>."""
+    """Names the tensors model_weights/<layer>/<path of a weight, which begins with the layer again>."""
     return [(path.split("/", 2)[2], item) for path, item in datasets.items() if path.startswith("model_weights/")]
 
 
@@ -146,12 +147,12 @@ def _md5(path: pathlib.Path) -> str:
 
 
 def _numbered(datasets: Mapping[str, h5py.Dataset], model: keras.Model) -> list[tuple[str, h5py.Dataset]]:
-    """As Keras 3 writes them: layers/<class>_<number>/vars/<number>."""
+    """Names the tensors layers/<class>_<number>/vars/<number>, as Keras 3 writes them."""
     layers = keras_layers(model)
     of_class = {kind: [name for name, weights in layers.items() if set(weights) == set(_VARIABLES[kind])] for kind in _VARIABLES}
     named = []
     for path, item in datasets.items():
-        if path.startswith(("optimizer/", "vars/")):  # a whole model's optimizer
+        if path.startswith(("optimizer/", "vars/")):  # the optimizer of a whole model
             continue
         match = _NUMBERED.fullmatch(path)
         if not match or int(match[3]) >= len(_VARIABLES[match[1]]):
@@ -164,7 +165,7 @@ def _numbered(datasets: Mapping[str, h5py.Dataset], model: keras.Model) -> list[
 
 
 def _in_legacy_order(file: h5py.File, model: keras.Model) -> list[tuple[str, h5py.Dataset]]:
-    """Layers with weights in the file's order, called as those of the network in its order."""
+    """Takes the layers with weights in the file's order and names them like the network's layers in its order."""
     root = file.get("model_weights", file)
     found = [(layer, weights) for layer in _attribute(root, "layer_names") if (weights := _attribute(root[layer], "weight_names"))]
     expected = list(keras_layers(model))
@@ -176,7 +177,7 @@ def _in_legacy_order(file: h5py.File, model: keras.Model) -> list[tuple[str, h5p
 
 
 def _by_legacy_names(datasets: Mapping[str, h5py.Dataset]) -> list[tuple[str, h5py.Dataset]]:
-    """<layer>/<maybe scopes>/<weight>:0; the first files called the reduction cell's "right1" "1"."""
+    """Names the tensors <layer>/<maybe scopes>/<weight>:0. The first files called the reduction cell's "right1" "1"."""
     named = []
     for path, item in datasets.items():
         if path.startswith("optimizer_weights/"):
@@ -188,7 +189,7 @@ def _by_legacy_names(datasets: Mapping[str, h5py.Dataset]) -> list[tuple[str, h5
 
 
 def _attribute(group: h5py.Group, name: str) -> list[str]:
-    """A list of names, which Keras divides where it is too long for one attribute: layer_names0, layer_names1, ..."""
+    """Returns a list of names. Keras splits a list that is too long for one attribute: layer_names0, layer_names1, ..."""
     parts = [name] if name in group.attrs else sorted((key for key in group.attrs if re.fullmatch(rf"{name}\d+", key)), key=_number)
     return [_text(value) for part in parts for value in group.attrs[part]]
 

@@ -1,7 +1,7 @@
-"""The one map between our weights' names, TF-slim's and those of keras.applications.
+"""Maps the names of our weights to those of TF-slim and of keras.applications.
 
-All three hold the same tensors in the same layouts; only names differ. A row of the tables below stands for one kind of weight of a cell
-or head: our path, slim's variable, the Keras layer with its weight.
+All three hold the same tensors in the same layouts; only the names differ. Each row of the tables below is one kind of weight of a cell
+or head: our path, slim's variable, and Keras' layer with its weight.
 """
 
 import re
@@ -27,7 +27,7 @@ _CELL_RULES = [
         r"separable_conv_\4_{kind}_{place}_{id}/\3_kernel",
     ),
     (r"block_(\d+)_(\w+)/bn_(\d)/(\w+)", r"comb_iter_\1/\2/bn_sep_{size}_\3/\4", r"separable_conv_\3_bn_{kind}_{place}_{id}/\4"),
-    # The rest is of the first cell behind a CIFAR stem, which keras.applications does not have.
+    # The first cell after a CIFAR stem alone has the remaining weights; keras.applications does not have this stem.
     (r"block_(\d+)_(\w+)/projection/kernel", r"comb_iter_\1/\2/1x1/weights", None),
     (r"block_(\d+)_(\w+)/projection/bn/(\w+)", r"comb_iter_\1/\2/bn_1/\3", None),
     (r"output_(\d)/kernel", r"cell_output/reduction_\1/path_conv/weights", None),
@@ -48,8 +48,8 @@ _HEAD_RULES = [
     (r"auxiliary_logits/classifier/bias", r"{auxiliary}/FC/biases", None),
 ]
 _FORMATS = ("TF-slim", "keras.applications")
-# The layers with weights of a cell in the order of `model.layers`, in which Keras writes and reads files without names: by depth, counted
-# from the output. s and b: separable convolutions and the batch normalizations behind them. Layers that a cell has not are passed over.
+# The layers of a cell that have weights, in the order of `model.layers`: by depth, counted from the output. Keras writes and reads files
+# without names in this order. "s" is a separable convolution, "b" the batch normalization after it. Layers that a cell lacks are skipped.
 _KERAS_ORDER = {
     "normal": """adjust_conv_1 adjust_conv_2 adjust_conv_projection normal_conv_1 adjust_bn normal_bn_1
         s1_left1 s1_right1 s1_left2 s1_right2 s1_left5 b1_left1 b1_right1 b1_left2 b1_right2 b1_left5
@@ -61,30 +61,30 @@ _KERAS_ORDER = {
 
 
 def slim_names(model: keras.Model) -> dict[str, str]:
-    """TF-slim's name for each weight of a network built by build_network, by our path.
+    """Returns TF-slim's name of each weight of a network from build_network, by our path.
 
     Raises:
-      InputError: the network has a weight that slim, which knows NASNet-A's operations only, has no name for.
+      InputError: TF-slim has no name for a weight; it knows the operations of NASNet-A only.
     """
     return _names(model, "TF-slim")
 
 
 def own_names(model: keras.Model) -> dict[str, str]:
-    """Those of a file of our own: each weight's path is its name there."""
+    """Returns the names in a file of our own, by our path: a weight's path is its name."""
     return {weight.path: weight.path for weight in model.weights}
 
 
 def keras_names(model: keras.Model) -> dict[str, str]:
-    """The layer and weight of keras.applications, as "layer/weight", for each of our weights but the auxiliary head's, by our path.
+    """Returns "layer/weight" in keras.applications for each of our weights except the auxiliary head's, by our path.
 
     Raises:
-      InputError: the network has a weight that keras.applications, which knows NASNet-A with the ImageNet stem only, has no name for.
+      InputError: keras.applications has no name for a weight; it knows NASNet-A with the ImageNet stem only.
     """
     return _names(model, "keras.applications")
 
 
 def keras_layers(model: keras.Model) -> dict[str, list[str]]:
-    """{layer: its weights} of the keras.applications model of this network with classifier, in the order of that model's layers.
+    """Returns {layer: its weights} of this network's keras.applications model with classifier, in the order of that model's layers.
 
     Raises:
       InputError: as keras_names does.
@@ -140,7 +140,7 @@ def _name(path: str, shapes: Mapping[str, tuple], num_normal: int, stem_kind: st
 
 
 def _words(cell: str, below: str, shapes: Mapping[str, tuple], cells_per_stack: int) -> dict[str, str]:
-    """What stands in the braces of a rule for a weight of a cell."""
+    """Returns the words that replace the braces in a rule for a weight of a cell."""
     operation = below.split("/")[0]
     size = shapes.get(f"{cell}/{operation}/depthwise_1_kernel", (0,))[0]
     kind, keras_id = _kind_and_id(cell, cells_per_stack)
@@ -160,7 +160,7 @@ def _words(cell: str, below: str, shapes: Mapping[str, tuple], cells_per_stack: 
 
 
 def _kind_and_id(cell: str, cells_per_stack: int) -> tuple[str, str]:
-    """("normal" or "reduction", Keras' name of the cell)."""
+    """Returns ("normal" or "reduction", Keras' name of the cell)."""
     index = int(cell.rsplit("_", 1)[1])
     if cell.startswith("cell_stem_"):
         return "reduction", f"stem_{index + 1}"

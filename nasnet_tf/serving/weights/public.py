@@ -1,4 +1,4 @@
-"""The public ImageNet weights: the files of keras.applications, downloaded once into Keras' own cache and checked."""
+"""The public ImageNet weights: the files of keras.applications, downloaded once into Keras' own cache and checked by their MD5."""
 
 import hashlib
 import os
@@ -14,30 +14,30 @@ from nasnet_tf.serving.weights.keras_files import PUBLIC_KERAS_FILES
 
 BASE_URL = "https://storage.googleapis.com/tensorflow/keras-applications/nasnet"
 NETWORKS = tuple(dict.fromkeys(name for name, _ in PUBLIC_KERAS_FILES.values()))
-TIMEOUT_SECONDS = 30.0  # without a byte
+TIMEOUT_SECONDS = 30.0  # longest wait for the next bytes
 _CHUNK = 2**18  # bytes
 _REPORT_SECONDS = 2.0
 
 
 def public_weights(network: str, include_top: bool) -> pathlib.Path:
-    """The file of a network's ImageNet weights, downloaded if it is not in the cache (`~/.keras/models`, or below `$KERAS_HOME`).
+    """Returns the file of a network's ImageNet weights; downloads it if the cache lacks it (`~/.keras/models`, or below `$KERAS_HOME`).
 
-    Several processes may do so at the same time: each writes a file of its own, and takes another's that is finished first. A proxy is
-    used where the environment names one (HTTPS_PROXY).
+    Several processes may call this at once: each downloads to a file of its own, and uses the file of another process that finishes first.
+    A proxy that the environment names (HTTPS_PROXY) is used.
 
     Args:
       network: one of NETWORKS.
-      include_top: with the classifier of 1000 classes.
+      include_top: whether to include the classifier of 1000 classes.
 
     Raises:
-      InputError: no network to download it by, or a file with other contents; the message says which file belongs where.
+      InputError: the download fails, or the file has other contents; the message says which file belongs where.
     """
     md5 = next(md5 for md5, file in PUBLIC_KERAS_FILES.items() if file == (network, include_top))
     suffix = "" if include_top else "-no-top"
     url = f"{BASE_URL}/NASNet-{network}{suffix}.h5"
     folder = user_path(os.environ.get("KERAS_HOME", "~/.keras")) / "models"
     path = folder / f"nasnet_{network}{suffix.replace('-', '_')}.h5"  # as keras.applications names it
-    remedy = f"put the file of {url} (md5 {md5}) at {path}, or give a weights file, or ask for fresh weights (weights=None in Python)"
+    remedy = f"put the file from {url} (md5 {md5}) at {path}, give a weights file, or ask for fresh weights (weights=None in Python)"
     if not path.is_file():
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -47,7 +47,7 @@ def public_weights(network: str, include_top: bool) -> pathlib.Path:
                 if not path.is_file():
                     _check(temporary, md5, remedy)
                     temporary.replace(path)
-        except OSError as error:  # urllib's errors, timeouts and a full disk are all of this kind
+        except OSError as error:  # as urllib's errors, timeouts and a full disk are
             if not path.is_file():
                 raise InputError(f"cannot download the ImageNet weights of {network!r} ({reason(error)}); {remedy}") from error
     _check(path, md5, remedy)
@@ -55,7 +55,7 @@ def public_weights(network: str, include_top: bool) -> pathlib.Path:
 
 
 def _download(url: str, path: pathlib.Path) -> None:
-    """Copies what is at a URL into a file, telling on standard error how far it is."""
+    """Downloads a URL into a file and reports the progress on standard error."""
     opener = urllib.request.build_opener()  # with the proxies that the environment names now
     with opener.open(url, timeout=TIMEOUT_SECONDS) as response, path.open("wb") as file:
         total = int(response.headers.get("Content-Length") or 0)
@@ -75,4 +75,4 @@ def _check(path: pathlib.Path, md5: str, remedy: str) -> None:
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "md5").hexdigest()
     if found != md5:
-        raise InputError(f"{path}: has md5 {found}, expected {md5}: incomplete, or another file; {remedy}")
+        raise InputError(f"{path}: has md5 {found}, expected {md5}; the file is incomplete or a different one; {remedy}")

@@ -1,4 +1,4 @@
-"""The public weights: downloaded once, checked, shared by processes; and the classifier that has them."""
+"""Tests that public weights are downloaded once, checked and shared by processes, and of a classifier with them."""
 
 import dataclasses
 import functools
@@ -32,7 +32,7 @@ SMALL = dataclasses.replace(ZOO["mobile"], config=NetworkConfig(1, "imagenet", 1
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """A network of our own, small, and the public files of it."""
+    """Returns (a small network, the folder of its files, named like the public ones)."""
     folder = tmp_path_factory.mktemp("server")
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(ZOO, "mobile", SMALL)
@@ -46,7 +46,7 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def server(made, tmp_path, monkeypatch):
-    """A server with those files."""
+    """Runs a server with those files; yields (the network, the served folder)."""
     source, folder = made
     monkeypatch.setitem(ZOO, "mobile", SMALL)
     served = pathlib.Path(shutil.copytree(folder, tmp_path / "server"))
@@ -57,7 +57,7 @@ def server(made, tmp_path, monkeypatch):
         monkeypatch.setattr(module, "PUBLIC_KERAS_FILES", hashes)
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=served)
     monkeypatch.setattr(http.server.SimpleHTTPRequestHandler, "log_message", lambda *_: None)
-    server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), handler)  # HTTPServer would ask a name server for its own name
+    server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), handler)  # HTTPServer would look up its own host name
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     monkeypatch.setattr(public, "BASE_URL", f"http://127.0.0.1:{server.server_address[1]}")
@@ -77,14 +77,14 @@ def test_public_weights_are_fetched_once_and_checked(server, tmp_path):
     (served / "NASNet-mobile.h5").unlink()
     again = load_nasnet("mobile", "imagenet")
     np.testing.assert_array_equal(again(images(32)), source(images(32)))
-    # With classes of one's own, or without any, the smaller file is enough.
+    # With another number of classes, the smaller file is enough.
     assert load_nasnet("mobile", num_classes=7)(images(32)).shape == (2, 7)
     assert (tmp_path / "keras" / "models" / "nasnet_mobile_no_top.h5").is_file()
     cached.write_bytes(b"something else")
     with pytest.raises(InputError) as caught:
         load_nasnet("mobile")
-    assert all(words in str(caught.value) for words in (str(cached), "has md5", "expected", "put the file of http", "weights=None"))
-    assert cached.read_bytes() == b"something else"  # it may be dear to somebody
+    assert all(words in str(caught.value) for words in (str(cached), "has md5", "expected", "put the file from http", "weights=None"))
+    assert cached.read_bytes() == b"something else"  # the user may need it
 
 
 def test_a_download_that_fails_leaves_nothing_behind(server, tmp_path):
@@ -94,7 +94,7 @@ def test_a_download_that_fails_leaves_nothing_behind(server, tmp_path):
     with pytest.raises(InputError, match="has md5"):
         load_nasnet("mobile")
     (served / "NASNet-mobile.h5").unlink()
-    with pytest.raises(InputError, match=r"cannot download the ImageNet weights of 'mobile' .*404.*put the file of"):
+    with pytest.raises(InputError, match=r"cannot download the ImageNet weights of 'mobile' .*404.*put the file from"):
         load_nasnet("mobile")
     assert not (tmp_path / "keras" / "models" / "nasnet_mobile.h5").exists()
     (served / "NASNet-mobile.h5").write_bytes(whole)
@@ -109,7 +109,7 @@ def test_a_file_that_another_process_finished_is_taken(server, tmp_path, monkeyp
 
     def meanwhile(url, path):
         download(url, path)
-        assert path.parent.parent == cached.parent  # where no other process writes
+        assert path.parent.parent == cached.parent  # in a folder that no other process writes to
         cached.write_bytes(content)
         path.write_bytes(b"ours came too late")
 
@@ -124,7 +124,7 @@ def test_a_server_that_stalls_or_hangs_up(server, tmp_path, monkeypatch):
     monkeypatch.setattr(public, "TIMEOUT_SECONDS", 0.2)
     listener = socketserver.socket.create_server(("127.0.0.1", 0))  # which never answers
     monkeypatch.setattr(public, "BASE_URL", f"http://127.0.0.1:{listener.getsockname()[1]}")
-    with pytest.raises(InputError, match=r"cannot download the ImageNet weights of 'mobile' \(.*timed out.*put the file of"):
+    with pytest.raises(InputError, match=r"cannot download the ImageNet weights of 'mobile' \(.*timed out.*put the file from"):
         load_nasnet("mobile")
     listener.close()
     assert not list((tmp_path / "keras" / "models").iterdir())

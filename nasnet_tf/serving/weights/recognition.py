@@ -1,4 +1,4 @@
-"""Which network of the zoo the weights in a file are of, by counting them; no network is built to find out."""
+"""Recognizes the network of the zoo that a weights file belongs to by counting its parameters; no network is built for this."""
 
 import math
 import pathlib
@@ -11,16 +11,16 @@ from nasnet_tf.serving.weights.files import raw_shapes
 
 _AUXILIARY = re.compile(r"(.*/)?(aux_\d+|auxiliary_\w+)/")
 _MOVING = re.compile(r".*(moving_mean|moving_variance)(:0)?|.*/vars/[23]")  # statistics, which are not trained
-_KERNEL, _CLASSIFIER, _VECTOR = 4, 2, 1  # dimensions
+_KERNEL, _CLASSIFIER, _VECTOR = 4, 2, 1  # numbers of dimensions
 
 
 def recognized(path: pathlib.Path) -> str | None:
-    """The row of the zoo that has as many trainable parameters before its classifier as a weights file; None if none has.
+    """Returns the row of the zoo with as many trainable parameters before its classifier as a weights file, or None.
 
-    Loading the weights compares every tensor; this only finds out what to load them into.
+    The count only chooses the network to build. Loading the weights into it then compares every tensor.
 
     Raises:
-      InputError: a file that cannot be read, or that is none of weights.
+      InputError: the file cannot be read, or does not hold weights.
     """
     shapes = {name: shape for name, shape in raw_shapes(path).items() if not _AUXILIARY.match(name)}
     kernels = sum(math.prod(shape) for shape in shapes.values() if len(shape) == _KERNEL)
@@ -30,7 +30,7 @@ def recognized(path: pathlib.Path) -> str | None:
 
 
 def parameters_before_classifier(row: Variant) -> int:
-    """Trainable parameters of a network of the zoo without its classifier, which files may lack or have for other classes."""
+    """Returns the trainable parameters of a zoo network without its classifier, which files may lack or have for other classes."""
     filters = first_stack_filters(load_genotype(row.genotype), row.config)
     features = filters * round(row.config.penultimate_filters / filters)
     return row.trainable_parameters - (features + 1) * row.num_classes

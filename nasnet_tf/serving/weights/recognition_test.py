@@ -1,4 +1,4 @@
-"""The networks of the zoo are found by the weights in a file, whatever its format."""
+"""Tests that networks of the zoo are recognized by the weights in a file of any format."""
 
 import dataclasses
 
@@ -18,7 +18,7 @@ CONFIG = NetworkConfig(1, "imagenet", 1.0, penultimate_filters=192)
 
 @pytest.fixture(scope="module")
 def network():
-    """A small network, with the auxiliary head and the number of classes of somebody's own training."""
+    """A small network with an auxiliary head and 5 classes, as a user's own training makes it."""
     return build_network("nasnet_a", dataclasses.replace(CONFIG, auxiliary_head=True), 5, 32)
 
 
@@ -61,4 +61,4 @@ def test_other_weights_are_not_recognized(network, tmp_path):
 def test_the_networks_of_the_zoo_are_told_apart():
     counts = {key: parameters_before_classifier(row) for key, row in ZOO.items()}
     assert len(set(counts.values())) == len(ZOO)
-    assert counts["mobile"] == 4_269_716 - 36_738  # keras.applications without top: all parameters, and those that are not trained
+    assert counts["mobile"] == 4_269_716 - 36_738  # keras.applications without top: all parameters less the untrained ones

@@ -1,4 +1,4 @@
-"""Weights as .safetensors: there and back bit for bit, the network's description beside them, and damaged files."""
+"""Tests of weights as .safetensors: exact round trips, the network's description in the metadata, and damaged files."""
 
 import json
 import pathlib
@@ -51,7 +51,7 @@ def test_there_and_back_bit_for_bit(model, path):
     other = network()
     load_weights(other, path)
     assert_same(other, model)
-    # Others read it with nothing of ours, and find the network described as in a .keras file.
+    # The file can be read without this package, and describes the network like a .keras file.
     values = safetensors.numpy.load_file(path)
     assert all(np.array_equal(values[name], value) for name, value in values_of(model).items())
     with safetensors.safe_open(path, "numpy") as file:
@@ -113,9 +113,9 @@ def test_other_tensors_and_types_are_told(model, tmp_path):
     values, place = values_of(model), tmp_path / "other.safetensors"
     name = "logits/bias"
     for changed, message in (
-        ({**values, "more": np.zeros(3, np.float32)}, "is of another network: 1 unexpected: more"),
-        ({key: value for key, value in values.items() if key != name}, f"is of another network: 1 missing: {name}"),
-        ({**values, name: np.zeros(4, np.float32)}, rf"is of another network: 1 of another shape: {name} is \[4\], expected \[3\]"),
+        ({**values, "more": np.zeros(3, np.float32)}, "does not fit this network: 1 unexpected: more"),
+        ({key: value for key, value in values.items() if key != name}, f"does not fit this network: 1 missing: {name}"),
+        ({**values, name: np.zeros(4, np.float32)}, rf"does not fit this network: 1 of another shape: {name} is \[4\], expected \[3\]"),
         ({**values, name: values[name].astype(ml_dtypes.bfloat16)}, f"expected tensors of type F32; 1 of .* the first: {name} is BF16"),
         ({**values, name: values[name].astype(np.float16)}, f"expected tensors of type F32; 1 of .* the first: {name} is F16"),
         ({**values, name: np.zeros(3, np.int64)}, f"expected tensors of type F32; 1 of .* the first: {name} is I64"),

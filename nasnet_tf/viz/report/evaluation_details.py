@@ -11,7 +11,7 @@ from nasnet_tf.viz.report import page
 
 FILES = "details-*.json"
 _CLASS_NUMBERS = ("examples", "found", "accuracy", "precision", "recall", "f1", "average_precision")
-_TITLES = {"examples": "images", "found": "taken for it", "f1": "F1", "average_precision": "average precision"}
+_TITLES = {"examples": "images", "found": "predicted", "f1": "F1", "average_precision": "average precision"}
 
 
 def read_details(path: pathlib.Path, choice: str) -> str:
@@ -45,7 +45,7 @@ def _mistakes(rows: Sequence[dict], choice: str) -> str:
     if not rows:
         return ""
     body = [[row["name"] or f"example {row['place']}", row["expected"], row["found"], f"{row['confidence']:.1%}"] for row in rows]
-    return page.fold(choice, f"The worst mistakes on {choice}", page.table(["picture", "class", "taken for", "sure"], body, (0, 1, 2)))
+    return page.fold(choice, f"The worst mistakes on {choice}", page.table(["image", "class", "predicted", "confidence"], body, (0, 1, 2)))
 
 
 def _cell(value: float | int | None) -> str:

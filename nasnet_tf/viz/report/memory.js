@@ -1,10 +1,10 @@
-// What a reader has set, by name, for as long as the tab is open: a live page loads itself again and must not lose it.
+// The reader's settings, by name. They last as long as the tab is open, so that a live page keeps them when it reloads.
 const MEMORY = "nasnet report " + location.pathname;
 
 function readMemory() {
   try {
     return JSON.parse(sessionStorage.getItem(MEMORY)) || {};
-  } catch { // a browser may forbid pages to store anything; then the page works and forgets
+  } catch { // a browser may forbid pages to store anything; the page then forgets its settings when it reloads
     return {};
   }
 }

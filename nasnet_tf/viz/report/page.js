@@ -1,5 +1,5 @@
-// Ages count on while the page stands open; what a reader has unfolded stays so when a live page renews
-// itself; links lead into folds.
+// Keeps the age of each time current while the page is open, keeps sections open that the reader unfolded when a live page reloads, and
+// unfolds the section that a link leads into.
 function age() {
   for (const time of document.querySelectorAll("time")) {
     const minutes = Math.max(0, (Date.now() - new Date(time.dateTime)) / 60000);

@@ -1,4 +1,4 @@
-"""Parts of an HTML page that needs nothing beside itself: text and numbers in, markup out."""
+"""Functions that return the parts of a self-contained HTML page as markup; text is escaped."""
 
 import base64
 import dataclasses
@@ -16,13 +16,19 @@ from matplotlib.figure import Figure
 from nasnet_tf.viz.diagram import figure_to_svg
 
 _HERE = pathlib.Path(__file__).parent
-SCRIPTS = ("memory.js", "tables.js", "page.js")  # tables before the folds and the place that a link leads to: they change heights
+SCRIPTS = ("memory.js", "tables.js", "page.js")  # tables come before page.js, which scrolls to a link's target: they change heights
 
 
 def document(title: str, content: str, refresh_seconds: float | None) -> str:
-    """A whole page; loads itself again every refresh_seconds, if there are any."""
+    """Returns a whole page.
+
+    Args:
+      title: plain text.
+      content: markup of the body.
+      refresh_seconds: the page reloads at this interval, at least 1 second; None for never.
+    """
     seconds = max(1, round(refresh_seconds)) if refresh_seconds else None
-    # The script reloads it otherwise: browsers do not refresh an address with a place in the page, which links lead to.
+    # Only for pages without scripts: browsers do not refresh an address that ends in a place of the page, so the script reloads it.
     refresh = f'<noscript><meta http-equiv="refresh" content="{seconds}"></noscript>' if seconds else ""
     mark = f' data-refresh="{seconds}"' if seconds else ""
     return (
@@ -39,7 +45,7 @@ def _read(name: str) -> str:
 
 
 def _with_own_ids(content: str) -> str:
-    """Pictures of one page must not share ids: what one defines within a closed <details> would fail the others."""
+    """Gives each SVG picture ids of its own. With shared ids, a picture could refer to a definition in a closed <details>, which fails."""
     number = 0
 
     def renamed(picture: re.Match) -> str:
@@ -51,41 +57,48 @@ def _with_own_ids(content: str) -> str:
 
 
 def heading(level: int, text: str) -> str:
-    """A heading; those of level 2 can be linked to."""
+    """Returns a heading. Headings of level 2 are targets of `links`."""
     return f'<h2 id="{anchor(text)}">{html.escape(text)}</h2>' if level == 2 else f"<h{level}>{html.escape(text)}</h{level}>"
 
 
 def anchor(text: str) -> str:
-    """A name for a place in the page."""
+    """Returns the id of a place in the page, to link to."""
     return re.sub(r"\W+", "-", text).lower()
 
 
 def links(texts: Sequence[str]) -> str:
-    """A line of links to headings of level 2."""
+    """Returns a line of links to headings of level 2."""
     return "<nav>" + "".join(f'<a href="#{anchor(text)}">{html.escape(text)}</a>' for text in texts) + "</nav>"
 
 
 def paragraph(text: str) -> str:
-    """A paragraph of lesser importance."""
+    """Returns a paragraph in a muted color."""
     return f'<p class="soft">{html.escape(text)}</p>'
 
 
 def moment(label: str, unix_seconds: float) -> str:
-    """A point in time, in local time, and how long ago that is whenever it is read."""
+    """Returns a line with a point in time, in local time. The page's script adds its age and keeps that current."""
     when = datetime.datetime.fromtimestamp(unix_seconds).astimezone()
     stamp = f'<time datetime="{when.isoformat(timespec="seconds")}">{when:%Y-%m-%d %H:%M:%S %Z}</time><span></span>'
     return f'<p class="soft">{html.escape(label)} {stamp}</p>'
 
 
 def numbers(values: dict[str, str]) -> str:
-    """Large numbers with their names below."""
+    """Returns cards of large numbers with their names below; `values` is {name: number}."""
     cards = "".join(f"<div><b>{html.escape(value)}</b><span>{html.escape(name)}</span></div>" for name, value in values.items())
     return f'<div class="numbers">{cards}</div>'
 
 
 def picture(figure: Figure, caption: str, is_drawing: bool = False, place: str = "") -> str:
-    """A figure, to be linked to at its place; drawings keep a readable size on narrow screens, where they can be moved
-    sideways, and are not blown up on wide ones."""
+    """Returns a figure with a caption.
+
+    Args:
+      figure: drawn as SVG.
+      caption: plain text.
+      is_drawing: True limits the width. The figure then scrolls sideways on narrow screens, so that it stays readable, and is not enlarged
+        on wide ones.
+      place: name to link to the figure with; "" for none.
+    """
     svg, width, marks = figure_to_svg(figure), figure.get_figwidth(), f' id="{anchor(place)}"' if place else ""
     if is_drawing:
         marks += ' class="drawing"'
@@ -94,24 +107,32 @@ def picture(figure: Figure, caption: str, is_drawing: bool = False, place: str =
 
 
 def image(svg: bytes, caption: str) -> str:
-    """A picture from a file, shown as an image: nothing in it can act."""
+    """Returns an SVG file as a figure with a caption. It is embedded as an image, so that scripts in it do not run."""
     uri = f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}"
     return f'<figure><img alt="{html.escape(caption)}" src="{uri}"><figcaption>{html.escape(caption)}</figcaption></figure>'
 
 
 def side_by_side(figures: Sequence[str]) -> str:
-    """Markup of figures side by side, as many as there is room for."""
+    """Lays out figures side by side, as many as fit."""
     return f'<div class="plots">{"".join(figures)}</div>'
 
 
 def pictures(captioned: Sequence[tuple[Figure, str]]) -> str:
-    """Figures side by side."""
+    """Returns figures with captions, side by side."""
     return side_by_side([picture(figure, caption) for figure, caption in captioned])
 
 
 @dataclasses.dataclass(frozen=True)
 class Card:
-    """A picture with a title and lines of text: an image's data URI or nothing, and whether it is right, where that is known."""
+    """A card of a gallery.
+
+    Attributes:
+      image: data URI of an image; anything else is not shown.
+      title: text below the image.
+      hint: text that appears when the pointer is over the card.
+      lines: texts below the title.
+      is_right: whether the prediction is right; None where that is unknown.
+    """
 
     image: str
     title: str
@@ -121,7 +142,7 @@ class Card:
 
 
 def cards(each: Sequence[Card]) -> str:
-    """A gallery."""
+    """Returns a gallery of cards, with a green border around right ones and a red one around wrong ones."""
     parts = []
     for card in each:
         kind = "" if card.is_right is None else ' class="right"' if card.is_right else ' class="wrong"'
@@ -132,23 +153,23 @@ def cards(each: Sequence[Card]) -> str:
 
 
 def fold(place: str, title: str, content: str) -> str:
-    """Content that is shown on demand; place: where in the page, for titles that occur several times."""
+    """Returns a section that the reader can unfold; `place` tells apart sections with equal titles."""
     return f'<details id="fold-{anchor(f"{place} {title}")}"><summary>{html.escape(title)}</summary>{content}</details>'
 
 
 def settings(text: str) -> str:
-    """A configuration as it is, but for gin's rulers."""
+    """Returns a configuration as preformatted text, without gin's ruler lines."""
     return f"<pre>{html.escape(re.sub(r'^# =+$', '', text, flags=re.MULTILINE))}</pre>"
 
 
 def files(paths: Sequence[str]) -> str:
-    """A line of links to files, relative to the page."""
+    """Returns a line of links to files; paths are relative to the page."""
     return "<p>" + " ".join(f'<a href="{html.escape(urllib.parse.quote(path))}">{html.escape(path)}</a>' for path in paths) + "</p>"
 
 
 @dataclasses.dataclass(frozen=True)
 class Link:
-    """A cell that leads to a place in the page."""
+    """A table cell that links to a place in the page."""
 
     text: str
     place: str
@@ -158,15 +179,17 @@ def table(
     head: Sequence[str],
     rows: Sequence[Sequence[str | Link]],
     text_columns: tuple[int, ...] = (),
-    most: int | None = None,
+    rows_per_page: int | None = None,
     groups: Mapping[str, Collection[int]] | None = None,
 ) -> str:
-    """A table, which the page's script sorts and filters. Numbers are to the right, the first and the text columns to the left.
+    """Returns a table that the page's script sorts and filters. The first column and text columns are aligned left, all others right.
 
     Args:
-      text_columns: places of the columns that sort as texts, whatever is in them.
-      most: rows that are shown at a time; None for all. Without the script, the first ones.
-      groups: places of the rows that each choice shows, by its label, in the order of the choices.
+      head: titles of the columns.
+      rows: cells of each row.
+      text_columns: indices of the columns that always sort as texts.
+      rows_per_page: number of rows that are shown at a time; None for all. Without the script, only the first ones are shown.
+      groups: indices of the rows in each group, by the group's label. The reader can choose a group; groups may overlap.
     """
 
     def content(value: str | Link) -> str:
@@ -185,15 +208,15 @@ def table(
         for place in places:
             choices_of[place].append(str(number))
     lines = [f"<tr{_data(' '.join(each))}>{cells('td', row)}</tr>" for each, row in zip(choices_of, rows, strict=True)]
-    body = f"<tbody>{''.join(lines[:most])}</tbody>"
+    body = f"<tbody>{''.join(lines[:rows_per_page])}</tbody>"
     note = ""
-    if most is not None and len(lines) > most:
-        body += f"<tbody hidden>{''.join(lines[most:])}</tbody>"
-        note = f"<noscript>{paragraph(f'The first {most:,} of {len(lines):,} rows; JavaScript shows the others.')}</noscript>"
+    if rows_per_page is not None and len(lines) > rows_per_page:
+        body += f"<tbody hidden>{''.join(lines[rows_per_page:])}</tbody>"
+        note = f"<noscript>{paragraph(f'The first {rows_per_page:,} of {len(lines):,} rows. The others need JavaScript.')}</noscript>"
     labels = json.dumps([[label, len(places)] for label, places in choices.items()]) if choices else ""
     return f'<div class="wide"><table{_data(labels)}><thead><tr>{cells("th", head)}</tr></thead>{body}</table></div>{note}'
 
 
 def _data(groups: str) -> str:
-    """An attribute for the script."""
+    """Returns the attribute that tells the script about groups of rows; "" if there are none."""
     return f' data-groups="{html.escape(groups)}"' if groups else ""

@@ -1,4 +1,4 @@
-"""The report of several searches, by what is in it and in a real browser without a window: measured, not looked at."""
+"""Checks the report of several searches by its markup, and by measurements of its layout in a headless browser."""
 
 import json
 import re
@@ -14,7 +14,7 @@ from nasnet_tf.viz.report import searches
 from nasnet_tf.viz.report.report import Report
 from nasnet_tf.viz.report.searches_test import check, write_journal, write_retraining
 
-# Boxes of texts in pictures that cover each other; elements that stick out of the page; pairs of colours of text and what is behind it.
+# Finds texts in pictures that overlap or are cut off, elements that are wider than the page, and pairs of text and background colors.
 MEASURE = """
   const result = {overlaps: [], outside: [], cut: [], contrasts: [], scroll: document.documentElement.scrollWidth, width: innerWidth};
   for (const fold of document.querySelectorAll("details")) fold.open = true;
@@ -77,14 +77,14 @@ def test_several_searches_and_a_retraining(report, folder, monkeypatch):
     top_5 = f"{np.mean(sorted(rewards['random'])[-5:]):.4f}"
     assert checker.cells[0] == "ppo (PPOSearch)"
     assert checker.cells[6:11] == ["random (RandomSearch)", str(len(rewards["random"])), f"{max(rewards['random']):.4f}", top_5, "-"]
-    assert checker.cells[13] == f"{max(rewards['ppo'][: len(rewards['random'])]):.4f}"  # after as many architectures
-    assert page.count("<h2") == 3  # the retraining is no search of its own
+    assert checker.cells[13] == f"{max(rewards['ppo'][: len(rewards['random'])]):.4f}"  # after equally many architectures
+    assert page.count("<h2") == 3  # the retraining has no section of its own
     for text in ("Retrained", "0.9731", "test accuracy of the winner", "predicted, stopped after epoch 2"):
         assert text in page
     assert page.count("Entropy of the policy") == 1  # random search has no policy
     died = next(place for place, cell in enumerate(checker.cells) if cell.startswith("<child"))
     assert checker.cells[died - 4 : died] == ["failed", "35", "7, 27, 47, 67, 87, ...", "35"]
-    # What did not change is not read again.
+    # Unchanged files are not read again.
     monkeypatch.setattr(searches, "read_trials", lambda folder: pytest.fail(f"reads {folder}"))
     without_times = re.compile(r"<time.*?</time>")
     assert without_times.sub("", report.write().read_text()) == without_times.sub("", page)
@@ -102,7 +102,7 @@ def contrast(pair):
 
 
 @pytest.mark.timeout(120)
-def test_page_at_all_widths_by_day_and_by_night(browser, report):
+def test_layout_at_all_widths_in_light_and_dark(browser, report):
     for width, scheme in ((400, "light"), (900, "dark"), (1400, "light")):
         device = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False}
         browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", device)
@@ -124,12 +124,12 @@ def test_page_at_all_widths_by_day_and_by_night(browser, report):
 
 
 @pytest.mark.timeout(120)
-def test_live_page_renews_itself_and_stays_where_it_was_read(browser, report):
-    browser.get("about:blank")  # from the page itself, the next address would only be a jump
-    browser.get(report.write(refresh_seconds=3).as_uri() + "#comparison")  # which must not keep it from loading itself again
+def test_live_page_reloads_and_keeps_its_state(browser, report):
+    browser.get("about:blank")  # from the page itself, the next address would only scroll
+    browser.get(report.write(refresh_seconds=3).as_uri() + "#comparison")  # the place in the address must not stop the reload
     unfold = "document.querySelectorAll('details').forEach((fold, index) => fold.open = index === 1)"
     browser.execute_script(f"window.before = true; {unfold}; scrollTo(0, 700)")
-    report.write()  # what it finds stands still
+    report.write()  # the reloaded page is not live
     WebDriverWait(browser, TIMEOUT_SECONDS).until(lambda _: not browser.execute_script("return window.before"))
     state = browser.execute_script("return [scrollY, ...[...document.querySelectorAll('details')].map(fold => fold.open)]")
     assert state[:4] == [700, False, True, False]

@@ -1,4 +1,4 @@
-"""Searches as plots: data in, a figure out."""
+"""Plots of searches: each function returns a figure."""
 
 import collections
 import itertools
@@ -33,10 +33,13 @@ from nasnet_tf.viz.report import statistics
 
 
 def plot_rewards(trials: Sequence[Trial], chance: float | None = None) -> Figure:
-    """Reward of each finished trial, the best so far, and, from 25 architectures on, the mean of the 25 best so far (paper figure 6).
+    """Plots the reward of each finished trial, the best so far, and, from 25 architectures on, the mean of the 25 best so far.
+
+    The means are those of paper figure 6.
 
     Args:
-      chance: what guessing would give, where that is known.
+      trials: of one search.
+      chance: accuracy of guessing, drawn as a level; None if it is unknown.
     """
     figure, axes = new_figure("trial", "validation accuracy")
     finished = [trial for trial in trials if trial.status == "finished"]
@@ -55,9 +58,12 @@ def plot_rewards(trials: Sequence[Trial], chance: float | None = None) -> Figure
 
 
 def plot_comparison(searches: Sequence[tuple[str, Sequence[Trial]]]) -> Figure:
-    """The best so far of several searches, and the mean of the best architectures so far; a search is (name, trials).
+    """Plots the best reward so far of several searches, and the mean of their best architectures so far.
 
-    The mean is of 25, or of 5 where a search has fewer; it begins when there are so many.
+    The mean is over the best 25 architectures, or the best 5 if any search has fewer than 25. Its curve begins when that many exist.
+
+    Args:
+      searches: (name, trials) of each search.
     """
     figure = Figure(figsize=(10, 3.4), layout="constrained")
     fewest, most = (bound(len(architectures(trials)) for _, trials in searches) for bound in (min, max))
@@ -81,9 +87,9 @@ def plot_comparison(searches: Sequence[tuple[str, Sequence[Trial]]]) -> Figure:
 
 
 def plot_accuracy_against_cost(trials: Sequence[Trial]) -> Figure:
-    """Accuracy against multiply-adds, or against what the objective counts; larger dots have more parameters (paper figure 5).
+    """Plots accuracy against cost, with the Pareto front as a line (paper figure 5).
 
-    The line is the Pareto front.
+    The cost is the objective's if it has one, otherwise the multiply-adds. Larger dots have more parameters.
     """
     known = [trial for trial in architectures(trials) if "mult_adds" in trial.metrics and "parameters" in trial.metrics]
     has_costs = any("cost" in trial.metrics for trial in known)
@@ -93,14 +99,14 @@ def plot_accuracy_against_cost(trials: Sequence[Trial]) -> Figure:
     costs, accuracies = _costs_and_accuracies(known, unit)
     sizes = [16 + 60 * trial.metrics["parameters"] / largest for trial in known]
     scatter(axes, costs, accuracies, s=sizes, color=BLUE, alpha=0.5 if len(known) <= MAX_MARKS else 0.15)
-    line(axes, *_costs_and_accuracies(pareto.pareto_front(known), unit), color=AMBER, label="no other one beats these in both")
+    line(axes, *_costs_and_accuracies(pareto.pareto_front(known), unit), color=AMBER, label="Pareto front")
     legend(axes)
     return figure
 
 
 def plot_importance(found: Importance, count: int) -> Figure:
-    """The surest effects as bars with two standard errors, the best on top."""
-    effects = sorted(found.effects[:count], key=lambda each: each.mean, reverse=found.is_accuracy)  # the last one is on top
+    """Plots the `count` most significant effects as bars with two standard errors, the best on top."""
+    effects = sorted(found.effects[:count], key=lambda each: each.mean, reverse=found.is_accuracy)  # the last bar is on top
     figure = Figure(figsize=(7.2, 0.8 + 0.2 * len(effects)), layout="constrained")
     axes = figure.add_subplot()
     means, errors = np.array([(each.mean, 2 * each.error) for each in effects]).T * (100 if found.is_accuracy else 1)
@@ -115,8 +121,8 @@ def plot_importance(found: Importance, count: int) -> Figure:
 
 
 def plot_operation_frequencies(trials: Sequence[Trial], windows: int = 20) -> Figure:
-    """Shares of the 13 operations among the proposals, over time."""
-    figure, axes = new_figure("trial", "share of operations")
+    """Plots the fraction of each of the 13 operations in the proposals, in up to `windows` windows of trials."""
+    figure, axes = new_figure("trial", "fraction of operations")
     starts, shares = statistics.operation_shares(trials, windows)
     width = starts[1] - starts[0] if len(starts) > 1 else max(1, len(trials))
     bottom = np.zeros(len(starts))
@@ -131,13 +137,16 @@ def plot_operation_frequencies(trials: Sequence[Trial], windows: int = 20) -> Fi
 
 
 def plot_entropy(trials: Sequence[Trial], updates: Sequence[dict] = (), maximum: float | None = None, width: int = 20) -> Figure:
-    """Entropy of the policy over trials, in nats, from zero.
+    """Plots the entropy of the policy over trials, in nats.
 
-    Each dot estimates it from one proposal; the line is what the updates measured or, without them, the mean of `width` proposals.
+    Each dot is an estimate from one proposal. The line shows the values that the updates measured; without updates, it is the running mean
+    of `width` estimates.
 
     Args:
+      trials: of one search.
       updates: rows of the search's metrics.jsonl.
-      maximum: entropy of the uniform policy, where that is known.
+      maximum: entropy of the uniform policy, drawn as a level; None if it is unknown.
+      width: number of estimates in a running mean.
     """
     figure, axes = new_figure("trial", "entropy of the policy, nats")
     numbers, estimates = statistics.entropy_estimates(trials)
@@ -148,27 +157,27 @@ def plot_entropy(trials: Sequence[Trial], updates: Sequence[dict] = (), maximum:
     else:
         line(axes, numbers[width - 1 :], statistics.smoothed(estimates, width), color=BLUE, label=f"mean of {width}")
     if maximum is not None:
-        level(axes, maximum, "of the uniform policy")
+        level(axes, maximum, "uniform policy")
     axes.set_ylim(bottom=0)
     legend(axes)
     return figure
 
 
 def update_names(updates: Sequence[dict]) -> list[str]:
-    """Returns the names of the numbers, besides the entropy, that more than one update in a search's metrics.jsonl has."""
+    """Returns the names of the numbers, without the entropy, that at least two updates in a search's metrics.jsonl have."""
     counts = collections.Counter(name for row in updates for name in row if name not in ("kind", "step", "trials", "entropy"))
     return [name for name, count in counts.items() if count > 1]
 
 
 def plot_update(updates: Sequence[dict], name: str) -> Figure:
-    """One number that every update of the strategy told, over trials."""
+    """Plots a number that the updates of the strategy logged, over trials."""
     figure, axes = new_figure("trial", name.replace("_", " "))
     line(axes, *_of_updates(updates, name).T, color=BLUE)
     return figure
 
 
 def plot_times(trials: Sequence[Trial]) -> Figure:
-    """Seconds of each trial that trained a child, all its executions: over trials, and how often which."""
+    """Plots the seconds of each trial that trained a child, summed over its executions, with a histogram."""
     trained = [trial for trial in trials if trial.seconds > 0]
     seconds = np.array([trial.seconds for trial in trained])
     figure, axes = new_figure("trial", "seconds of a child")
@@ -185,7 +194,7 @@ def plot_times(trials: Sequence[Trial]) -> Figure:
 
 
 def plot_learning_curves(trials: Sequence[Trial], best: Sequence[Trial], limit: int = 200) -> Figure:
-    """Accuracy in each evaluation of a child: of the best, and in grey of at most `limit` others, evenly taken."""
+    """Plots the accuracy in each evaluation of a child: the best trials in color, and at most `limit` evenly spaced others in gray."""
     figure, axes = new_figure("evaluation", "validation accuracy")
     others = [trial for trial in trials if trial.metrics.get("curve") and trial.reused_from is None]
     others = [others[place] for place in thinned(len(others), limit)]
@@ -199,8 +208,8 @@ def plot_learning_curves(trials: Sequence[Trial], best: Sequence[Trial], limit: 
 
 
 def plot_retraining(pairs: Sequence[tuple[float, float]]) -> Figure:
-    """What retraining made of rewards; a pair is (reward in the search, accuracy retrained)."""
-    figure, axes = new_figure("reward in the search", "validation accuracy, retrained")
+    """Plots accuracies after retraining against rewards; a pair is (reward in the search, accuracy after retraining)."""
+    figure, axes = new_figure("reward in the search", "validation accuracy after retraining")
     scatter(axes, [pair[0] for pair in pairs], [pair[1] for pair in pairs], s=24, color=BLUE)
     return figure
 
@@ -211,17 +220,21 @@ def _costs_and_accuracies(trials: Sequence[Trial], unit: float) -> tuple[np.ndar
 
 
 def _progress(trials: Sequence[Trial], count: int = statistics.TOP) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Numbers of the trials that rewarded an architecture first, the best so far, the mean of the best so far."""
+    """Returns three arrays with a value for each rewarded architecture.
+
+    They are the number of the trial that rewarded it first, the best reward so far, and the mean of the `count` best rewards so far.
+    """
     rewarded = architectures(trials)
     rewards = [trial.reward for trial in rewarded]
     return np.array([trial.number for trial in rewarded]), statistics.running_best(rewards), statistics.running_top_mean(rewards, count)
 
 
 def _of_updates(updates: Sequence[dict], name: str) -> np.ndarray:
-    """(rewarded trials, value) of each update, float [n, 2]."""
+    """Returns (number of rewarded trials, value) of each update that has the value, float [n, 2]."""
     return np.array([(row["trials"], row[name]) for row in updates if name in row], float).reshape(-1, 2)
 
 
 def _curve(trial: Trial) -> np.ndarray:
+    """Returns (number of the evaluation from 1, accuracy) of each evaluation of a child, float [n, 2]."""
     accuracies = trial.metrics["curve"]
     return np.column_stack([np.arange(1, len(accuracies) + 1), accuracies])

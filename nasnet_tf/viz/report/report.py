@@ -1,4 +1,4 @@
-"""One page about the searches and trainings of a folder: opens offline, needs nothing beside itself."""
+"""Writes one self-contained page about the searches and trainings in a folder; it opens offline."""
 
 import dataclasses
 import functools
@@ -15,34 +15,37 @@ from nasnet_tf.viz.report.trainings import METRICS, PREDICTIONS, TUNED
 
 @dataclasses.dataclass(frozen=True)
 class _Kind:
-    """A kind of section: the patterns of all files that it is made of, and what makes it of a folder."""
+    """A kind of section: the patterns of the files that it depends on, and the function that reads it from a folder."""
 
     files: tuple[str, ...]
     read: Callable
 
 
 class Report:
-    """The page of a folder, about what is in it and in its direct subfolders; reads again only what changed since it was last written.
+    """The page of a folder, about the work in it and in its direct subfolders. Each `write` reads only folders whose files changed.
+
+    Args:
+      workdir: the folder. The page is written into it.
 
     Raises:
-      InputError: no such folder.
+      InputError: the folder does not exist.
     """
 
     def __init__(self, workdir: pathlib.Path):
         if not workdir.is_dir():
-            raise InputError(f"{workdir}: no such folder; expected the work folder of a search or a training, or a folder of such")
+            raise InputError(f"{workdir}: no such folder; expected the work folder of a search or a training, or a folder of work folders")
         self._workdir = workdir
         self._search = _Kind(searches.FILES, functools.partial(searches.read_search, root=workdir))
         self._known: dict[tuple, tuple] = {}  # (kind, folder) -> (state of its files, section)
 
     def write(self, refresh_seconds: float | None = None) -> pathlib.Path:
-        """Writes report.html.
+        """Writes report.html and returns its path.
 
         Args:
-          refresh_seconds: of a page about something that goes on: loads itself again so often, and waits if there is nothing yet.
+          refresh_seconds: for a page about running work: the page reloads at this interval, and an empty folder is no error.
 
         Raises:
-          InputError: neither a search nor a training, a tuning or predictions are there, or what is there is damaged.
+          InputError: the folder holds no search, training, tuning or predictions, or a file is damaged.
         """
         now = time.time()
         folders = [self._workdir, *sorted(path for path in self._workdir.iterdir() if path.is_dir())]
@@ -52,24 +55,25 @@ class Report:
         sections = [(searches.title(search.name), search.section) for search in found]
         if len(found) > 1:
             sections.insert(0, ("Comparison", searches.compare(found)))
-        others = [folder for folder in folders if not (folder / JOURNAL).is_file()]  # a search has metrics of its own
+        others = [folder for folder in folders if not (folder / JOURNAL).is_file()]  # a search has a metrics.jsonl too
         sections += [self._section(_TRAINING, folder) for folder in others if (folder / METRICS).is_file()]
         sections += [self._section(_TUNING, folder) for folder in folders if trainings.is_tuning(folder)]
         sections += [self._section(_PREDICTED, folder) for folder in folders if (folder / PREDICTIONS).is_file()]
         if not sections and not refresh_seconds and not any((folder / JOURNAL).is_file() for folder in folders):
-            looked = f"{JOURNAL}, {METRICS}, {PREDICTIONS}, {TUNED}"
-            raise InputError(f"{self._workdir}: nothing to report; looked there and one folder below for {looked}")
+            expected = f"{JOURNAL}, {METRICS}, {PREDICTIONS}, {TUNED}"
+            raise InputError(f"{self._workdir}: nothing to report; expected one of {expected} in this folder or directly below it")
         parts = [page.moment("written", now)]
         if refresh_seconds:
-            parts.append(page.paragraph(f"Live: the page renews itself every {refresh_seconds:g} seconds."))
+            parts.append(page.paragraph(f"Live: this page reloads every {refresh_seconds:g} seconds."))
         parts.append(page.links([title for title, _ in sections]) if len(sections) > 1 else "")
-        parts += [section for _, section in sections] or [page.paragraph("Nothing has ended yet: the search has only just begun.")]
+        parts += [section for _, section in sections] or [page.paragraph("No results yet: the search has just begun.")]
         path = self._workdir / "report.html"
         content = page.document(f"{self._workdir.resolve().name}: NASNet report", "".join(parts), refresh_seconds)
         replace_file(path, content)
         return path
 
     def _section(self, kind: _Kind, folder: pathlib.Path):
+        """Returns the section of a folder, from the cache if none of its files changed."""
         files = sorted(path for pattern in kind.files for path in folder.glob(pattern))
         state = [(path, status.st_size, status.st_mtime_ns) for path in files for status in [path.stat()]]
         before, section = self._known.get((kind, folder), (None, None))

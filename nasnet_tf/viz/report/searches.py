@@ -1,4 +1,4 @@
-"""The parts of a report that are about searches."""
+"""The report's sections about searches."""
 
 import dataclasses
 import pathlib
@@ -26,18 +26,18 @@ from nasnet_tf.viz.report import page, plots, search_tables, statistics
 
 _CURVES = 5
 _CONFIG = "operative_config.gin"
-# All that a section is made of, but for the logs it leads to: there are new ones when the journal is longer.
+# All files that a section depends on. Logs that it links to are not among them: a new log comes with a longer journal.
 FILES = (JOURNAL, UPDATES, _CONFIG, RATES_NAME, *(f"{retraining.FOLDER}*/{name}" for name in (JOURNAL, WINNER_NAME, TEST_NAME)))
 
 
 @dataclasses.dataclass(frozen=True)
 class Search:
-    """A search as a report needs it.
+    """A search in the report.
 
     Attributes:
-      name: of its folder and its strategy.
-      rewarded: the first trial of each architecture that has a reward, without texts and metrics: what comparisons take.
-      section: all about it, as markup.
+      name: names of its folder and its strategy.
+      rewarded: the first rewarded trial of each architecture, for comparisons; without texts, decisions, log-probabilities and metrics.
+      section: markup of its section.
     """
 
     name: str
@@ -46,12 +46,12 @@ class Search:
 
 
 def is_retraining(folder: pathlib.Path) -> bool:
-    """Whether the folder's trials are of the best of the search around it, trained again."""
+    """Returns whether the folder holds the retraining of the search in its parent folder."""
     return folder in retraining.folders(folder.parent) and search_tables.has_begun(folder.parent)
 
 
 def read_search(folder: pathlib.Path, root: pathlib.Path) -> Search:
-    """Reads and draws a search folder that has begun, for a page in `root`, which is this folder or around it."""
+    """Reads and draws the search in a folder. It must have begun. `root` is the folder of the page: this folder or its parent."""
     trials, identity = read_trials(folder), read_identity(folder)
     strategy = identity.get("search.strategy", "").strip("@()")
     name = f"{folder.resolve().name} ({strategy})" if strategy else folder.resolve().name
@@ -67,7 +67,7 @@ def read_search(folder: pathlib.Path, root: pathlib.Path) -> Search:
             search_tables.leaderboard(best, name),
             search_tables.front(trials, best[: search_tables.RANKS], name),
         ]
-        parts.append(search_tables.credited(space, trials) if space else "")
+        parts.append(search_tables.importance(space, trials) if space else "")
         updates = read_updates(folder / UPDATES) if (folder / UPDATES).is_file() else []
         parts += [
             page.heading(3, "Over time"),
@@ -75,9 +75,7 @@ def read_search(folder: pathlib.Path, root: pathlib.Path) -> Search:
         ]
     else:
         waiting = sum(trial.status == "running" for trial in trials)
-        parts.append(
-            page.paragraph("Nothing has been rewarded" + (f" yet; {waiting} trials are running or to be run." if waiting else "."))
-        )
+        parts.append(page.paragraph("No trial has a reward" + (f" yet; {waiting} trials are running or waiting." if waiting else ".")))
     parts += [search_tables.failures(trials, "Failures"), search_tables.every_trial(trials, best, name) if trials else ""]
     parts += [search_tables.retrained(other, best, name) for other in retraining.folders(folder)]
     parts.append(_logs(folder, root, name))
@@ -90,12 +88,12 @@ def read_search(folder: pathlib.Path, root: pathlib.Path) -> Search:
 
 
 def title(name: str) -> str:
-    """Of a search's section."""
+    """Returns the title of a search's section."""
     return f"Search: {name}"
 
 
 def compare(searches: Sequence[Search]) -> str:
-    """Several searches side by side, at their ends and after as many architectures as all of them have."""
+    """Returns a comparison of searches: each with all its architectures, then each with as many as the smallest search has."""
     fewest = min(len(search.rewarded) for search in searches)
     rows = []
     for search in searches:
@@ -106,7 +104,7 @@ def compare(searches: Sequence[Search]) -> str:
         page.table(["search", "architectures", "best", "mean of best 5", f"mean of best {statistics.TOP}", "time of children"], rows),
     ]
     if any(len(search.rewarded) != fewest for search in searches) and fewest:
-        parts.append(page.paragraph(f"The same after the first {fewest} architectures of each, which all have:"))
+        parts.append(page.paragraph(f"After the first {fewest} architectures of each search, the most that all of them have:"))
         rows = [[search.name, *_tops(search.rewarded[:fewest])] for search in searches]
         parts.append(page.table(["search", "best", "mean of best 5", f"mean of best {statistics.TOP}"], rows))
     figure = plots.plot_comparison([(search.name, search.rewarded) for search in searches])
@@ -130,16 +128,16 @@ def _summary(trials: Sequence[Trial], rates: Rates, seconds_before: float, space
         "mean of the best 5": top_5,
         f"mean of the best {statistics.TOP}": top_25,
         **({} if chance is None else {"chance level": f"{chance:.4g}"}),
-        **({} if gain is None else {"expected from another hour, points": f"{100 * gain:+.2f}"}),
+        **({} if gain is None else {"expected gain from another hour, points": f"{100 * gain:+.2f}"}),
         "trials rewarded": f"{counts['finished']:,}",
-        "of them known before": f"{reused:,}",
+        "rewards reused": f"{reused:,}",
         **({"taken over from other searches": f"{taken:,}"} if taken else {}),
         "stopped early": f"{stopped:,}",
-        "running or to be run": f"{counts['running']:,}",
+        "running or waiting": f"{counts['running']:,}",
         "failed": f"{counts['failed']:,}",
         "infeasible": f"{counts['infeasible']:,}",
-        "seconds a child, median": f"{np.median(trained):.1f}" if trained else "-",
-        "children at once, mean": f"{sum(trained) / busy:.1f}" if trained else "-",
+        "seconds per child, median": f"{np.median(trained):.1f}" if trained else "-",
+        "children in parallel, mean": f"{sum(trained) / busy:.1f}" if trained else "-",
         "time of the search": format_seconds(busy),
         "time of all children": format_seconds(sum(trained)),
         "child-hours": f"{spent['child_hours']:.2f}",
@@ -151,7 +149,7 @@ def _summary(trials: Sequence[Trial], rates: Rates, seconds_before: float, space
 
 
 def _gain(trials: Sequence[Trial], busy: float, space: SearchSpace | None) -> float | None:
-    """What the best accuracy is expected to rise by in another hour like those before, in [0, 1]."""
+    """Returns the expected gain of the best accuracy from another hour at the rate so far, in [0, 1]; None if it cannot be estimated."""
     trained = sum(len(trial.executions) for trial in trials)
     if space is None or not busy or not is_installed("scipy"):
         return None
@@ -159,19 +157,20 @@ def _gain(trials: Sequence[Trial], busy: float, space: SearchSpace | None) -> fl
 
 
 def _tops(rewarded: Sequence[Trial]) -> list[str]:
+    """Returns the best reward, the mean of the best 5 and the mean of the best 25 as texts; "-" where there are fewer."""
     rewards = [trial.reward for trial in rewarded]
     means = [statistics.top_mean(rewards, count) for count in (1, 5, statistics.TOP)]
     return ["-" if mean is None else f"{mean:.4f}" for mean in means]
 
 
 def _chance(trials: Sequence[Trial]) -> float | None:
-    """What guessing one of equally frequent classes gives; journals of before do not tell how many there are."""
+    """Returns the accuracy of guessing among equally frequent classes; None for old journals, which lack the number of classes."""
     counts = [trial.metrics["num_classes"] for trial in trials if "num_classes" in trial.metrics]
     return 1 / counts[0] if counts else None
 
 
 def _space(identity: dict, trials: Sequence[Trial]) -> SearchSpace | None:
-    """The search space, where the journal says it."""
+    """Returns the search space; None if the journal does not tell it."""
     try:
         return space_of(identity, trials)
     except InputError:
@@ -182,12 +181,12 @@ def _plots(trials: Sequence[Trial], best: Sequence[Trial], updates: Sequence[dic
     captioned = [(plots.plot_rewards(trials, _chance(trials)), "Reward over trials; the means are of different architectures")]
     if any("mult_adds" in trial.metrics for trial in best):
         captioned.append((plots.plot_accuracy_against_cost(trials), "Accuracy against cost; larger dots have more parameters"))
-    captioned.append((plots.plot_operation_frequencies(trials), "Which operations were proposed"))
+    captioned.append((plots.plot_operation_frequencies(trials), "Operations in the proposals"))
     if any(trial.seconds > 0 for trial in trials):
-        captioned.append((plots.plot_times(trials), "Time of each child, and how often which"))
+        captioned.append((plots.plot_times(trials), "Time of each child, with a histogram"))
     if any(len(trial.metrics.get("curve", [])) > 1 for trial in trials):
         figure = plots.plot_learning_curves(trials, best[:_CURVES])
-        captioned.append((figure, "Accuracy in each evaluation of a child; coloured: the best"))
+        captioned.append((figure, "Accuracy in each evaluation of a child; the best children are in color"))
     if updates or any(trial.log_probs for trial in trials):
         figure = plots.plot_entropy(trials, updates, statistics.largest_entropy(space) if space else None)
         captioned.append((figure, "Entropy of the policy, from the probabilities of its proposals"))
@@ -197,7 +196,7 @@ def _plots(trials: Sequence[Trial], best: Sequence[Trial], updates: Sequence[dic
 
 
 def _logs(folder: pathlib.Path, root: pathlib.Path, name: str) -> str:
-    """Links to what children wrote, those of retrainings included; each has a file only if it wrote something."""
+    """Returns links to the logs of children, including those of retrainings; only children that printed something have a log."""
     paths = [path for part in (folder, *retraining.folders(folder)) for path in sorted((part / folders.FOLDER).glob("*.log"))]
     links = page.files([path.relative_to(root).as_posix() for path in paths])
-    return page.fold(name, "What children wrote", links) if paths else ""
+    return page.fold(name, "Logs of children", links) if paths else ""

@@ -1,4 +1,4 @@
-"""The report of searches, checked by what is in the page."""
+"""Checks the report of searches by the markup of the page, and its plots and statistics by their numbers."""
 
 import html.parser
 import json
@@ -43,7 +43,7 @@ def searched(tmp_path):
 
 
 def write_journal(folder, count, strategy, identity=None, seed=0):
-    """A search of made-up trials: a twentieth fail, a tenth is known, a fifth is stopped early, one still runs."""
+    """Writes a search of invented trials: 1 in 20 failed, 1 in 10 was reused, 1 in 5 was stopped early, and the last one may be running."""
     folder.mkdir(parents=True)
     rng = random.Random(seed)
     rows = [{"event": "search", "identity": identity or {"search.strategy": strategy, "SearchSpace.num_blocks": "3"}}]
@@ -69,14 +69,14 @@ def write_journal(folder, count, strategy, identity=None, seed=0):
 
 
 def write_retraining(folder):
-    """Beside a search of write_journal: five of its architectures trained again."""
+    """Writes a retraining of the first architectures of a search of write_journal, with a winner and its test accuracy."""
     write_journal(folder / "retrain", 6, "", {"epochs": "20"})
     (folder / "retrain" / "winner.textproto").write_text(format_genotype(tiny_genotype()))
     (folder / "retrain" / "test.json").write_text(json.dumps({"accuracy": 0.9731, "trial": 3}))
 
 
 class Checker(html.parser.HTMLParser):
-    """Collects tags that are not balanced, and the text of table cells."""
+    """Collects unbalanced tags, the text of table cells and the names of all tags."""
 
     def __init__(self):
         super().__init__()
@@ -102,6 +102,7 @@ class Checker(html.parser.HTMLParser):
 
 
 def check(page):
+    """Checks that tags are balanced and that no address leads out of the page; returns the Checker."""
     checker = Checker()
     checker.feed(page)
     assert (checker.wrong, checker.open) == ([], [])
@@ -123,19 +124,19 @@ def test_report_of_a_search(searched):
     assert [checker.cells[7 * row + 1] for row in range(10)] == [str(trial.number) for trial in best]
     assert "died &lt;here&gt;" in page
     assert "died <here>" not in page
-    assert checker.tags.count("svg") == 1 + 9 + 4  # best, nine more of the leaderboard, four plots
+    assert checker.tags.count("svg") == 1 + 9 + 4  # the best cells, nine more of the leaderboard, four plots
 
 
 def test_report_of_a_policy_shows_its_entropy(tmp_path):
-    write_journal(tmp_path / "search", 40, "@PPOSearch()")  # it says its space, whose largest entropy is a level in the plot
+    write_journal(tmp_path / "search", 40, "@PPOSearch()")  # the journal tells the space, whose largest entropy is a level in the plot
     page = Report(tmp_path).write().read_text()
     check(page)
     assert "Entropy of the policy" in page
 
 
-def test_report_leads_to_what_children_wrote(searched):
-    """Those of retrainings too, and wherever the page is; only to files that are there."""
-    assert "What children wrote" not in Report(searched).write().read_text()
+def test_report_links_to_logs_of_children(searched):
+    """Links lead to existing logs only, including those of retrainings, from a page in the folder or in its parent."""
+    assert "Logs of children" not in Report(searched).write().read_text()
     logs = []
     for name, child in ((".", "trial_3"), ("retrain", "trial_0"), ("retrain-2", "trial_0")):
         if name != ".":
@@ -156,7 +157,7 @@ def test_report_of_a_search_that_just_began(tmp_path):
 
 
 def test_nothing_to_report(tmp_path):
-    with pytest.raises(InputError, match="nothing to report; looked there and one folder below for journal.jsonl"):
+    with pytest.raises(InputError, match="nothing to report; expected one of journal.jsonl, .* in this folder or directly below it"):
         Report(tmp_path).write()
     with pytest.raises(InputError, match="no such folder"):
         Report(tmp_path / "none")
@@ -166,7 +167,7 @@ def test_plots_show_the_numbers(searched):
     trials = read_trials(searched)
     axes = plots.plot_rewards(trials).axes[0]
     assert list(axes.lines[0].get_ydata()) == [0.5] + [0.9] * 9
-    assert len(axes.lines) == 1  # there are no 25 to take a mean of
+    assert len(axes.lines) == 1  # there are fewer than 25 trials, so there is no mean
     axes = plots.plot_rewards([trial(number, 0.5 + 0.01 * number) for number in range(27)], chance=0.25).axes[0]
     assert axes.lines[1].get_xydata().tolist() == [pytest.approx([number, 0.5 + 0.01 * (number - 12)]) for number in (24, 25, 26)]
     assert list(axes.lines[2].get_ydata()) == [0.25, 0.25]
@@ -198,7 +199,7 @@ def test_statistics():
     assert statistics.smoothed(np.array([1.0]), 2).tolist() == []
     failed = [trial(n, None, status="failed", reason=reason) for n, reason in enumerate(("died (9)", "other", "died (10)"))]
     assert [[each.number for each in group] for group in statistics.failures(failed)] == [[0, 2], [1]]
-    # Two at once for 5 of 15 seconds, then a pause, then two attempts of one trial with a pause between.
+    # Two trials that overlap for 5 of 15 seconds, a pause, then two attempts of one trial with a pause between them.
     times = [
         trial(number, 0.5, executions=spans) for number, spans in enumerate(([(10.0, 10.0)], [(15.0, 10.0)], [(180.0, 8.0), (200.0, 12.0)]))
     ]
@@ -216,7 +217,7 @@ def test_many_trials_become_images(tmp_path):
         assert len(svg) < 200_000
 
 
-def test_the_report_shows_the_front_and_what_was_spent(tmp_path):
+def test_the_report_shows_the_front_and_the_spending(tmp_path):
     folder = tmp_path / "search"
     write_journal(folder, 40, "@RandomSearch()")
     Rates(watts=50.0, price=2.0).save(folder)

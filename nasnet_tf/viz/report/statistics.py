@@ -1,4 +1,4 @@
-"""What a search's trials say, as numbers: pure functions of lists of trials."""
+"""Statistics of a search: pure functions of trials and rewards."""
 
 import heapq
 import re
@@ -13,17 +13,17 @@ TOP = 25  # paper figure 6
 
 
 def top_mean(rewards: Sequence[float], count: int) -> float | None:
-    """The mean of the `count` highest; None where there are fewer."""
+    """Returns the mean of the `count` highest rewards; None if there are fewer."""
     return float(np.mean(heapq.nlargest(count, rewards))) if len(rewards) >= count else None
 
 
 def running_best(rewards: Sequence[float]) -> np.ndarray:
-    """The highest so far, [len(rewards)]."""
+    """Returns the highest reward so far, float [len(rewards)]."""
     return np.maximum.accumulate(np.asarray(rewards, float))
 
 
 def running_top_mean(rewards: Sequence[float], count: int = TOP) -> np.ndarray:
-    """The mean of the `count` highest so far, [len(rewards)], NaN while there are fewer; paper figure 6."""
+    """Returns the mean of the `count` highest rewards so far, float [len(rewards)]; NaN while there are fewer (paper figure 6)."""
     highest: list[float] = []
     means, total = [], 0.0
     for reward in rewards:
@@ -37,33 +37,33 @@ def running_top_mean(rewards: Sequence[float], count: int = TOP) -> np.ndarray:
 
 
 def entropy_estimates(trials: Sequence[Trial]) -> tuple[np.ndarray, np.ndarray]:
-    """Trial numbers and minus the log-probability each proposal was drawn with, in nats: its expectation is the policy's entropy.
+    """Returns the trial numbers and an entropy estimate for each trial, in nats; both are empty for strategies without a policy.
 
-    Empty for strategies that draw from no policy.
+    The estimate is minus the log-probability of the proposal; its expectation is the entropy of the policy.
     """
     drawn = [trial for trial in trials if trial.log_probs]
     return np.array([trial.number for trial in drawn]), np.array([-sum(trial.log_probs) for trial in drawn])
 
 
 def smoothed(values: np.ndarray, width: int) -> np.ndarray:
-    """Means of `width` values in a row, [max(0, len(values) - width + 1)]."""
+    """Returns the running mean of `width` values, float [max(0, len(values) - width + 1)]."""
     return np.convolve(values, np.full(width, 1 / width), mode="valid") if len(values) >= width else np.empty(0)
 
 
 def operation_shares(trials: Sequence[Trial], windows: int) -> tuple[list[int], list[dict[str, float]]]:
-    """The first trial of each window, and the share of each operation, by name, among all that were proposed in it."""
+    """Returns the first trial of each window, and {name of an operation: its fraction of all operations proposed in the window}."""
     size = max(1, -(-len(trials) // windows))
     starts = list(range(0, len(trials), size))
     shares = []
     for start in starts:
-        # Names are taken from the text: to parse 20,000 genotypes takes longer than all the rest of a page.
+        # Names are read from the text: parsing 20,000 genotypes takes longer than the rest of a page.
         used = [name for trial in trials[start : start + size] for name in re.findall(r"operation: (\w+)", trial.text)]
         shares.append({name: used.count(name) / len(used) for name in set(used)})
     return starts, shares
 
 
 def failures(trials: Sequence[Trial]) -> list[list[Trial]]:
-    """Failed and infeasible trials in groups of one reason, the largest first; reasons that differ in numbers only are one."""
+    """Returns failed and infeasible trials grouped by reason, the largest group first. Numbers in reasons are ignored."""
     groups: dict[tuple[str, str], list[Trial]] = {}
     for trial in trials:
         if trial.reason:
@@ -72,10 +72,10 @@ def failures(trials: Sequence[Trial]) -> list[list[Trial]]:
 
 
 def kind_of(reason: str) -> str:
-    """A reason without its numbers: "died (9)" -> "died (N)"."""
+    """Returns a reason with its numbers replaced: "died (9)" -> "died (N)"."""
     return re.sub(r"\d+", "N", reason)
 
 
 def largest_entropy(space: SearchSpace) -> float:
-    """Entropy of the policy that draws every decision uniformly, in nats."""
+    """Returns the entropy of the policy that draws every decision uniformly, in nats."""
     return float(np.sum(np.log(space.sizes)))

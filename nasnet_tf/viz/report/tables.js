@@ -1,7 +1,7 @@
-// Tables sort by their column titles and have a filter. Rows remain the elements that they are: only which are shown, and in what order,
-// changes, so that nothing in a cell is ever read as markup.
+// Sorts tables by their column titles and filters their rows. The elements of the rows stay and only their order and visibility change, so
+// that text in a cell is never parsed as markup.
 const NUMBER = /^([+-]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:e[+-]?\d+)?|[+-]?inf)\s*(?:%|±.*|\(.*\))?$/i;
-const DURATION = /^\d+(:\d\d){1,2}$/; // minutes and seconds, before them hours
+const DURATION = /^\d+(:\d\d){1,2}$/; // [hours:]minutes:seconds
 const MISSING = /^(-|–|—|nan|none|)$/i;
 const collator = new Intl.Collator("en", {numeric: true});
 
@@ -12,13 +12,13 @@ function valueOf(text) {
   return number ? Number(number[1].replaceAll(",", "").replace(/inf/i, "Infinity")) : text;
 }
 
-// Numbers come before texts. A column of texts has none, though a text may look like a number.
+// Sorts numbers before texts. In a column of texts, all values are texts, even those that look like numbers.
 function compare(a, b) {
   if (typeof a === "string" && typeof b === "string") return collator.compare(a, b);
   return typeof a === "number" && typeof b === "number" ? (a < b ? -1 : a > b ? 1 : 0) : typeof a === "number" ? -1 : 1;
 }
 
-// Missing values are last in both directions; equal ones stay in the order of the page.
+// Sorts missing values last in both directions; rows with equal values stay in the order of the page.
 function sorted(rows, column, isText, direction) {
   const texts = rows.map(row => row.cells[column].textContent.trim());
   let values = texts.map(valueOf);
@@ -34,7 +34,7 @@ function element(tag, properties) {
   return Object.assign(document.createElement(tag), properties);
 }
 
-// A list of the groups of rows that a table has, as [label, count].
+// Returns a selection of the groups of rows; a group is [label, count].
 function choiceOf(groups) {
   const choice = element("select", {autocomplete: "off"});
   choice.append(element("option", {value: "", textContent: "all"}));
@@ -55,18 +55,18 @@ function countOf(all, found, start, end) {
     (end - start < found ? ", from " + number(start + 1) + " to " + number(end) : "");
 }
 
-// name: of the table in the page, under which what is set is remembered.
-function enliven(table, name) {
+// Adds sorting, a filter and pages to a table. The reader's settings are stored under its name.
+function activate(table, name) {
   const rows = [...table.tBodies].flatMap(body => [...body.rows]);
   if (rows.length < 2) return;
-  const most = table.tBodies[0].rows.length; // that are shown at a time: a browser takes seconds to lay out 20,000
+  const most = table.tBodies[0].rows.length; // rows per page: a browser takes seconds to lay out 20,000
   const titles = [...table.tHead.rows[0].cells], groups = JSON.parse(table.dataset.groups || "[]");
   const set = {column: "", direction: 1, filter: "", group: "", page: 0, focus: -1, ...remembered[name]};
-  let texts = null; // of the rows, once they are searched
+  let texts = null; // of the rows, read at the first search
 
   const filter = element("input", {type: "search", placeholder: "Filter", value: set.filter, autocomplete: "off"});
   const choice = Object.assign(choiceOf(groups), {value: set.group, hidden: groups.length < 2});
-  if (choice.selectedIndex < 0) choice.value = ""; // the group is gone
+  if (choice.selectedIndex < 0) choice.value = ""; // the stored group no longer exists
   const count = element("span", {});
   filter.setAttribute("aria-label", "Filter the rows");
   choice.setAttribute("aria-label", "Rows to show");
@@ -95,7 +95,7 @@ function enliven(table, name) {
     count.textContent = countOf(rows.length, order.length, start, end);
     previous.hidden = next.hidden = pages === 1;
     [previous.disabled, next.disabled] = [page === 0, page === pages - 1];
-    if (document.activeElement.disabled) (next.disabled ? previous : next).focus(); // who uses keys stays at the table
+    if (document.activeElement.disabled) (next.disabled ? previous : next).focus(); // a disabled button loses the focus of the keyboard
   }
 
   function change(values) {
@@ -103,7 +103,7 @@ function enliven(table, name) {
     show();
   }
 
-  // The first click sorts upward, the second downward, the third brings back the order of the page.
+  // The first click sorts in ascending order, the second in descending order, and the third restores the order of the page.
   function turn(title) {
     if (set.column !== title) change({column: title, direction: 1});
     else change(set.direction > 0 ? {direction: -1} : {column: "", direction: 1});
@@ -127,8 +127,8 @@ function enliven(table, name) {
   }
 }
 
-// A table's name has the headings above it, which stay when other sections of a live page come and go.
-function enlivenAll() {
+// Names each table by the headings above it: these names stay when sections are added to a live page.
+function activateAll() {
   let section = "", part = "";
   const known = {};
   for (const each of document.querySelectorAll("h2, h3, table")) {
@@ -137,8 +137,8 @@ function enlivenAll() {
     else {
       const name = section + " / " + part;
       known[name] = (known[name] || 0) + 1;
-      enliven(each, "table " + name + " " + known[name]);
+      activate(each, "table " + name + " " + known[name]);
     }
   }
 }
-enlivenAll();
+activateAll();

@@ -1,4 +1,4 @@
-"""The tables of a report, clicked through in Chromium."""
+"""Clicks through the tables of a report in Chromium."""
 
 import json
 import re
@@ -25,7 +25,7 @@ def browser():
 
 @pytest.fixture
 def show(browser, tmp_path):
-    """Opens a page with this content, without what other tests have set there."""
+    """Returns a function that opens a page with the given content, without the settings of other tests."""
 
     def show(content, name="page.html"):
         path = tmp_path / name
@@ -36,7 +36,7 @@ def show(browser, tmp_path):
 
 
 class Table:
-    """A table under a heading, as a reader sees it."""
+    """A table under a heading, with its controls; the first table of the page without a heading."""
 
     def __init__(self, browser, heading=None):
         place = f"//h3[text()='{heading}']/following::" if heading else "//"
@@ -50,7 +50,7 @@ class Table:
         return self.element.find_elements(By.CSS_SELECTOR, "th button")[self.titles.index(title)]
 
     def sort(self, title):
-        """Clicks a title; returns the column."""
+        """Clicks a title and returns the texts of its column."""
         self.button(title).click()
         return self.column(title)
 
@@ -67,7 +67,7 @@ class Table:
 
 
 def write_search(folder, count=120):
-    """A search whose twentieth part fails, for one of three reasons each, at numbers that differ."""
+    """Writes a search in which 1 in 20 trials failed, for one of three reasons that contain the number of the trial."""
     write_journal(folder, count, "@RandomSearch()")
     journal = folder / "journal.jsonl"
     rows = [json.loads(line) for line in journal.read_text().splitlines()]
@@ -88,7 +88,7 @@ def write_search(folder, count=120):
         ),
         (["1:15", "59:01", "1:00:00", "0:09"], ["0:09", "1:15", "59:01", "1:00:00"]),
         (["0.1", "'x'", "None", "0.02", "0.3"], ["0.02", "0.1", "0.3", "'x'", "None"]),
-        (["b7", "12e4", "9c", "12ab"], ["9c", "12ab", "12e4", "b7"]),  # names of architectures: one looks like a number
+        (["b7", "12e4", "9c", "12ab"], ["9c", "12ab", "12e4", "b7"]),  # hashes of architectures: one looks like a number
     ],
 )
 def test_a_column_sorts_both_ways_and_back(browser, show, given, ascending):
@@ -104,7 +104,7 @@ def test_a_column_sorts_both_ways_and_back(browser, show, given, ascending):
     assert table.order("value") == "none"
 
 
-def test_equal_rows_keep_their_order_and_columns_of_texts_have_no_numbers(browser, show):
+def test_equal_rows_keep_their_order_and_text_columns_sort_as_texts(browser, show):
     rows = [[str(number), "same", text] for number, text in enumerate(("7, 20", "100", "20"))]
     show(page.table(["name", "equal", "which"], rows, text_columns=(2,)))
     table = Table(browser)
@@ -115,7 +115,7 @@ def test_equal_rows_keep_their_order_and_columns_of_texts_have_no_numbers(browse
     assert table.sort("which") == ["7, 20", "20", "100"]
 
 
-def test_keys_suffice(browser, show):
+def test_works_with_the_keyboard_alone(browser, show):
     show(page.table(["name", "value"], [["a", "2"], ["b", "1"]]))
     table = Table(browser)
     table.filter.send_keys(Keys.TAB)
@@ -125,14 +125,14 @@ def test_keys_suffice(browser, show):
     assert table.column("value") == ["1", "2"]
     browser.switch_to.active_element.send_keys(Keys.SPACE)
     assert table.column("value") == ["2", "1"]
-    show(page.table(["name"], [["a"], ["b"]], most=1))
+    show(page.table(["name"], [["a"], ["b"]], rows_per_page=1))
     table = Table(browser)
-    for shown in ("b", "a", "b"):  # the button that cannot be used any more hands over to the other one
+    for shown in ("b", "a", "b"):  # a button that becomes disabled passes the focus to the other one
         (browser.switch_to.active_element if shown == "a" else table.turns[1]).send_keys(Keys.ENTER)
         assert table.column("name") == [shown]
 
 
-def test_trials_by_status_reason_and_words(browser, tmp_path):
+def test_trials_are_filtered_by_status_reason_and_words(browser, tmp_path):
     write_search(tmp_path / "search")
     browser.get(Report(tmp_path).write().as_uri())
     table = Table(browser, "Trials")
@@ -153,7 +153,7 @@ def test_trials_by_status_reason_and_words(browser, tmp_path):
     table.type("nowhere")
     assert (table.column("trial"), table.count.text) == ([], "0 of 120 rows")
     table.type("")
-    # All rows are sorted, not only those that are shown.
+    # All rows are sorted, not only the visible ones.
     rewards = sorted((float(text) for text in rewards_of(browser, table)), reverse=True)
     table.sort("validation accuracy")
     assert [float(text) for text in table.sort("validation accuracy")] == rewards[:50]
@@ -170,7 +170,7 @@ def test_trials_by_status_reason_and_words(browser, tmp_path):
 
 
 def rewards_of(browser, table):
-    """The rewards of all pages of the trials."""
+    """Returns the rewards on all pages of the table of trials, and goes back to the first page."""
     shown = []
     while True:
         shown += [text for text in table.column("validation accuracy") if text != "-"]
@@ -181,7 +181,7 @@ def rewards_of(browser, table):
         table.turns[1].click()
 
 
-def test_failures_by_reason_are_all_there_and_remain_text(browser, tmp_path):
+def test_failures_are_grouped_by_reason_and_shown_as_text(browser, tmp_path):
     write_search(tmp_path / "search")
     browser.get(Report(tmp_path).write().as_uri())
     table = Table(browser, "Failures")
@@ -206,10 +206,10 @@ def test_every_reason_is_in_the_table_of_failures():
     trials = [trial(number, None, status="failed", reason="reason " + "x" * number) for number in range(35)]
     table = search_tables.failures(trials, "Failures")
     assert table.count("<td>failed</td>") == 35
-    assert table.endswith('<noscript><p class="soft">The first 20 of 35 rows; JavaScript shows the others.</p></noscript>')
+    assert table.endswith('<noscript><p class="soft">The first 20 of 35 rows. The others need JavaScript.</p></noscript>')
 
 
-def test_trials_have_the_metrics_that_their_search_has():
+def test_trials_show_the_metrics_of_their_search():
     trials = [trial(0, 0.5, metrics={"accuracy": 0.625, "cost": 1234.5, "parameters": 7}), trial(1, None), trial(2, 0.25)]
     table = search_tables.every_trial(trials, [], "search")
     assert re.findall(r"<th.*?>(.*?)</th>", table)[2:6] == ["reward", "accuracy", "cost", "parameters"]
@@ -221,7 +221,7 @@ def test_trials_have_the_metrics_that_their_search_has():
     assert "<th>validation accuracy</th><th>parameters</th>" in search_tables.every_trial([trial(0, 0.5)], [], "search")
 
 
-def test_a_live_page_keeps_what_is_set(browser, tmp_path):
+def test_a_live_page_keeps_the_settings(browser, tmp_path):
     write_search(tmp_path / "search", 500)
     browser.get(Report(tmp_path).write().as_uri())
     table = Table(browser, "Trials")
@@ -233,8 +233,8 @@ def test_a_live_page_keeps_what_is_set(browser, tmp_path):
     table.filter.click()
     before = table.column("trial")
     assert table.count.text == "474 of 500 rows, from 51 to 100"
-    browser.execute_script("location.hash = '#somewhere'")  # as links do; it is another entry of the tab's history
-    browser.refresh()  # as a live page does itself
+    browser.execute_script("location.hash = '#somewhere'")  # as a link does: this adds an entry to the tab's history
+    browser.refresh()  # as a live page does
     table = Table(browser, "Trials")
     assert (table.order("seconds"), table.filter.get_attribute("value"), table.count.text) == (
         "descending",
@@ -247,7 +247,7 @@ def test_a_live_page_keeps_what_is_set(browser, tmp_path):
     assert table.filter.get_attribute("value") == "finishedx"
 
 
-def test_a_page_that_must_not_store_anything_sorts(browser, show, tmp_path):
+def test_tables_sort_in_a_page_that_may_not_store_anything(browser, show, tmp_path):
     show(page.table(["name", "value"], [["a", "2"], ["b", "1"]]), "inner.html")
     (tmp_path / "outer.html").write_text('<iframe sandbox="allow-scripts" src="inner.html"></iframe>')
     browser.get((tmp_path / "outer.html").as_uri())
@@ -259,19 +259,19 @@ def test_a_page_that_must_not_store_anything_sorts(browser, show, tmp_path):
 def test_without_scripts_the_page_has_plain_tables(browser, show):
     browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
     try:
-        show(page.table(["name"], [[str(number)] for number in range(30)], most=10))
+        show(page.table(["name"], [[str(number)] for number in range(30)], rows_per_page=10))
         shown = browser.find_element(By.TAG_NAME, "body").text.split()
         assert shown[:12] == ["tables", "name", *map(str, range(10))]
-        assert " ".join(shown[12:]) == "The first 10 of 30 rows; JavaScript shows the others."
+        assert " ".join(shown[12:]) == "The first 10 of 30 rows. The others need JavaScript."
     finally:
         browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
 
 
 def test_twenty_thousand_rows_sort_in_half_a_second(browser, show):
-    """Processor time, as the machine may have much else to do."""
+    """Measures processor time, because the machine may be busy."""
     rows = [[str(number), f"{number * 7919 % 20000:,}", f"{number * 7919 % 20011:016x}"] for number in range(20000)]
     groups = {"even": range(0, 20000, 2), "odd": range(1, 20000, 2)}
-    show(page.table(["trial", "parameters", "architecture"], rows, most=50, groups=groups))
+    show(page.table(["trial", "parameters", "architecture"], rows, rows_per_page=50, groups=groups))
     table = Table(browser)
     browser.execute_cdp_cmd("Performance.enable", {"timeDomain": "threadTicks"})
 
@@ -286,4 +286,4 @@ def test_twenty_thousand_rows_sort_in_half_a_second(browser, show):
     before = seconds()
     table.type("19,999")
     assert table.count.text == "1 of 20,000 rows"
-    assert seconds() - before < 6 * 0.5  # for each key
+    assert seconds() - before < 6 * 0.5  # one filter run for each of 6 keys

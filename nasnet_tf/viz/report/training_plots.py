@@ -1,4 +1,4 @@
-"""Trainings and tunings as plots: data in, a figure out."""
+"""Plots of trainings and tunings: each function returns a figure."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from matplotlib.figure import Figure
 from nasnet_tf.viz.axes import AMBER, BLUE, GREY, legend, level, line, new_figure, scatter
 
 _NO_VALUES = ("step", "epoch", "examples")
-_RAW = "raw_"  # of the weights themselves, beside their averages
+_RAW = "raw_"  # prefix of numbers measured with the plain weights rather than with their averages
 
 
 def curve_names(rows: Sequence[dict]) -> list[str]:
-    """Returns the names of the numbers in rows of metrics.jsonl that were measured more than once, the loss first."""
+    """Returns the names of the numbers in rows of metrics.jsonl that were measured more than once: the loss, accuracies, then others."""
     counts = collections.Counter(name for row in rows for name in row if _is_number(row[name]) and name not in _NO_VALUES)
     whole = [name for name in counts if name.removeprefix(_RAW) == name or name.removeprefix(_RAW) not in counts]
     drawn = [name for name in whole if counts[name] + counts[_RAW + name] > 1]
@@ -25,18 +25,20 @@ def curve_names(rows: Sequence[dict]) -> list[str]:
 
 
 def plot_curve(rows: Sequence[dict], name: str, chance: float | None = None) -> Figure:
-    """One number over epochs, of rows of metrics.jsonl: in training, and in evaluation with averaged and plain weights.
+    """Plots a number over epochs: in training, in evaluations, and in evaluations with plain rather than averaged weights.
 
     Args:
-      chance: what guessing would give, where that is known.
+      rows: of metrics.jsonl.
+      name: of the number.
+      chance: value that guessing gives, drawn as a level; None if it is unknown.
     """
     figure, axes = new_figure("epoch", name.replace("_", " "))
-    whats = (
+    curves = (
         ("train", name, GREY, "training"),
         ("evaluation", name, BLUE, "evaluation"),
         ("evaluation", _RAW + name, AMBER, "without averages"),
     )
-    for kind, key, color, label in whats:
+    for kind, key, color, label in curves:
         points = [(row["epoch"], row[key]) for row in rows if row["kind"] == kind and _is_number(row.get(key))]
         if points:
             line(axes, *np.array(points, float).T, color=color, label=label)
@@ -49,7 +51,7 @@ def plot_curve(rows: Sequence[dict], name: str, chance: float | None = None) -> 
 
 
 def plot_tuning(accuracies: Sequence[tuple[int, float]]) -> Figure:
-    """Accuracy of each trial, and the best so far; a pair is (trial, accuracy)."""
+    """Plots the accuracy of each trial, and the best so far; a pair is (trial, accuracy)."""
     figure, axes = new_figure("trial", "validation accuracy")
     numbered = np.array(accuracies, float).reshape(-1, 2)
     scatter(axes, *numbered.T, s=24, color=GREY, label="trial")
@@ -59,7 +61,7 @@ def plot_tuning(accuracies: Sequence[tuple[int, float]]) -> Figure:
 
 
 def plot_tuned(name: str, values: Sequence[float], accuracies: Sequence[float]) -> Figure:
-    """Accuracy against one of the numbers that were tuned."""
+    """Plots the accuracies of trials against the values of a tuned number."""
     figure, axes = new_figure(name, "validation accuracy", counts=all(value == int(value) for value in values))
     scatter(axes, values, accuracies, s=24, color=BLUE)
     if min(values) > 0 and max(values) > 20 * min(values):

@@ -1,4 +1,4 @@
-"""The parts of a report that are about trainings, tunings and predictions."""
+"""The report's sections about trainings, tunings and predictions."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from nasnet_tf.viz.report.training_plots import curve_names, plot_curve, plot_tu
 
 METRICS, PREDICTIONS, _DATA, _CONFIGS = "metrics.jsonl", "predictions.json", "data.json", ("config.gin", "operative_config.gin")
 _EVALUATIONS = "evaluation-*.json"
-CORRUPT = "corrupt_images.txt"  # that of training/corruption.py, whose import would bring TensorFlow
+CORRUPT = "corrupt_images.txt"  # the name in training/corruption.py, which is not imported because it imports TensorFlow
 TRAINING_FILES = (METRICS, _EVALUATIONS, evaluation_details.FILES, "*.svg", CORRUPT, _DATA, *_CONFIGS)
 _OF_DETECTORS = {"mean_average_precision": "mAP", "average_precision_50": "AP50"}
 TUNING_FILES = (TUNED, "trials/*/config.gin", BEST_NAME)
@@ -22,7 +22,7 @@ PREDICTION_FILES = (PREDICTIONS,)
 
 
 def read_training(folder: pathlib.Path) -> tuple[str, str]:
-    """The title and the section of a training's work folder."""
+    """Returns the title and the section about the training in a work folder."""
     title = f"Training: {folder.resolve().name}"
     rows = read_json_lines(folder / METRICS, ("kind", "step", "epoch"))
     evaluations = {path: _evaluation(path) for path in sorted(folder.glob(_EVALUATIONS))}
@@ -42,7 +42,7 @@ def read_training(folder: pathlib.Path) -> tuple[str, str]:
             parts.append(evaluation_details.read_details(folder / f"details-{choice}.json", choice))
     if (folder / CORRUPT).is_file():
         parts.append(
-            page.fold(title, "Images that were left out, as they cannot be decoded", page.settings((folder / CORRUPT).read_text()))
+            page.fold(title, "Images that were left out because they cannot be decoded", page.settings((folder / CORRUPT).read_text()))
         )
     parts += [page.fold(title, name, page.settings((folder / name).read_text())) for name in _CONFIGS if (folder / name).is_file()]
     return title, "".join(parts)
@@ -68,7 +68,7 @@ def _training_numbers(folder: pathlib.Path, rows: Sequence[dict], evaluations: S
         numbers |= {"epochs": f"{rows[-1]['epoch']:.1f}", "steps": f"{rows[-1]['step']:,}"}
     speeds = sorted(row["images_per_second"] for row in rows if "images_per_second" in row)
     if speeds:
-        numbers["images a second, median"] = f"{speeds[len(speeds) // 2]:.3g}"
+        numbers["images per second, median"] = f"{speeds[len(speeds) // 2]:.3g}"
     if (folder / CORRUPT).is_file():
         numbers["images left out"] = f"{len((folder / CORRUPT).read_text().splitlines()):,}"
     return numbers
@@ -89,7 +89,7 @@ def _cell(value) -> str:
 
 
 def _chance(path: pathlib.Path) -> float | None:
-    """What guessing one of equally frequent classes gives."""
+    """Returns the accuracy of guessing among equally frequent classes; None if data.json does not describe a classification."""
     description = _json(path) if path.is_file() else {}
     names = description.get("class_names") if isinstance(description, dict) else None
     is_classification = isinstance(names, list) and names and description.get("task", "classification") == "classification"
@@ -97,17 +97,17 @@ def _chance(path: pathlib.Path) -> float | None:
 
 
 def is_tuning(folder: pathlib.Path) -> bool:
-    """Whether trials of a tuning have begun there."""
+    """Returns whether a tuning has begun trials in the folder."""
     return next(folder.glob("trials/*/config.gin"), None) is not None
 
 
 def read_tuning(folder: pathlib.Path) -> tuple[str, str]:
-    """The title and the section of a tuning's work folder."""
+    """Returns the title and the section about the tuning in a work folder."""
     title = f"Tuning: {folder.resolve().name}"
     trials, running = read_results(folder)
     best = best_trial(trials)
     failed = sum(trial.accuracy is None for trial in trials)
-    numbers = {"trials ended": str(len(trials)), "failed": str(failed), "running or to be run": str(running)}
+    numbers = {"trials ended": str(len(trials)), "failed": str(failed), "running or waiting": str(running)}
     if best is not None:
         numbers = {f"best validation accuracy, trial {best.number}": f"{best.accuracy:.4f}"} | numbers
     parts = [page.heading(2, title), page.numbers(numbers)]
@@ -129,14 +129,14 @@ def read_tuning(folder: pathlib.Path) -> tuple[str, str]:
             if None not in values and len(set(values)) > 1:
                 figure = plot_tuned(name, values, [trial.accuracy for trial in finished])
                 captioned.append((figure, f"Accuracy against {name}"))
-        parts += [page.heading(3, "What was tuned"), page.pictures(captioned)]
+        parts += [page.heading(3, "Tuned parameters"), page.pictures(captioned)]
     if (folder / BEST_NAME).is_file():
-        parts.append(page.fold(title, f"{BEST_NAME}, the configuration of the best", page.settings((folder / BEST_NAME).read_text())))
+        parts.append(page.fold(title, f"{BEST_NAME}, the configuration of the best trial", page.settings((folder / BEST_NAME).read_text())))
     return title, "".join(parts)
 
 
 def _outcomes(reasons: Sequence[str]) -> dict[str, list[int]]:
-    """Places of the trials that finished, of those that failed, and of each kind of failure."""
+    """Returns {group: indices of its trials} for finished trials, failed trials and each kind of failure; finished ones have no reason."""
     groups: dict[str, list[int]] = {"finished": [], "failed": []}
     for place, reason in enumerate(reasons):
         groups["failed" if reason else "finished"].append(place)
@@ -153,7 +153,7 @@ def _number(literal: str) -> float | None:
 
 
 def read_predictions(folder: pathlib.Path) -> tuple[str, str]:
-    """The title and the section of what `predict` wrote."""
+    """Returns the title and the section about the predictions in a folder."""
     title = f"Predictions: {folder.resolve().name}"
     rows = _prediction_rows(folder / PREDICTIONS)
     files = [pathlib.Path(row["file"]) for row in rows]
@@ -161,22 +161,22 @@ def read_predictions(folder: pathlib.Path) -> tuple[str, str]:
     classes = {top["class"] for row in rows for top in row.get("top", [])}
     cards = []
     for row, file in zip(rows, files, strict=True):
-        # Pictures in a folder that is named like a class are taken for examples of it, as in training.
+        # The folder of an image is its label if it is named like a class, as in training.
         label = file.parent.name if file.parent.name in classes else None
         top = row.get("top", [])
         lines = [f"{item['class']} {item['probability']:.1%}" for item in top]
-        lines += [f"is: {label}"] if label else []
+        lines += [f"true class: {label}"] if label else []
         lines += [str(row["error"])] if "error" in row else []
         is_right = top[0]["class"] == label if label and top else None
         name = os.path.relpath(file, shared) if shared else str(file)
         cards.append(page.Card(str(row.get("image", "")), name, row["file"], lines, is_right))
     known = [card.is_right for card in cards if card.is_right is not None]
-    right = page.paragraph(f"{sum(known)} of {len(known)} whose class is known are right.") if known else ""
+    right = page.paragraph(f"{sum(known)} of {len(known)} images whose class is known are classified correctly.") if known else ""
     return title, page.heading(2, title) + right + page.cards(cards)
 
 
 def _prediction_rows(path: pathlib.Path) -> list[dict]:
-    """What predict wrote, a line of JSON for each image."""
+    """Returns the rows that `predict` wrote, one for each image."""
     rows = read_json_lines(path)
     if not all(map(_is_prediction, rows)):
         raise InputError(f'{path}: damaged; expected lines such as {{"file": ..., "top": [{{"class": ..., "probability": ...}}]}}')
@@ -196,7 +196,7 @@ def _evaluation(path: pathlib.Path) -> dict:
     match _json(path):
         case {"split": str(), "accuracy": int() | float(), "examples": int()} as row:
             return row
-        case {"split": str()} as row if "accuracy" not in row:  # of a detector
+        case {"split": str()} as row if "accuracy" not in row:  # from a detector
             return row
         case other:
             raise InputError(f"{path}: damaged; expected an object with split, accuracy, examples, got {other!r}")
@@ -206,4 +206,4 @@ def _json(path: pathlib.Path):
     try:
         return json.loads(path.read_text())
     except ValueError as error:
-        raise InputError(f"{path}: not a whole JSON file ({error})") from error
+        raise InputError(f"{path}: damaged; expected a JSON file ({error})") from error

@@ -1,4 +1,4 @@
-"""The report's sections of trainings, tunings and predictions."""
+"""Checks the report's sections about trainings, tunings and predictions."""
 
 import html
 import json
@@ -26,7 +26,7 @@ def trained(tmp_path):
     evaluation = {"split": "test", "accuracy": 0.9812, "examples": 360, "step": 10, "ema": True}
     (folder / "evaluation-test.json").write_text(json.dumps(evaluation))
     (folder / "confusion-test.svg").write_text("<svg><script>alert(1)</script></svg>")
-    (folder / "confusion-train.svg").write_text("<svg/>")  # of an evaluation that is not there
+    (folder / "confusion-train.svg").write_text("<svg/>")  # without an evaluation of this split
     (folder / "corrupt_images.txt").write_text("a.jpg\nb<i>.jpg\n")
     (folder / "data.json").write_text(json.dumps({"class_names": list("abcde")}))
     (folder / "config.gin").write_text("a = '<x>'")
@@ -55,7 +55,7 @@ def test_a_damaged_row_is_named(trained, damaged):
 @pytest.mark.parametrize("damaged", ["[3]", "{", '{"split": "test", "accuracy": "high", "examples": 3}'])
 def test_a_damaged_evaluation_is_named(trained, damaged):
     (trained / "evaluation-test.json").write_text(damaged)
-    with pytest.raises(InputError, match=r"evaluation-test.json: (damaged; expected an object with split|not a whole JSON file)"):
+    with pytest.raises(InputError, match=r"evaluation-test.json: damaged; expected (an object with split|a JSON file)"):
         Report(trained.parent).write()
 
 
@@ -83,7 +83,7 @@ def test_details_of_an_evaluation(trained):
     assert "F1 are undefined for classes without images: c." in content
     assert "<b>0.0421</b><span>expected calibration error on test" in content
     assert '<img alt="reliability test"' in content
-    (trained / "details-test.json").write_text('{"by_class": []}')  # read again, as it has changed
+    (trained / "details-test.json").write_text('{"by_class": []}')  # it changed, so it is read again
     with pytest.raises(InputError, match="details-test.json: damaged; expected by_class and mistakes"):
         report.write()
 
@@ -103,7 +103,7 @@ def test_curves():
     assert curve_names(ROWS) == ["loss", "accuracy", "learning_rate", "images_per_second"]
     axes = plot_curve(ROWS, "loss").axes[0]
     assert [line.get_xydata().tolist() for line in axes.lines] == [[[0.5, 2.0], [1.0, 1.5]], [[1.0, 1.0]], [[1.0, 1.2]]]
-    assert [line.get_marker() for line in axes.lines[1:]] == [".", "."]  # one point is no line
+    assert [line.get_marker() for line in axes.lines[1:]] == [".", "."]  # a single point is drawn as a dot
     axes = plot_curve([*ROWS, {"kind": "evaluation", "epoch": 2.0, "accuracy": float("nan")}], "accuracy", chance=0.2).axes[0]
     assert axes.lines[1].get_xydata().tolist() == [[1.0, 0.625]]
     assert list(axes.lines[2].get_ydata()) == [0.2, 0.2]
@@ -131,8 +131,8 @@ def test_report_of_a_tuning(tmp_path):
     choices = [["finished", 2], ["failed", 1], ["failed: the loss is <nan>", 1]]
     assert html.unescape(re.findall(r'<table data-groups="(.*?)">', page)[0]) == json.dumps(choices)
     assert re.findall(r'<tr data-groups="(.*?)">', page) == ["0", "0", "1 2"]
-    assert checker.tags.count("svg") == 2  # over trials, against the rate; names have no axis
-    for text in ("<b>0.9000</b><span>best validation accuracy, trial 1", "<b>1</b><span>running or to be run", "a.rate = 0.1\n"):
+    assert checker.tags.count("svg") == 2  # accuracy over trials and against the rate; names are not plotted
+    for text in ("<b>0.9000</b><span>best validation accuracy, trial 1", "<b>1</b><span>running or waiting", "a.rate = 0.1\n"):
         assert text in page
     (folder / "result.json").write_text("{")
     with pytest.raises(InputError, match=r"0003/result.json: damaged; expected"):
@@ -148,13 +148,13 @@ def test_predictions(tmp_path):
     (tmp_path / "predictions.json").write_text("".join(f"{json.dumps(row)}\n" for row in rows) + '{"file": "half')
     page = Report(tmp_path).write().read_text()
     check(page)
-    for name in ("cat/1.png", "dog/1.png", "&lt;b&gt;/1.png"):  # names of files alone would be the same
+    for name in ("cat/1.png", "dog/1.png", "&lt;b&gt;/1.png"):  # file names alone would be equal
         assert f"<b>{name}</b>" in page
     assert [page.count(f'<div class="{kind}"') for kind in ("right", "wrong")] == [1, 1]
-    assert "1 of 2 whose class is known are right" in page
-    assert page.count("is: dog") == 1
+    assert "1 of 2 images whose class is known are classified correctly." in page
+    assert page.count("true class: dog") == 1
     assert page.count('src="data:image/png;base64,AA"') == 3
-    assert page.count("<script>") == 1  # its own
+    assert page.count("<script>") == 1  # the page's own
     assert "<b>bad.png</b><br>cannot be decoded" in page
     for damaged in ("[{\n", "[]\n", '{"file": 3}\n', '{"file": "a", "top": [{}]}\n', '{"file": "a", "top": 7}\n'):
         (tmp_path / "predictions.json").write_text(damaged)
