@@ -54,7 +54,9 @@ def main(arguments: list[str]) -> None:
     if retrained:
         winner, test, folder = retrained
         tested = (
-            f"test {called} {test[measure]:.4f} on {test['examples']} examples" if test else "not tested because the data has no split test"
+            f"test {called} {test[measure]:.4f} on {test['examples']} examples"
+            if test
+            else "not tested, because the data has no test split"
         )
         print(f"winner after retraining: validation {called} {winner.reward:.4f}, {tested}, {folder / WINNER_NAME}")
 

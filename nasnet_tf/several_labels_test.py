@@ -135,7 +135,7 @@ def test_a_training_may_start_from_another_one(trained, capsys):
     arguments = params(*SMALL, *TRAIN, "MultiLabel.label_separator='|'", "train.initial_weights='run'")
     run_door("train", "--gin_file=quickstart_train.gin", "--workdir=next", "--data=table:labels.csv", "--dry_run", *arguments)
     captured = capsys.readouterr()
-    assert "3 classes; 32 examples to train on" in captured.out
+    assert "3 classes; 32 training examples" in captured.out
     assert "train.initial_weights: " in captured.err
 
 
@@ -155,7 +155,7 @@ def test_children_are_rewarded_by_the_mean_average_precision(place):
     text = format_genotype(smallest_genotype())
     config = child()
     slow = children.WithinLatency(None, config, "", 1e-9)(text)
-    assert "search.max_latency_seconds is 1e-09" in slow["infeasible"]
+    assert "search.max_latency_seconds = 1e-09" in slow["infeasible"]
     outcome = children.ChildTask(config)(text)
     assert outcome["metrics"]["measure"] == "mean_average_precision"
     assert outcome["reward"] == pytest.approx(outcome["metrics"]["curve"][-1], abs=1e-6)

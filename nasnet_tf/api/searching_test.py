@@ -146,7 +146,7 @@ def test_an_interrupted_search_is_resumed(tmp_path, monkeypatch, scored, capsys)
 def test_other_data_in_the_same_folder_is_refused_once_something_was_rewarded(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(ZeroCost, "__call__", lambda *_: {"infeasible": "bad luck"})
-        with pytest.raises(InputError, match="none of 3 trials was rewarded; the last reason: bad luck"):
+        with pytest.raises(InputError, match="none of 3 trials got a reward; the last reason: bad luck"):
             quick(tmp_path)
     quick(tmp_path, (255 - IMAGES, LABELS))
     with pytest.raises(InputError, match="data: the images or labels are not those that .* was begun with"):

@@ -90,7 +90,7 @@ def _refuse_argument(argument: str) -> None:
 
 
 def _end(code: int) -> None:
-    """Ends the process at once, so that threads of an input pipeline or a pool cannot delay the end or print during it."""
+    """Ends the process at once, so that threads of an input pipeline or a pool cannot delay its end or print more."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

@@ -45,7 +45,7 @@ class Parameter(NamedTuple):
       name: its name.
       type: its type in words; "" if it is unknown.
       default: its default, as gin writes it; None if the parameter must be bound.
-      text: its docstring; "" if there is none.
+      text: its description in the docstring; "" if there is none.
     """
 
     name: str

@@ -151,7 +151,7 @@ def pictures_in(folder: pathlib.Path, files: Sequence[pathlib.Path], name: str) 
         taken.add(free)
         places[file] = folder / free
         if places[file].resolve() in images:
-            raise InputError(f"--{name}: expected another folder than that of the images, but {places[file]} is one of them")
+            raise InputError(f"--{name}: expected a folder other than that of the images, but {places[file]} is one of the images")
     return places
 
 

@@ -23,8 +23,8 @@ from nasnet_tf.nas.trials.faults import FaultTolerance
 class SearchConfig:
     """Configures a search and the retraining of its best architectures.
 
-    The search ends when the first of its limits is reached, and resumes when you raise that limit. When a time limit is reached, no more
-    children start, and running children may end. The limits do not include the retraining.
+    The search ends when the first of its limits is reached, and resumes when you raise that limit. After a time limit is reached, no child
+    starts, but running children finish. The limits do not include the retraining.
 
     Attributes:
       space: the search space.
@@ -35,7 +35,7 @@ class SearchConfig:
       halving: begins all children with short trainings and continues only the best; None to train every child to the end.
       evaluator: scores architectures in processes that are kept, instead of training children with `evaluate_genotype`.
       train_again: whether an architecture that is proposed again is trained again, as in the paper on regularized evolution. If not, it
-        gets the reward it had.
+        gets its earlier reward.
       max_trainings: maximum number of children that are trained; None for no limit. Failed trials do not count, and neither do trials that
         get the reward of an earlier one.
       max_hours: maximum time in hours during which children run, over all sessions of the search; None for no limit. Pauses do not count.
@@ -43,13 +43,13 @@ class SearchConfig:
       target: once a trial has this reward, no more children start; None for no target.
       patience: number of trainings without a better reward after which no more children start; None for no limit.
       max_parameters: maximum number of parameters of an architecture's network, without auxiliary head; None for no limit. Larger
-        architectures are never trained, also if they are seeds.
+        architectures are never trained, even if they are seeds.
       max_mult_adds: maximum number of multiply-adds for one image; None for no limit. As with max_parameters, larger architectures are
         never trained.
       max_latency_seconds: maximum time of an inference on one image; None for no limit. A child measures it before it trains, on its own
         machine, and a slower architecture is infeasible.
-      cap_scope: gin scope of the `evaluate_genotype` whose networks these three limits are for, such as "retrain"; "" for the children of
-        the search.
+      cap_scope: gin scope of the `evaluate_genotype` whose networks these three limits apply to, such as "retrain"; "" for the children
+        of the search.
       child_watts: electric power of a child in watts, used only for estimates.
       child_hour_price: price of an hour of a child, in any currency, used only for estimates.
       tolerance: limits after which an architecture is given up, a machine is quarantined or the search pauses; None for the defaults of
@@ -61,7 +61,7 @@ class SearchConfig:
       take_over: work folders of earlier searches whose rewarded trials become trials of this search.
       prior: work folders of searches on other data, from whose rewards a strategy with a model, such as ModelGuided, learns before its
         first proposal. They have influence only to the extent that the rewards of this search agree with them.
-      retrain_top: number of the best architectures to retrain. Bindings in the gin scope `retrain` override others there.
+      retrain_top: number of the best architectures to retrain. Bindings in the gin scope `retrain` override others in the retraining.
       retrain_front: whether to retrain architectures from the Pareto front of accuracy and cost, the highest rewards first, instead of the
         best of all.
     """
@@ -127,5 +127,5 @@ class SearchConfig:
         return given.Seeded(strategy, given.seeds_of(self.space, self.seeds)) if self.seeds else strategy
 
     def new_engine(self) -> Engine:
-        """Creates the engine; with an evaluator, the engine keeps its processes."""
+        """Creates the engine; with an evaluator, the engine reuses its processes."""
         return self.engine() if self.evaluator is None else self.engine(keep_processes=True)

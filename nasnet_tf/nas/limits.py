@@ -72,7 +72,7 @@ class Goal:
 
         Args:
           best: the best trial; None before the first.
-          num_since_best: number of trainings that have ended since then.
+          num_since_best: number of trainings that have ended since the best trial got its reward.
         """
         if best is None:
             return ""

@@ -72,21 +72,21 @@ def retrain_top(
       folder: the folder for its results, from `folder_of`; it is the work folder of a search of its own.
       config: the configuration of the search. Only architectures with a measured reward are retrained, not those with a predicted one.
       trials: trials of the search.
-      evaluate: trains an architecture in its `trained_folder`; as for `search`.
+      evaluate: function that trains an architecture in its `trained_folder`, with the signature that `search` expects.
       measure: function that evaluates the network in a `trained_folder` on the test split and returns {"accuracy": float, ...}. It is
         called in a child, only for the winner. None for no test.
-      identity: as for `search`.
+      identity: the settings that must be the same to resume the retraining.
 
     Returns:
       The trial with the highest validation accuracy, and the result of `measure` for it; {} without a test.
 
     Raises:
-      InputError: no trial of the search has a reward, or no architecture could be trained.
+      InputError: no trial of the search has a measured reward, or no architecture could be trained.
     """
     choice = pareto.pareto_front(trials) if config.retrain_front else trials
     best = [trial for trial in leaderboard(choice) if not trial.is_predicted][: config.retrain_top]
     if not best:
-        raise InputError(f"{folder.parent}: nothing to retrain, no trial of the search has a reward")
+        raise InputError(f"{folder.parent}: nothing to retrain, because no trial of the search has a measured reward")
     # Architectures whose retraining has begun come first, even if the search has found better ones since.
     begun = journal.read_trials(folder) if (folder / journal.NAME).is_file() else []
     new = [trial for trial in best if trial.hash not in {other.hash for other in begun}]
@@ -98,7 +98,7 @@ def retrain_top(
     if not retrained:
         raise InputError(f"{folder}: none of the {len(order)} architectures could be trained; see the reasons in {folder / journal.NAME}")
     winner = retrained[0]
-    comment = f"# validation accuracy {winner.reward} after retraining, trial {winner.number} there\n"
+    comment = f"# validation accuracy {winner.reward}, trial {winner.number} of the retraining\n"
     replace_file(folder / WINNER_NAME, comment + winner.text)
     if measure is None:
         return winner, {}

@@ -1,4 +1,4 @@
-"""Retraining the best of a search, with children that only pretend to train."""
+"""Tests of the retraining of the best architectures of a search, with children that do not train."""
 
 import functools
 import json
@@ -21,7 +21,7 @@ SPACE = SearchSpace(num_blocks=2, operations=("IDENTITY", "SEP_CONV_3X3", "MAX_P
 
 
 class Here(InProcess):
-    """Counts what it ran."""
+    """Counts the children that it ran."""
 
     ran = 0
 
@@ -62,7 +62,7 @@ def retrain(tmp_path, trials, count, evaluate=long, epochs=9, **more):
     return retraining.retrain_top(folder, config(retrain_top=count, **more), trials, evaluate, measure, identity)
 
 
-def test_the_best_are_trained_again_and_the_winner_is_tested_once(tmp_path, capsys):
+def test_the_best_are_retrained_and_the_winner_is_tested_once(tmp_path, capsys):
     trials = searched(tmp_path, 12)
     best = sorted(trials, key=lambda trial: -trial.reward)[:5]
     Here.ran = 0
@@ -81,7 +81,7 @@ def test_the_best_are_trained_again_and_the_winner_is_tested_once(tmp_path, caps
     assert "test.json: damaged; the winner is tested again" in capsys.readouterr().out
 
 
-def test_an_interrupted_retraining_goes_on_after_the_search_has_gone_on(tmp_path):
+def test_an_interrupted_retraining_resumes_after_the_search_has_continued(tmp_path):
     def interrupted(text, request):
         if Here.ran == 3:
             raise KeyboardInterrupt
@@ -100,10 +100,10 @@ def test_an_interrupted_retraining_goes_on_after_the_search_has_gone_on(tmp_path
     trained = [trial.hash for trial in read_trials(tmp_path / "retrain")]
     assert set(trained) == begun | best
     assert len(trained) == len(set(trained))
-    assert Here.ran == 1 + len(best - begun) + 1  # the interrupted one, the new ones, the test
+    assert Here.ran == 1 + len(best - begun) + 1  # the interrupted training, the new ones, and the test
 
 
-def test_the_front_can_be_trained_again_in_the_place_of_the_best(tmp_path):
+def test_the_front_can_be_retrained_instead_of_the_best(tmp_path):
     def priced(text, request):
         reward = reward_of(text, 0)
         return {"reward": reward, "metrics": {"mult_adds": 1 if reward < 0.5 else 2 if reward < 0.7 else 3}}
@@ -125,15 +125,15 @@ def test_without_a_test_split_the_winner_is_not_tested(tmp_path):
     assert winner.hash == genotype_hash(load_genotype(str(tmp_path / "retrain" / "winner.textproto")))
 
 
-def test_nothing_to_retrain_is_said(tmp_path):
-    with pytest.raises(InputError, match="nothing to retrain, no trial of the search has a reward"):
+def test_nothing_to_retrain_is_reported(tmp_path):
+    with pytest.raises(InputError, match="nothing to retrain, because no trial of the search has a measured reward"):
         retrain(tmp_path, [], 3)
     trials = searched(tmp_path, 3)
     with pytest.raises(InputError, match="none of the 2 architectures could be trained"):
         retrain(tmp_path, trials, 2, lambda text, request: {"infeasible": "diverged"})
 
 
-def test_an_order_goes_on_where_it_was():
+def test_a_given_order_resumes_from_its_state():
     before = given.GivenOrder([(0,), (1,), (2,)])
     before.propose()
     after = given.GivenOrder([(0,), (1,), (2,), (3,)])
@@ -144,7 +144,7 @@ def test_an_order_goes_on_where_it_was():
     assert after.propose().decisions == (2,)
 
 
-def test_other_bindings_begin_another_retraining_beside_the_first(tmp_path, capsys):
+def test_other_bindings_start_another_retraining(tmp_path, capsys):
     trials = searched(tmp_path, 6)
     winner, _ = retrain(tmp_path, trials, 2)
     before = (tmp_path / "retrain" / "journal.jsonl").read_bytes()

@@ -41,19 +41,19 @@ def search(
     Args:
       workdir: work folder for this search only; journal.jsonl and best.textproto are written there.
       config: the configuration of the search.
-      evaluate: function (textproto, request) that returns {"reward": number, "metrics": {...}} or {"infeasible": reason}. It is picklable
-        and called in a child. Numbers may be Python numbers, NumPy scalars or tensors; metrics may have any values that JSON can express.
+      evaluate: function (textproto, request) that returns {"reward": number, "metrics": {...}} or {"infeasible": reason}. It must be
+        picklable, because it is called in a child. Numbers may be Python numbers, NumPy scalars or tensors; metrics may have any values
+        that JSON can express.
       identity: the settings that must be the same to resume a search.
       take_over: (work folder, trial) for each trial of other searches to start from; see `nasnet_tf.nas.trials.earlier.trials_of`.
-      scalars: whether to write every result to TensorBoard's files, besides the updates of the strategy.
+      scalars: whether to write the result of each trial to TensorBoard's files. Updates of the strategy are always written there.
 
     Returns:
       All trials.
 
     Raises:
-      InputError: the work folder is in use or belongs to another search, or children on two machines, or on the only one, reported a
-        mistake in the input.
-      SearchPaused: nothing works any more.
+      InputError: the work folder is in use or belongs to another search; or two machines, or the only one, reported a mistake in the input.
+      SearchPaused: no machine works any more, the engine is lost, or the strategy finds no allowed architecture.
     """
     strategy = config.new_strategy()
     if config.objective is not None:
@@ -100,7 +100,7 @@ class _Loop:
         # Trials that wait for the reward of a running child with the same architecture. Each occupies a slot; otherwise the search could
         # propose the same architecture without end.
         self._twins: list[Trial] = []
-        self._foreseen: tuple[int, dict[str, float]] = 0, {}  # the number of trainings at the last estimate, and the estimate
+        self._expected_gain: tuple[int, dict[str, float]] = 0, {}  # number of trainings at the last estimate, and the estimate
 
     def has_work(self) -> bool:
         """Returns whether there is a child to start."""
@@ -129,14 +129,17 @@ class _Loop:
             line.update(ledger.num_ended, max(0.0, self._budget.seconds_left), **known)
 
     def _expected(self) -> dict[str, float]:
-        """Returns the gain that the strategy expects from another hour with all slots in use; updated after each training."""
+        """Returns the gain that the strategy expects from another hour with all slots in use.
+
+        The estimate is made again only after another training has ended. {} if the strategy makes none.
+        """
         ledger = self._ledger
-        if ledger.num_trained > self._foreseen[0]:
+        if ledger.num_trained > self._expected_gain[0]:
             slots = self._engine.free_slots + len(self._running)
             an_hour = round(slots * 3600 * ledger.num_trained / max(ledger.child_seconds, 1e-3))
             gain = ledger.expected_gain(max(1, an_hour))
-            self._foreseen = ledger.num_trained, {} if gain is None else {"expected_in_an_hour": gain}
-        return self._foreseen[1]
+            self._expected_gain = ledger.num_trained, {} if gain is None else {"expected_in_an_hour": gain}
+        return self._expected_gain[1]
 
     def report_goal(self) -> None:
         """Prints the reason if the search ended early because of its target or patience."""
@@ -171,7 +174,7 @@ class _Loop:
 
     def _take_in(self, outcome: Outcome) -> None:
         ledger, execution = self._ledger, self._running.pop(outcome.key, None)
-        if execution is None:  # a second result of the same execution
+        if execution is None:  # a second result of an execution whose result was already processed
             ledger.record(outcome)
             return
         trial = ledger.record(outcome, execution.request.rung)
@@ -211,7 +214,7 @@ class _Loop:
         try:
             return self._engine.poll(timeout_seconds=5.0)
         except EngineLost as error:
-            raise SearchPaused(f"{error}; repeat the command to go on") from error
+            raise SearchPaused(f"{error}; repeat the command to resume") from error
 
 
 def _report_restored(ledger: Ledger) -> None:

@@ -1,4 +1,4 @@
-"""The search loop and the process pool, with children that only pretend to train."""
+"""Tests of the search loop and the process pool, with children that do not train."""
 
 import functools
 import os
@@ -28,7 +28,7 @@ RANDOM = functools.partial(RandomSearch, seed=4)
 
 
 def child(text: str, request: Request = TO_THE_END, folder: str = "", pause: float = 0.0) -> dict:
-    """Rewards the first digits of the hash; leaves a mark for each execution; some architectures misbehave."""
+    """Returns a reward computed from the hash of the architecture; appends its process id to a file in `folder`, if that is given."""
     digest = genotype_hash(parse_genotype(text))
     if folder:
         with open(pathlib.Path(folder) / digest, "a") as file:
@@ -38,7 +38,7 @@ def child(text: str, request: Request = TO_THE_END, folder: str = "", pause: flo
 
 
 def misbehave(text: str, request: Request = TO_THE_END, how: str = "") -> dict:
-    """One way for all."""
+    """Fails, or returns no usable reward, in the way that `how` names."""
     if how == "killed":
         os.kill(os.getpid(), signal.SIGKILL)
     if how == "raises":
@@ -55,7 +55,7 @@ def search(workdir, evaluate=child, num_trials=6, workers=2, deadline=TIMEOUT_SE
     return loop.search(workdir, config, evaluate, Identity({"seed": 4}))
 
 
-def test_search_finds_the_best_and_can_be_prolonged(tmp_path):
+def test_search_finds_the_best_and_can_be_extended(tmp_path):
     trials = search(tmp_path)
     assert [trial.status for trial in trials] == ["finished"] * 6
     best = max(trials, key=lambda trial: trial.reward)
@@ -113,11 +113,11 @@ def test_mistake_in_the_input_ends_the_search(tmp_path):
         search(tmp_path, functools.partial(misbehave, how="input error"), num_trials=3, workers=1)
 
 
-def test_number_of_trainings_ends_a_search_whatever_is_proposed(tmp_path):
-    """The reward that is known costs no training, unless what is proposed again is to be trained again."""
+def test_max_trainings_does_not_count_reused_rewards(tmp_path):
+    """A reused reward costs no training. With train_again, every proposal costs one."""
 
     def run(folder, **options):
-        engine = InOrder()
+        engine = LatestFirst()
         config = SearchConfig(SPACE, functools.partial(OfTwo, seed=0), lambda: engine, 9, **options)
         return loop.search(tmp_path / folder, config, child), engine
 
@@ -133,8 +133,8 @@ def test_number_of_trainings_ends_a_search_whatever_is_proposed(tmp_path):
         run("none", max_trainings=0)
 
 
-class InOrder:
-    """An engine of three slots that runs a child when it is polled, the latest submission first."""
+class LatestFirst:
+    """An engine with three slots. Each poll runs the child that was submitted last."""
 
     def __init__(self):
         self.submitted, self.open = [], []
@@ -156,7 +156,7 @@ class InOrder:
 
 
 class OfTwo(RandomSearch):
-    """Proposes only two architectures, by turns."""
+    """Proposes two architectures in turn."""
 
     def propose(self):
         self._turn = 1 - getattr(self, "_turn", 1)
@@ -164,16 +164,16 @@ class OfTwo(RandomSearch):
         return super().propose()
 
 
-def test_an_architecture_that_is_being_trained_is_not_trained_beside_itself(tmp_path):
-    engine = InOrder()
+def test_an_architecture_is_not_trained_twice_at_a_time(tmp_path):
+    engine = LatestFirst()
     trials = loop.search(tmp_path, SearchConfig(SPACE, functools.partial(OfTwo, seed=0), lambda: engine, 8), child)
     assert len(engine.submitted) == 2
     assert [trial.status for trial in trials] == ["finished"] * 8
     assert [trial.reward for trial in trials] == [trials[0].reward, trials[1].reward] * 4
 
 
-def test_a_search_does_not_propose_without_end_while_what_it_proposes_runs(tmp_path):
-    """Whatever waits for a twin's reward holds a slot: with three of them, one child and two that wait."""
+def test_trials_that_wait_for_a_running_twin_occupy_slots(tmp_path):
+    """With three slots, one child runs and two trials wait for its reward, so the search stops proposing."""
     proposed = []
 
     class Same(RandomSearch):
@@ -181,7 +181,7 @@ def test_a_search_does_not_propose_without_end_while_what_it_proposes_runs(tmp_p
             self._random.seed(0)
             return super().propose()
 
-    class Watched(InOrder):
+    class Watched(LatestFirst):
         def poll(self, timeout_seconds):
             proposed.append(len(read_trials(tmp_path)))
             return super().poll(timeout_seconds)
@@ -192,9 +192,9 @@ def test_a_search_does_not_propose_without_end_while_what_it_proposes_runs(tmp_p
 
 
 def test_machines_that_leave_do_not_pause_a_search(tmp_path):
-    """Nine times from under each architecture: failures of its own would make ten in a row, and nine of ten."""
+    """Each architecture loses its machine nine times. As failures, these would be enough to pause the search."""
 
-    class Leaving(InOrder):
+    class Leaving(LatestFirst):
         def poll(self, timeout_seconds):
             (outcome,) = super().poll(timeout_seconds)
             if sum(key == outcome.key for key, *_ in self.submitted) > 9:
@@ -206,7 +206,7 @@ def test_machines_that_leave_do_not_pause_a_search(tmp_path):
 
 
 def curve_child(text: str, request: Request) -> dict:
-    """A child of three evaluations, whose accuracy rises by 0.1 with each unless a bar stops it."""
+    """Returns a curve of three evaluations that rises by 0.1 each time, unless a threshold stops the child."""
     curve, bars = [], request.bars
     for evaluation in range(3):
         curve.append(child(text)["reward"] / 2 + 0.1 * evaluation)
@@ -215,12 +215,12 @@ def curve_child(text: str, request: Request) -> dict:
     return {"reward": curve[-1], "metrics": {"curve": curve}}
 
 
-def test_hopeless_children_are_stopped_and_their_reward_is_predicted(tmp_path):
+def test_the_worst_children_are_stopped_and_their_rewards_are_predicted(tmp_path):
     rule = EarlyStopping(quantile=0.3, least_peers=5)
-    trials = loop.search(tmp_path, SearchConfig(SPACE, RANDOM, InOrder, 40, early_stopping=rule), curve_child)
+    trials = loop.search(tmp_path, SearchConfig(SPACE, RANDOM, LatestFirst, 40, early_stopping=rule), curve_child)
     stopped = [trial for trial in trials if "stopped_epoch" in trial.metrics]
     assert 3 <= len(stopped) <= 20
-    for trial in trials:  # every curve rises by the same, so that predictions are exact
+    for trial in trials:  # all curves rise by the same amounts, so predictions are exact
         assert trial.reward == pytest.approx(trial.metrics["curve"][0] + 0.2, abs=1e-9)
     assert max(trial.reward for trial in stopped) < sorted(trial.reward for trial in trials)[30]
 
@@ -233,7 +233,7 @@ if __name__ == "__main__":
 """
 
 
-def test_killed_search_goes_on_and_leaves_nothing_running(tmp_path):
+def test_a_killed_search_leaves_nothing_running_and_resumes(tmp_path):
     marks = tmp_path / "marks"
     marks.mkdir()
     script = tmp_path / "script.py"
@@ -253,6 +253,6 @@ def test_killed_search_goes_on_and_leaves_nothing_running(tmp_path):
     trials = read_trials(tmp_path / "run")
     assert [trial.status for trial in trials] == ["finished"] * 10
     assert all(trials[number].reward == reward for number, reward in before.items())
-    for number in before:  # what had its reward was not run again
+    for number in before:  # rewarded trials did not run again
         assert len((marks / trials[number].hash).read_text().split()) == 1
     assert journal.read_text().count('"finished"') == 10

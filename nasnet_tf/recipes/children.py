@@ -103,7 +103,8 @@ class WithinLatency:
             model = build_network(parse_genotype(genotype_text), child.network, data.num_classes, data.image_size)
             seconds = latency_seconds(model)
             if seconds > self._max_seconds:
-                return {"infeasible": f"an inference takes {seconds:.4g} s here, search.max_latency_seconds is {self._max_seconds:g}"}
+                limit = f"search.max_latency_seconds = {self._max_seconds:g}"
+                return {"infeasible": f"an inference takes {seconds:.4g} s on this machine, more than {limit}"}
         return self.func(genotype_text, request)
 
 

@@ -1,4 +1,4 @@
-"""Each test of this room begins and ends without bindings."""
+"""Clears gin's bindings before and after each test in this folder."""
 
 import gin
 import pytest

@@ -47,6 +47,6 @@ def test_dry_run(recipe, folder, tmp_path, monkeypatch):
     job = search_job(table.bound("search")(), "") if "search.space" in shipped else table.bound("train")()
     plan = job.plan(tmp_path / "run")
     assert " parameters; " in plan
-    assert "a batch, read: float32 [2, " in plan
+    assert "first batch: float32 [2, " in plan
     assert plan.endswith("nothing was written")
     assert not list(tmp_path.iterdir())

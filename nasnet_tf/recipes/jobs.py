@@ -50,7 +50,7 @@ class SearchJob:
         genotype = self.space.decode(self.space.sample(random.Random(0)))
         lines = []
         for name, evaluation in self.evaluations.items():
-            lines.append(f"{name}; this one drawn at random:")
+            lines.append(f"{name}; for example, one drawn at random:")
             build = functools.partial(build_network, genotype, evaluation.network)
             lines += [f"  {line}" for line in described(build, evaluation.adapted_data, evaluation.training)]
         return "\n".join([*lines, ending((workdir / NAME).is_file(), workdir)])
@@ -74,16 +74,16 @@ def described(build: Callable[[int, int], keras.Model], data: Data, training: Tr
     watched = "never evaluated"
     if training.evaluation_split is not None:
         times = sum(map(timetable.is_evaluation, range(1, timetable.total + 1)))
-        watched = f"evaluated {times} times on {data.num_examples(training.evaluation_split)} examples, {training.evaluation_split}"
+        watched = f"evaluated {times} times on the {data.num_examples(training.evaluation_split)} {training.evaluation_split} examples"
     return [
-        f"network: {costs.trainable_parameters:,} parameters; {costs.mult_adds:,} multiply-adds an image",
-        f"data: {data.num_classes} classes; {data.num_train_examples} examples to train on",
-        f"a batch, read: {shapes}",
+        f"network: {costs.trainable_parameters:,} parameters; {costs.mult_adds:,} multiply-adds per image",
+        f"data: {data.num_classes} classes; {data.num_train_examples} training examples",
+        f"first batch: {shapes}",
         *weighted,
-        f"training: {training.epochs:g} epochs of {timetable.steps_per_epoch:g} steps, {timetable.total} in all; {watched}",
+        f"training: {training.epochs:g} epochs of {timetable.steps_per_epoch:g} steps, {timetable.total} in total; {watched}",
     ]
 
 
 def ending(is_begun: bool, workdir: pathlib.Path) -> str:
-    """Returns the last line of a description, which says whether the work would be resumed or begun."""
+    """Returns the last line of a description, which says whether the work would begin or resume."""
     return f"dry run: would {'resume' if is_begun else 'begin'} {workdir}; nothing was written"

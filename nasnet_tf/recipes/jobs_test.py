@@ -14,7 +14,7 @@ def parse(recipe, *bindings):
 def test_plan_of_a_training(tmp_path):
     parse("quickstart_train.gin", "train.genotype = 'nasnet_a'", "TrainingConfig.epochs = 2", "TrainingConfig.batch_size = 30")
     plan = table.bound("train")().plan(tmp_path / "run")
-    assert "a batch, read: float32 [30, " in plan
+    assert "first batch: float32 [30, " in plan
     assert "training: 2 epochs of " in plan
     assert f"would begin {tmp_path / 'run'}" in plan
     assert not list(tmp_path.iterdir())
@@ -36,7 +36,7 @@ def test_plan_of_a_search(tmp_path):
         "at most 2 architectures, retrained",
         "dry run: would begin " + str(tmp_path / "run"),
     ]
-    batches = [line.split(" [")[1][:2] for line in plan if "a batch, read" in line]
+    batches = [line.split(" [")[1][:2] for line in plan if "first batch" in line]
     assert batches == ["25", "50"]
     child, retrained = (int(line.split()[1].replace(",", "")) for line in plan if "parameters" in line)
     assert 2 * child < retrained < 4 * child

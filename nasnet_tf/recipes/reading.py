@@ -19,7 +19,7 @@ _SCOPES = re.compile(r"@((?:\w+/)+)\w")
 
 
 def recipes() -> dict[str, pathlib.Path]:
-    """Returns the paths of the shipped recipes by name. They are beside the package in a checkout, and inside it if it is installed."""
+    """Returns the paths of the shipped recipes by name. A checkout has them next to the package, an installation inside it."""
     folder = next(folder for folder in (_HERE / "shipped", _HERE.parents[1] / "gin") if folder.is_dir())
     return {path.name: path for path in sorted(folder.glob("*.gin"))}
 
@@ -47,8 +47,8 @@ def read_recipe(path: pathlib.Path, included_by: tuple[pathlib.Path, ...] = ()) 
     """Reads a gin file and the files that it includes, as pieces of text with their paths.
 
     Each piece begins with empty lines, so that its line numbers are those in its file. `include "<name>"` is replaced by the pieces of that
-    file, which is relative to the including file, or by a shipped recipe. gin's own include is not used, because it looks in the current
-    folder first and logs an error for each place where the file does not exist.
+    file. The name is a path relative to the including file, or a shipped recipe. gin's own include is not used, because it looks in the
+    current folder first and logs an error for each place where the file does not exist.
 
     Args:
       path: path of the file.

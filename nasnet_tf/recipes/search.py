@@ -53,7 +53,7 @@ def search_job(config: SearchConfig, config_text: str) -> SearchJob:
     config = dataclasses.replace(config, strategy=lambda space: strategy, seeds=())
 
     def write_configuration(workdir: pathlib.Path) -> None:
-        """Writes config.gin, unless the folder was begun with another search, whose file it then is."""
+        """Writes config.gin; raises InputError, and keeps the file, if the folder holds another search."""
         begun = folders.begun_with(workdir)
         if begun is not None:
             identity.check(workdir, begun, "search")
@@ -61,7 +61,7 @@ def search_job(config: SearchConfig, config_text: str) -> SearchJob:
 
     def search(workdir: pathlib.Path) -> list[Trial]:
         check_local(workdir)
-        workdir = workdir.absolute()  # children on other machines have other current folders
+        workdir = workdir.absolute()  # children on other machines have another current folder
         earlier.check_folders(config.take_over, workdir)
         if config.evaluator is None:
             task = ChildTask(config_text, workdir / CHILDREN)
@@ -93,12 +93,12 @@ def best_of(workdir: pathlib.Path, trials: list[Trial]) -> Trial:
     best = next(iter(leaderboard(trials)), None)
     if best is None:
         reasons = [trial.reason for trial in trials if trial.reason]
-        raise InputError(f"{workdir}: none of {len(trials)} trials was rewarded; the last reason: {reasons[-1] if reasons else 'none'}")
+        raise InputError(f"{workdir}: none of {len(trials)} trials got a reward; the last reason: {reasons[-1] if reasons else 'none'}")
     return best
 
 
 def _strategy(config: SearchConfig) -> Strategy:
-    """Returns the strategy, which proposes only architectures within max_parameters and max_mult_adds."""
+    """Returns the strategy; with max_parameters or max_mult_adds, it proposes only architectures within them."""
     strategy, caps = config.new_strategy(), {"max_parameters": config.max_parameters, "max_mult_adds": config.max_mult_adds}
     known = {name: cap for name, cap in caps.items() if cap is not None}
     if not known:

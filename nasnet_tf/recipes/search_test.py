@@ -142,5 +142,5 @@ def test_an_architecture_that_is_too_slow_is_infeasible_before_it_trains(monkeyp
     assert outcome == {"reward": 0.5}
     monkeypatch.setattr(children, "latency_seconds", lambda model: 0.2)
     outcome = children.WithinLatency(task, gin.config_str(), "", 0.1)(genotype)
-    assert outcome == {"infeasible": "an inference takes 0.2 s here, search.max_latency_seconds is 0.1"}
+    assert outcome == {"infeasible": "an inference takes 0.2 s on this machine, more than search.max_latency_seconds = 0.1"}
     assert children.WithinLatency(task, gin.config_str(), "", 0.1)(genotype, Request(rung=1)) == {"reward": 0.5}

@@ -132,7 +132,7 @@ def mistakes(names: Collection[str]) -> Iterator[tuple[str, str]]:
             yield name, f"{name}: {owner} has no such parameter{no_such(owner, parameter)}"
             continue
         hint = HINTS[owner.rsplit(".", 1)[-1]].get(parameter, Any)
-        value = _judged(gin.query_parameter(name))
+        value = _resolved(gin.query_parameter(name))
         if wrong := values.mistake(name, value, hint, references):
             yield name, wrong
         for reference in value if isinstance(value, (list, tuple)) else [value]:
@@ -149,13 +149,13 @@ def _unbound(reference: values.Reference, scope: str) -> list[str]:
     return [f"{name}.{parameter}" for parameter in parameters(name) if parameter not in given]
 
 
-def _judged(value: Any) -> Any:
-    """Replaces gin's references in a bound value by values.Reference, and macros by their values."""
+def _resolved(value: Any) -> Any:
+    """Returns a bound value with gin's references replaced by values.Reference, and macros by their values."""
     if isinstance(value, gin.config.ConfigurableReference):
         name = value.selector.rsplit(".", 1)[-1]
         if name == "macro":
-            return _judged(gin.query_parameter(f"{'/'.join(value.scopes)}/macro.value"))
+            return _resolved(gin.query_parameter(f"{'/'.join(value.scopes)}/macro.value"))
         return values.Reference("/".join([*value.scopes, name]), TARGETS[name], value.evaluate)
     if isinstance(value, (list, tuple)):
-        return type(value)(map(_judged, value))
+        return type(value)(map(_resolved, value))
     return value

@@ -48,12 +48,12 @@ class TrainConfig:
       network: how cells are stacked, @NetworkConfig(). None to use the network of initial_weights, changed by any bindings of
         NetworkConfig.
       strategy: TensorFlow's distribution strategy, which selects the devices; None for TensorFlow's default.
-      initial_weights: weights to start from, to fine-tune or continue them: a network by name, an export, a work folder or a weights file.
+      initial_weights: weights to fine-tune or to train further: a network by name, an export, a work folder or a weights file.
         The classifier is kept if its class names are those of the data, in any order; otherwise it is initialized at random. None to
         initialize all weights at random.
       dtype_policy: number format of the computation, one of nasnet_tf.training.numerics.POLICIES. Weights are float32 with each of them.
       task: class of the task: @Classification, @MultiLabel for images with several labels, or @Detection, which has bindings of its own.
-      profile_steps: (first, last): profiles from the time when `first` steps are done until `last` are; None for no profile.
+      profile_steps: (first, last), the numbers of completed steps at which the profile starts and ends; None for no profile.
     """
 
     data: _AnyData
@@ -90,7 +90,7 @@ class TrainConfig:
     def build(self, num_classes: int, image_size: int) -> keras.Model:
         """Returns the model with the weights that the training starts from."""
         if self.initial_weights is None and self._task.starts_trained:
-            text = f"the network for {self._task.kind} starts from fresh weights, as train.initial_weights is not bound"
+            text = f"the network for {self._task.kind} starts from random weights, because train.initial_weights is not bound"
             print(text, file=sys.stderr, flush=True)
         network = functools.partial(self._network, data=self._task.adapted(self.data))
         return self._task.build(network, num_classes, image_size)
@@ -129,7 +129,7 @@ class TrainConfig:
 def _start(
     cells: Genotype, config: NetworkConfig, num_classes: int | None, image_size: Any, data: Data, source: Source | None
 ) -> keras.Model:
-    """Returns a network with random weights, or with the weights of a source; then prints whether its classifier was kept."""
+    """Returns a network with random weights or the weights of a source. With a source, prints whether its classifier was kept."""
     network = build_network(cells, config, num_classes, image_size)
     if source is not None:
         note = load_features(network, source, getattr(data, "class_names", None))
@@ -150,7 +150,7 @@ def _architecture(genotype: str | None, network: NetworkConfig | None, source: S
         raise InputError(f"train.genotype: {genotype} has other cells than {source.path}, the initial weights; remove this binding")
     if network is None:
         said = set(gin.get_bindings(NetworkConfig))
-        said |= {"filters", "penultimate_filters"} if said & {"filters", "penultimate_filters"} else set()  # they exclude each other
+        said |= {"filters", "penultimate_filters"} if said & {"filters", "penultimate_filters"} else set()  # only one of the two may be set
         rest = {field.name: getattr(own, field.name) for field in dataclasses.fields(own) if field.name not in said}
         network = gin.get_configurable(NetworkConfig)(**rest)
     return cells, network

@@ -24,8 +24,8 @@ def tune(
       oracle: class of the KerasTuner oracle that proposes values, such as @RandomSearchOracle.
       seed: seed of the oracle, 1 or more.
     """
-    asked = tuner.make_oracle(bindings, hyperparameters, oracle, seed)
-    return lambda workdir: tuner.tune(workdir, bindings, hyperparameters, asked, train_bound, table.default_at_start)
+    made = tuner.make_oracle(bindings, hyperparameters, oracle, seed)
+    return lambda workdir: tuner.tune(workdir, bindings, hyperparameters, made, train_bound, table.default_at_start)
 
 
 def train_bound(workdir: pathlib.Path, bindings: dict[str, str]) -> float:

@@ -126,7 +126,7 @@ class NASNetOracle(keras_tuner.Oracle):
         return {"status": "RUNNING", "values": values_of(self._search_space, self._propose(trial_id).decisions)}
 
     def score_trial(self, trial: keras_tuner.engine.trial.Trial) -> None:
-        """Rewards a trial that has ended. KerasTuner calls this before it saves, so it saves the trial and the reward together."""
+        """Rewards a trial that has ended. KerasTuner calls this before it saves, and so saves the trial and the reward together."""
         super().score_trial(trial)
         if math.isfinite(trial.score) and trial.trial_id not in self._rewarded:
             self._reward(trial.trial_id, float(trial.score if self.objective.direction == "max" else -trial.score))
@@ -151,5 +151,5 @@ class NASNetOracle(keras_tuner.Oracle):
                 if self._calls[-1] != call:
                     raise InputError(
                         f"trial {call['trial']} differs from what this strategy proposes: the oracle was saved with other arguments, by "
-                        "another version, or on a machine with other floating-point results; use these again, or start a new oracle"
+                        "another version, or on a machine with other floating-point results; reload it with these, or start a new oracle"
                     )

@@ -2,8 +2,8 @@
 
 The state of an oracle depends only on its arguments and on the accuracies that it got. To resume a tuning, the loop therefore starts again
 with a new oracle, and takes the accuracy of each trial that has ended from its folder. KerasTuner's own reload from its JSON files is not
-reliable enough. It does not write them atomically, it loses the queue of grid search and the random state of Bayesian optimization, and a
-trial that ends between two of its writes runs twice or never.
+reliable enough: the files are not written atomically, and they lack the queue of grid search and the random state of Bayesian optimization.
+A trial that ends between two writes runs twice or never.
 """
 
 import json
@@ -35,19 +35,19 @@ def make_oracle(
       bindings: {name: literal}, the configuration of a training.
       ranges: {name: range} of the bindings to tune; see make_hyperparameters.
       oracle: function that returns the oracle, given objective, hyperparameters, seed and max_consecutive_failed_trials. Hyperband sets
-        TrainingConfig.epochs. A trial that it promotes is trained from scratch, because a schedule of the learning rate that has ended
-        cannot be extended.
+        TrainingConfig.epochs. A trial that it promotes is trained from scratch, because a learning rate schedule that has ended cannot be
+        extended.
       seed: seed of the oracle, 1 or more.
 
     Raises:
-      InputError: a mistake in the ranges or in the arguments of the oracle.
+      InputError: the ranges or the arguments of the oracle have a mistake.
     """
     hyperparameters = make_hyperparameters(ranges, bindings)
     expect(conforms(seed, Count), "tune.seed", "an integer of 1 or more (KerasTuner takes 0 for a random one)", seed)
     if bindings.get(_SPLIT, "'validation'") != "'validation'":
         raise InputError(f"{_SPLIT}: expected 'validation', the examples to tune on, got {bindings[_SPLIT]}")
     try:
-        asked = oracle(
+        made = oracle(
             objective=keras_tuner.Objective("accuracy", "max"),
             hyperparameters=hyperparameters,
             seed=seed,
@@ -55,18 +55,18 @@ def make_oracle(
         )
     except (ImportError, TypeError, ValueError) as error:  # from KerasTuner: an argument is out of range, or scikit-learn is not installed
         raise InputError(f"tune.oracle: {str(error).splitlines()[0]}") from error
-    expect(conforms(asked.max_trials, Count | None), "tune.oracle", "max_trials of 1 or more, or None", asked.max_trials)
-    if EPOCHS in ranges and isinstance(asked, keras_tuner.oracles.HyperbandOracle):
+    expect(conforms(made.max_trials, Count | None), "tune.oracle", "max_trials of 1 or more, or None", made.max_trials)
+    if EPOCHS in ranges and isinstance(made, keras_tuner.oracles.HyperbandOracle):
         raise InputError(f"tune.hyperparameters, {EPOCHS}: cannot be tuned by an oracle that sets the epochs itself")
-    asked.verbose = 0
-    return asked
+    made.verbose = 0
+    return made
 
 
 def tune(
     workdir: pathlib.Path,
     bindings: Mapping[str, str],
     ranges: Mapping[str, tuple],
-    asked: "keras_tuner.Oracle",
+    oracle: "keras_tuner.Oracle",
     train: Callable[[pathlib.Path, dict[str, str]], float],
     default: Callable[[str], str | None] = lambda name: "None",
 ) -> list[Trial]:
@@ -75,7 +75,7 @@ def tune(
     Args:
       workdir: work folder of this tuning. It gets results.md, best.gin, a folder trials/<number> for each trial, and KerasTuner's files.
       bindings, ranges: see make_oracle.
-      asked: the oracle from make_oracle.
+      oracle: the oracle from make_oracle.
       train: function (folder, bindings) that trains and returns the accuracy on the validation examples. It resumes an interrupted training
         in that folder.
       default: function that returns the default value of a binding, for trials whose configuration does not have it.
@@ -89,20 +89,20 @@ def tune(
     check_local(workdir)
     ended, _ = read_results(workdir)  # raises for a damaged result before anything is written
     # A keras_tuner.Tuner would set the folder, but would also reload the oracle's state from it.
-    asked._set_project_dir(str(workdir), "keras_tuner")
+    oracle._set_project_dir(str(workdir), "keras_tuner")
     if ended:
         print(f"resuming: {len(ended)} trials have ended")
     trials: list[Trial] = []
     # The status IDLE ends the loop too: the oracle waits for other trials, but none are running.
-    while (proposal := asked.create_trial("tuner")).status == "RUNNING":
+    while (proposal := oracle.create_trial("tuner")).status == "RUNNING":
         changes = _changes(proposal.hyperparameters.values, ranges)
         trial = _run(workdir, Trial(len(trials), changes, bindings | changes), train, default)
         if trial.accuracy is None:
             proposal.status, proposal.message = "FAILED", trial.reason
         else:
-            asked.update_trial(proposal.trial_id, {"accuracy": trial.accuracy})
+            oracle.update_trial(proposal.trial_id, {"accuracy": trial.accuracy})
             proposal.status = "COMPLETED"
-        asked.end_trial(proposal)
+        oracle.end_trial(proposal)
         trials.append(trial)
         write_results(workdir, trials)
     if not trials:
@@ -118,7 +118,7 @@ def _changes(values: dict, ranges: Mapping[str, tuple]) -> dict[str, str]:
 
 
 def _run(workdir: pathlib.Path, trial: Trial, train: Callable[[pathlib.Path, dict[str, str]], float], default: Callable) -> Trial:
-    """Returns the trial with its result, which is read from its folder if the trial has ended, and else comes from training."""
+    """Returns the trial with its result. A trial that has ended is read from its folder; any other is trained."""
     folder = workdir / "trials" / f"{trial.number:04d}"
     result = folder / _RESULT
     folder.mkdir(parents=True, exist_ok=True)

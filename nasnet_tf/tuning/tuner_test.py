@@ -42,9 +42,9 @@ class Training:
 
 def tune(workdir, oracle, train, **changes):
     arguments = {"bindings": BINDINGS, "ranges": RANGES} | changes
-    asked = tuner.make_oracle(oracle=ORACLES[oracle], **{"seed": 1} | arguments)
+    made = tuner.make_oracle(oracle=ORACLES[oracle], **{"seed": 1} | arguments)
     arguments.pop("seed", None)
-    return tuner.tune(workdir, asked=asked, train=train, **arguments)
+    return tuner.tune(workdir, oracle=made, train=train, **arguments)
 
 
 @pytest.mark.parametrize("oracle", ORACLES)

@@ -10,7 +10,7 @@ from nasnet_tf.models.network import NetworkConfig
 from nasnet_tf.models.space.costs import count_mult_adds
 from nasnet_tf.models.space.network import ABSENT, SpaceNetwork
 
-# Options of a network that the single network of a whole space does not support. They do not count toward the limits.
+# Defaults of the network options that the single network of a whole space does not support. They do not affect the counted costs.
 _PLAIN = {field.name: field.default for field in dataclasses.fields(NetworkConfig) if field.name in ABSENT}
 
 

@@ -1,4 +1,4 @@
-"""Caps count what the built networks have."""
+"""Tests that caps count the costs of the built networks."""
 
 import random
 
@@ -9,7 +9,7 @@ from nasnet_tf.models.network import NetworkConfig, build_network
 from nasnet_tf.nas.children.caps import Caps
 
 SPACE = SearchSpace(num_blocks=2, operations=("IDENTITY", "SEP_CONV_3X3", "MAX_POOL_3X3", "CONV_1X1"))
-# What a retraining has, and counts nothing.
+# Options of a retraining that do not affect the counted costs.
 MORE = {"auxiliary_head": True, "dropout_rate": 0.5, "drop_path_rate": 0.3, "bounded_activation": True}
 
 
@@ -17,7 +17,7 @@ def config(**more):
     return NetworkConfig(cells_per_stack=1, stem="cifar", stem_multiplier=3, filters=4, **more)
 
 
-def test_caps_are_on_what_the_network_has():
+def test_caps_limit_the_costs_of_the_built_network():
     data = ImageData("digits", CifarPreprocessing(image_size=8, upsample=1.0))
     for seed in range(3):
         decisions = SPACE.sample(random.Random(seed))

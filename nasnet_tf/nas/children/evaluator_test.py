@@ -1,4 +1,4 @@
-"""Children that go on from where successive halving stopped them."""
+"""Tests of children that resume at the next rung of successive halving."""
 
 import json
 
@@ -24,7 +24,7 @@ def trained(share, folder, image_size=None, **more):
     return training(smallest_genotype(), Request(None, share, folder, image_size, rung=0))
 
 
-def test_a_child_that_goes_on_ends_as_if_it_had_not_been_stopped(tmp_path):
+def test_a_resumed_child_ends_as_if_it_had_never_been_stopped(tmp_path):
     whole = trained(1.0, tmp_path / "whole", measure_latency=True)
     first = trained(0.5, tmp_path / "stages")
     again = trained(0.5, tmp_path / "stages")  # killed after its checkpoint: nothing is left to train
@@ -44,6 +44,6 @@ def test_a_rung_may_have_smaller_images(tmp_path):
     assert json.loads((tmp_path / "stages" / "data.json").read_text())["preprocessing"]["image_size"] == 4
     last = trained(1.0, tmp_path / "stages")
     assert json.loads((tmp_path / "stages" / "data.json").read_text())["preprocessing"]["image_size"] == 8
-    assert last["metrics"]["curve"][0] == pytest.approx(small["reward"])  # the steps before were those on small images
+    assert last["metrics"]["curve"][0] == pytest.approx(small["reward"])  # the first evaluation was on small images
     assert len(last["metrics"]["curve"]) == 2
     assert small["metrics"]["mult_adds"] == last["metrics"]["mult_adds"]

@@ -50,7 +50,7 @@ TO_THE_END = Request()
 
 
 class Fidelity:
-    """Base class of rules that decide how far each child is trained. By default every child is trained to the end."""
+    """Base class of rules that decide how far each child is trained. The base class trains every child to the end."""
 
     def request(self, trial: Trial, finished: Sequence[Trial], workdir: pathlib.Path) -> Request:
         """Returns the request for the next execution of a trial.

@@ -19,7 +19,7 @@ def log_of(folder: pathlib.Path, name: str) -> pathlib.Path:
 
 @contextlib.contextmanager
 def logged(path: pathlib.Path | None) -> Iterator[None]:
-    """Appends what this process writes to standard error to a file.
+    """Redirects standard error of this process to the end of a file during the `with`.
 
     Args:
       path: the file, which is removed if it is empty at the end; None leaves standard error as it is.

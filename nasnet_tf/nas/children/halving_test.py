@@ -1,4 +1,4 @@
-"""Asynchronous successive halving: who goes on, and that a journal knows it."""
+"""Tests of asynchronous successive halving: which children continue, and whether a search resumes exactly."""
 
 import json
 import pathlib
@@ -24,7 +24,7 @@ HALVING = SuccessiveHalving(rungs=3, eta=3)
 
 
 class Recorder(RandomSearch):
-    """Random search that remembers what it was told."""
+    """Random search that records rewards: those of the first rung in `rewards`, those of later rungs in `longer`."""
 
     def __init__(self):
         super().__init__(SPACE, 7)
@@ -39,11 +39,11 @@ def worth(text: str) -> float:
 
 
 def child(text: str, request) -> dict:
-    """Goes on from what the folder has; its accuracy grows with what it was trained."""
+    """Resumes from the file in its folder; its accuracy grows with the fraction of the training that is done."""
     request.folder.mkdir(parents=True, exist_ok=True)
     path = request.folder / "trained"
     before = float(path.read_text()) if path.is_file() else 0.0
-    assert before <= request.share  # the same, where it was killed before its result was written down
+    assert before <= request.share  # equal if the search was killed before it recorded the result
     path.write_text(str(request.share))
     return {"reward": worth(text) + 0.4 * request.share, "metrics": {"before": before}}
 
@@ -53,12 +53,12 @@ def run(workdir, evaluate=child, num_trials=27, engine=InProcess, strategy=None)
     return search(workdir, config, evaluate)
 
 
-def test_the_best_go_on_from_where_they_were(tmp_path):
+def test_the_best_children_continue_from_their_checkpoints(tmp_path):
     strategy = Recorder()
     trials = run(tmp_path, strategy=strategy)
     counts = [sum(len(trial.rung_rewards) > rung for trial in trials) for rung in range(3)]
     assert counts[0] == 27
-    assert 9 <= counts[1] <= 14  # whoever was among the first third at some time; that is the price of not waiting
+    assert 9 <= counts[1] <= 14  # can exceed 9, because a child continues before all others have reached its rung
     assert 3 <= counts[2] <= 5
     best = sorted(trials, key=lambda trial: -worth(trial.text))
     assert all(len(trial.rung_rewards) >= 2 for trial in best[:9])
@@ -67,13 +67,13 @@ def test_the_best_go_on_from_where_they_were(tmp_path):
     assert best[0].reward == pytest.approx(worth(best[0].text) + 0.4)
     assert best[0].metrics["before"] == pytest.approx(1 / 3)
     assert best[0].attempts == 3
-    assert sorted(strategy.rewards) == sorted(trial.rung_rewards[0] for trial in trials)  # each once, alike
+    assert sorted(strategy.rewards) == sorted(trial.rung_rewards[0] for trial in trials)  # each trial once
     assert sorted(strategy.longer) == sorted(reward for trial in trials for reward in trial.rung_rewards[1:])
     left = {path.name for path in (tmp_path / FOLDER).iterdir()}
     assert left == {trial.hash for trial in trials if len(trial.rung_rewards) < 3}
 
 
-def test_a_model_that_learns_of_longer_trainings_resumes_exactly(tmp_path):
+def test_a_model_that_learns_from_longer_trainings_resumes_exactly(tmp_path):
     whole, cut = ModelGuided(SPACE, 7), ModelGuided(SPACE, 7)
     run(tmp_path / "whole", strategy=whole)
     run(tmp_path / "cut", strategy=ModelGuided(SPACE, 7), num_trials=15)
@@ -87,11 +87,11 @@ def test_a_model_that_learns_of_longer_trainings_resumes_exactly(tmp_path):
 
 
 class Killed(Exception):
-    """In the place of SIGKILL."""
+    """Stands for SIGKILL."""
 
 
 class Deadly(InProcess):
-    """The search dies before or after a child."""
+    """Ends the search with Killed after `after` children."""
 
     after = 0
 
@@ -102,7 +102,7 @@ class Deadly(InProcess):
         return super().poll(timeout_seconds)
 
 
-def test_killed_at_random_it_comes_to_the_same(tmp_path):
+def test_a_search_killed_at_random_has_the_same_result(tmp_path):
     whole = run(tmp_path / "whole")
     rng = random.Random(3)
     while True:
@@ -121,7 +121,7 @@ def test_killed_at_random_it_comes_to_the_same(tmp_path):
     assert run(tmp_path / "whole", num_trials=30)[:1] == read_trials(tmp_path / "whole")[:1]
 
 
-def test_who_cannot_go_on_stays_what_it_was(tmp_path):
+def test_a_child_that_cannot_continue_keeps_its_reward(tmp_path):
     def breaks(text: str, request) -> dict:
         if request.share > 0.2:
             raise RuntimeError("no memory")
@@ -129,11 +129,11 @@ def test_who_cannot_go_on_stays_what_it_was(tmp_path):
 
     strategy = Recorder()
     trials = run(tmp_path, breaks, num_trials=5, strategy=strategy)
-    gone_on = [trial for trial in trials if trial.failed_rungs]
-    assert {trial.failed_rungs for trial in gone_on} == {3}
+    continued = [trial for trial in trials if trial.failed_rungs]
+    assert {trial.failed_rungs for trial in continued} == {3}
     assert {trial.status for trial in trials} == {"finished"}
-    assert all("no memory" in trial.reason for trial in gone_on)
-    assert gone_on[0].reward == gone_on[0].rung_rewards[0]
+    assert all("no memory" in trial.reason for trial in continued)
+    assert continued[0].reward == continued[0].rung_rewards[0]
     assert len(strategy.rewards) == 5
     assert [trial.reward for trial in read_trials(tmp_path)] == [trial.reward for trial in trials]
     events = [json.loads(line) for line in (tmp_path / NAME).read_text().splitlines()]
@@ -144,10 +144,10 @@ def finished(number, *rewards):
     return Trial(number, TINY_TEXT, str(number), (), (), 0.0, "finished", max(rewards, default=None), rung_rewards=list(rewards))
 
 
-def test_the_highest_rung_comes_first_and_nobody_twice():
+def test_the_highest_rung_comes_first_and_no_trial_continues_twice():
     trials = [finished(0, 0.5, 0.6), finished(1, 0.4, 0.7), finished(2, 0.3, 0.5), finished(3, 0.2), finished(4, 0.1), finished(5, 0.05)]
     assert HALVING.promotable(trials, ()) is trials[1]  # to the last rung
-    assert HALVING.promotable(trials, {1}) is None  # the first two of the first rung have gone on
+    assert HALVING.promotable(trials, {1}) is None  # the best two of the first rung have already continued
     trials += [finished(number, 0.45) for number in (6, 7, 8)]
     assert HALVING.promotable(trials, {1}) is trials[6]
     assert HALVING.promotable(trials[:2], ()) is None
@@ -155,7 +155,7 @@ def test_the_highest_rung_comes_first_and_nobody_twice():
     assert [(request.rung, request.share) for request in requests] == [(0, pytest.approx(1 / 9)), (1, pytest.approx(1 / 3)), (2, 1.0)]
 
 
-def test_it_goes_with_no_other_way_to_stop(tmp_path):
+def test_halving_cannot_be_combined_with_early_stopping_or_train_again(tmp_path):
     with pytest.raises(InputError, match=r"search.halving: cannot be combined with search.early_stopping"):
         SearchConfig(SPACE, lambda space: Recorder(), InProcess, 1, halving=HALVING, early_stopping=EarlyStopping())
     with pytest.raises(InputError, match=r"search.halving: cannot be combined with .* or search.train_again"):

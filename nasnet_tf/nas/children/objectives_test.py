@@ -1,4 +1,4 @@
-"""Rewards with costs in them, and what is worth its cost."""
+"""Tests of objectives that include costs, and of the Pareto front."""
 
 import functools
 import pickle
@@ -33,7 +33,7 @@ def test_the_reward_is_that_of_mnasnet():
     assert cheap["reward"] == pytest.approx(1.6)
 
 
-def test_functions_of_a_user(tmp_path, monkeypatch):
+def test_user_functions_as_cost_and_as_objective(tmp_path, monkeypatch):
     (tmp_path / "my_costs.py").write_text(
         "def seconds(genotype, metrics):\n    return 1.5 * len(genotype.normal_cell.blocks)\n"
         "def reward(genotype, accuracy, metrics):\n    return accuracy - metrics['parameters'] / 1e6\n"
@@ -47,7 +47,7 @@ def test_functions_of_a_user(tmp_path, monkeypatch):
     sys.modules.pop("my_costs")
 
 
-def test_what_is_no_cost():
+def test_wrong_costs_are_refused():
     with pytest.raises(
         InputError, match="expected latency_seconds to give a positive number, got None; the metrics are mult_adds, parameters"
     ):
@@ -58,7 +58,7 @@ def test_what_is_no_cost():
         CostReward(target=1, cost="no_such_module:f")
 
 
-def test_children_without_a_reward_stay_so(tmp_path):
+def test_an_objective_gives_no_reward_to_children_without_one(tmp_path):
     def infeasible(text, request=None):
         return {"infeasible": "diverged"} if request is None else {"reward": float("nan")}
 
@@ -74,7 +74,7 @@ def finished(number, reward, **metrics):
     return Trial(number, "", str(number), (), (), 0.0, "finished", reward, metrics=metrics)
 
 
-def test_the_front_has_what_no_other_one_beats_in_both():
+def test_the_front_has_the_architectures_that_no_other_one_beats_in_both():
     trials = [
         finished(0, 0.5, mult_adds=10),
         finished(1, 0.6, mult_adds=20),

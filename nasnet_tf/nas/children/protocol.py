@@ -30,6 +30,7 @@ class Evaluator(metaclass=abc.ABCMeta):
           workdir: work folder of the search.
 
         Returns:
-          What was prepared, in words, and the total time it took in seconds; ("", 0.0) if nothing has to be prepared.
+          The name of the prepared thing, such as "shared weights", and the total time in seconds that it took; ("", 0.0) if nothing has to
+          be prepared.
         """
         return "", 0.0

@@ -1,4 +1,4 @@
-"""Trainings on the one network of a space against trainings of networks of their own; shared weights; scores without training."""
+"""Tests of trainings on the single network of a space, compared with separate networks; of shared weights and zero-cost scores."""
 
 import dataclasses
 import functools
@@ -74,7 +74,7 @@ def test_the_loss_of_a_step_is_weighted_by_class(training, monkeypatch):
     assert float(training._step(images, labels, 0.1, *state, *plan.arrays)[3]) == pytest.approx(2 * float(plain), rel=1e-5)
 
 
-def test_a_child_is_what_the_training_loop_makes_of_the_same_weights(training, children):
+def test_a_child_equals_the_training_loop_with_the_same_initial_weights(training, children):
     genotype = sampled(1)
     plan = training.network.plan(genotype)
     fresh = plan.fresh_weights(CONFIG.seed)
@@ -99,10 +99,10 @@ def test_a_child_is_what_the_training_loop_makes_of_the_same_weights(training, c
             images, labels, training.rate(step), velocity, plan.is_decayed, weights, statistics, *plan.arrays
         )
     for found, expected in zip((weights, statistics), weights_of(model), strict=True):
-        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=2e-4)  # other orders of sums, over four steps
+        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=2e-4)  # sums have another order, over four steps
 
 
-def test_other_seeds_and_a_trace_ahead_of_time_use_the_one_trace(training, children):
+def test_evaluators_with_other_seeds_share_one_trace(training, children):
     children.trace()
     traces = training.step.experimental_get_tracing_count()
     text = format_genotype(sampled(1))
@@ -112,16 +112,16 @@ def test_other_seeds_and_a_trace_ahead_of_time_use_the_one_trace(training, child
     assert (rewards[0], rewards[1]) == (rewards[2], rewards[3])
     assert rewards[0] != rewards[1]
     assert other.training.seed == other._steps.training.seed == 5
-    same = SpaceTraining(SPACE, NETWORK, DATA, other.training, RATE, 0.9)  # the images come in the order of the seed
+    same = SpaceTraining(SPACE, NETWORK, DATA, other.training, RATE, 0.9)  # the seed decides the order of the images
     for ours, theirs in zip(other._steps.training_batches, same.training_batches, strict=True):
         np.testing.assert_array_equal(ours[0], theirs[0])
 
 
-def test_batches_are_kept_only_where_they_are_small(training, monkeypatch):
+def test_batches_are_kept_only_if_they_are_small(training, monkeypatch):
     kept = training.training_batches
     assert training.training_batches is kept
     assert training.validation_batches is training.validation_batches
-    monkeypatch.setattr(space_training, "MAX_KEPT_BYTES", 12_000)  # six batches of 16 images of 768 bytes have more
+    monkeypatch.setattr(space_training, "MAX_KEPT_BYTES", 12_000)  # less than six batches of 16 images of 768 bytes
     monkeypatch.setattr(training, "_kept", {})
     for (images, labels), (same, alike) in zip(kept, training.training_batches, strict=True):
         np.testing.assert_array_equal(images, same)
@@ -129,14 +129,14 @@ def test_batches_are_kept_only_where_they_are_small(training, monkeypatch):
     assert training.training_batches is not training.training_batches
 
 
-def test_architectures_share_the_weights_of_what_they_have_in_common(training):
+def test_architectures_share_the_weights_of_their_common_parts(training):
     store = WeightStore(training.network.widest, seed=1)
     plans = [training.network.plan(sampled(seed)) for seed in range(30)]
     before = [store.gather(plan) for plan in plans]
     for plan, (weights, velocity) in zip(plans, before, strict=True):
         assert weights.shape == velocity.shape == (plan.sizes[:, 0].sum(),)
     again = WeightStore(training.network.widest, seed=1)
-    np.testing.assert_array_equal(again.gather(plans[-1])[0], before[-1][0])  # whatever came before
+    np.testing.assert_array_equal(again.gather(plans[-1])[0], before[-1][0])  # independent of what was created before
     changed = before[0][0] + 1
     store.scatter(plans[0], changed, before[0][1] + 2)
     np.testing.assert_array_equal(store.gather(plans[0])[0], changed)
@@ -144,14 +144,14 @@ def test_architectures_share_the_weights_of_what_they_have_in_common(training):
     for plan, (weights, _) in zip(plans[1:], before[1:], strict=True):
         difference = store.gather(plan)[0] - weights
         assert set(np.unique(np.round(difference, 3))) <= {0.0, 1.0}
-        assert 0 < difference.mean() < 1  # the stem and the classifier's bias at least, but not all
+        assert 0 < difference.mean() < 1  # at least the stem and the classifier's bias are shared, but not all weights
     other = WeightStore(training.network.widest, seed=1)
     other.restore(store.arrays())
     np.testing.assert_array_equal(other.gather(plans[3])[0], store.gather(plans[3])[0])
 
 
-def test_a_cells_state_has_its_own_channels_whoever_reads_it_with_what_others(training):
-    """The classifier's rows follow the states that make the last output, not their places in it."""
+def test_each_state_of_a_cell_has_its_own_rows_of_the_classifier(training):
+    """The rows belong to the states that make the last output, not to the positions of the states in it."""
     store = WeightStore(training.network.widest, seed=1)
     alone, both = (0, 1, 0, 0, 0) + (2, 0, 0, 0, 0), (0, 1, 0, 0, 0) + (0, 0, 0, 0, 0)  # outputs: state 3; states 2 and 3
     plans = [training.network.plan(SPACE.decode(normal + alone)) for normal in (alone, both)]
@@ -181,14 +181,14 @@ def test_shared_weights_are_trained_once_and_score_any_architecture(tmp_path, tr
     assert 0 <= trials[0].reward <= 1
 
 
-def test_damaged_shared_weights_are_named(tmp_path, training):
+def test_damaged_shared_weights_are_reported(tmp_path, training):
     (tmp_path / FOLDER).mkdir()
     (tmp_path / FOLDER / NAME).write_bytes(b"nothing")
     with pytest.raises(InputError, match=r"weights.npz: damaged"):
         shared(training).train(tmp_path)
 
 
-def test_scores_without_training():
+def test_zero_cost_scores():
     texts = [format_genotype(sampled(seed)) for seed in (1, 2)]
     score = ZeroCost(NETWORK, DATA, "synflow", batch_size=8)
     first, second = score(texts[0]), score(texts[1])
@@ -199,6 +199,6 @@ def test_scores_without_training():
         ZeroCost(NETWORK, DATA, "snip")
 
 
-def test_what_one_network_does_not_do():
+def test_unsupported_options_are_refused():
     with pytest.raises(InputError, match=r"expected TrainingConfig.ema_decay to be None, got 0.9"):
         SpaceTraining(SPACE, NETWORK, DATA, TrainingConfig(1, 16, ema_decay=0.9), RATE, 0.9)

@@ -25,7 +25,7 @@ _SMALLEST = 1e-6  # added to the diagonal of NASWOT's kernel, which is singular 
 
 @dataclasses.dataclass(eq=False)
 class ZeroCost(Evaluator):
-    """Scores networks without training them. One of the scores is the reward; the metrics have all scores and the seconds each took.
+    """Scores networks without training them. One score is the reward; the metrics include all scores and the time each took, in seconds.
 
     Attributes:
       network: how cells are stacked.
@@ -65,7 +65,7 @@ class ZeroCost(Evaluator):
 
 
 def naswot(model: keras.Model, images: np.ndarray) -> float:
-    """Returns NASWOT's score log |det K|; K[i, j] is the number of ReLUs that are on for both or off for both of images i and j.
+    """Returns NASWOT's score log |det K|, where K[i, j] is the number of ReLUs that have the same on/off state for images i and j.
 
     Args:
       model: the network; it is run in training mode, which changes its moving statistics.

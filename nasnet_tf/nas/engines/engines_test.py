@@ -1,4 +1,4 @@
-"""Both engines, with children that only pretend to train."""
+"""Tests of LocalPool and RayTasks, with children that do not train."""
 
 import concurrent.futures.process
 import importlib.util
@@ -25,7 +25,7 @@ needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="
 
 
 def child(how: str, mark: pathlib.Path | None = None) -> dict:
-    """Does what it is told; says who it is and when it began."""
+    """Behaves as `how` says. Writes its process id and start time to `mark`; returns its process id and its environment."""
     if mark is not None:
         temporary = mark.with_suffix(".tmp")
         temporary.write_text(f"{os.getpid()} {time.time()}")
@@ -43,13 +43,13 @@ def child(how: str, mark: pathlib.Path | None = None) -> dict:
         bytearray(2**35)
     if how == "sleeps":
         time.sleep(600)
-    if how == "computes":  # without ever giving another thread of its process a turn
+    if how == "computes":  # holds the GIL, so no other thread of the process can run
         re.match(r"(a+)+$", "a" * 60 + "b")
     names = {"threads": "TF_NUM_INTRAOP_THREADS", "gpus": "CUDA_VISIBLE_DEVICES", "growth": "TF_FORCE_GPU_ALLOW_GROWTH"}
     return {"pid": os.getpid(), **{key: os.environ.get(name) for key, name in names.items()}}
 
 
-# A cluster that lives until it is told to end, or its process is killed; one child runs in it. It believes to have a GPU.
+# A cluster with one sleeping child. It ends when its standard input is closed or its process is killed. It claims to have a GPU.
 SERVER = """
 import functools, pathlib, ray, sys
 from nasnet_tf.nas.engines import engines_test
@@ -66,14 +66,14 @@ if __name__ == "__main__":
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
-    """The process of a cluster with room for three children or more, and its address."""
+    """The process, the address and the mark of a cluster with room for three children or more."""
     folder = tmp_path_factory.mktemp("cluster")
     (folder / "server.py").write_text(SERVER)
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "t" * 32, "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}.items():
             patch.setenv(name, value)
         command = [sys.executable, str(folder / "server.py"), str(folder / "mark")]
-        # In a session of its own: a cluster that loses its driver kills the process group.
+        # The cluster gets its own session, because a cluster that loses its driver kills its process group.
         server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True)
         address = server.stdout.readline().strip()
         assert address
@@ -88,7 +88,7 @@ def kind(request):
 
 @pytest.fixture
 def start(kind, request):
-    """(children at a time, deadline, ...) -> engine, closed afterwards."""
+    """A function (number of children at a time, deadline, ...) that creates an engine, which is closed after the test."""
     engines = []
 
     def make(num_workers, deadline=TIMEOUT, **more):
@@ -156,12 +156,12 @@ def test_processes_are_kept_if_asked_for(start, kind):
     fresh.close()
     kept = start(1, keep_processes=True)
     before = pids(kept, ["ends well"] * 5)
-    assert len(set(before)) == 1 if kind == "local" else len(set(before)) < 5  # a cluster has several processes to choose from
+    assert len(set(before)) == 1 if kind == "local" else len(set(before)) < 5  # Ray may select any of several idle processes
     _, after = pids(kept, ["is killed", "ends well"])
     assert after is not None
 
 
-def test_threads_that_the_environment_asks_for(monkeypatch):
+def test_the_environment_sets_the_number_of_threads(monkeypatch):
     monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "7")
     engine = LocalPool(1, TIMEOUT)
     engine.submit(0, child, "ends well")
@@ -172,7 +172,7 @@ def test_threads_that_the_environment_asks_for(monkeypatch):
 
 def test_hung_child_is_killed_at_its_deadline(start, tmp_path):
     mark = tmp_path / "mark"
-    for deadline in (2.0, 20.0, 100.0):  # the first, but for a machine so busy that the child does not even begin within it
+    for deadline in (2.0, 20.0, 100.0):  # the longer ones are for a machine so busy that the child does not begin in time
         engine = start(1, deadline)
         engine.submit(7, child, "computes", mark)
         assert engine.free_slots == 0
@@ -210,7 +210,7 @@ def test_cancelling_and_closing_kill_children(start, tmp_path):
 
 
 @needs_ray
-def test_room_follows_the_machines_of_a_cluster(cluster, monkeypatch):
+def test_free_slots_follow_the_machines_of_a_cluster(cluster, monkeypatch):
     engine = RayTasks(cluster.address, num_cpus=0.1, num_workers=12)
     try:
         nodes = [{"Alive": True, "Resources": {"CPU": 1.0}}, {"Alive": False, "Resources": {"CPU": 64.0}}]
@@ -247,7 +247,7 @@ def test_children_share_a_gpu_or_see_none(cluster, monkeypatch):
 
 
 @needs_ray
-def test_signals_are_handled_afterwards_as_before(cluster):
+def test_closing_restores_the_signal_handler(cluster):
     before = signal.getsignal(signal.SIGTERM)
     engine = RayTasks(cluster.address, num_cpus=0.1)
     assert signal.getsignal(signal.SIGTERM) != before
@@ -256,7 +256,7 @@ def test_signals_are_handled_afterwards_as_before(cluster):
 
 
 @needs_ray
-def test_cluster_that_cannot_take_a_child(cluster):
+def test_a_cluster_without_room_for_a_child_is_refused(cluster):
     with pytest.raises(InputError, match=r"expected a machine with .*10000.* for each child"):
         RayTasks(cluster.address, num_cpus=10000)
 
@@ -273,7 +273,7 @@ def test_cluster_that_cannot_take_a_child(cluster):
         ({"deadline_seconds": 0}, "RayTasks.deadline_seconds: expected a positive number, got 0"),
     ],
 )
-def test_mistakes_are_told_at_once(monkeypatch, arguments, message):
+def test_wrong_arguments_are_refused(monkeypatch, arguments, message):
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     with pytest.raises(InputError, match=message):
         RayTasks(**arguments)
@@ -310,7 +310,7 @@ def test_own_cluster_listens_on_loopback_and_ends_with_its_driver(cluster):
     }
     assert addresses
     assert addresses <= {"127.0.0.1", "::ffff:127.0.0.1", "::1"}
-    # These two want to tell a cluster that is gone of its end, and give up after a minute, which is too long for a test.
+    # These two daemons try for a minute to reach the cluster that is gone, which is too long for a test.
     late = [process for process in processes if " ".join(process.cmdline()).strip() in ("ray::DashboardAgent", "ray::RuntimeEnvAgent")]
     assert len(late) <= 2
     cluster.server.kill()
@@ -327,15 +327,15 @@ pid = os.fork()
 if pid == 0:
     end_with_parent()
     os.write(begin, b"x")
-    re.match(r"(a+)+$", "a" * 60 + "b")  # without ever giving another thread of its process a turn
+    re.match(r"(a+)+$", "a" * 60 + "b")  # holds the GIL, so no other thread of the process can run
 os.read(begun, 1)
 print(pid, flush=True)
 sys.stdin.read()
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a thread watches, which gets no turn then")
-def test_a_child_that_computes_ends_with_a_parent_that_nobody_collects():
+@pytest.mark.skipif(sys.platform != "linux", reason="on other systems a thread watches the parent, and cannot run then")
+def test_a_computing_child_ends_with_its_parent_even_if_that_is_a_zombie():
     parent = subprocess.Popen([sys.executable, "-c", ORPHAN], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     pid = int(parent.stdout.readline())
     try:
@@ -349,18 +349,18 @@ def test_a_child_that_computes_ends_with_a_parent_that_nobody_collects():
         parent.communicate()
 
 
-def test_a_pool_whose_server_was_killed_ends_in_one_line(monkeypatch):
+def test_a_killed_fork_server_is_reported_in_one_line(monkeypatch):
     pool = LocalPool(1)
     future = concurrent.futures.Future()
     future.set_exception(concurrent.futures.process.BrokenProcessPool("All workers expired"))
     pool._running[future] = (0, 0.0)
-    with pytest.raises(ChildProcessError, match="the process that children are forked from is gone: .* repeat the command to go on"):
+    with pytest.raises(ChildProcessError, match="the process that children are forked from is gone: .* repeat the command to resume"):
         pool.poll(0.0)
 
     def broken(*_, **__):
         raise RuntimeError("Unexpected error within the Pool")
 
     monkeypatch.setattr(pool._pool, "schedule", broken)
-    with pytest.raises(ChildProcessError, match="repeat the command to go on"):
+    with pytest.raises(ChildProcessError, match="repeat the command to resume"):
         pool.submit(0, print)
     pool.close()

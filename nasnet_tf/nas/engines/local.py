@@ -98,7 +98,7 @@ class InProcess(Engine):
     There is no deadline. If a child crashes the process, the search ends too; repeat the command to resume it.
 
     Args:
-      keep_processes: has no effect, because there is only one process; it is accepted because other engines have it.
+      keep_processes: has no effect, because there is only one process; accepted because a search with an evaluator passes it.
     """
 
     def __init__(self, keep_processes: bool = True):
@@ -133,7 +133,7 @@ class InProcess(Engine):
 
 
 def _server_is_gone() -> ChildProcessError:
-    return ChildProcessError("the process that children are forked from is gone: killed, or out of memory; repeat the command to go on")
+    return ChildProcessError("the process that children are forked from is gone: killed, or out of memory; repeat the command to resume")
 
 
 def _fields(future: "pebble.ProcessFuture", deadline: float) -> dict:

@@ -1,4 +1,4 @@
-"""Searches that are killed while their children sleep, compute, trace or hang: nothing of them stays."""
+"""Tests that a killed search leaves no process running, whether its children sleep, compute, trace or hang."""
 
 import contextlib
 import os
@@ -15,7 +15,8 @@ from nasnet_tf.testing import is_alive, until
 ALL_GONE_SECONDS = 10.0
 WAYS = ("sleeps", "computes", "traces", "hangs")
 
-# Searches, retrains, or keeps its processes; the child of each trial does what its number says. A retraining's trials are rewarded first.
+# Runs a search, a retraining or a search that reuses its processes. The number of a trial decides how its child behaves. For a retraining,
+# a first search gives rewards to the trials.
 DRIVER = """
 import functools, pathlib, signal, sys
 from nasnet_tf.base.identity import Identity
@@ -27,7 +28,7 @@ from nasnet_tf.nas.search import search
 from nasnet_tf.nas.strategies.random_search import RandomSearch
 from nasnet_tf.testing import JOURNAL_SPACE
 if __name__ == "__main__":
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever runs the tests may ignore it, as nohup does
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the process that runs the tests may ignore it, as nohup does
     kind, folder = sys.argv[1], pathlib.Path(sys.argv[2])
     pool = functools.partial(LocalPool, 4, keep_processes=kind == "kept")
     child = functools.partial(orphans_test.child, folder=folder)
@@ -48,7 +49,7 @@ def rewarded(text, request):
 
 
 def child(text, request, folder):
-    """Leaves a mark once it does what it does, and never ends by itself."""
+    """Creates a file once it sleeps, computes, traces or hangs, and never ends by itself."""
     number = int(text.split('"trial_')[1].split('"')[0])
     begun = (folder / f"child_{number}").touch
     way = WAYS[number % 4]
@@ -67,7 +68,7 @@ def child(text, request, folder):
         time.sleep(600)
 
 
-# In the place of TensorFlow and Keras, whose loading takes the fork server four seconds: any name, called or asked for more, is the same.
+# Replaces TensorFlow and Keras, which take the fork server four seconds to load. Each name is an object with any attribute and any call.
 STAND_IN = """
 class Anything:
     def __getattr__(self, name):
@@ -81,7 +82,10 @@ def __getattr__(name):
 
 @contextlib.contextmanager
 def driven(kind, folder, with_tensorflow=True):
-    """The process of a search and all processes of its session, as they are at the end of the `with`; none of them stays."""
+    """Runs a search; yields its process and a list for the processes to check.
+
+    At the end of the `with`, all processes in the list and all that the search has started are killed.
+    """
     (folder / "driver.py").write_text(DRIVER)
     for name in () if with_tensorflow else ("tensorflow", "keras"):
         (folder / f"{name}.py").write_text(STAND_IN)
@@ -120,16 +124,16 @@ def check_all_end(process, everything, number):
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
 @pytest.mark.parametrize("kind", ["search", "retraining", "kept"])
 def test_no_process_outlives_its_search(tmp_path, kind, number):
-    # How a search ends makes no difference to its children: those that trace are killed in one of the three ways.
+    # The signal that ends a search makes no difference to its children, so only one signal is tested with children that trace.
     with driven(kind, tmp_path, with_tensorflow=number == signal.SIGKILL) as (process, everything):
         until(lambda: process.poll() is not None or all((tmp_path / f"child_{each}").exists() for each in range(4)))
         everything += processes_of(process)
-        assert len(everything) == 1 + 2 + 4  # the search, the server that forks and the resource tracker, the children
+        assert len(everything) == 1 + 2 + 4  # the search; the fork server and the resource tracker; the children
         check_all_end(process, everything, number)
 
 
 @pytest.mark.several_processes
-def test_the_server_that_still_loads_ends_with_its_search(tmp_path):
+def test_a_loading_fork_server_ends_with_its_search(tmp_path):
     with driven("search", tmp_path) as (process, everything):
         until(lambda: process.poll() is not None or len(processes_of(process)) == 3)
         everything += processes_of(process)
@@ -138,7 +142,7 @@ def test_the_server_that_still_loads_ends_with_its_search(tmp_path):
 
 ENDLESS = """
 import pathlib, sys
-if sys.argv[0] == "-c":  # in the server, whose command is one
+if sys.argv[0] == "-c":  # in the fork server, which is started as python -c
     pathlib.Path(__file__).with_name("loads").touch()
     while True:
         pass
@@ -149,11 +153,11 @@ def child(text, request):
 
 @pytest.mark.several_processes
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=lambda number: number.name)
-def test_a_server_that_loads_ends_though_a_request_for_a_child_waits(tmp_path, number):
+def test_a_loading_fork_server_ends_while_a_request_for_a_child_waits(tmp_path, number):
     (tmp_path / "endless.py").write_text(ENDLESS)
     with driven("loading", tmp_path) as (process, everything):
         until(lambda: process.poll() is not None or (tmp_path / "loads").exists())
         everything += processes_of(process)
         assert len(everything) == 3
-        time.sleep(2.0)  # for the request
+        time.sleep(2.0)  # until the request has been sent
         check_all_end(process, everything, number)

@@ -4,7 +4,8 @@ The fork server must not use TensorFlow, only load it: TensorFlow's threads and 
 
 Loading takes long. Meanwhile the fork server does not read the pipe that tells it that its search has ended. It might not see the end of
 the pipe anyway, because a request for a child that waits in its socket holds the other end open. An alarm therefore checks every second
-whether the parent process has changed. A signal needs no thread, and processes that are forked later do not inherit the alarm.
+whether the pipe is closed or the parent process has changed. A signal needs no thread, and processes that are forked later do not inherit
+the alarm.
 """
 
 import multiprocessing.forkserver

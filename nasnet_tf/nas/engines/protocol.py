@@ -51,12 +51,12 @@ class Engine(metaclass=abc.ABCMeta):
         """Kills all children and waits for them."""
 
     def quarantine(self, machine: str) -> bool:
-        """Stops running children on a machine.
+        """Starts no more children on a machine; children that are running there continue.
 
         Args:
           machine: its name, as in `Outcome.machine`.
 
         Returns:
-          False, without any effect, if there is no other machine.
+          True, or False without any effect if there is no other machine.
         """
         return False

@@ -13,14 +13,14 @@ from nasnet_tf.base.errors import EngineLost, InputError
 _CONNECT_SECONDS = 10.0
 _OBJECT_STORE_BYTES = 100 * 2**20  # for a cluster that we start; close to Ray's minimum, because outcomes are small
 _PATIENCE_SECONDS = 5.0  # how long a process of the cluster may fail to answer before it counts as gone
-_CHECK_SECONDS = 1.0  # least time between two checks
+_CHECK_SECONDS = 1.0  # minimum time between two checks
 
 
 class Lifelines:
     """Checks that the cluster processes on which a search depends still listen on their ports.
 
-    Call `check` before any call into Ray. If the head node is gone, Ray waits a minute and then ends the process; and while children only
-    sleep, Ray does not notice that the daemon of this machine is gone.
+    Call `check` before any call into Ray. If the head node is gone, Ray waits a minute and then ends the process. If the daemon of this
+    machine is gone, Ray does not notice it while children only sleep.
 
     Args:
       addresses: (host, port) of each process, keyed by its name in messages.

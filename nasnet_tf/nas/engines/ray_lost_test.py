@@ -1,4 +1,4 @@
-"""A Ray cluster that loses what a search cannot do without."""
+"""Tests that the loss of a Ray cluster is reported soon and in one line."""
 
 import contextlib
 import os
@@ -11,7 +11,7 @@ import pytest
 
 from nasnet_tf.nas.engines.engines_test import needs_ray, pid_of
 
-# A search whose child sleeps, on a cluster of its own.
+# A program that starts a cluster, runs a sleeping child there and polls until the cluster is lost.
 LOSER = """
 import pathlib, sys
 from nasnet_tf.base.errors import EngineLost
@@ -39,7 +39,7 @@ if __name__ == "__main__":
         ("raylet", "RayTasks: the part of the cluster that runs on this machine has ended"),
     ],
 )
-def test_a_cluster_that_is_gone_is_told_in_one_line(tmp_path, daemon, message):
+def test_a_lost_cluster_is_reported_in_one_line(tmp_path, daemon, message):
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     (tmp_path / "loser.py").write_text(LOSER)
     command = [sys.executable, str(tmp_path / "loser.py"), str(tmp_path / "mark")]

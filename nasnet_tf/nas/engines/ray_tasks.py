@@ -48,7 +48,7 @@ class RayTasks(Engine):
       num_cpus: number of CPUs for each child, 0 or more; may be a fraction. TensorFlow uses this many threads, at least one.
       num_gpus: number of GPUs for each child, 0 or more. Below 1, children share a GPU and allocate its memory as they need it. With 0 they
         see no GPU.
-      num_workers: maximum number of children at a time; None for as many as the cluster has room for, also as machines join or leave.
+      num_workers: maximum number of children at a time; None for as many as the cluster has room for, even as machines join or leave.
       deadline_seconds: a child is killed after this time, counted from when it begins, not from when it is submitted.
       keep_processes: whether processes are reused; see `LocalPool`.
 
@@ -72,7 +72,7 @@ class RayTasks(Engine):
         self._num_workers, self._deadline = num_workers, deadline_seconds
         self._environment = thread_environment(int(num_cpus))
         if num_gpus == 0:
-            self._environment["CUDA_VISIBLE_DEVICES"] = "-1"  # else each child would allocate all memory of all GPUs of its machine
+            self._environment["CUDA_VISIBLE_DEVICES"] = "-1"  # otherwise each child would allocate all memory of all GPUs of its machine
         elif num_gpus < 1:
             self._environment["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
         self._children: list[_Child] = []

@@ -1,4 +1,4 @@
-"""Tests of regularized evolution: its mutations, its queue, its learning; what all strategies share is in protocol_test.py."""
+"""Tests of regularized evolution: mutations, the queue and learning. Tests of all strategies are in protocol_test.py."""
 
 import collections
 import random
@@ -47,7 +47,7 @@ def test_without_a_choice_of_combines_only_states_and_operations_mutate():
     parent = space.sample(random.Random(0))
     changes = [_changed(parent, child) for child in _children(space, parent, 2000, identity_probability=0.0)]
     assert all(len(places) == 1 for places in changes)
-    assert {place for (place,) in changes} == {2, 3, 5, 6, 7, 8, 12, 13, 15, 16, 17, 18}  # the first block has but one state to read
+    assert {place for (place,) in changes} == {2, 3, 5, 6, 7, 8, 12, 13, 15, 16, 17, 18}  # the first block has only one state to read
     assert sum(place % 5 in (2, 3) for (place,) in changes) == pytest.approx(1000, rel=0.1)
 
 
@@ -66,8 +66,8 @@ def test_the_oldest_dies_even_if_it_is_the_best():
     assert strategy.diagnostics() == {"population": 3.0, "best": 0.3, "mean": pytest.approx(0.2)}
 
 
-def test_parents_win_a_tournament():
-    """The best of 4 is a contestant of 8 draws with probability 1 - 0.75^8 = 0.9."""
+def test_the_parent_is_the_best_of_a_tournament():
+    """The best of 8 architectures is among 8 draws with probability 1 - (7/8)^8 = 0.66."""
     strategy = RegularizedEvolution(SPACE, seed=0, population=8, tournament=8, identity_probability=1.0)
     architectures = [strategy.propose() for _ in range(8)]
     for rank, proposal in enumerate(architectures):
@@ -86,7 +86,7 @@ def test_proposals_are_random_until_the_population_is_full():
     assert min(len(_changed(proposal.decisions, child)) for proposal in flight[:5]) <= 1
 
 
-def test_it_learns_with_many_in_flight():
+def test_it_learns_with_many_children_running():
     strategy = RegularizedEvolution(SPACE, seed=1, population=30, tournament=8)
     best = SPACE.sample(random.Random(8))
 
@@ -111,6 +111,6 @@ def test_it_learns_with_many_in_flight():
         ({"seed": -1}, "seed"),
     ],
 )
-def test_refuses_impossible_bindings(bindings, message):
+def test_wrong_arguments_are_refused(bindings, message):
     with pytest.raises(InputError, match=message):
         RegularizedEvolution(**{"space": SPACE, "seed": 0, **bindings})

@@ -16,7 +16,7 @@ from nasnet_tf.base.extras import OnDemand
 linalg, special, threadpoolctl = OnDemand("scipy.linalg"), OnDemand("scipy.special"), OnDemand("threadpoolctl")
 
 LINEAR_SHARE = 0.5  # weight of the linear part of the kernel; values of 0.2 to 0.8 rank real architectures equally well
-LENGTH_SCALE = 2**0.5  # of the Matern part, as root-mean-square distance per feature; this is the distance of two random architectures
+LENGTH_SCALE = 2**0.5  # for the Matern part, as root-mean-square distance per feature: the distance between two random architectures
 NOISE_RATIOS = tuple(np.geomspace(0.001, 3.0, 10).tolist())  # candidates for the ratio of the noise variance to the kernel variance
 _SMALLEST_ERROR = 1e-4  # a perfect accuracy is treated as 0.9999, so that its logarithm is finite
 _BOUND = 3.0  # values are clipped this many times (third quartile - median) below the median: two standard deviations if they are normal
@@ -85,8 +85,8 @@ def targets(rewards: np.ndarray) -> Targets:
 
     Args:
       rewards: float [n] or [n, levels], one row per architecture: the reward of its first training and, for the best, of longer trainings.
-        Finite, or NaN for a training that did not take place. The longest training counts. Longer trainings give higher rewards to all
-        architectures, so their values are shifted to the mean that the same architectures had one level below.
+        Rewards are finite, or NaN for a training that did not take place. The longest training of an architecture counts. Longer trainings
+        give higher rewards to all architectures, so their values are shifted to the mean that the same architectures had one level below.
     """
     rewards = rewards.reshape(len(rewards), -1)
     known = rewards[~np.isnan(rewards)]

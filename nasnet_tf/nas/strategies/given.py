@@ -10,11 +10,11 @@ from nasnet_tf.genotype import SearchSpace, load_genotype
 from nasnet_tf.nas.strategies import states
 from nasnet_tf.nas.strategies.protocol import Observation, Proposal, Strategy, is_near
 
-_MOST_REFUSED = 1000
+_MAX_REFUSED = 1000
 
 
 class Wrapper(Strategy):
-    """Base class of strategies that wrap another one. By default it forwards every call to the wrapped strategy.
+    """Base class of strategies that wrap another one. It forwards every call to the wrapped strategy; subclasses change some of them.
 
     Args:
       strategy: the strategy to wrap, newly constructed.
@@ -80,11 +80,12 @@ class Allowed(Wrapper):
         Raises:
           SearchPaused: 1,000 proposals in a row were not allowed.
         """
-        for _ in range(_MOST_REFUSED):
+        for _ in range(_MAX_REFUSED):
             proposal = self._strategy.propose()
             if self._is_allowed(tuple(proposal.decisions)):
                 return proposal
-        raise SearchPaused(f"none of {_MOST_REFUSED:,} architectures proposed in a row was within {self._what}")
+        refused = f"none of {_MAX_REFUSED:,} architectures proposed in a row was within {self._what}"
+        raise SearchPaused(f"{refused}; raise the limit, or use another search space")
 
 
 class Seeded(Wrapper):

@@ -1,7 +1,7 @@
 """Computes numeric features of the graphs of cells, for models that predict rewards.
 
-The features describe how information flows through a cell, so they do not depend on the order in which a search space lists its decisions:
-what each operation reads, how long the paths from each input to the output are, how often each state is used, and how wide the output is.
+The features describe how information flows through a cell: what each operation reads, how long the paths from each input to the output
+are, how often each state is used, and how wide the output is. They do not depend on the order in which a search space lists its decisions.
 All functions work on many architectures at a time.
 """
 
@@ -49,8 +49,8 @@ class Cells:
 def feature_names(cells: Cells) -> list[tuple[str, str | None]]:
     """Returns the names of the features of `cell_features`, each with the choice it belongs to.
 
-    The features of one choice add up to how often a cell makes that choice, such as an operation, or to its size, such as a path length. A
-    feature that only follows from other choices has None.
+    The sum of a choice's features is how often a cell makes the choice, for example an operation, or its size, for example a path length.
+    The choice is None for a feature that only follows from other choices.
     """
     names: list[tuple[str, str | None]] = []
     names += [(f"{operation} reading {what}", operation) for operation in cells.operations for what in (_INPUT, _BLOCK)]

@@ -20,7 +20,7 @@ linalg, stats = OnDemand("scipy.linalg"), OnDemand("scipy.stats")
 
 LEAST_TRIALS = 10
 _SAMPLES = 500  # number of random architectures in the regression; each cell has about 20 choices
-_MOST_TRIALS = 1000  # the model is fitted to at most this many trials, evenly spaced: its time grows with the cube of their number
+_MAX_TRIALS = 1000  # the model is fitted to at most this many trials, evenly spaced: its time grows with the cube of their number
 _CHANCE = 0.01  # a rank correlation counts only if its p-value is below this
 
 
@@ -102,7 +102,7 @@ def importance(space: SearchSpace, decisions: Sequence[Sequence[int]], rewards: 
     """
     if len(decisions) < LEAST_TRIALS:
         raise InputError(f"importance: expected at least {LEAST_TRIALS} rewarded architectures, got {len(decisions)}")
-    kept = np.unique(np.linspace(0, len(decisions) - 1, _MOST_TRIALS).round().astype(int)) if len(decisions) > _MOST_TRIALS else slice(None)
+    kept = np.unique(np.linspace(0, len(decisions) - 1, _MAX_TRIALS).round().astype(int)) if len(decisions) > _MAX_TRIALS else slice(None)
     decisions, rewards = np.asarray(decisions)[kept], np.asarray(rewards, float)[kept]
     features = GraphFeatures(space)
     sizes = np.array(space.sizes)

@@ -24,10 +24,10 @@ from nasnet_tf.nas.strategies.reward_model import Decisions, RewardModel
 _PARENTS = 10  # number of trials, and number of candidates, that are mutated in each round
 _ROUNDS, _MUTANTS = 8, 60  # rounds of mutation, and mutants per round; each round mutates the best candidates so far
 _RANDOM, _OF_THE_STRATEGY = 50, 10  # candidates that are drawn at random, and those proposed by the base strategy
-_MORE_MUTATIONS = 0.5  # probability of a second mutation; after a second, of a third; after a third, of a fourth and last
+_MORE_MUTATIONS = 0.5  # probability that a mutation is followed by another one, up to four in total
 _DIGITS = 6  # scores are rounded to this many decimals before they are compared, because later digits differ between machines
 _REMEMBERED = 200  # number of best candidates kept, because another machine may have selected any of them
-_MOST_PENDING = 100  # older pending architectures are dropped: their children must have failed
+_MAX_PENDING = 100  # older pending architectures are dropped: their children must have failed
 _DRAWS = 200  # samples of the model for the expected gain of more trainings
 
 
@@ -92,7 +92,7 @@ class ModelGuided(Strategy):
         chosen = next((each for each in fresh if self._is_allowed(each)), self._last[0])
         if self.space.identity_of(chosen) not in self._known:
             self._known.add(self.space.identity_of(chosen))
-            self._pending = [*self._pending, chosen][-_MOST_PENDING:]
+            self._pending = [*self._pending, chosen][-_MAX_PENDING:]
         return own.get(chosen) or self.proposal_of(chosen)
 
     @gaussian_process.one_thread()
@@ -209,8 +209,8 @@ class ModelGuided(Strategy):
     def expected_gain(self, trainings: int) -> float | None:
         """Returns the expected rise of the best accuracy if the best `trainings` of the last candidates are trained, in [0, 1].
 
-        What the model would learn from these trainings is not taken into account. None if the model is not in use yet or the rewards are
-        not accuracies.
+        The estimate ignores that the model would learn from these trainings. None if the model is not in use yet or the rewards are not
+        accuracies.
         """
         if len(self._model) < self.first or not self._last:
             return None

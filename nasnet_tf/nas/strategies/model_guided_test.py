@@ -1,4 +1,4 @@
-"""The model-guided strategy finds what is known to be good, and says what it credits."""
+"""Tests of the model-guided strategy, its Gaussian process and its features, and of local search."""
 
 import random
 
@@ -23,7 +23,7 @@ GOOD = OPERATIONS.index("CONV_3X3")
 
 
 def good_share(decisions):
-    """Fraction of operations that are 3x3 convolutions."""
+    """Returns the fraction of operations that are 3x3 convolutions."""
     operations = [decision for place, decision in enumerate(decisions) if place % 5 in (2, 3)]
     return operations.count(GOOD) / len(operations)
 
@@ -38,22 +38,22 @@ def play(strategy, count, noise=0.0):
 
 
 @pytest.mark.parametrize("base", [None, lambda space: RegularizedEvolution(space, 0, population=10, tournament=3)])
-def test_it_is_ahead_of_random_search(base):
+def test_it_beats_random_search(base):
     guided = play(ModelGuided(SPACE, 1, base), 40, noise=0.02)
     assert np.mean(sorted(guided)[-5:]) > np.mean(sorted(play(RandomSearch(SPACE, 1), 40, noise=0.02))[-5:]) + 0.1
     assert np.mean(guided[20:]) > np.mean(guided[:10]) + 0.1
 
 
-def test_proposals_ahead_of_rewards_are_all_different():
+def test_pending_proposals_are_all_different():
     strategy = ModelGuided(SPACE, 2)
     play(strategy, 15)
     ahead = [strategy.propose().decisions for _ in range(10)]
     assert len({SPACE.identity_of(each) for each in ahead}) == 10
     distances = [sum(a != b for a, b in zip(one, other, strict=True)) for one in ahead for other in ahead if one is not other]
-    assert np.mean(distances) > 3  # no near-twins only
+    assert np.mean(distances) > 3  # they are more than near duplicates
 
 
-def test_what_is_known_is_not_proposed_again():
+def test_known_architectures_are_not_proposed_again():
     space = SearchSpace(num_blocks=1, operations=OPERATIONS, combines=("ADD",))
     strategy = ModelGuided(space, 0)
     seen = [space.identity_of(proposal.decisions) for proposal in _proposals(strategy, 60)]
@@ -73,13 +73,13 @@ def test_failed_trainings_have_no_leverage():
     assert found.values[-1] >= found.values[:-1].min() - 3 * np.ptp(found.values[:-1])
     assert np.ptp(found.values[:-1]) > 0.3 * np.ptp(without.values)
     np.testing.assert_allclose(found.accuracies(found.values[:-1]), rewards[:-1])
-    ranks = gaussian_process.targets(np.array([-5.0, 100.0, 3.0, 1e9]))  # rewards that are no accuracies
+    ranks = gaussian_process.targets(np.array([-5.0, 100.0, 3.0, 1e9]))  # rewards that are not accuracies
     assert np.argsort(ranks.values).tolist() == [0, 2, 1, 3]
     assert not ranks.is_accuracy
 
 
-def test_a_prediction_is_that_of_the_formula():
-    """Mean and variance of a Gaussian process, computed with an inverse."""
+def test_predictions_equal_the_formula():
+    """The expected mean and variance are computed with the inverse of the covariance."""
     draws = np.random.RandomState(0)
     inputs, new, values, noise = draws.randn(12, 4), draws.randn(3, 4), draws.randn(12), np.full(12, 0.3)
     fit = gaussian_process.fit(inputs, values, noise, inputs[:0])
@@ -95,7 +95,7 @@ def test_a_prediction_is_that_of_the_formula():
     np.testing.assert_allclose(left_out[4], alone[0], rtol=1e-7)
 
 
-def test_pending_architectures_change_no_mean_and_lower_the_uncertainty():
+def test_pending_architectures_lower_the_uncertainty_and_do_not_change_the_mean():
     draws = np.random.RandomState(1)
     inputs, values, noise, pending = draws.randn(10, 3), draws.randn(10), np.full(10, 0.2), draws.randn(2, 3)
     before, after = (gaussian_process.fit(inputs, values, noise, each).predict(pending) for each in (pending[:0], pending))
@@ -117,7 +117,7 @@ def test_features_of_a_chain_and_of_a_wide_cell():
     assert at["normal_cell: uses of input 1"].tolist() == [0, 2]
 
 
-def test_local_search_moves_to_better_neighbors_and_starts_again():
+def test_local_search_moves_to_better_neighbors_and_restarts():
     space = SearchSpace(num_blocks=1, operations=OPERATIONS[:3], combines=("ADD",))
     strategy = LocalSearch(space, 0, starts=3)
     rewards = play(strategy, 120)
@@ -126,7 +126,7 @@ def test_local_search_moves_to_better_neighbors_and_starts_again():
 
 
 @pytest.mark.parametrize("kind", [ModelGuided, LocalSearch])
-def test_mistakes(kind):
+def test_wrong_input_is_refused(kind):
     strategy = kind(SPACE, 0)
     with pytest.raises(InputError, match="reward: expected a finite number, got nan"):
         strategy.feedback(strategy.propose(), float("nan"))
@@ -137,7 +137,7 @@ def test_mistakes(kind):
 
 
 def costly_share(decisions):
-    """A cost that grows with good_share, so that there is a front."""
+    """Returns a cost that grows with good_share, so that reward and cost conflict."""
     return 10.0 ** (1 + 2 * good_share(decisions))
 
 
@@ -146,7 +146,7 @@ def play_for_front(strategy, count):
     for _ in range(count):
         proposal = strategy.propose()
         operations = [each for place, each in enumerate(proposal.decisions) if place % 5 in (2, 3)]
-        waste = operations.count(OPERATIONS.index("MAX_POOL_3X3")) / len(operations)  # costs, and helps nobody
+        waste = operations.count(OPERATIONS.index("MAX_POOL_3X3")) / len(operations)  # raises the cost but not the reward
         reward, cost = 0.5 + 0.4 * good_share(proposal.decisions) + 0.01 * draws.gauss(0, 1), costly_share(proposal.decisions) * 10**waste
         strategy.observe(Observation(proposal, reward, {"mult_adds": cost, "parameters": 7}))
         found.append((np.log10(cost), 0.5 + 0.4 * good_share(proposal.decisions)))
@@ -154,21 +154,21 @@ def play_for_front(strategy, count):
 
 
 def area(found):
-    """Below the best accuracies over 0.6 that are to be had for each cost up to 1,000."""
+    """Returns the mean, over logarithmic costs of 10 to 1,000, of the best reward above 0.6 that is found at this cost or below."""
     edges = np.linspace(1, 3, 201)
     return np.mean([max([value - 0.6 for cost, value in found if cost <= edge and value > 0.6], default=0.0) for edge in edges])
 
 
-def test_with_a_cost_it_raises_the_front():
+def test_with_a_cost_it_finds_a_better_front():
     for_front = np.mean([area(play_for_front(ModelGuided(SPACE, seed, cost="mult_adds"), 60)) for seed in range(3)])
     for_reward = np.mean([area(play_for_front(ModelGuided(SPACE, seed), 60)) for seed in range(3)])
     by_chance = np.mean([area(play_for_front(RandomSearch(SPACE, seed), 60)) for seed in range(3)])
-    assert for_front > 0.097  # of 0.1
+    assert for_front > 0.097  # the maximum is about 0.1
     assert for_front > 1.08 * for_reward
     assert for_reward > by_chance
 
 
-def test_a_cost_that_is_no_metric():
+def test_a_cost_that_is_not_a_metric_is_refused():
     strategy = ModelGuided(SPACE, 0, cost="mult_ads")
     with pytest.raises(InputError, match="ModelGuided.cost: expected a positive metric, got mult_ads = None; .* mult_adds, parameters"):
         strategy.observe(Observation(strategy.propose(), 0.5, {"mult_adds": 5, "parameters": 7}))
@@ -178,8 +178,8 @@ def test_a_cost_that_is_no_metric():
         strategy.propose()
 
 
-def test_the_growth_of_a_front_is_that_of_the_formula():
-    """By numbers drawn from the predictions."""
+def test_hypervolume_improvement_equals_a_simulation():
+    """The simulation draws targets from the predictions."""
     front, worst = [(1.0, 0.0), (2.0, 1.0)], (3.0, -1.0)
     mean, deviation, cost = np.array([0.5, 2.0, 0.0]), np.array([0.6, 0.3, 1.0]), np.array([0.5, 2.5, 4.0])
 
@@ -193,7 +193,7 @@ def test_the_growth_of_a_front_is_that_of_the_formula():
         values = mean[at] + deviation[at] * draws.standard_normal(300)
         grown = np.mean([below([*front, (cost[at], max(value, worst[1]))]) - below(front) for value in values])
         assert found[at] == pytest.approx(grown, rel=0.1)
-    assert found[2] < 1e-100  # costs more than counts
+    assert found[2] < 1e-100  # its cost is above the reference point
 
 
 def test_longer_trainings_count_more_than_short_ones():
@@ -226,14 +226,14 @@ def test_predicted_rewards_count_less():
 
 
 def primed(sign, seed=0):
-    """After 60 trials of another search, whose rewards were right, or the wrong way round."""
+    """Returns a strategy primed with 60 trials whose rewards agree with those of this search (sign 1) or are reversed (sign -1)."""
     strategy, draws = ModelGuided(SPACE, seed), random.Random(seed)
     trials = [SPACE.sample(draws) for _ in range(60)]
     strategy.prime(trials, [0.5 + sign * 0.4 * good_share(each) + 0.02 * draws.gauss(0, 1) for each in trials])
     return strategy
 
 
-def test_what_is_known_of_other_data_saves_trainings_where_it_is_right_and_loses_none_where_it_is_wrong():
+def test_a_right_prior_saves_trainings_and_a_wrong_one_loses_none():
     def best(strategies, count):
         return np.mean([np.mean(sorted(play(strategy, count, noise=0.02))[-3:]) for strategy in strategies])
 
@@ -251,7 +251,7 @@ def test_a_primed_strategy_resumes_exactly():
     assert [one.propose() for _ in range(4)] == [other.propose() for _ in range(4)]
 
 
-def test_it_foresees_gains_while_there_are_some():
+def test_the_expected_gain_falls_as_the_search_improves():
     strategy = ModelGuided(SPACE, 1)
     assert strategy.expected_gain(10) is None
     rewards = play(strategy, 12, noise=0.005)
@@ -262,16 +262,16 @@ def test_it_foresees_gains_while_there_are_some():
     assert strategy.expected_gain(100) < early / 3
 
 
-def test_to_foresee_changes_nothing():
-    """Or a search that is resumed would propose otherwise."""
+def test_expected_gain_does_not_change_the_state():
+    """If it did, a resumed search would make other proposals."""
     strategy = ModelGuided(SPACE, 1)
-    play(strategy, 13, noise=0.005)  # a fit is due, at the next proposal
+    play(strategy, 13, noise=0.005)  # the next proposal fits the noise again
     state = strategy.state()
     assert strategy.expected_gain(100) is not None
     assert strategy.state() == state
 
 
-def test_only_what_is_allowed_is_proposed():
+def test_only_allowed_architectures_are_proposed():
     def is_allowed(decisions):
         return good_share(decisions) <= 0.5
 
@@ -280,6 +280,6 @@ def test_only_what_is_allowed_is_proposed():
         rewards = play(around, 40)
         assert max(rewards) <= 0.7 + 1e-9
         if isinstance(strategy, ModelGuided):
-            assert np.mean(rewards[20:]) > 0.68  # at the cap
+            assert np.mean(rewards[20:]) > 0.68  # close to the limit of 0.7
     with pytest.raises(SearchPaused, match="none of 1,000 architectures proposed in a row was within no cap"):
         Allowed(RandomSearch(SPACE, 1), lambda decisions: False, "no cap").propose()

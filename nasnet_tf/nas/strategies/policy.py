@@ -3,8 +3,8 @@
 A one-layer LSTM of 100 units takes one step per decision. Each decision has its own softmax on the LSTM's output, and an embedding of the
 choice is the input of the next step. The probability of an architecture is the product of the probabilities of its decisions.
 
-The paper does not state the following, which we chose: embeddings have 16 numbers; each decision has its own table of embeddings, because
-choice 3 of one decision is unrelated to choice 3 of another; the first step's input is zero; and the forget gate has no extra bias.
+The paper leaves four details open. Here embeddings have 16 numbers. Each decision has its own table of embeddings, because choice 3 of one
+decision is unrelated to choice 3 of another. The first step's input is zero, and the forget gate has no extra bias.
 """
 
 from collections.abc import Sequence
@@ -111,8 +111,8 @@ class Controller(tf.Module):
 
         Returns:
           log_probs: float32 [num_decisions], log-probabilities of the decisions.
-          shortfall: float32 [num_decisions], in nats: by how much the score of each decision is below that of the choice that would be
-            drawn after the decisions before it; 0 if the decision itself would be drawn.
+          shortfall: float32 [num_decisions], in nats. Given the decisions before it, each decision's score is this much below the score of
+            the choice that would be drawn; 0 if the decision itself would be drawn.
         """
         with tf.device(DEVICE):
             one_hot = tf.one_hot(decisions, self._num_choices)[:, tf.newaxis]

@@ -1,4 +1,4 @@
-"""Tests of the controller: its draws, its probabilities, its mask."""
+"""Tests of the controller: draws, probabilities, gradients and padding."""
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ def test_initial_weights_fill_the_range_and_follow_the_seed(controller):
         assert not np.array_equal(variable, different)
 
 
-def test_no_batch_is_drawn_with_the_numbers_of_the_initial_weights():
+def test_batches_do_not_reuse_the_random_numbers_of_the_initial_weights():
     controller = Controller(SIZES, seed=3, hidden_units=UNITS)
     for variable in controller.trainable_variables:
         weights = variable.numpy().ravel()
@@ -77,7 +77,7 @@ def test_zero_weights_give_the_uniform_policy():
 
 
 def test_probabilities_equal_an_lstm_written_in_numpy(controller, drawn):
-    """The recurrence gate by gate, and a decision's dependence on those before it."""
+    """Checks the recurrence gate by gate, and that a decision depends on those before it."""
     decisions = drawn[0][:5]
     embeddings, kernel, bias, softmax_kernel, softmax_bias = (
         getattr(controller, f"_{name}").numpy().astype(float)

@@ -77,9 +77,9 @@ class Updater(tf.Module):
           epochs: number of steps, at least 1.
 
         Returns:
-          Metrics of the last pass, computed before its step: "loss"; "entropy" of a whole architecture, in nats; "clip_fraction", the
-          fraction of ratios outside the clip range; and "kl", an estimate of the divergence of a whole architecture from the policy that
-          drew it, in nats and never negative.
+          Metrics of the last pass, computed before its step: "loss"; "entropy", that of a whole architecture, in nats; "clip_fraction", the
+          fraction of ratios outside the clip range; and "kl", an estimate of the divergence from the policy that drew the decisions, for a
+          whole architecture, in nats, 0 or more.
         """
         with tf.device(DEVICE):
             batch = tf.constant(decisions, tf.int32), tf.constant(old_log_probs, tf.float32), tf.constant(advantages, tf.float32)

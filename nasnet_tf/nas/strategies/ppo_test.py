@@ -1,4 +1,4 @@
-"""Tests of PPO: hand-computed losses and one update recomputed in numpy."""
+"""Tests of PPO: losses computed by hand, and updates recomputed in NumPy."""
 
 import numpy as np
 import pytest
@@ -58,10 +58,10 @@ def test_stored_log_probs_make_every_ratio_one():
 
 
 def test_one_update_is_one_step_of_adam():
-    """The gradient of the softmax biases is known in closed form on policy: -(A one_hot - A p) / n; Adam is recomputed in numpy."""
+    """With ratios of 1, the gradient of the softmax biases is -(A one_hot - A p) / n, and Adam's first step is the rate times its sign."""
     controller = Controller(SIZES, seed=2, hidden_units=4)
     for variable in controller.trainable_variables:
-        variable.assign(tf.zeros_like(variable))  # uniform, and with zero gradients everywhere but in the softmax biases
+        variable.assign(tf.zeros_like(variable))  # a uniform policy, whose gradients are zero except in the softmax biases
     decisions = np.array([[0, 2, 3], [1, 2, 0]])
     old_log_probs = -np.log(np.tile(SIZES, (2, 1)))
     advantages = np.array([0.25, -0.5])
@@ -74,7 +74,7 @@ def test_one_update_is_one_step_of_adam():
         for step, size in enumerate(SIZES):
             gradient[step, :size] += advantage / size / 2
             gradient[step, row[step]] -= advantage / 2
-    expected = -0.01 * np.sign(gradient)  # whatever its size
+    expected = -0.01 * np.sign(gradient)  # whatever the size of the gradient
     np.testing.assert_allclose(controller._softmax_bias, expected, atol=1e-5)
     np.testing.assert_array_equal(controller._lstm_kernel, 0.0)
     assert metrics["loss"] == pytest.approx(3 * 0.125, rel=1e-5)  # minus the mean advantage, for each decision
@@ -84,7 +84,7 @@ def test_one_update_is_one_step_of_adam():
 
 
 def _numpy_loss_and_gradients(weights, decisions, old_log_probs, advantages, clip, entropy_weight):
-    """The clipped loss of a whole minibatch, and its derivatives worked out by hand, backwards through time; all float64."""
+    """Returns the clipped loss of a minibatch and its gradients, from backpropagation through time written by hand; all float64."""
     embeddings, kernel, bias, softmax_kernel, softmax_bias = weights
     gradients = [np.zeros_like(weight) for weight in weights]
     n, steps = decisions.shape
@@ -140,8 +140,8 @@ def _numpy_loss_and_gradients(weights, decisions, old_log_probs, advantages, cli
     return loss, gradients
 
 
-def test_updates_equal_those_written_in_numpy():
-    """Gradients through the clipped loss, the entropy, the softmaxes and the LSTM, and Adam; stale answers, two updates of two passes."""
+def test_updates_equal_those_computed_in_numpy():
+    """Checks the gradients through loss, entropy, softmaxes and LSTM, and Adam: two updates of two passes on samples of an older policy."""
     clip, entropy_weight, rate = 0.1, 0.01, 0.003
     names = ("embeddings", "lstm_kernel", "lstm_bias", "softmax_kernel", "softmax_bias")
     controller = Controller(SIZES, seed=2, hidden_units=6)
@@ -168,7 +168,7 @@ def test_updates_equal_those_written_in_numpy():
             np.testing.assert_allclose(getattr(controller, f"_{name}"), weight, atol=rate * 1e-3, err_msg=name)
 
 
-def test_updates_raise_what_was_rewarded_and_epochs_take_further_steps():
+def test_updates_raise_the_probability_of_rewarded_decisions_and_more_epochs_raise_it_further():
     def probability_after(epochs):
         controller = Controller(SIZES, seed=2, hidden_units=8)
         decisions, log_probs = (tensor.numpy() for tensor in controller.sample((0, 0), 2))
@@ -194,8 +194,8 @@ def test_entropy_weight_flattens_the_policy():
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_adams_epsilon_leaves_every_weight_its_step_at_the_papers_size(seed):
-    """50 decisions and advantages of 0.01, from a fresh policy: gradients as small as they get."""
+def test_adams_epsilon_does_not_shrink_the_first_step(seed):
+    """With a new policy, 50 decisions and advantages near 0.01, gradients are as small as they get in a search."""
     space = SearchSpace()
     assert len(space.sizes) == 50
     controller = Controller(space.sizes, seed, hidden_units=100)
@@ -205,6 +205,6 @@ def test_adams_epsilon_leaves_every_weight_its_step_at_the_papers_size(seed):
     updater.update(decisions, log_probs, np.random.default_rng(seed).normal(0, 0.01, 20), epochs=1)
     for variable, old in zip(controller.trainable_variables, before, strict=True):
         steps = np.abs(variable.numpy() - old)
-        # The first step of Adam is the learning rate, for every weight that has a gradient: not embeddings of choices nobody made.
+        # Adam's first step is the learning rate for each weight with a gradient. Embeddings of choices that were not drawn have none.
         share = steps[steps > 1e-3 * 0.00035].mean() / 0.00035
         assert share > 0.95, f"{variable.name} takes {share:.0%} of its step"

@@ -1,4 +1,4 @@
-"""Proposals that a surrogate chooses."""
+"""Tests of the strategy that selects proposals with a surrogate."""
 
 import random
 
@@ -19,7 +19,7 @@ SPACE = SearchSpace(num_blocks=3, operations=("IDENTITY", "SEP_CONV_3X3", "MAX_P
 
 
 def worth(decisions) -> float:
-    """0.5, and more for each separable convolution."""
+    """Returns 0.5 plus 0.02 for each separable convolution."""
     return 0.5 + 0.02 * sum(features(SPACE, decisions)[place] for place in (1, 8))
 
 
@@ -43,13 +43,13 @@ def test_features_count_operations_combines_depth_and_outputs():
     assert features(fixed, normal) == [1, 3, 1, 1, 2, 1]
 
 
-def test_the_surrogate_finds_a_line():
+def test_the_surrogate_fits_a_linear_function():
     inputs = np.random.default_rng(0).normal(size=(400, 4)) * [1, 5, 0, 1] + [0, 3, 7, 0]
     rewards = 0.3 + inputs @ [0.1, -0.02, 0.0, 0.0]
     np.testing.assert_allclose(fitted(inputs, rewards).predict(inputs), rewards, atol=0.01)
 
 
-def test_it_proposes_what_promises_most():
+def test_it_proposes_promising_candidates():
     random_mean = np.mean([worth(SPACE.sample(random.Random(number))) for number in range(300)])
     proposals = played(made(random_share=0.0), 40)
     assert [proposal.decisions for proposal in proposals[:10]] == [p.decisions for p in played(RandomSearch(SPACE, 2), 10)]
@@ -58,7 +58,7 @@ def test_it_proposes_what_promises_most():
     assert [proposal.decisions for proposal in unseen] == [p.decisions for p in played(RandomSearch(SPACE, 2), 40)]
 
 
-def test_killed_it_goes_on_as_it_would_have(tmp_path):
+def test_a_resumed_search_makes_the_same_proposals(tmp_path):
     def child(text, request):
         from nasnet_tf.genotype import parse_genotype
 
@@ -75,7 +75,7 @@ def test_killed_it_goes_on_as_it_would_have(tmp_path):
     assert run("cut", 30) == whole
 
 
-def test_its_state_is_all_of_it():
+def test_a_restored_strategy_makes_the_same_proposals():
     one, other = made(), made()
     played(one, 25)
     other.restore(one.state())
@@ -83,7 +83,7 @@ def test_its_state_is_all_of_it():
     assert other.state() == one.state()
 
 
-def test_a_machine_that_rounds_otherwise_may_choose_another_candidate():
+def test_a_machine_that_rounds_differently_may_select_another_candidate():
     strategy = made(random_share=0.0)
     played(strategy, 10)
     chosen = strategy.propose()
@@ -92,7 +92,7 @@ def test_a_machine_that_rounds_otherwise_may_choose_another_candidate():
     assert not strategy.would_propose(Proposal(SPACE.sample(random.Random(99))))
 
 
-def test_numbers_out_of_range():
+def test_numbers_out_of_range_are_refused():
     with pytest.raises(InputError, match="Prescreened.random_share: expected a number in"):
         made(random_share=1.5)
     with pytest.raises(InputError, match="Prescreened.candidates: expected an integer of 1 or more, got 0"):

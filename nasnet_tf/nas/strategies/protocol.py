@@ -74,8 +74,8 @@ class Strategy(metaclass=abc.ABCMeta):
     def observe(self, observation: Observation) -> None:
         """Learns the result of one training, with its metrics.
 
-        The search calls this method. By default it passes the reward of an architecture's first training to `feedback` and ignores longer
-        trainings. Override it to use the metrics or the rewards of longer trainings.
+        The search calls this method. The default implementation passes the reward of an architecture's first training to `feedback` and
+        ignores longer trainings. Override it to use the metrics or the rewards of longer trainings.
         """
         if not observation.rung:
             self.feedback(observation.proposal, observation.reward)

@@ -1,4 +1,4 @@
-"""Tests of the search strategies: determinism, replay, learning, refusals."""
+"""Tests of the search strategies: determinism, replay, learning and refused input."""
 
 import json
 import math
@@ -33,9 +33,9 @@ def _fraction_of_sep_conv(proposal):
 
 
 def _run(strategy, calls, recorded=None):
-    """Drives a strategy with a fixed mix of proposals and answers out of order, some never; returns all proposals.
+    """Calls a strategy with a fixed mix of proposals and rewards; returns all proposals. Rewards come out of order, and some never.
 
-    With `recorded`, answers hand in those proposals instead of the strategy's own, as a replay does.
+    With `recorded`, the rewards are for these proposals instead of the strategy's own, as in a replay.
     """
     rng = random.Random(11)
     proposals, open_trials = [], []
@@ -76,20 +76,20 @@ class TestEveryStrategy:
             assert all(type(log_prob) is float and log_prob <= 0 for log_prob in proposal.log_probs)
         assert len(set(proposals)) > 1
 
-    def test_replay_of_a_journal_gives_the_same_proposals_to_the_bit(self, make):
+    def test_replay_of_a_journal_gives_the_same_proposals_bit_for_bit(self, make):
         strategy = make()
         proposals = _run(strategy, 90)
         journal = json.loads(json.dumps([[proposal.decisions, proposal.log_probs] for proposal in proposals]))
         recorded = [Proposal(tuple(decisions), tuple(log_probs)) for decisions, log_probs in journal]
-        np.random.seed(1)  # global random states are not part of a strategy's
+        np.random.seed(1)  # a strategy must not depend on global random states
         random.seed(1)
         replayed = make()
         assert _run(replayed, 90, recorded) == proposals == recorded
         assert [replayed.propose() for _ in range(20)] == [strategy.propose() for _ in range(20)]
         assert replayed.diagnostics() == strategy.diagnostics()
 
-    def test_restored_it_continues_to_the_bit(self, make):
-        """Interrupted in the middle of a minibatch, with proposals drawn ahead, open and answered."""
+    def test_a_restored_strategy_continues_bit_for_bit(self, make):
+        """The state is saved in the middle of a minibatch, when some proposals are drawn ahead, some are open and some are rewarded."""
 
         def answer(strategy, proposals, count):
             for proposal in proposals[:count]:
@@ -105,14 +105,14 @@ class TestEveryStrategy:
         part.restore(state)
         assert part.state() == whole.state() == state
         assert part.diagnostics() == whole.diagnostics()
-        for _ in range(3):  # updates
+        for _ in range(3):  # long enough for several updates of PPO
             assert answer(part, still_open, 3) == answer(whole, still_open, 3)
             still_open = [whole.propose() for _ in range(12)]
             assert [part.propose() for _ in range(12)] == still_open
             assert answer(part, still_open, 9) == answer(whole, still_open, 9)
         assert part.state() == whole.state() != state
 
-    def test_a_fresh_state_is_one_too(self, make):
+    def test_the_state_of_a_new_strategy_can_be_restored(self, make):
         strategy = make()
         state = strategy.state()
         _run(strategy, 40)
@@ -120,7 +120,7 @@ class TestEveryStrategy:
         assert strategy.state() == state
         assert _run(strategy, 40) == _run(make(), 40)
 
-    def test_refuses_damaged_and_foreign_states_and_stays_as_it_was(self, make):
+    def test_damaged_and_foreign_states_are_refused_and_change_nothing(self, make):
         strategy = make()
         _run(strategy, 40)
         state = strategy.state()
@@ -141,7 +141,7 @@ class TestEveryStrategy:
                 strategy.restore(bad)
             assert strategy.state() == state
 
-    def test_a_state_of_another_space_is_foreign(self, make, monkeypatch):
+    def test_a_state_of_another_space_is_refused(self, make, monkeypatch):
         state = make().state()
         monkeypatch.setattr(
             sys.modules[__name__], "SPACE", SearchSpace(num_blocks=2, operations=("IDENTITY", "SEP_CONV_5X5", "MAX_POOL_3X3"))
@@ -153,7 +153,7 @@ class TestEveryStrategy:
         assert make(seed=5).propose() != make(seed=6).propose()
 
     @pytest.mark.parametrize("reward", [math.nan, math.inf, -math.inf, None, "0.9", True])
-    def test_refuses_rewards_that_are_no_finite_numbers(self, make, reward):
+    def test_rewards_that_are_not_finite_numbers_are_refused(self, make, reward):
         strategy = make()
         proposal = strategy.propose()
         with pytest.raises(InputError, match="reward: expected a finite number"):
@@ -198,7 +198,7 @@ def test_ppo_learns():
     assert diagnostics["entropy"] < sum(map(math.log, SPACE.sizes)) / 2
 
 
-def test_ppo_diagnostics_stay_sensible_when_answers_are_twenty_updates_old():
+def test_ppo_diagnostics_stay_in_range_when_rewards_come_twenty_updates_late():
     strategy = _small_ppo(learning_rate=0.01)
     flight = [strategy.propose() for _ in range(20 * 8)]
     divergences = []
@@ -214,7 +214,7 @@ def test_ppo_diagnostics_stay_sensible_when_answers_are_twenty_updates_old():
     assert np.mean([_fraction_of_sep_conv(proposal) for proposal in flight]) > 0.5  # a third by chance
 
 
-def test_ppo_updates_when_a_minibatch_is_answered_and_then_draws_from_the_new_policy():
+def test_ppo_updates_after_a_minibatch_of_rewards_and_then_draws_from_the_new_policy():
     strategy, still = _small_ppo(learning_rate=0.05), _small_ppo(learning_rate=0.05)
     proposals = [strategy.propose() for _ in range(9)]
     assert [still.propose() for _ in range(9)] == proposals
@@ -232,18 +232,18 @@ def test_ppo_takes_advantages_before_the_baseline_moves():
     for reward in (0.5, 0.7):
         strategy.feedback(strategy.propose(), reward)
     assert strategy.diagnostics()["baseline"] == pytest.approx(0.52)
-    # On policy: minus the mean advantage, for each decision.
+    # All ratios are 1, so the loss of each decision is minus the mean advantage.
     assert strategy.diagnostics()["loss"] == pytest.approx(-len(SPACE.sizes) * (0.0 + 0.2) / 2, rel=1e-5)
 
 
-def test_ppo_refuses_a_proposal_of_another_strategy():
+def test_ppo_refuses_a_proposal_without_probabilities():
     strategy = _small_ppo()
     with pytest.raises(InputError, match=f"expected {len(SPACE.sizes)} log_probs in the proposal, got 0"):
         strategy.feedback(RandomSearch(SPACE, 0).propose(), 0.5)
 
 
 @pytest.mark.parametrize("make", [_small_ppo, _small_evolution], ids=["ppo", "evolution"])
-def test_refuses_decisions_outside_the_space(make):
+def test_decisions_outside_the_space_are_refused(make):
     strategy = make()
     proposal = strategy.propose()
     for decisions, message in (
@@ -271,7 +271,7 @@ def test_refuses_decisions_outside_the_space(make):
         ({"seed": -1}, "seed: expected an integer of 0 or more, below"),
     ],
 )
-def test_ppo_refuses_impossible_bindings_before_it_loads_anything(bindings, message, monkeypatch):
+def test_ppo_refuses_wrong_arguments_before_it_loads_tensorflow(bindings, message, monkeypatch):
     for module in ("policy", "ppo"):
         monkeypatch.setitem(sys.modules, f"nasnet_tf.nas.strategies.{module}", None)
         monkeypatch.delattr(strategies, module, raising=False)
@@ -281,7 +281,7 @@ def test_ppo_refuses_impossible_bindings_before_it_loads_anything(bindings, mess
 
 
 @pytest.mark.parametrize("seed", [-1, 2**31, 1.5, "1", None, True])
-def test_random_search_refuses_impossible_seeds(seed):
+def test_random_search_refuses_wrong_seeds(seed):
     with pytest.raises(InputError, match=r"^RandomSearch\.seed: expected an integer"):
         RandomSearch(SPACE, seed)
 

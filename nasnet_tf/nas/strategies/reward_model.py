@@ -17,7 +17,7 @@ from nasnet_tf.nas.strategies.graph_features import GraphFeatures
 
 Decisions = tuple[int, ...]
 
-_MOST_TRIALS = 300  # the model is fitted to at most this many trials, half the best and half the newest: this bounds the time of a proposal
+_MAX_TRIALS = 300  # the model is fitted to at most this many trials, half the best and half the newest: this bounds the time of a proposal
 _REFIT = 1.1  # the noise is fitted again each time the number of fitted trials has grown by this factor
 _SCALE_SAMPLES = 1000  # random architectures used to standardize the features
 _DIGITS = 6  # scores are rounded to this many decimals before they are compared, because later digits differ between machines
@@ -125,8 +125,8 @@ class RewardModel:
         """
         targets = gaussian_process.targets(self._levels())
         seen = list(range(len(self)))
-        if len(seen) > _MOST_TRIALS:
-            half = _MOST_TRIALS // 2
+        if len(seen) > _MAX_TRIALS:
+            half = _MAX_TRIALS // 2
             best = np.argsort(-np.round(targets.values[:-half], _DIGITS), kind="stable")[:half].tolist()
             seen = sorted(best) + seen[-half:]
         inputs, values = np.array(self._inputs)[seen], targets.values[seen]
@@ -147,7 +147,7 @@ class RewardModel:
 
     def predicted_costs(self, decisions: Sequence[Decisions]) -> np.ndarray:
         """Predicts the natural logarithm of the cost of m architectures, float [m], from the costs of the newest trials."""
-        known = [at for at, cost in enumerate(self.costs) if not math.isnan(cost)][-_MOST_TRIALS:]
+        known = [at for at, cost in enumerate(self.costs) if not math.isnan(cost)][-_MAX_TRIALS:]
         inputs, values = np.array(self._inputs)[known], np.log([self.costs[at] for at in known])
         fit = gaussian_process.fit(inputs, values - values.mean(), np.full(len(known), _COST_NOISE), inputs[:0])
         return values.mean() + fit.predict(self.scaled(decisions))[0]

@@ -11,14 +11,14 @@ from nasnet_tf.genotype import SearchSpace
 from nasnet_tf.nas.trials.journal import read_identity, read_trials
 from nasnet_tf.nas.trials.trial import Trial, architectures
 
-LEAST_PRIOR = 10
+MIN_PRIOR = 10
 PRIOR_NAME = "prior.json"  # file of a work folder with the prior that its search began with
 
 
 def trials_of(folders: Sequence[str], identity: Identity, space: SearchSpace) -> Iterator[tuple[str, Trial]]:
     """Yields (folder, trial) for each architecture of other searches that fits a new search and whose reward was measured.
 
-    Prints one line for what is left out: a folder whose rewards are for another task, or architectures of another space.
+    Prints one line for each thing it leaves out: a folder whose rewards are for another task, or a folder's architectures of another space.
 
     Args:
       folders: work folders of the other searches.
@@ -89,9 +89,9 @@ def read_prior(folders: Sequence[str], space: SearchSpace, workdir: pathlib.Path
             print(f"search.prior: left out: {what}")
         decisions += [each for _, each in fitting]
         rewards += [trial.rung_rewards[0] if trial.rung_rewards else trial.reward for trial, _ in fitting]
-    if len(decisions) < LEAST_PRIOR:
+    if len(decisions) < MIN_PRIOR:
         raise InputError(
-            f"search.prior: expected at least {LEAST_PRIOR} architectures of this space, got {len(decisions)} in {', '.join(folders)}"
+            f"search.prior: expected at least {MIN_PRIOR} architectures of this space, got {len(decisions)} in {', '.join(folders)}"
         )
     replace_file(kept, json.dumps({"folders": list(folders), "decisions": decisions, "rewards": rewards}))
     return decisions, rewards

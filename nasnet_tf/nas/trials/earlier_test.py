@@ -1,4 +1,4 @@
-"""Searches that begin from what is known."""
+"""Tests of searches that start from seeds, from trials of other searches, or from a prior."""
 
 import json
 import random
@@ -34,7 +34,7 @@ def run(workdir, strategy, num_trials=8, identity=TASK, take_over=()):
 
 
 def task_with(**more):
-    """The same task with other bindings, of which these may differ where trials are taken over."""
+    """Returns the identity of the same task with more bindings; those of seeds may differ between searches."""
     return Identity({**TASK.values, **{name.replace("__", "."): value for name, value in more.items()}}, ("*.seed",))
 
 
@@ -43,15 +43,15 @@ def test_seeds_are_tried_first_and_count_for_the_strategy(tmp_path, capsys):
     (tmp_path / "own.textproto").write_text(format_genotype(own))
     seeds = seeds_of(SPACE, ["nasnet_a", str(tmp_path / "own.textproto")])
     assert "nasnet_a" in (said := capsys.readouterr().out)
-    assert "own.textproto" not in said  # it is in the space as it is
+    assert "own.textproto" not in said  # the space contains it
     trials = run(tmp_path / "whole", Seeded(evolution(), seeds))
     assert [trial.decisions for trial in trials[:2]] == seeds
     assert trials[0].genotype.normal_cell.blocks == load_genotype("nasnet_a").normal_cell.blocks
     assert trials[1].hash == genotype_hash(own)
-    # Two answers fewer are waited for before the first mutation.
+    # The two seeds count toward the population of four, so the fifth trial is a mutation.
     parents = {trial.decisions for trial in trials[:4]}
     assert any(sum(a != b for a, b in zip(trials[4].decisions, parent, strict=True)) <= 1 for parent in parents)
-    run(tmp_path / "cut", Seeded(evolution(), seeds), num_trials=1)  # between the seeds, by the journal
+    run(tmp_path / "cut", Seeded(evolution(), seeds), num_trials=1)  # interrupted between the seeds
     run(tmp_path / "cut", Seeded(evolution(), seeds), num_trials=3)
     again = run(tmp_path / "cut", Seeded(evolution(), seeds))
     assert [trial.decisions for trial in again] == [trial.decisions for trial in trials]
@@ -66,7 +66,7 @@ def test_a_state_knows_which_seed_is_next():
     assert other.state() == one.state()
 
 
-def test_ppo_learns_of_a_seed_by_the_probabilities_of_its_policy(tmp_path):
+def test_ppo_learns_from_a_seed_with_the_probabilities_of_its_policy(tmp_path):
     from nasnet_tf.nas.strategies.ppo_search import PPOSearch
 
     (seed,) = seeds_of(SPACE, ["nasnet_a"])
@@ -104,10 +104,10 @@ def test_trials_of_an_old_search_are_taken_over_as_rewarded_proposals(tmp_path):
     # The population is full from the first proposal on.
     assert any(sum(a != b for a, b in zip(trials[8].decisions, parent.decisions, strict=True)) <= 1 for parent in trials[4:8])
     run(tmp_path / "old", RandomSearch(SPACE, 1), num_trials=12, identity=task_with(RandomSearch__seed="1"))
-    assert len(go(4)) == 12  # what it began with stays
+    assert len(go(4)) == 12  # the trials that were taken over do not change
 
 
-def test_taking_over_that_was_killed_goes_on(tmp_path):
+def test_an_interrupted_takeover_is_completed(tmp_path):
     run(tmp_path / "old", RandomSearch(SPACE, 1))
     whole = run(tmp_path / "new", evolution(), 3, take_over=trials_of([str(tmp_path / "old")], TASK, SPACE))
     path = tmp_path / "new" / NAME
@@ -127,7 +127,7 @@ def test_trials_of_another_task_or_space_are_not_taken(tmp_path, capsys):
     assert capsys.readouterr().out == ""
 
 
-def test_what_fits_is_taken_and_what_is_left_out_is_said(tmp_path, capsys):
+def test_fitting_trials_are_taken_and_the_others_are_reported(tmp_path, capsys):
     run(tmp_path / "old", RandomSearch(SPACE, 1), num_trials=30)
     run(tmp_path / "digits", RandomSearch(SPACE, 2), num_trials=2, identity=Identity({"ImageData.source": "'digits'"}))
     smaller = SearchSpace(operations=tuple(name for name in SPACE.operations if name != "CONV_1X1"))
@@ -151,7 +151,7 @@ def test_a_prior_is_kept_in_the_work_folder(tmp_path, capsys):
     (tmp_path / "old" / NAME).unlink()
     assert read_prior([str(tmp_path / "old")], smaller, tmp_path / "new") == (decisions, rewards)
     run(tmp_path / "other", RandomSearch(SPACE, 2), num_trials=12)
-    assert len(read_prior([str(tmp_path / "other")], SPACE, tmp_path / "new")[0]) == 12  # another binding, before any reward
+    assert len(read_prior([str(tmp_path / "other")], SPACE, tmp_path / "new")[0]) == 12  # the binding was changed before the first reward
     (tmp_path / "new" / PRIOR_NAME).write_text("{}")
     with pytest.raises(InputError, match="prior.json: damaged"):
         read_prior([str(tmp_path / "other")], SPACE, tmp_path / "new")

@@ -152,7 +152,7 @@ class Spent(Event):
 class Quarantined(Event):
     """A machine was quarantined: no more children run on it, and its failed, killed and infeasible outcomes no longer count."""
 
-    kind = "aside"
+    kind = "aside"  # the name in existing journals
     machine: str
     reason: str
 

@@ -3,7 +3,7 @@
 A failed architecture is retried a few times, first on machines where it has not failed yet. A machine is quarantined if nearly all
 executions on it fail, or if it finds far more architectures infeasible (for example, with a loss of NaN) than other machines do. Failed and
 infeasible outcomes of a quarantined machine no longer count. The search pauses only when nothing works any more. Before that, children that
-are still running may end, and if one of them succeeds, the search continues.
+are still running may finish, and if one of them succeeds, the search continues.
 """
 
 import collections
@@ -18,7 +18,7 @@ from nasnet_tf.nas.trials.trial import Status, Trial
 
 # A machine is quarantined if the probability that a healthy machine finds at least as many architectures infeasible is below this. Six in a
 # row are enough if other machines found none in ten. In a search of 20,000 trials, hardly any healthy machine is quarantined.
-_LEAST_CHANCE = 1e-6
+_MIN_CHANCE = 1e-6
 _MAX_IN_A_ROW = 3  # after this many quarantined machines without a success in between, the machines are not the cause
 
 
@@ -33,7 +33,7 @@ class FaultTolerance:
       executions: number of recent executions per machine that are considered, 2 or more. If this many architectures in a row are infeasible
         before the first reward, the search pauses.
       share: fraction of failed executions among these that quarantines the machine, in (0, 1].
-      drain: whether children that are still running may end before a pause; otherwise they are killed.
+      drain: whether children that are still running may finish before a pause; otherwise they are killed.
     """
 
     max_attempts: Count = 3
@@ -66,11 +66,11 @@ class Watch:
         # The most recent executions of each machine.
         self._failed: dict[str, collections.deque[bool]] = {}  # whether each execution failed
         self._infeasible: dict[str, collections.deque[bool]] = {}  # whether each execution that did not fail was infeasible
-        self._said: dict[str, str] = {}  # description of the last infeasible trial
+        self._last_infeasible: dict[str, str] = {}  # description of the last infeasible trial of each machine
         self._quarantined: set[str] = set()
         self._quarantined_in_a_row = self._infeasible_in_a_row = 0
         self._rewarded = False
-        self._accuser: str | None = None
+        self._reporter: str | None = None  # machine that reported a mistake in the input since the last reward
         self.trouble = ""
 
     def see(self, outcome: Outcome, trial: Trial) -> None:
@@ -86,21 +86,21 @@ class Watch:
         # A trial that becomes infeasible at a later rung of successive halving keeps its status, so look at the outcome too.
         is_infeasible = trial.status == Status.INFEASIBLE or (isinstance(outcome.value, dict) and "infeasible" in outcome.value)
         if trial.status == Status.FINISHED and outcome.reason is None and not is_infeasible:
-            self._rewarded, self._accuser, self.trouble = True, None, ""
+            self._rewarded, self._reporter, self.trouble = True, None, ""
             self._quarantined_in_a_row = self._infeasible_in_a_row = 0
             self._window(self._failed, outcome.machine).append(False)
             self._window(self._infeasible, outcome.machine).append(False)
             for machine in self._infeasible.keys() - self._quarantined - {outcome.machine}:
-                self._suspect(machine)
+                self._check_infeasible(machine)
         elif outcome.lost or outcome.machine in self._quarantined:
             return
         elif outcome.user_error:
-            self._hear(outcome.machine, trial)
+            self._see_user_error(outcome.machine, trial)
         elif is_infeasible and not outcome.over_deadline:
             self._infeasible_in_a_row += 1
             self._window(self._infeasible, outcome.machine).append(True)
-            self._said[outcome.machine] = _last(trial)
-            self._suspect(outcome.machine)
+            self._last_infeasible[outcome.machine] = _last(trial)
+            self._check_infeasible(outcome.machine)
             if not self._rewarded and self._infeasible_in_a_row >= self._tolerance.executions:
                 self.trouble = f"{self._infeasible_in_a_row} architectures in a row were infeasible, {_last(trial)}"
         else:
@@ -109,14 +109,14 @@ class Watch:
     def _window(self, of: dict[str, collections.deque[bool]], machine: str) -> collections.deque[bool]:
         return of.setdefault(machine, collections.deque(maxlen=self._tolerance.executions))
 
-    def _hear(self, machine: str, trial: Trial) -> None:
+    def _see_user_error(self, machine: str, trial: Trial) -> None:
         """Handles a mistake in the input: quarantines the first machine that reports one, and raises InputError for the second.
 
         The first report may be the fault of the machine, such as a missing disk.
         """
-        if self._accuser is not None or not self._is_quarantined(machine, f"trial {trial.number}: {trial.reason}"):
+        if self._reporter is not None or not self._is_quarantined(machine, f"trial {trial.number}: {trial.reason}"):
             raise InputError(f"trial {trial.number}: {trial.reason}")
-        self._accuser = machine
+        self._reporter = machine
 
     def _see_failure(self, machine: str, trial: Trial) -> None:
         failed = self._window(self._failed, machine)
@@ -129,13 +129,13 @@ class Watch:
         if machine not in self._quarantined or self._quarantined_in_a_row >= _MAX_IN_A_ROW:
             self.trouble = why
 
-    def _suspect(self, machine: str) -> None:
+    def _check_infeasible(self, machine: str) -> None:
         """Quarantines a machine if it finds far more architectures infeasible than other machines do."""
         own, healthy = self._window(self._infeasible, machine), self._infeasible.keys() - self._quarantined - {machine}
         others = [is_infeasible for name in healthy for is_infeasible in self._infeasible[name]]
-        if _chance(sum(own), len(own), (sum(others) + 1) / (len(others) + 2)) < _LEAST_CHANCE:
+        if _chance(sum(own), len(own), (sum(others) + 1) / (len(others) + 2)) < _MIN_CHANCE:
             found = f"{sum(own)} of the last {len(own)} architectures were infeasible there, {sum(others)} of {len(others)} elsewhere"
-            self._is_quarantined(machine, f"{found}, {self._said[machine]}")
+            self._is_quarantined(machine, f"{found}, {self._last_infeasible[machine]}")
 
     def _is_quarantined(self, machine: str, why: str) -> bool:
         """Quarantines a machine unless it is the only one; returns whether it is now quarantined."""

@@ -1,4 +1,4 @@
-"""What is given up when: machines of a pretended cluster that fail, hang or lie; architectures; the search."""
+"""Tests of fault tolerance, on a simulated cluster whose machines fail, hang or find good architectures infeasible."""
 
 import dataclasses
 import functools
@@ -32,9 +32,12 @@ BAD = {
 
 
 class Cluster:
-    """Machines with so many slots each; what is bad on one ends at once, what is good on others later.
+    """An engine that simulates machines. Children on bad machines end before those on good ones.
 
-    machines: {name: way it is bad, "" for good}; a number before the way is how many children end so before all is well.
+    Args:
+      machines: {name: how the machine is bad, a key of BAD, or "" for a good one}. With a number before the key, as in "25 leaves", the
+        machine becomes good after that many children have ended in this way.
+      slots: number of children at a time on each machine.
     """
 
     def __init__(self, machines, slots=4):
@@ -51,7 +54,7 @@ class Cluster:
         room = {machine: self.slots - sum(other == machine for other, *_ in self.running) for machine in healthy}
         # A retry waits for a machine other than those where it failed.
         allowed = healthy - self.avoided.get(key, set()) or healthy
-        # Whoever fails at once is always free: the sick machine gets more than its share.
+        # A machine on which children fail at once is always free, so it gets more than its share.
         machine = min(allowed, key=lambda name: (room[name] <= 0, not self.ways[name], name))
         self.running.append((machine, key, function, args))
         self.ran.append((machine, key))
@@ -90,21 +93,21 @@ def events(folder, kind):
 
 
 @pytest.mark.parametrize("way", ["fails", "hangs", "has no disk", "finds NaN", "diverges"])
-def test_one_sick_machine_is_quarantined_and_costs_no_architecture_its_chance(tmp_path, way, capsys):
+def test_one_sick_machine_is_quarantined_and_all_architectures_get_rewards(tmp_path, way, capsys):
     cluster, run = search(tmp_path, {"a": "", "sick": way, "z": ""})
     trials = run()
     assert [trial.status for trial in trials] == ["finished"] * 30
     assert cluster.quarantined == {"sick"}
-    if way in ("fails", "hangs", "has no disk"):  # only what others find says that architectures are not infeasible
+    if way in ("fails", "hangs", "has no disk"):  # the others need results of healthy machines to compare with
         assert sum(machine == "sick" for machine, _ in cluster.ran) <= 10 + 4
     assert capsys.readouterr().out.count("machine sick is quarantined") == 1
     (aside,) = events(tmp_path, "aside")
     assert (aside["machine"], "reason" in aside) == ("sick", True)
-    assert [dataclasses.replace(trial) for trial in read_trials(tmp_path)] == trials  # the journal says the same
+    assert [dataclasses.replace(trial) for trial in read_trials(tmp_path)] == trials  # the journal gives the same trials
 
 
-def test_a_small_search_loses_nothing_to_a_machine_whose_children_come_out_nan(tmp_path):
-    """It never runs ten children; and the twins of what was infeasible there are open again too."""
+def test_a_small_search_loses_no_architecture_to_a_machine_that_finds_nan(tmp_path):
+    """The machine never runs ten children. Trials that reused its infeasible outcomes are open again too."""
     cluster, run = search(tmp_path, {"good": "", "sick": "finds NaN"}, num_trials=20, slots=1)
     poll, turns = cluster.poll, itertools.cycle(["good", "sick"])
 
@@ -124,7 +127,7 @@ def test_a_small_search_loses_nothing_to_a_machine_whose_children_come_out_nan(t
     assert [dataclasses.replace(trial) for trial in read_trials(tmp_path)] == trials
 
 
-def test_architectures_that_are_infeasible_anywhere_make_no_machine_sick(tmp_path):
+def test_architectures_that_are_infeasible_everywhere_quarantine_no_machine(tmp_path):
     def diverges(text, request):
         return {"infeasible": "the loss is nan"} if int(genotype_hash(parse_genotype(text))[:2], 16) % 2 else child(text, request)
 
@@ -133,7 +136,7 @@ def test_architectures_that_are_infeasible_anywhere_make_no_machine_sick(tmp_pat
     assert (statuses, cluster.quarantined) == ({"finished", "infeasible"}, set())
 
 
-def test_what_still_ran_on_a_machine_when_it_was_quarantined_is_not_believed(tmp_path):
+def test_failures_of_children_that_ran_during_the_quarantine_do_not_count(tmp_path):
     book = open_ledger(tmp_path)
     trials = [book.propose() for _ in range(3)]
     nan = {"value": {"reward": float("nan")}, "machine": "sick"}
@@ -148,14 +151,14 @@ def test_what_still_ran_on_a_machine_when_it_was_quarantined_is_not_believed(tmp
 
 
 def test_a_retry_goes_to_another_machine_first(tmp_path):
-    """Of four trials, none is given up because the machine that fails at once is free at once."""
+    """The failing machine is soon free again, but no trial runs there twice."""
     cluster, run = search(tmp_path, {"good": "", "sick": "fails"}, num_trials=4, slots=1)
     assert [trial.status for trial in run()] == ["finished"] * 4
     assert all(sum(run == ("sick", key) for run in cluster.ran) <= 1 for key in range(4))
 
 
 @pytest.mark.parametrize(("pattern", "is_sick"), [("x" * 9 + ".", True), ("x" * 8 + "..", False), ("x" * 9, False), ("." + "x" * 9, True)])
-def test_nine_of_the_last_ten_executions_make_a_machine_sick(pattern, is_sick):
+def test_nine_failures_in_ten_executions_quarantine_a_machine(pattern, is_sick):
     quarantined = []
     watch = Watch(FaultTolerance(), lambda machine, why: quarantined.append(machine) or True)
     for mark in pattern:
@@ -168,7 +171,7 @@ def test_nine_of_the_last_ten_executions_make_a_machine_sick(pattern, is_sick):
     assert watch.trouble == ""
 
 
-def test_nothing_works_anywhere(tmp_path):
+def test_a_search_pauses_when_all_machines_fail_and_resumes_when_they_work(tmp_path):
     cluster, run = search(tmp_path, dict.fromkeys("abcde", "fails"))
     with pytest.raises(SearchPaused, match="10 of the last 10 executions failed, the last one in trial .*: no such device"):
         run()
@@ -180,7 +183,7 @@ def test_nothing_works_anywhere(tmp_path):
 
 @pytest.mark.parametrize("drain", [True, False])
 def test_healthy_children_may_end_before_a_pause_and_can_prevent_it(tmp_path, drain):
-    """Three sick machines in a row, no success between them: is it the machines? One child that ends well says so."""
+    """Three quarantined machines in a row would pause the search. One successful child shows that the machines were the cause."""
     machines = {"a": "fails", "b": "fails", "c": "fails", "good": ""}
     cluster, run = search(tmp_path, machines, tolerance=FaultTolerance(drain=drain))
     original = cluster.submit
@@ -200,7 +203,7 @@ def test_healthy_children_may_end_before_a_pause_and_can_prevent_it(tmp_path, dr
         assert cluster.closed_with > 0
 
 
-def test_mistake_in_the_input_is_believed_when_a_second_machine_finds_it(tmp_path):
+def test_a_mistake_in_the_input_ends_the_search_when_a_second_machine_reports_it(tmp_path):
     cluster, run = search(tmp_path, {"a": "has no disk", "b": "has no disk", "c": ""})
     with pytest.raises(InputError, match="the data is not there"):
         run()
@@ -215,7 +218,7 @@ def test_machines_that_leave_cost_no_attempt_and_do_not_pause(tmp_path):
     cluster, run = search(tmp_path, {"a": "25 leaves"}, num_trials=8, slots=3)
     trials = run()
     assert [trial.status for trial in trials] == ["finished"] * 8
-    assert max(trial.losses for trial in trials) > 3  # more than a failing one may have attempts
+    assert max(trial.losses for trial in trials) > 3  # more than max_attempts, which applies to failures
     assert [trial.failed_on for trial in trials] == [[]] * 8
     _, run = search(tmp_path / "cursed", {"a": "leaves"}, num_trials=1)  # an architecture that no machine survives
     (trial,) = run()
@@ -254,7 +257,7 @@ def test_a_child_over_its_deadline_is_infeasible_at_once_and_for_good(tmp_path):
         assert learned == [0.125] * 2 * (reward is not None) + [trial.reward for trial in trials[2:]]
         before = list(learned)
         search(folder, cluster)
-        assert learned == before * 2  # the replay, whatever the reward is bound to now
+        assert learned == before * 2  # the replay uses the recorded reward, not the current binding
 
 
 def test_an_engine_that_is_lost_pauses_the_search(tmp_path):
@@ -264,7 +267,7 @@ def test_an_engine_that_is_lost_pauses_the_search(tmp_path):
         raise EngineLost("the cluster has ended")
 
     cluster.poll = poll
-    with pytest.raises(SearchPaused, match="the cluster has ended; repeat the command to go on"):
+    with pytest.raises(SearchPaused, match="the cluster has ended; repeat the command to resume"):
         run()
 
 
@@ -277,6 +280,6 @@ def test_an_engine_that_is_lost_pauses_the_search(tmp_path):
         ({"drain": "yes"}, "FaultTolerance.drain: expected True or False, got 'yes'"),
     ],
 )
-def test_impossible_rules_are_refused(bindings, message):
+def test_wrong_arguments_are_refused(bindings, message):
     with pytest.raises(InputError, match=message):
         FaultTolerance(**bindings)

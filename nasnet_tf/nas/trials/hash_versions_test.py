@@ -1,4 +1,4 @@
-"""Journals and folders whose hashes follow older rules."""
+"""Tests of journals and folders whose hashes follow older rules."""
 
 import json
 
@@ -13,14 +13,14 @@ from nasnet_tf.testing import open_ledger
 
 
 def _concat(left, right):
-    """A genotype whose cells are one concatenation of two operations on the newest state."""
+    """Returns a genotype whose cells concatenate two operations on the newest state."""
     sides = " ".join(f"{side} {{ input: 0 operation: {operation} }}" for side, operation in (("left", left), ("right", right)))
     cell = f"{{ blocks {{ {sides} combine: CONCAT }} outputs {{ states: [2] }} }}"
     return parse_genotype(f"num_input_states: 2 normal_cell {cell} reduction_cell {cell}")
 
 
-def test_a_journal_with_older_hashes_is_read_with_todays_and_resumed(tmp_path):
-    """Version 1 told two sides of a concatenation apart; its folders are still found."""
+def test_a_journal_with_older_hashes_is_read_with_current_ones_and_resumed(tmp_path):
+    """In version 1, swapping the sides of a concatenation changed the hash. Folders named by such hashes are still found."""
     space = SearchSpace(num_blocks=1, operations=("IDENTITY", "SEP_CONV_3X3"), combines=("CONCAT",))
     one, other = _concat("SEP_CONV_3X3", "IDENTITY"), _concat("IDENTITY", "SEP_CONV_3X3")
     old = [genotype_hash(genotype, 1) for genotype in (one, other)]
@@ -37,7 +37,7 @@ def test_a_journal_with_older_hashes_is_read_with_todays_and_resumed(tmp_path):
     assert [trial.hash for trial in read_trials(tmp_path)] == [today, today]
 
     book = ledger.Ledger(tmp_path, space, given.GivenOrder([row["decisions"] for row in rows[1:3]]), IDENTITY)
-    assert book.settle(book.trials[1])  # was another architecture by the old rule
+    assert book.settle(book.trials[1])  # another architecture under the older rules
     assert book.trials[1].reward == 0.5
     book.close()
     assert [trial.hash for trial in leaderboard(read_trials(tmp_path))] == [today]
@@ -48,6 +48,6 @@ def test_a_journal_with_older_hashes_is_read_with_todays_and_resumed(tmp_path):
     assert [retraining.trained_folder(tmp_path, genotype).name for genotype in (one, other)] == old
 
 
-def test_a_new_journal_says_the_version_of_its_hashes(tmp_path):
+def test_a_new_journal_records_the_version_of_its_hashes(tmp_path):
     open_ledger(tmp_path).close()
     assert json.loads((tmp_path / NAME).read_text().splitlines()[0])["hash_version"] == HASH_VERSION

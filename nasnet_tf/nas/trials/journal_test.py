@@ -1,4 +1,4 @@
-"""The journal survives being cut short, and refuses what it should."""
+"""Tests of the journal: recording, resuming, damage and other versions."""
 
 import errno
 import fcntl
@@ -30,7 +30,7 @@ def test_outcomes_become_trials(tmp_path):
     book.record(outcome.Outcome(1, 2.0, value={"infeasible": "the loss is nan"}))
     book.record(outcome.Outcome(2, 2.0, reason="killed"))
     book.record(finished(3, float("nan")))
-    book.record(finished(0, 0.9))  # late and double: ignored
+    book.record(finished(0, 0.9))  # a second result is ignored
     assert [trial.number for trial in book.unfinished()] == [2]
     book.close()
     trials = read_trials(tmp_path)
@@ -51,7 +51,7 @@ def test_three_failures_are_final(tmp_path):
     book.close()
 
 
-def test_an_architecture_is_rewarded_from_memory_the_second_time(tmp_path):
+def test_a_repeated_architecture_gets_its_earlier_reward(tmp_path):
     class Twice(RandomSearch):
         def propose(self):
             self._random.seed(1)
@@ -67,7 +67,7 @@ def test_an_architecture_is_rewarded_from_memory_the_second_time(tmp_path):
 
 
 @pytest.mark.parametrize("strategy", [RandomSearch, PPOSearch])
-def test_a_search_cut_anywhere_goes_on_as_if_it_had_not_been(tmp_path, strategy):
+def test_a_search_resumes_exactly_wherever_its_journal_is_cut(tmp_path, strategy):
     def play(book, until):
         while len(book.trials) < until:
             trial = book.propose()
@@ -89,7 +89,7 @@ def test_a_search_cut_anywhere_goes_on_as_if_it_had_not_been(tmp_path, strategy)
         assert [(t.decisions, t.log_probs, t.reward) for t in book.trials] == [(t.decisions, t.log_probs, t.reward) for t in whole.trials]
 
 
-def test_refusals(tmp_path):
+def test_foreign_and_damaged_journals_are_refused(tmp_path):
     book = open_ledger(tmp_path)
     with pytest.raises(InputError, match="another search is running in this work folder"):
         open_ledger(tmp_path)
@@ -129,7 +129,7 @@ def lines_of_small_search(folder):
     return (folder / NAME).read_bytes().splitlines(keepends=True)  # search, then proposed and finished of 0, 1, 2
 
 
-def test_lines_twice_are_ignored(tmp_path, capsys):
+def test_repeated_lines_are_ignored(tmp_path, capsys):
     lines = lines_of_small_search(tmp_path)
     (tmp_path / NAME).write_bytes(b"".join([*lines[:4], *lines[1:5], *lines[5:]]))
     book = open_ledger(tmp_path)
@@ -172,7 +172,7 @@ def test_lines_with_wrong_values_are_refused(tmp_path, change, message):
         open_ledger(tmp_path)
 
 
-def test_numbers_that_json_does_not_have_cost_no_reward(tmp_path):
+def test_a_metric_of_nan_does_not_cost_the_reward(tmp_path):
     book = open_ledger(tmp_path)
     book.propose()
     book.record(outcome.Outcome(0, 1.0, value={"reward": 0.5, "metrics": {"loss": float("nan"), "parameters": 7}}))
@@ -203,11 +203,11 @@ def test_equal_architectures_count_once():
     assert [trial.number for trial in leaderboard(trials)] == [1, 0, 4]
 
 
-def test_another_version_is_said_and_not_refused(tmp_path, capsys, monkeypatch):
+def test_a_journal_of_another_version_is_reported_and_resumed(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("nasnet_tf.nas.trials.journal.__version__", "0.1.9")
     lines_of_small_search(tmp_path)
     monkeypatch.undo()
-    book = open_ledger(tmp_path, RandomSearch(SPACE, seed=5))  # what another version may make of the same seed
+    book = open_ledger(tmp_path, RandomSearch(SPACE, seed=5))  # stands for the other proposals of another version
     book.close()
     assert len(book.trials) == 3
     output = capsys.readouterr().out
@@ -215,7 +215,7 @@ def test_another_version_is_said_and_not_refused(tmp_path, capsys, monkeypatch):
     assert output.count(": the search was begun with another version; ") == 1
 
 
-def test_a_file_system_without_locks_is_no_other_search(tmp_path, capsys, monkeypatch):
+def test_a_file_system_without_locks_is_not_taken_for_another_search(tmp_path, capsys, monkeypatch):
     def flock(file, operation):
         raise OSError(errno.ENOLCK, "No locks available")
 
@@ -224,8 +224,8 @@ def test_a_file_system_without_locks_is_no_other_search(tmp_path, capsys, monkey
     assert "cannot be locked (No locks available); make sure that no other process works in this folder" in capsys.readouterr().err
 
 
-def test_what_acts_on_a_line_finds_it_on_disk(tmp_path, monkeypatch):
-    """Each line, and the new folders and the file's own name."""
+def test_each_line_is_on_disk_before_anything_acts_on_it(tmp_path, monkeypatch):
+    """The new folders and the name of the file are synced too."""
     synced = []
     fsync = os.fsync
     monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.readlink(f"/proc/self/fd/{descriptor}")) or fsync(descriptor))
@@ -246,7 +246,7 @@ def test_what_acts_on_a_line_finds_it_on_disk(tmp_path, monkeypatch):
         ({"event": "search", "identity": {}}, "a", "line 3: reward of trial 0: expected a number, got 'a'"),
     ],
 )
-def test_a_journal_that_says_odd_things(tmp_path, first, reward, message):
+def test_a_wrong_identity_and_a_wrong_reward_are_refused(tmp_path, first, reward, message):
     proposed = {"event": "proposed", "time": 1.0, "trial": 0, "genotype": "", "hash": "a", "decisions": [0], "log_probs": []}
     finished = {"event": "finished", "time": 2.0, "trial": 0, "attempt": 1, "reward": reward, "seconds": 1.0, "metrics": {}}
     (tmp_path / NAME).write_text("".join(json.dumps(row) + "\n" for row in (first, proposed, finished)))
@@ -254,7 +254,7 @@ def test_a_journal_that_says_odd_things(tmp_path, first, reward, message):
         read_trials(tmp_path)
 
 
-def test_a_journal_that_finds_no_room_is_named(tmp_path):
+def test_a_full_disk_is_reported_with_the_name_of_the_journal(tmp_path):
     book = open_ledger(tmp_path)
     book.propose()
     file = book._journal._file

@@ -45,7 +45,7 @@ class Ledger:
       workdir: the work folder.
       trials: all trials, by number.
       num_restored: number of events that were in the journal when the ledger was opened.
-      num_ended: number of trials that will not run, or not again.
+      num_ended: number of trials that will not run again, because they are rewarded, infeasible or given up.
       num_trained: number of these trials that were rewarded or infeasible after a training of their own.
       num_since_best: number of trainings that have ended since the best trial got its reward.
       num_taken: number of trials that were taken over from other searches.
@@ -279,7 +279,7 @@ class Ledger:
             print(f"trial {trial.number}: ignored another result, which came late")
             return trial
         event = outcomes.ended(outcome, trial, rung, self._deadline_reward)
-        if outcome.machine in self.quarantined and not isinstance(event, Finished):  # it was still running there
+        if outcome.machine in self.quarantined and not isinstance(event, Finished):  # it began before the quarantine
             lost = dataclasses.replace(outcome, reason=outcome.reason or event.reason, lost=True, over_deadline=False)
             event = outcomes.ended(lost, trial, rung, self._deadline_reward)
         self._write(event)

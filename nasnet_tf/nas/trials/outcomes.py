@@ -70,7 +70,7 @@ def curve_of(metrics: dict) -> list[float]:
 
 
 def checked(value) -> dict:
-    """Returns `value`, which an evaluator returned; raises InputError unless it is a dict with "reward" or "infeasible"."""
+    """Returns the result of an evaluator unchanged; raises InputError unless it is a dict with "reward" or "infeasible"."""
     if not isinstance(value, dict) or not ("reward" in value or "infeasible" in value):
         said = repr(value)
         raise InputError(

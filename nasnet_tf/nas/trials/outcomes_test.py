@@ -1,4 +1,4 @@
-"""Other people's evaluators: numbers and metrics of every type."""
+"""Tests of the results that evaluators may return: numbers and metrics of every type."""
 
 import collections
 import fractions
@@ -58,14 +58,14 @@ def test_numbers_of_every_type_are_rewards(tmp_path, reward):
         1j,
     ],
 )
-def test_others_are_not(tmp_path, reward):
+def test_other_values_are_not_rewards(tmp_path, reward):
     trial = recorded(tmp_path, {"reward": reward})
     assert trial.status == "infeasible"
     assert trial.reason.endswith("not a finite number")
 
 
 @pytest.mark.parametrize("value", [0.5, None, {}, [], {"rewards": 1.0}])
-def test_what_is_no_result_is_said(tmp_path, value):
+def test_a_wrong_result_is_reported(tmp_path, value):
     trial = recorded(tmp_path, value)
     assert trial.status == "failed"
     assert trial.reason.startswith("the evaluator returned ")
@@ -99,7 +99,7 @@ def test_metrics_may_hold_anything(tmp_path):
     assert recorded(tmp_path / "none", {"reward": 1, "metrics": None}).metrics == {}
 
 
-def test_curves_with_holes_do_not_count_for_early_stopping():
+def test_incomplete_curves_do_not_count_for_early_stopping():
     assert outcomes.curve_of({"curve": [0.5, 1]}) == [0.5, 1.0]
     for curve in ([0.5, None], "abc", 7, None, [0.5, "x"]):
         assert outcomes.curve_of({"curve": curve}) == []

@@ -6,7 +6,7 @@ from nasnet_tf.nas.trials.trial import Trial, architectures
 
 
 def accuracy_of(trial: Trial) -> float:
-    """Returns the validation accuracy of a finished trial, also if its reward was another objective."""
+    """Returns the validation accuracy of a finished trial, even if its reward is another objective."""
     return trial.metrics.get("accuracy", trial.reward)
 
 
@@ -18,7 +18,7 @@ def cost_of(trial: Trial) -> float | None:
 def pareto_front(trials: Iterable[Trial]) -> list[Trial]:
     """Returns the Pareto front of accuracy and cost, the cheapest architecture first.
 
-    Of several architectures with equal accuracy and cost, only the earliest is included. Architectures with predicted accuracies are left
+    If several architectures have equal accuracy and cost, only the earliest is included. Architectures with predicted accuracies are left
     out.
     """
     known = [trial for trial in architectures(trials) if not trial.is_predicted and cost_of(trial) is not None]

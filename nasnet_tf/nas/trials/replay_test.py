@@ -1,4 +1,4 @@
-"""A strategy is brought to where it was, from snapshots or from the first line, and its updates are written down once."""
+"""Tests that a strategy is restored from snapshots or from the whole journal, and that each of its updates is logged once."""
 
 import json
 import pathlib
@@ -22,7 +22,7 @@ def frequent_snapshots(monkeypatch):
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory):
-    """A folder with 45 trials and frequent snapshots; its path and what its trials are after 70."""
+    """The path of a work folder with 45 trials and frequent snapshots, and the content of its trials after 70."""
     folder, twin = (tmp_path_factory.mktemp(name) for name in ("original", "undisturbed"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ledger, "_SNAPSHOT_EVERY_ROWS", 16)
@@ -38,12 +38,12 @@ def original(tmp_path_factory):
 
 @pytest.fixture
 def searched(original, tmp_path, frequent_snapshots):
-    """A copy to damage, and what its trials are after 70."""
+    """A copy of the folder that a test can damage, and the content of its trials after 70."""
     folder, expected = original
     return pathlib.Path(shutil.copytree(folder, tmp_path / "searched")), expected
 
 
-def test_a_snapshot_stands_for_the_replay(searched, monkeypatch):
+def test_a_snapshot_saves_most_of_the_replay(searched, monkeypatch):
     folder, expected = searched
     assert len(list(folder.glob("strategy-*.snapshot"))) == 2
     strategy = PPOSearch(SPACE, seed=1, minibatch=8)
@@ -51,7 +51,7 @@ def test_a_snapshot_stands_for_the_replay(searched, monkeypatch):
     propose = strategy.propose
     monkeypatch.setattr(strategy, "propose", lambda: calls.append(1) or propose())
     book = open_ledger(folder, strategy)
-    assert len(calls) < 16  # of the 45
+    assert len(calls) < 16  # without a snapshot, 45
     play(book, 70)
     book.close()
     assert content_of(book) == expected
@@ -59,7 +59,7 @@ def test_a_snapshot_stands_for_the_replay(searched, monkeypatch):
 
 @pytest.mark.parametrize("damage", [b"", b"not json", b'{"rows": 80}\n', None], ids=["empty", "garbage", "no digest", "a bit"])
 @pytest.mark.parametrize("which", [[-1], [0, 1]], ids=["newest", "all"])
-def test_damaged_snapshots_are_passed_over(searched, damage, which, capsys):
+def test_damaged_snapshots_are_skipped(searched, damage, which, capsys):
     folder, expected = searched
     paths = sorted(folder.glob("strategy-*.snapshot"))
     for index in which:
@@ -72,10 +72,10 @@ def test_damaged_snapshots_are_passed_over(searched, damage, which, capsys):
     assert content_of(book) == expected
 
 
-def test_a_snapshot_of_another_journal_is_passed_over(searched, capsys):
+def test_a_snapshot_of_another_journal_is_skipped(searched, capsys):
     folder, _ = searched
     lines = (folder / NAME).read_bytes().splitlines(keepends=True)
-    (folder / NAME).write_bytes(b"".join(lines[:40]))  # shorter than both snapshots saw it
+    (folder / NAME).write_bytes(b"".join(lines[:40]))  # fewer lines than either snapshot includes
     book = open_ledger(folder, PPOSearch(SPACE, seed=1, minibatch=8))
     book.close()
     assert capsys.readouterr().out.count("belongs to another journal") == 2
@@ -86,8 +86,8 @@ def updates_of(folder):
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
-def test_every_update_of_the_policy_is_written_down_once(searched):
-    """After kills that cost rows, or a part of one; whether the replay begins at a snapshot or at the first line."""
+def test_every_update_of_the_policy_is_logged_once(searched):
+    """Rows that a kill removed or cut short are written again, by a replay from a snapshot or from the first line."""
     folder, _ = searched
     before = updates_of(folder)
     assert [row["step"] for row in before] == [1, 2, 3, 4, 5]
@@ -113,7 +113,7 @@ def test_every_update_of_the_policy_is_written_down_once(searched):
     assert [row["step"] for row in updates_of(folder)] == [1, 2, 3, 4, 5, 6]
 
 
-def test_a_new_search_begins_a_new_file_of_updates(tmp_path):
+def test_a_new_search_begins_a_new_log_of_updates(tmp_path):
     (tmp_path / "metrics.jsonl").write_text('{"kind": "update", "step": 99}\n')
     book = open_ledger(tmp_path, PPOSearch(SPACE, seed=1, minibatch=2))
     play(book, 2)
@@ -121,8 +121,8 @@ def test_a_new_search_begins_a_new_file_of_updates(tmp_path):
     assert [row["step"] for row in updates_of(tmp_path)] == [1]
 
 
-class RoundsOtherwise(PPOSearch):
-    """As on a machine whose sums differ in their last digits."""
+class RoundsDifferently(PPOSearch):
+    """Simulates a machine whose sums differ in their last digits."""
 
     def __init__(self, *args, **bindings):
         super().__init__(*args, **bindings)
@@ -139,9 +139,9 @@ class RoundsOtherwise(PPOSearch):
 
 @pytest.fixture(scope="module")
 def foreign(tmp_path_factory):
-    """A folder with 60 trials from another machine."""
+    """The path of a work folder with 60 trials from another machine."""
     folder = tmp_path_factory.mktemp("foreign")
-    book = open_ledger(folder, RoundsOtherwise(SPACE, seed=1, minibatch=8, learning_rate=0.005))
+    book = open_ledger(folder, RoundsDifferently(SPACE, seed=1, minibatch=8, learning_rate=0.005))
     play(book, 60)
     book.close()
     return folder
@@ -151,7 +151,7 @@ def open_foreign(folder, seed=1):
     return open_ledger(folder, PPOSearch(SPACE, seed, minibatch=8, learning_rate=0.005))
 
 
-def test_a_journal_of_a_machine_with_other_arithmetic_counts(foreign, tmp_path, capsys):
+def test_a_journal_of_a_machine_that_rounds_differently_is_resumed(foreign, tmp_path, capsys):
     folder = pathlib.Path(shutil.copytree(foreign, tmp_path / "moved"))
     recorded = [trial.log_probs for trial in read_trials(folder)]
     book = open_foreign(folder)
@@ -160,11 +160,11 @@ def test_a_journal_of_a_machine_with_other_arithmetic_counts(foreign, tmp_path, 
     play(book, 80)
     book.close()
     assert {row["step"] for row in updates_of(folder)} == set(range(1, 11))
-    open_foreign(folder).close()  # its own proposals are exact, the others near
+    open_foreign(folder).close()  # proposals of this machine are equal, those of the other are near
 
 
 @pytest.mark.parametrize("change", ["decision", "log_prob", "seed"])
-def test_a_journal_that_was_changed_is_refused_whatever_the_arithmetic(foreign, tmp_path, change):
+def test_a_changed_journal_is_refused(foreign, tmp_path, change):
     folder = pathlib.Path(shutil.copytree(foreign, tmp_path / "changed"))
     lines = (folder / NAME).read_text().splitlines()
     place = next(place for place, line in enumerate(lines) if '"trial": 40,' in line and "proposed" in line)

@@ -1,4 +1,4 @@
-"""Snapshots of a strategy's state, which save a restart the replay of the whole journal. The journal remains the only source of truth.
+"""Snapshots of a strategy's state, so that a restart need not replay the whole journal. The journal remains the only source of truth.
 
 A snapshot is one JSON line, followed by the state:
 
@@ -35,7 +35,7 @@ def write_snapshot(workdir: pathlib.Path, rows: int, journal_digest: str, state:
 
 
 def read_snapshots(workdir: pathlib.Path) -> Iterator[tuple[pathlib.Path, int, str, bytes]]:
-    """Yields (path, rows, digest of the journal, state) of each valid snapshot, newest first; prints which ones are damaged."""
+    """Yields (path, rows, digest of the journal, state) of each valid snapshot, newest first; prints a line for each damaged one."""
     for path in sorted(workdir.glob(_PATTERN), reverse=True):
         head, _, state = path.read_bytes().partition(b"\n")
         try:

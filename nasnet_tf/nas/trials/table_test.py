@@ -1,4 +1,4 @@
-"""Results for other programs."""
+"""Tests of the results of a search for other programs."""
 
 import csv
 import functools
@@ -35,7 +35,7 @@ def test_a_list_a_table_and_csv(tmp_path):
     assert {len(column) for column in table.values()} == {3}
     assert table["reward"] == [0.5, None, 0.5]
     assert table["mult_adds"] == [7, None, 7]
-    assert table["metric_reason"] == ["none", None, "none"]  # beside the trial's own
+    assert table["metric_reason"] == ["none", None, "none"]  # the trial has a reason of its own
     assert table["reason"] == ["", "too large, by far", ""]
     results.to_csv(tmp_path / "trials.csv")
     with (tmp_path / "trials.csv").open(newline="") as file:
@@ -48,7 +48,7 @@ def test_a_list_a_table_and_csv(tmp_path):
 
 
 def rewarded_child(text: str, request) -> dict:
-    """More convolutions are better."""
+    """Rewards each separable convolution."""
     return {"reward": 0.5 + 0.02 * text.count("SEP_CONV")}
 
 
