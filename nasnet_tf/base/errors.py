@@ -16,7 +16,7 @@ class NasnetError(Exception):
 
 
 class InputError(NasnetError, ValueError):
-    """A mistake in what the user gave: a file, a name, a number, a folder. The message says what was expected and what came."""
+    """A mistake in what the user gave: a file, a name, a number, a folder. The message says what was expected and what was found."""
 
 
 class SearchPaused(NasnetError, RuntimeError):

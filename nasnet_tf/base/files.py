@@ -14,7 +14,7 @@ from typing import IO
 from nasnet_tf.base.errors import InputError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp")
-_MOST_EXPANSION = 20  # unpacked size / packed size. Trained weights hardly compress, but optimizer slots that are still 0 do.
+_MAX_EXPANSION = 20  # largest ratio of unpacked to packed size. Weights hardly compress, but optimizer slots that are still 0 do.
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 _ALWAYS_ALLOWED = 64 * 2**20  # bytes of unpacked data that are accepted at any ratio
 
@@ -72,7 +72,7 @@ def check_place(path: pathlib.Path, name: str) -> None:
 
 
 def read_json(path: pathlib.Path):
-    """What a JSON file holds; InputError where it is damaged."""
+    """Returns the value in a JSON file; raises InputError if it cannot be read or is not JSON."""
     try:
         return json.loads(path.read_text())
     except (OSError, ValueError) as error:
@@ -115,8 +115,8 @@ def image_files(folder: pathlib.Path) -> list[pathlib.Path]:
 def files_below(folder: pathlib.Path) -> list[pathlib.Path]:
     """Returns all files in a folder and its subfolders, sorted by path; names that begin with a dot are left out.
 
-    Links to folders are followed, and a folder that is reached several ways is listed once. A link to one of its own parent folders, which
-    would be a loop, is listed like a file.
+    Links to folders are followed, and a folder that can be reached in several ways is listed once. A link to one of its own parent folders,
+    which would be a loop, is listed like a file.
 
     Raises:
       InputError: one of the folders cannot be read.
@@ -194,11 +194,11 @@ def check_unpacked_size(path: pathlib.Path, unpacked_bytes: int, packed_bytes: i
       InputError: the unpacked size is more than 64 MiB and more than 20 times the packed size.
     """
     packed_bytes = path.stat().st_size if packed_bytes is None else packed_bytes
-    limit = max(_MOST_EXPANSION * packed_bytes, _ALWAYS_ALLOWED)
+    limit = max(_MAX_EXPANSION * packed_bytes, _ALWAYS_ALLOWED)
     if unpacked_bytes > limit:
         raise InputError(
             f"{path}: unpacks to {unpacked_bytes:,} bytes or more from {packed_bytes:,}; expected at most {limit:,}, the larger of "
-            f"{_MOST_EXPANSION} times the packed size and {_ALWAYS_ALLOWED:,}; the file was not opened"
+            f"{_MAX_EXPANSION} times the packed size and {_ALWAYS_ALLOWED:,}; the file was not opened"
         )
 
 

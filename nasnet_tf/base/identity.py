@@ -27,7 +27,8 @@ class Identity:
       may_change: patterns of "name.parameter", in any scope, of values that may differ when the work is resumed. They set how long and
         where the work runs and do not affect its results.
       default: function that returns the default of a name, used where a configuration does not bind it. So a folder that was begun before
-        the parameter existed can still be resumed. It is not used for names with a scope: "scope/name" is bound in both or in neither.
+        the parameter existed can still be resumed. It is not used for names with a scope: a configuration that binds "scope/name" differs
+        from one that does not.
     """
 
     values: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -50,11 +51,11 @@ class Identity:
         """Returns the first value that may not change and differs, as "name was A, is B"; None if there is none."""
         old, new = self.lasting(old), self.lasting()
 
-        def meant(values: Mapping[str, Any], name: str) -> Any:
+        def effective(values: Mapping[str, Any], name: str) -> Any:
             return values.get(name, None if "/" in name else self.default(name))
 
         for name in [*old, *(name for name in new if name not in old)]:
-            if meant(old, name) != meant(new, name):
+            if effective(old, name) != effective(new, name):
                 return f"{name} was {_shown(old, name)}, is {_shown(new, name)}"
         return None
 

@@ -33,7 +33,7 @@ class Located:
         try:
             return locate(self._location)
         except ModuleNotFoundError as error:
-            told = missing(error)
-            if told is None:
+            missing_extra = missing(error)
+            if missing_extra is None:
                 raise
-            raise MissingExtra(str(told)) from error
+            raise MissingExtra(str(missing_extra)) from error

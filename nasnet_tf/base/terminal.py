@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import TextIO
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-# Messages of libraries that no log level silences. Our own readers report each image that cannot be decoded by name.
+# Messages of libraries that no log level silences. Our own readers report the name of each image that cannot be decoded.
 _REMARKS = re.compile(
     rb"Improper call to JPEG library|Corrupt JPEG data|Premature end of JPEG file|libpng (warning|error)|INFO: Created TensorFlow Lite XNN"
 )
@@ -41,7 +41,7 @@ class _Follower:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Suppresses standard error inside the `with`, including what C++ code writes; if an exception leaves it, writes everything then.
+    """Suppresses standard error inside the `with`, including output of C++ code; prints all of it if an exception leaves the `with`.
 
     TensorFlow's libraries print start-up messages before they read any log level.
     """

@@ -14,13 +14,13 @@ with without_remarks():
         print("loading", file=sys.stderr)
         logging.getLogger("kept").addHandler(logging.StreamHandler())  # like TensorFlow's handler, it keeps the current standard error
     logging.getLogger("kept").error("of a log")
-    left = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)  # holds the pipe open; nobody may wait for that
+    left = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)  # holds the pipe open; the script may not wait
     os.write(2, b"libpng warning: iCCP\\nthe last\\n")
 os.write(2, b"afterwards\\n")
 left.kill()
 logging.getLogger("kept").error("a later log")
 with quiet():
-    os.write(2, b"told with the failure\\n")
+    os.write(2, b"shown with the failure\\n")
     raise RuntimeError
 """
 
@@ -29,6 +29,6 @@ def test_only_remarks_are_removed():
     result = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=120, check=False)
     lines = result.stderr.splitlines()
     assert sorted(lines[:4]) == ["of Python", "of a log", "something else", "the last"]
-    assert lines[4:7] == ["afterwards", "a later log", "told with the failure"]
+    assert lines[4:7] == ["afterwards", "a later log", "shown with the failure"]
     assert lines[-1] == "RuntimeError"
     assert "loading" not in result.stderr

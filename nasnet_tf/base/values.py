@@ -145,7 +145,7 @@ def describe(hint: Any, references: Iterable[Reference] = ()) -> str:
 
 
 def mistake(name: str, value: Any, hint: Any, references: Iterable[Reference] = ()) -> str | None:
-    """Returns a line that says what was expected and what came, or None if the value has the annotated type."""
+    """Returns a line that says what was expected and what was found, or None if the value has the annotated type."""
     if conforms(value, hint):
         return None
     got = f"the class {value.__name__}" if isinstance(value, type) else repr(value)

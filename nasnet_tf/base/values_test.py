@@ -95,7 +95,7 @@ def test_right_bindings_pass():
     assert "a/NetworkConfig.filters = 8" in parse_gin(["digits.gin"], [*params, "NetworkConfig.cells_per_stack = %width"])
 
 
-def test_nothing_is_called(monkeypatch):
+def test_parsing_bindings_calls_nothing(monkeypatch):
     monkeypatch.setattr(ray_cluster, "connect", lambda *_: pytest.fail("called"))
     parse_gin(["digits.gin"], ["search.engine = @RayTasks", "train.strategy = @make_strategy()", "make_strategy.name = 'tpu'"])
 

@@ -37,12 +37,12 @@ _BEGINNINGS = {
 
 
 def has_saved(folder: pathlib.Path) -> bool:
-    """Returns whether work of any kind has rewarded or saved something in the folder."""
+    """Returns whether work of any kind has recorded a reward or saved something in the folder."""
     return any(True for _ in _kept(folder))
 
 
 def _kept(folder: pathlib.Path) -> Iterator[tuple[str, str]]:
-    """Yields (kind of work, name of the file or folder that shows it) for all work that has rewarded or saved something in a folder."""
+    """Yields (kind of work, name of the file or folder that shows it) for all work that recorded a reward or saved something."""
     for what, patterns in _KEPT.items():
         for path in (path for pattern in patterns for path in folder.glob(pattern)):
             yield what, path.relative_to(folder).parts[0]
@@ -65,7 +65,7 @@ def _is_reward(line: bytes) -> bool:
 
 
 def check_kind(folder: pathlib.Path, kind: str) -> None:
-    """Raises InputError if work of another kind has rewarded or saved something in the folder.
+    """Raises InputError if work of another kind has recorded a reward or saved something in the folder.
 
     Args:
       folder: the work folder.
@@ -80,7 +80,7 @@ def check_kind(folder: pathlib.Path, kind: str) -> None:
 def at_work(folder: pathlib.Path, kind: str) -> Iterator[None]:
     """Locks a work folder inside the `with`, and creates it if it is missing.
 
-    If the body raises InputError before anything was rewarded or saved, the files that it created are removed.
+    If the body raises InputError before a reward was recorded or anything was saved, the files that it created are removed.
 
     Args:
       folder: the work folder.
@@ -102,7 +102,7 @@ def at_work(folder: pathlib.Path, kind: str) -> Iterator[None]:
             raise InputError(f"{folder}: {who} is running in this work folder; wait until it ends, or use another --workdir")
         _sign(file, path, kind)
         if kind != "search":
-            # The journal of a search that got no rewards; with it, the report would show a search and this work in one folder.
+            # An earlier search without rewards may have left its journal. The report would show that search together with the new work.
             (folder / _JOURNAL).unlink(missing_ok=True)
         try:
             yield

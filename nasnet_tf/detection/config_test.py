@@ -38,7 +38,7 @@ def odd_parts(value, place):
 
 
 def test_costs_of_a_detector():
-    """Each region adds equal costs to those of the image."""
+    """Each proposal adds the same number of multiply-adds to those of the image."""
 
     def costs(proposals):
         network = build_network(tiny_genotype(), NetworkConfig(1, "imagenet", 0.25, filters=8), None, (None, None))

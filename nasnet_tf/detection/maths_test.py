@@ -182,7 +182,7 @@ def test_boxes_are_drawn_at_their_places():
 
 
 def test_metric_by_hand():
-    """Results are a true, a false and a true one for two objects, so precision is 1 up to recall 0.5 and 2/3 up to recall 1."""
+    """Three detections of two objects are right, wrong and right, so precision is 1 up to recall 0.5 and 2/3 up to recall 1."""
 
     class Image:
         image_id, name = 7, "a.jpg"

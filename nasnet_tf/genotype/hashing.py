@@ -17,11 +17,11 @@ from nasnet_tf.genotype.spec import cells_of, validate
 
 HASH_VERSION = 2
 _ORDERED = frozenset(number for number, rule in COMBINES.items() if not rule.symmetric)  # combines whose sides cannot be swapped
-_ORDERED_IN = {1: _ORDERED | {Combine.CONCAT}, 2: _ORDERED}  # the same for each version of the hash
+_ORDERED_IN = {1: _ORDERED | {Combine.CONCAT}, 2: _ORDERED}  # _ORDERED, by version of the hash
 
 
 def canonical(genotype: Genotype, version: int = HASH_VERSION) -> Genotype:
-    """Returns the canonical genotype of an architecture, which is equal for all genotypes of it and has no name.
+    """Returns the canonical genotype of an architecture, without a name; it is the same for all genotypes of the architecture.
 
     Args:
       genotype: any genotype of the architecture.

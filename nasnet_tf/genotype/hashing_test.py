@@ -18,8 +18,8 @@ def _cells(genotype):
     return genotype.normal_cell, genotype.reduction_cell
 
 
-def _written_otherwise(genotype, rng):
-    """Returns the architecture with its blocks, sides and output states in another order."""
+def _reordered(genotype, rng):
+    """Returns another genotype of the architecture: its blocks, sides and output states are in a random order."""
     result = Genotype(name="another name", num_input_states=genotype.num_input_states)
     for old, new in zip(_cells(genotype), _cells(result), strict=True):
         number = {state: state for state in range(genotype.num_input_states)}
@@ -74,7 +74,7 @@ def test_hash_is_pinned():
 @properties
 @given(drawn_genotypes(), randoms)
 def test_hash_does_not_depend_on_how_an_architecture_is_written(genotype, rng):
-    other = _written_otherwise(genotype, rng)
+    other = _reordered(genotype, rng)
     assert canonical(other) == canonical(genotype)
     assert genotype_hash(other) == genotype_hash(genotype)
 
@@ -109,7 +109,7 @@ def test_without_concat_all_versions_are_equal(genotype):
 
 
 @pytest.mark.parametrize("combine", ALL_COMBINES)
-def test_sides_matter_in_no_combine(combine):
+def test_no_combine_depends_on_the_order_of_its_sides(combine):
     one = _cell(2, [(0, "IDENTITY", 1, "IDENTITY", combine)])
     other = _cell(2, [(1, "IDENTITY", 0, "IDENTITY", combine)])
     assert genotype_hash(one) == genotype_hash(other)
@@ -185,7 +185,7 @@ ALIKE = {
 def test_many_similar_blocks_are_hashed_quickly(blocks):
     genotype = _cell(2, blocks)
     rng = random.Random(1)
-    assert {genotype_hash(_written_otherwise(genotype, rng)) for _ in range(5)} == {genotype_hash(genotype)}
+    assert {genotype_hash(_reordered(genotype, rng)) for _ in range(5)} == {genotype_hash(genotype)}
 
 
 def test_cells_with_equal_neighborhoods_differ():

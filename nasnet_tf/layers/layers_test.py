@@ -13,7 +13,7 @@ from nasnet_tf.layers.reductions import FactorizedReduction
 from nasnet_tf.layers.stochastic import Dropout, DropPath
 
 STYLE = LayerStyle(batch_norm_momentum=0.9, batch_norm_epsilon=1e-3)
-BN_AT_START = 1 / np.sqrt(1 + 1e-3)  # factor of inference before any training
+BN_AT_START = 1 / np.sqrt(1 + 1e-3)  # factor that inference applies before any training
 
 
 def image(values):

@@ -13,7 +13,8 @@ class LayerStyle:
     Attributes:
       batch_norm_momentum: fraction of the old moving statistics that is kept at each step, in [0, 1) (slim calls it decay).
       batch_norm_epsilon: added to the variance.
-      bounded_activation: True for low-precision inference: uses ReLU6 for every ReLU and clips the results of operations to [-6, 6].
+      bounded_activation: True for low-precision inference: uses ReLU6 for every ReLU, applies it also before pools and identities and after
+        sums, and clips the results of operations to [-6, 6].
       synchronized_batch_norm: True to compute batch statistics over all replicas; False for separate statistics of each replica, as in the
         paper.
     """
@@ -90,7 +91,7 @@ class BatchNorm(StyledLayer):
         return outputs
 
     def _synchronized(self, inputs, context):
-        """Normalizes in training with the moments over all replicas, which must have parts of the batch of equal size."""
+        """Normalizes a training batch with its moments over all replicas, each of which must hold an equal number of images."""
         values = tf.cast(inputs, tf.float32)
         mean, variance, count = _moments_of_all(values, context)
         share = 1.0 - self.style.batch_norm_momentum
@@ -116,8 +117,8 @@ def _moments_of_all(values: tf.Tensor, context: tf.distribute.ReplicaContext) ->
     @tf.custom_gradient
     def moments(values):
         place = tf.one_hot(context.replica_id_in_sync_group, replicas)[:, None, None]
-        told = context.all_reduce(tf.distribute.ReduceOp.SUM, place * tf.stack(tf.nn.moments(values, axes)))
-        means, variances = tf.unstack(told, axis=1)
+        gathered = context.all_reduce(tf.distribute.ReduceOp.SUM, place * tf.stack(tf.nn.moments(values, axes)))
+        means, variances = tf.unstack(gathered, axis=1)
         mean, between = tf.nn.moments(means, [0])
 
         def gradient(of_mean, of_variance):

@@ -11,7 +11,10 @@ from nasnet_tf.layers.normalization import LayerStyle
 
 
 class Identity(Composite):
-    """Returns its input unchanged, or applies ReLU, 1x1 convolution and batch normalization if the stride or the filters must change."""
+    """Returns its input unchanged, or applies ReLU, 1x1 convolution and batch normalization if the stride or the filters must change.
+
+    With bounded activations, ReLU6 is applied to an input that is otherwise unchanged.
+    """
 
     def __init__(self, filters: int, style: LayerStyle, stride=1, **kwargs):
         super().__init__(**kwargs)

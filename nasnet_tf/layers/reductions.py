@@ -1,4 +1,4 @@
-"""Factorized reduction, which halves a hidden state (as in TF-slim, nasnet_utils.factorized_reduction)."""
+"""Factorized reduction, which halves the height and width of a hidden state (as in TF-slim, nasnet_utils.factorized_reduction)."""
 
 import tensorflow as tf
 
@@ -10,7 +10,7 @@ _LAST_OF_2X2 = [[1, 0], [1, 0], [0, 0], [0, 0]]  # padding that puts a 1x1 kerne
 
 
 class FactorizedReduction(Composite):
-    """Halves a hidden state: [ReLU,] 1x1 convolutions with stride 2 on even and on odd pixels, concatenation, batch normalization.
+    """Halves height and width: [ReLU,] 1x1 convolutions with stride 2 on even and on odd pixels, concatenation, batch normalization.
 
     float [batch, height, width, in] -> float [batch, ceil(height / 2), ceil(width / 2), filters].
 
@@ -36,6 +36,6 @@ class FactorizedReduction(Composite):
         hidden = self.style.activation(inputs) if self.activation else inputs
         even = tf.nn.conv2d(hidden, self.even, 2, "VALID")
         # A 2x2 kernel reads the odd pixels. On CPUs, a strided slice and its gradient would cost several times as much as the convolution.
-        # An odd side has one odd pixel less than even ones; slim pads it with zeros at the bottom and right, and so does "SAME".
+        # A side of odd length has one odd pixel fewer than even ones. Slim pads it with zeros at the bottom and right; so does "SAME".
         odd = tf.nn.conv2d(hidden, tf.pad(tf.convert_to_tensor(self.odd), _LAST_OF_2X2), 2, "SAME")
         return self.bn(tf.concat([even, odd], axis=-1))

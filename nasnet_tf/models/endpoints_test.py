@@ -53,7 +53,7 @@ def test_networks_can_be_cut_at_every_endpoint():
 
 
 def test_detectors_are_cut_where_the_original_is():
-    """The feature map is the one before the second reduction, from the two cells before it. The network is `large` with fewer filters."""
+    """The cut is before the second reduction cell, which reads the two cells before it. The network is `large` with fewer filters."""
     config = dataclasses.replace(ZOO["large"].config, penultimate_filters=None, filters=8)
     model = build_network("nasnet_a", config, None, (None, None))
     found = before_last_reduction(model)

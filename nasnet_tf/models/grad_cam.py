@@ -1,4 +1,4 @@
-"""Grad-CAM: maps of the image regions that speak for a class (Selvaraju et al. 2017, arXiv 1610.02391, equations 1 and 2)."""
+"""Grad-CAM: maps of the image regions that raise the score of a class (Selvaraju et al. 2017, arXiv 1610.02391, equations 1 and 2)."""
 
 from collections.abc import Callable
 

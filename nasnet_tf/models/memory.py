@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from nasnet_tf.base.errors import InputError
 
-_OPTIMIZER_SLOTS = 3  # the most there can be: RMSProp's mean square and momentum, and the moving average of the weights
+_OPTIMIZER_SLOTS = 3  # the maximum: RMSProp's mean square and momentum, and the moving average of the weights
 
 
 @dataclasses.dataclass(frozen=True)

@@ -23,10 +23,10 @@ from nasnet_tf.models.stems import STEMS, StemName
 
 NUM_REDUCTIONS = 2  # between three stacks of normal cells, as in figure 2
 Filters = Annotated[int, up_to(100_000)]  # far more than anyone needs; stops a typing error from filling the memory
-# By how many normal cells the second and third stacks, which begin with a reduction, are shorter than the first one.
+# Number of normal cells by which the second and third stacks, which begin with a reduction, are shorter than the first one.
 Stacking = Literal["released", "strided_normal"]
 STACKINGS = {"released": 0, "strided_normal": 1}
-_told: set[tuple[int, int]] = set()
+_reported_widths: set[tuple[int, int]] = set()  # (P, P / F) that this process has printed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,8 +49,8 @@ class NetworkConfig:
         but the state before it. Slim's skip_reduction_layer_input; True for NASNet-A large.
       auxiliary_head: True for a second output at 2/3 of the depth, for training.
       dropout_rate: probability of dropping each pooled feature before the classifier.
-      drop_path_rate: probability of dropping a path in the last cell at the end of training. It is lower in earlier cells: times
-        (cell number + 1) / number of cells, the rule of NASNET v3.
+      drop_path_rate: probability of dropping a path in the last cell at the end of training. In the k-th of n cells, it is k / n of this
+        (version v3 of the rule in TF-slim).
       bounded_activation: see LayerStyle.
       batch_norm_momentum: see LayerStyle. Slim has 0.9 for CIFAR and 0.9997 for ImageNet; with 0.9997, the moving statistics need more than
         10,000 steps to follow the batches.
@@ -96,14 +96,14 @@ class NetworkConfig:
         return (self.cells_per_stack, *[self.cells_per_stack - STACKINGS[self.stacking]] * NUM_REDUCTIONS)
 
 
-def _tell_width(genotype: Genotype, config: NetworkConfig, filters: int) -> None:
+def _report_width(genotype: Genotype, config: NetworkConfig, filters: int) -> None:
     """Prints once per process which sizes are built if no number of filters gives exactly the configured P."""
-    said = config.penultimate_filters
+    configured = config.penultimate_filters
     per_filter = _penultimate_per_filter(genotype)
-    if said is not None and filters * per_filter != said and (said, per_filter) not in _told:
-        _told.add((said, per_filter))
+    if configured is not None and filters * per_filter != configured and (configured, per_filter) not in _reported_widths:
+        _reported_widths.add((configured, per_filter))
         built = f"building F = {filters} filters in the first stack, which gives P = {filters * per_filter}"
-        print(f"NetworkConfig: P = {said} is not a multiple of {per_filter}: {built}", file=sys.stderr, flush=True)
+        print(f"NetworkConfig: P = {configured} is not a multiple of {per_filter}: {built}", file=sys.stderr, flush=True)
 
 
 def first_stack_filters(genotype: Genotype, config: NetworkConfig) -> int:
@@ -159,7 +159,7 @@ def build_network(
     if any(size is not None and size < rule.smallest_image for size in (height, width)):
         raise InputError(f"image_size: expected {rule.smallest_image} or more for the {config.stem} stem, got {image_size}")
     filters = first_stack_filters(genotype, config)
-    _tell_width(genotype, config, filters)
+    _report_width(genotype, config, filters)
     narrowest = filters // 2**rule.cells
     if narrowest < 2:  # a factorized reduction splits its filters in two
         raise InputError(

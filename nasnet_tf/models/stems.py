@@ -22,7 +22,7 @@ class StemRule(NamedTuple):
       width: filters of the layer for a stem_multiplier of 1; None for the filters of the first stack.
       smallest_image: smallest side in pixels for which every reduction has at least two pixels to halve.
       images_up_to: largest side in pixels for which `stem_for` chooses this stem; it takes the first entry that is large enough.
-      row: key in nasnet_tf.models.zoo.ZOO; a custom network with this stem takes all options that are not given from there.
+      row: key in nasnet_tf.models.zoo.ZOO of the network whose options are the defaults of a custom network with this stem.
       weight_decay: slim's weight decay, the factor of sum(kernel^2) / 2.
       slim: names of the layer's convolution and batch normalization in TF-slim's checkpoints; None if slim does not have this stem.
     """

@@ -36,7 +36,7 @@ LABELS = {
 }
 _INPUT, _OPERATION, _COMBINE, _OUTPUT = "#f4f4f5", "#fde68a", "#bbf7d0", "#fbcfe8"
 _UNIT_INCHES = 0.36
-_OPERATION_HEIGHT, _COMBINE_HEIGHT, _GAP = 0.95, 0.6, 0.6  # of a block; the gap is between the operations and the combine
+_OPERATION_HEIGHT, _COMBINE_HEIGHT, _GAP = 0.95, 0.6, 0.6  # heights in a block; the gap is between its operations and its combine
 _BLOCK_HEIGHT = _OPERATION_HEIGHT + _GAP + _COMBINE_HEIGHT
 _HEADER, _FOOTER = 1.5, 0.9
 # Styles of lines from the inputs, newest first.

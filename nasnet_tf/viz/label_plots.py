@@ -1,4 +1,4 @@
-"""What `evaluate` draws of a task with several labels an image."""
+"""Plots of the evaluation of a classifier with several labels per image: precision over recall, and average precision."""
 
 from __future__ import annotations
 
@@ -12,15 +12,19 @@ from nasnet_tf.base.extras import OnDemand
 from nasnet_tf.viz.axes import BLUE, COLORS, legend, strip_axes
 from nasnet_tf.viz.evaluations import shared_figures
 
-if TYPE_CHECKING:  # they import TensorFlow, which a report does without
+if TYPE_CHECKING:  # this module imports TensorFlow, which a report does not need
     from nasnet_tf.training.details import MultiLabelDetails
 
 metrics = OnDemand("sklearn.metrics")
-_MAX_BARS = 50  # classes that bars are drawn of
+_MAX_BARS = 50  # largest number of classes for which bars are drawn
 
 
 def plot_precision_recall(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
-    """Precision over recall, {class: (recalls, precisions)}; those of a few classes have names."""
+    """Plots precision over recall, with one curve per class and a legend for up to six classes.
+
+    Args:
+      curves: {class: (recalls, precisions)}, float [n] each, recalls ascending.
+    """
     figure = Figure(figsize=(5.6, 4.2), layout="constrained")
     axes = figure.add_subplot()
     for number, (name, (recalls, precisions)) in enumerate(curves.items()):
@@ -33,7 +37,11 @@ def plot_precision_recall(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -
 
 
 def plot_average_precision(precisions: Mapping[str, float]) -> Figure:
-    """A bar for the average precision of each class, the best first."""
+    """Plots a bar for the average precision of each class, the best one at the top.
+
+    Args:
+      precisions: {class: average precision, in [0, 1]}.
+    """
     names = sorted(precisions, key=lambda name: -precisions[name])
     figure = Figure(figsize=(5.6, 1.2 + 0.2 * len(names)), layout="constrained")
     axes = figure.add_subplot()
@@ -46,7 +54,10 @@ def plot_average_precision(precisions: Mapping[str, float]) -> Figure:
 
 
 def label_figures(details: MultiLabelDetails) -> dict[str, Figure]:
-    """Precision over recall, and the average precision of each class if there are few, of the classes that some image has; and the rest."""
+    """Returns the plots of an evaluation, without the classes that no image has.
+
+    These are "precision recall", "average precision" if there are at most 50 classes, "reliability" and, if there are any, "mistakes".
+    """
     curves, precisions = {}, {}
     for row, labels, probabilities in zip(details.by_class(), details.labels.T, details.probabilities.T, strict=True):
         if row.examples:
