@@ -29,8 +29,8 @@ def data_bindings(data: Any, validation: Any, workdir: pathlib.Path, kind: str, 
         set as for open_source; or an ImageData, whose preprocessing is used too.
       validation: data to choose by, of the same kinds; a name means its split `validation` if it has one, else its `train`. Or a fraction
         of `data` to hold out, in whole percents. None for the split `validation` of a folder, the splits of an ImageData, or else a tenth.
-      workdir: work folder; arrays and pipelines are written into its folder `data`. They may not change once something was rewarded or
-        saved in the work folder.
+      workdir: work folder; arrays and pipelines are written into its folder `data`. Once the work folder holds a reward or a
+        checkpoint, they may not change.
       kind: kind of work, "search" or "training".
       test: data to measure the end result on, of the same kinds. None for the split `test` of a name; arrays and pipelines then have none.
 

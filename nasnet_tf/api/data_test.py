@@ -77,14 +77,14 @@ def test_names_are_bound_as_the_command_binds_them(photos, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_a_fraction_beside_a_split_that_validates_is_refused(photos, tmp_path):
+def test_a_fraction_is_refused_if_there_is_a_validation_split(photos, tmp_path):
     folder = photos("photos", {"train": 8, "val": 4})
     assert sizes(made(data_bindings(folder, None, tmp_path / "run", "training")))["validation"] == 4
     with pytest.raises(InputError, match="has a split 'validation', which is used; leave out the fraction 20%"):
         data_bindings(folder, 0.2, tmp_path / "run", "training")
 
 
-def test_a_folder_may_validate_another_and_arrays(photos, tmp_path):
+def test_a_folder_may_validate_another_folder_or_arrays(photos, tmp_path):
     folder, other = photos("photos", {"train": 8, "test": 6}), photos("others", {"train": 4})
     data = made(data_bindings(folder, other, tmp_path / "run", "training"))
     assert sizes(data) == {"train": 8, "validation": 4, "test": 6}
@@ -97,7 +97,7 @@ def test_a_folder_may_validate_another_and_arrays(photos, tmp_path):
         data_bindings(folder, folder, tmp_path / "third", "training")
 
 
-def test_image_data_says_everything(photos, tmp_path):
+def test_all_fields_of_image_data_are_bound(photos, tmp_path):
     data = ImageData(photos("photos", {"train": 20}), PREPROCESSING, train_split="train[:10]", validation_split="train[10:]", cache=False)
     bindings = data_bindings(data, None, tmp_path, "training")
     assert bindings["ImageData.preprocessing"] == "@CifarPreprocessing()"
@@ -124,7 +124,7 @@ def test_anything_else_is_refused(data, validation, words, tmp_path):
         data_bindings(data, validation, tmp_path, "training")
 
 
-def test_values_are_said_as_a_recipe_does():
+def test_values_are_written_as_in_a_recipe():
     values = {"a.b": "@X()", "c": 3, "d": np.float32(0.5), "e": [None, ("x",), {"k": True}], "f": "it's"}
     assert shorthand.lines(values) == ["a.b = @X()", "c = 3", "d = 0.5", "e = [None, ('x',), {'k': True}]", 'f = "it\'s"']
     with pytest.raises(InputError, match=r"bindings: d: expected numbers.*such as '@CifarPreprocessing\(\)'"):

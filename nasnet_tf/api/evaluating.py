@@ -63,7 +63,7 @@ def evaluate(
         model, description = _network(source, weights, class_names)
         task = task_of(description, source.path)
         if data is None:
-            expect(isinstance(source, WorkFolder), "data", "data, because only a work folder has data of its own", data)
+            expect(isinstance(source, WorkFolder), "data", "data to measure on, because only a work folder has its own", data)
             found = task.data.from_description(description)
         elif isinstance(data, ImageData):
             found = task.data.from_description({**description, **data.description()})

@@ -136,7 +136,7 @@ class _Schedules(_Stepwise):
             layer.progress.assign(step / (self.params["epochs"] * steps) if config.schedule_drop_path else 1.0)
 
     def on_train_batch_end(self, batch, logs=None):
-        if self._is_first:  # only the first batch is full for any number of examples
+        if self._is_first:  # the last batch may be smaller, the first one is always full
             examples, self._is_first = int(self._loss.examples.numpy()), False
             if examples != self._config.batch_size:
                 raise InputError(

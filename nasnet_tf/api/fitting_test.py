@@ -145,7 +145,7 @@ def test_settings_of_the_loop_are_refused(small, changes, message):
         compile_for_fit(small, Momentum(), cosine_decay(0.1), dataclasses.replace(CONFIG, **changes))
 
 
-def test_what_cannot_be_compiled(small):
+def test_wrong_models_optimizers_and_configurations(small):
     foreign = keras.Sequential([keras.Input([8]), keras.layers.Dense(3)])
     scheduled = keras.optimizers.SGD(keras.optimizers.schedules.CosineDecay(0.1, 10))
     for model, optimizer, config, message in (
@@ -165,7 +165,7 @@ def test_what_cannot_be_compiled(small):
         keras.config.set_dtype_policy("float32")
 
 
-def test_calls_of_fit_that_do_not_fit_the_configuration(small):
+def test_calls_of_fit_that_contradict_the_configuration(small):
     config = dataclasses.replace(CONFIG, ema_decay=None)
     callbacks = compile_for_fit(small, Momentum(), cosine_decay(0.1), config)
     small.run_eagerly = True  # tracing would take longer than the few steps

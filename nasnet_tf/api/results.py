@@ -61,7 +61,7 @@ class Search:
     Args:
       workdir: work folder of the search.
       trials: trials of the search; at least one has a reward.
-      run: (work, bindings) -> work(search job with these additional bindings, work folder).
+      run: function from (work, bindings) to the result of work(search job with these additional bindings, work folder).
 
     Attributes:
       workdir, trials: as given. A trial has `genotype`, `reward`, `status`, `metrics`, ...
@@ -76,11 +76,11 @@ class Search:
         return Best(leaderboard(self.trials)[0], self.workdir / BEST_NAME)
 
     def table(self) -> dict[str, list]:
-        """Returns a list for each column, with a row for each trial; `pandas.DataFrame(found.table())` shows it."""
+        """Returns {column: values}, with one value for each trial; `pandas.DataFrame(found.table())` shows it."""
         return self.trials.table()
 
     def importance(self) -> Importance:
-        """Returns which operations, inputs and combines a model of the rewards credits.
+        """Estimates the effect of each operation, input, combine and path length on the reward, and the quality of the estimate.
 
         Raises:
           InputError: fewer than 10 architectures have a reward.

@@ -1,4 +1,4 @@
-"""Shared by all calls: their own configuration, messages for Python callers, and processes that end with the call."""
+"""Common parts of all calls: a configuration of their own, errors worded for Python, and processes that end with the call."""
 
 import contextlib
 import gc

@@ -60,10 +60,10 @@ def search(
       validation: data of the same kinds to measure architectures on, or a fraction of `data` to hold out, in whole percents. None for the
         split `validation` of a folder or table, else a tenth.
       workdir: work folder, which keeps the search.
-      max_hours: hours in which children run, without pauses; None for no limit.
+      max_hours: maximum time in hours during which children run, over all calls; None for no limit. Pauses do not count.
       max_trainings: number of architectures to try. None for the recipe's number, or for no limit if max_hours is given.
       strategy: "model_guided", "evolution", "local_search", "ppo" or "random"; None for the recipe's.
-      workers: number of children at a time; None for the recipe's.
+      workers: number of children at a time, each of which tries one architecture; None for the recipe's.
       engine: "local" for processes on this machine, "ray" for a Ray cluster; None for the recipe's.
       seed: seed of the strategy and of the children; None for the recipe's.
       seeds: names or paths of genotypes to try first.

@@ -71,7 +71,7 @@ def test_a_refused_call_leaves_the_configuration_of_the_search(tmp_path):
     assert (tmp_path / "config.gin").read_text() == before
 
 
-def test_a_folder_is_bound_as_the_flag_binds_it(tmp_path, scored):
+def test_a_folder_is_bound_as_by_the_flag_data(tmp_path, scored):
     for number in range(20):
         path = tmp_path / "photos" / "train" / str(number % 2) / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -85,7 +85,7 @@ def test_a_folder_is_bound_as_the_flag_binds_it(tmp_path, scored):
     assert not (workdir / "data").exists()
 
 
-def test_two_calls_in_turn_and_the_bindings_around_them(tmp_path):
+def test_calls_share_no_bindings_with_each_other_or_the_caller(tmp_path):
     @gin.configurable(module="test_two_calls")
     def mine(value):
         return value
@@ -154,7 +154,7 @@ def test_other_data_in_the_same_folder_is_refused_once_something_was_rewarded(tm
     assert len(quick(tmp_path, (255 - IMAGES, LABELS)).trials) == 3
 
 
-def test_what_was_found(tmp_path):
+def test_the_result_of_a_search(tmp_path):
     found = quick(tmp_path, max_trainings=12)
     best = found.best
     assert best.accuracy == max(trial.reward for trial in found.trials)
@@ -188,7 +188,7 @@ def test_what_was_found(tmp_path):
         ({"data": (IMAGES, LABELS * 0)}, "expected 2 classes or more"),
     ],
 )
-def test_mistakes_are_one_line_in_the_words_of_the_call(arguments, words, tmp_path):
+def test_mistakes_give_one_line_errors_that_name_arguments(arguments, words, tmp_path):
     with pytest.raises(InputError, match=words) as error:
         quick(tmp_path / "run", **arguments)
     assert "\n" not in str(error.value)
@@ -211,7 +211,7 @@ def test_mistakes_about_the_folder_and_the_recipe(tmp_path):
         nasnet_tf.search("digits", workdir=tmp_path / "short", max_trainings=1, recipe=tmp_path / "shorter.gin")
 
 
-def test_a_gpu_that_this_process_may_hold_is_told_of(monkeypatch, capsys):
+def test_a_warning_if_this_process_may_hold_the_gpu(monkeypatch, capsys):
     def refuse(*_):
         raise RuntimeError("Physical devices cannot be modified after being initialized")
 

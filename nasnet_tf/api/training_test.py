@@ -255,7 +255,7 @@ def test_data_sets_by_name_and_image_data(whole):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"data": None, "model_or_path": "1 @ 192", "weights": "none"}, "data: expected data, because only a work folder has data"),
+        ({"data": None, "model_or_path": "1 @ 192", "weights": "none"}, "data: expected data to measure on, because only a work"),
         ({"split": "val"}, "split: expected 'train', 'validation' or 'test', got 'val'"),
         ({"batch_size": 0}, "batch_size: expected an integer of 1 or more, got 0"),
         ({"class_names": ["a", "b", "c"]}, "class_names: expected None, because .*run has names of its own"),
@@ -264,6 +264,6 @@ def test_data_sets_by_name_and_image_data(whole):
         ({"model_or_path": keras.Sequential([keras.Input([8]), keras.layers.Dense(3)])}, "expected a network of load_nasnet"),
     ],
 )
-def test_what_cannot_be_evaluated(whole, arguments, message):
+def test_arguments_that_evaluate_refuses(whole, arguments, message):
     with pytest.raises(InputError, match=message):
         nasnet_tf.evaluate(**{"model_or_path": whole[0], "data": (IMAGES, LABELS)} | arguments)

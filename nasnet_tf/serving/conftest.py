@@ -1,4 +1,4 @@
-"""A small network and its export for the tests of `serving`. A test that changes the export changes a copy."""
+"""A small network and its export for the tests of `serving`. A test that changes the export must copy it first."""
 
 import pytest
 import tensorflow as tf

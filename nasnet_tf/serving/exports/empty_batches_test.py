@@ -57,7 +57,7 @@ def detector(tmp_path_factory):
 
 
 @pytest.mark.parametrize("onednn", ["0", "1"])
-def test_every_signature_answers_with_nothing(classifier, detector, onednn):
+def test_every_signature_answers_an_empty_batch(classifier, detector, onednn):
     environment = {**os.environ, "TF_ENABLE_ONEDNN_OPTS": onednn, "CUDA_VISIBLE_DEVICES": ""}
     command = [sys.executable, "-c", SCRIPT, str(classifier), str(classifier / "serving" / "1"), str(detector)]
     result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
@@ -68,7 +68,7 @@ def test_every_signature_answers_with_nothing(classifier, detector, onednn):
     assert shapes["call"] == [[0, 3]]
 
 
-def test_no_image_is_no_answer(classifier, detector):
+def test_an_empty_list_of_images_gives_an_empty_list(classifier, detector):
     for is_trusted in (False, True):
         found = load_classifier(classifier, trust_graph=is_trusted)
         assert found([]) == found.probabilities([]) == []
@@ -78,7 +78,7 @@ def test_no_image_is_no_answer(classifier, detector):
     assert session.run(["logits"], {"images": np.zeros([0, SIDE, SIDE, 3], np.float32)})[0].shape == (0, 3)
 
 
-def test_other_batches_are_answered_as_before(classifier):
+def test_the_answer_for_an_image_does_not_depend_on_its_batch(classifier):
     images = np.random.default_rng(0).random([3, SIDE, SIDE, 3], np.float32)
     loaded = tf.saved_model.load(str(classifier)).signatures["serving_default"]
     together = loaded(images=tf.constant(images))["logits"]

@@ -84,7 +84,7 @@ class ExportInput:
         return answer(self.infer(self.preprocessing.normalize(images))["logits"], self.data_description)
 
     def agreement(self, actual: np.ndarray) -> tuple[str, float]:
-        """Returns (name, value in [0, 1]) of how often `actual` probabilities for `checked_on` mean the expected labels."""
+        """Returns (measure, value in [0, 1]): the fraction of labels that agree between `expected` and `actual`, both for `checked_on`."""
         if has_several_labels(self.data_description):
             return "label agreement", float(((actual >= _THRESHOLD) == (self.expected >= _THRESHOLD)).mean())
         return "top-1 agreement", float((actual.argmax(1) == self.expected.argmax(1)).mean())
@@ -96,7 +96,7 @@ def probabilities(logits: tf.Tensor, several_labels: bool) -> tf.Tensor:
 
 
 def answer(logits: tf.Tensor, data_description: Mapping) -> dict[str, tf.Tensor]:
-    """Returns the results of every format: "logits" and "probabilities"."""
+    """Returns what an exported network answers in every format: "logits" and "probabilities"."""
     return {"logits": logits, "probabilities": probabilities(logits, has_several_labels(data_description))}
 
 
@@ -109,7 +109,7 @@ def read_views(paths: Sequence[pathlib.Path], preprocessing: Mapping, most: int 
     """Returns image files as evaluation sees them: float32 [count, image_size, image_size, 3] in [0, 1].
 
     Args:
-      most: largest number of files to read; of more files, this many are read, spread evenly.
+      most: largest number of files to read. From a longer list, files at even distances are read.
 
     Raises:
       InputError: a file cannot be decoded.

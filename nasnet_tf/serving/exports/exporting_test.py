@@ -165,7 +165,7 @@ def test_weights_files_of_our_own_networks(model, tmp_path):
         load_weights(wider, tmp_path / "ours.keras")
 
 
-def test_mixed_up_exports_are_told(made, tiny_export, tmp_path):
+def test_mixed_up_exports_are_refused(made, tiny_export, tmp_path):
     other = tmp_path / "other"
     shutil.copytree(tiny_export, other)
     load_nasnet(other)
@@ -178,7 +178,7 @@ def test_mixed_up_exports_are_told(made, tiny_export, tmp_path):
         load_nasnet(other)
 
 
-def test_what_differs_from_the_network_is_not_exported(model, tmp_path, monkeypatch):
+def test_a_file_that_differs_from_the_network_is_not_exported(model, tmp_path, monkeypatch):
     monkeypatch.setattr(engines, "open_file", lambda path, engine: lambda images: np.full([len(images), 3], 0.4, np.float32))
     with pytest.raises(InputError, match="onnx/float32.onnx on 8 images of noise: largest difference .* expected at most 0.0001: not exp"):
         exporting.export(model, DESCRIPTION, tmp_path / "bad", ["onnx"])
@@ -212,7 +212,7 @@ def test_sigterm_leaves_nothing(tmp_path):
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
-def test_figures_that_it_was_evaluated_with(made, model, tmp_path):
+def test_evaluations_are_found_for_the_weights_they_measured(made, model, tmp_path):
     for name, row in {
         "test": {"step": 7, "ema": True},
         "test-raw": {"step": 7, "ema": False},

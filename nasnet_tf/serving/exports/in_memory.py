@@ -1,4 +1,4 @@
-"""Networks in memory, such as after a training loop of the user's own: checks them and completes their data description."""
+"""Checks networks in memory, such as those from a user's own training loop, and completes their data description."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ def classifier_of(model: keras.Model, place: str = "") -> keras.Model:
       place: name of the model in error messages; by default its name in Keras.
 
     Raises:
-      InputError: the model is no such network, or has layers that could not be opened again.
+      InputError: the model is no such network, or has layers of classes that load_nasnet refuses to build.
     """
     expect(isinstance(model, keras.Model), "network", "a Keras model", model)
     place = place or f"Keras model {model.name!r}"
@@ -89,5 +89,5 @@ def check_names(names: Sequence[str] | None, classes: int) -> list[str]:
 
 
 def _own(model: keras.Model, kind: type) -> keras.layers.Layer | None:
-    """Returns the layer of a class that a network has once, or None."""
+    """Returns the first layer of a class, or None if the network has none."""
     return next((layer for layer in model.layers if isinstance(layer, kind)), None)

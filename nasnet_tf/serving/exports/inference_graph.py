@@ -64,8 +64,8 @@ def for_any_batch(run: Callable[[tf.Tensor], Structure]) -> Callable[[tf.Tensor]
 def fold_batch_norms(graph_def: tf.compat.v1.GraphDef) -> tf.compat.v1.GraphDef:
     """Returns the graph with inference batch normalizations as additions; their factors are in the kernels before them.
 
-    Only normalizations with constant statistics are folded. If no convolution feeds a normalization alone, its factor becomes a
-    multiplication.
+    Only normalizations with constant statistics are folded. If the input of a normalization does not come from convolutions only, or if
+    something else reads it or their kernels too, the factor becomes a multiplication.
     """
     folded = tf.compat.v1.GraphDef()
     folded.CopyFrom(graph_def)
@@ -125,7 +125,7 @@ def _constant(nodes: Mapping, source: str) -> np.ndarray | None:
 
 
 def _kernels_before(nodes: Mapping, readers: Mapping[str, int], source: str, channels: int) -> list | None:
-    """Returns the constant nodes of the kernels whose results, side by side, are this tensor; None if the tensor has other parts."""
+    """Returns the constant kernels of the convolutions whose concatenated results are this tensor; None if it has other parts or uses."""
     node = nodes[_name(source)]
     if readers[node.name] != 1:
         return None

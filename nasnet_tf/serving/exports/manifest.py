@@ -34,7 +34,7 @@ def verify(folder: pathlib.Path, names: Iterable[str]) -> None:
     """Compares files with the manifest; does nothing if there is no manifest.
 
     Args:
-      names: of files, or of folders, whose files are all compared.
+      names: files to compare, and folders of which all files are compared.
 
     Raises:
       InputError: a file is missing, or is not the one that was exported, as when exports were mixed up.

@@ -10,7 +10,7 @@ from nasnet_tf.serving.exports.export_input import ExportInput
 from nasnet_tf.serving.exports.litert import CALIBRATION_IMAGES
 
 _OPSET = 18  # the newest that tf2onnx 1.17 writes
-# These take the time; int8 in the rest, such as whitening and softmax, costs accuracy and gains little.
+# These operations take the time; int8 in the others, such as whitening and softmax, costs accuracy and gains little.
 _QUANTIZED = ("Conv", "MatMul", "Gemm")
 
 

@@ -1,4 +1,4 @@
-"""Writes a frozen SavedModel for TensorFlow Serving, <name>/<version>/, with requests that warm it up before the first client's."""
+"""Writes a frozen SavedModel for TensorFlow Serving, <name>/<version>/, with requests that warm it up before clients use it."""
 
 import pathlib
 from collections.abc import Callable

@@ -19,7 +19,7 @@ Image = str | os.PathLike | bytes | np.ndarray
 
 
 class Prediction(NamedTuple):
-    """A class with its probability in [0, 1]. A class of a WordNet id has the id's words as its name; all others have the id ""."""
+    """A class with its probability in [0, 1]. For a class with a WordNet id, `name` holds the id's words; other classes have the id ""."""
 
     name: str
     probability: float
@@ -46,7 +46,7 @@ class ImageClassifier:
         raise NotImplementedError
 
     def answers(self, encoded: Sequence[bytes]) -> list[np.ndarray | InputError]:
-        """Returns `probabilities`, under the name that nasnet_tf.training.task.Predictor has for them."""
+        """Returns `probabilities`; nasnet_tf.training.task.Predictor requires this name."""
         return self.probabilities(encoded)
 
     def __call__(
@@ -55,7 +55,7 @@ class ImageClassifier:
         """Returns the most probable classes of an image, or of each image in a list, most probable first.
 
         Args:
-          images: the path of a file, its content, or pixels uint8 [height, width, 3], RGB; or a list of such.
+          images: the path of a file, its content, or pixels uint8 [height, width, 3], RGB; or a list of these.
           top: largest number of classes; None for 5, or for all if an image may have several labels.
           threshold: smallest probability of a class, in [0, 1]; None for 0, or for 0.5 if an image may have several labels.
 

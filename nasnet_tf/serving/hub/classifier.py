@@ -77,7 +77,7 @@ class Classifier(ImageClassifier):
         return tf.io.encode_png(pixels).numpy()
 
     def explain(self, picture: Image, class_name: str | None = None) -> Explanation:
-        """Draws over a picture where the network saw a class, by Grad-CAM on its last hidden state; see nasnet_tf.models.grad_cam.
+        """Draws the network's evidence for a class over a picture, by Grad-CAM on the last hidden state; see nasnet_tf.models.grad_cam.
 
         Args:
           picture: as for a call.
@@ -157,7 +157,7 @@ def load_classifier(
         memory, a .keras file that Keras wrote, and a weights file with classes of its own, because they hold no names. The first two also
         hold no preprocessing; they get that of the paper's networks with their stem, in their image size.
       engine: "tensorflow"; "onnx" or "tflite", which run the float32 file of this format in an export; or "auto", the fastest engine that
-        the export has a file for and whose packages are installed. Probabilities of all engines are equal to 1e-5. "onnx" and "tflite"
+        the export has a file for and whose packages are installed. Probabilities of all engines agree within 1e-5. "onnx" and "tflite"
         refuse pictures that only TensorFlow decodes, such as GIF files; with "auto", TensorFlow decodes them.
 
     Returns:

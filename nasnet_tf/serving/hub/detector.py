@@ -51,7 +51,7 @@ class Detector:
         """Returns the objects in a picture, or in each picture of a list, most probable first.
 
         Args:
-          images: the path of a file, its content, or pixels uint8 [height, width, 3], RGB; or a list of such, or pixels uint8 [batch,
+          images: the path of a file, its content, or pixels uint8 [height, width, 3], RGB; or a list of these, or pixels uint8 [batch,
             height, width, 3].
           least_score: smallest probability of an object, in [0, 1].
 
@@ -86,7 +86,7 @@ class Detector:
         """Returns the most probable objects as text for people and as JSON-ready fields; see nasnet_tf.training.task.Predictor.
 
         Raises:
-          InputError: a threshold is given, which only `answers` has.
+          InputError: a threshold is given; only `answers` takes one, as least_score.
         """
         if threshold is not None:
             raise InputError("--threshold: expected a classifier; for a detector, use detect --least_score")

@@ -25,7 +25,7 @@ _NAMES = ("mobile", "large", "cifar")  # names of networks; all other names cont
 
 @dataclasses.dataclass(frozen=True)
 class EngineClassifier(ImageClassifier):
-    """Classifies images like the export's network in TensorFlow; probabilities are equal to 1e-5.
+    """Classifies images like the export's network in TensorFlow; probabilities agree within 1e-5.
 
     It can be pickled for other processes; each of them then opens the file.
 

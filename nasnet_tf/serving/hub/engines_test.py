@@ -91,7 +91,7 @@ def test_probabilities_are_equal(kind, exports, pictures, monkeypatch, capsys):
         assert found.best(np.array([0.5, 0.6, 0.1])) == usual.best(np.array([0.5, 0.6, 0.1]))
 
 
-def test_what_only_tensorflow_decodes_is_refused_when_the_engine_is_said(exports, pictures):
+def test_a_named_engine_refuses_pictures_that_only_tensorflow_decodes(exports, pictures):
     found = load_classifier(exports["cifar"], engine="onnx")
     answers = found.probabilities(pictures)
     refused = [number for number, answer in enumerate(answers) if isinstance(answer, InputError)]
@@ -118,7 +118,7 @@ def test_predict_needs_no_tensorflow(exports, tmp_path):
         assert rows[0].keys() >= {"class", "probability"}
 
 
-def test_the_choice(exports, tmp_path, capsys, monkeypatch):
+def test_auto_chooses_the_fastest_installed_engine(exports, tmp_path, capsys, monkeypatch):
     photo = REPOSITORY / "testdata" / "digits" / "digit_3.png"
     only_keras = shutil.copytree(exports["cifar"], tmp_path / "only_keras", ignore=shutil.ignore_patterns("onnx", "tflite"))
     run_door("predict", photo, f"--model={only_keras}")
@@ -138,7 +138,7 @@ def test_the_choice(exports, tmp_path, capsys, monkeypatch):
     assert all(engine_classifier.is_network(name) for key, row in ZOO.items() for name in (key, row.title))
 
 
-def test_wrong_choices_are_one_line(exports, tmp_path, monkeypatch):
+def test_wrong_choices_give_one_line_errors(exports, tmp_path, monkeypatch):
     folder = shutil.copytree(exports["cifar"], tmp_path / "copy")
     for name, options, message in (
         ("mobile", {}, "engine 'onnx': expected an export with onnx/float32.onnx, as --format=onnx writes it, got mobile"),
@@ -164,8 +164,7 @@ def test_wrong_choices_are_one_line(exports, tmp_path, monkeypatch):
         assert "\n" not in str(caught.value)
 
 
-def test_every_field_of_a_preprocessing_that_counts_is_known(exports):
-    """A field that changes evaluation must also be known to numpy_views."""
+def test_numpy_views_knows_every_field_that_changes_evaluation(exports):
     fields = {name for kind in KINDS for name in preprocessing_from_config({"kind": kind}).__dataclass_fields__}
     training = {"upsample", "flip", "cutout_size", "area_range", "aspect_ratio_range", "distort_color"}
     sixteen_bits = {"white_level"}  # only TensorFlow decodes these files

@@ -1,4 +1,4 @@
-"""Draws over a picture where a network saw a class."""
+"""Draws the evidence that a network found for a class over its picture."""
 
 import dataclasses
 import os
@@ -24,7 +24,7 @@ class Explanation:
       probability: probability of the class, in [0, 1].
       heat: evidence for the class in each pixel of the picture, float32 [height, width]: 1 where it is strongest, 0 where there is none
         and in the part that the network did not see.
-      pixels: the picture under the heat as colors, uint8 [height, width, 3]. The part that the network did not see is darkened.
+      pixels: the picture with the heat over it as colors, uint8 [height, width, 3]. The part that the network did not see is darkened.
     """
 
     name: str
@@ -65,7 +65,7 @@ def heat_of(grad_cam: np.ndarray, box: tuple[int, int, int, int], height: int, w
 
 
 def overlaid(picture: np.ndarray, heat: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
-    """Returns the picture, uint8 [height, width, 3], under the heat as colors, and darkened outside the box."""
+    """Returns the picture, uint8 [height, width, 3], with the heat over it as colors, and darkened outside the box."""
     top, left, bottom, right = box
     shades = (heat[top:bottom, left:right] * (_SHADES - 1)).round().astype(np.uint8)
     colors = (255 * matplotlib.colormaps["turbo"](np.arange(_SHADES))[:, :3]).astype(np.float32)

@@ -113,7 +113,7 @@ def test_any_of_our_networks_is_explained_but_not_graphs(tiny_network, tiny_expo
         load_classifier(tiny_export, trust_graph=True).explain(pixels)
 
 
-def test_mistakes_are_told_in_one_line(tmp_path):
+def test_mistakes_give_one_line_errors(tmp_path):
     classify = colors(ImageNetPreprocessing(16))
     with pytest.raises(InputError, match="class_name: expected one of red, green, blue, got 'gren'; did you mean green"):
         classify.explain(picture(20, 20)[0], "gren")

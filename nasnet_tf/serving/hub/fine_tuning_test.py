@@ -82,7 +82,7 @@ def test_starts_from(trained, recipe, source, tmp_path, monkeypatch):
             training._architecture("nasnet_b", None, resolve(path))
     elif source != "mobile":
         with pytest.raises(
-            InputError, match="of no network of list_models.*, and does not say its own; bind train.genotype and train.network"
+            InputError, match="fits no network of list_models.*, so its architecture is unknown; bind train.genotype and train.network"
         ):
             training._architecture(None, None, resolve(path))
     load_features(recipe, path)
@@ -91,7 +91,7 @@ def test_starts_from(trained, recipe, source, tmp_path, monkeypatch):
             np.testing.assert_array_equal(weight.numpy(), filled(weight.path, weight.shape), err_msg=weight.path)
 
 
-def test_what_is_no_beginning_is_told_before_anything_is_built(tmp_path, monkeypatch):
+def test_sources_without_weights_are_refused_before_anything_is_built(tmp_path, monkeypatch):
     (tmp_path / "model.ckpt.index").touch()
     (tmp_path / "mine.h5").touch()
     (tmp_path / "photo.png").touch()

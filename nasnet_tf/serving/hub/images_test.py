@@ -62,7 +62,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("images", "message"), WRONG)
-def test_preprocess_refuses_what_it_cannot_know(images, message):
+def test_preprocess_refuses_wrong_images(images, message):
     with pytest.raises(InputError, match=message):
         preprocess(images)
 
@@ -157,7 +157,7 @@ def test_class_names_are_in_the_order_of_the_labels():
     assert [identity for identity, _ in imagenet_classes()] == tfds.builder("imagenet2012").info.features["label"].names
 
 
-def test_wordnet_ids_are_told_in_words():
+def test_wordnet_ids_become_words():
     """A network that was trained on imagenet2012 of TFDS, or on some of its folders, has such class names."""
     classifier = Classifier(["n01443537", "my cat", "n01440764"], {}, None)
     answer = classifier.best(np.array([0.5, 0.2, 0.3], np.float32), 3)

@@ -55,7 +55,7 @@ def load_nasnet(
       name_or_path: "mobile" (224 pixels, 1000 classes), "large" (331, 1000), "cifar" (32, 10) or another of `list_models`; "N @ P" for a
         size, such as "6 @ 768", which means the paper's network if there is one of this size with these cells and this stem; or the path of
         an export, a .keras file or a training's work folder, whose best weights are loaded, averaged if the training kept averages.
-        Whatever has a separator, begins with "~" or is a PathLike is a path.
+        A text with a separator or a "~" at its start, and any PathLike, is a path.
       weights: "trained": the public ImageNet weights of "mobile" and "large", downloaded once, or the weights at the path; "imagenet": the
         public weights; None: fresh weights; or, for a name or size, a file: a TF-slim checkpoint, its folder or .tar.gz, a .safetensors
         file, or a .h5 or .keras file of Keras.
@@ -66,7 +66,7 @@ def load_nasnet(
       prev_skips_reduction: for a name or size; see NetworkConfig. None for the value of the configuration.
       bounded_activation: for a name or size; see NetworkConfig. None for the value of the configuration.
       num_classes: number of classes. If the weights have a classifier with this number, it is loaded; otherwise a fresh one is built on the
-        trained features. 1000 takes slim's 1001 without the background; 1001 keeps it. None for the classes of the network.
+        trained features. With slim's 1001 classes, 1000 drops the background, and 1001 keeps it. None for that of the network.
       image_size: height and width, one number for both, or (None, None) for images of any size. None for that of the network.
       include_top: whether the network has its classifier. Without it, the result is the last feature map after its ReLU, or pooled.
       pooling: with include_top=False: "avg" or "max" over height and width, or None for the map.
@@ -75,8 +75,8 @@ def load_nasnet(
       endpoints: names of hidden states; the result is a dict of them.
       dropout: probability of dropping a pooled feature in training, in [0, 1). None for that of the network.
       drop_path: probability of dropping a path in the last cell in training, in [0, 1). None for that of the network.
-      batch_norm_momentum: fraction of the old moving statistics that a training step keeps, in [0, 1). None for that of the network, but
-        0.9, which suits a short training, for a name or size with weights=None and without `config`.
+      batch_norm_momentum: fraction of the old moving statistics that a training step keeps, in [0, 1). None for that of the network;
+        fresh weights of a name or size without `config` get 0.9 instead, which suits a short training.
       freeze: True freezes all layers but the classifier; the name of an endpoint freezes the layers up to it.
 
     Returns:
@@ -158,7 +158,7 @@ def load_features(model: keras.Model, source: Name, class_names: Sequence[str] |
     head = next((layer for layer in model.layers if layer.name == "logits"), None)
     names = None if head is None else source.own_class_names()
     if class_names is not None and head is not None and len(class_names) != head.units:
-        class_names = None  # the outputs of this task are not one for each class
+        class_names = None  # in this task, the classifier does not have one output for each class
     other = difference(class_names, names)
     if other is None:
         assert class_names is not None
@@ -189,7 +189,7 @@ def _of_classes(path: str, value: np.ndarray | None, places: list[int]) -> np.nd
 
 
 def load_named(name: Name, weights: str = "trained", resize: str | None = None) -> tuple[keras.Model, dict]:
-    """Returns a network and the content of its data.json; for a named network, what it would be.
+    """Returns a network and the content of its data.json; for a named network, what that file would hold.
 
     Args:
       name: as for load_nasnet.

@@ -53,7 +53,7 @@ def test_image_sizes(size):
     assert bool(tf.reduce_all(tf.math.is_finite(logits)))
 
 
-def test_sizes_of_ones_own(tmp_path):
+def test_custom_sizes(tmp_path):
     path = tmp_path / "mine.textproto"
     path.write_text(format_genotype(tiny_genotype()))
     small, large = (load_nasnet("2@64", None, genotype=str(path), image_size=size) for size in (32, 65))
@@ -215,7 +215,7 @@ def test_named_endpoints():
 
 
 @pytest.mark.parametrize("freeze", [True, "cell_1"])
-def test_gradients_flow_wherever_it_is_not_frozen(freeze):
+def test_gradients_flow_through_layers_that_are_not_frozen(freeze):
     model = load_nasnet(SMALL, **TINY, num_classes=3, dropout=0.2, drop_path=0.1, freeze=freeze)
     before = values(model)
     with tf.GradientTape() as tape:

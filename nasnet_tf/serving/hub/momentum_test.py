@@ -63,13 +63,13 @@ def test_a_path_takes_the_option_and_keeps_its_weights(tiny_export):
         np.testing.assert_array_equal(ours, theirs)
 
 
-def test_keras_applications_gets_it():
+def test_keras_applications_gets_the_momentum():
     model = build_network("nasnet_a", NetworkConfig(1, "imagenet", 1.0, filters=8, batch_norm_momentum=0.7), 3, 32)
     twin = to_keras_applications(model)
     assert {layer.momentum for layer in twin.layers if isinstance(layer, keras.layers.BatchNormalization)} == {0.7}
 
 
 @pytest.mark.parametrize("value", [1.0, -0.1, "0.9", True])
-def test_what_is_no_momentum(value):
+def test_values_that_are_no_momentum(value):
     with pytest.raises(InputError, match=r"batch_norm_momentum: expected a number in \[0, 1\) or None, got "):
         load_nasnet(**SIZE, batch_norm_momentum=value)

@@ -28,7 +28,7 @@ Name: TypeAlias = str | os.PathLike | keras.Model | Source  # a Source resolves 
 def resolve(name: Name, **options) -> Source:
     """Returns the source that a zoo name, a size, a path or a network in memory means. Reads no file.
 
-    Whatever has a separator, begins with "~" or is a PathLike is a path; other texts are tried as names first.
+    A text with a separator or a "~" at its start, and any PathLike, is a path; other texts are tried as names first.
 
     Args:
       options: as for find_network; None keeps the default of an option.

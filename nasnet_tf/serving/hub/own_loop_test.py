@@ -36,7 +36,7 @@ def assert_equal(one, other):
         np.testing.assert_array_equal(weight.numpy(), values[weight.path], err_msg=weight.path)
 
 
-def test_a_compiled_model_is_opened_without_what_belongs_to_compiling(trained, tmp_path):
+def test_a_compiled_model_is_opened_uncompiled(trained, tmp_path):
     trained.save(tmp_path / "mine.keras")
     opened = load_nasnet(tmp_path / "mine.keras")
     assert_equal(opened, trained)
@@ -63,7 +63,7 @@ def test_weights_of_a_live_network(trained):
     assert_equal(fresh, trained)
 
 
-def test_slim_has_no_other_cells(trained, tmp_path):
+def test_other_cells_are_not_written_for_slim(trained, tmp_path):
     with pytest.raises(InputError, match="mine.ckpt: .*knows NASNet-A only; expected .* ends with .safetensors, .weights.h5 or .keras"):
         save_weights(trained, tmp_path / "mine.ckpt")
 
@@ -132,12 +132,12 @@ def test_export_of_a_network_in_memory(trained, tmp_path):
         ({"class_names": NAMES, "preprocessing": {"kind": "mine"}}, "preprocessing: expected a 'kind' of cifar or imagenet, got 'mine'"),
     ],
 )
-def test_what_an_export_cannot_be_described_by(trained, tmp_path, description, message):
+def test_wrong_descriptions_of_an_export(trained, tmp_path, description, message):
     with pytest.raises(InputError, match=message):
         nasnet_tf.export(trained, description, tmp_path / "mine")
 
 
-def test_what_is_no_classifier(trained, tmp_path):
+def test_models_that_are_no_classifier(trained, tmp_path):
     features = keras.Model(trained.input, trained.get_layer("global_pool").output)
     probable = keras.Model(features.input, keras.layers.Dense(3, activation="softmax", name="mine")(features.output))
     foreign = keras.Sequential([keras.Input([8, 8, 3]), keras.layers.Flatten(), keras.layers.Dense(3)])
@@ -157,7 +157,7 @@ def test_what_is_no_classifier(trained, tmp_path):
         load_classifier(build_network(tiny_genotype(), CONFIG, 3, (8, 12)), class_names=NAMES)
 
 
-def test_a_head_of_ones_own(trained, tmp_path):
+def test_a_custom_head(trained, tmp_path):
     base = build_network(tiny_genotype(), CONFIG, None, 8)
     model = keras.Model(base.input, keras.layers.Dense(3, name="mine")(base.output))
     model.save(tmp_path / "mine.keras")

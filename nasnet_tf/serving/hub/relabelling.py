@@ -13,11 +13,11 @@ from nasnet_tf.data.several_labels import MultiLabelData
 
 @dataclasses.dataclass(frozen=True)
 class RelabelledData:
-    """A data set for an evaluator whose labels are changed to those of the network.
+    """A data set to evaluate on, with its labels changed to those of the network.
 
     Attributes:
       data: data set with images prepared as the network takes them.
-      class_names: names of the network's classes. ImageNet's may be WordNet ids on one side and words on the other.
+      class_names: names of the network's classes; matched with those of the data by `places_of`.
     """
 
     data: ImageData
@@ -67,7 +67,7 @@ class RelabelledData:
 def places_of(wanted: Sequence[str], names: Sequence[str]) -> list[int | None]:
     """Returns the index of each wanted class name among a network's names; None for a name that is missing or occurs twice.
 
-    ImageNet's names may be WordNet ids on one side and words on the other.
+    ImageNet's classes may have their WordNet ids as names in one of the two and their words in the other.
     """
     wanted, names = list(wanted), list(names)
     if wanted == names:
@@ -83,7 +83,7 @@ def places_of(wanted: Sequence[str], names: Sequence[str]) -> list[int | None]:
 
 
 def difference(wanted: Sequence[str] | None, names: Sequence[str] | None) -> str | None:
-    """Returns why a classifier does not have the wanted classes; None if it has them. Names that are not known are None."""
+    """Returns why a classifier does not have the wanted classes; None if it has them. Unknown names are passed as None."""
     if names is None:
         return "the names of its classes are not known"
     if wanted is None:

@@ -33,7 +33,7 @@ class Options:
     drop_path: float | None = None
     needs_head: bool = True
     batch_norm_momentum: float | None = None
-    may_start_fresh: bool = True  # whether a classifier of num_classes starts fresh if the weights have another
+    may_start_fresh: bool = True  # whether a classifier of num_classes starts fresh if the weights have another number
 
 
 class Source:
@@ -50,7 +50,15 @@ class Source:
         raise NotImplementedError
 
     def description_for(self, task: str, expected: str) -> dict:
-        """Returns `description`; raises InputError, with `expected`, unless the network is for task: "classification" or "detection"."""
+        """Returns `description` if the network is for a task.
+
+        Args:
+          task: "classification" or "detection".
+          expected: end of the error message for a network of another task.
+
+        Raises:
+          InputError: the network is for another task.
+        """
         description = self.description()
         if not work_folder.is_for(description, task):
             raise InputError(f"{self.path}: holds a network for {work_folder.task_kind(description)}; {expected}")
@@ -78,7 +86,7 @@ class Source:
         raise NotImplementedError
 
     def architecture(self) -> tuple[Genotype, NetworkConfig]:
-        """Returns the cells and the configuration. Weights alone mean the network of the zoo that has as many of them.
+        """Returns the cells and the configuration; for weights alone, those of the zoo's network with the same number of parameters.
 
         Raises:
           InputError: the weights fit no network of the zoo, or the source is a detector.
@@ -86,7 +94,8 @@ class Source:
         key = recognized(self.path)
         if key is None:
             raise InputError(
-                f"{self.path}: has the weights of no network of list_models(), and does not say its own; {UNKNOWN_ARCHITECTURE}"
+                f"{self.path}: its number of parameters fits no network of list_models(), so its architecture is unknown; "
+                f"{UNKNOWN_ARCHITECTURE}"
             )
         return load_genotype(ZOO[key].genotype), ZOO[key].config
 

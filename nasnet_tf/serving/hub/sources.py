@@ -202,7 +202,7 @@ class Export(_Trained):
 
 
 class KerasFile(_Trained):
-    """A .keras file: a network of ours, by Keras or `export --format=keras`, or one of keras.applications, for its weights only."""
+    """A .keras file: a network of ours, saved by Keras or `export --format=keras`, or the weights of one of keras.applications."""
 
     check_features = Source.check_features
     load_features = Source.load_features

@@ -59,14 +59,14 @@ def test_a_description_with_other_classes_is_not_built(tiny_export, tmp_path, cl
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"class_name": "Functional", "config": 3}', "\xff", '{"class_name": "Dense"}', "[]"])
-def test_what_is_no_description_is_one_line(tiny_export, tmp_path, text):
+def test_damaged_descriptions_give_one_line_errors(tiny_export, tmp_path, text):
     shutil.copy(tiny_export / "data.json", tmp_path)
     (tmp_path / "model.json").write_text(text, encoding="latin-1")
     with pytest.raises(InputError, match="model.json: cannot be read as the description of a network"):
         load_nasnet(tmp_path)
 
 
-def test_bombs(tiny_network, tmp_path, monkeypatch):
+def test_decompression_bombs(tiny_network, tmp_path, monkeypatch):
     monkeypatch.setattr(files, "_ALWAYS_ALLOWED", 100_000)
     member = tarfile.TarInfo("model.ckpt.data-00000-of-00001")
     member.size = 10_000_000

@@ -84,7 +84,7 @@ def _check_endpoint(model: keras.Model, name: str) -> None:
 
 
 def pyramid(model: keras.Model, names: Sequence[str]) -> keras.Model:
-    """Returns the network cut to a dict of these endpoints. Raises InputError for an unknown endpoint."""
+    """Returns a network from images to a dict of these endpoints. Raises InputError for an unknown endpoint."""
     for name in names:
         _check_endpoint(model, name)
 

@@ -41,7 +41,8 @@ def load_weights(
         - a .safetensors file, as save_weights writes it;
         - a keras.applications model or one of ours, in memory.
       use_ema: whether to take the moving averages of a slim checkpoint that has them; otherwise its plain variables are taken.
-      heads: whether to set the classifier and the auxiliary head too. A network of 1000 classes takes slim's 1001 without the background.
+      heads: whether to set the classifier and the auxiliary head too. If the network has 1000 classes and slim's classifier 1001, slim's
+        first class, the background, is dropped.
 
     Raises:
       InputError: the file cannot be read, or weights are unexpected, missing or of another shape; the message lists them. The model is
@@ -109,14 +110,14 @@ def keras_twin(model: keras.Model, num_classes: int | None) -> keras.Model:
     if filters % 4:
         raise InputError(f"keras.applications: expected a multiple of 4 filters in the first stack, this network has {filters}")
     try:
-        from keras.src.applications.nasnet import NASNet  # noqa: PLC0415  Keras' public names are for two sizes only
+        from keras.src.applications.nasnet import NASNet  # noqa: PLC0415  Keras' public functions build two sizes only
     except ImportError:
         raise InputError(
-            f"keras {keras.__version__} has no keras.src.applications.nasnet.NASNet, which making a model of keras.applications "
-            "needs; keras 3.15 has it. You can still read files of keras.applications and write TF-slim checkpoints"
+            f"keras {keras.__version__} has no keras.src.applications.nasnet.NASNet, which builds models of keras.applications; "
+            "keras 3.15 has it. You can still read files of keras.applications and write TF-slim checkpoints"
         ) from None
     height, width = model.input.shape[1:3]
-    # Without skipping, the first cell after a reduction has the tensor that the reduction itself reads as its h_{i-1}.
+    # Without skipping, the h_{i-1} of the first cell after a reduction is the input of that reduction.
     skips = cells[f"cell_{cells_per_stack}"].input[1] is not cells["reduction_cell_0"].input[0]
     twin = NASNet(
         # NASNet only accepts sizes of 32 or more; the weights do not depend on the size.
@@ -176,9 +177,10 @@ def save_weights(model: keras.Model, path: str | os.PathLike, ema_names: bool = 
     Args:
       model: a network of load_nasnet or build_network.
       path: x.weights.h5 for weights, x.h5 or x.keras for a whole model, x.safetensors for weights by our own paths; any other name is the
-        prefix of a TF-slim checkpoint. Keras files have the form of keras.applications if it has this network. Files of other networks,
-        such as those with other cells, have our own form, which load_weights and load_nasnet read; a line on standard error says so.
-      ema_names: whether a checkpoint also holds each weight as its moving average, for slim's evaluation with --moving_average_decay.
+        prefix of a TF-slim checkpoint. Keras files have the form of keras.applications if that can build this network. Otherwise, for
+        example for other cells, they have our own form, which load_weights and load_nasnet read, and a line on standard error says so.
+      ema_names: whether a checkpoint also stores each weight under the name of its moving average, which slim's evaluation reads with
+        --moving_average_decay.
 
     Raises:
       InputError: the path means a TF-slim checkpoint, and TF-slim does not have this network.

@@ -104,7 +104,7 @@ def rewrite(source, target, change):
     return target
 
 
-def test_slim_there_and_back(ours, checkpoint, tmp_path):
+def test_slim_round_trip(ours, checkpoint, tmp_path):
     copy = network()
     load_weights(copy, checkpoint)
     assert same_weights(copy, ours)
@@ -161,7 +161,7 @@ def test_slim_background_is_dropped_or_kept(tmp_path):
         load_weights(network(999), tmp_path / "model.ckpt")
 
 
-def test_auxiliary_head_may_be_left_out_but_not_made_up(tmp_path, ours, checkpoint):
+def test_an_extra_auxiliary_head_is_ignored_and_a_missing_one_is_an_error(tmp_path, ours, checkpoint):
     with_head = randomize(fresh(auxiliary_head=True))
     save_weights(with_head, tmp_path / "model.ckpt")
     plain, copy = network(), network(auxiliary_head=True)
@@ -174,7 +174,7 @@ def test_auxiliary_head_may_be_left_out_but_not_made_up(tmp_path, ours, checkpoi
 
 
 @pytest.mark.parametrize(("suffix", "include_top"), [(".weights.h5", True), (".h5", False), (".keras", True)])
-def test_keras_files_there_and_back(theirs, tmp_path, suffix, include_top):
+def test_keras_files_round_trip(theirs, tmp_path, suffix, include_top):
     original = theirs if include_top else keras.Model(theirs.input, theirs.layers[-3].output)  # the last map
     path = tmp_path / f"theirs{suffix}"
     (original.save_weights if suffix == ".weights.h5" else original.save)(path)
@@ -206,7 +206,7 @@ def assert_same_as_keras(model, original):
 
 
 def test_legacy_weights_file(theirs, ours, tmp_path):
-    """Keras 2 wrote scopes into the names and ":0" after them; its first files called right1 of the reduction cell 1."""
+    """Keras 2 wrote scopes into the names and ":0" after them; its first files have "1" for "right1" of a reduction cell."""
     with h5py.File(tmp_path / "legacy.h5", "w") as file:
         for layer in theirs.layers:
             group = file.create_group(layer.name.replace("_reduction_right1_", "_reduction_1_"))
@@ -217,7 +217,7 @@ def test_legacy_weights_file(theirs, ours, tmp_path):
     assert_same_as_keras(model, theirs)
 
 
-def test_live_model_and_larger_one():
+def test_a_larger_model_in_memory():
     original = randomize(keras_network(skip=True, blocks=2))
     model = build_network("nasnet_a", NetworkConfig(2, "imagenet", 1.0, filters=8, prev_skips_reduction=True), 1000, SIZE)
     assert list(keras_layers(model)) == [layer.name for layer in original.layers if layer.weights]
@@ -239,7 +239,7 @@ def zero_padded(pool, height, width):
 
 
 def test_keras_applications_pads_with_zeros(theirs):
-    """Equal weights give other logits, and equal ones once we pad with zeros. models/slim_parity_test.py compares ours with slim's."""
+    """Equal weights give different logits until we pad with zeros too. models/slim_parity_test.py compares ours with slim's."""
     model = fresh()  # not the shared one, because its layers are changed
     load_weights(model, theirs)
     expected = keras.Model(theirs.input, theirs.layers[-2].output)(IMAGES)  # pooled features: their classifier has no logits
@@ -272,7 +272,7 @@ def test_data_in_other_files_is_not_read(theirs, tmp_path):
         load_weights(network(), tmp_path / "theirs.weights.h5")
 
 
-def test_what_keras_applications_cannot_build():
+def test_networks_that_keras_applications_cannot_build():
     config = NetworkConfig(1, "cifar", 3.0, filters=8)
     for model, message in (
         (build_network("nasnet_a", config, 10, 32), "no counterpart in keras.applications"),
@@ -371,7 +371,7 @@ def test_public_file_is_read_in_the_order_of_layers(theirs, tmp_path, monkeypatc
     assert_same_as_keras(model, theirs)
 
 
-def test_a_file_of_the_wrong_classes_means_a_fresh_classifier_only_when_asked(checkpoint, ours):
+def test_a_classifier_starts_fresh_if_the_file_has_another_number_of_classes(checkpoint, ours):
     options = {"image_size": SIZE, "stem": "imagenet"}
     model = load_nasnet("1 @ 192", weights=checkpoint, num_classes=7, **options)
     features = {weight.path: weight.numpy() for weight in ours.weights}

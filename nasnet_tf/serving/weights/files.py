@@ -21,7 +21,7 @@ from nasnet_tf.training.variables import open_checkpoint
 
 _ARCHIVES, _KERAS = (".tar.gz", ".tgz", ".tar"), (".h5", ".hdf5", ".keras")
 EMA_SUFFIX = "/ExponentialMovingAverage"
-BACKGROUND = (1001, 1000)  # numbers of classes: slim has one more for ImageNet, the background, in front
+BACKGROUND = (1001, 1000)  # (slim's, our) number of ImageNet classes; slim's first class is the background
 _CLASSIFIER_BIASES = ("final_layer/FC/biases", "predictions/bias", "logits/bias")
 _SLIM_SLOT = re.compile(r"(.+)/(RMSProp|Momentum|Adam)(_\d+)?")
 

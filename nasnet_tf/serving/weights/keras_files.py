@@ -1,11 +1,11 @@
 """Reads the tensors of Keras' weights files and whole models, by layer and weight; no Keras model is built for this.
 
-Files of our own networks (`model.save`, `model.save_weights`) name each layer, and their tensors are called by our weights' paths. A legacy
-HDF5 file of ours has each weight's path below its layer's name.
+Files of our own networks (`model.save`, `model.save_weights`) name each layer, and the names of their tensors are the paths of our weights.
+A legacy HDF5 file of ours has each weight's path below its layer's name.
 
 Files of keras.applications come in three kinds. Legacy HDF5 files have a group for each layer. Files of Keras 3, and the file inside a
-.keras file, number the layers of each class and the variables of each layer. Newer files of Keras 3 also name each layer. If the names in
-a file say nothing, Keras takes the layers in their order, and so does this module; `keras_layers` returns that order.
+.keras file, number the layers of each class and the variables of each layer. Newer files of Keras 3 also name each layer. If a file
+has no usable names, Keras matches the layers by their order, and so does this module; `keras_layers` returns that order.
 """
 
 import hashlib
@@ -137,7 +137,7 @@ def _ours(file: h5py.File, datasets: Mapping[str, h5py.Dataset], model: keras.Mo
 
 
 def _ours_legacy(datasets: Mapping[str, h5py.Dataset]) -> list[tuple[str, h5py.Dataset]]:
-    """Names the tensors model_weights/<layer>/<path of a weight, which begins with the layer again>."""
+    """Names the tensors model_weights/<layer>/<path of the weight>; the path begins with the layer's name again."""
     return [(path.split("/", 2)[2], item) for path, item in datasets.items() if path.startswith("model_weights/")]
 
 
@@ -165,7 +165,7 @@ def _numbered(datasets: Mapping[str, h5py.Dataset], model: keras.Model) -> list[
 
 
 def _in_legacy_order(file: h5py.File, model: keras.Model) -> list[tuple[str, h5py.Dataset]]:
-    """Takes the layers with weights in the file's order and names them like the network's layers in its order."""
+    """Pairs the file's layers that have weights with the network's layers, by order, and gives them the network's names."""
     root = file.get("model_weights", file)
     found = [(layer, weights) for layer in _attribute(root, "layer_names") if (weights := _attribute(root[layer], "weight_names"))]
     expected = list(keras_layers(model))
@@ -177,7 +177,7 @@ def _in_legacy_order(file: h5py.File, model: keras.Model) -> list[tuple[str, h5p
 
 
 def _by_legacy_names(datasets: Mapping[str, h5py.Dataset]) -> list[tuple[str, h5py.Dataset]]:
-    """Names the tensors <layer>/<maybe scopes>/<weight>:0. The first files called the reduction cell's "right1" "1"."""
+    """Names the tensors <layer>/<maybe scopes>/<weight>:0. The first files have "1" for the reduction cell's "right1"."""
     named = []
     for path, item in datasets.items():
         if path.startswith("optimizer_weights/"):

@@ -27,7 +27,7 @@ _CELL_RULES = [
         r"separable_conv_\4_{kind}_{place}_{id}/\3_kernel",
     ),
     (r"block_(\d+)_(\w+)/bn_(\d)/(\w+)", r"comb_iter_\1/\2/bn_sep_{size}_\3/\4", r"separable_conv_\3_bn_{kind}_{place}_{id}/\4"),
-    # The first cell after a CIFAR stem alone has the remaining weights; keras.applications does not have this stem.
+    # Only the first cell after a CIFAR stem has the remaining weights; keras.applications does not have this stem.
     (r"block_(\d+)_(\w+)/projection/kernel", r"comb_iter_\1/\2/1x1/weights", None),
     (r"block_(\d+)_(\w+)/projection/bn/(\w+)", r"comb_iter_\1/\2/bn_1/\3", None),
     (r"output_(\d)/kernel", r"cell_output/reduction_\1/path_conv/weights", None),

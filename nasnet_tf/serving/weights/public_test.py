@@ -120,7 +120,7 @@ def test_a_file_that_another_process_finished_is_taken(server, tmp_path, monkeyp
     assert f"downloading {public.BASE_URL}/NASNet-mobile.h5, {len(content) / 1e6:.1f} MB" in capfd.readouterr().err
 
 
-def test_a_server_that_stalls_or_hangs_up(server, tmp_path, monkeypatch):
+def test_a_server_that_never_answers(server, tmp_path, monkeypatch):
     monkeypatch.setattr(public, "TIMEOUT_SECONDS", 0.2)
     listener = socketserver.socket.create_server(("127.0.0.1", 0))  # which never answers
     monkeypatch.setattr(public, "BASE_URL", f"http://127.0.0.1:{listener.getsockname()[1]}")

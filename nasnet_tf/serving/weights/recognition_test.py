@@ -33,7 +33,7 @@ def _in_zoo(network, monkeypatch):
 
 @pytest.mark.usefixtures("_in_zoo")
 @pytest.mark.parametrize("name", ["a.ckpt", "a.h5", "a.weights.h5", "a.keras", "ours.h5", "ours.weights.h5", "ours.keras"])
-def test_a_weights_file_says_its_network(network, name, tmp_path):
+def test_the_network_of_a_weights_file_is_recognized(network, name, tmp_path):
     path = tmp_path / name
     if name.startswith("ours"):
         model = keras.Model(network.input, network.output)
@@ -53,7 +53,8 @@ def test_other_weights_are_not_recognized(network, tmp_path):
     save_weights(network, tmp_path / "a.ckpt")
     assert recognized(tmp_path / "a.ckpt") is None
     with pytest.raises(
-        InputError, match=r"a.ckpt: has the weights of no network .*; bind train.genotype and .* = @NetworkConfig\(\), with cells"
+        InputError,
+        match=r"a.ckpt: its number of parameters fits no network .*; bind train.genotype and .* = @NetworkConfig\(\), with cells",
     ):
         resolve(tmp_path / "a.ckpt").architecture()
 

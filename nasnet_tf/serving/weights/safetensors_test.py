@@ -47,7 +47,7 @@ def assert_same(one, two):
     assert all(np.array_equal(first[name], second[name]) for name in first)
 
 
-def test_there_and_back_bit_for_bit(model, path):
+def test_round_trip_bit_for_bit(model, path):
     other = network()
     load_weights(other, path)
     assert_same(other, model)
@@ -93,7 +93,7 @@ def damaged(content):
     yield "a shape that lies", struct.pack("<Q", len(text)) + text + content[8 + size :], "damaged, cut short, or not a .safetensors file"
 
 
-def test_damaged_files_are_one_line(path, tmp_path):
+def test_damaged_files_give_one_line_errors(path, tmp_path):
     other = network()
     before = values_of(other)
     for called, content, message in damaged(path.read_bytes()):
@@ -107,7 +107,7 @@ def test_damaged_files_are_one_line(path, tmp_path):
         load_weights(other, tmp_path / "none.safetensors")
 
 
-def test_other_tensors_and_types_are_told(model, tmp_path):
+def test_other_tensors_and_types_are_refused(model, tmp_path):
     import ml_dtypes
 
     values, place = values_of(model), tmp_path / "other.safetensors"
@@ -125,7 +125,7 @@ def test_other_tensors_and_types_are_told(model, tmp_path):
             load_weights(network(), place)
 
 
-def test_nothing_of_a_failed_write_stays(model, path, monkeypatch):
+def test_a_failed_write_keeps_the_old_file(model, path, monkeypatch):
     before = path.read_bytes()
 
     def full(*_):
