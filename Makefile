@@ -34,7 +34,7 @@ pictures: $(STAMP)
 docs: $(STAMP)
 	$(BIN)/python tools/make_site.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
-	@echo "written: build/site; to read it with its search: python -m http.server --directory build/site"
+	@echo "written: build/site; to read and search it, run python -m http.server --directory build/site"
 
 ifdef ROOM
 ifneq ($(filter-out $(ROOMS),$(ROOM)),)

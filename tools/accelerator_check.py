@@ -1,4 +1,4 @@
-"""Checks a machine with GPUs or a TPU: does it compute what it should, and how fast, beside keras.applications.
+"""Checks a machine with GPUs or a TPU: whether it computes correctly, and how fast compared with keras.applications.
 
     python tools/accelerator_check.py
     python tools/accelerator_check.py --rows '^mobile training' --seconds 600
@@ -48,7 +48,7 @@ def row_names(networks: Sequence[str], whose: Sequence[str], on_cpu: bool) -> li
     return [
         *(
             f"{network} {kind} {policy} {who} {xla}"
-            for xla in ("off", "on")  # on a CPU, XLA has not been seen to end with bfloat16
+            for xla in ("off", "on")  # on a CPU, XLA with bfloat16 has never finished in our trials
             for network, policy, kind, who in itertools.product(networks, policies[xla], ("training", "inference"), whose)
         ),
         COMPARISONS,
@@ -128,11 +128,11 @@ def measured(names: Sequence[str], device: str, ahead: int, until: float, folder
     """Yields each row's name and result, in order.
 
     Args:
-      names: of the rows.
+      names: names of the rows.
       device: "auto" or "tpu".
       ahead: number of rows that are built and traced while one is timed.
       until: when the check must end, in seconds of time.monotonic; rows that have not begun by then fail.
-      folder: for the logs.
+      folder: folder for the logs.
     """
     started: list[Row] = []
     try:
@@ -157,7 +157,7 @@ def text_of(result: dict) -> str:
 
 
 def table(results: dict[str, dict]) -> str:
-    """Returns the speed rows in Markdown: ours and the peer's of one kind are one line."""
+    """Returns the speed rows as a Markdown table; ours, the peer's and that on all devices share a line."""
     lines = [_HEADER, ("---",) * len(_HEADER)]
     for key in dict.fromkeys(tuple(name.split()[i] for i in (0, 1, 2, 4)) for name in results):
         ours, peer, every = (results.get(" ".join((*key[:3], who, key[3])), {}) for who in ("ours", "peer", "all"))
@@ -168,7 +168,7 @@ def table(results: dict[str, dict]) -> str:
 
 
 def pattern(text: str) -> re.Pattern:
-    """Returns a regular expression; argparse reports the error of one that is none."""
+    """Returns the compiled regular expression; argparse reports the error if the text is not a valid one."""
     try:
         return re.compile(text)
     except re.error as error:
@@ -180,7 +180,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--strategy", choices=["auto", "tpu"], default="auto", help="auto: GPUs, or the CPU where there are none")
     parser.add_argument("--small", action="store_true", help="measure a small network; the default where there is no accelerator")
     parser.add_argument("--rows", type=pattern, default=".", metavar="REGEX", help="measure only rows whose name matches; see --list")
-    parser.add_argument("--seconds", type=float, default=3600, help="end after this many seconds, with the rows that exist by then")
+    parser.add_argument("--seconds", type=float, default=3600, help="end after this many seconds, and print the rows measured by then")
     parser.add_argument("--list", action="store_true", help="print the names of the rows, and measure nothing")
     return parser.parse_args(argv)
 
@@ -203,7 +203,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.exit(f"error: TensorFlow cannot be used here: {machine['failed']}")
         on_cpu = machine["kind"] == "CPU"
         if on_cpu and not args.small:
-            note("no accelerator found: a small network runs on the CPU, which tries the code; its speeds mean nothing")
+            note("no accelerator found: a small network runs on the CPU to test the code; its speeds mean nothing")
         whose = ["all"] if is_tpu else ["ours", "peer", "all"] if machine["count"] > 1 else ["ours", "peer"]
         names = row_names(["small"] if args.small or on_cpu else ["mobile", "large"], whose, on_cpu)
         chosen = [each for each in names if args.rows.search(each)]
@@ -213,7 +213,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(*chosen, sep="\n")
             return 0
         results = {}
-        # One process has a TPU at a time. On other devices, one processor is left to the row that is timed.
+        # Only one process at a time can use a TPU. On other devices, half of the cores prepare the next rows.
         ahead = 0 if is_tpu else max(1, available_cpus() // 2)
         try:
             for row, result in measured(chosen, args.strategy, ahead, began + args.seconds, folder):

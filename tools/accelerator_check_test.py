@@ -12,7 +12,7 @@ import pytest
 from nasnet_tf.testing import REPOSITORY
 from nasnet_tf.training.distribution import make_strategy
 
-# Stands in for the processes of rows: what it does is its name.
+# Stands in for the process of a row. The name of the row says what it does.
 _PROCESS = """
 import json, pathlib, sys, time
 name, folder = sys.argv[1], pathlib.Path(sys.argv[2])
@@ -29,14 +29,14 @@ print("RESULT", json.dumps({"failed": f"{name} is done"}), flush=True)
 
 @pytest.fixture
 def no_gpu(monkeypatch):
-    """A machine without an accelerator, which no process has to look for."""
+    """Pretends that the machine has no accelerator, without starting TensorFlow to look for one."""
     machine = json.dumps({"kind": "CPU", "count": 0, "text": "none"})
     monkeypatch.setattr(tool, "COMMAND", (sys.executable, "-c", f"print('RESULT', {machine!r})"))
 
 
 @pytest.fixture
 def measure(monkeypatch, tmp_path):
-    """Measures rows with stand-ins for their processes."""
+    """Returns a function that measures rows with stand-ins for their processes."""
     monkeypatch.setattr(tool, "COMMAND", (sys.executable, "-c", _PROCESS))
     monkeypatch.setattr(tool, "ROW_SECONDS", {"off": 0.5, "waits_for_next": 20.0, "next": 20.0})
 
@@ -51,7 +51,7 @@ def test_the_next_row_is_prepared_while_one_is_timed(measure):
     assert measure("waits_for_next", "next") == {"waits_for_next": "waits_for_next is done", "next": "next is done"}
 
 
-def test_rows_that_take_too_long_or_die_are_ended_and_the_others_go_on(measure, monkeypatch):
+def test_rows_that_take_too_long_or_die_are_ended_and_the_others_are_measured(measure, monkeypatch):
     monkeypatch.setattr(tool, "TRACE_SECONDS", 2.0)
     found = measure("is_slow off", "dies", "is_not_traced", "next")
     assert found["is_slow off"] == "ended: it took too long on the device"
@@ -60,12 +60,12 @@ def test_rows_that_take_too_long_or_die_are_ended_and_the_others_go_on(measure, 
     assert found["next"] == "next is done"
 
 
-def test_nothing_is_begun_after_the_end(measure, tmp_path):
+def test_no_row_is_started_after_the_time_limit(measure, tmp_path):
     assert measure("next", seconds=0.0) == {"next": "not begun: no time left"}
     assert not (tmp_path / "next").exists()
 
 
-def test_rows_are_in_the_order_of_their_worth():
+def test_rows_are_in_order_of_importance():
     names = tool.row_names(["mobile", "large"], ["ours", "peer"], on_cpu=False)
     assert len(names) == len(set(names)) == 33
     assert names[:2] == ["mobile training float32 ours off", "mobile training float32 peer off"]
@@ -76,7 +76,7 @@ def test_rows_are_in_the_order_of_their_worth():
     assert not any("bfloat16" in name for name in tool.row_names(["small"], ["ours"], on_cpu=True) if name.endswith("on"))
 
 
-def test_small_rows_run_to_their_table():
+def test_small_rows_are_measured_and_printed_as_a_table():
     command = [sys.executable, "tools/accelerator_check.py", "--small", "--rows", "^small inference float32 .* off$"]
     ended = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=600, check=False)
     assert ended.returncode == 0, ended.stderr

@@ -1,7 +1,7 @@
 """Measures one row of tools/accelerator_check.py, in a process of its own.
 
-A speed row builds and traces its network, says READY, waits for a line on standard input, and then uses the device: two calls that compile,
-and those that are timed. It answers RESULT with JSON. Everything else that it prints belongs to its log.
+A speed row builds and traces its network, prints READY, and waits for a line on standard input. Then it uses the device, for two calls that
+compile and for those that are timed, and prints RESULT and JSON. All its other output goes to its log.
 """
 
 import contextlib
@@ -36,7 +36,7 @@ from nasnet_tf.training.state import TrainingState
 from nasnet_tf.training.step import TrainStep
 from tools.bench.networks import keras_function
 
-STEPS = 20  # of a comparison
+STEPS = 20  # training steps in a comparison
 RATE = 0.01
 CLASSES = 10
 EXACT, HALF = 1e-3, 0.1  # largest allowed difference of two losses, as a fraction of the largest loss
@@ -48,7 +48,7 @@ class Case:
 
     Attributes:
       name: "mobile", "large" or "small".
-      genotype, config, num_classes, image_size: of the network.
+      genotype, config, num_classes, image_size: arguments of `build_network`.
       batch_size: examples of a batch on each device.
       steps: number of timed calls.
     """
@@ -66,7 +66,7 @@ class Case:
         return build_network(self.genotype, self.config, self.num_classes, self.image_size)
 
     def peer(self) -> keras.Model:
-        """Returns the network of keras.applications, which has no auxiliary head; for "small", which only tries the code, any network."""
+        """Returns the network of keras.applications, which has no auxiliary head. "small" only tests the code, so any network will do."""
         if self.name == "small":
             return small_network(False, self.image_size)
         build = keras.applications.NASNetLarge if self.name == "large" else keras.applications.NASNetMobile
@@ -74,7 +74,7 @@ class Case:
 
 
 def find_case(name: str) -> Case:
-    """Returns NASNet-A "mobile" or "large"; or "small": one cell a stack, each of one block with 8 filters, at 32 pixels."""
+    """Returns NASNet-A "mobile" or "large"; or "small": one cell in each stack, one block in each cell, 8 filters, 32 pixels."""
     variant = find_variant("mobile" if name == "small" else name)
     config = dataclasses.replace(variant.config, auxiliary_head=True)
     if name == "small":  # XLA takes minutes on a CPU for a network of NASNet-A's cells
@@ -132,7 +132,7 @@ def comparisons(one: tf.distribute.Strategy, every: tf.distribute.Strategy, is_t
     def row(what, limit, ours, reference):
         try:
             holds, result = compare(ours(), reference(), limit)
-        except Exception as error:  # noqa: BLE001  whatever a device cannot do
+        except Exception as error:  # noqa: BLE001  devices fail in many ways
             holds, result = False, failure(error)
         return holds, f"{what}: {result}"
 
@@ -153,7 +153,7 @@ def failure(error: Exception) -> str:
 
 
 def random_batch(case: Case, strategy: tf.distribute.Strategy) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns images and labels that are on each device already."""
+    """Returns random images and labels, which each device makes in its own memory."""
     shape = [case.batch_size, case.image_size, case.image_size, 3]
 
     def make():
@@ -162,7 +162,7 @@ def random_batch(case: Case, strategy: tf.distribute.Strategy) -> tuple[tf.Tenso
     return tf.function(lambda: strategy.run(make), autograph=False)()
 
 
-# A traced function, and its arguments for the step of a number.
+# (function, function that returns its arguments for a step number)
 Timed = tuple[tf.types.experimental.PolymorphicFunction, Callable[[int], tuple]]
 
 
@@ -189,13 +189,13 @@ def timed_function(case: Case, kind: str, who: str, jit_compile: bool, strategy:
 
 
 def images_per_second(run: Callable[[int], tf.Tensor], case: Case, strategy: tf.distribute.Strategy) -> tuple[float, float]:
-    """Returns (images per second, seconds of the first two calls, which compile) of a function of the number of calls before."""
+    """Returns (images per second, seconds of the first two calls, which compile) of `run`, which gets the number of the call, from 0."""
 
     def call(numbers):
         began = time.perf_counter()
         for number in numbers:
             result = run(number)
-        tf.nest.map_structure(np.asarray, strategy.experimental_local_results(result))  # devices run behind Python
+        tf.nest.map_structure(np.asarray, strategy.experimental_local_results(result))  # waits, because devices run asynchronously
         return time.perf_counter() - began
 
     compiling = call(range(2))
@@ -222,12 +222,12 @@ def machine() -> dict:
 
 
 def two_strategies(is_tpu: bool) -> tuple[tf.distribute.Strategy, tf.distribute.Strategy]:
-    """Returns one device of the kind found, and all of them; a CPU is taken as two devices."""
+    """Returns the strategies for one device and for all devices; a CPU counts as two devices."""
     if is_tpu:
         every = make_strategy("tpu")
         return tf.distribute.OneDeviceStrategy(tf.config.list_logical_devices("TPU")[0].name), every
     if not tf.config.list_physical_devices("GPU"):
-        with contextlib.suppress(RuntimeError):  # the devices are in use already, as they are
+        with contextlib.suppress(RuntimeError):  # the devices are already initialized and stay as they are
             tf.config.set_logical_device_configuration(
                 tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
             )
@@ -259,7 +259,7 @@ def measure(name: str, device: str, wait: Callable[[], object]) -> dict:
 
 
 def main(name: str, device: str) -> None:
-    answers = os.fdopen(os.dup(1), "w")  # libraries may print: only the answers go to the reader
+    answers = os.fdopen(os.dup(1), "w")  # only answers go to standard output; what libraries print goes to the log
     os.dup2(2, 1)
 
     def say(text: str) -> None:

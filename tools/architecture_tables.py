@@ -112,8 +112,8 @@ class Surrogate:
         """Fits the model.
 
         Args:
-          space: of the architectures.
-          decisions: of n architectures.
+          space: search space of the architectures.
+          decisions: decisions of n architectures.
           accuracies: their accuracies, in percent.
           largest_error: larger errors, in percent, are reduced to this one.
         """

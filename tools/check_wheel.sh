@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the wheel, installs it into an environment of its own with no extra, and uses it there, far from the repository.
+# Builds the wheel, installs it without extras into a fresh environment, and uses it there, outside the repository.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 folder=$(mktemp -d)
@@ -15,7 +15,7 @@ nasnet=$folder/venv/bin/nasnet
 answer=$("$nasnet" predict testdata/digits/digit_7.png --model=testdata/digits_network --top=1)
 echo "$answer"
 [[ $answer == testdata/digits/digit_7.png:\ 7\ * ]]
-# What needs an extra says which.
+# A command that needs an extra names it in its error.
 ! message=$("$nasnet" train --gin_file=digits.gin --workdir=x 2>&1)
 [[ $message == *"pip install 'nasnet_tf[train]'"* ]]
 echo "the wheel works: $(basename "$folder"/nasnet_tf-*.whl)"

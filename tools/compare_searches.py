@@ -1,15 +1,16 @@
-"""Strategies of search against each other and against NASNet-A: equal trainings, and the best of each trained longer and tested.
+"""Compares search strategies with each other and with NASNet-A at equal numbers of trainings.
 
   python tools/compare_searches.py --workdir=runs/comparison --seeds=8 --trainings=50
 
-For each seed every strategy searches with --trainings children. The --retrain best architectures of a search are then trained longer, from
-other weights, and tested: the mean of their test accuracies is the result of the search. So the test split chooses nothing. NASNet-A is
-trained like them, once for each seed; with --matched_filters also with as many filters as give it the multiply-adds of the architectures
-that were found. Methods are compared in pairs, seed by seed. No two searches have the same seed.
+For each seed, every strategy runs a search of --trainings children. The --retrain best architectures of a search are then trained longer,
+from other initial weights, and tested. The result of a search is the mean of their test accuracies, so the test split selects nothing.
+NASNet-A is also trained longer and tested, once for each seed. --matched_filters does that again with another number of filters; choose it
+so that NASNet-A has the multiply-adds of the found architectures. Methods are compared in pairs, seed by seed. Each search draws with a
+seed of its own.
 
-All trainings of one size are made on one traced network, in this process, by one thread at a time; their processor time is what counts.
-Everything is in journals: a command that was killed goes on when it is repeated. summary.json, table.md and curves.svg are made of the
-journals, by --only_table without any training.
+All trainings of one size share one traced network and run one after the other in this process. Their cost is their processor time. Every
+training is in a journal, so repeat the command to resume. summary.json, table.md and curves.svg are made from the journals; --only_table
+makes them without training.
 """
 
 import argparse
@@ -47,7 +48,7 @@ from nasnet_tf.viz.report import statistics
 SPACE = SearchSpace()
 PUBLISHED, MATCHED = "NASNet-A", "NASNet-A, wider"
 LONG_SEED = 1000  # is added to the seed, so that longer trainings begin with weights that the search has not seen
-BEST = 5  # of a search, whose mean reward is shown: less noise than the one best has
+BEST = 5  # number of best children whose mean reward is shown, because the best reward alone is noisier
 STRATEGIES: dict[str, Callable[[int], Strategy]] = {
     "random": lambda seed: RandomSearch(SPACE, seed),
     "model-guided": lambda seed: ModelGuided(SPACE, seed),
@@ -56,33 +57,33 @@ STRATEGIES: dict[str, Callable[[int], Strategy]] = {
 
 
 def as_published(evaluate: Callable[..., dict], _, request: Request) -> dict:
-    """NASNet-A with the outputs that were released, which the space does not have."""
+    """Evaluates NASNet-A with its released cell outputs, which the space does not have, instead of the proposed architecture."""
     return evaluate(format_genotype(load_genotype("nasnet_a")), request)
 
 
 def trials_of(folder: pathlib.Path) -> list[Trial]:
-    """Of a journal; none where there is none."""
+    """Returns the trials in the journal of a folder; empty if there is no journal."""
     return read_trials(folder) if (folder / NAME).is_file() else []
 
 
 def is_complete(folder: pathlib.Path, count: int) -> bool:
-    """Whether all trials have ended."""
+    """Returns whether the journal of a folder has at least `count` trials and all have ended."""
     trials = trials_of(folder)
     return len(trials) >= count and all(trial.status != "running" for trial in trials)
 
 
 def folder_of(method: str, seed: int, args: argparse.Namespace) -> pathlib.Path:
-    """Of a search."""
+    """Returns the work folder of a method with a seed."""
     return args.workdir / method.replace(", ", "-").replace(" ", "_") / str(seed)
 
 
-# What a journal must have been begun with: of children, and of longer trainings.
+# Arguments that must not change when a journal is resumed: those of searches, and those of longer trainings.
 _CHILD = ("source", "initial_rate", "validation_examples", "examples", "batch_size", "child")
 _LONG = ("source", "initial_rate", "long_examples", "long_batch_size", "trainings", "retrain")
 
 
 def seed_of(method: str, seed: int) -> int:
-    """Of a strategy: each search has its own."""
+    """Returns the seed of a strategy, which differs between all searches."""
     return seed * len(STRATEGIES) + list(STRATEGIES).index(method)
 
 
@@ -90,7 +91,7 @@ class Comparison:
     """The trainings of all methods.
 
     Args:
-      args: of the command.
+      args: arguments of the command.
     """
 
     def __init__(self, args: argparse.Namespace):
@@ -105,11 +106,11 @@ class Comparison:
 
     @property
     def published(self) -> list[str]:
-        """The methods that are no search."""
+        """The methods that are not searches: NASNet-A, with one or two numbers of filters."""
         return [name for name in self._sizes if name != "child"]
 
     def play(self, seed: int) -> None:
-        """All trainings of a seed that are not made yet."""
+        """Runs all trainings of a seed that the journals do not have yet."""
         args = self._args
         for method in args.methods:
             folder = folder_of(method, seed, args)
@@ -122,7 +123,7 @@ class Comparison:
             self._train_longer(folder_of(name, seed, args) / "long", None, name, seed)
 
     def _train_longer(self, folder: pathlib.Path, chosen: Sequence[tuple[int, ...]] | None, size: str, seed: int) -> None:
-        """Trains architectures, or NASNet-A for None, and tests them."""
+        """Trains and tests the chosen architectures, or NASNet-A if `chosen` is None."""
         evaluate = self._trainings[size].with_seed(LONG_SEED + seed)
         if chosen is None:
             evaluate, chosen = functools.partial(as_published, evaluate), [SPACE.nearest(load_genotype("nasnet_a"))]
@@ -132,7 +133,7 @@ class Comparison:
 
 
 def rows_of(args: argparse.Namespace) -> list[dict]:
-    """What each method came to with each seed, of those that are complete."""
+    """Returns the result of each method with each seed for which its trainings are complete."""
     rows = []
     for seed in range(args.seeds):
         for method in (*args.methods, PUBLISHED, MATCHED):
@@ -144,7 +145,7 @@ def rows_of(args: argparse.Namespace) -> list[dict]:
 
 
 def row_of(trials: Sequence[Trial], long: Sequence[Trial]) -> dict:
-    """What a search and the longer trainings of its best came to."""
+    """Returns the result of a search and of the longer trainings of its best architectures."""
     rewards = [trial.reward for trial in architectures(trials)]
     return {
         "trainings": len(trials),
@@ -168,7 +169,7 @@ _COLUMNS = {  # key of a row: (header, unit, digits)
 
 
 def table(rows: Sequence[dict]) -> str:
-    """Markdown: mean and standard error of each method over its seeds."""
+    """Returns a Markdown table of the mean and standard error of each method over its seeds."""
     lines = [["method", "seeds", *(header for header, _, _ in _COLUMNS.values())]]
     lines.append(["---"] * len(lines[0]))
     for name in dict.fromkeys(row["method"] for row in rows):
@@ -179,7 +180,7 @@ def table(rows: Sequence[dict]) -> str:
 
 
 def mean_and_error(values: Sequence[float], digits: int) -> str:
-    """Mean ± standard error; a dash where there are no values, no error where they are all alike."""
+    """Returns mean ± standard error as text: "-" if there are no values, and no error if all values are equal."""
     if not values:
         return "-"
     error = np.std(values, ddof=1) / math.sqrt(len(values)) if len(set(values)) > 1 else 0
@@ -187,7 +188,7 @@ def mean_and_error(values: Sequence[float], digits: int) -> str:
 
 
 def verdicts(rows: Sequence[dict], pairs: Sequence[tuple[str, str]]) -> str:
-    """Markdown: differences of two methods, paired by seed, in points, with the p-value of a paired t-test of two sides."""
+    """Returns a Markdown table of the differences of two methods by seed, in points, with the p-value of a two-sided paired t-test."""
     lines = [["difference", "of", "seeds", "points", "standard error", "p"]]
     lines.append(["---"] * len(lines[0]))
     for (ours, theirs), (key, name) in ((pair, key) for pair in pairs for key in (("best_5", "best 5 children"), ("test", "test"))):
@@ -202,7 +203,7 @@ def verdicts(rows: Sequence[dict], pairs: Sequence[tuple[str, str]]) -> str:
 
 
 def plot_curves(rows: Sequence[dict]) -> Figure:
-    """The mean of the best 5 rewards so far over trainings: a thin line for each search, a thick one for the mean over seeds."""
+    """Plots the mean of the best 5 rewards so far over trainings: a thin line for each search, a thick one for the mean over seeds."""
     figure, axes = new_figure("trainings", "mean of the best 5 rewards so far", counts=True)
     searched = [row for row in rows if row["curve"]]
     for color, name in enumerate(dict.fromkeys(row["method"] for row in searched)):
@@ -221,16 +222,16 @@ def main(argv: list[str] | None = None) -> list[dict]:
     parser.add_argument("--workdir", type=pathlib.Path, required=True)
     parser.add_argument("--seeds", type=int, default=8)
     parser.add_argument("--methods", nargs="+", default=["random", "model-guided"], choices=list(STRATEGIES))
-    parser.add_argument("--trainings", type=int, default=50, help="of each search")
+    parser.add_argument("--trainings", type=int, default=50, help="number of trainings of each search")
     parser.add_argument("--retrain", type=int, default=5, help="architectures of each search that are trained longer")
-    parser.add_argument("--matched_filters", type=int, help="of NASNet-A once more, for as many multiply-adds as the found architectures")
+    parser.add_argument("--matched_filters", type=int, help="filters with which NASNet-A matches the found architectures' multiply-adds")
     parser.add_argument("--source", default="cifar10")
     parser.add_argument("--data_dir")
     parser.add_argument("--validation_examples", type=int, default=1000)
     parser.add_argument("--initial_rate", type=float, default=0.05)
     parser.add_argument("--child", type=Size.parse, default="1x12x8", metavar=SIZE_FORMAT)
-    parser.add_argument("--examples", type=int, default=2560, help="that a child is trained on")
-    parser.add_argument("--batch_size", type=int, default=32, help="of a child")
+    parser.add_argument("--examples", type=int, default=2560, help="number of training images of a child")
+    parser.add_argument("--batch_size", type=int, default=32, help="batch size of a child")
     parser.add_argument("--long", type=Size.parse, default="1x12x16", metavar=SIZE_FORMAT)
     parser.add_argument("--long_examples", type=int, default=10_000)
     parser.add_argument("--long_batch_size", type=int, default=64)

@@ -1,4 +1,4 @@
-"""The comparison, with children that only pretend to train."""
+"""Checks the comparison of searches, with children that only pretend to train."""
 
 import itertools
 import json
@@ -20,7 +20,10 @@ NASNET_A = genotype_hash(load_genotype("nasnet_a"))
 
 
 class Trainings:
-    """The reward is a number of the architecture's hash, plus one for each filter beyond 8; the multiply-adds are the filters."""
+    """Replaces `Trainings`. The reward is a number from the architecture's hash plus the number of filters beyond 8.
+
+    The multiply-adds are a million for each filter.
+    """
 
     ran = 0
 
@@ -68,7 +71,7 @@ def test_all_get_the_same_trainings_and_their_best_are_tested(tmp_path, capsys):
     assert (tmp_path / "curves.svg").is_file()
 
 
-def test_longer_trainings_alone_see_the_test_split_and_begin_with_other_weights(tmp_path):
+def test_only_longer_trainings_see_the_test_split_and_they_begin_with_other_weights(tmp_path):
     tool.main(command(tmp_path, "--seeds=1"))
     for folder, split, batch_size, seed in (("", None, 32, 0), ("long", "test", 64, 1000)):
         metrics = [trial.metrics for trial in read_trials(tmp_path / "random" / "0" / folder)]
@@ -84,7 +87,7 @@ def test_searches_share_no_architectures_and_pairs_share_the_seed_of_their_train
     assert all({trial.metrics["seed"] for trial in trials} == {int(folder.name)} for folder, trials in searches.items())
 
 
-def test_it_goes_on_where_it_was_stopped(tmp_path):
+def test_repeating_a_killed_command_resumes(tmp_path):
     rows = tool.main(command(tmp_path, "--seeds=1"))
     path = tmp_path / "model-guided" / "0" / NAME
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:9]))  # as if it had been killed
@@ -102,7 +105,7 @@ def test_journals_of_other_trainings_are_refused(tmp_path):
     tool.main(command(tmp_path, "--seeds=1"))
     with pytest.raises(InputError, match="child"):
         tool.main(command(tmp_path, "--seeds=1", "--child=2x12x8"))
-    with pytest.raises(InputError, match="trainings"):  # the best of which are others perhaps
+    with pytest.raises(InputError, match="trainings"):  # the best architectures may then be others
         tool.main(command(tmp_path, "--seeds=1", "--trainings=13"))
 
 
@@ -129,7 +132,7 @@ def test_the_published_table_is_made_of_the_published_journals(tmp_path):
 
 
 def test_the_published_p_values_are_those_of_the_journals_of_2026_11_26(tmp_path):
-    """Welch's test over the three seeds: of the mean of the best five children, and of the mean of the longer trainings."""
+    """They are from Welch's test over three seeds, for the mean of the best five children and for the mean of the longer trainings."""
     with tarfile.open(REPOSITORY / "testdata" / "search_comparison" / "journals.tar.xz") as archive:
         archive.extractall(tmp_path, filter="data")
     best, longer = {}, {}

@@ -81,7 +81,7 @@ def test_readme_is_short_and_links_lead_somewhere():
                 assert not anchor or anchor in anchors(path), f"{page.name}: {target}"
 
 
-def test_every_page_is_linked_from_readme_or_from_that_of_its_folder():
+def test_every_page_is_linked_from_the_readme_or_from_the_index_of_its_folder():
     for page in PAGES[1:]:
         index = page.with_name("README.md")
         index = index if index.exists() and index != page else PAGES[0]

@@ -12,7 +12,7 @@ PAGE = pathlib.Path(__file__).parents[1] / "docs" / "bindables.md"
 _HEAD = """# Everything that a recipe can bind
 
 Made by `python tools/make_reference.py` from `nasnet_tf/recipes/bindables.py`; do not edit. `nasnet train --explain=NAME` prints the same.
-A recipe binds a parameter with a line such as `TrainingConfig.epochs = 3`; `@Name` is a reference, `@Name()` what a call of it returns.
+A recipe binds a parameter with a line such as `TrainingConfig.epochs = 3`; `@Name` is a reference, and `@Name()` is the result of a call.
 """
 
 

@@ -79,7 +79,7 @@ def play(part: str, args: argparse.Namespace, until: float) -> bool:
 
 
 def strategy_of(args: argparse.Namespace):
-    """Returns the function space -> strategy. It proposes random architectures, or those of --truth in the order of their hashes."""
+    """Returns the function space -> strategy, which proposes random architectures, or those of --truth in the order of their hashes."""
     if args.truth is None:
         return functools.partial(RandomSearch, seed=args.seed)
     known = sorted(longer_trainings(args.truth), key=lambda trial: trial.hash)
@@ -149,7 +149,7 @@ def gain_of_a_night(rho: float, seconds: float) -> float:
 
     Args:
       rho: correlation between score and accuracy.
-      seconds: of one score; n is the number of scores that a night has time for.
+      seconds: seconds of one score; n is the number of scores that a night has time for.
     """
     ranks = np.arange(1, 6)
     return float(rho * norm.isf((ranks - 0.375) / (NIGHT_CORE_SECONDS / seconds + 0.25)).mean())
@@ -184,7 +184,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workdir", type=pathlib.Path, required=True)
     parser.add_argument("--parts", nargs="*", default=list(PARTS), choices=PARTS)
-    parser.add_argument("--children", nargs="+", type=Size.parse, default=[], metavar=SIZE_FORMAT, help="more trainings as scores")
+    parser.add_argument("--children", nargs="+", type=Size.parse, default=[], metavar=SIZE_FORMAT, help="sizes of trainings, as scores")
     parser.add_argument("--truth", type=pathlib.Path, help="work folder of compare_searches.py, or its extracted journals")
     parser.add_argument("--trainings", type=int, default=60, help="number of architectures")
     parser.add_argument("--seed", type=int, default=0, help="seed of the architectures")

@@ -132,8 +132,8 @@ class SurrogateReward:
     """The prediction of a ridge regression that is fitted to trials of real searches; prints the fraction of variance that it explains.
 
     Args:
-      space: of the searches.
-      paths: their journals.
+      space: search space of the searches.
+      paths: journals of the searches.
 
     Attributes:
       noise: standard deviation of the cross-validation errors.

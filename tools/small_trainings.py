@@ -30,7 +30,7 @@ class Size:
 
     @classmethod
     def parse(cls, text: str) -> "Size":
-        """Reads a size in SIZE_FORMAT. The ValueError for another text is reported by argparse."""
+        """Reads a size in SIZE_FORMAT. Any other text raises a ValueError, which argparse reports."""
         epochs, image_size, filters, *rate = text.split("x")
         return cls(float(epochs), int(image_size), int(filters), *map(float, rate))
 
@@ -44,7 +44,7 @@ def small_training(args: argparse.Namespace, size: Size, examples: int, is_teste
 
     Args:
       args: source, data_dir, validation_examples, batch_size and initial_rate of the command.
-      size: of the training.
+      size: size of the training.
       examples: number of training images.
       is_tested: True evaluates on the test split, False on held-out images.
       batch_size: None for the command's.
@@ -68,7 +68,7 @@ class Trainings:
     """Trainings of one size, with any seed, on one traced network.
 
     Args:
-      space: of the architectures.
+      space: search space of the architectures.
       *settings: network, data, training and learning rate, as `small_training` returns them.
     """
 

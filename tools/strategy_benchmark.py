@@ -8,8 +8,8 @@ the true accuracy of its architectures: the test accuracy of a long training for
 earlier reward and does not count as a training. "front" is the area below the front of accuracies and costs, as a fraction of the largest
 possible area.
 
-Each game is a line in games.jsonl, so repeat the command to resume. The results are written to summary.json, table.md and curves.svg.
-docs/search.md says where to get the original files of the tables.
+Each search, called a game, is a line in games.jsonl, so repeat the command to resume. The results are written to summary.json, table.md and
+curves.svg. docs/search.md says where to get the original files of the tables.
 """
 
 import argparse
@@ -56,8 +56,8 @@ def play(kind: str, paths: tuple[str, ...], name: str, seed: int, trainings: int
 
     Args:
       kind, paths: arguments of `table_of`.
-      name: of the strategy.
-      seed: of the strategy and of the noise.
+      name: name of the strategy.
+      seed: seed of the strategy and of the noise.
       trainings: number of different architectures that are rewarded.
       delay: number of later proposals that a reward waits for.
     """

@@ -1,1 +1,1 @@
-"""Measures what a user waits for, beside a peer and the machine's limits; `python -m tools.bench --help`."""
+"""Benchmarks that compare the package with a peer and with the machine's limits; see `python -m tools.bench --help`."""

@@ -1,10 +1,11 @@
-"""Measures what a user waits for, ours and a peer's in turns, and the machine's limits.
+"""Measures what a user waits for, compared with a peer implementation and with the machine's limits.
 
     python -m tools.bench
     python -m tools.bench --rows machine training inference --rounds=5 --output=bench.json
 
-Prints a table in Markdown: costs by the clock, and behind a stroke in processor time, which says more on a busy machine; medians over the
-rounds, and how many times the peer's cost ours is, with the least and the most of the rounds. `shares` prints another: where the time goes.
+Prints a Markdown table. Before a slash, numbers are by wall time; after it, by processor time, which is more reliable on a busy machine.
+The columns `ours` and `peer` hold medians over the rounds. The ratio is the peer's cost divided by ours: its median, and the least and the
+most over the rounds. `shares` has no peer: its rows are the kinds of operations that take the time.
 """
 
 import argparse
@@ -28,18 +29,18 @@ GROUPS = {
     "search": "children per core-hour, and a proposal after many trials",
     "quickstart": "the phases of make quickstart",
     "detector": "the stages of a detector",
-    "controller": "proposing and learning architectures",
-    "loading": "load_nasnet with a file of weights",
-    "start": "import, --help, predict up to its answer",
+    "controller": "proposing architectures and learning from their rewards",
+    "loading": "load_nasnet with a weights file",
+    "start": "import, --help, and predict up to its answer",
     "input": "preparing images for training and evaluation",
-    "pause": "what a checkpoint of the large network halts training for",
-    "shares": "what kinds of operations the time goes into",
+    "pause": "how long a checkpoint of the large network interrupts training",
+    "shares": "the time that each kind of operation takes",
 }
-_TFDS = "data/tensorflow_datasets"  # within NASNET_SHARED
+_TFDS = "data/tensorflow_datasets"  # in the folder $NASNET_SHARED
 
 
 def run(groups: list[str], options: Options) -> Iterator[Row]:
-    """Measures, and prints each row as soon as it is there."""
+    """Measures the rows of groups; prints and yields each as soon as it is measured."""
     for group in groups:
         print(f"{group}: {GROUPS[group]}\n\n{HEADER}", flush=True)
         for row in importlib.import_module(f"tools.bench.{group}_rows").measure(options):
@@ -53,21 +54,21 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         "python -m tools.bench", description=f"{__doc__}\nrows:\n{listed}", formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rows", nargs="+", choices=GROUPS, default=list(GROUPS), metavar="ROW", help="which; default: all")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--output", type=pathlib.Path, help="a JSON file with every sample")
-    parser.add_argument("--quick", action="store_true", help="tiny sizes, to try the code")
-    parser.add_argument("--data_dir", help=f"where TensorFlow Datasets has imagenet2012; default: $NASNET_SHARED/{_TFDS}, if there is one")
+    parser.add_argument("--rows", nargs="+", choices=GROUPS, default=list(GROUPS), metavar="ROW", help="rows to measure; default: all")
+    parser.add_argument("--rounds", type=int, default=5, help="number of measurements of each row; default: 5")
+    parser.add_argument("--output", type=pathlib.Path, help="JSON file for all samples")
+    parser.add_argument("--quick", action="store_true", help="test the code with tiny sizes; the numbers mean nothing")
+    parser.add_argument("--data_dir", help=f"TensorFlow Datasets folder with imagenet2012; default: $NASNET_SHARED/{_TFDS}, if it exists")
     args = parser.parse_args(argv)
     shared = pathlib.Path(os.environ.get("NASNET_SHARED", "")) / _TFDS
     data_dir = args.data_dir or (str(shared) if "NASNET_SHARED" in os.environ and shared.is_dir() else None)
     if data_dir is None and {"input", "machine"} & set(args.rows):
-        print("no data_dir: photographs of ImageNet are replaced by pictures made here", file=sys.stderr)
+        print("ImageNet was not found: random pictures are used; pass --data_dir to measure with ImageNet", file=sys.stderr)
     records = []
     with tempfile.TemporaryDirectory() as workdir:
         for row in run(args.rows, Options(args.rounds, args.quick, data_dir, workdir)):
             records.append(row.record())
-            if args.output:  # after each, for a measurement of an hour may be interrupted
+            if args.output:  # after each row, because a measurement of an hour may be interrupted
                 args.output.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
 
 

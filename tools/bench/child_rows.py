@@ -1,4 +1,4 @@
-"""What a search pays for a child (NASNet-A, N = 2, F = 32, 32 pixels) before its first training step is done, beside Keras' layers."""
+"""The cost of a child (NASNet-A, N = 2, F = 32, 32 pixels) up to the end of its first training step, compared with Keras' layers."""
 
 import itertools
 import time
@@ -14,14 +14,16 @@ _BATCH_SIZE = 32
 
 
 def measure(options: Options) -> list[Row]:
-    """In alternating processes, from when everything is imported, as it is where a search forks its children."""
+    """Returns the rows, measured in alternating processes. Imports do not count, because a search forks its children after them."""
     case = find_case("child", options.quick)
     samples = alone_in_turns({"ours": our_child, case.peer: their_child}, options.rounds, options.quick)
     ours = {phase: [result[phase] for result in samples["ours"]] for phase in samples["ours"][0]}
     rows = [
-        Row("child to the end of its first step, batch 32", "s", {"ours": ours.pop("all"), case.peer: samples[case.peer]}, "3, and 6 s")
+        Row(
+            "child to the end of its first step, batch 32", "s", {"ours": ours.pop("all"), case.peer: samples[case.peer]}, "ratio 3 and 6 s"
+        )
     ]
-    return rows + [Row(f"of it: {phase}", "s", {"ours": found}) for phase, found in ours.items()]
+    return rows + [Row(f"child: {phase}", "s", {"ours": found}) for phase, found in ours.items()]
 
 
 def _data(case) -> ImageData:
@@ -29,7 +31,10 @@ def _data(case) -> ImageData:
 
 
 def our_child(quick: bool):
-    """As a search runs it; the learning rate is asked for before each step, which tells when the first has ended."""
+    """Returns the cost of a child that is trained as in a search, in total and for each phase.
+
+    Training asks for the learning rate before each step, so its second request marks the end of the first step.
+    """
     case, marks = find_case("child", quick), []
 
     def mark():

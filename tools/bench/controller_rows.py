@@ -1,4 +1,4 @@
-"""What the controller costs: proposing a minibatch of architectures of the paper's space and learning from it, on one core."""
+"""The cost of the controller on one core: proposing a minibatch of architectures of the paper's space and learning from their rewards."""
 
 import os
 
@@ -11,15 +11,15 @@ _WARM_UP = 3
 
 
 def measure(options: Options) -> list[Row]:
-    """With the defaults of PPOSearch: ten passes over a minibatch."""
+    """Returns the rows, for PPOSearch with its default settings: ten passes over a minibatch."""
     samples = alone(minibatches, options.rounds if options.quick else 10 * options.rounds)
     both = [total(*pair) for pair in zip(*samples.values(), strict=True)]
-    rows = [Row("propose 20 architectures and learn them", "ms", {"ours": both}, "10 ms")]
-    return rows + [Row(f"of it: {what}", "ms", {"ours": found}) for what, found in samples.items()]
+    rows = [Row("propose 20 architectures and learn from them", "ms", {"ours": both}, "10 ms")]
+    return rows + [Row(f"controller: {what}", "ms", {"ours": found}) for what, found in samples.items()]
 
 
 def minibatches(rounds: int):
-    if hasattr(os, "sched_setaffinity") and "PYTEST_CURRENT_TEST" not in os.environ:  # later tests may use all cores
+    if hasattr(os, "sched_setaffinity") and "PYTEST_CURRENT_TEST" not in os.environ:  # a test must leave all cores to later tests
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     strategy, proposals = PPOSearch(SearchSpace(), seed=0, minibatch=_MINIBATCH), []
 

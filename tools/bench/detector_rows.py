@@ -1,4 +1,4 @@
-"""Where the time of a detector goes: trunk, proposals and second stage for one picture; fresh weights, COCO's 90 classes."""
+"""The time of a detector's stages for one image: trunk, proposals and second stage, with random weights and COCO's 90 classes."""
 
 import resource
 from collections.abc import Iterator
@@ -11,18 +11,18 @@ from tools.bench.networks import find_case
 from tools.bench.timing import Options, Row, alone, in_turns
 
 _CLASSES = 90
-# Network, side of the picture in pixels, proposals. 300 proposals on the large network take six times the memory.
+# (network, image side in pixels, proposals). The large network has 50 proposals, because 300 take six times the memory.
 _CASES = (("mobile", 600, 300), ("mobile", 800, 300), ("large", 800, 50))
 
 
 def measure(options: Options) -> Iterator[Row]:
-    """A process for each case."""
+    """Yields the rows. Each case is measured in a process of its own."""
     for name, side, proposals in [("mobile", 32, 4)] if options.quick else _CASES:
         found = alone(parts, name, side, proposals, options.rounds, options.quick)
         memory = found.pop("memory")
         where = f"detector, {name}, {side} pixels, {proposals} proposals"
         yield from (Row(f"{where}: {part}", "s", {"ours": samples}) for part, samples in found.items())
-        yield Row(f"{where}: most memory", "GB", {"ours": memory})
+        yield Row(f"{where}: peak memory", "GB", {"ours": memory})
 
 
 def parts(name: str, side: int, proposals: int, rounds: int, quick: bool):

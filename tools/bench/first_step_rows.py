@@ -1,4 +1,4 @@
-"""The first training step of the mobile network, with building and tracing, and the memory that training takes, beside Keras."""
+"""The first training step of the mobile network, with building and tracing, and the memory of training, compared with Keras."""
 
 import resource
 
@@ -7,7 +7,7 @@ from tools.bench.timing import Options, Row, alone_in_turns, timed
 
 
 def measure(options: Options) -> list[Row]:
-    """In alternating processes."""
+    """Returns the rows, measured in alternating processes."""
     peer = find_case("mobile", options.quick).peer
     results = alone_in_turns({"ours": our_first, peer: their_first}, options.rounds, options.quick)
 
@@ -15,7 +15,7 @@ def measure(options: Options) -> list[Row]:
         return {who: [result[unit] for result in found] for who, found in results.items()}
 
     first = Row("first training step: build, trace, run, mobile, batch 32", "s", of("s"), "6")
-    return [first, Row("memory of training, most, mobile, batch 32", "GB", of("GB"), "1.67")]
+    return [first, Row("peak memory of training, mobile, batch 32", "GB", of("GB"), "1.67")]
 
 
 def our_first(quick: bool):
@@ -29,7 +29,7 @@ def their_first(quick: bool):
 
 
 def _first(make, batch):
-    """A second step is taken for the memory: the first one may find less in its way."""
+    """Returns the time of the first step and the peak memory. The memory is read after a second step, because the first may need less."""
     steps = []
 
     def first():

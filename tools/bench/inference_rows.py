@@ -1,4 +1,4 @@
-"""Inference of the mobile network in TensorFlow, as a model in a graph and as the frozen graph of its exports, beside Keras' in a graph."""
+"""Inference of the mobile network in TensorFlow, as a Keras model and as the frozen graph of exports, compared with keras.applications."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ from tools.bench.timing import LIMIT, Options, Row, alone, in_turns
 
 
 def measure(options: Options) -> Iterator[Row]:
-    """All in one process, in turns."""
+    """Yields the rows. Those of a batch size are measured in turns in one process."""
     for batch_size in (32, 1):
         samples = alone(runs, batch_size, options.rounds, options.quick)
         peer = list(samples)[-1]
@@ -28,7 +28,7 @@ def runs(batch_size: int, rounds: int, quick: bool):
     expected = ours(images, training=False).numpy()
     np.testing.assert_allclose(frozen(images)["output"], expected, atol=1e-3 * np.abs(expected).max())
     calls = {"as a Keras model": graph(ours, images), "frozen": lambda: frozen(images)["output"].numpy(), case.peer: graph(theirs, images)}
-    many = rounds if quick else rounds * max(1, 8 // batch_size)  # single images are soon done
+    many = rounds if quick else rounds * max(1, 8 // batch_size)  # more rounds for single images, which are fast
     return in_turns(calls, many, warm_up=2)
 
 

@@ -1,4 +1,4 @@
-"""Preparing ImageNet's images at 224 pixels, beside decoding the same files and nothing else."""
+"""The preparation of ImageNet's images at 224 pixels, compared with only decoding the same files."""
 
 import tensorflow as tf
 
@@ -7,13 +7,13 @@ from tools.bench import pictures
 from tools.bench.timing import Options, Row, alone, timed
 
 _BATCH_SIZE = 32
-_BATCHES = 30  # in a round; more than are prefetched
+_BATCHES = 30  # in a round: more than the pipeline prefetches
 _WARM_UP_BATCHES = 2
 _IMAGES = 500
 
 
 def measure(options: Options) -> list[Row]:
-    """In one process, in turns, reading included."""
+    """Returns the rows, measured in turns in one process. Bare decoding finds its files in memory; the package reads them."""
     samples = alone(streams, options.rounds, options.quick, options.data_dir, options.workdir)
     amount = 4 if options.quick else _BATCH_SIZE * _BATCHES
     goals = {"evaluation": "0.5", "training": "0.5"}
@@ -32,7 +32,7 @@ def streams(rounds: int, quick: bool, data_dir: str | None, workdir: str):
     samples = {kind: [] for kind in kinds}
     for _ in range(rounds):
         for kind, make in kinds.items():
-            # A fresh iterator each time: one that waits would go on preparing images while the others are measured.
+            # A fresh iterator each time, because an idle one would prepare images while the others are measured.
             stream = iter(make())
             take(stream, warm_up)
             samples[kind].append(timed(lambda stream=stream: take(stream, count)))
@@ -46,12 +46,12 @@ def take(stream, count: int) -> None:
 
 
 def decoding(data: ImageData, batch_size: int) -> tf.data.Dataset:
-    """Batches, without end, of a pixel of each training image, decoded with as many calls at a time as the pipeline has."""
+    """Returns endless batches of one pixel of each training image, decoded with as many parallel calls as the package uses."""
     encoded = [example["image"] for example in data._source.examples(data._slice("train")).take(_IMAGES)]
 
     @tf.autograph.experimental.do_not_convert
     def decode(content):
-        # A pixel, for the decoding not to be optimized away.
+        # Returning a pixel keeps the decoding from being optimized away.
         return tf.io.decode_image(content, channels=3, expand_animations=False)[0, 0]
 
     images = tf.data.Dataset.from_tensor_slices(encoded).repeat()

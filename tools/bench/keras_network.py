@@ -1,4 +1,4 @@
-"""A network of a genotype in Keras' own layers, written as keras/src/applications/nasnet.py is."""
+"""Networks of genotypes in Keras' own layers, written like keras/src/applications/nasnet.py."""
 
 import functools
 
@@ -9,7 +9,7 @@ from nasnet_tf.models.network import NetworkConfig
 
 
 def keras_network(genotype: Genotype, config: NetworkConfig, num_classes: int, image_size: int) -> keras.Model:
-    """The network of a genotype whose operations keras/src/applications/nasnet.py has; stem for CIFAR."""
+    """Returns a network with the CIFAR stem. The genotype may only have the operations of keras/src/applications/nasnet.py."""
     layers = keras.layers
 
     def norm(hidden):

@@ -1,4 +1,4 @@
-"""load_nasnet with a file of weights, beside keras.applications with the same file."""
+"""load_nasnet with a weights file, compared with keras.applications with the same file."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ _THEIRS = {"mobile": "NASNetMobile", "large": "NASNetLarge"}
 
 
 def measure(options: Options) -> Iterator[Row]:
-    """In alternating processes; imports are not counted."""
+    """Yields the rows, measured in alternating processes. Imports do not count."""
     for name in ("mobile",) if options.quick else _THEIRS:
         path = f"{options.workdir}/{name}.weights.h5"
         alone(write, name, path)

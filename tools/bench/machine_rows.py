@@ -1,4 +1,4 @@
-"""What the machine can do at most."""
+"""The limits of the machine."""
 
 import numpy as np
 import tensorflow as tf
@@ -6,13 +6,13 @@ import tensorflow as tf
 from tools.bench import pictures
 from tools.bench.timing import Options, Row, alone, in_turns
 
-_SIDE, _QUICK_SIDE = 2048, 64  # of the matrices
-_COPIED = 2**28  # bytes: beyond every cache
+_SIDE, _QUICK_SIDE = 2048, 64  # side of the matrices
+_COPIED = 2**28  # bytes: larger than any cache
 _PICTURES = 64
 
 
 def measure(options: Options) -> list[Row]:
-    """All in one process, in turns."""
+    """Returns the rows, measured in turns in one process."""
     samples = alone(limits, options.rounds, options.quick, options.data_dir)
     side = _QUICK_SIDE if options.quick else _SIDE
     amounts = {

@@ -1,4 +1,4 @@
-"""What is trained and run: ours and the same in Keras' layers, with training steps of the same arithmetic."""
+"""The networks to measure: ours, and equal ones in Keras' layers, with training steps that compute the same."""
 
 import dataclasses
 import itertools
@@ -19,11 +19,11 @@ from nasnet_tf.training.step import TrainStep
 from tools.bench.keras_network import keras_network
 
 RATE = 0.01
-MOMENTUM, DECAY, EPSILON = 0.9, 0.9, 1.0  # of both optimizers, and of RMSProp
+MOMENTUM, DECAY, EPSILON = 0.9, 0.9, 1.0  # momentum is for both optimizers, the others for RMSProp
 CLIP_NORM = 5.0
 WEIGHT_DECAY = 4e-5
 AVERAGE = 0.9999
-_NOBODY = "itself"  # the peer where the code is tried
+_NOBODY = "itself"  # the peer with --quick
 
 TINY_SPACE = SearchSpace(num_blocks=1, operations=("SEP_CONV_3X3", "AVG_POOL_3X3"))
 _TINY = TINY_SPACE.decode((0, 1, 0, 1, 0) * 2)
@@ -31,9 +31,12 @@ _TINY = TINY_SPACE.decode((0, 1, 0, 1, 0) * 2)
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """Attributes:
-    peer: what it is measured beside.
-    rmsprop: RMSProp and averages of the weights; momentum alone otherwise.
+    """A network and how it is trained.
+
+    Attributes:
+      genotype, config, image_size, classes: arguments of `build_network`.
+      peer: name of the implementation that it is compared with.
+      rmsprop: True for RMSProp with averages of the weights, False for plain momentum.
     """
 
     genotype: Genotype
@@ -49,7 +52,7 @@ class Case:
         return build_network(self.genotype, self.config, self.classes, self.image_size)
 
     def theirs(self) -> keras.Model:
-        """Logits, as ours."""
+        """Returns the peer's network, which returns logits like ours."""
         if self.peer == "keras.applications":
             build = keras.applications.NASNetLarge if self.image_size == 331 else keras.applications.NASNetMobile
             return build(weights=None, classifier_activation=None)
@@ -58,7 +61,7 @@ class Case:
         return keras_network(self.genotype, self.config, self.classes, self.image_size)
 
     def _tiny(self) -> keras.Model:
-        """Soon traced."""
+        """Returns a network that is traced quickly."""
         layers = keras.layers
         images = keras.Input((self.image_size, self.image_size, 3))
         hidden = layers.BatchNormalization()(layers.Conv2D(4, 3)(images))
@@ -69,7 +72,7 @@ class Case:
         return images, tf.random.stateless_uniform([size], [0, 2], 0, self.classes, tf.int32)
 
     def our_step(self, batch: tuple[tf.Tensor, tf.Tensor]) -> Callable[[], object]:
-        """A fresh network's training step, as a training takes it; nothing is traced yet."""
+        """Returns the package's training step for a fresh network on one batch; the first call traces it."""
         average = AVERAGE if self.rmsprop else None
         config = TrainingConfig(1, len(batch[1]), weight_decay=WEIGHT_DECAY, gradient_clip_norm=CLIP_NORM, ema_decay=average)
         optimizer = RMSProp(DECAY, MOMENTUM, EPSILON) if self.rmsprop else Momentum(MOMENTUM)
@@ -80,7 +83,7 @@ class Case:
         return lambda: step(batches, 0, [RATE], [0.5], 0.0).numpy()
 
     def their_step(self, batch: tuple[tf.Tensor, tf.Tensor]) -> Callable[[], object]:
-        """The same in a graph with Keras' layers and optimizer."""
+        """Returns an equal training step with the peer's network and Keras' optimizer; the first call traces it."""
         return keras_step(self.theirs(), self.rmsprop, batch)
 
 
@@ -113,7 +116,7 @@ def keras_function(model: keras.Model, rmsprop: bool, jit_compile: bool = False)
 
 
 def find_case(name: str, quick: bool) -> Case:
-    """name: "mobile" or "large", as in the paper, or "child", of a search on CIFAR (N = 2, F = 32)."""
+    """Returns the case "mobile" or "large" of the paper, or "child" of a search on CIFAR (N = 2, F = 32); a tiny one if `quick`."""
     if quick:
         config = NetworkConfig(1, "cifar", 1.0, filters=4)
         return Case(_TINY, config, 8, 10, _NOBODY, name != "child")

@@ -1,4 +1,4 @@
-"""For how long a checkpoint halts training, the network being the paper's large one with RMSProp and averages."""
+"""How long a checkpoint interrupts training, for the paper's large network with RMSProp and averaged weights."""
 
 import pathlib
 
@@ -11,10 +11,16 @@ from tools.bench.timing import Options, Row, alone, timed, total
 
 
 def measure(options: Options) -> list[Row]:
-    """In one process: the pause, beside a whole write; the first of all makes copies of everything."""
+    """Returns the rows, measured in one process: the pause, and for comparison the time until the checkpoint is written.
+
+    The first checkpoint has a row of its own, because it copies all variables.
+    """
     samples = alone(pauses, options.rounds, options.quick, options.workdir)
     pair = {"ours": samples["pause"], "waiting until it is written": samples["whole"]}
-    return [Row("checkpoint of large: pause", "s", pair, "0.1 s"), Row("the first of a process: pause", "s", {"ours": samples["first"]})]
+    return [
+        Row("checkpoint of large: pause", "s", pair, "0.1 s"),
+        Row("first checkpoint of a process: pause", "s", {"ours": samples["first"]}),
+    ]
 
 
 def pauses(rounds: int, quick: bool, workdir: str):
@@ -25,7 +31,7 @@ def pauses(rounds: int, quick: bool, workdir: str):
     saved.wait()
     for number in range(rounds):
         for variable in (*model.variables, *state.optimizer.variables):
-            variable.assign(variable)  # as training does, in memory of its own
+            variable.assign(variable)  # like training, moves it out of the buffer that the checkpoint shares
         pause = timed(lambda step=number + 2: saved.save(step, [0.0]))
         rest = timed(saved.wait)
         samples["pause"].append(pause)

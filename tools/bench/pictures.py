@@ -1,16 +1,16 @@
-"""Photographs to decode: ImageNet's, or where there is none, pictures of their usual size that are as hard to decode."""
+"""Images to decode: ImageNet's photographs, or random pictures of their usual size that take as long to decode."""
 
 import numpy as np
 import tensorflow as tf
 
 from nasnet_tf.data import ImageData, ImageNetPreprocessing
 
-SIZE = (375, 500)  # pixels, as most of ImageNet
-_ROUGHNESS = 12.0  # for about 100 kB at Pillow's quality 90, as there
+SIZE = (375, 500)  # height and width in pixels of most images in ImageNet
+_ROUGHNESS = 12.0  # makes files of about 100 kB at JPEG quality 90, as in ImageNet
 
 
 def image_data(data_dir: str | None, workdir: str, count: int, image_size: int) -> ImageData:
-    """Training images as a data set: ImageNet, or a folder of made pictures."""
+    """Returns `count` training images as a data set: ImageNet from `data_dir`, or random pictures in `workdir` if that is None."""
     preprocessing = ImageNetPreprocessing(image_size)
     if data_dir is not None:
         return ImageData("imagenet2012", preprocessing, data_dir, train_split=f"train[:{count}]")
@@ -22,7 +22,7 @@ def image_data(data_dir: str | None, workdir: str, count: int, image_size: int) 
 
 
 def encoded(data_dir: str | None, count: int) -> list[bytes]:
-    """So many files."""
+    """Returns the contents of `count` JPEG files."""
     if data_dir is None:
         return _made(count)
     data = image_data(data_dir, "", count, 224)
@@ -30,7 +30,7 @@ def encoded(data_dir: str | None, count: int) -> list[bytes]:
 
 
 def _made(count: int) -> list[bytes]:
-    """Coarse colours with fine noise."""
+    """Returns `count` JPEG files of coarse colors with fine noise; they repeat after 64."""
     random = np.random.default_rng(0)
     contents = []
     for _ in range(min(count, 64)):

@@ -1,4 +1,4 @@
-"""What kinds of operations the time of a training step and of inference goes into, as TensorFlow's profiler saw them."""
+"""The time that each kind of operation takes in a training step and in inference, measured by TensorFlow's profiler."""
 
 import collections
 import pathlib
@@ -12,11 +12,11 @@ from tools.bench.inference_rows import graph
 from tools.bench.networks import find_case
 from tools.bench.timing import Options, Row, alone
 
-_LISTED = 15  # kinds; the rest together
+_LISTED = 15  # kinds with a row of their own; the rest share one
 
 
 def measure(options: Options) -> list[Row]:
-    """Seconds of all threads together, of one call."""
+    """Returns a row for each kind of operation: its seconds in one call, summed over all threads."""
     rows = []
     for what, function in (("training step", training), ("inference", inference)):
         found = alone(function, options.rounds, options.quick)
@@ -36,7 +36,7 @@ def inference(rounds: int, quick: bool):
 
 
 def by_kind(call: Callable[[], object], rounds: int) -> dict[str, float]:
-    """{kind of operation: seconds of one call}, the largest first."""
+    """Returns {kind of operation: seconds in one call}, the largest first."""
     call()
     with tempfile.TemporaryDirectory() as folder:
         tf.profiler.experimental.start(folder)

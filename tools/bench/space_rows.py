@@ -1,4 +1,4 @@
-"""A child in the network of the whole search space, beside a network of its own with the same weights."""
+"""A child in the network of the whole search space, compared with a network of its own that has equal weights."""
 
 import random
 from collections.abc import Callable, Iterator
@@ -14,17 +14,17 @@ from tools.bench.networks import TINY_SPACE, find_case
 from tools.bench.timing import Options, Row, alone, in_turns, timed, total
 
 _PEER = "a network of its own"
-_STEPS = 5  # steady ones of each architecture
+_STEPS = 5  # timed steps of each architecture, after a warm-up
 _RATE = 1e-3
 
 
 def measure(options: Options) -> Iterator[Row]:
-    """In one process: NASNet-A, then an architecture drawn at random for each round; plain gradient descent on both sides."""
+    """Yields the rows, measured in one process with plain gradient descent: first NASNet-A, then a random architecture for each round."""
     found = alone(steps, options.rounds, options.quick)
     yield Row("space: trace, once", "s", {"ours": [found["trace"]]})
-    yield Row("space: to the end of the first step of all", "s", {"ours": [found["first"]["ours"].pop(0)]})
+    yield Row("space: to the end of the first step of the first child", "s", {"ours": [found["first"]["ours"].pop(0)]})
     found["first"][_PEER].pop(0)
-    yield Row("space: to the end of the first step of a child", "s", found["first"])
+    yield Row("space: to the end of the first step of a later child", "s", found["first"])
     logits, gradients = found["differences"]
     yield Row(f"space: a step; logits differ by {logits:.1e} of the largest, gradients by {gradients:.1e}", "s", found["steady"], "0.87")
 
@@ -79,7 +79,7 @@ def _plain_step(model, images) -> Callable[[], np.ndarray]:
 
 
 def _expected(model, images):
-    """(logits, gradients of all weights as one vector), in the order of a plan."""
+    """Returns (logits, gradients of all weights as one vector in the order of a plan)."""
     variables = [variable.value for layer in placed_layers(model) for variable in layer.trainable_variables]
     with tf.GradientTape() as tape:
         logits = model(images, training=True)

@@ -1,4 +1,4 @@
-"""What a command costs before it does anything, and `predict` with an export up to its answer."""
+"""The time of a command before it does anything, and of `predict` with an export up to its answer."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ from tools.bench.timing import ROOT, Options, Row, alone
 
 
 def measure(options: Options) -> list[Row]:
-    """Whole processes."""
+    """Returns the rows, measured on whole processes."""
     export = f"{options.workdir}/export"
     alone(write, export, options.quick)
     commands = {

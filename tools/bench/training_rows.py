@@ -1,4 +1,4 @@
-"""Training steps of the mobile network and of a search's child, beside Keras."""
+"""Training steps of the mobile network and of a search's child, compared with Keras."""
 
 from collections.abc import Iterator
 
@@ -7,7 +7,7 @@ from tools.bench.timing import LIMIT, Options, Row, alone, in_turns
 
 
 def measure(options: Options) -> Iterator[Row]:
-    """Both in one process, in turns; a process for each row."""
+    """Yields the rows. Each has a process of its own, in which ours and the peer's take turns."""
     for name, batch_size in [("mobile", 32), ("child", 32), ("child", 128)][: 1 if options.quick else None]:
         samples = alone(steps, name, batch_size, options.rounds, options.quick)
         yield Row(f"training step, {name}, batch {batch_size}", "images/s", samples, LIMIT, batch_size)

@@ -18,7 +18,7 @@ def read_details(path: pathlib.Path, choice: str) -> str:
     """Returns the sections about one evaluation, as HTML.
 
     Args:
-      path: file of the details.
+      path: the details-*.json file.
       choice: the split, followed by the weights if they are not the default ones, such as "test" or "test-last".
 
     Raises:
@@ -33,9 +33,9 @@ def read_details(path: pathlib.Path, choice: str) -> str:
 
 
 def _by_class(rows: Sequence[ClassFigures], choice: str) -> str:
-    there = by_class.worst_first(rows)
-    names = [name for name in _CLASS_NUMBERS if any(getattr(row, name) is not None for row in there)]
-    body = [[row.name, *(_cell(getattr(row, name)) for name in names)] for row in there[: by_class.MOST_ROWS]]
+    ranked = by_class.worst_first(rows)
+    names = [name for name in _CLASS_NUMBERS if any(getattr(row, name) is not None for row in ranked)]
+    body = [[row.name, *(_cell(getattr(row, name)) for name in names)] for row in ranked[: by_class.MOST_ROWS]]
     heading = page.heading(3, f"By class on {choice}, the lowest F1 first")
     table = page.table(["class", *(_TITLES.get(name, name) for name in names)], body)
     return "".join([heading, table, *map(page.paragraph, by_class.notes(rows))])

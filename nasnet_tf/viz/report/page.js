@@ -1,5 +1,5 @@
-// Keeps the age of each time current while the page is open, keeps sections open that the reader unfolded when a live page reloads, and
-// unfolds the section that a link leads into.
+// Keeps the age of each time current while the page is open, and unfolds the section that a link leads into. After a reload, unfolds the
+// sections that the reader had unfolded before.
 function age() {
   for (const time of document.querySelectorAll("time")) {
     const minutes = Math.max(0, (Date.now() - new Date(time.dateTime)) / 60000);

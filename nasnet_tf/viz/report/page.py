@@ -16,7 +16,8 @@ from matplotlib.figure import Figure
 from nasnet_tf.viz.diagram import figure_to_svg
 
 _HERE = pathlib.Path(__file__).parent
-SCRIPTS = ("memory.js", "tables.js", "page.js")  # tables come before page.js, which scrolls to a link's target: they change heights
+# tables.js comes before page.js, because it changes the heights of tables, and page.js scrolls to the target of a link.
+SCRIPTS = ("memory.js", "tables.js", "page.js")
 
 
 def document(title: str, content: str, refresh_seconds: float | None) -> str:
@@ -28,7 +29,7 @@ def document(title: str, content: str, refresh_seconds: float | None) -> str:
       refresh_seconds: the page reloads at this interval, at least 1 second; None for never.
     """
     seconds = max(1, round(refresh_seconds)) if refresh_seconds else None
-    # Only for pages without scripts: browsers do not refresh an address that ends in a place of the page, so the script reloads it.
+    # Only for browsers without scripts. Elsewhere page.js reloads the page, because a refresh does not reload an address with a #place.
     refresh = f'<noscript><meta http-equiv="refresh" content="{seconds}"></noscript>' if seconds else ""
     mark = f' data-refresh="{seconds}"' if seconds else ""
     return (
@@ -97,7 +98,7 @@ def picture(figure: Figure, caption: str, is_drawing: bool = False, place: str =
       caption: plain text.
       is_drawing: True limits the width. The figure then scrolls sideways on narrow screens, so that it stays readable, and is not enlarged
         on wide ones.
-      place: name to link to the figure with; "" for none.
+      place: name that links to this figure use; "" if there are none.
     """
     svg, width, marks = figure_to_svg(figure), figure.get_figwidth(), f' id="{anchor(place)}"' if place else ""
     if is_drawing:

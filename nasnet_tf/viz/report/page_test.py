@@ -125,7 +125,7 @@ def test_layout_at_all_widths_in_light_and_dark(browser, report):
 
 @pytest.mark.timeout(120)
 def test_live_page_reloads_and_keeps_its_state(browser, report):
-    browser.get("about:blank")  # from the page itself, the next address would only scroll
+    browser.get("about:blank")  # if the page were still open, its address with a #place would only scroll it
     browser.get(report.write(refresh_seconds=3).as_uri() + "#comparison")  # the place in the address must not stop the reload
     unfold = "document.querySelectorAll('details').forEach((fold, index) => fold.open = index === 1)"
     browser.execute_script(f"window.before = true; {unfold}; scrollTo(0, 700)")

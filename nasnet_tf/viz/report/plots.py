@@ -38,7 +38,7 @@ def plot_rewards(trials: Sequence[Trial], chance: float | None = None) -> Figure
     The means are those of paper figure 6.
 
     Args:
-      trials: of one search.
+      trials: trials of one search.
       chance: accuracy of guessing, drawn as a level; None if it is unknown.
     """
     figure, axes = new_figure("trial", "validation accuracy")
@@ -143,7 +143,7 @@ def plot_entropy(trials: Sequence[Trial], updates: Sequence[dict] = (), maximum:
     of `width` estimates.
 
     Args:
-      trials: of one search.
+      trials: trials of one search.
       updates: rows of the search's metrics.jsonl.
       maximum: entropy of the uniform policy, drawn as a level; None if it is unknown.
       width: number of estimates in a running mean.

@@ -86,7 +86,7 @@ def front(trials: Sequence[Trial], shown: Sequence[Trial], name: str) -> str:
 
 
 def importance(space: SearchSpace, trials: Sequence[Trial]) -> str:
-    """Returns the importance of choices by a model of the rewards; "" if there are fewer than 10 rewards or SciPy is missing."""
+    """Returns the importance of choices, estimated by a model of the rewards; "" if there are fewer than 10 rewards or SciPy is missing."""
     if not is_installed("scipy") or len(ranked(trials)) < LEAST_TRIALS:
         return ""
     found = importance_of(space, trials)

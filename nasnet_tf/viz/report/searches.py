@@ -26,7 +26,7 @@ from nasnet_tf.viz.report import page, plots, search_tables, statistics
 
 _CURVES = 5
 _CONFIG = "operative_config.gin"
-# All files that a section depends on. Logs that it links to are not among them: a new log comes with a longer journal.
+# All files that a section depends on. The logs that it links to are left out, because the journal grows whenever a log is added.
 FILES = (JOURNAL, UPDATES, _CONFIG, RATES_NAME, *(f"{retraining.FOLDER}*/{name}" for name in (JOURNAL, WINNER_NAME, TEST_NAME)))
 
 
@@ -35,7 +35,7 @@ class Search:
     """A search in the report.
 
     Attributes:
-      name: names of its folder and its strategy.
+      name: name of its folder, followed by its strategy.
       rewarded: the first rewarded trial of each architecture, for comparisons; without texts, decisions, log-probabilities and metrics.
       section: markup of its section.
     """
@@ -104,7 +104,7 @@ def compare(searches: Sequence[Search]) -> str:
         page.table(["search", "architectures", "best", "mean of best 5", f"mean of best {statistics.TOP}", "time of children"], rows),
     ]
     if any(len(search.rewarded) != fewest for search in searches) and fewest:
-        parts.append(page.paragraph(f"After the first {fewest} architectures of each search, the most that all of them have:"))
+        parts.append(page.paragraph(f"With only the first {fewest} architectures of each search, the number that the smallest search has:"))
         rows = [[search.name, *_tops(search.rewarded[:fewest])] for search in searches]
         parts.append(page.table(["search", "best", "mean of best 5", f"mean of best {statistics.TOP}"], rows))
     figure = plots.plot_comparison([(search.name, search.rewarded) for search in searches])

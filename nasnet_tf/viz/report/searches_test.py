@@ -69,7 +69,7 @@ def write_journal(folder, count, strategy, identity=None, seed=0):
 
 
 def write_retraining(folder):
-    """Writes a retraining of the first architectures of a search of write_journal, with a winner and its test accuracy."""
+    """Adds a retraining to a search that write_journal wrote, with its first architectures, a winner and its test accuracy."""
     write_journal(folder / "retrain", 6, "", {"epochs": "20"})
     (folder / "retrain" / "winner.textproto").write_text(format_genotype(tiny_genotype()))
     (folder / "retrain" / "test.json").write_text(json.dumps({"accuracy": 0.9731, "trial": 3}))
@@ -128,7 +128,7 @@ def test_report_of_a_search(searched):
 
 
 def test_report_of_a_policy_shows_its_entropy(tmp_path):
-    write_journal(tmp_path / "search", 40, "@PPOSearch()")  # the journal tells the space, whose largest entropy is a level in the plot
+    write_journal(tmp_path / "search", 40, "@PPOSearch()")  # states the space, whose largest entropy is drawn
     page = Report(tmp_path).write().read_text()
     check(page)
     assert "Entropy of the policy" in page

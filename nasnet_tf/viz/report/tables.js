@@ -1,5 +1,5 @@
-// Sorts tables by their column titles and filters their rows. The elements of the rows stay and only their order and visibility change, so
-// that text in a cell is never parsed as markup.
+// Lets the reader sort tables by clicking column titles, and filter their rows. The row elements are reordered and hidden but never
+// rebuilt, so text in a cell is never parsed as markup.
 const NUMBER = /^([+-]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:e[+-]?\d+)?|[+-]?inf)\s*(?:%|±.*|\(.*\))?$/i;
 const DURATION = /^\d+(:\d\d){1,2}$/; // [hours:]minutes:seconds
 const MISSING = /^(-|–|—|nan|none|)$/i;
@@ -34,7 +34,7 @@ function element(tag, properties) {
   return Object.assign(document.createElement(tag), properties);
 }
 
-// Returns a selection of the groups of rows; a group is [label, count].
+// Returns a select element for the groups of rows; a group is [label, count].
 function choiceOf(groups) {
   const choice = element("select", {autocomplete: "off"});
   choice.append(element("option", {value: "", textContent: "all"}));
@@ -62,7 +62,7 @@ function activate(table, name) {
   const most = table.tBodies[0].rows.length; // rows per page: a browser takes seconds to lay out 20,000
   const titles = [...table.tHead.rows[0].cells], groups = JSON.parse(table.dataset.groups || "[]");
   const set = {column: "", direction: 1, filter: "", group: "", page: 0, focus: -1, ...remembered[name]};
-  let texts = null; // of the rows, read at the first search
+  let texts = null; // texts of the rows, read when the reader first filters
 
   const filter = element("input", {type: "search", placeholder: "Filter", value: set.filter, autocomplete: "off"});
   const choice = Object.assign(choiceOf(groups), {value: set.group, hidden: groups.length < 2});

@@ -36,7 +36,7 @@ def show(browser, tmp_path):
 
 
 class Table:
-    """A table under a heading, with its controls; the first table of the page without a heading."""
+    """The first table after a heading, with its controls; without `heading`, the first table of the page."""
 
     def __init__(self, browser, heading=None):
         place = f"//h3[text()='{heading}']/following::" if heading else "//"

@@ -28,8 +28,8 @@ def plot_curve(rows: Sequence[dict], name: str, chance: float | None = None) -> 
     """Plots a number over epochs: in training, in evaluations, and in evaluations with plain rather than averaged weights.
 
     Args:
-      rows: of metrics.jsonl.
-      name: of the number.
+      rows: rows of metrics.jsonl.
+      name: name of the number.
       chance: value that guessing gives, drawn as a level; None if it is unknown.
     """
     figure, axes = new_figure("epoch", name.replace("_", " "))
