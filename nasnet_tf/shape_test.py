@@ -18,6 +18,7 @@ REASONS = {
     "nasnet_tf/nas/engines/engines_test.py": "all engines pass the same tests",
     "nasnet_tf/serving/hub/load_test.py": "one test for each option of load_nasnet",
     "nasnet_tf/serving/weights/convert_test.py": "all formats start from the same networks",
+    "tools/docs_test.py": "one reader of pages and help serves the tests of links, commands and snippets",
     "tools/simulate_search.py": "one simulation, from the strategies to its figure",
     "tools/bench/keras_network.py:keras_network": "the network of keras.applications, kept line by line for comparison",
 }
