@@ -19,7 +19,7 @@ NUM_TEST = 360  # a fifth, leaving 1,437 to train on
 GREY_LEVELS = 16  # pixels count the ink in 4x4 pixels of a scan, 0..16
 
 DESCRIPTION = """\
-1,797 handwritten digits of 13 people, 8x8 pixels in grey: the test set of "Optical Recognition of Handwritten Digits" in the UCI Machine
+1,797 handwritten digits of 13 people, 8x8 pixels in gray: the test set of "Optical Recognition of Handwritten Digits" in the UCI Machine
 Learning Repository, as copied by scikit-learn (sklearn.datasets.load_digits), levels 0..16 scaled to 0..255. The split into 1,437 training
 and 360 test images is our own, by digit. The same people wrote both parts, so accuracies are higher than on unseen writers.
 """

@@ -1,6 +1,6 @@
-"""Finds data sets, prepares their images and makes batches, as tf.data pipelines. This room does not depend on models.
+"""Finds data sets, prepares their images and makes batches, as tf.data pipelines. This package does not depend on models.
 
-Importing this room does not import TensorFlow: the names in __init__.pyi load on first use, and the modules numpy_*.py do not need it.
+Importing this package does not import TensorFlow: the names in __init__.pyi load on first use, and the modules numpy_*.py do not need it.
 """
 
 import lazy_loader

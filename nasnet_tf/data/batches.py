@@ -1,4 +1,4 @@
-"""Makes batches of prepared images from the numbers of examples, as tf.data pipelines.
+"""Makes batches of prepared images, as tf.data pipelines. The number of an example is its index in its split.
 
 Each worker looks up which examples belong to its rows of a batch, and reads only these.
 """
@@ -17,10 +17,10 @@ as_written = tf.autograph.experimental.do_not_convert
 WORKERS = max(2, available_cpus())  # number of images that are prepared at a time
 _PARALLEL_READS = 4  # may be more than the CPUs, because a read mostly waits
 _EXAMPLES_PER_READ = 16  # in evaluation; in training, a read is a batch
-_PARALLEL_BATCHES = 2  # so that workers begin the next batch while the last images of one are prepared
+_PARALLEL_BATCHES = 2  # so that threads begin the next batch while the last images of this one are prepared
 _PREFETCHED_BATCHES = 4
 
-# Numbers of examples, int64 [n] -> (encoded images string [n], labels int64 [n, *shape of a label]); uses TensorFlow operations.
+# Example numbers, int64 [n] -> (encoded images string [n], labels int64 [n, *shape of a label]); uses TensorFlow operations.
 Load = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
 
@@ -53,8 +53,8 @@ def training_batches(
 
     Args:
       load: reads examples by their numbers.
-      prepare: (encoded image, place in the stream int64 []) -> float32 [side, side, 3].
-      examples_at: places in the stream, int64 [n] -> numbers of examples, int64 [n].
+      prepare: (encoded image, position in the training stream int64 []) -> float32 [side, side, 3].
+      examples_at: positions in the training stream, int64 [n] -> example numbers, int64 [n].
     """
     size, first = rows_of(batch_size, shard)
     check_value("start_step", start_step, Natural)
@@ -81,7 +81,7 @@ def training_batches(
     @as_written
     def prepare_batch(*columns):
         rows = tf.data.Dataset.from_tensor_slices((tf.range(size), *columns))
-        # Errors are dropped inside a batch, where the rows tell what is missing. A data set around each image stalled the pipeline.
+        # Errors are dropped inside a batch, where row numbers show which images are missing. One data set per image stalled the pipeline.
         prepared = rows.map(prepare_row, num_parallel_calls=WORKERS, deterministic=True).ignore_errors()
         return prepared.batch(size).map(place_rows).concatenate(nothing).take(1)
 
@@ -128,8 +128,8 @@ def evaluation_batches(
 def finish(batches: tf.data.Dataset) -> tf.data.Dataset:
     """Adds prefetching and options for threads to a pipeline of batches."""
     options = tf.data.Options()
-    # TensorFlow's tuner sleeps between its rounds, twice as long each time, and an iterator cannot be destroyed before it wakes. That
-    # doubled the time of a search's child that takes 20 seconds.
+    # TensorFlow's tuner sleeps between its rounds, twice as long each time, and an iterator cannot be destroyed before the tuner wakes.
+    # That doubled the time of a child of a search that takes 20 seconds.
     options.autotune.enabled = False
     # TensorFlow's rewrites do not make these pipelines faster, and the search for them delays the first batch.
     options.experimental_optimization.apply_default_optimizations = False

@@ -11,7 +11,7 @@ from nasnet_tf.data.refusal import refuse_unless
 
 _HEAD_BYTES = 70  # file header, information header and masks
 _OS2_HEADER = 12  # bytes of OS/2's information header, which has 16-bit sides and 3 bytes for each color of the palette
-_RGB, _MASKS, _MASKS_AND_ALPHA = 0, 3, 6  # supported values of the field "compression"; the others mean run lengths, JPEG and PNG
+_RGB, _MASKS, _MASKS_AND_ALPHA = 0, 3, 6  # supported values of the field "compression"; the others are run-length encoding, JPEG and PNG
 _STANDARD_MASKS = (0xFF0000, 0xFF00, 0xFF)  # red, green, blue
 _MASKS_OF_16_BITS = (0x7C00, 0x3E0, 0x1F)
 

@@ -19,7 +19,7 @@ tfds = OnDemand("tensorflow_datasets")
 
 # COCO's own ids of its 80 classes are 1..90 without these (cocodataset.org). TFDS keeps the order of the classes, but not their ids.
 _COCO_GAPS = {12, 26, 29, 30, 45, 66, 68, 69, 71, 83}
-_CROWDS = ("is_crowd", "is_difficult")  # names of the flag in COCO and in Pascal VOC
+_CROWDS = ("is_crowd", "is_difficult")  # names of the crowd flag in COCO and in Pascal VOC
 _NAMES = ("image/filename", "id")
 
 

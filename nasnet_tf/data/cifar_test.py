@@ -29,7 +29,7 @@ def test_normalize_takes_the_unit_range_and_any_batch_shape():
 
 def test_other_sizes_are_resized_with_antialiasing():
     stripes = np.zeros([64, 64, 1])
-    stripes[::2] = 255  # without antialiasing, half-size images of this are not gray
+    stripes[::2] = 255  # without antialiasing, the half-size image of these stripes is not gray
     stripes[:, 32:] = 0
     image = CifarPreprocessing(image_size=32).evaluate(png(stripes))
     assert image.shape == (32, 32, 3)

@@ -62,7 +62,7 @@ def _annotation_files(root: pathlib.Path) -> dict[str, pathlib.Path]:
 
 
 def _by_split(files: list[pathlib.Path]) -> dict[str, pathlib.Path]:
-    """Returns {split: file}. The name of a file is or contains its split; a single file that is not called instances_<split> is "train"."""
+    """Returns {split: file}. Files are called instances_<split> or <split>; a single file without the prefix is "train"."""
     if len(files) == 1 and not files[0].stem.startswith("instances_"):
         return {"train": files[0]}
     return {path.stem.removeprefix("instances_"): path for path in files}
@@ -163,8 +163,8 @@ def _pictures(content: dict, path: pathlib.Path, folders: list[pathlib.Path], ca
 def _as_displayed(picture: Picture, notes: Notes) -> Picture:
     """Rotates boxes to match the upright picture, which is what is decoded, if they were drawn on the stored one.
 
-    The annotated height and width tell which picture was annotated. They cannot tell if the picture is square, or if Exif only mirrors it
-    or turns it upside down. Then it is the upright picture, because annotators see that.
+    The annotated height and width show which of the two was annotated, unless the picture is square or Exif only mirrors it or turns it
+    upside down. In these cases, boxes are taken as drawn on the upright picture, because that is what annotators see.
     """
     if picture.size is None:
         return picture

@@ -16,7 +16,7 @@ from nasnet_tf.data.refusal import refuse_unless
 from nasnet_tf.data.sixteen_bits import WHITE, to_eight_bits
 
 _MILLION = 1e6
-# Gives the pixels of other programs; TensorFlow's default differs by up to 160 levels on high-quality scans.
+# Gives the same pixels as other programs; TensorFlow's default differs by up to 160 levels on high-quality scans.
 DCT_METHOD = "INTEGER_ACCURATE"
 # First bytes of the formats that are decoded; "?" matches any byte. TensorFlow knows more formats, but their sizes would not be checked.
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM", b"RIFF????WEBP")
@@ -144,7 +144,7 @@ def _decode_bmp(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def _decode_webp(encoded: tf.Tensor) -> tf.Tensor:
-    """Decodes a still WebP. For an animation, marked in the extended format, TensorFlow 2.21's decoder would write out of bounds."""
+    """Decodes a still WebP. Animations are refused, because TensorFlow 2.21's decoder would write out of bounds."""
     head = tf.cast(tf.io.decode_raw(_head(encoded, 12, 20), tf.uint8), tf.int64)
     is_extended, is_lossless = (tf.reduce_all(head[:4] == list(name)) for name in (b"VP8X", b"VP8L"))
 

@@ -38,7 +38,7 @@ def test_the_limit_is_on_width_times_height(kind, monkeypatch):
         decoding.decode_image(content)
 
 
-def test_webp_without_loss(monkeypatch):
+def test_the_limit_holds_for_lossless_webp(monkeypatch):
     monkeypatch.setattr(limits, "MAX_PIXELS", 34)
     for content in (encoded("WEBP", lossless=True), encoded("WEBP", lossless=True, exif=b"Exif\0\0")):  # the second has the extended format
         with pytest.raises(tf.errors.InvalidArgumentError, match="image too large"):
@@ -114,7 +114,7 @@ def test_files_cut_short_anywhere_end_in_an_error_or_an_image(kind, decode):
             assert decode(content[:length]).shape[-1] == 3
 
 
-def test_the_graph_is_traced_once_for_all_pipelines_of_a_limit(monkeypatch):
+def test_the_graph_is_traced_once_for_each_limit(monkeypatch):
     traces, decoded = [], decoding._decoded
     monkeypatch.setattr(decoding, "_decoded", lambda *arguments, **named: traces.append(named) or decoded(*arguments, **named))
     decoding._traced.cache_clear()

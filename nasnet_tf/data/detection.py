@@ -49,11 +49,13 @@ class DetectionData(DividedData):
 
     Attributes:
       source: `coco:FOLDER`, `voc:FOLDER` or `tfds:NAME`, such as tfds:coco/2017; see nasnet_tf.data.coco, voc and box_records. In a COCO or
-        VOC folder without a split `trainval`, splits have the roles that they have in a folder of images, also as `val` or `Train`.
-      image_size: side in pixels to which all pictures are resized, without keeping their aspect ratio, as in the original.
+        VOC folder without a split `trainval`, splits have the roles that they have in a folder of images, and other spellings, such as
+        `val` and `Train`, are accepted.
+      image_size: side in pixels to which all pictures are resized, without keeping their aspect ratio, as faster_rcnn_nas of the TF
+        Object Detection API does.
       train_split, validation_split, validation_examples, test_split: as in ImageData.
       flip: whether to mirror half of the pictures in training.
-      max_boxes: maximum number of boxes per picture in training, 100 in the original. Further boxes are left out, and such pictures are
+      max_boxes: maximum number of boxes per picture in training, 100 in faster_rcnn_nas. Further boxes are left out, and such pictures are
         counted in the notes.
       data_dir: folder of TFDS data sets, as in ImageData.
     """
@@ -168,9 +170,9 @@ class DetectionData(DividedData):
         """Returns every picture of a split exactly once, in batches of one size; arguments as in ImageData.evaluation.
 
         Returns:
-          Batches of (images float32 [batch_size / count, image_size, image_size, 3] in [-1, 1]; rows int32 [batch_size / count], the
-          numbers of the pictures in the split, -1 for rows that only fill up the last batch; sizes float32 [batch_size / count, 2],
-          height and width of each picture in pixels).
+          Batches of (images float32 [batch_size / count, image_size, image_size, 3] in [-1, 1]; rows int32 [batch_size / count],
+          positions of the pictures in the split from 0, -1 for rows that only fill up the last batch; sizes float32
+          [batch_size / count, 2], height and width of each picture in pixels).
         """
         pictures = self.objects(split)
         size, first = rows_of(batch_size, shard)

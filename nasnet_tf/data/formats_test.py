@@ -36,7 +36,7 @@ def written(mode: str, kind: str) -> bytes:
 
 
 def prepared(encoded: bytes) -> list[np.ndarray]:
-    """Returns the image as each preprocessing has it before normalization, in 0..255."""
+    """Returns the images that the preprocessings make, without normalization, in 0..255."""
     images = [WHOLE.view(encoded), (WHOLE.train(encoded, tf.constant([1, 1], tf.int64)) + 1) / 2, CifarPreprocessing(8).view(encoded)]
     return [image.numpy() * 255 for image in images]
 
@@ -70,7 +70,7 @@ GRAY = (124, 124, 124)  # 0.299 * 200 + 0.587 * 100 + 0.114 * 50
         ),
     ],
 )
-def test_comes_out_in_its_colors(make, expected):
+def test_every_file_keeps_its_colors(make, expected):
     for image in prepared(make()):
         np.testing.assert_allclose(image, np.broadcast_to(expected, [8, 8, 3]), atol=2)
 

@@ -76,7 +76,7 @@ def test_pipelines(dataset, tmp_path):
     assert read(tmp_path, of_dataset("data", dataset)) == expected(UINT8, "2012")
 
 
-def test_images_of_a_pipeline_may_have_several_sizes_and_its_classes_names(tmp_path):
+def test_a_pipeline_may_have_images_of_several_sizes_and_class_names(tmp_path):
     images = [UINT8[0], UINT8[1, :3]]
     dataset = tf.data.Dataset.from_generator(
         lambda: iter(zip(images, [1, 0], strict=True)),
@@ -135,7 +135,7 @@ def test_the_same_data_is_recognized_in_any_order_and_other_data_is_refused(tmp_
     assert len(list(folder.iterdir())) == 1
 
 
-def test_a_class_that_only_validates_is_refused(tmp_path):
+def test_a_class_without_training_examples_is_refused(tmp_path):
     splits = {"train": of_arrays("data", UINT8, NUMBERS), "validation": of_arrays("validation", UINT8, NUMBERS + 1)}
     with pytest.raises(InputError, match="validation: expected only classes of data, got also 3 in validation"):
         prepare(tmp_path, splits, may_replace=True)

@@ -82,7 +82,8 @@ class ImageNetPreprocessing:
 
     def evaluate(self, encoded: tf.Tensor) -> tf.Tensor:
         """Prepares an image for evaluation: string [] -> float32 [image_size, image_size, 3], its central part, in [-1, 1]."""
-        # Decoding only the central part can change its last column, which depends on the next one. Decoding that too saves almost nothing.
+        # The whole image is decoded. Decoding only the central part can change its last column, which depends on the column after it, and
+        # decoding that column too would save almost nothing.
         return _scale(self._resize(tf.image.central_crop(decode_image(encoded, self.white_level), _in_float32(self.central_fraction))))
 
     def view(self, encoded: tf.Tensor) -> tf.Tensor:
@@ -167,7 +168,7 @@ def _distort_color(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
 
 
 def _in_float32(fraction: float) -> float:
-    """Rounds a fraction to float32, as tf.image.central_crop does in a graph; op by op it does not, and may crop one row more."""
+    """Rounds a fraction to float32, as tf.image.central_crop does in a graph. Eagerly, it does not and may crop one row more."""
     return float(np.float32(fraction))
 
 

@@ -1,4 +1,4 @@
-"""Decodes image files without TensorFlow, to exactly the pixels of decoding.py. Other files are refused.
+"""Decodes image files without TensorFlow, to exactly the pixels of decoding.py. Files that might get other pixels are refused.
 
 Pillow and TensorFlow call the same libraries: libjpeg-turbo with the accurate DCT and smooth upsampling, libpng and libwebp.
 """
@@ -58,7 +58,7 @@ def decode_image(encoded: bytes) -> np.ndarray:
 
 
 def _is_whole_png(encoded: bytes) -> bool:
-    """Returns whether the checksums of all chunks are right, up to the last chunk, which Pillow does not need.
+    """Returns whether a PNG has all chunks with right checksums. Pillow would also decode a file without the last chunk.
 
     A chunk is its length, its name, its data and a checksum of name and data.
     """

@@ -113,7 +113,7 @@ def test_other_files_are_left_to_tensorflow():
             numpy_decoding.decode_image(content)
 
 
-def test_nothing_damaged_is_decoded_otherwise(exact):
+def test_damaged_files_are_refused_or_decoded_as_by_tensorflow(exact):
     """Files are cut short or changed at random; if this module decodes one, TensorFlow decodes it to equal pixels."""
     decoded = 0
     for number in range(300):

@@ -8,7 +8,8 @@ _ORIENTATION, _SHORT = 0x0112, 3
 _PREFIX = b"Exif\0\0"
 _HAS_EXIF = 8  # a flag in the header of an extended WebP
 _TOO_LARGE = 2**31  # no file has a part of this size or more
-Part = tuple[int, int, int, bool, bool]  # offset of the next part; offset and size of the data; whether parts follow; whether data are tags
+# Offset of the next part; offset and size of the data; whether parts follow; whether the data are Exif tags.
+Part = tuple[int, int, int, bool, bool]
 
 
 def exif_orientation(encoded: bytes) -> int:

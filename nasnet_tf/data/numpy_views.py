@@ -46,7 +46,7 @@ def _central_crop(image: np.ndarray, fraction: float) -> np.ndarray:
 
 
 def _resize(image: np.ndarray, size: int, has_half_pixel_centers: bool) -> np.ndarray:
-    """Resizes as TensorFlow's op ResizeBilinear does, to float32 [size, size, 3]: interpolates the four pixels around each place."""
+    """Resizes as TensorFlow's op ResizeBilinear does, to float32 [size, size, 3]: interpolates between four pixels."""
     (top, bottom, down), (left, right, across) = (_neighbors(side, size, has_half_pixel_centers) for side in image.shape[:2])
     down, across = down[:, None, None], across[None, :, None]
 
@@ -59,7 +59,7 @@ def _resize(image: np.ndarray, size: int, has_half_pixel_centers: bool) -> np.nd
 
 
 def _neighbors(side: int, size: int, has_half_pixel_centers: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns for each place (pixel before it, pixel after it, distance from the pixel before as float32), each [size]."""
+    """Returns for each output pixel (input pixel before it, input pixel after it, distance from the first as float32), each [size]."""
     scale, places = np.float32(side) / np.float32(size), np.arange(size, dtype=np.float32)
     places = (places + _HALF) * scale - _HALF if has_half_pixel_centers else places * scale
     floor = np.floor(places)
@@ -75,7 +75,7 @@ def _resize_with_antialiasing(image: np.ndarray, size: int) -> np.ndarray:
 
 
 def _triangles(side: int, size: int) -> np.ndarray:
-    """Returns the weights of the pixels for each place, float32 [size, side]; each row sums to 1."""
+    """Returns the weights of the input pixels for each output pixel, float32 [size, side]; each row sums to 1."""
     inverse = np.float32(1) / (np.float32(size) / np.float32(side))
     width = np.maximum(inverse, np.float32(1))
     centers = (np.arange(size, dtype=np.float32) + _HALF) * inverse

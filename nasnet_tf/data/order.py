@@ -8,7 +8,7 @@ _EPOCHS_KEPT = 2  # permutations in memory: a batch may hold the end of one epoc
 
 
 class Order:
-    """Maps places in an endless stream of epochs to examples. The order depends only on the seed, and any place can be looked up.
+    """Maps positions in an endless stream of epochs to examples. The order depends only on the seed, and any position can be looked up.
 
     A worker or a resumed training therefore knows which examples it needs without reading others, and batches do not depend on the number
     of workers.
@@ -23,7 +23,7 @@ class Order:
         self._permutation = functools.lru_cache(_EPOCHS_KEPT)(self._permutation_of)
 
     def __call__(self, places: np.ndarray) -> np.ndarray:
-        """Returns the examples, int64 [n] in 0..num_examples - 1, at places in the stream, int64 [n] from 0."""
+        """Returns the examples, int64 [n] in 0..num_examples - 1, at positions in the stream, int64 [n] from 0."""
         epochs, places = np.divmod(places, self._num_examples)
         examples = np.empty_like(places)
         for epoch in np.unique(epochs):

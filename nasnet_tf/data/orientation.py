@@ -147,7 +147,7 @@ def _numbers(encoded: tf.Tensor, start: tf.Tensor | int, count: int) -> tf.Tenso
 
 
 def _number(numbers: tf.Tensor) -> tf.Tensor:
-    """Returns the number in 4 bytes, the highest first, int32 []; negative from 2^31 on, a size that no file has."""
+    """Returns the big-endian number in 4 bytes, int32 []; negative from 2^31 on, a size that no file has."""
     return tf.reduce_sum(numbers * [2**24, 2**16, 2**8, 1])
 
 

@@ -55,7 +55,7 @@ def test_every_orientation(orientation):
         np.testing.assert_allclose(preparation.evaluate(content), preparation.evaluate(file.getvalue()), atol=0.1)
 
 
-def test_boxes_come_from_their_places():
+def test_stored_boxes_hold_the_pixels_of_upright_boxes():
     whole = np.arange(6 * 4).reshape(6, 4)
     for orientation in range(1, 9):
         stored = whole if orientation < 5 else whole.T
@@ -91,16 +91,16 @@ def test_other_files_are_turned_too(kind, orientation):
         assert int(exif_orientation(content[:length])) in (1, orientation)
 
 
-def test_tags_behind_the_data_of_a_png():
+def test_tags_after_the_data_of_a_png():
     content = with_exif("png", 6)
     start = content.index(b"eXIf") - 4
     end = start + 12 + int.from_bytes(content[start : start + 4], "big")
-    behind = content[:start] + content[end:-12] + content[start:end] + content[-12:]
-    assert int(exif_orientation(behind)) == 6
+    after = content[:start] + content[end:-12] + content[start:end] + content[-12:]
+    assert int(exif_orientation(after)) == 6
     assert int(exif_orientation(content[:start] + content[end:])) == 1
 
 
-def test_a_marker_may_have_bytes_of_filling_before_it():
+def test_fill_bytes_may_precede_a_marker():
     content = jpeg(6)
     assert int(exif_orientation(content[:2] + b"\xff\xff" + content[2:])) == 6
 

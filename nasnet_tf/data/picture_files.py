@@ -15,9 +15,10 @@ _MAX_MISSING = 0.1  # fraction of the pictures that may be missing
 def find_pictures(names: Iterable[str], folders: Sequence[pathlib.Path]) -> dict[str, pathlib.Path]:
     """Finds the files that annotations name, and returns {name: file} without missing files.
 
-    A name is tried as it is, then with slashes for backslashes, then without its leading folders, one by one. Finally, files with its last
-    part as their name are searched anywhere below each folder in turn, in any case and encoding of accents; a file is found if it is the
-    only one below that folder. A shortened name finds nothing if another name finds the same file.
+    Each name is tried as it is, then with slashes instead of backslashes, then without its first folder, without the first two, and so on.
+    If none of these names a file, the last part of the name is searched for anywhere below each folder in turn, in any case and encoding of
+    accents; a file counts if it is the only match below that folder. A match of a shortened name is dropped if another name matches the
+    same file.
     """
     found = {name: path for name in dict.fromkeys(names) if (path := _first(name, folders))}
     exact, shortened = set(map(_identity, found.values())), {}

@@ -37,11 +37,12 @@ class ImageData(DividedData):
       preprocessing: how images are prepared.
       data_dir: folder in which TFDS data sets are prepared; `digits` and folders do not use it.
       train_split: the split for training, such as "train" or "train[:45000]".
-      validation_split: the split for validation in a search and for early stopping. None for the split `validation` of a folder. If there
-        is none, and for other data sets, None means the last `validation_examples` of `train_split`, which are then not used in training.
+      validation_split: the split for validation in a search and for early stopping. None means the split `validation` of a folder. In a
+        folder without that split, and in other data sets, None means the last `validation_examples` of `train_split`, which are then not
+        used in training.
       validation_examples: number of examples to hold out for validation, or their percentage of `train_split` such as "10%"; 0 for none.
       test_split: the split whose results are reported ("validation" for imagenet2012, whose test labels are secret). In a folder with a
-        split `test`, that split is used if this one is also the validation split.
+        split `test`, that split is used instead if test_split is also the validation split.
       cache: whether to keep the encoded training images in memory after they are first read. CIFAR takes 0.1 GB, ImageNet 140 GB.
     """
 
@@ -150,7 +151,7 @@ class ImageData(DividedData):
         return training_batches(load, prepare, self._order(seed), self.image_size, batch_size, start_step, shard, self._label_shape)
 
     def _order(self, seed: int) -> Callable[[np.ndarray], np.ndarray]:
-        """Returns the function (places in the training stream) -> numbers of the examples in the split of the source."""
+        """Returns the function (positions in the training stream) -> example numbers in the split of the source."""
         _, start, stop = self._bounds("train")
         order = Order(stop - start, seed)
         return lambda places: start + order(places)
@@ -197,7 +198,7 @@ class ImageData(DividedData):
 
         Args:
           split: "train", "validation" or "test".
-          places: places of the examples in the split, from 0, in the order of `evaluation`.
+          places: positions of the examples in the split, from 0, in the order of `evaluation`.
         """
         name, start, _ = self._bounds(split)
         for place in places:
@@ -218,7 +219,7 @@ class ImageData(DividedData):
         return None
 
     def _mistake(self, split: str, number: int) -> tuple[str, str | None]:
-        """Returns (name of an example, what is wrong with it or None). If the example cannot be read, only the second names the file."""
+        """Returns (name of an example, its mistake or None). If it cannot be read, the name is empty and the mistake names the file."""
         called = ""
         try:
             records = self._source.read(split, np.array([number]))

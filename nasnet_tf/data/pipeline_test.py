@@ -69,7 +69,7 @@ def test_the_order_is_decided_by_the_seed_alone(folder):
 
 
 def test_augmentation_differs_between_epochs_and_seeds():
-    data = ImageData("digits", DIGITS, train_split="train[:1]")  # one image: an epoch each
+    data = ImageData("digits", DIGITS, train_split="train[:1]")  # one image, so each row of a batch is an epoch
     images = np.concatenate([images for images, _ in data.train(4, seed=1).take(1)])
     assert len({image.tobytes() for image in images}) == 4
     (other,) = [images.numpy() for images, _ in data.train(4, seed=2).take(1)]
@@ -96,7 +96,7 @@ def test_skipped_examples_are_not_read(folder):
     assert len(list(data.train(1, seed=1, start_step=1).take(2))) == 2
 
 
-def test_corrupt_images_are_zeros_with_label_minus_1_and_move_no_other(folder):
+def test_corrupt_images_are_zeros_with_label_minus_1_and_others_keep_their_rows(folder):
     data = gray_data(folder, cache=False)
     before = [(images.numpy(), labels.numpy()) for images, labels in data.train(5, seed=1).take(6)]
     corrupt = {"3", "7"}
@@ -262,7 +262,7 @@ def test_workers_and_resumed_trainings_read_what_they_need(start_step, monkeypat
     for read in readers:
         assert needed <= sum(read.values()) <= 1.05 * needed  # prefetched examples are from the next epoch
     assert sum(len(read) for read in readers) == pytest.approx(steps * batch_size, rel=0.05)
-    assert len(set().union(*readers)) >= steps * batch_size  # no two read the same
+    assert len(set().union(*readers)) >= steps * batch_size  # no two workers read the same example
 
 
 def test_each_worker_evaluates_its_own_examples(monkeypatch):

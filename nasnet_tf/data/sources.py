@@ -7,8 +7,8 @@ There are four kinds of names:
   test.csv. Splits have the same roles as in a folder;
 - any image classification set of TensorFlow Datasets (TFDS), which is downloaded and prepared if possible.
 
-In a folder, `train` is for training. `validation` chooses among checkpoints and architectures; without it, examples held out of `train` do.
-`test` is optional, and only evaluation uses it.
+In a folder, `train` is for training. `validation` is for choosing among checkpoints and architectures; without it, examples are held out of
+`train` for this. `test` is optional, and only evaluation uses it.
 """
 
 import dataclasses
@@ -175,7 +175,7 @@ def record_reader(name: str, builder: "tfds.core.DatasetBuilder") -> Read:
 
 
 def _position(text: str | None, size: int, default: int) -> int:
-    """Returns an end of a slice as a number of examples. As in TFDS, percentages are rounded and negative values count from the end."""
+    """Returns the start or stop of a slice as an index. As in TFDS, percentages are rounded and negative values count from the end."""
     if text is None:
         return default
     position = round(int(text[:-1]) * size / 100) if text.endswith("%") else int(text)

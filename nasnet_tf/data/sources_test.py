@@ -152,7 +152,7 @@ def test_prepared_set_with_keys_of_other_names(tmp_path, monkeypatch):
     assert (example["image"].numpy(), int(example["label"]), example["name"].numpy()) == (gray(7), 1, b"rex.png")
 
 
-def test_of_two_labels_the_declared_one_is_taken(tmp_path):
+def test_the_declared_label_is_used_if_there_are_several(tmp_path):
     features = {
         "image": tfds.features.Image(shape=(2, 2, 3), encoding_format="png"),
         "coarse": tfds.features.ClassLabel(names=["pet"]),

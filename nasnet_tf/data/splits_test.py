@@ -1,4 +1,4 @@
-"""Which examples are for training, validation and testing, in folders of every shape."""
+"""The choice of examples for training, validation and testing, in folders with any of the three splits."""
 
 import pytest
 
@@ -27,7 +27,7 @@ def found(source, **options):
     return splits
 
 
-def test_folders_of_every_shape(tmp_path):
+def test_folders_with_any_of_the_splits(tmp_path):
     all_three = folder(tmp_path / "a", train=10, validation=3, test=2)
     expected = {"train": "train", "validation": "validation", "test": "test"}
     # The recipes of fine-tuning and of a search with a hold-out get the same splits, and so do older work folders.

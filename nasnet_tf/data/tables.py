@@ -57,7 +57,7 @@ def read_rows(path: pathlib.Path, needs_label: bool) -> list[Row]:
 
 
 def _rows(path: pathlib.Path, own_split: str, needs_label: bool, lines: dict[pathlib.Path, str]) -> list[Row]:
-    """Returns the rows of one table; lines: {image: its line in a message} for the tables so far, to which this table's are added."""
+    """Returns the rows of one table; lines: {image: its line and table} of earlier tables, to which it adds this table's."""
     try:
         with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
             reader = csv.DictReader(file)

@@ -1,4 +1,4 @@
-"""Helpers of this room for the tests of other rooms."""
+"""Helpers for tests that need image data, in this package and in others."""
 
 import dataclasses
 
@@ -11,7 +11,7 @@ from nasnet_tf.data.cifar import CifarPreprocessing
 class PngPreprocessing(CifarPreprocessing):
     """CifarPreprocessing for PNG files only, such as the digits, with the same results.
 
-    A pipeline takes a third of the CPU time to its first batch. Use it in tests that do not depend on file formats.
+    A pipeline with it needs a third of the CPU time for its first batch. Use it in tests that do not depend on file formats.
     """
 
     def view(self, encoded: tf.Tensor) -> tf.Tensor:

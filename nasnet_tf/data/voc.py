@@ -67,7 +67,7 @@ def _listed(annotations: pathlib.Path, line: str) -> pathlib.Path:
 
 
 def _relative_name(root: pathlib.Path, annotation: pathlib.Path) -> str:
-    """Returns the path of an annotation in Annotations/, because subfolders may repeat names; elsewhere, the name of the file."""
+    """Returns the path of an annotation below Annotations/, because subfolders may repeat file names; elsewhere, its file name."""
     annotations = root / "Annotations"
     return str(annotation.relative_to(annotations)) if annotation.is_relative_to(annotations) else annotation.name
 
@@ -78,9 +78,9 @@ def _places(root: pathlib.Path, annotation: pathlib.Path) -> list[pathlib.Path]:
 
 
 def _image(root: pathlib.Path, annotation: pathlib.Path, file_name: str, folders: dict) -> pathlib.Path | None:
-    """Returns the picture of an annotation, None if it is missing: its name is that of the annotation or the one in it, in any case.
+    """Returns the picture of an annotation; None if it is missing.
 
-    The suffix may be that of any image format.
+    The picture has the name of the annotation file or the `filename` in it, in any case, with the suffix of any image format.
     """
     said = file_name.replace("\\", "/").rsplit("/", 1)[-1]
     names = [said.lower(), *(f"{stem}{suffix}".lower() for stem in (annotation.stem, pathlib.Path(said).stem) for suffix in IMAGE_SUFFIXES)]

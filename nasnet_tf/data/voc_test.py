@@ -59,7 +59,7 @@ def test_voc_with_other_names(tmp_path, name):
 
 
 def test_voc_of_cvat(tmp_path):
-    """The lines of the list have folders, which repeat names; the only subset is called default."""
+    """The list names two files of the same name in different folders; the only subset is called default."""
     for folder, name in (("one", "dog"), ("two", "cat")):
         picture(tmp_path / "JPEGImages" / folder / "0.png")
         voc(tmp_path / "Annotations" / folder / "0.xml", CAT.replace("cat", name), file_name=f"{folder}/0.png")

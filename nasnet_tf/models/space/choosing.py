@@ -20,5 +20,5 @@ def switch(branch: tf.Tensor, functions: Sequence[Callable]):
 
 
 def combine(concatenates: tf.Tensor, left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
-    """Adds two maps, float32 [batch, height, width, channels], or concatenates their channels if `concatenates`, int32 [], is 1."""
+    """Adds two feature maps, float32 [batch, height, width, channels], or concatenates their channels if `concatenates`, int32 [], is 1."""
     return tf.ensure_shape(switch(concatenates, [lambda: left + right, lambda: tf.concat([left, right], -1)]), [None] * RANK)

@@ -2,8 +2,8 @@
 
 Each place of each cell runs the layer that the plan names, through a switch that runs only the chosen branch. Shapes are dynamic, so one
 trace of the operations serves cells of all sizes. All weights of an architecture are in one vector, so gradient clipping, weight decay and
-the update of an optimizer are only a few ops. With the weights of `build_network` of the same genotype, the network computes the same
-result, up to the rounding of float32, because it runs the same layers as templates, with the plan's weights instead of their own.
+the update of an optimizer are only a few ops. The network runs the same layers as those of `build_network`, but with the weights
+that a call passes. With equal weights, both compute the same result, up to the rounding of float32.
 """
 
 import functools
@@ -40,8 +40,8 @@ class SpaceNetwork:
     """The networks of all genotypes of a space, for one configuration.
 
     Args:
-      space: the search space, which decides the blocks and input states. A genotype may have other states in its output than in the space,
-        as NASNet-A has.
+      space: the search space, which decides the blocks and input states. The output of a genotype may concatenate other states
+        than the unused blocks, as in NASNet-A.
       config: configuration of the networks; the options in ABSENT must be off.
       num_classes: number of classes.
       image_size: height and width in pixels.
@@ -122,7 +122,7 @@ class SpaceNetwork:
         )
 
     def layouts(self, genotype: Genotype) -> Iterator[tuple[Cell, list[int], genotypes.Cell, Layout]]:
-        """Yields (cell of the network, numbers of the outputs that it reads, the genotype's cell, its layout); errors as in `plan`.
+        """Yields (cell of the network, the outputs that it reads, the genotype's cell, its layout); errors as in `plan`.
 
         Output 0 is the stem's, and output n is that of the n-th cell.
         """
@@ -282,8 +282,8 @@ class SpaceNetwork:
     def _place_function(self, kinds: frozenset[Kind], training: bool) -> Callable:
         """Returns a traced function that runs one of the layers of these kinds, or returns its input.
 
-        A place has only the branches that can stand there, because TensorFlow prepares each branch of a switch at each place that has the
-        switch, and each step passes placeholders for the intermediate results of all branches that were not chosen.
+        The switch of a place has only the branches that can occur there, because each branch costs time at each place: TensorFlow prepares
+        it, and each step in which it is not chosen passes placeholders for its intermediate results.
         """
         if (kinds, training) not in self._run_place:
             keys = [key for key in self._templates if key[0] in kinds]
@@ -304,6 +304,6 @@ class SpaceNetwork:
 
 
 def _sources(pattern: keras.Model, cells: Sequence[Cell]) -> list[list[int]]:
-    """Returns for each cell the numbers of the outputs that it reads: 0 is the stem's, and n is that of the n-th cell."""
+    """Returns the outputs that each cell reads: 0 is the stem's, and n is that of the n-th cell."""
     numbers = {id(layer.output): number for number, layer in enumerate([pattern.get_layer("stem"), *cells])}
     return [[numbers[id(tensor)] for tensor in (cell.input if isinstance(cell.input, list) else [cell.input])] for cell in cells]

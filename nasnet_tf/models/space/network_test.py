@@ -49,7 +49,7 @@ def sampled(space, seed):
     return space.decode(space.sample(random.Random(seed)))
 
 
-def test_it_is_the_network_of_each_genotype_with_one_trace():
+def test_one_trace_computes_the_network_of_each_genotype():
     operations = ("IDENTITY", "SEP_CONV_3X3", "AVG_POOL_3X3")
     space = SearchSpace(num_blocks=2, operations=operations, combines=("ADD", "CONCAT", "LAYER_NORM_ADD"))
     network = SpaceNetwork(space, CONFIG, 3, 11)
