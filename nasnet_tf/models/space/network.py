@@ -72,7 +72,7 @@ class SpaceNetwork:
         self._branches = {key: number for number, key in enumerate(self._templates, start=_PASS + 1)}
         self._most_weights = max(len(names) for _, names in self._templates)
         self._sources = _sources(pattern, self._cells)
-        self._run_place, self._run_cell = {}, {}
+        self._cell_function, self._place_function = functools.cache(self._trace_cell), functools.cache(self._trace_place)
 
     @functools.cached_property
     def _templates(self) -> dict[tuple[Kind, tuple[str, ...]], keras.layers.Layer]:
@@ -235,12 +235,9 @@ class SpaceNetwork:
     def _count_places(self, cell: Cell) -> int:
         return sum(max(1, halvings) for halvings in cell.reductions) + 3 * self._space.num_blocks + self._space.num_input_states
 
-    def _cell_function(self, is_reduction: bool, halvings: tuple[int, ...], training: bool) -> Callable:
+    def _trace_cell(self, is_reduction: bool, halvings: tuple[int, ...], training: bool) -> Callable:
         """Returns the function that runs a cell. Cells of one kind with the same numbers of halvings share it and its trace."""
-        key = is_reduction, halvings, training
-        if key not in self._run_cell:
-            self._run_cell[key] = tf.function(functools.partial(self._cell, *key), autograph=False, reduce_retracing=True)
-        return self._run_cell[key]
+        return tf.function(functools.partial(self._cell, is_reduction, halvings, training), autograph=False, reduce_retracing=True)
 
     def _cell(self, is_reduction, halvings, training, given, places, wiring):
         steps = iter(zip(*(tf.unstack(part, num=len(places[1])) if tf.is_tensor(part) else part for part in places), strict=True))
@@ -279,28 +276,26 @@ class SpaceNetwork:
         output = tf.concat([states.read(slot) for slot in tf.unstack(outputs, num=num_inputs + num_blocks)], axis=-1)
         return tf.ensure_shape(output, [None] * RANK), moving
 
-    def _place_function(self, kinds: frozenset[Kind], training: bool) -> Callable:
+    def _trace_place(self, kinds: frozenset[Kind], training: bool) -> Callable:
         """Returns a traced function that runs one of the layers of these kinds, or returns its input.
 
         The switch of a place has only the branches that can occur there, because each branch costs time at each place: TensorFlow prepares
         it, and each step in which it is not chosen passes placeholders for its intermediate results.
         """
-        if (kinds, training) not in self._run_place:
-            keys = [key for key in self._templates if key[0] in kinds]
-            runs = [functools.partial(run_layer, self._templates[key], training=training) for key in keys]
-            runs.insert(_PASS, lambda tensor, weights, statistics, shapes: (tensor, statistics))
-            numbers = np.zeros(1 + len(self._templates), np.int32)  # {branch of a plan: branch of this place}
-            numbers[[self._branches[key] for key in keys]] = range(1, len(runs))
+        keys = [key for key in self._templates if key[0] in kinds]
+        runs = [functools.partial(run_layer, self._templates[key], training=training) for key in keys]
+        runs.insert(_PASS, lambda tensor, weights, statistics, shapes: (tensor, statistics))
+        numbers = np.zeros(1 + len(self._templates), np.int32)  # {branch of a plan: branch of this place}
+        numbers[[self._branches[key] for key in keys]] = range(1, len(runs))
 
-            given = [_MAP, _VECTOR, _VECTOR, tf.TensorSpec([self._most_weights, RANK], tf.int32)]
+        @tf.function(
+            input_signature=[_NUMBER, _MAP, _VECTOR, _VECTOR, tf.TensorSpec([self._most_weights, RANK], tf.int32)], autograph=False
+        )
+        def run_place(branch, *args):
+            tensor, statistics = switch(tf.gather(numbers, branch), [functools.partial(run, *args) for run in runs])
+            return tf.ensure_shape(tensor, [None] * RANK), statistics
 
-            @tf.function(input_signature=[_NUMBER, *given], autograph=False)
-            def run_place(branch, *args):
-                tensor, statistics = switch(tf.gather(numbers, branch), [functools.partial(run, *args) for run in runs])
-                return tf.ensure_shape(tensor, [None] * RANK), statistics
-
-            self._run_place[kinds, training] = run_place
-        return self._run_place[kinds, training]
+        return run_place
 
 
 def _sources(pattern: keras.Model, cells: Sequence[Cell]) -> list[list[int]]:
