@@ -31,7 +31,6 @@ _FILTERS = 4  # filters of the templates, whose own weights have no values
 _MAP, _VECTOR = tf.TensorSpec([None] * RANK), tf.TensorSpec([None])
 _NUMBER = tf.TensorSpec([], tf.int32)
 
-
 # Options of NetworkConfig that a SpaceNetwork does not support, because children of a search do not use them. They are off by default.
 ABSENT = ("auxiliary_head", "dropout_rate", "drop_path_rate", "bounded_activation", "synchronized_batch_norm")
 
@@ -58,10 +57,9 @@ class SpaceNetwork:
         for name in ABSENT:
             expect(not getattr(config, name), "SpaceNetwork", f"NetworkConfig.{name} to be off", getattr(config, name))
         expect(space.outputs == "concat_unused", "SpaceNetwork", "a space of cells with one output, 'concat_unused'", space.outputs)
-        self._space, self.style, self.image_size = space, config.style, image_size
+        self._space, self.style, self.num_classes, self.image_size = space, config.style, num_classes, image_size
         # Any genotype of the space has this stack of cells, so the first one serves as a pattern.
         pattern = build_network(space.decode([0] * len(space.sizes)), config, num_classes, image_size)
-        self.num_classes = num_classes
         self.stem, self._pool, self._classifier = (pattern.get_layer(name) for name in ("stem", "global_pool", "logits"))
         self._classifier.input_spec = None  # the number of features depends on the plan
         self._cells = [layer for layer in pattern.layers if isinstance(layer, Cell)]
@@ -79,8 +77,7 @@ class SpaceNetwork:
         """A layer for each kind and each set of weights that the kind may have. An identity has weights only if it must project."""
         kinds = [Kind("operation", Operation.Value(name), stride) for name in self._space.operations for stride in (1, 2)]
         kinds += [Kind(role, activation) for role in ("fit", "reduction") for activation in (False, True)]
-        rules = [rule for value, rule in COMBINES.items() if Combine.Name(value) in self._space.combines]
-        kinds += [Kind("norm", rule.norm) for rule in rules if rule.norm]
+        kinds += [Kind("norm", each.norm) for value, each in COMBINES.items() if each.norm and Combine.Name(value) in self._space.combines]
         templates = {}
         for kind in kinds:
             for channels in (_FILTERS, 2 * _FILTERS):
@@ -116,10 +113,8 @@ class SpaceNetwork:
             first, last = self._num_states - 1 - self._space.num_input_states, self._num_states - 1
             states = [first + state if state < self._space.num_input_states else state for state in cell.outputs[0].states]
             outputs.append(states + [last] * (last - self._space.num_input_states - len(states)))
-        features = layout.output_channels[0]
-        return self._packed(
-            places, filters, features, np.int32(inputs), np.int32(concatenates), np.int32(outputs), [*reads, channels_of[-1]]
-        )
+        wiring = np.int32(inputs), np.int32(concatenates), np.int32(outputs)
+        return self._packed(places, filters, layout.output_channels[0], *wiring, [*reads, channels_of[-1]])
 
     def layouts(self, genotype: Genotype) -> Iterator[tuple[Cell, list[int], genotypes.Cell, Layout]]:
         """Yields (cell of the network, the outputs that it reads, the genotype's cell, its layout); errors as in `plan`.
