@@ -10,5 +10,5 @@ tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU"
 
 
 def pytest_collection_modifyitems(items):
-    """Runs the longest tests first: at the end, one of two pytest workers would wait minutes for the other."""
+    """Runs the longest tests first. If they ran last, one of two pytest workers would wait minutes for the other."""
     items.sort(key=lambda item: item.get_closest_marker("several_processes") is None)

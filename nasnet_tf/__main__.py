@@ -36,7 +36,7 @@ def main() -> None:
 
 
 def overview() -> str:
-    """Returns the help of the program: its docstring, and in it the list of commands with the first line of each one's docstring."""
+    """Returns the help of the program: its docstring, with a list of the commands inserted before the last paragraph."""
     head, _, guide = (__doc__ or "").strip().rpartition("\n\n")
     width = max(map(len, DOORS))
     rows = "\n".join(f"  {name:<{width}}  {_summary(name)}" for name in DOORS)
@@ -44,7 +44,7 @@ def overview() -> str:
 
 
 def _summary(door: str) -> str:
-    """Returns the first sentence of a command's docstring. Parses the module, because importing it could load TensorFlow."""
+    """Returns the first line of a command's docstring. Parses the module, because importing it could load TensorFlow."""
     document = ast.get_docstring(ast.parse((pathlib.Path(__file__).parent / f"{door}.py").read_text(encoding="utf-8")))
     return (document or "").partition("\n")[0].removesuffix(".")
 

@@ -45,7 +45,7 @@ def define_flags() -> None:
     text = "The number of classes, if not the network's usual one. 1001 keeps slim's background class."
     flags.DEFINE_integer("num_classes", None, text, lower_bound=1)
     flags.DEFINE_bool("include_top", True, "Include the classifier.")
-    flags.DEFINE_bool("ema", True, "Use the averages of a TF-slim checkpoint. They are the moving averages of the weights, if it has them.")
+    flags.DEFINE_bool("ema", True, "Use the moving averages of the weights, if a TF-slim checkpoint has them.")
 
 
 if __name__ == "__main__":

@@ -58,7 +58,7 @@ def main(arguments: list[str]) -> None:
 
 def define_flags() -> None:
     """Defines the flags of this command."""
-    flags.define_required("model", "A detector: a work folder or an export. A work folder is that of its training.")
+    flags.define_required("model", "A detector: the work folder of its training, or an export.")
     flags.DEFINE_string("output", None, "A folder for the images with boxes and detections.json.")
     flags.DEFINE_float("least_score", 0.5, "Leave out detections with a lower score.", lower_bound=0.0, upper_bound=1.0)
     flags.DEFINE_integer("batch_size", 8, "The images per batch.", lower_bound=1)

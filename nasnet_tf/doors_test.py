@@ -121,7 +121,7 @@ def test_the_whole_way(tmp_path, monkeypatch, capsys):
         (["--gin_file=short.gin"], ["lacks a binding", "learning_rate"]),
     ],
 )
-def test_mistakes(tmp_path, arguments, words):
+def test_mistakes_in_recipes_are_refused(tmp_path, arguments, words):
     (tmp_path / "short.gin").write_text(
         "train.data = @ImageData()\nImageData.source = 'digits'\nImageData.preprocessing = @CifarPreprocessing()\n"
     )
@@ -129,7 +129,7 @@ def test_mistakes(tmp_path, arguments, words):
     check_refused(result, *words)
 
 
-def test_predict_and_report_need_something(tmp_path):
+def test_missing_inputs_and_wrong_paths_are_refused(tmp_path):
     check_refused(fork_door("predict", "--model=x"), "expected image files")
     check_refused(fork_door("predict", tmp_path / "none.jpg", "--model=x"), "none.jpg: no such file")
     check_refused(fork_door("predict", tmp_path / "*.jpg", "--model=x"), "*.jpg: no file matches this pattern")

@@ -131,7 +131,7 @@ def _evaluate_workdir() -> None:
         print(table)
     print(f"{split}: {result}, {flags.FLAGS.checkpoint} checkpoint of step {step}; {path}")
     if split == "test" and any(data.share_examples("test", other) for other in ("train", "validation")):
-        print("note: examples of this test split were also used for training or validation; the result is not one on unseen images")
+        print("note: examples of this test split were also used for training or validation, so the result is not for unseen images")
 
 
 def define_flags() -> None:

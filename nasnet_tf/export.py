@@ -23,7 +23,7 @@ def main(arguments: list[str]) -> None:
     """Exports the best or the last weights of a training, or any network that load_nasnet knows."""
     output = pathlib.Path(flags.FLAGS.output)
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise InputError(f"--output: expected a new folder, but {output} exists and is not an empty one")
+        raise InputError(f"--output: expected a new or empty folder, but {output} is neither")
     flags.check_writable(output, "output")
     workdir = flags.trained_workdir() if flags.named_model() is None else None
     images = list(itertools.chain.from_iterable(map(find_images, flags.FLAGS.images)))

@@ -1,4 +1,7 @@
-"""Tests which modules may import which. Rooms are ordered in floors, and import only from lower floors."""
+"""Tests which modules may import which.
+
+A room is a folder or a module directly in nasnet_tf/. Rooms are layered in floors, and import only from lower floors.
+"""
 
 import ast
 import graphlib

@@ -40,7 +40,7 @@ def python(script, *arguments, cwd=None):
     return subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=cwd, check=False)
 
 
-def test_checkers_see_what_the_package_gives():
+def test_type_checkers_see_the_public_names():
     tree = ast.parse((PACKAGE / "__init__.pyi").read_text())
     seen = {alias.name: node.module for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names}
     assert sorted(seen) == nasnet_tf.__all__ == sorted(dir(nasnet_tf))
@@ -49,7 +49,7 @@ def test_checkers_see_what_the_package_gives():
     assert (PACKAGE / "py.typed").is_file()
 
 
-def test_doors_are_those_that_run_as_doors(capsys, monkeypatch):
+def test_the_program_lists_all_commands_and_refuses_others(capsys, monkeypatch):
     doors = {path.stem for path in PACKAGE.glob("*.py") if re.search(r"^    command\.run\(", path.read_text(), re.MULTILINE)}
     assert set(command.DOORS) == doors
     monkeypatch.setattr(sys, "argv", ["nasnet"])
@@ -66,7 +66,7 @@ def test_doors_are_those_that_run_as_doors(capsys, monkeypatch):
     assert "unknown command 'trane'; did you mean train?" in capsys.readouterr().err
 
 
-def test_a_subcommand_is_the_door(tmp_path):
+def test_the_program_runs_a_command(tmp_path):
     result = subprocess.run([sys.executable, "-m", "nasnet_tf", "draw", "nasnet_b", f"--output={tmp_path}/b.svg"], check=False)
     assert result.returncode == 0
     assert (tmp_path / "b.svg").is_file()
@@ -89,7 +89,7 @@ def test_explain_lists_what_can_be_bound_and_describes_it():
         explaining.explain("TrainingConfg")
 
 
-def test_each_field_of_a_recipe_is_told():
+def test_explain_describes_each_parameter():
     silent = []
     for name, target in TARGETS.items():
         if dataclasses.is_dataclass(target) or name in ("train", "search", "tune", "PPOSearch", "RayTasks"):
@@ -107,12 +107,12 @@ def packages_of_extras():
     return values["EXTRAS"]
 
 
-def test_every_extra_has_what_the_package_asks_it_for():
+def test_each_extra_has_the_packages_that_error_messages_name_it_for():
     for package, extra in extras.PACKAGES.values():
         assert any(each.startswith(package) for each in packages_of_extras()[extra]), package
 
 
-def test_the_extra_of_clusters_alone_can_search_on_a_machine_that_joins(tmp_path):
+def test_the_extra_ray_is_enough_to_search_with_ray(tmp_path):
     there = packages_of_extras()["ray"]
     missing = [name for name, (package, _) in extras.PACKAGES.items() if not any(row.startswith(package) for row in there)]
     assert "gin" not in missing
@@ -126,7 +126,7 @@ def test_the_extra_of_clusters_alone_can_search_on_a_machine_that_joins(tmp_path
     assert result.returncode == 0, result.stderr
 
 
-def test_a_network_is_used_without_extras_and_a_missing_one_is_named(tmp_path):
+def test_a_network_works_without_extras_and_errors_name_the_missing_one(tmp_path):
     script = WITHOUT.format(names=sorted(extras.PACKAGES))
     using = "import numpy as np; import nasnet_tf; model = nasnet_tf.load_nasnet('1 @ 96', None, image_size=32); "
     using += "print(model.predict(np.zeros([1, 32, 32, 3]), verbose=0).shape); nasnet_tf.load_classifier, nasnet_tf.export"

@@ -38,8 +38,8 @@ def test_predict_explains_each_picture():
 def test_no_picture_is_written_over_an_image(command):
     name, flag = command
     before = pathlib.Path("a/digit.png").read_bytes()
-    told = f"--{flag}: expected a folder other than that of the images, but a/digit.png is one of the images"
-    with pytest.raises(InputError, match=f"^{told}$"):
+    message = f"--{flag}: expected a folder other than that of the images, but a/digit.png is one of the images"
+    with pytest.raises(InputError, match=f"^{message}$"):
         run_door(name, "b", "a", "--model=any", f"--{flag}=a")
     with pytest.raises(InputError, match=f"--{flag}: expected a folder, but a/digit.png is a file"):
         run_door(name, "a", "--model=any", f"--{flag}=a/digit.png")

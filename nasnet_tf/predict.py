@@ -137,10 +137,10 @@ def _note_white(contents: list[bytes], preprocessing: Mapping) -> None:
 
 def define_flags() -> None:
     """Defines the flags of this command."""
-    flags.define_required("model", "A name such as mobile, an export or a work folder. A work folder is that of a training.")
-    text = "For a name: a weights file or none. The value trained means the public weights, none random weights."
+    flags.define_required("model", "A name such as mobile, an export, or the work folder of a training.")
+    text = "For a name: trained, none or a weights file. The value trained means the public weights, none random weights."
     flags.DEFINE_string("weights", "trained", text)
-    text = "What runs the network. auto is the fastest for which the export has a file and whose package is installed."
+    text = "The engine that runs the network. auto is the fastest one whose package is installed and for which the export has a file."
     flags.DEFINE_enum("engine", "auto", list(ENGINES), text)
     flags.DEFINE_bool("trust_graph", False, "Run the graph in an export, if you trust it. A graph can do anything to your files.")
     text = "The highest number of classes to print, by default 5. If images have several labels, the default is all above the threshold."

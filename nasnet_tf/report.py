@@ -64,9 +64,9 @@ def _follow(report, seconds: float) -> None:
 
 def define_flags() -> None:
     """Defines the flags of this command."""
-    flags.define_workdir_flag("A work folder, or a folder of work folders. They are those of searches, trainings and tunings.")
+    flags.define_workdir_flag("A work folder of a search, training or tuning, or a folder of such folders.")
     flags.DEFINE_float("follow_seconds", None, "Seconds between updates of the page. A browser reloads it. Ctrl-C ends.", lower_bound=1.0)
-    flags.DEFINE_bool("csv", False, "Write a table of the trials of each search too. It is trials.csv in the folder of the search.")
+    flags.DEFINE_bool("csv", False, "Also write the trials of each search to trials.csv in its folder.")
 
 
 if __name__ == "__main__":

@@ -62,7 +62,7 @@ def drawn_genotypes(names: Sequence[str] = tuple(SPACES)):
 
 
 def tiny_genotype() -> Genotype:
-    """Returns the smallest genotype with a bit of everything: two blocks in the normal cell, one in the reduction cell."""
+    """Returns a small genotype with a bit of everything: two blocks in the normal cell, one in the reduction cell."""
     return parse_genotype(TINY_TEXT)
 
 
@@ -120,7 +120,7 @@ def swap_sides(block: Block) -> None:
 
 
 def terminated_at(step: int, number: signal.Signals = signal.SIGTERM) -> type:
-    """Returns a subclass of TrainStep that sends a signal to this process in the call before which `step` steps are done."""
+    """Returns a subclass of TrainStep that sends a signal to this process in the call that begins after `step` steps."""
     from nasnet_tf.training.step import TrainStep
 
     class Terminated(TrainStep):
@@ -250,7 +250,7 @@ def content_of(book) -> list[tuple]:
     return [(trial.decisions, trial.log_probs, trial.status, trial.reward) for trial in book.trials]
 
 
-SEVERAL_CLASSES = types.SimpleNamespace(num_classes=3)  # enough data to create a task for classification
+SEVERAL_CLASSES = types.SimpleNamespace(num_classes=3)  # stands for data: enough to create a classification task
 
 
 def parse_shipped(recipe: str, **changes) -> dict[str, str]:

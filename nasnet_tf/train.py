@@ -53,7 +53,7 @@ def _profile_steps() -> tuple[int, int] | None:
     if text is None:
         return None
     if not re.fullmatch(r"[0-9]+,[0-9]+", text):
-        raise InputError(f"--profile_steps: expected two numbers of steps such as 100,120, got {text!r}")
+        raise InputError(f"--profile_steps: expected two step numbers such as 100,120, got {text!r}")
     first, last = map(int, text.split(","))
     return first, last
 

@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> None:
 def define_flags() -> None:
     """Defines the flags of this command."""
     flags.define_gin_flags()
-    flags.define_workdir_flag("The folder for the trials and the best recipe. Their table is results.md, the recipe best.gin.")
+    flags.define_workdir_flag("The folder for the trials, the best recipe best.gin and the table results.md.")
 
 
 if __name__ == "__main__":

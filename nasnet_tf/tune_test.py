@@ -40,7 +40,7 @@ def test_tunes_and_trains_the_best(tmp_path):
     assert alone["accuracy"] == good["accuracy"]
 
 
-def test_a_divergence_keeps_its_kind_through_gin(tmp_path, monkeypatch):
+def test_gin_does_not_change_the_type_of_a_divergence(tmp_path, monkeypatch):
     def diverge(*_, **__):
         raise TrainingDiverged("the loss is nan")
 

@@ -14,17 +14,17 @@ MOST_NAMES = 10  # maximum number of class names in the note about classes witho
 
 @dataclasses.dataclass(frozen=True)
 class ClassFigures:
-    """Figures of a classifier for one class. A figure that is undefined is None.
+    """Metrics of a classifier for one class. An undefined metric is None.
 
     Attributes:
       name: name of the class.
       examples: number of examples of the class.
       found: number of examples that the network predicted to be of the class.
-      accuracy: fraction of all examples that the network rightly predicted to be of the class or not to be of it, in [0, 1].
+      accuracy: fraction of all examples for which the network is right about whether they are of the class, in [0, 1].
       precision: fraction of `found` that are of the class. None if nothing was found, and for a class without examples.
       recall: fraction of `examples` that were found. None for a class without examples.
       f1: 2 * precision * recall / (precision + recall); 0 if nothing was found. None for a class without examples.
-      average_precision: area under the curve of precision over recall. None for a class without examples, and if images have one label.
+      average_precision: area under the precision-recall curve. None for a class without examples, or if each image has one label.
     """
 
     name: str
@@ -38,7 +38,7 @@ class ClassFigures:
 
 
 def of_confusion(confusion: np.ndarray, names: Sequence[str]) -> list[ClassFigures]:
-    """Returns the figures of all classes from a confusion matrix, in class order.
+    """Returns the metrics of all classes from a confusion matrix, in class order.
 
     Args:
       confusion: number of examples of each class (row) by predicted class (column), int [num_classes, num_classes].
@@ -49,7 +49,7 @@ def of_confusion(confusion: np.ndarray, names: Sequence[str]) -> list[ClassFigur
 
 
 def of_labels(labels: np.ndarray, found: np.ndarray, names: Sequence[str], average_precision: np.ndarray) -> list[ClassFigures]:
-    """Returns the figures of all classes for images with several labels, in class order.
+    """Returns the metrics of all classes for images with several labels, in class order.
 
     Args:
       labels: true labels, 0 or 1, int [examples, num_classes].
@@ -64,22 +64,23 @@ def of_labels(labels: np.ndarray, found: np.ndarray, names: Sequence[str], avera
 
 def _figures(expected, found, labels, names, weights=None, average_precision=None) -> list[ClassFigures]:
     how = {"labels": labels, "sample_weight": weights}
-    counts = metrics.multilabel_confusion_matrix(expected, found, **how).reshape(-1, 4)  # neither, only found, only expected, both
+    counts = metrics.multilabel_confusion_matrix(expected, found, **how).reshape(-1, 4)  # tn, fp, fn, tp of each class
     scores = metrics.precision_recall_fscore_support(expected, found, **how, average=None, zero_division=np.nan)[:3]
     areas = np.full(len(names), np.nan) if average_precision is None else average_precision
     rows = zip(names, counts.tolist(), *scores, areas, strict=True)
     return [_figures_of_class(name, *count, values) for name, count, *values in rows]
 
 
-def _figures_of_class(name, neither, found_alone, expected_alone, both, scores) -> ClassFigures:
-    examples, total = expected_alone + both, neither + found_alone + expected_alone + both
+def _figures_of_class(name, true_negatives, false_positives, false_negatives, true_positives, scores) -> ClassFigures:
+    examples, found = false_negatives + true_positives, false_positives + true_positives
+    accuracy = (true_negatives + true_positives) / (true_negatives + false_positives + examples)
     are_defined = [not (examples == 0 or np.isnan(score)) for score in scores]
     values = [float(score) if is_defined else None for score, is_defined in zip(scores, are_defined, strict=True)]
-    return ClassFigures(name, int(examples), int(found_alone + both), (neither + both) / total, *values)
+    return ClassFigures(name, int(examples), int(found), accuracy, *values)
 
 
 def worst_first(rows: Sequence[ClassFigures]) -> list[ClassFigures]:
-    """Returns the figures of the classes that have examples, the lowest F1 first."""
+    """Returns the metrics of the classes that have examples, the lowest F1 first."""
     return sorted((row for row in rows if row.examples), key=lambda row: row.f1)
 
 
@@ -110,7 +111,7 @@ def table(rows: Sequence[ClassFigures]) -> str:
 
 
 def _mean(rows: Sequence[ClassFigures], name: str) -> float | None:
-    """Returns the mean of a figure over the classes for which it is defined; None if there are none."""
+    """Returns the mean of a metric over the classes for which it is defined; None if there are none."""
     values = [getattr(row, name) for row in rows if getattr(row, name) is not None]
     return float(np.mean(values)) if values else None
 

@@ -10,7 +10,10 @@ BINS = 15  # number of bins of equal width over [0, 1], as in the paper's tables
 
 @dataclasses.dataclass(frozen=True)
 class Calibration:
-    """Examples in bins of equal width by confidence: the probability of the predicted class, or of one label if images have several.
+    """Examples grouped by confidence, in bins of equal width. The confidence is the probability of the predicted class.
+
+    If images have several labels, each class of each image is an example: its confidence is the probability of the class, and it is right
+    if the image has that label.
 
     Attributes:
       examples: number of examples in each bin, int64 [bins].
@@ -24,7 +27,7 @@ class Calibration:
 
     @classmethod
     def of_sums(cls, sums: np.ndarray) -> "Calibration":
-        """Returns the calibration for sums that `binned` returned; sums of several parts of a split may be added before."""
+        """Returns the calibration from the sums that `binned` returns. The sums of several batches can be added up first."""
         with np.errstate(invalid="ignore"):
             return cls(sums[0].astype(np.int64), sums[1] / sums[0], sums[2] / sums[0])
 

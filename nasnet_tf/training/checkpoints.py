@@ -56,7 +56,7 @@ class Checkpoints:
             "counters": named_counters(state.model),
             "optimizer": state.optimizer,
             "step": self.step,
-            "best_accuracy": self._best_score,  # the name in all existing work folders
+            "best_accuracy": self._best_score,  # existing checkpoints have this name
             "window": self.window,
             **{name: part for name, part in parts.items() if part is not None},
         }
@@ -144,7 +144,7 @@ class Checkpoints:
 
 
 def _link(folder: pathlib.Path, old: str, new: str) -> None:
-    """Gives a checkpoint a second name by hard links, or by copies if the disk has no links. The index comes last, as in `_steps`."""
+    """Gives a checkpoint a second name by hard links, or by copies if the disk has no links. The index comes last; see `_steps`."""
     for path in [*folder.glob(f"{old}.data-*"), folder / f"{old}.index"]:
         name = path.name.replace(old, new, 1)
         temporary = folder / f"{new}.link"

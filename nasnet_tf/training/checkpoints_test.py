@@ -102,14 +102,14 @@ def test_full_disk_costs_no_checkpoint(tmp_path):
 
 
 @pytest.mark.skipif(not pathlib.Path("/dev/full").exists(), reason="no device that is always full")
-def test_full_disk_under_a_plain_file_is_named():
+def test_a_full_disk_is_reported_for_a_plain_file():
     expected = r"the rows cannot be written \(.*No space left on device\); everything written before is kept"
     with pytest.raises(OSError, match=expected), writing("rows"), open("/dev/full", "w") as file:
         file.write("row")
 
 
 @pytest.mark.parametrize("name", ["model.json", "data.json", "training.json"])
-def test_a_description_that_is_no_object_is_named(whole, tmp_path, name):
+def test_a_description_that_is_not_an_object_is_refused(whole, tmp_path, name):
     shutil.copytree(whole[0], tmp_path, dirs_exist_ok=True)
     (tmp_path / name).write_text("[1]")
     with pytest.raises(InputError, match=rf"{name}: damaged; expected an object, got \[1\]"):

@@ -1,4 +1,7 @@
-"""Image classification as a task (paper appendix A.7): cross-entropy with label smoothing for both heads; accuracy selects the best."""
+"""Image classification as a task (paper appendix A.7).
+
+The loss is the cross-entropy with label smoothing of both heads. Accuracy selects the best checkpoint.
+"""
 
 import abc
 from collections.abc import Sequence
@@ -68,17 +71,17 @@ class LabelTask(BindableTask):
 
     @staticmethod
     def table(evaluator: Any) -> str:
-        """Returns a table of the figures by class, the worst classes first, and the calibration error."""
+        """Returns a table of the metrics by class, the worst classes first, and the calibration error."""
         return evaluator.details.table()
 
     @staticmethod
     def figures(evaluator: Any, data: ImageData) -> dict[str, Any]:
-        """Returns the plots and pictures of the evaluation's details, by name."""
+        """Returns matplotlib figures of the evaluation's details, by name."""
         return evaluator.details.figures()
 
     @staticmethod
     def results(evaluator: Any) -> dict[str, Any]:
-        """Returns the figures by class, calibration, confused classes and worst mistakes, as {"details": ...}."""
+        """Returns the metrics by class, calibration, confused classes and worst mistakes, as {"details": ...}."""
         return {"details": evaluator.details.results()}
 
 

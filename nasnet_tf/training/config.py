@@ -12,14 +12,14 @@ from nasnet_tf.base.values import Count, Natural, NotNegative, Positive, Seed, S
 BALANCED = "balanced"
 
 
-def _is_setting(value: Any) -> bool:
+def _are_class_weights(value: Any) -> bool:
     if not isinstance(value, Mapping):
         return value is None or value == BALANCED
     are_weights = (isinstance(weight, numbers.Real) and not isinstance(weight, bool) and 0 < weight < math.inf for weight in value.values())
     return len(value) > 0 and all(are_weights) and all(isinstance(name, str) for name in value)
 
 
-ClassWeights = Annotated[Any, Within("'balanced', a table {'class name': positive number}, or None", _is_setting)]
+ClassWeights = Annotated[Any, Within("'balanced', a table {'class name': positive number}, or None", _are_class_weights)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,8 +35,8 @@ class TrainingConfig:
         normalization sees only one part at a time, as if each part were on a replica of its own.
       label_smoothing: fraction of the target that is spread over all classes.
       class_weights: factors of the loss by class, for data with rare classes. "balanced" is n / (classes * n_c) for each class c, where n_c
-        is the number of training labels of the class and n of all classes. A table such as {'cat': 1.0, 'dog': 3.0} gives the factors by
-        name; a class that is not in it has 1. Evaluation ignores them.
+        is the number of training labels of the class, and n their sum over all classes. A table such as {'cat': 1.0, 'dog': 3.0} gives
+        the factors by name; a class that is not in it has 1. Evaluation ignores them.
       auxiliary_loss_weight: factor of the auxiliary head's loss, if the network has such a head.
       weight_decay: factor of sum(kernel^2) / 2, slim's convention (Keras' L2 has no 1/2).
       gradient_clip_norm: maximum global norm of the gradients; None for no clipping.

@@ -16,9 +16,9 @@ FILE_NAME = "corrupt_images.txt"
 
 @contextlib.contextmanager
 def naming_bad_data(data: Data, split: str) -> Iterator[None]:
-    """Turns TensorFlow's errors inside the `with` about undecodable images and damaged or missing files into an InputError with the name.
+    """Turns TensorFlow's errors inside the `with` about bad images or files into an InputError that names the first bad example.
 
-    Other errors of these types, for which the data finds no bad example, stay as they are.
+    If the data has no bad example, the error is raised unchanged.
 
     Args:
       data: source of the examples.

@@ -1,4 +1,4 @@
-"""The details of an evaluation for the command evaluate, the report and Python: figures by class, calibration and worst mistakes."""
+"""The details of an evaluation for the command evaluate, the report and Python: metrics by class, calibration and worst mistakes."""
 
 import abc
 import dataclasses
@@ -18,7 +18,7 @@ WORST = 16  # number of mistakes that are kept
 _MAX_PIXELS = 192  # longest side of a mistake's picture
 _MAX_PAIRS = 20  # number of pairs of confused classes that are kept
 
-# Function from places in the split to the name and the picture, uint8 [height, width, 3], of each example.
+# Function (positions in the split) -> name and picture, uint8 [height, width, 3], of each example.
 Pictures = Callable[[Sequence[int]], Iterator[tuple[str, np.ndarray]]]
 
 
@@ -79,7 +79,7 @@ class Details(abc.ABC):
         ]
 
     def table(self) -> str:
-        """Returns the figures by class and the calibration error as text."""
+        """Returns the metrics by class and the calibration error as text."""
         return f"{by_class.table(self.by_class())}\nexpected calibration error {self.calibration.error:.4f}"
 
     def results(self) -> dict[str, Any]:

@@ -62,7 +62,7 @@ def test_tables_of_many_classes_are_bounded():
     assert lines[53].endswith("class_63 and 133 more.")
 
 
-def test_several_labels_have_the_same_figures():
+def test_figures_of_several_labels_are_those_of_scikit_learn():
     random = np.random.default_rng(0)
     labels = (random.random([40, 4]) < [0.5, 0.2, 0.7, 0.0]).astype(int)
     probabilities = np.clip(0.4 * labels + 0.7 * random.random([40, 4]), 0, 1)
@@ -103,11 +103,11 @@ def test_the_expected_calibration_error_is_that_of_the_paper():
         "confidence": pytest.approx(0.975),
         "accuracy": 0.75,
     }
-    assert np.isnan(Calibration.of_sums(binned(np.array([np.nan, 0.5]), right[:2])).error)  # NaN does not become a number
+    assert np.isnan(Calibration.of_sums(binned(np.array([np.nan, 0.5]), right[:2])).error)  # NaN is not hidden
 
 
 def probability_model(images, training):
-    """Returns logits that tests choose: the red values of two pixels and the green value of the first one."""
+    """Returns logits that a test sets by its pixels: the red values of two pixels and the green value of the first one."""
     return tf.stack([images[:, 0, 0, 0], images[:, 0, 1, 0], images[:, 0, 0, 1]], 1) * 3
 
 

@@ -195,8 +195,8 @@ _SAVE, _STOP = 1.0, 4096.0  # summed over up to 4,095 replicas, the two stay dis
 class Agreement:
     """Lets all workers save and stop after the same step.
 
-    Each step carries a number from each worker and returns their sum. All workers read it one call later, so that Python does not wait for
-    the call under way.
+    Each worker encodes its requests in a number, and each step returns the sum over all replicas. Workers read the sum one call later, so
+    that Python does not wait for the call under way.
     """
 
     def __init__(self, strategy: tf.distribute.Strategy):
@@ -227,7 +227,7 @@ class Agreement:
 
 
 def make_synchronize(variables: Iterable[tf.Variable], strategy: tf.distribute.Strategy) -> Callable[[], None]:
-    """Returns a function that sets variables of which each replica has its own value to their mean. All workers must call it.
+    """Returns a function that replaces the values of per-replica variables by their mean over all replicas. All workers must call it.
 
     The values are sent as one tensor.
     """

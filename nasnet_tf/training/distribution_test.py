@@ -149,14 +149,14 @@ def assert_resumes_alone(folder, alone):
     np.testing.assert_allclose(losses(folder), losses(alone[0]), rtol=1e-4)
 
 
-def test_two_devices_do_what_one_does_and_one_resumes(alone, begun, tmp_path):
+def test_two_devices_equal_one_and_one_device_can_resume(alone, begun, tmp_path):
     np.testing.assert_allclose(losses(begun), losses(alone[0])[: len(losses(begun))], rtol=1e-5)
     shutil.copytree(begun, tmp_path, dirs_exist_ok=True)
     assert_resumes_alone(tmp_path, alone)
 
 
 @pytest.mark.several_processes
-def test_two_processes_resume_stop_on_request_and_one_resumes(alone, begun, tmp_path):
+def test_two_processes_resume_and_stop_together_and_one_device_can_resume(alone, begun, tmp_path):
     """A chief and a worker train together. SIGTERM to one of them makes both save and stop with exit code 0."""
     shutil.copytree(begun, tmp_path, dirs_exist_ok=True)
     with Job(tmp_path, STEPS, kinds=("chief", "worker"), terminated=11) as job:

@@ -27,7 +27,7 @@ class Evaluation:
       loss: mean cross-entropy, without label smoothing.
       expected_calibration_error: see nasnet_tf.training.calibration; in [0, 1].
       examples: number of examples.
-      details: ClassificationDetails with figures by class, calibration, confusion matrix and worst mistakes.
+      details: ClassificationDetails with metrics by class, calibration, confusion matrix and worst mistakes.
     """
 
     accuracy: float
@@ -103,8 +103,8 @@ class Evaluator:
         """Evaluates batches.
 
         Args:
-          batches: (images, labels int [batch], weights float32 [batch]) for each batch, of one replica or distributed. A weight of 0 marks
-            padding, which comes last.
+          batches: (images, labels int [batch], weights float32 [batch]) for each batch, plain or distributed over replicas. A weight of
+            0 marks padding, which comes last.
           class_names: class names, in the order of the logits; None for the class numbers.
           pictures: function that reads examples by their places in all batches; None if there is none.
         """

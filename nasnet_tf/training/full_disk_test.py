@@ -16,7 +16,7 @@ SHORT = dataclasses.replace(CONFIG, log_every_steps=1)
 ROWS = r"the rows of .*run/metrics.jsonl cannot be written \(.*No space left on device\); everything written before is kept"
 
 
-def test_rows_that_find_no_room_are_named_and_the_checkpoint_under_way_is_waited_for(tmp_path, monkeypatch):
+def test_the_checkpoint_under_way_is_finished_when_a_row_cannot_be_written(tmp_path, monkeypatch):
     closing, write, close = threading.Event(), Checkpoints._write, MetricsLog.close
 
     def write_late(self, step, is_best):
@@ -41,7 +41,7 @@ def test_rows_that_find_no_room_are_named_and_the_checkpoint_under_way_is_waited
     assert (tmp_path / "run" / "checkpoints" / "last-5.index").exists()
 
 
-def test_errors_that_have_a_name_keep_it(tmp_path):
+def test_errors_that_need_no_path_are_raised_unchanged(tmp_path):
     with pytest.raises(FileNotFoundError), naming(tmp_path):
         (tmp_path / "none").read_text()
     with pytest.raises(BrokenPipeError), naming(tmp_path):

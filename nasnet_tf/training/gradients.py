@@ -48,7 +48,7 @@ def make_gradients(state: TrainingState, task: Task, groups: Sequence[Sequence[i
             values = task.losses(model, batch)
             loss = values["loss"] if scale is None else values["loss"] * scale
         gradients = [
-            # The gradient is None for variables without influence on the loss, such as those of a cell whose output the next does not read.
+            # The gradient is None for variables that do not affect the loss, such as those of a cell whose output no other cell reads.
             tf.zeros(variable.shape, variable.dtype) if gradient is None else gradient
             for gradient, variable in zip(tape.gradient(loss, variables), variables, strict=True)
         ]
@@ -87,10 +87,10 @@ def make_gradients(state: TrainingState, task: Task, groups: Sequence[Sequence[i
 
 
 def micro_batches(config: TrainingConfig, replicas: int) -> tuple[int, int]:
-    """Returns (examples in a part, number of parts) for the equal parts in which a replica processes its part of a batch.
+    """Returns (size, number) of the equal micro-batches into which a replica splits its examples of a batch.
 
     Args:
-      config: configuration with batch_size and replica_batch_size, the maximum number of examples in a part.
+      config: configuration with batch_size and replica_batch_size, the maximum size of a micro-batch.
       replicas: number of replicas.
     """
     part = config.batch_size // replicas

@@ -183,7 +183,7 @@ def test_work_folder_can_be_read_back(whole):
     np.testing.assert_array_equal(again.weights[0].numpy(), model.weights[0].numpy())
 
 
-def test_another_network_is_refused_and_the_folder_stays_whole(whole):
+def test_another_network_is_refused_and_the_folder_stays_unchanged(whole):
     folder, *_ = whole
     before = (folder / "metrics.jsonl").read_text()
     wider = dataclasses.replace(NETWORK, filters=6)
@@ -202,7 +202,7 @@ def test_another_network_is_refused_and_the_folder_stays_whole(whole):
         ({"replica_batch_size": 4}, "replica_batch_size was null, is 4"),
     ],
 )
-def test_another_training_is_refused_from_python_too(whole, change, message):
+def test_another_configuration_is_refused(whole, change, message):
     folder, *_ = whole
     before = (folder / "training.json").read_text()
     with pytest.raises(
@@ -218,7 +218,7 @@ def test_another_seed_is_refused(tmp_path):
         train(tmp_path, dataclasses.replace(CONFIG, epochs=0.2, seed=4), network=dense)
 
 
-def test_divergence_names_step_and_rate_and_keeps_what_was(tmp_path):
+def test_divergence_names_step_and_rate_and_saves_no_checkpoint(tmp_path):
     config = dataclasses.replace(CONFIG, gradient_clip_norm=None, ema_decay=None, evaluate_every_epochs=2)
     with pytest.raises(TrainingDiverged, match=r"the loss is \S+ at step [23] \(epoch 0.[24]0\), learning rate \d.*e\+2"):
         train(tmp_path / "loss", config, network=dense, optimizer=Momentum, rate=1e30)
@@ -233,7 +233,7 @@ def test_divergence_names_step_and_rate_and_keeps_what_was(tmp_path):
 def test_mirrored_replicas_add_up_to_the_global_batch():
     """The network has no batch norm, whose statistics would differ between replicas. Two replicas then give the results of one."""
     strategy = make_strategy("mirrored")
-    assert strategy.num_replicas_in_sync == 2  # conftest.py
+    assert strategy.num_replicas_in_sync == 2  # conftest.py creates two CPU devices
     config = dataclasses.replace(CONFIG, ema_decay=None, evaluation_split=None)
 
     one, _ = train(None, config, dense, Momentum)
@@ -243,7 +243,7 @@ def test_mirrored_replicas_add_up_to_the_global_batch():
 
 
 @pytest.mark.parametrize("policy", ["float16", "bfloat16", "float64"])
-def test_other_precisions_than_those_that_train_are_refused(policy):
+def test_dtype_policies_that_cannot_train_are_refused(policy):
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
     try:
@@ -270,8 +270,8 @@ def test_corrupt_image_is_named(tmp_path):
     with pytest.raises(InputError, match=r"expected at most 1 such images \(TrainingConfig.max_corrupt_images\), got 2: .*/2.png"):
         corrupt.note(8, 0, 1)
     other.write_bytes((source / "train" / "a" / "1.png").read_bytes())
-    # One corrupt image is allowed: it is left out, and training continues with the rest. A second one is an error, also in a later epoch:
-    # it is damaged after the third of twelve epochs, since some batches are prepared ahead.
+    # One corrupt image is allowed: it is left out, and training continues with the rest. A second one is an error, even in a later epoch.
+    # It is damaged after the third of twelve epochs, because some of the next batches are already prepared by then.
     allowed = dataclasses.replace(CONFIG, batch_size=4, max_corrupt_images=1, ema_decay=None)
 
     def damage(epoch, evaluation):
@@ -289,6 +289,6 @@ def test_corrupt_image_is_named(tmp_path):
         train(tmp_path / "evaluated", allowed, network=dense, data=data)
 
 
-def test_evaluation_split_is_looked_for_at_once():
+def test_an_unknown_evaluation_split_is_refused_before_the_training():
     with pytest.raises(InputError, match="unknown split 'tst'"):
         train(None, dataclasses.replace(CONFIG, evaluation_split="tst"), network=None)

@@ -116,7 +116,7 @@ def test_progress_on_a_terminal_fits_into_one_line(capsys, monkeypatch):
     assert len(line) == len("\x1b[2K") + 59 + len("\r")
 
 
-def test_progress_line_knows_a_limit_of_time(capsys, monkeypatch):
+def test_progress_line_shows_the_time_that_a_limit_leaves(capsys, monkeypatch):
     now = iter([0.0, 100.0, 200.0])
     monkeypatch.setattr("time.monotonic", lambda: next(now))
     line = ProgressLine("search", total=1000, unit="trials")

@@ -17,7 +17,7 @@ from nasnet_tf.training.disk import writing
 
 
 def read_metrics(workdir: pathlib.Path) -> list[dict]:
-    """Returns the rows of metrics.jsonl in a training's work folder, as files.read_json_lines does."""
+    """Returns the rows of metrics.jsonl in a training's work folder; see files.read_json_lines."""
     return read_json_lines(workdir / "metrics.jsonl", ("kind", "step", "epoch"))
 
 

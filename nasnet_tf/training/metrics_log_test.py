@@ -13,7 +13,7 @@ def events(folder):
     return [(event.step, value.tag) for event in records for value in event.summary.value]
 
 
-def test_training_and_evaluation_are_runs_of_the_same_tags(tmp_path):
+def test_training_and_evaluation_are_runs_with_the_same_tags(tmp_path):
     log = MetricsLog(tmp_path, start_step=0)
     log.write("train", 10, 0.5, loss=2.0, accuracy=0.1)
     log.write("train", 20, 1.0, loss=1.5, accuracy=0.2)

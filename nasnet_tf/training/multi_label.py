@@ -1,4 +1,4 @@
-"""Several labels for each image as a task: sigmoid cross-entropy of both heads; mean average precision selects the best."""
+"""Multi-label classification as a task: sigmoid cross-entropy of both heads; mean average precision selects the best checkpoint."""
 
 import tensorflow as tf
 
@@ -26,7 +26,7 @@ class MultiLabel(LabelTask):
       corrupt: number of images that could not be decoded.
 
     Args:
-      data: images of a table. The task reads each cell as a list of labels.
+      data: images that a table lists. The task reads the label cell of each row as a list of labels.
       config: configuration of the training.
       label_separator: text between the labels in a cell.
     """

@@ -40,7 +40,7 @@ class MultiLabelEvaluation:
       class_f1: F1 of each class, by name; None for a class that no image has.
       positives: number of images of each class, by name.
       examples: number of images.
-      details: MultiLabelDetails with figures by class, calibration and worst mistakes.
+      details: MultiLabelDetails with metrics by class, calibration and worst mistakes.
     """
 
     mean_average_precision: float

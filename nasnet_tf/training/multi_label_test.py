@@ -97,7 +97,7 @@ def train(data, workdir, config=CONFIG, strategy=None):
     return loop.train_and_evaluate(dense, data, RMSProp, cosine_decay(0.02), config, workdir, **with_task)
 
 
-def test_a_training_learns_says_its_task_and_resumes_exactly(data, tmp_path, monkeypatch):
+def test_a_training_learns_records_its_task_and_resumes_exactly(data, tmp_path, monkeypatch):
     config = dataclasses.replace(CONFIG, epochs=10, class_weights="balanced")
     model, evaluation = train(data, tmp_path / "whole", config)
     assert evaluation.mean_average_precision > 0.9

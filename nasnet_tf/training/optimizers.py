@@ -41,7 +41,7 @@ class _FusedOptimizer(keras.optimizers.Optimizer):
 
     @functools.cached_property
     def _constants(self) -> dict[str, tf.Tensor]:
-        """Inputs of the op that all variables share, except the learning rate, by name; float32 [] each."""
+        """Inputs of the fused op that are equal for all variables, except the learning rate: float32 [] by name."""
         with tf.init_scope():
             return {name: tf.constant(value) for name, value in self._numbers().items()}
 

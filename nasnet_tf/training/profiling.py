@@ -34,7 +34,11 @@ class StepProfile:
 
     @contextlib.contextmanager
     def of(self, steps: range) -> Iterator[None]:
-        """Profiles the call inside the `with`, which takes these steps, if it is due."""
+        """Profiles the call inside the `with` if any of its steps is to be profiled.
+
+        Args:
+          steps: the steps that the call takes.
+        """
         if self._steps is None:
             yield
             return

@@ -82,5 +82,5 @@ def test_the_flag_takes_two_numbers(monkeypatch, text):
 
     door = importlib.import_module("nasnet_tf.train")
     monkeypatch.setattr(door.flags, "FLAGS", Flags)
-    with pytest.raises(InputError, match=f"--profile_steps: expected two numbers of steps such as 100,120, got '{text}'"):
+    with pytest.raises(InputError, match=f"--profile_steps: expected two step numbers such as 100,120, got '{text}'"):
         door._profile_steps()

@@ -91,7 +91,7 @@ class TrainingState:
 
     @property
     def local(self) -> list[tf.Variable]:
-        """Variables of which each replica has its own value: moving statistics of batch normalization, and averages of these."""
+        """Variables with a separate value on each replica: moving statistics of batch normalization, and averages of these."""
         variables = [weight.value for weight in self.model.weights]
         variables += self.average.averages.values() if self.average else []
         return [variable for variable in variables if variable.synchronization == tf.VariableSynchronization.ON_READ]
@@ -117,7 +117,10 @@ class Shadow:
         self.checkpoint = tf.train.Checkpoint(**children)
 
     def update(self) -> None:
-        """Copies the current values. A copy shares the buffer of its original until training writes to the original, which then moves."""
+        """Copies the current values.
+
+        A copy shares the buffer of its original until training writes to the original, which then gets a new buffer.
+        """
         with tf.device("CPU:0"):
             for original, dtype, copy in self._handles:
                 tf.raw_ops.AssignVariableOp(resource=copy, value=tf.raw_ops.ReadVariableOp(resource=original, dtype=dtype))

@@ -6,7 +6,7 @@ import tensorflow as tf
 from nasnet_tf.training.state import Shadow
 
 
-def test_training_does_not_reach_the_copy(tmp_path):
+def test_training_does_not_change_the_copy(tmp_path):
     weight = tf.Variable(np.arange(100_000, dtype=np.float32))  # shares memory with its copy until it is written to
     shadow = Shadow(tf.train.Checkpoint(weight=weight))
     for step, change in enumerate((lambda: weight.assign_add(tf.ones(100_000)), lambda: weight.assign(tf.zeros(100_000)))):

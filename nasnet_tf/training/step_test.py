@@ -26,7 +26,7 @@ def network() -> keras.Model:
     return keras.Sequential([keras.Input((4,)), *(keras.layers.Dense(size) for size in (4, 4, 3))])
 
 
-def test_decay_and_clipping_are_those_of_single_variables():
+def test_a_step_equals_one_computed_variable_by_variable():
     model = network()
     images = tf.constant(np.random.RandomState(0).randn(8, 4).astype("float32"))
     labels = tf.constant([0, 1, 2, 0, 1, 2, 0, 1])

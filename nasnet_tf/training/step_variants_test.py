@@ -96,7 +96,7 @@ def test_parts_of_a_batch_add_up_to_it():
     assert_same(whole, mirrored, 1e-5)
 
 
-def test_parts_have_statistics_and_masks_as_replicas_have(monkeypatch):
+def test_parts_of_a_batch_behave_like_replicas(monkeypatch):
     """Compares two devices, which take half a batch each, with one device that takes the two halves one after the other.
 
     This covers RMSProp, averages, drop path, dropout and separate batch normalization on each replica. The patch numbers the masks in the
@@ -205,7 +205,7 @@ def test_half_precision_trains(policy):
     assert not np.array_equal(numbers, exact[1])
 
 
-def test_overflow_leaves_a_step_out_and_halves_the_scale():
+def test_overflow_skips_the_update_and_halves_the_scale():
     for strategy in (tf.distribute.get_strategy(), make_strategy("mirrored")):
         with numerics.dtype_policy("mixed_float16"), strategy.scope():
             state = TrainingState.fresh(small(), RMSProp(), 0.9)

@@ -49,11 +49,11 @@ class Evaluator(Protocol):
     images: Mapping[str, tf.Tensor]
 
     def on_split(self, data: Data, split: str, batch_size: int) -> Any:
-        """Returns the figures of a split as a dataclass that prints as one line. They are the same on all workers."""
+        """Returns the metrics of a split as a dataclass that prints as one line. They are the same on all workers."""
 
 
 class Task(Protocol):
-    """What a model is trained for.
+    """The interface between the training loop and a kind of task, such as classification.
 
     Attributes:
       kind: name of the task in work folders and exports, by which commands find the task (nasnet_tf/recipes/tasks.py).
@@ -86,7 +86,7 @@ class Task(Protocol):
 
 
 class Predictor(Protocol):
-    """What the command predict needs of a model."""
+    """The interface of a model that the command predict uses."""
 
     def answers(self, encoded: Sequence[bytes]) -> Sequence[Any]:
         """Returns an answer for the content of each image file; for one that cannot be decoded, an InputError with the reason."""
@@ -107,7 +107,7 @@ class Predictor(Protocol):
 class BindableTask(Task):
     """A task that recipes can bind and whose work folders the commands understand.
 
-    A training creates an object of it. Commands without a training use only the class.
+    A training creates an instance. Commands that do not train use only the class.
 
     Attributes:
       data: class of the data, with a method `from_description` that takes the content of data.json.

@@ -146,7 +146,7 @@ def read_description(workdir: pathlib.Path, dtype_policy: str | None = None) -> 
     path = workdir / "model.json"
     text = path.read_text(errors="replace")
     model = network_from_json(text, str(path))
-    if dtype_policy is not None:  # the network was built once before, so its description is valid here
+    if dtype_policy is not None:  # building the network once has shown that its description is valid
         model = network_from_json(json.dumps(in_policy(json.loads(text), dtype_policy)), str(path))
     logits = next((layer for layer in model.layers if layer.name == "logits"), None)
     classes = len(description.get("class_names", []))
