@@ -148,8 +148,7 @@ class SharedWeights(SpaceEvaluator):
         line = ProgressLine("shared weights", steps.total_steps, "steps", self._step)
         began = saved = time.monotonic()
         before = self._seconds
-        batches = steps.data.train(steps.training.batch_size, steps.training.seed, self._step).take(end - self._step)
-        for images, labels in batches.as_numpy_iterator():
+        for images, labels in steps.read_training(self._step, end):
             loss = self._train_one(images, labels)
             now = time.monotonic()
             self._seconds = before + now - began

@@ -8,7 +8,7 @@ import copy
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from typing import Self
 
 import numpy as np
@@ -26,6 +26,7 @@ from nasnet_tf.nas.children.fidelity import TO_THE_END, Request
 from nasnet_tf.nas.children.protocol import Evaluator
 from nasnet_tf.training import class_weights
 from nasnet_tf.training.config import TrainingConfig
+from nasnet_tf.training.corruption import CorruptImages, naming_bad_data
 from nasnet_tf.training.losses import classification_loss
 from nasnet_tf.training.patience import Patience
 from nasnet_tf.training.schedules import Schedule
@@ -131,20 +132,35 @@ class SpaceTraining:
     @property
     def training_batches(self) -> Iterable[tuple[np.ndarray, np.ndarray]]:
         """The training batches of a child; the same for all children, because they have the same seed."""
-        make = functools.partial(self.data.train, self.training.batch_size, self.training.seed)
-        return self._kept_if_small("training", lambda: make().take(self.total_steps), self.total_steps * self.training.batch_size)
+        return self._kept_if_small("training", self.read_training(0, self.total_steps), self.total_steps * self.training.batch_size)
 
     @property
     def validation_batches(self) -> Iterable[tuple]:
-        """Batches of all held-out examples."""
-        make = functools.partial(self.data.evaluation, "validation", self.training.batch_size)
-        return self._kept_if_small("validation", make, self.data.num_examples("validation"))
+        """Batches of all held-out examples. Raises InputError if one of them cannot be decoded."""
+        return self._kept_if_small("validation", self._read_validation(), self.data.num_examples("validation"))
 
-    def _kept_if_small(self, name: str, make: Callable[[], tf.data.Dataset], num_examples: int) -> Iterable[tuple]:
+    def read_training(self, start: int, stop: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yields the training batches of these steps.
+
+        Raises:
+          InputError: more than TrainingConfig.max_corrupt_images images cannot be decoded. Fewer are left out, with a warning.
+        """
+        batch_size, seed = self.training.batch_size, self.training.seed
+        corrupt = CorruptImages(self.data, self.training.max_corrupt_images, None, is_chief=True)
+        with naming_bad_data(self.data, "train"):
+            for step, (images, labels) in enumerate(self.data.train(batch_size, seed, start).take(stop - start).as_numpy_iterator(), start):
+                if np.any(labels < 0):
+                    corrupt.note(batch_size, seed, step)
+                yield images, labels
+
+    def _read_validation(self) -> Iterator[tuple]:
+        with naming_bad_data(self.data, "validation"):
+            yield from self.data.evaluation("validation", self.training.batch_size).as_numpy_iterator()
+
+    def _kept_if_small(self, name: str, batches: Iterator[tuple], num_examples: int) -> Iterable[tuple]:
         """Returns batches, and keeps them in memory for the next call if they are small enough; those of children usually are."""
         if name in self._kept:
             return self._kept[name]
-        batches = make().as_numpy_iterator()
         if num_examples * self.data.image_size**2 * 3 * 4 > MAX_KEPT_BYTES:
             return batches
         return self._kept.setdefault(name, list(batches))

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.data import ImageData
+from nasnet_tf.data.sources_test import make_folder
 from nasnet_tf.data.testing import PngPreprocessing
 from nasnet_tf.genotype import SearchSpace, format_genotype
 from nasnet_tf.models.network import NetworkConfig, build_network
@@ -127,6 +128,24 @@ def test_batches_are_kept_only_if_they_are_small(training, monkeypatch):
         np.testing.assert_array_equal(images, same)
         np.testing.assert_array_equal(labels, alike)
     assert training.training_batches is not training.training_batches
+
+
+def test_corrupt_images_are_counted_and_named(training, tmp_path, monkeypatch, capsys):
+    names = [
+        f"{split}/{label}/{index}.png" for split, count in (("train", 8), ("validation", 2)) for label in "ab" for index in range(count)
+    ]
+    data = ImageData(make_folder(tmp_path, dict.fromkeys(names, 0)), PngPreprocessing(8, upsample=1.0, flip=False), cache=False)
+    monkeypatch.setattr(training, "data", data)
+    monkeypatch.setattr(training, "_kept", {})
+    (tmp_path / "train" / "b" / "2.png").write_bytes(b"no image")
+    with pytest.raises(InputError, match=r"train/b/2.png .*; expected at most 0 such images \(TrainingConfig.max_corrupt_images\), got 1"):
+        list(training.training_batches)
+    monkeypatch.setattr(training, "training", dataclasses.replace(CONFIG, max_corrupt_images=1))
+    assert sum(np.sum(labels < 0) for _, labels in training.read_training(0, 1)) == 1
+    assert "warning: left out of training: " in capsys.readouterr().err
+    (tmp_path / "validation" / "a" / "0.png").write_bytes(b"no image")
+    with pytest.raises(InputError, match=r"validation: .*validation/a/0.png cannot be decoded"):
+        list(training.validation_batches)
 
 
 def test_architectures_share_the_weights_of_their_common_parts(training):
