@@ -97,7 +97,10 @@ def test_predict_and_the_classifier_give_all_labels_above_a_threshold(trained, p
     for number, row in enumerate(probabilities):
         found = classifier(place / f"{number}.png")
         assert {each.name for each in found} == {name for name, value in zip(NAMES, row, strict=True) if value >= 0.5}
-        assert [each.probability for each in found] == sorted((value for value in row if value >= 0.5), reverse=True)
+        # One picture alone may differ from its row of a batch in the last bit, depending on the processor.
+        assert [each.probability for each in found] == pytest.approx(
+            sorted((value for value in row if value >= 0.5), reverse=True), rel=1e-5
+        )
     threshold = float(np.sort(probabilities[0])[1])
     assert len(classifier(place / "0.png", threshold=threshold)) == 2
     assert len(classifier(place / "0.png", top=1, threshold=0.0)) == 1
