@@ -34,7 +34,7 @@ PAGES = [
     *(REPOSITORY / f"{name}.md" for name in ("BENCHMARKS", "BUILD", "CONTRIBUTING")),
 ]
 BLOCK = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-OTHER_PROGRAMS = {"cp", "docker", "git", "mypy", "ray", "export", "tensorboard"}
+OTHER_PROGRAMS = {"cp", "docker", "echo", "export", "git", "grep", "kill", "mkdir", "mypy", "ray", "tensorboard", "until", "while"}
 LONGEST_README = 121
 COMPILED = ("client", "hours")  # labels of snippets that need a server or hours, and are only compiled
 

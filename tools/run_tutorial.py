@@ -2,6 +2,9 @@
 
 They run in the current folder, which must be a clone of the repository or contain a copy of its testdata/. The script prints the output of
 each, followed by the output that the page shows if the two differ in more than their numbers.
+
+A block with a label after its language, such as "``` elsewhere", is not run, because it needs something that a clone does not have, such as
+a second machine.
 """
 
 import argparse
@@ -13,16 +16,17 @@ import sys
 from collections.abc import Iterator
 
 REPOSITORY = pathlib.Path(__file__).parents[1]
-_BLOCK = re.compile(r"^```(python|text|)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_RUN = ("python", "")  # languages of the blocks that are run; shell commands have none
 _NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e-?\d+)?")
 _PRELUDE = 'nasnet() { python -m nasnet_tf "$@"; }\n'
 
 
 def blocks(page: pathlib.Path) -> Iterator[tuple[str, str, str | None]]:
-    """Yields (language, code, shown output or None) of each command and snippet; the language of shell commands is ""."""
+    """Yields (language, code, shown output or None) of each block that is run; the language of shell commands is ""."""
     found = [(match[1], match[2]) for match in _BLOCK.finditer(page.read_text(encoding="utf-8"))]
     for (language, code), (following, output) in zip(found, [*found[1:], ("", "")], strict=True):
-        if language != "text":
+        if language in _RUN:
             yield language, code, output if following == "text" else None
 
 
