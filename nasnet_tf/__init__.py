@@ -25,14 +25,19 @@ def __getattr__(name: str) -> Any:
         raise extras.missing(error) or error from error
 
 
-# Modules of the layers, optimizers and losses that Keras files refer to by name.
+# Modules of the layers, optimizers and losses that descriptions and files of Keras refer to by name.
 _SERIALIZABLE = {
     "AuxiliaryHead": "nasnet_tf.models.heads",
+    "BoxHead": "nasnet_tf.detection.heads",
     "Cell": "nasnet_tf.models.cell",
     "Dropout": "nasnet_tf.layers.stochastic",
     "GlobalPool": "nasnet_tf.models.heads",
     "Momentum": "nasnet_tf.training.optimizers",
+    "Postprocessing": "nasnet_tf.detection.postprocessing",
+    "ProposalHead": "nasnet_tf.detection.heads",
+    "Proposals": "nasnet_tf.detection.proposals",
     "RMSProp": "nasnet_tf.training.optimizers",
+    "RoiPooling": "nasnet_tf.detection.pooling",
     "SmoothedCrossentropy": "nasnet_tf.api.fitting",
     "Stem": "nasnet_tf.models.heads",
 }
@@ -51,7 +56,7 @@ class _ClassOnDemand:
 
 @wrapt.when_imported("keras")
 def _register_classes(keras: Any) -> None:
-    """Registers the classes of this package with Keras, so that it can open .keras files; the order of the two imports does not matter."""
+    """Registers the classes of this package with Keras, so that it can read networks; the order of the two imports does not matter."""
     for name in _SERIALIZABLE:
         keras.saving.get_custom_objects().setdefault(f"nasnet_tf>{name}", _ClassOnDemand(name))
 

@@ -111,9 +111,8 @@ def _evaluate_workdir() -> None:
     from nasnet_tf.recipes.tasks import task_of
     from nasnet_tf.training import checkpoints, work_folder
 
-    # The network of a detector can only be read once its task is imported, which registers the layers with Keras.
-    task = task_of(work_folder.read_data_description(workdir), workdir / "data.json")
     model, description = work_folder.read_description(workdir, flags.FLAGS.dtype_policy)
+    task = task_of(description, workdir / "data.json")
     data = task.data.from_description(description)
     if flags.FLAGS.data_dir and hasattr(data, "data_dir"):
         data = dataclasses.replace(data, data_dir=flags.FLAGS.data_dir)

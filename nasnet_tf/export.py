@@ -39,10 +39,8 @@ def main(arguments: list[str]) -> None:
         called = flags.FLAGS.model + (" with fresh, untrained weights" if flags.FLAGS.weights == "none" else "")
         source = resolve(flags.FLAGS.model)
         model, description = load_named(source, flags.FLAGS.weights, flags.FLAGS.resize)
-        task, rows = task_of(description, flags.FLAGS.model), evaluations.of_export(source.path, model)
+        rows = evaluations.of_export(source.path, model)
     else:
-        # The network of a detector can only be read once its task is imported, which registers the layers with Keras.
-        task = task_of(work_folder.read_data_description(workdir), workdir)
         model, description = work_folder.read_description(workdir, flags.FLAGS.dtype_policy)
         step = checkpoints.load_trained(workdir, model, flags.FLAGS.checkpoint, flags.FLAGS.ema)
         called = f"the {flags.FLAGS.checkpoint} checkpoint, of step {step}"
@@ -50,7 +48,7 @@ def main(arguments: list[str]) -> None:
     request = ExportRequest(flags.FLAGS.format, flags.FLAGS.version, rows, print, images, flags.FLAGS.evaluation)
     if flags.FLAGS.license is not None:
         description = {**description, "license": flags.FLAGS.license}
-    task.export(model, description, output, request)
+    task_of(description, workdir or flags.FLAGS.model).export(model, description, output, request)
     print(f"exported {called}: {output}")
 
 

@@ -49,6 +49,16 @@ def test_type_checkers_see_the_public_names():
     assert (PACKAGE / "py.typed").is_file()
 
 
+def test_every_class_that_descriptions_refer_to_is_registered_before_its_module_is_imported():
+    decorated = re.compile(r'@keras\.saving\.register_keras_serializable\(package="nasnet_tf"\)\nclass (\w+)')
+    found = {
+        name: ".".join(file.relative_to(REPOSITORY).with_suffix("").parts)
+        for file in PACKAGE.rglob("*.py")
+        for name in decorated.findall(file.read_text())
+    }
+    assert found == nasnet_tf._SERIALIZABLE
+
+
 def test_the_program_lists_all_commands_and_refuses_others(capsys, monkeypatch):
     doors = {path.stem for path in PACKAGE.glob("*.py") if re.search(r"^    command\.run\(", path.read_text(), re.MULTILINE)}
     assert set(command.DOORS) == doors

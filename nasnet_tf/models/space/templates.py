@@ -14,7 +14,7 @@ RANK = 4  # of convolution kernels, the weights with the most axes, and of the m
 def run_layer(layer, tensor, weights, statistics, shapes, *, training):
     """Calls a layer with the given weights and moving statistics instead of its own; returns its output and the new statistics."""
     trainable, moving = layer.trainable_variables, layer.non_trainable_variables
-    if not trainable:
+    if not (trainable or moving):
         return layer(tensor, training=training), statistics
     lengths, rows = tf.reduce_prod(shapes, axis=1), tf.unstack(shapes)
     with keras.StatelessScope(initialize_variables=False) as scope:
