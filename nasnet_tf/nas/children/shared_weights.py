@@ -9,11 +9,11 @@ differently than trainings from scratch (arXiv 1902.08142); tools/rank_correlati
 import dataclasses
 import functools
 import io
-import itertools
 import pathlib
 import random
 import time
 import zipfile
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from nasnet_tf.base.values import Count
 from nasnet_tf.genotype import parse_genotype
 from nasnet_tf.models.space.plan import Plan, fresh_weight
 from nasnet_tf.nas.children.fidelity import TO_THE_END, Request
-from nasnet_tf.nas.children.space_training import SpaceEvaluator
+from nasnet_tf.nas.children.space_training import SpaceEvaluator, Stack
 
 FOLDER, NAME = "shared", "weights.npz"
 _SAVE_SECONDS = 120.0
@@ -192,7 +192,17 @@ class SharedWeights(SpaceEvaluator):
         steps = self._steps
         plan = steps.network.plan(parse_genotype(genotype_text))
         weights, _ = self._store.gather(plan)
-        batches = itertools.islice(steps.validation_batches, self.score_batches)
-        score = steps.accuracy(batches, weights, plan.fresh_statistics(), plan, own_statistics=True)
+        stacks = _first(steps.validation_stacks, self.score_batches)
+        score = steps.accuracy(stacks, weights, plan.fresh_statistics(), plan, own_statistics=True)
         metrics = {"parameters": int(plan.sizes[:, 0].sum()), "shared_steps": self._step, "num_classes": steps.data.num_classes}
         return {"reward": score, "metrics": metrics}
+
+
+def _first(stacks: Iterable[Stack], count: int | None) -> Iterator[Stack]:
+    """Yields the first `count` batches of stacks, or all."""
+    for stack in stacks:
+        yield tuple(column[:count] for column in stack)
+        if count is not None:
+            count -= len(stack[0])
+            if count <= 0:
+                return

@@ -1,12 +1,14 @@
 """Trains all children of a search space on one traced network, which takes the architecture as an input.
 
 Each child has its own weights, or all children share weights. A step computes the same as nasnet_tf.training does with the Momentum
-optimizer: cross-entropy, weight decay of kernels, gradient clipping and momentum.
+optimizer: cross-entropy, weight decay of kernels, gradient clipping and momentum. A child whose images fit into memory makes two calls for
+each of its evaluations, one for all steps before it and one that evaluates, so the device does not wait for Python after each step.
 """
 
 import copy
 import dataclasses
 import functools
+import itertools
 import math
 from collections.abc import Iterable, Iterator
 from typing import Self
@@ -32,8 +34,14 @@ from nasnet_tf.training.patience import Patience
 from nasnet_tf.training.schedules import Schedule
 
 MAX_KEPT_BYTES = 2**29  # batches are kept in memory if their images, over a whole training or evaluation, need at most this
+_MAX_STACK_BYTES = 2**26  # of the images of one call if they are not kept
 # Options of TrainingConfig that this network does not support, with the only allowed value.
 _PLAIN = {"ema_decay": None, "frozen_epochs": 0.0, "replica_batch_size": None}
+
+
+# Several batches of equal size in a row: images float32 [batches, batch, side, side, 3], labels int32 [batches, batch], and for evaluations
+# the weights of the examples, float32 [batches, batch].
+Stack = tuple[tf.Tensor, ...]
 
 
 class SpaceTraining:
@@ -68,15 +76,15 @@ class SpaceTraining:
         self.steps_per_epoch = data.num_train_examples / training.batch_size
         self.total_steps = max(1, round(training.epochs * self.steps_per_epoch))
         self.network = SpaceNetwork(space, network, data.num_classes, data.image_size)
-        self._kept: dict[str, list[tuple]] = {}
-        vector = tf.TensorSpec([None])
-        images = tf.TensorSpec([None, data.image_size, data.image_size, 3])
-        batch = [images, tf.TensorSpec([None], tf.int32)]
-        signature = [*batch, tf.TensorSpec([]), vector, vector, *self.network.signature]
-        self.step = tf.function(self._step, input_signature=signature, autograph=False)
-        signature = [*batch, vector, *self.network.signature]
-        counts = {own: functools.partial(self._count, own) for own in (False, True)}
-        self._right = {own: tf.function(count, input_signature=signature, autograph=False) for own, count in counts.items()}
+        self._kept: dict[str, list[Stack]] = {}
+        vector, rows = tf.TensorSpec([None]), [None, None]
+        batch = [tf.TensorSpec([None, data.image_size, data.image_size, 3]), tf.TensorSpec([None], tf.int32)]
+        stack = [tf.TensorSpec([*rows, data.image_size, data.image_size, 3]), tf.TensorSpec(rows, tf.int32)]
+        traced = functools.partial(tf.function, autograph=False)
+        self.step = traced(self._step, input_signature=[*batch, tf.TensorSpec([]), vector, vector, *self.network.signature])
+        self.steps = traced(self._steps, input_signature=[*stack, vector, vector, vector, *self.network.signature])
+        signature = [*stack, tf.TensorSpec(rows), *self.network.signature]
+        self._counts = {own: traced(functools.partial(self._count, own), input_signature=signature) for own in (False, True)}
 
     def with_seed(self, seed: int) -> Self:
         """Returns a copy with another seed, so with other initial weights and another order of images; both use the same trace."""
@@ -85,13 +93,18 @@ class SpaceTraining:
         return other
 
     def trace(self) -> None:
-        """Traces the step and the evaluation, by running each once on one image."""
+        """Traces the steps and the evaluation, by running each once on one image."""
         space, size = self._space, self.data.image_size
         plan = self.network.plan(space.decode([0] * len(space.sizes)))
-        images, weights, statistics = np.zeros([1, size, size, 3], np.float32), plan.fresh_weights(0), plan.fresh_statistics()
-        labels, zeros = np.zeros(1, np.int32), np.zeros_like(weights)
-        self.step(images, labels, np.float32(0), zeros, zeros, weights, statistics, *plan.arrays)
-        self.accuracy([(images, labels, np.ones(1, np.float32))], weights, statistics, plan, own_statistics=False)
+        images, weights, statistics = np.zeros([1, 1, size, size, 3], np.float32), plan.fresh_weights(0), plan.fresh_statistics()
+        labels, zeros = np.zeros([1, 1], np.int32), np.zeros_like(weights)
+        self.steps(images, labels, np.zeros(1, np.float32), zeros, zeros, weights, statistics, *plan.arrays)
+        self.accuracy([(images, labels, np.ones([1, 1], np.float32))], weights, statistics, plan, own_statistics=False)
+
+    @property
+    def evaluation_steps(self) -> int:
+        """Number of steps between evaluations."""
+        return max(1, round(self.training.evaluate_every_epochs * self.steps_per_epoch))
 
     def rate(self, step: int) -> np.float32:
         """Returns the learning rate of a step, counted from 0."""
@@ -109,35 +122,62 @@ class SpaceTraining:
         velocity = self._momentum * velocity + gradient
         return weights - rate * velocity, statistics, velocity, loss
 
-    def _count(self, own_statistics, images, labels, counts, weights, statistics, *plan):
-        logits, _ = self.network(images, weights, statistics, plan, training=own_statistics)
-        return tf.reduce_sum(tf.cast(tf.math.in_top_k(labels, logits, 1), tf.float32) * counts)
+    def _steps(self, images, labels, rates, velocity, decayed, weights, statistics, *plan):
+        """Takes a step with each batch of a stack, and ends after a loss that is not finite; returns as `_step`, with the losses so far."""
+        count, vector = tf.shape(rates)[0], tf.TensorShape([None])
 
-    def accuracy(self, batches, weights, statistics, plan: Plan, own_statistics: bool) -> float:
+        def take(number, _, losses, weights, statistics, velocity):
+            batch = images[number], labels[number], rates[number]
+            weights, statistics, velocity, loss = self._step(*batch, velocity, decayed, weights, statistics, *plan)
+            return number + 1, loss, losses.write(number, loss), weights, statistics, velocity
+
+        number, _, losses, *state = tf.while_loop(
+            lambda number, loss, *_: (number < count) & tf.math.is_finite(loss),
+            take,
+            (0, 0.0, tf.TensorArray(tf.float32, count, element_shape=[]), weights, statistics, velocity),
+            shape_invariants=(tf.TensorShape([]), tf.TensorShape([]), tf.TensorShape(None), vector, vector, vector),
+            parallel_iterations=1,
+        )
+        return *state, losses.stack()[:number]
+
+    def _count(self, own_statistics, images, labels, counts, weights, statistics, *plan):
+        """Returns how many examples of a stack are classified correctly, and how many there are, float32 [2]."""
+
+        def right(batch):
+            logits, _ = self.network(batch[0], weights, statistics, plan, training=own_statistics)
+            return tf.reduce_sum(tf.cast(tf.math.in_top_k(batch[1], logits, 1), tf.float32) * batch[2])
+
+        found = tf.map_fn(right, (images, labels, counts), fn_output_signature=tf.float32, parallel_iterations=1)
+        return tf.stack([tf.reduce_sum(found), tf.reduce_sum(counts)])
+
+    def accuracy(self, stacks: Iterable[Stack], weights, statistics, plan: Plan, own_statistics: bool) -> float:
         """Returns the accuracy of an architecture, in [0, 1].
 
         Args:
-          batches: batches of (images, labels, weights of the examples).
+          stacks: stacks of images, labels, and weights of the examples.
           weights: float32 vector in the order of the plan.
           statistics: moving statistics, float32 vector in the order of the plan.
           plan: the plan of the architecture.
           own_statistics: whether batch normalization uses the statistics of each batch instead of the moving ones.
         """
-        right = examples = 0.0
-        for images, labels, counts in batches:
-            right += float(self._right[own_statistics](images, labels, counts, weights, statistics, *plan.arrays))
-            examples += float(tf.reduce_sum(counts))
-        return right / examples
+        right, examples = sum(self._counts[own_statistics](*stack, weights, statistics, *plan.arrays).numpy() for stack in stacks)
+        return float(right / examples)
 
     @property
-    def training_batches(self) -> Iterable[tuple[np.ndarray, np.ndarray]]:
-        """The training batches of a child; the same for all children, because they have the same seed."""
-        return self._kept_if_small("training", self.read_training(0, self.total_steps), self.total_steps * self.training.batch_size)
+    def training_stacks(self) -> Iterable[Stack]:
+        """The training batches of a child. An evaluation is due only after the last batch of a stack.
+
+        All children get the same ones, because they have the same seed.
+        """
+        every = self.evaluation_steps
+        lengths = [min(every, self.total_steps - start) for start in range(0, self.total_steps, every)]
+        return self._kept_if_small("training", self.read_training(0, self.total_steps), lengths)
 
     @property
-    def validation_batches(self) -> Iterable[tuple]:
-        """Batches of all held-out examples. Raises InputError if one of them cannot be decoded."""
-        return self._kept_if_small("validation", self._read_validation(), self.data.num_examples("validation"))
+    def validation_stacks(self) -> Iterable[Stack]:
+        """All held-out examples. Raises InputError if one of them cannot be decoded."""
+        num_batches = math.ceil(self.data.num_examples("validation") / self.training.batch_size)
+        return self._kept_if_small("validation", self._read_validation(), [num_batches])
 
     def read_training(self, start: int, stop: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yields the training batches of these steps.
@@ -157,13 +197,23 @@ class SpaceTraining:
         with naming_bad_data(self.data, "validation"):
             yield from self.data.evaluation("validation", self.training.batch_size).as_numpy_iterator()
 
-    def _kept_if_small(self, name: str, batches: Iterator[tuple], num_examples: int) -> Iterable[tuple]:
-        """Returns batches, and keeps them in memory for the next call if they are small enough; those of children usually are."""
+    def _kept_if_small(self, name: str, batches: Iterator[tuple], lengths: list[int]) -> Iterable[Stack]:
+        """Returns stacks of these numbers of batches, and keeps them for the next call if they are small; those of children usually are.
+
+        Larger data are read anew for each child, in shorter stacks.
+        """
         if name in self._kept:
             return self._kept[name]
-        if num_examples * self.data.image_size**2 * 3 * 4 > MAX_KEPT_BYTES:
-            return batches
-        return self._kept.setdefault(name, list(batches))
+        batch_bytes = self.training.batch_size * self.data.image_size**2 * 3 * 4
+        if sum(lengths) * batch_bytes <= MAX_KEPT_BYTES:
+            return self._kept.setdefault(name, list(_stacks(batches, lengths)))
+        most = max(1, _MAX_STACK_BYTES // batch_bytes)
+        return _stacks(batches, [min(most, length - start) for length in lengths for start in range(0, length, most)])
+
+
+def _stacks(batches: Iterator[tuple], lengths: Iterable[int]) -> Iterator[Stack]:
+    for length in lengths:
+        yield tuple(tf.stack(column) for column in zip(*itertools.islice(batches, length), strict=True))
 
 
 @dataclasses.dataclass(eq=False)
@@ -220,20 +270,23 @@ class SpaceChildren(SpaceEvaluator):
         weights, statistics = plan.fresh_weights(steps.training.seed), plan.fresh_statistics()
         velocity, decayed = np.zeros_like(weights), plan.is_decayed
         losses, curve, patience = [], [], Patience(steps.training.patience)
-        every = max(1, round(steps.training.evaluate_every_epochs * steps.steps_per_epoch))
-        for step, (images, labels) in enumerate(steps.training_batches):
-            weights, statistics, velocity, loss = steps.step(
-                images, labels, steps.rate(step), velocity, decayed, weights, statistics, *plan.arrays
+        for images, labels in steps.training_stacks:
+            rates = [steps.rate(step) for step in range(len(losses), len(losses) + len(images))]
+            weights, statistics, velocity, found = steps.steps(
+                images, labels, np.float32(rates), velocity, decayed, weights, statistics, *plan.arrays
             )
-            losses.append(float(loss))
+            losses += found.numpy().tolist()
             if not math.isfinite(losses[-1]):
-                return {"infeasible": f"the loss is {losses[-1]} at step {step + 1}"}
-            if (step + 1) % every == 0 or step + 1 == steps.total_steps:
-                curve.append(round(steps.accuracy(steps.validation_batches, weights, statistics, plan, own_statistics=False), 6))
-                patience.note(curve[-1], step + 1)
+                return {"infeasible": f"the loss is {losses[-1]} at step {len(losses)}"}
+            if len(losses) % steps.evaluation_steps == 0 or len(losses) == steps.total_steps:
+                curve.append(round(steps.accuracy(steps.validation_stacks, weights, statistics, plan, own_statistics=False), 6))
+                patience.note(curve[-1], len(losses))
                 if patience.is_over:
                     break
         costs = {"parameters": int(plan.sizes[:, 0].sum()), "mult_adds": count_mult_adds(steps.network, genotype)}
         epochs = round(len(losses) / steps.steps_per_epoch, 3) if patience.is_over else steps.training.epochs
         metrics = {"curve": curve, "epochs": epochs, **costs}
-        return {"reward": curve[-1], "metrics": {**metrics, "loss": float(np.mean(losses[-every:])), "num_classes": steps.data.num_classes}}
+        return {
+            "reward": curve[-1],
+            "metrics": {**metrics, "loss": float(np.mean(losses[-steps.evaluation_steps :])), "num_classes": steps.data.num_classes},
+        }

@@ -59,6 +59,7 @@ def sampled(seed):
 
 def test_a_child_ends_when_validation_stops_improving(training, children, monkeypatch):
     monkeypatch.setattr(training, "training", dataclasses.replace(CONFIG, patience=1, evaluate_every_epochs=0.25))
+    monkeypatch.setattr(training, "_kept", {})  # the stacks of the other tests end at other steps
     monkeypatch.setattr(training, "accuracy", lambda *arguments, **named: 0.5)
     outcome = children(format_genotype(sampled(1)))
     assert (outcome["metrics"]["curve"], outcome["metrics"]["epochs"]) == ([0.5, 0.5], 0.5)
@@ -68,7 +69,7 @@ def test_a_child_ends_when_validation_stops_improving(training, children, monkey
 
 def test_the_loss_of_a_step_is_weighted_by_class(training, monkeypatch):
     plan = training.network.plan(sampled(1))
-    weights, (images, labels) = tf.constant(plan.fresh_weights(CONFIG.seed)), next(iter(training.training_batches))
+    weights, (images, labels) = tf.constant(plan.fresh_weights(CONFIG.seed)), next(training.read_training(0, 1))
     state = tf.zeros_like(weights), plan.is_decayed, weights, plan.fresh_statistics()
     plain = training._step(images, labels, 0.1, *state, *plan.arrays)[3]
     monkeypatch.setattr(training, "_class_weights", [2.0] * 10)
@@ -95,7 +96,7 @@ def test_a_child_equals_the_training_loop_with_the_same_initial_weights(training
     assert outcome["metrics"]["parameters"] == sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)
     weights, statistics = fresh, plan.fresh_statistics()
     velocity = np.zeros_like(weights)
-    for step, (images, labels) in enumerate(training.training_batches):
+    for step, (images, labels) in enumerate(training.read_training(0, training.total_steps)):
         weights, statistics, velocity, _ = training.step(
             images, labels, training.rate(step), velocity, plan.is_decayed, weights, statistics, *plan.arrays
         )
@@ -105,29 +106,61 @@ def test_a_child_equals_the_training_loop_with_the_same_initial_weights(training
 
 def test_evaluators_with_other_seeds_share_one_trace(training, children):
     children.trace()
-    traces = training.step.experimental_get_tracing_count()
+    traces = training.steps.experimental_get_tracing_count()
     text = format_genotype(sampled(1))
     other = children.with_seed(5)
     rewards = [evaluator(text)["metrics"]["loss"] for evaluator in (children, other, children, children.with_seed(5))]
-    assert training.step.experimental_get_tracing_count() == traces == 1
+    assert training.steps.experimental_get_tracing_count() == traces == 1
     assert (rewards[0], rewards[1]) == (rewards[2], rewards[3])
     assert rewards[0] != rewards[1]
     assert other.training.seed == other._steps.training.seed == 5
     same = SpaceTraining(SPACE, NETWORK, DATA, other.training, RATE, 0.9)  # the seed decides the order of the images
-    for ours, theirs in zip(other._steps.training_batches, same.training_batches, strict=True):
+    for ours, theirs in zip(other._steps.training_stacks, same.training_stacks, strict=True):
         np.testing.assert_array_equal(ours[0], theirs[0])
 
 
+def test_a_child_makes_one_call_for_the_steps_and_one_for_each_evaluation(training, children, monkeypatch):
+    calls = []
+
+    def counted(name, function):
+        return lambda *arguments: calls.append(name) or function(*arguments)
+
+    monkeypatch.setattr(training, "steps", counted("steps", training.steps))
+    monkeypatch.setattr(training, "_counts", {False: counted("evaluation", training._counts[False])})
+    children(format_genotype(sampled(1)))
+    assert calls == ["steps", "evaluation"] * 2  # it is evaluated twice
+
+
+def test_steps_in_one_call_equal_single_steps_and_end_at_a_loss_that_is_not_finite(training):
+    plan = training.network.plan(sampled(2))
+    fresh = plan.fresh_weights(1)
+    batches = list(training.read_training(0, 3))
+    state = [fresh, plan.fresh_statistics(), np.zeros_like(fresh)]
+    for images, labels in batches:
+        *state, loss = training.step(images, labels, 0.1, state[2], plan.is_decayed, *state[:2], *plan.arrays)
+    images, labels = (np.stack(column) for column in zip(*batches, strict=True))
+    given = np.zeros_like(fresh), plan.is_decayed, fresh, plan.fresh_statistics(), *plan.arrays
+    *found, losses = training.steps(images, labels, np.float32([0.1] * 3), *given)
+    for ours, theirs in zip([*found, losses[-1]], [*state, loss], strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    images[1] = np.nan
+    *_, losses = training.steps(images, labels, np.float32([0.1] * 3), *given)
+    assert np.isfinite(losses).tolist() == [True, False]
+
+
 def test_batches_are_kept_only_if_they_are_small(training, monkeypatch):
-    kept = training.training_batches
-    assert training.training_batches is kept
-    assert training.validation_batches is training.validation_batches
-    monkeypatch.setattr(space_training, "MAX_KEPT_BYTES", 12_000)  # less than six batches of 16 images of 768 bytes
+    kept = training.training_stacks
+    assert training.training_stacks is kept
+    assert training.validation_stacks is training.validation_stacks
+    assert [len(images) for images, _ in kept] == [2, 2]
+    monkeypatch.setattr(space_training, "MAX_KEPT_BYTES", 12_000)  # less than four batches of 16 images of 768 bytes
+    monkeypatch.setattr(space_training, "_MAX_STACK_BYTES", 12_288)
     monkeypatch.setattr(training, "_kept", {})
-    for (images, labels), (same, alike) in zip(kept, training.training_batches, strict=True):
-        np.testing.assert_array_equal(images, same)
-        np.testing.assert_array_equal(labels, alike)
-    assert training.training_batches is not training.training_batches
+    found = list(training.training_stacks)
+    assert [len(images) for images, _ in found] == [1, 1, 1, 1]
+    for ours, theirs in zip(zip(*found, strict=True), zip(*kept, strict=True), strict=True):
+        np.testing.assert_array_equal(np.concatenate(ours), np.concatenate(theirs))
+    assert training.training_stacks is not training.training_stacks
 
 
 def test_corrupt_images_are_counted_and_named(training, tmp_path, monkeypatch, capsys):
@@ -139,13 +172,13 @@ def test_corrupt_images_are_counted_and_named(training, tmp_path, monkeypatch, c
     monkeypatch.setattr(training, "_kept", {})
     (tmp_path / "train" / "b" / "2.png").write_bytes(b"no image")
     with pytest.raises(InputError, match=r"train/b/2.png .*; expected at most 0 such images \(TrainingConfig.max_corrupt_images\), got 1"):
-        list(training.training_batches)
+        list(training.training_stacks)
     monkeypatch.setattr(training, "training", dataclasses.replace(CONFIG, max_corrupt_images=1))
     assert sum(np.sum(labels < 0) for _, labels in training.read_training(0, 1)) == 1
     assert "warning: left out of training: " in capsys.readouterr().err
     (tmp_path / "validation" / "a" / "0.png").write_bytes(b"no image")
     with pytest.raises(InputError, match=r"validation: .*validation/a/0.png cannot be decoded"):
-        list(training.validation_batches)
+        list(training.validation_stacks)
 
 
 def test_architectures_share_the_weights_of_their_common_parts(training):
