@@ -274,20 +274,21 @@ class SpaceNetwork:
     def _trace_place(self, kinds: frozenset[Kind], training: bool) -> Callable:
         """Returns a traced function that runs one of the layers of these kinds, or returns its input.
 
-        The switch of a place has only the branches that can occur there, because each branch costs time at each place: TensorFlow prepares
-        it, and each step in which it is not chosen passes placeholders for its intermediate results.
+        The switch of a place has only the branches that can occur there, because each of them costs time: TensorFlow prepares it, and a
+        step passes places for its intermediate results.
         """
         keys = [key for key in self._templates if key[0] in kinds]
         runs = [functools.partial(run_layer, self._templates[key], training=training) for key in keys]
         runs.insert(_PASS, lambda tensor, weights, statistics, shapes: (tensor, statistics))
         numbers = np.zeros(1 + len(self._templates), np.int32)  # {branch of a plan: branch of this place}
         numbers[[self._branches[key] for key in keys]] = range(1, len(runs))
+        signature = [_NUMBER, _MAP, _VECTOR, _VECTOR, tf.TensorSpec([self._most_weights, RANK], tf.int32)]
 
-        @tf.function(
-            input_signature=[_NUMBER, _MAP, _VECTOR, _VECTOR, tf.TensorSpec([self._most_weights, RANK], tf.int32)], autograph=False
-        )
+        @tf.function(input_signature=signature, autograph=False)
         def run_place(branch, *args):
-            tensor, statistics = switch(tf.gather(numbers, branch), [functools.partial(run, *args) for run in runs])
+            with tf.device("CPU:0"):  # a GPU would have to send the number back before the switch can run
+                number = tf.gather(numbers, branch)
+            tensor, statistics = switch(number, [functools.partial(run, *args) for run in runs])
             return tf.ensure_shape(tensor, [None] * RANK), statistics
 
         return run_place
