@@ -15,7 +15,7 @@ def run_layer(layer, tensor, weights, statistics, shapes, *, training):
     """Calls a layer with the given weights and moving statistics instead of its own; returns its output and the new statistics.
 
     Args:
-      layer: a layer from `without_values`.
+      layer: a built layer.
       tensor: input of the layer.
       weights, statistics: float32 vectors, in the order of the layer's variables.
       shapes: int32 [variables or more, RANK], shapes of the weights, then of the statistics, padded with ones.
