@@ -48,7 +48,7 @@ def check_refused(result, *words):
         assert word in errors[0], errors[0]
 
 
-def test_the_whole_way(tmp_path, monkeypatch, capsys):
+def test_commands_use_what_the_commands_before_them_wrote(tmp_path, monkeypatch, capsys):
     """Runs search, train, evaluate, export, predict and report from a folder outside the repository."""
     monkeypatch.chdir(tmp_path)
     space = ["SearchSpace.num_blocks=1", "search.num_trials=2", "LocalPool.num_workers=1"]

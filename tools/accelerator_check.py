@@ -176,6 +176,7 @@ def pattern(text: str) -> re.Pattern:
 
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Parses the command line; None for that of this process."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--strategy", choices=["auto", "tpu"], default="auto", help="auto: GPUs, or the CPU where there are none")
     parser.add_argument("--small", action="store_true", help="measure a small network; the default where there is no accelerator")

@@ -16,6 +16,7 @@ from nasnet_tf.nas.strategies.random_search import RandomSearch
 
 
 def evolution(space, seed: int) -> RegularizedEvolution:
+    """Returns regularized evolution with a population of 20 and tournaments of 5."""
     return RegularizedEvolution(space, seed, population=20, tournament=5)
 
 

@@ -83,7 +83,7 @@ _LONG = ("source", "initial_rate", "long_examples", "long_batch_size", "training
 
 
 def seed_of(method: str, seed: int) -> int:
-    """Returns the seed of a strategy, which differs between all searches."""
+    """Returns the seed of a strategy in a search; no two searches of a comparison have the same one."""
     return seed * len(STRATEGIES) + list(STRATEGIES).index(method)
 
 

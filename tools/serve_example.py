@@ -22,7 +22,7 @@ from PIL import Image, ImageOps
 
 MAX_PIXELS = 2**26  # as in nasnet_tf.data.decoding
 MAX_FILES = 64
-MAX_BYTES = 20 * 2**20  # of one file
+MAX_BYTES = 20 * 2**20  # largest size of a file
 
 
 class Server:

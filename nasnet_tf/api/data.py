@@ -64,7 +64,7 @@ def data_bindings(data: Any, validation: Any, workdir: pathlib.Path, kind: str, 
 def check_bindings(bindings: Collection[str]) -> None:
     """Raises InputError if a caller's bindings would replace the data that the caller passes."""
     if wrong := next((name for name in bindings if name.endswith("ImageData.source")), None):
-        raise InputError(f"bindings: expected the data as the argument `data`, got {wrong!r} too")
+        raise InputError(f"bindings: expected no {wrong!r}, because the argument `data` sets it; remove this binding")
 
 
 def check_data(data: Any, name: str) -> None:

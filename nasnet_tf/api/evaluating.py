@@ -46,7 +46,7 @@ def evaluate(
         nasnet_tf.search. None for the data that a work folder was trained with. Images are prepared as the network takes them, those of an
         ImageData as it specifies. Classes are matched by name. Labels that are integers are indices of logits, from 0.
       split: for a data set by name, an ImageData or a work folder: "train", "validation" or "test".
-      weights: for a name: as for nasnet_tf.train.
+      weights: weights of a named network, as for nasnet_tf.train.
       class_names: for a model in memory or a file without names: the name of each logit. Only needed if the labels are names.
       batch_size: number of examples at a time; does not change the result.
 
@@ -63,7 +63,7 @@ def evaluate(
         model, description = _network(source, weights, class_names)
         task = task_of(description, source.path)
         if data is None:
-            expect(isinstance(source, WorkFolder), "data", "data to measure on, because only a work folder has its own", data)
+            expect(isinstance(source, WorkFolder), "data", "data to measure on, because only a work folder has its own data", data)
             found = task.data.from_description(description)
         elif isinstance(data, ImageData):
             found = task.data.from_description({**description, **data.description()})
@@ -85,7 +85,7 @@ def evaluate(
 def _network(source: Source, weights: Any, class_names: Sequence[str] | None) -> tuple[keras.Model, dict]:
     """Returns the classifier and its data.json, which lacks class_names if they are not known."""
     if isinstance(source, LiveModel) or (isinstance(source, KerasFile) and source.own_class_names() is None):
-        expect(weights == "trained", "weights", f"'trained', because {source.path} has its own", weights)
+        expect(weights == "trained", "weights", f"'trained', because {source.path} has its own weights", weights)
         model = classifier_of(source.network if isinstance(source, LiveModel) else source.trained(), str(source.path))
         names = {} if class_names is None else {"class_names": check_names(class_names, num_classes(model))}
         return model, {"preprocessing": source.image_preprocessing().config(), **names}

@@ -104,7 +104,7 @@ def _written(genotype: Genotype | str, workdir: pathlib.Path) -> str:
 def _of_path(network: str | os.PathLike, weights: Any, is_said: bool) -> dict[str, Any]:
     """Returns the bindings of a path, from whose weights training starts."""
     source = resolve(network)
-    expect(weights == "trained", "weights", f"'trained', because {os.fspath(network)} has its own", weights)
+    expect(weights == "trained", "weights", f"'trained', because {os.fspath(network)} has its own weights", weights)
     if isinstance(source, Weights):
         if not source.path.exists() and not is_path(network):
             source.description()  # raises an error that says what is wrong with the name

@@ -15,7 +15,7 @@ from nasnet_tf.base import extras
 from nasnet_tf.base.errors import InputError, NasnetError
 from nasnet_tf.recipes import folders, gin_messages, reading, shorthand
 
-# Words of commands, and the words that calls use instead.
+# {word in a message of a command: word for calls from Python}
 _WORDS = {
     "--workdir": "workdir",
     "--gin_param": "bindings",

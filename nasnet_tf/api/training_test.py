@@ -121,7 +121,7 @@ def test_fine_tuning_from_a_work_folder_prepares_images_as_it_does(whole, tmp_pa
         ({"network": "nasnet_b"}, "train.genotype was .*genotype.textproto', is 'nasnet_b'"),
         ({"network": swapped(smallest_genotype())}, "network: differs from the genotype that .* was begun with"),
         ({"more": {"TrainingConfig.epoch": 1}}, "bindings 'TrainingConfig.epoch = 1'.*did you mean .*epochs"),
-        ({"more": {"ImageData.source": "digits"}}, "bindings: expected the data as the argument `data`, got 'ImageData.source' too"),
+        ({"more": {"ImageData.source": "digits"}}, "bindings: expected no 'ImageData.source', because the argument `data` sets it"),
         ({"recipe": "quickstart.gin"}, "quickstart.gin: no such file.* did you mean quickstart_t"),
         ({"network": "mobil"}, "network 'mobil': did you mean 'mobile'"),
         ({"network": 7}, "network: expected a genotype, a name, a size such as '6 @ 768', or a path, got 7"),
@@ -187,14 +187,14 @@ def test_a_size_is_the_network_that_load_nasnet_builds(tmp_path):
     assert (narrow["NetworkConfig.filters"], narrow["NetworkConfig.penultimate_filters"]) == ("8", "None")
 
 
-def test_a_weights_file_goes_with_a_name(tmp_path):
+def test_weights_can_be_a_file_if_the_network_is_a_name(tmp_path):
     found = of_network("6 @ 768", tmp_path, "mine.h5")
     assert (found["train.initial_weights"], found["train.genotype"], found["TrainingConfig.frozen_epochs"]) == (
         "'mine.h5'",
         "'nasnet_a'",
         "5",
     )
-    with pytest.raises(InputError, match="weights: expected 'trained', because ./mine.h5 has its own, got 'other.h5'"):
+    with pytest.raises(InputError, match="weights: expected 'trained', because ./mine.h5 has its own weights, got 'other.h5'"):
         of_network("./mine.h5", tmp_path, "other.h5")
 
 

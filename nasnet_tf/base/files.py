@@ -225,7 +225,7 @@ def find_images(argument: str) -> list[pathlib.Path]:
     """Returns the files that an argument means: the file itself, the images in and below a folder, or the matches of a glob pattern.
 
     Raises:
-      InputError: there are none.
+      InputError: there are no such files.
     """
     path = pathlib.Path(argument)
     if path.is_file():

@@ -39,8 +39,8 @@ def open_records(name: str, data_dir: str | None) -> Pictures:
     image_key = "image" if "image" in images else next(iter(images), None)
     if image_key is None or len(objects) != 1:
         raise InputError(
-            f"data set {name!r} is not a detection set: expected an image and one sequence with 'bbox' and 'label', "
-            f"got images {images}, such sequences {list(objects)} among its features {list(features)}"
+            f"data set {name!r} is not a detection set: expected an image and one sequence with 'bbox' and 'label'; "
+            f"its images are {images}, its sequences with these fields {list(objects)}, and all its features {list(features)}"
         )
     (key, fields), read = objects.popitem(), record_reader(name, builder)
     class_names = tuple(fields["label"].names)

@@ -41,7 +41,7 @@ def example(number, *objects, content=None):
     return {"image": content or picture(), "image/filename": f"{number}.jpg", "image/id": number, "objects": rows}
 
 
-def test_coco(tmp_path, monkeypatch):
+def test_coco_of_tfds_is_read(tmp_path, monkeypatch):
     monkeypatch.setattr(socket, "create_connection", no_network)
     examples = [example(7, (11, False), (79, True)), example(9), example(12, (0, False))]
     make_prepared(tmp_path, COCO_FEATURES, examples, name="coco/2017", version="1.1.0")

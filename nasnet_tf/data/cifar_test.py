@@ -12,7 +12,7 @@ def random_png(size: int) -> bytes:
     return png(np.random.default_rng(0).integers(0, 256, [size, size, 3]))
 
 
-def test_whitening_by_hand():
+def test_whitening_equals_numbers_computed_by_hand():
     half = CifarPreprocessing(image_size=2).evaluate(png([[[0], [0]], [[100], [100]]]))  # mean 50, deviation 50
     np.testing.assert_allclose(half, np.array([[[-1] * 3, [-1] * 3], [[1] * 3, [1] * 3]]), atol=1e-6)
     # mean 10.25, variance 0.1875. If images were whitened in [0, 1], the deviation would be below its lower bound here.
@@ -81,13 +81,13 @@ def test_flip_mirrors_about_half_of_the_images():
     ("center", "cutout_size", "zeros"),
     [((16, 16), 16, 256), ((0, 0), 16, 64), ((31, 31), 16, 81), ((0, 16), 16, 128), ((0, 0), 3, 4), ((5, 5), 1, 1), ((7, 9), 64, 1024)],
 )
-def test_cutout_size(center, cutout_size, zeros):
+def test_cutout_clears_the_part_of_the_square_inside_the_image(center, cutout_size, zeros):
     mask = _cutout_mask(tf.constant(center), 32, cutout_size)
     assert mask.shape == (32, 32, 1)
     assert int(tf.reduce_sum(1 - mask)) == zeros
 
 
-def test_cutout_place():
+def test_cutout_is_placed_around_its_center():
     mask = _cutout_mask(tf.constant([1, 5]), 8, 4)[:, :, 0].numpy()
     assert sorted(zip(*np.nonzero(mask == 0), strict=True)) == [(row, column) for row in range(3) for column in range(3, 7)]
 

@@ -268,7 +268,7 @@ def test_errors_name_the_binding(awkward):
 
 
 @pytest.mark.parametrize(("names", "expected"), [(["default"], ["train"]), (["Train", "Validation"], ["train", "validation"])])
-def test_subsets_of_cvat(tmp_path, names, expected):
+def test_subsets_of_cvat_become_splits(tmp_path, names, expected):
     for name in names:
         picture(tmp_path / "images" / name / "a.png")
         write(tmp_path / "annotations", [image(1, "a.png")], [box(1, 1)])

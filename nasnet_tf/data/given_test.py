@@ -36,7 +36,7 @@ def test_images_come_back_without_loss(images, tmp_path):
 
 
 @pytest.mark.parametrize("images", [UINT8[..., 0], UINT8[..., :1]])
-def test_gray_images(images, tmp_path):
+def test_all_forms_of_gray_images_are_accepted(images, tmp_path):
     assert read(tmp_path, of_arrays("data", images, NUMBERS)) == expected(UINT8[..., 0], "2012")
 
 
@@ -51,7 +51,7 @@ def test_gray_images(images, tmp_path):
         (NUMBERS > 0, "1011"),
     ],
 )
-def test_labels(labels, names, tmp_path):
+def test_all_forms_of_labels_are_accepted(labels, names, tmp_path):
     assert read(tmp_path, of_arrays("data", UINT8, labels)) == expected(UINT8, names)
 
 
@@ -72,7 +72,7 @@ def pipelines():
 
 
 @pytest.mark.parametrize("dataset", list(pipelines()))
-def test_pipelines(dataset, tmp_path):
+def test_all_forms_of_pipelines_are_accepted(dataset, tmp_path):
     assert read(tmp_path, of_dataset("data", dataset)) == expected(UINT8, "2012")
 
 

@@ -29,7 +29,7 @@ def gray_data(folder: pathlib.Path, **fields) -> ImageData:
 
 
 def levels(images) -> list[int]:
-    """Returns the gray levels from which PLAIN made these images."""
+    """Returns the gray levels of the files from which PLAIN prepared these images."""
     return np.rint((np.asarray(images)[:, 0, 0, 0] + 1) * 127.5).astype(int).tolist()
 
 
@@ -37,14 +37,14 @@ def train_levels(data: ImageData, count: int, seed: int = 1, batch_size: int = 5
     return [level for images, _ in data.train(batch_size, seed).take(count // batch_size) for level in levels(images)]
 
 
-def test_properties(folder):
+def test_classes_image_size_and_numbers_of_examples(folder):
     data = gray_data(folder, validation_examples=3)
     assert (data.class_names, data.num_classes, data.image_size) == (("cat", "dog"), 2, 4)
     assert [data.num_examples(split) for split in ("train", "validation", "test")] == [7, 3, 3]
     assert data.num_train_examples == 7
 
 
-def test_training_batches(folder):
+def test_training_batches_match_images_with_labels(folder):
     images, labels = next(iter(gray_data(folder).train(4, seed=1)))
     assert (images.shape, images.dtype) == ((4, 4, 4, 3), tf.float32)
     assert (labels.shape, labels.dtype) == ((4,), tf.int32)
@@ -173,7 +173,7 @@ def test_evaluation_gives_each_example_once_and_fills_up_with_weight_0(folder):
     assert [level % 2 for level in levels(batches[0][0])] == batches[0][1].numpy().tolist()
 
 
-def test_evaluation_shapes_are_static_and_it_is_finite(folder):
+def test_evaluation_is_finite_and_has_static_shapes(folder):
     dataset = gray_data(folder).evaluation("test", 2)
     assert [spec.shape.as_list() for spec in dataset.element_spec] == [[2, 4, 4, 3], [2], [2]]
     assert int(dataset.cardinality()) == 2
@@ -200,7 +200,7 @@ def test_hold_out_of_a_slice_stays_in_the_slice(folder):
     assert evaluated(data, "train") == set(order[2:6])
 
 
-def test_validation_split_of_its_own(folder):
+def test_validation_can_be_a_slice_of_the_training_split(folder):
     data = gray_data(folder, train_split="train[:60%]", validation_split="train[60%:]", test_split="test[:2]")
     assert [data.num_examples(split) for split in ("train", "validation", "test")] == [6, 4, 2]
     assert evaluated(data, "train") | evaluated(data, "validation") == set(range(10))
@@ -329,7 +329,7 @@ def test_diagnose_names_labels_out_of_range(folder, monkeypatch):
         ({"test_split": "testing"}, lambda d: d.evaluation("test", 1), "has no split 'testing'; it has test, train"),
     ],
 )
-def test_mistakes(folder, fields, use, message):
+def test_invalid_splits_and_arguments_are_refused(folder, fields, use, message):
     def attempt():
         data = gray_data(folder, **fields)
         if use:

@@ -1,3 +1,5 @@
+"""Tests of the JSON form of preprocessings."""
+
 import json
 
 import pytest
@@ -13,11 +15,11 @@ from nasnet_tf.data import CifarPreprocessing, ImageNetPreprocessing, preprocess
         ImageNetPreprocessing(331, 0.9, area_range=(0.1, 0.9), aspect_ratio_range=(0.5, 2.0), distort_color=False, resize="tf1"),
     ],
 )
-def test_survives_json(preprocessing):
+def test_a_preprocessing_survives_json(preprocessing):
     assert preprocessing_from_config(json.loads(json.dumps(preprocessing.config()))) == preprocessing
 
 
-def test_config_by_hand():
+def test_config_has_every_field_except_a_default_resize():
     assert CifarPreprocessing().config() == {"kind": "cifar", "image_size": 32, "upsample": 1.25, "flip": True, "cutout_size": 0}
     assert ImageNetPreprocessing().config()["area_range"] == [0.05, 1.0]
     # Work folders from before the field `resize` existed do not have it, so its default is not written.
@@ -58,6 +60,6 @@ def test_config_by_hand():
         ({"kind": "imagenet", "distort_color": "fast"}, "distort_color: expected True or False, got 'fast'"),
     ],
 )
-def test_bad_configs(config, message):
+def test_invalid_configs_are_refused(config, message):
     with pytest.raises(InputError, match=message):
         preprocessing_from_config(config)

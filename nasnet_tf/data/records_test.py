@@ -70,7 +70,7 @@ def test_files_of_other_file_systems(files):
         (None, "a cannot be read: No such file"),
     ],
 )
-def test_damaged_files(files, damage, message):
+def test_damaged_files_are_refused_and_others_are_read(files, damage, message):
     path = pathlib.Path(files[0][0])
     content = path.read_bytes()
     path.unlink()
@@ -103,7 +103,7 @@ def test_a_changed_bit_is_found(files, place, number, message):
         assert reader.read(np.array([0, 2])) == [PAYLOADS[0], PAYLOADS[2]]
 
 
-def test_array_records(tmp_path):
+def test_array_records_are_read_by_number(tmp_path):
     module = pytest.importorskip("array_record.python.array_record_module")
     files = [(str(tmp_path / "a"), 30), (str(tmp_path / "b"), 20)]
     for (path, count), start in zip(files, (0, 30), strict=True):

@@ -105,7 +105,7 @@ def test_class_names_that_look_like_several_labels_are_noted(folder):
         (["a|b", "c"], r"each training image has one label, such as 'a\|b'; expected several, or none, with ';'"),
     ],
 )
-def test_mistakes(folder, cells, message):
+def test_wrong_tables_are_refused(folder, cells, message):
     with pytest.raises(InputError, match=message):
         data(write(folder, cells)).check_several()
     data(write(folder)).check_several()
@@ -116,6 +116,6 @@ def test_mistakes(folder, cells, message):
         data("digits").class_names  # noqa: B018
 
 
-def test_an_empty_separator():
+def test_an_empty_separator_is_refused():
     with pytest.raises(InputError, match="label_separator: expected at least one character, got ''"):
         MultiLabelData("table:labels.csv", CifarPreprocessing(8), label_separator="")

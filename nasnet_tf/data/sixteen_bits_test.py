@@ -14,7 +14,7 @@ EIGHT = tf.io.encode_png((LEVELS // 16).astype(np.uint8)).numpy()
 
 
 @pytest.mark.parametrize("kind", [CifarPreprocessing, ImageNetPreprocessing])
-def test_white_level(kind):
+def test_levels_are_scaled_so_that_the_white_level_becomes_one(kind):
     preprocessing = kind(8, white_level=4095) if kind is CifarPreprocessing else kind(8, central_fraction=1.0, white_level=4095)
     view = preprocessing.view(TWELVE).numpy()
     np.testing.assert_allclose(view[..., 0], LEVELS[..., 0] / 4095, atol=0.5 / 255 + 1e-6)

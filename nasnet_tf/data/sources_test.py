@@ -108,7 +108,7 @@ def test_slices_are_parts_of_the_whole(pets):
         ("train+test", r"has no split 'train\+test'"),
     ],
 )
-def test_bad_splits(pets, split, message):
+def test_invalid_splits_are_refused(pets, split, message):
     with pytest.raises(InputError, match=message):
         open_source(pets).num_examples(split)
 
@@ -168,7 +168,7 @@ def test_the_declared_label_is_used_if_there_are_several(tmp_path):
         open_source("mine", str(tmp_path / "open"))
 
 
-def test_set_without_labels(tmp_path):
+def test_a_set_without_labels_is_refused(tmp_path):
     make_prepared(tmp_path, {"text": tfds.features.Text()}, [{"text": "hello"}])
     with pytest.raises(InputError, match=r"'mine' is not an image classification set: .* got images \[\], class labels \[\] .*'text'"):
         open_source("mine", str(tmp_path))
@@ -185,7 +185,7 @@ def test_set_without_labels(tmp_path):
         ("not a name", r"'not a name': Parsing builder name string not a name failed"),
     ],
 )
-def test_unknown_names(tmp_path, name, message):
+def test_unknown_names_are_refused(tmp_path, name, message):
     with pytest.raises(InputError, match=message) as caught:
         open_source(name, str(tmp_path))
     assert "\n" not in str(caught.value)

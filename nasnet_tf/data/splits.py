@@ -71,7 +71,7 @@ class DividedData:
 
     @property
     def has_test(self) -> bool:
-        """Whether there are test examples: there are none only if the data set has no split `test` and no other test_split is bound."""
+        """Whether there is a test split; False if test_split is "test" and the data set has no split of this name."""
         return self.test_split != "test" or "test" in self._source.splits
 
     def share_examples(self, split: str, other: str) -> bool:

@@ -27,7 +27,7 @@ def found(source, **options):
     return splits
 
 
-def test_folders_with_any_of_the_splits(tmp_path):
+def test_each_split_of_a_folder_is_used_if_it_exists(tmp_path):
     all_three = folder(tmp_path / "a", train=10, validation=3, test=2)
     expected = {"train": "train", "validation": "validation", "test": "test"}
     # The recipes of fine-tuning and of a search with a hold-out get the same splits, and so do older work folders.
@@ -63,7 +63,7 @@ def test_the_summary_of_a_folder_is_printed_once(tmp_path, capfd):
     assert "4 for training, 2 for validation, none for testing" in capfd.readouterr().err
 
 
-def test_shared_examples(tmp_path):
+def test_share_examples_tells_whether_splits_overlap(tmp_path):
     source = folder(tmp_path, train=10, validation=3, test=2)
     data = ImageData(source, CifarPreprocessing(8))
     assert not data.share_examples("test", "validation")
@@ -77,7 +77,7 @@ def test_shared_examples(tmp_path):
     [(value, "an integer of 0 or more, or a percentage such as '10%'") for value in (-1, "10", "100%", "x%")]
     + [(value, "an integer or a string") for value in (2.5, True, None)],
 )
-def test_invalid_hold_outs(value, expected):
+def test_invalid_validation_examples_are_refused(value, expected):
     with pytest.raises(InputError, match=f"ImageData.validation_examples: expected {expected}, got {value!r}"):
         ImageData("digits", CifarPreprocessing(8), validation_examples=value)
 
@@ -90,7 +90,7 @@ def test_images_in_subfolders_belong_to_the_class(tmp_path):
     assert source.left_out == ("train/cat/6.txt", "train/dog/6.txt")
 
 
-def test_an_incomplete_description():
+def test_a_description_without_a_field_is_refused():
     description = ImageData("digits", CifarPreprocessing(8)).description()
     assert ImageData.from_description(description) == ImageData("digits", CifarPreprocessing(8))
     for name in ("source", "preprocessing"):

@@ -13,7 +13,7 @@ def picture(path):
     path.write_bytes(tf.io.encode_png(np.zeros([60, 80, 3], np.uint8)).numpy())
 
 
-def test_voc(tmp_path):
+def test_a_folder_of_voc_is_read(tmp_path):
     root = tmp_path / "VOC2007"
     picture(root / "JPEGImages" / "000001.jpg")
     (root / "ImageSets" / "Main").mkdir(parents=True)
@@ -58,7 +58,7 @@ def test_voc_with_other_names(tmp_path, name):
     assert data.notes("train") == [f"train: 1 x objects without a box or a name: left out: {stem}.xml"]
 
 
-def test_voc_of_cvat(tmp_path):
+def test_voc_as_cvat_writes_it_is_read(tmp_path):
     """The list names two files of the same name in different folders; the only subset is called default."""
     for folder, name in (("one", "dog"), ("two", "cat")):
         picture(tmp_path / "JPEGImages" / folder / "0.png")
@@ -82,7 +82,7 @@ def test_one_folder_of_annotations_beside_the_pictures(tmp_path, folder):
 
 
 @pytest.mark.parametrize("folder", ["", "train", "Annotations"])
-def test_voc_of_labelimg(tmp_path, folder):
+def test_voc_as_labelimg_writes_it_is_read(tmp_path, folder):
     for stem in ("a", "b"):
         picture(tmp_path / folder / f"{stem}.png")
         size = "<size><width>80.0</width><height>60.0</height></size>"

@@ -16,7 +16,7 @@ from nasnet_tf.training.distribution import distribute
 
 _DRAWN = 8  # number of images for TensorBoard
 _DRAWN_SCORE = 0.5  # probability from which a box is drawn
-# The twelve numbers of pycocotools, in its order.
+# {field of DetectionEvaluation: title in tables}, in the order of pycocotools.
 NUMBERS = {
     "mean_average_precision": "AP at IoU .50:.95",
     "average_precision_50": "AP at IoU .50",
@@ -35,7 +35,7 @@ NUMBERS = {
 
 @dataclasses.dataclass(frozen=True)
 class DetectionEvaluation:
-    """COCO's twelve numbers, in [0, 1]. A number is -1 if the split has no objects for it, such as no small ones.
+    """COCO's twelve metrics, each in [0, 1]; -1 if the split has no objects of the size that the metric covers.
 
     Attributes:
       per_class: {name of a class: mean average precision}.
@@ -61,7 +61,7 @@ class DetectionEvaluation:
         return f"mAP {self.mean_average_precision:.4f}, AP50 {self.average_precision_50:.4f} on {self.examples} images"
 
     def table(self) -> str:
-        """Returns a text with one number per line, followed by the average precision of each class."""
+        """Returns the metrics as text, one per line, followed by the average precision of each class."""
         rows = {text: getattr(self, name) for name, text in NUMBERS.items()} | {f"AP of {n}": value for n, value in self.per_class.items()}
         width = max(map(len, rows))
         return "\n".join(f"{text:{width}}  {'-' if value < 0 else f'{value:.4f}'}" for text, value in rows.items())
@@ -77,7 +77,7 @@ class DetectionEvaluator:
     `on_split` sets the attributes.
 
     Attributes:
-      evaluation: the numbers of the last evaluation; None before the first one.
+      evaluation: the metrics of the last evaluation; None before the first one.
       results: detections as COCO's results JSON, [{"image_id", "category_id", "bbox": [x, y, width, height], "score"}].
       found: [(picture, (boxes float [n, 4] in pixels of the picture, classes int [n], scores float [n]))], in the order of the split.
       precision: {"IoU .50" or "IoU .50:.95": precision float [101 recalls, classes]}; -1 for classes without objects.
@@ -108,7 +108,7 @@ class DetectionEvaluator:
           batch_size: images per batch over all replicas; it does not change the result.
 
         Raises:
-          InputError: an image cannot be decoded, or pycocotools is not installed.
+          InputError: an image cannot be decoded, batch_size is not a multiple of the number of replicas, or pycocotools is not installed.
         """
         _import_pycocotools()
         truth, found, sizes = data.objects(split), {}, {}
@@ -189,7 +189,7 @@ def coco_metric(truth: dict, results: list[dict]) -> tuple[np.ndarray, np.ndarra
       results: detections, see `coco_results`.
 
     Returns:
-      The twelve numbers, float [12], and the precision, float [10 IoUs, 101 recalls, classes, 4 areas, 3 limits of detections].
+      The twelve metrics, float [12], and the precision, float [10 IoUs, 101 recalls, classes, 4 areas, 3 limits of detections].
 
     Raises:
       InputError: pycocotools is not installed.

@@ -81,7 +81,7 @@ class Regions(NamedTuple):
 class Detection(BindableTask):
     """The detection task. Its batches are nasnet_tf.data.detection.DetectionBatch.
 
-    Each training step reports these numbers, means over the batch:
+    Each training step reports these metrics, which are means over the batch:
       loss: sum of the four losses, without regularization.
       proposal_loss, proposal_box_loss: losses of the anchors' objectness and boxes.
       class_loss, box_loss: losses of the second stage.
@@ -140,7 +140,7 @@ class Detection(BindableTask):
         return build_detector(network(None, (None, None)), self._detector, num_classes)
 
     def losses(self, model: keras.Model, batch: DetectionBatch) -> dict[str, tf.Tensor]:
-        """Returns the numbers of a training step, {name: float32 []}, for a model of build_detector."""
+        """Returns the metrics of a step on one replica's part of the batch, {name: float32 []}. The model is from build_detector."""
         settings, images = self.settings, batch.images
         first = first_stage(model, images, settings.train_batch_norm)
         seeds = tf.random.split(batch.seeds[0], 2)
@@ -212,7 +212,7 @@ class Detection(BindableTask):
 
     @staticmethod
     def table(evaluator: DetectionEvaluator) -> str:
-        """Returns the numbers of the last evaluation as a text with one number per line."""
+        """Returns the metrics of the last evaluation as text, one per line."""
         return evaluator.evaluation.table()
 
     @staticmethod

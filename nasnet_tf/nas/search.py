@@ -1,4 +1,4 @@
-"""The search loop: proposes architectures, runs children and collects rewards until a limit is reached (paper section 3.1).
+"""The search loop: proposes architectures, runs children and collects rewards until a limit is reached (paper section 3).
 
 If it is killed, repeat the call to resume it: finished children keep their reward, and those that were running run again.
 """

@@ -76,7 +76,7 @@ def default(binding: str) -> str | None:
 
 
 def default_at_start(binding: str) -> str | None:
-    """Returns the default that applied if a saved configuration lacks a binding: the former default if it has changed."""
+    """Returns the default of a binding that a saved configuration lacks: the former default, if the default has changed since."""
     return renamed.FORMER_DEFAULTS.get(binding) or default(binding)
 
 

@@ -93,7 +93,8 @@ class Evaluator:
         """Evaluates every example of "train", "validation" or "test" exactly once; batch_size does not change the result.
 
         Raises:
-          InputError: an image cannot be decoded, or a label does not exist; the message names it.
+          InputError: an image cannot be decoded or a label does not exist, and the message names it; or batch_size is not a multiple of the
+            number of replicas.
         """
         with naming_bad_data(data, split):
             batches = distribute(self._strategy, batch_size, lambda shard: data.evaluation(split, batch_size, shard))

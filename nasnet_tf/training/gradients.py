@@ -59,8 +59,8 @@ def make_gradients(state: TrainingState, task: Task, groups: Sequence[Sequence[i
         return of_batch
     if replicas > 1 and any(isinstance(layer, BatchNorm) and layer.style.synchronized_batch_norm for layer in model._flatten_layers()):
         raise InputError(
-            "TrainingConfig.replica_batch_size: cannot be combined with NetworkConfig.synchronized_batch_norm on several devices; "
-            f"expected {config.batch_size // replicas} or more, or synchronized_batch_norm = False, got parts of {size}"
+            f"TrainingConfig.replica_batch_size: expected {config.batch_size // replicas} or more on several devices with "
+            f"NetworkConfig.synchronized_batch_norm, got {config.replica_batch_size}; raise it, or set synchronized_batch_norm = False"
         )
     # Parts act like replicas: each one updates the moving statistics from their values before the step, and the mean of all is kept.
     local = [weight.value for weight in model.weights if weight.value.synchronization == tf.VariableSynchronization.ON_READ]

@@ -159,7 +159,8 @@ class MultiLabelEvaluator:
         """Evaluates every example of "train", "validation" or "test" exactly once; batch_size does not change the result.
 
         Raises:
-          InputError: an image cannot be decoded, and the message names it; or scikit-learn is not installed.
+          InputError: an image cannot be decoded, and the message names it; batch_size is not a multiple of the number of replicas; or
+            scikit-learn is not installed.
         """
         with naming_bad_data(data, split):
             batches = distribute(self._strategy, batch_size, lambda shard: data.evaluation(split, batch_size, shard))

@@ -27,11 +27,11 @@ class Timetable:
         self._evaluate_every = max(1, round(config.evaluate_every_epochs * self.steps_per_epoch))
 
     def epoch(self, step: int) -> float:
-        """Returns the number of epochs in a number of steps."""
+        """Converts a number of steps to epochs."""
         return step / self.steps_per_epoch
 
     def progress(self, step: int) -> float:
-        """Returns the fraction of the training in a number of steps, in [0, 1]."""
+        """Converts a number of steps to a fraction of the whole training, in [0, 1]."""
         return step / self.total
 
     def end_of_call(self, done: int) -> int:

@@ -120,9 +120,9 @@ def checked_data_description(description: dict, place: str) -> dict:
     if is_for(description, "classification"):
         names = description.get("class_names")
         if not (isinstance(names, list) and names and all(isinstance(name, str) for name in names)):
-            raise InputError(f"{place}: damaged; expected class_names, a list of names, got {_shorten(names)}")
+            raise InputError(f"{place}: damaged; expected a list of names as class_names, got {_shorten(names)}")
         if not isinstance(description.get("preprocessing"), dict):
-            raise InputError(f"{place}: damaged; expected preprocessing, an object, got {_shorten(description.get('preprocessing'))}")
+            raise InputError(f"{place}: damaged; expected an object as preprocessing, got {_shorten(description.get('preprocessing'))}")
         try:
             preprocessing_from_config(description["preprocessing"])
         except InputError as error:

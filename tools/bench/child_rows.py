@@ -66,6 +66,7 @@ def our_child(quick: bool):
 
 
 def their_child(quick: bool):
+    """Returns the cost of building a network in Keras' layers and of its first training step, with the first batch."""
     case = find_case("child", quick)
 
     def first_step():

@@ -19,6 +19,7 @@ def measure(options: Options) -> list[Row]:
 
 
 def minibatches(rounds: int):
+    """Returns the samples of proposing a minibatch and of learning from it."""
     if hasattr(os, "sched_setaffinity") and "PYTEST_CURRENT_TEST" not in os.environ:  # a test must leave all cores to later tests
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     strategy, proposals = PPOSearch(SearchSpace(), seed=0, minibatch=_MINIBATCH), []

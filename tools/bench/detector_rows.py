@@ -26,6 +26,7 @@ def measure(options: Options) -> Iterator[Row]:
 
 
 def parts(name: str, side: int, proposals: int, rounds: int, quick: bool):
+    """Returns the samples of each stage of a detector, and the peak memory of the process."""
     case = find_case(name, quick)
     network = build_network(case.genotype, case.config, None, (None, None))
     detector = build_detector(network, DetectorConfig(num_proposals=proposals), _CLASSES)

@@ -19,11 +19,13 @@ def measure(options: Options) -> list[Row]:
 
 
 def our_first(quick: bool):
+    """Returns the time and the memory of our first training step; see `_first`."""
     case = find_case("mobile", quick)
     return _first(case.our_step, case.batch(4 if quick else 32))
 
 
 def their_first(quick: bool):
+    """Returns the time and the memory of the peer's first training step; see `_first`."""
     case = find_case("mobile", quick)
     return _first(case.their_step, case.batch(4 if quick else 32))
 

@@ -21,6 +21,7 @@ def measure(options: Options) -> Iterator[Row]:
 
 
 def runs(batch_size: int, rounds: int, quick: bool):
+    """Returns the samples of our network, as a Keras model and frozen, and of the peer's, which comes last."""
     case = find_case("mobile", quick)
     images, _ = case.batch(batch_size)
     ours, theirs = case.ours(), case.theirs()
@@ -33,5 +34,6 @@ def runs(batch_size: int, rounds: int, quick: bool):
 
 
 def graph(model, images: tf.Tensor):
+    """Returns a function that runs a model on the images as a graph."""
     run = tf.function(lambda images: model(images, training=False), autograph=False, jit_compile=False)
     return lambda: run(images).numpy()

@@ -7,7 +7,7 @@ from tools.bench import pictures
 from tools.bench.timing import Options, Row, alone, timed
 
 _BATCH_SIZE = 32
-_BATCHES = 30  # in a round: more than the pipeline prefetches
+_BATCHES = 30  # batches in a round; more than the pipeline prefetches
 _WARM_UP_BATCHES = 2
 _IMAGES = 500
 
@@ -22,6 +22,7 @@ def measure(options: Options) -> list[Row]:
 
 
 def streams(rounds: int, quick: bool, data_dir: str | None, workdir: str):
+    """Returns the samples of bare decoding, and of the batches for training and for evaluation."""
     data = pictures.image_data(data_dir, workdir, 8 if quick else _IMAGES, 32 if quick else 224)
     size, warm_up, count = (4, 1, 1) if quick else (_BATCH_SIZE, _WARM_UP_BATCHES, _BATCHES)
     kinds = {
@@ -41,6 +42,7 @@ def streams(rounds: int, quick: bool, data_dir: str | None, workdir: str):
 
 
 def take(stream, count: int) -> None:
+    """Reads `count` batches of an iterator."""
     for _ in range(count):
         next(stream)
 

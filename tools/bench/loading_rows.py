@@ -20,12 +20,15 @@ def measure(options: Options) -> Iterator[Row]:
 
 
 def write(name: str, path: str):
+    """Writes fresh weights of a network of keras.applications."""
     getattr(keras.applications, _THEIRS[name])(weights=None).save_weights(path)
 
 
 def ours(name: str, path: str):
+    """Returns the sample of load_nasnet with the weights file."""
     return timed(lambda: load_nasnet(name, path))
 
 
 def theirs(name: str, path: str):
+    """Returns the sample of keras.applications with the weights file."""
     return timed(lambda: getattr(keras.applications, _THEIRS[name])(weights=path))

@@ -25,6 +25,7 @@ def measure(options: Options) -> list[Row]:
 
 
 def limits(rounds: int, quick: bool, data_dir: str | None):
+    """Returns the samples of matrix products, of copying memory and of decoding JPEG files."""
     side = _QUICK_SIDE if quick else _SIDE
     product = tf.function(lambda a, b: tf.matmul(a, b)[0, 0], autograph=False)
     matrices = {dtype: [tf.cast(tf.random.stateless_normal([side, side], [0, 1]), dtype)] * 2 for dtype in ("float32", "bfloat16")}

@@ -23,7 +23,7 @@ MOMENTUM, DECAY, EPSILON = 0.9, 0.9, 1.0  # momentum is for both optimizers, the
 CLIP_NORM = 5.0
 WEIGHT_DECAY = 4e-5
 AVERAGE = 0.9999
-_NOBODY = "itself"  # the peer with --quick
+_NOBODY = "itself"  # peer of the tiny networks of --quick, which are the same on both sides
 
 TINY_SPACE = SearchSpace(num_blocks=1, operations=("SEP_CONV_3X3", "AVG_POOL_3X3"))
 _TINY = TINY_SPACE.decode((0, 1, 0, 1, 0) * 2)
@@ -47,6 +47,7 @@ class Case:
     rmsprop: bool
 
     def ours(self) -> keras.Model:
+        """Returns our network, which returns logits."""
         if self.peer == _NOBODY:
             return self._tiny()
         return build_network(self.genotype, self.config, self.classes, self.image_size)
@@ -68,6 +69,7 @@ class Case:
         return keras.Model(images, layers.Dense(self.classes)(layers.GlobalAveragePooling2D()(hidden)))
 
     def batch(self, size: int) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns random images, float32 [size, image_size, image_size, 3] in [-1, 1), and labels, int32 [size]."""
         images = tf.random.stateless_uniform([size, self.image_size, self.image_size, 3], [0, 1], -1.0, 1.0)
         return images, tf.random.stateless_uniform([size], [0, 2], 0, self.classes, tf.int32)
 

@@ -24,6 +24,7 @@ def measure(options: Options) -> list[Row]:
 
 
 def pauses(rounds: int, quick: bool, workdir: str):
+    """Returns the samples of the first pause, of later pauses, and of later pauses with the time until the checkpoint is written."""
     model = find_case("large", quick).ours()
     state = TrainingState.fresh(model, RMSProp(), 0.9999)
     saved = Checkpoints(pathlib.Path(workdir), state, [0.0], Patience(None))

@@ -1,4 +1,4 @@
-"""Measures the phases of `make quickstart`, its environment being installed."""
+"""Measures the commands of `make quickstart` after its environment is installed."""
 
 import os
 import pathlib
@@ -12,7 +12,7 @@ from tools.bench.timing import ROOT, Options, Row, Sample
 
 
 def measure(options: Options) -> list[Row]:
-    """Each command of the target once, in a new folder; with --quick, only its help."""
+    """Returns a row for each command, run once in a new folder, and one for all commands. With --quick, they only print their help."""
     commands = phases(pathlib.Path(options.workdir) / "quickstart")
     if options.quick:
         commands = {name: re.sub(r"( -m nasnet_tf\.\w+)", r"\1 --help", command) for name, command in commands.items()}
@@ -22,7 +22,7 @@ def measure(options: Options) -> list[Row]:
 
 
 def phases(run: pathlib.Path) -> dict[str, str]:
-    """Returns the shell commands of `make quickstart` by the names of the nasnet commands that they run, two at once in one of them.
+    """Returns {name: shell command} of `make quickstart`. The name is that of the nasnet command, or of the two that run at once.
 
     Args:
       run: work folder of the quickstart.
@@ -34,6 +34,7 @@ def phases(run: pathlib.Path) -> dict[str, str]:
 
 
 def elapsed(command: str) -> Sample:
+    """Runs a shell command; returns its wall time and its processor time, in seconds."""
     start, before = time.perf_counter(), os.times()
     subprocess.run(["bash", "-c", command], cwd=ROOT, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     after = os.times()

@@ -15,14 +15,14 @@ from nasnet_tf.training.schedules import cosine_decay
 from tools.bench.networks import TINY_SPACE
 from tools.bench.timing import Options, Row, Sample, alone, timed
 
-_STEPS, _VALIDATION = 80, 1000  # of a child, as in cifar10_search_small.gin
+_STEPS, _VALIDATION = 80, 1000  # steps and validation images of a child, as in cifar10_search_small.gin
 _TIMED_STEPS = 10  # a child's steps are all alike
 _TRIALS = (100, 1000, 10_000)
 _PROPOSALS = 5
 
 
 def measure(options: Options) -> Iterator[Row]:
-    """Each size and each number of trials in a process of its own, on one core."""
+    """Yields the rows. Each image size and each number of trials has a process of its own, on one core."""
     for image_size in (12, 16, 32)[: 1 if options.quick else None]:
         samples = alone(children, image_size, options.rounds, options.quick)
         what = f"children of {_STEPS} steps, batch 32, {image_size} pixels, 8 filters, scored on {_VALIDATION:,} images"
@@ -33,12 +33,13 @@ def measure(options: Options) -> Iterator[Row]:
 
 
 def on_one_core() -> None:
+    """Binds this process to one core."""
     if hasattr(os, "sched_setaffinity") and "PYTEST_CURRENT_TEST" not in os.environ:  # later tests may use all cores
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
 
 
 def children(image_size: int, rounds: int, quick: bool) -> list[Sample]:
-    """Returns the cost of one child of each of `rounds` random architectures, from some of its steps and one evaluation."""
+    """Returns the cost of one child of each of `rounds` random architectures, computed from a few steps and one evaluation."""
     on_one_core()
     space = TINY_SPACE if quick else SearchSpace()
     network = NetworkConfig(1, "cifar", 3.0, filters=4 if quick else 8, batch_norm_momentum=0.9, batch_norm_epsilon=1e-5)
@@ -68,7 +69,7 @@ def children(image_size: int, rounds: int, quick: bool) -> list[Sample]:
 
 
 def proposals(trials: int, rounds: int) -> list[Sample]:
-    """Returns the cost of a proposal, the mean of a few of which each has a result before the next."""
+    """Returns the mean cost of a few proposals for each of `rounds` rounds. Each proposal gets its reward before the next one."""
     on_one_core()
     space, draws = SearchSpace(), random.Random(0)
     strategy = ModelGuided(space, 0)
@@ -79,7 +80,7 @@ def proposals(trials: int, rounds: int) -> list[Sample]:
     for _ in range(trials):
         learn(Proposal(tuple(space.sample(draws))))
     found = []
-    for _ in range(rounds + 1):  # the first fits the model anew
+    for _ in range(rounds + 1):  # the first round is dropped, because it fits the model anew
         samples = [timed(lambda: learn(strategy.propose())) for _ in range(_PROPOSALS)]
         found.append([sum(column) / _PROPOSALS for column in zip(*samples, strict=True)])
     return found[1:]

@@ -26,17 +26,19 @@ def measure(options: Options) -> list[Row]:
 
 
 def training(rounds: int, quick: bool):
+    """Returns the times of a training step; see `by_kind`."""
     case = find_case("mobile", quick)
     return by_kind(case.our_step(case.batch(4 if quick else 32)), rounds)
 
 
 def inference(rounds: int, quick: bool):
+    """Returns the times of inference; see `by_kind`."""
     case = find_case("mobile", quick)
     return by_kind(graph(case.ours(), case.batch(4 if quick else 32)[0]), rounds)
 
 
 def by_kind(call: Callable[[], object], rounds: int) -> dict[str, float]:
-    """Returns {kind of operation: seconds in one call}, the largest first."""
+    """Returns {kind of operation: seconds in one call}, the largest first. Kinds that are not listed are summed as "others"."""
     call()
     with tempfile.TemporaryDirectory() as folder:
         tf.profiler.experimental.start(folder)

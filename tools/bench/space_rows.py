@@ -30,6 +30,7 @@ def measure(options: Options) -> Iterator[Row]:
 
 
 def steps(rounds: int, quick: bool):
+    """Returns the samples of tracing, of first steps and of later steps, and the largest differences of logits and gradients."""
     space, filters, image_size, batch_size = (TINY_SPACE, 4, 8, 4) if quick else (SearchSpace(), 8, 16, 64)
     config = NetworkConfig(1, "cifar", 3.0, filters=filters, batch_norm_momentum=0.9)
     images = tf.random.stateless_normal([batch_size, image_size, image_size, 3], [1, 2])
@@ -52,7 +53,7 @@ def steps(rounds: int, quick: bool):
         building = timed(lambda genotype=genotype, built=built: built.append(build_network(genotype, config, 10, image_size)))
         model = built[0]
         given = [tf.constant(array) for array in (*weights_of(model), *network.plan(genotype).arrays)]
-        expected = _expected(model, images)  # before its own steps change its weights
+        expected = _expected(model, images)  # before the steps below change the model's weights
         result["first"]["ours"].append(timed(lambda given=given, answers=answers: answers.extend(step(*given)[2:])))
         differences = np.maximum(differences, [_difference(*pair) for pair in zip(answers, expected, strict=True)])
         plain = _plain_step(model, images)

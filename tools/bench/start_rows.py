@@ -45,6 +45,7 @@ def _process(arguments: list[str]):
 
 
 def write(folder: str, quick: bool):
+    """Writes an export of a network with fresh weights, in all formats that `predict` can run."""
     case = find_case("mobile", quick)
     description = {
         "class_names": [f"class {number}" for number in range(case.classes)],

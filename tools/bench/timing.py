@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 ROOT = pathlib.Path(__file__).parents[2]
 
-# Of a Markdown table. In its cells, a number by processor time follows one by wall time after a slash.
+# The head of the Markdown table. A cell holds a number by wall time, a slash, and the same number by processor time.
 HEADER = "| what | ours | peer | ratio | least, most | goal |\n|---|---|---|---|---|---|"
 
 LIMIT = "limit: TensorFlow's kernels"  # instead of a goal, for ratios that the kernels decide

@@ -14,6 +14,7 @@ def measure(options: Options) -> Iterator[Row]:
 
 
 def steps(name: str, batch_size: int, rounds: int, quick: bool):
+    """Returns the samples of our training step and of the peer's."""
     case = find_case(name, quick)
     batch = case.batch(4 if quick else batch_size)
     return in_turns({"ours": case.our_step(batch), case.peer: case.their_step(batch)}, rounds)

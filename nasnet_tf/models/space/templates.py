@@ -8,11 +8,19 @@ import tensorflow as tf
 from nasnet_tf.models.cell_layers import Kind, make_layer
 from nasnet_tf.models.space.plan import Weight
 
-RANK = 4  # of convolution kernels, the weights with the most axes, and of the maps between layers
+RANK = 4  # number of axes of convolution kernels, which have the most of all weights, and of feature maps
 
 
 def run_layer(layer, tensor, weights, statistics, shapes, *, training):
-    """Calls a layer with the given weights and moving statistics instead of its own; returns its output and the new statistics."""
+    """Calls a layer with the given weights and moving statistics instead of its own; returns its output and the new statistics.
+
+    Args:
+      layer: a built layer.
+      tensor: input of the layer.
+      weights, statistics: float32 vectors, in the order of the layer's variables.
+      shapes: int32 [variables or more, RANK], shapes of the weights, then of the statistics, padded with ones.
+      training: whether the layer runs in training mode.
+    """
     trainable, moving = layer.trainable_variables, layer.non_trainable_variables
     if not (trainable or moving):
         return layer(tensor, training=training), statistics
@@ -33,7 +41,7 @@ def run_layer(layer, tensor, weights, statistics, shapes, *, training):
 
 
 def without_values(kind: Kind, channels: int, filters: int, style) -> keras.layers.Layer:
-    """Returns a built layer of a kind, whose weights have no values."""
+    """Returns a layer of a kind that is built, but whose weights are not initialized."""
     with keras.StatelessScope(initialize_variables=False):
         layer = make_layer(kind, filters, style, "place")
         layer.build((None, None, None, channels))
@@ -42,7 +50,7 @@ def without_values(kind: Kind, channels: int, filters: int, style) -> keras.laye
 
 @functools.cache
 def weights_of_kind(kind: Kind, channels: int, filters: int, style) -> list[Weight]:
-    """Returns the names and shapes of the weights of a layer of a kind, as named_weights does."""
+    """Returns the names and shapes of the weights of a layer of a kind, the trainable ones first."""
     return named_weights(without_values(kind, channels, filters, style))
 
 

@@ -1,4 +1,4 @@
-"""Hard limits on the cost of an architecture. They are checked before a proposal, so no architecture above a limit is trained."""
+"""Hard limits on the cost of an architecture. The search rejects proposals above a limit, so it never trains them."""
 
 import dataclasses
 import functools

@@ -1,4 +1,4 @@
-"""Computes the reward of a genotype by training a small child network (paper section 3.1)."""
+"""Computes the reward of a genotype by training a small child network (paper section 3)."""
 
 import contextlib
 import dataclasses

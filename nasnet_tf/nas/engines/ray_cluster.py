@@ -97,7 +97,7 @@ def connect(address: str):
       InputError: Ray is not installed or was imported too early, or the cluster cannot be joined or started.
     """
     if "ray" in sys.modules and "RAY_AUTH_MODE" not in os.environ:
-        raise InputError("RayTasks: ray was already imported; set RAY_AUTH_MODE=token in the environment before the import, which reads it")
+        raise InputError("RayTasks: ray was imported without RAY_AUTH_MODE=token in the environment; set this variable before the import")
     # Ray reads these environment variables when it is imported.
     os.environ.setdefault("RAY_AUTH_MODE", "token")
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"

@@ -19,7 +19,9 @@ LINEAR_SHARE = 0.5  # weight of the linear part of the kernel; values of 0.2 to 
 LENGTH_SCALE = 2**0.5  # for the Matern part, as root-mean-square distance per feature: the distance between two random architectures
 NOISE_RATIOS = tuple(np.geomspace(0.001, 3.0, 10).tolist())  # candidates for the ratio of the noise variance to the kernel variance
 _SMALLEST_ERROR = 1e-4  # a perfect accuracy is treated as 0.9999, so that its logarithm is finite
-_BOUND = 3.0  # values are clipped this many times (third quartile - median) below the median: two standard deviations if they are normal
+# Targets have a lower bound: the median minus this many times (third quartile - median). For normal values, that is two standard deviations
+# below the median.
+_BOUND = 3.0
 
 
 @contextlib.contextmanager
@@ -151,7 +153,7 @@ class Fit:
       lower: lower Cholesky factor of their covariance with noise, float [n, n].
       weights: float [n]; the posterior mean is the kernel times these weights.
       variance: factor by which the kernel is multiplied.
-      expected: posterior mean of the noise-free targets of the trials, float, without the pending architectures.
+      expected: posterior mean of the noise-free targets of the trials, float [trials]; without the pending architectures.
     """
 
     inputs: np.ndarray

@@ -1,4 +1,4 @@
-"""The controller: a recurrent policy over the decisions of a search space (paper section 3.1 and appendix A.2).
+"""The controller: a recurrent policy over the decisions of a search space (paper section 3 and appendix A.2).
 
 A one-layer LSTM of 100 units takes one step per decision. Each decision has its own softmax on the LSTM's output, and an embedding of the
 choice is the input of the next step. The probability of an architecture is the product of the probabilities of its decisions.
@@ -59,7 +59,7 @@ class Controller(tf.Module):
           count: int32 scalar, number of architectures.
 
         Returns:
-          decisions: int32 [count, num_decisions], each in [0, size).
+          decisions: int32 [count, num_decisions], each in [0, number of choices).
           log_probs: float32 [count, num_decisions], natural logarithms of the probabilities with which the decisions were drawn.
         """
         with tf.device(DEVICE):
@@ -84,11 +84,11 @@ class Controller(tf.Module):
         """Computes the log-probabilities of given decisions, and the entropies, under the current policy.
 
         Args:
-          decisions: int32 [n, num_decisions], each in [0, size).
+          decisions: int32 [n, num_decisions], each in [0, number of choices).
 
         Returns:
           log_probs: float32 [n, num_decisions], natural logarithms of the probability of each decision given those before it.
-          entropy: float32 [n, num_decisions], entropy of the softmax of each decision, in nats, in [0, log(size)].
+          entropy: float32 [n, num_decisions], entropy of the softmax of each decision, in nats, in [0, log(number of choices)].
         """
         with tf.device(DEVICE):
             one_hot = tf.one_hot(tf.transpose(decisions), self._num_choices)  # [num_decisions, n, num_choices]

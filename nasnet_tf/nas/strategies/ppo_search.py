@@ -1,4 +1,4 @@
-"""The search of the paper: a policy trained by proximal policy optimization (section 3.1, appendix A.2)."""
+"""The search of the paper: a policy trained by proximal policy optimization (section 3, appendix A.2)."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from nasnet_tf.nas.strategies.protocol import MAX_ROUNDING, Proposal, Strategy, 
 
 @dataclasses.dataclass(eq=False)
 class PPOSearch(Strategy):
-    """The paper's search: an LSTM policy trained by proximal policy optimization (section 3.1, appendix A.2).
+    """The paper's search: an LSTM policy trained by proximal policy optimization (section 3, appendix A.2).
 
     The defaults are the paper's, except `learning_rate`, `clip` and `epochs`. The paper does not state `clip` and `epochs`. The clip is
     that of the PPO paper (its section 6.1), which makes 3 to 15 passes over a minibatch. With the paper's learning rate of 0.00035 and one

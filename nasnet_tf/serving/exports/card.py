@@ -1,4 +1,4 @@
-"""Writes the card of an export, README.md: manifest.json for people and model hubs. It states nothing that the manifest lacks."""
+"""Writes README.md, the card of an export: the content of manifest.json as text for people and model hubs. It adds no facts."""
 
 import json
 import pathlib

@@ -15,7 +15,7 @@ from nasnet_tf.training.metrics_log import read_metrics
 
 
 def of_workdir(workdir: pathlib.Path, step: int, use_ema: bool) -> list[dict]:
-    """Returns the results that `evaluate` and the training wrote for the weights of a step; use_ema: as the flag --ema of `evaluate`."""
+    """Returns the results that `evaluate` and the training wrote for the weights of a step. `use_ema` is the flag --ema of `evaluate`."""
     rows = [work_folder.read_json(path) for path in sorted(workdir.glob("evaluation-*.json"))]
     rows = [row for row in rows if isinstance(row, dict) and row.get("step") == step and row.get("ema", True) == use_ema]
     if use_ema and (workdir / "metrics.jsonl").is_file():

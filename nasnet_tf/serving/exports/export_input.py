@@ -39,6 +39,7 @@ class ExportInput:
 
     @functools.cached_property
     def preprocessing(self) -> Preprocessing:
+        """The preprocessing that the data description names."""
         return preprocessing_from_config(self.data_description["preprocessing"])
 
     @property

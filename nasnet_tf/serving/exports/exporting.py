@@ -9,7 +9,7 @@ tflite/<precision>.tflite    tflite: for LiteRT
 onnx/<precision>.onnx        onnx: for ONNX Runtime
 model.json, data.json        the network, its classes and preprocessing
 manifest.json                describes the network and all other files, with checksums
-README.md                    the card: the manifest for people and model hubs
+README.md                    the card: manifest.json as text for people and model hubs
 """
 
 import contextlib

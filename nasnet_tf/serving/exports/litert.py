@@ -10,7 +10,7 @@ CALIBRATION_IMAGES = 100  # TensorFlow's guide recommends about 100 to 500
 
 
 def write(given: ExportInput, path: pathlib.Path, precision: str) -> None:
-    """Writes a file with one signature: images [batch, height, width, 3] -> logits, probabilities float32 [batch, num_classes].
+    """Writes a TFLite file with one signature: images [batch, height, width, 3] -> logits, probabilities float32 [batch, num_classes].
 
     Args:
       precision: "float32"; "float16" or "dynamic_int8", which store the weights in this type; or "int8", which also computes in it. Files

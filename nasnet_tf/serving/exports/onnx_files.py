@@ -15,7 +15,11 @@ _QUANTIZED = ("Conv", "MatMul", "Gemm")
 
 
 def write(given: ExportInput, path: pathlib.Path, precision: str) -> None:
-    """Writes a file; precision: "float32", or "int8", which is calibrated with the given pictures."""
+    """Writes a network as an ONNX file.
+
+    Args:
+      precision: "float32", or "int8", which is calibrated with the given pictures.
+    """
     if precision == "int8":
         return _write_int8(given, path)
     tf2onnx, _ = _packages()

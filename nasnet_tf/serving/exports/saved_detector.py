@@ -18,8 +18,8 @@ from nasnet_tf.serving.exports.inference_graph import for_any_batch
 from nasnet_tf.serving.exports.saved_model import DESCRIPTIONS
 from nasnet_tf.training.variables import named_weights
 
-_CHECKED = 2  # images of noise
-_MOST_DIFFERENCE = 0.05  # of a score; rounding decides which one of two similar boxes stays
+_CHECKED = 2  # number of noise images on which the SavedModel is compared with the model
+_MOST_DIFFERENCE = 0.05  # largest accepted difference of a score; rounding decides which one of two similar boxes is kept
 
 
 class SavedDetector(tf.Module):

@@ -46,7 +46,7 @@ class ImageClassifier:
         raise NotImplementedError
 
     def answers(self, encoded: Sequence[bytes]) -> list[np.ndarray | InputError]:
-        """Returns `probabilities`; nasnet_tf.training.task.Predictor requires this name."""
+        """Returns the same as `probabilities`, under the name that nasnet_tf.training.task.Predictor requires."""
         return self.probabilities(encoded)
 
     def __call__(
@@ -74,7 +74,12 @@ class ImageClassifier:
         return results[0] if is_one else results
 
     def best(self, probabilities: np.ndarray, top: int | None = None, threshold: float | None = None) -> list[Prediction]:
-        """Returns the most probable classes, most probable first; `top` and `threshold` as for a call."""
+        """Returns the most probable classes of one image, most probable first.
+
+        Args:
+          probabilities: float [num_classes].
+          top, threshold: as for a call.
+        """
         if threshold is None:
             threshold = _THRESHOLD if self.several_labels else 0.0
         order = np.argsort(-probabilities, kind="stable")[: top or (None if self.several_labels else _TOP)]

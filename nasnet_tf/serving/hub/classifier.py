@@ -177,7 +177,7 @@ def load_classifier(
         preprocessing, names = source.image_preprocessing(), class_names
         options = Options(num_classes=len(names), may_start_fresh=False) if isinstance(source, NamedNetwork) else Options()
     if isinstance(source, Export) and weights != "trained":
-        raise InputError(f"{source.path}: weights: expected 'trained', because an export has its own, got {weights!r}")
+        raise InputError(f"{source.path}: weights: expected 'trained', because an export has its own weights, got {weights!r}")
     if trust_graph:
         names = in_memory.check_names(names, len(source.classes()[1]))
         classifier = Classifier(names, preprocessing.config(), source.path.absolute(), source.has_several_labels())

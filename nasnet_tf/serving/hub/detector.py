@@ -86,7 +86,7 @@ class Detector:
         """Returns the most probable objects as text for people and as JSON-ready fields; see nasnet_tf.training.task.Predictor.
 
         Raises:
-          InputError: a threshold is given; only `answers` takes one, as least_score.
+          InputError: a threshold is given. Pass it to `answers` as least_score instead.
         """
         if threshold is not None:
             raise InputError("--threshold: expected a classifier; for a detector, use detect --least_score")
@@ -98,7 +98,7 @@ class Detector:
         return ", ".join(f"{row['class']} {row['probability']:.1%} at {_corners(row['box'])}" for row in rows) or "nothing", {"found": rows}
 
     def explain(self, picture: bytes) -> NoReturn:
-        """Raises InputError; see nasnet_tf.training.task.Predictor."""
+        """Raises InputError, because only classifiers can be explained."""
         raise InputError("explain: expected a classifier; to draw what a detector finds, use detect --output=FOLDER")
 
 
@@ -136,7 +136,7 @@ def load_detector(path: Name, image_size: int | None = None) -> Detector:
 def load_detector_on_request(source: Name, weights: str | os.PathLike | None, trust_graph: bool) -> Detector:
     """Returns the detector that `predict` requests. Raises InputError for flags that only classifiers have."""
     if weights != "trained":
-        raise InputError(f"{resolve(source).path}: weights: expected 'trained', because a detector has its own, got {weights!r}")
+        raise InputError(f"{resolve(source).path}: weights: expected 'trained', because a detector has its own weights, got {weights!r}")
     if trust_graph:
         raise InputError("--trust_graph: expected a classifier's export; a detector is built anew from its description")
     return load_detector(source)

@@ -160,7 +160,7 @@ def _opened(folder: pathlib.Path, engine: str, class_names: Sequence[str] | None
     said = read_json(path)
     names = said.get("class_names") if isinstance(said, dict) else None
     if not (isinstance(names, list) and names and all(isinstance(name, str) for name in names)):
-        raise InputError(f"{path}: damaged; expected class_names, a list of names, got {str(names)[:100]}")
+        raise InputError(f"{path}: damaged; expected a list of names as class_names, got {str(names)[:100]}")
     numpy_views.check(said.get("preprocessing"), f"{path}: damaged; preprocessing")
     names = names if class_names is None else list(class_names)
     several = said.get("several_labels") is True

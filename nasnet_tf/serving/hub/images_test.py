@@ -106,9 +106,9 @@ def test_another_image_size_than_the_network_has(export):
     [
         ("data.json", None, "data.json: damaged; cannot be read as JSON"),
         ("data.json", lambda data: [], r"data.json: damaged; expected an object, got \[\]"),
-        ("data.json", lambda data: {}, "data.json: damaged; expected class_names, a list of names, got null"),
-        ("data.json", lambda data: data | {"class_names": "abc"}, "expected class_names, a list of names"),
-        ("data.json", lambda data: data | {"preprocessing": None}, "expected preprocessing, an object, got null"),
+        ("data.json", lambda data: {}, "data.json: damaged; expected a list of names as class_names, got null"),
+        ("data.json", lambda data: data | {"class_names": "abc"}, "expected a list of names as class_names"),
+        ("data.json", lambda data: data | {"preprocessing": None}, "expected an object as preprocessing, got null"),
         ("data.json", lambda data: data | {"preprocessing": {"kind": "x"}}, "expected a 'kind' of cifar or imagenet, got 'x'"),
         ("data.json", lambda data: data | {"class_names": ["a", "b"]}, "data.json names 2 classes, the network of model.json has 10"),
         ("model.json", None, "model.json: cannot be read as the description of a network"),
@@ -184,5 +184,5 @@ def test_a_named_network_may_be_measured_with_the_resize_of_its_public_weights(e
     assert "resize" not in load.load_named("mobile", "none")[1]["preprocessing"]
     with pytest.raises(InputError, match="--resize: expected a network with ImageNet's preprocessing, got cifar"):
         load.load_named("cifar", "none", "tf1")
-    with pytest.raises(InputError, match="--resize: goes with the name of a network"):
+    with pytest.raises(InputError, match="--resize: can only be used with the name of a network"):
         load.load_named(str(export), "none", "tf1")

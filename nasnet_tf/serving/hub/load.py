@@ -96,9 +96,9 @@ def load_nasnet(
     size = None if image_size is None else check_image_size(image_size)
     has_top = include_top and not features_only and not endpoints
     if (features_only or endpoints) and num_classes is not None:
-        raise InputError("num_classes has no meaning with features_only or endpoints; leave it out")
+        raise InputError(f"num_classes: expected None with features_only or endpoints, got {num_classes}; leave it out")
     if pooling is not None and include_top:
-        raise InputError("pooling goes with include_top=False")
+        raise InputError(f"pooling: expected None with include_top=True, got {pooling!r}; set include_top=False")
     source = resolve(
         name_or_path,
         genotype=genotype,

@@ -44,7 +44,7 @@ def resolve(name: Name, **options) -> Source:
         return network
     if said := [option for option in _OF_NAMES if options.get(option) is not None]:
         called = name.name if isinstance(name, keras.Model) else os.fspath(name)
-        raise InputError(f"{called}: expected no {' and '.join(said)}, because the network has its own; they go with a name or a size")
+        raise InputError(f"{called}: expected no {' and '.join(said)}, which can only be set for a network that is given by name or size")
     if isinstance(name, keras.Model):
         return LiveModel(name)
     return _resolve_path(user_path(name), name)
@@ -82,7 +82,7 @@ def find_network(
     if key is None and size is None:
         return None
     if key is not None and (genotype is not None or stem is not None):
-        raise InputError(f"network {name!r}: genotype and stem go with a size such as '6 @ 768'; {name!r} has its own")
+        raise InputError(f"network {name!r}: genotype and stem can only be set for a size such as '6 @ 768'; leave them out")
     if size is not None:
         cells_per_stack, penultimate_filters = map(int, size.groups())
         genotype = load_genotype("nasnet_a") if genotype is None else _message(genotype)

@@ -98,7 +98,7 @@ def test_a_classifier_of_a_network_in_memory_or_in_a_file_of_keras(trained, tmp_
             InputError, match=r"mine.keras|Keras model 'nasnet'.*: does not say the names of its classes; pass .*class_names"
         ):
             load_classifier(source)
-    with pytest.raises(InputError, match="has its own, got 'other.h5'"):
+    with pytest.raises(InputError, match="has its own weights, got 'other.h5'"):
         load_classifier(trained, "other.h5", class_names=NAMES)
 
 

@@ -127,7 +127,7 @@ class _Trained(Source):
 
     def description(self, resize: str | None = None) -> dict:
         if resize is not None:
-            raise InputError(f"--resize: goes with the name of a network; {self.path} has its own preprocessing")
+            raise InputError(f"--resize: can only be used with the name of a network; {self.path} has its own preprocessing")
         return self._description()
 
     def _model(self, weights, options: Options) -> keras.Model:
@@ -202,7 +202,7 @@ class Export(_Trained):
 
 
 class KerasFile(_Trained):
-    """A .keras file: a network of ours, saved by Keras or `export --format=keras`, or the weights of one of keras.applications."""
+    """A .keras file: a network of ours, saved by Keras or `export --format=keras`, or the weights of a network of keras.applications."""
 
     check_features = Source.check_features
     load_features = Source.load_features
@@ -258,7 +258,7 @@ class LiveModel(Source):
         return False
 
     def _model(self, weights, options: Options) -> keras.Model:
-        expect(weights == "trained", f"{self.path}: weights", "'trained', because a network in memory has its own", weights)
+        expect(weights == "trained", f"{self.path}: weights", "'trained', because a network in memory has its own weights", weights)
         expect(options == Options(), f"{self.path}: options", "none, because a network in memory is used as it is", options)
         return inference_model(self.network)
 
@@ -289,7 +289,7 @@ class Weights(Source):
             return InputError(f"{self.path}: holds no trained network; expected a file model.json there")
         if self.path.is_file():
             return InputError(
-                f"{self.path}: is a file; expected the folder of an export or a training (a weights file goes with a network's name)"
+                f"{self.path}: is a file; expected the folder of an export or a training (a weights file also needs a network's name)"
             )
         if is_path(self.name):
             return InputError(f"{os.fspath(self.name)}: no such folder; expected an export or the work folder of a training")

@@ -95,7 +95,7 @@ def checkpoint(ours, tmp_path_factory):
 
 
 def rewrite(source, target, change):
-    """Copies a checkpoint with its {name: value} changed."""
+    """Writes a copy of a checkpoint after `change`, which gets {name: value}, has changed its tensors."""
     reader = tf.train.load_checkpoint(str(source))
     tensors = {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
     change(tensors)
@@ -205,7 +205,7 @@ def assert_same_as_keras(model, original):
         np.testing.assert_array_equal(weight.numpy(), values[names[weight.path]])
 
 
-def test_legacy_weights_file(theirs, ours, tmp_path):
+def test_a_legacy_weights_file_is_read(theirs, ours, tmp_path):
     """Keras 2 wrote scopes into the names and ":0" after them; its first files have "1" for "right1" of a reduction cell."""
     with h5py.File(tmp_path / "legacy.h5", "w") as file:
         for layer in theirs.layers:
@@ -217,7 +217,7 @@ def test_legacy_weights_file(theirs, ours, tmp_path):
     assert_same_as_keras(model, theirs)
 
 
-def test_a_larger_model_in_memory():
+def test_a_larger_model_in_memory_is_read_and_made_again():
     original = randomize(keras_network(skip=True, blocks=2))
     model = build_network("nasnet_a", NetworkConfig(2, "imagenet", 1.0, filters=8, prev_skips_reduction=True), 1000, SIZE)
     assert list(keras_layers(model)) == [layer.name for layer in original.layers if layer.weights]
@@ -256,7 +256,7 @@ def test_keras_applications_pads_with_zeros(theirs):
     assert_close(model(IMAGES), expected)
 
 
-def test_without_the_private_builder_of_keras(monkeypatch, ours):
+def test_a_keras_without_its_private_builder_is_refused(monkeypatch, ours):
     monkeypatch.setitem(sys.modules, "keras.src.applications.nasnet", None)
     with pytest.raises(InputError, match=r"keras .* has no keras.src.applications.nasnet.NASNet, .*keras 3.15 has it"):
         to_keras_applications(ours)
@@ -272,7 +272,7 @@ def test_data_in_other_files_is_not_read(theirs, tmp_path):
         load_weights(network(), tmp_path / "theirs.weights.h5")
 
 
-def test_networks_that_keras_applications_cannot_build():
+def test_networks_that_keras_applications_cannot_build_are_refused():
     config = NetworkConfig(1, "cifar", 3.0, filters=8)
     for model, message in (
         (build_network("nasnet_a", config, 10, 32), "no counterpart in keras.applications"),
@@ -305,7 +305,7 @@ def test_every_wrong_tensor_is_listed(checkpoint, tmp_path):
     assert all(np.array_equal(old, weight.numpy()) for old, weight in zip(before, model.weights, strict=True))
 
 
-def test_weights_of_another_network(theirs, checkpoint, tmp_path):
+def test_weights_of_another_network_are_refused(theirs, checkpoint, tmp_path):
     theirs.save(tmp_path / "theirs.h5")
     theirs.save_weights(tmp_path / "theirs.weights.h5")
     wider = network(filters=12)
@@ -320,7 +320,7 @@ def test_weights_of_another_network(theirs, checkpoint, tmp_path):
         load_weights(network(), tmp_path / "theirs.h5")
 
 
-def test_files_cut_short(theirs, checkpoint, tmp_path):
+def test_files_cut_short_are_refused(theirs, checkpoint, tmp_path):
     theirs.save(tmp_path / "whole.h5")
     theirs.save_weights(tmp_path / "whole.weights.h5")
     theirs.save(tmp_path / "whole.keras")
@@ -345,7 +345,7 @@ def test_files_cut_short(theirs, checkpoint, tmp_path):
     assert all(np.array_equal(old, weight.numpy()) for old, weight in zip(before, model.weights, strict=True))
 
 
-def test_no_such_file(tmp_path):
+def test_a_missing_file_is_refused(tmp_path):
     for name in ("none.h5", "none.keras", "none.ckpt", "none.tar.gz"):
         with pytest.raises(InputError, match=f"{name}: no such"):
             load_weights(network(), tmp_path / name)

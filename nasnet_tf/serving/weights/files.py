@@ -32,7 +32,7 @@ class WeightsFile:
 
     Attributes:
       place: name of the file in error messages.
-      names: function from a model to the file's name of each weight, by our path.
+      names: function from a model to {our path of a weight: its name in the file}.
       shapes: shape of each tensor, by its name.
       read: function from a name to the tensor's value.
       num_classes: number of classes of the classifier; None for a file without one.
@@ -68,7 +68,7 @@ def open_weights(source: str | os.PathLike | keras.Model, model: keras.Model, us
 
 
 def raw_shapes(path: pathlib.Path) -> Mapping[str, tuple[int, ...]]:
-    """Returns the shapes of a file's tensors by their names in the file, without an optimizer's. Raises as open_weights does."""
+    """Returns {name in the file: shape} of a file's tensors, without those of an optimizer. Raises InputError as open_weights does."""
     found = find_weights(path)
     if found.suffix == safetensors_files.SUFFIX:
         return safetensors_files.open_tensors(path)[0]

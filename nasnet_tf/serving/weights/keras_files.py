@@ -78,7 +78,7 @@ def open_tensors(path: pathlib.Path, model: keras.Model) -> Tensors:
 
 
 def raw_shapes(path: pathlib.Path) -> dict[str, tuple[int, ...]]:
-    """Returns the shapes of a file's tensors by their paths in the file, without an optimizer's. Raises as open_tensors does."""
+    """Returns {path in the file: shape} of a file's tensors, without those of an optimizer. Raises InputError as open_tensors does."""
     return {name: tuple(item.shape) for name, item in _open(path)[1].items() if not name.startswith("optimizer")}
 
 

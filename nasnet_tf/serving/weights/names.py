@@ -61,7 +61,7 @@ _KERAS_ORDER = {
 
 
 def slim_names(model: keras.Model) -> dict[str, str]:
-    """Returns TF-slim's name of each weight of a network from build_network, by our path.
+    """Returns {our path of a weight: its name in TF-slim} for a network from build_network.
 
     Raises:
       InputError: TF-slim has no name for a weight; it knows the operations of NASNet-A only.
@@ -70,12 +70,12 @@ def slim_names(model: keras.Model) -> dict[str, str]:
 
 
 def own_names(model: keras.Model) -> dict[str, str]:
-    """Returns the names in a file of our own, by our path: a weight's path is its name."""
+    """Returns {our path of a weight: its name in a file of our own}; the two are equal."""
     return {weight.path: weight.path for weight in model.weights}
 
 
 def keras_names(model: keras.Model) -> dict[str, str]:
-    """Returns "layer/weight" in keras.applications for each of our weights except the auxiliary head's, by our path.
+    """Returns {our path of a weight: "layer/weight" in keras.applications}, without the auxiliary head.
 
     Raises:
       InputError: keras.applications has no name for a weight; it knows NASNet-A with the ImageNet stem only.
@@ -84,7 +84,7 @@ def keras_names(model: keras.Model) -> dict[str, str]:
 
 
 def keras_layers(model: keras.Model) -> dict[str, list[str]]:
-    """Returns {layer: its weights} of this network's keras.applications model with classifier, in the order of that model's layers.
+    """Returns {layer: its weights} of the keras.applications model of this network, with classifier, in the order of its layers.
 
     Raises:
       InputError: as keras_names does.

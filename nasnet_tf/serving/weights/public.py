@@ -56,7 +56,7 @@ def public_weights(network: str, include_top: bool) -> pathlib.Path:
 
 def _download(url: str, path: pathlib.Path) -> None:
     """Downloads a URL into a file and reports the progress on standard error."""
-    opener = urllib.request.build_opener()  # with the proxies that the environment names now
+    opener = urllib.request.build_opener()  # uses the proxies that the environment names now
     with opener.open(url, timeout=TIMEOUT_SECONDS) as response, path.open("wb") as file:
         total = int(response.headers.get("Content-Length") or 0)
         done, last = 0, time.monotonic()

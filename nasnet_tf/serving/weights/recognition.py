@@ -15,7 +15,7 @@ _KERNEL, _CLASSIFIER, _VECTOR = 4, 2, 1  # numbers of dimensions
 
 
 def recognized(path: pathlib.Path) -> str | None:
-    """Returns the row of the zoo with as many trainable parameters before its classifier as a weights file, or None.
+    """Returns the key of the zoo's network with as many trainable parameters before its classifier as a weights file; else None.
 
     The count only chooses the network to build. Loading the weights into it then compares every tensor.
 
@@ -30,7 +30,10 @@ def recognized(path: pathlib.Path) -> str | None:
 
 
 def parameters_before_classifier(row: Variant) -> int:
-    """Returns the trainable parameters of a zoo network without its classifier, which files may lack or have for other classes."""
+    """Returns the number of trainable parameters of a zoo network without its classifier.
+
+    The classifier does not count, because a weights file may lack it or have one for other classes.
+    """
     filters = first_stack_filters(load_genotype(row.genotype), row.config)
     features = filters * round(row.config.penultimate_filters / filters)
     return row.trainable_parameters - (features + 1) * row.num_classes

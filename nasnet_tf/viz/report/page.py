@@ -63,7 +63,7 @@ def heading(level: int, text: str) -> str:
 
 
 def anchor(text: str) -> str:
-    """Returns the id of a place in the page, to link to."""
+    """Converts the name of a place in the page to the id that links refer to."""
     return re.sub(r"\W+", "-", text).lower()
 
 
@@ -98,7 +98,7 @@ def picture(figure: Figure, caption: str, is_drawing: bool = False, place: str =
       caption: plain text.
       is_drawing: True limits the width. The figure then scrolls sideways on narrow screens, so that it stays readable, and is not enlarged
         on wide ones.
-      place: name that links to this figure use; "" if there are none.
+      place: name of the place, for links to this figure; "" if there are none.
     """
     svg, width, marks = figure_to_svg(figure), figure.get_figwidth(), f' id="{anchor(place)}"' if place else ""
     if is_drawing:

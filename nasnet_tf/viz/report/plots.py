@@ -164,13 +164,13 @@ def plot_entropy(trials: Sequence[Trial], updates: Sequence[dict] = (), maximum:
 
 
 def update_names(updates: Sequence[dict]) -> list[str]:
-    """Returns the names of the numbers, without the entropy, that at least two updates in a search's metrics.jsonl have."""
+    """Returns the names of the metrics that at least two updates in a search's metrics.jsonl have, without the entropy."""
     counts = collections.Counter(name for row in updates for name in row if name not in ("kind", "step", "trials", "entropy"))
     return [name for name, count in counts.items() if count > 1]
 
 
 def plot_update(updates: Sequence[dict], name: str) -> Figure:
-    """Plots a number that the updates of the strategy logged, over trials."""
+    """Plots a metric that the updates of the strategy logged, over trials."""
     figure, axes = new_figure("trial", name.replace("_", " "))
     line(axes, *_of_updates(updates, name).T, color=BLUE)
     return figure

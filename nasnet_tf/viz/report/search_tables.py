@@ -26,7 +26,7 @@ _METRICS = {"accuracy": "accuracy", "stopped_epoch": "stopped after epoch", "cos
 
 
 def place(name: str, digest: str) -> str:
-    """Returns the place in the page where an architecture of a search is drawn."""
+    """Returns the name of the place in the page where an architecture of a search is drawn, for links to it."""
     return f"{name} {digest}"
 
 

@@ -36,7 +36,8 @@ class Search:
 
     Attributes:
       name: name of its folder, followed by its strategy.
-      rewarded: the first rewarded trial of each architecture, for comparisons; without texts, decisions, log-probabilities and metrics.
+      rewarded: the first rewarded trial of each architecture, for comparisons. Its text, decisions, log-probabilities
+        and metrics are empty.
       section: markup of its section.
     """
 

@@ -51,7 +51,7 @@ def smoothed(values: np.ndarray, width: int) -> np.ndarray:
 
 
 def operation_shares(trials: Sequence[Trial], windows: int) -> tuple[list[int], list[dict[str, float]]]:
-    """Returns the first trial of each window, and {name of an operation: its fraction of all operations proposed in the window}."""
+    """Returns the index of the first trial of each window, and {operation: its fraction of all operations in the window} of each window."""
     size = max(1, -(-len(trials) // windows))
     starts = list(range(0, len(trials), size))
     shares = []

@@ -13,11 +13,11 @@ from matplotlib.figure import Figure
 from nasnet_tf.viz.axes import AMBER, BLUE, GREY, legend, level, line, new_figure, scatter
 
 _NO_VALUES = ("step", "epoch", "examples")
-_RAW = "raw_"  # prefix of numbers measured with the plain weights rather than with their averages
+_RAW = "raw_"  # prefix of metrics measured with the plain weights rather than with their averages
 
 
 def curve_names(rows: Sequence[dict]) -> list[str]:
-    """Returns the names of the numbers in rows of metrics.jsonl that were measured more than once: the loss, accuracies, then others."""
+    """Returns the names of the metrics that rows of metrics.jsonl hold more than once: the loss, accuracies, then others."""
     counts = collections.Counter(name for row in rows for name in row if _is_number(row[name]) and name not in _NO_VALUES)
     whole = [name for name in counts if name.removeprefix(_RAW) == name or name.removeprefix(_RAW) not in counts]
     drawn = [name for name in whole if counts[name] + counts[_RAW + name] > 1]
@@ -25,11 +25,11 @@ def curve_names(rows: Sequence[dict]) -> list[str]:
 
 
 def plot_curve(rows: Sequence[dict], name: str, chance: float | None = None) -> Figure:
-    """Plots a number over epochs: in training, in evaluations, and in evaluations with plain rather than averaged weights.
+    """Plots a metric over epochs: in training, in evaluations, and in evaluations with plain rather than averaged weights.
 
     Args:
       rows: rows of metrics.jsonl.
-      name: name of the number.
+      name: name of the metric.
       chance: value that guessing gives, drawn as a level; None if it is unknown.
     """
     figure, axes = new_figure("epoch", name.replace("_", " "))
