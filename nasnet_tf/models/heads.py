@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from nasnet_tf.base.errors import InputError
 from nasnet_tf.base.values import expect
 from nasnet_tf.layers.composite import Composite
 from nasnet_tf.layers.convolutions import ConvBn, slim_initializer
@@ -77,6 +78,9 @@ class AuxiliaryHead(StyledLayer, Composite):
 
     It consists of ReLU, 5x5 average pooling with stride 3 and no padding, a 1x1 convolution to 128 channels, a convolution to 768 channels
     whose kernel covers the whole remaining map, and a dense layer. Batch normalization and ReLU follow each convolution.
+
+    Raises:
+      InputError: when built, the images may have any size. The head needs a fixed one.
     """
 
     def __init__(self, num_classes: int, style: LayerStyle, **kwargs):
@@ -88,7 +92,9 @@ class AuxiliaryHead(StyledLayer, Composite):
     def build(self, input_shape):
         sizes = input_shape[1:3]
         if None in sizes:
-            raise ValueError("the auxiliary head needs a fixed image size; set image_size, or build the network without auxiliary head")
+            raise InputError(
+                f"auxiliary head: expected a fixed image size, got {sizes[0]} x {sizes[1]}; set image_size, or set auxiliary_head=False"
+            )
         self.window = [min(5, size) for size in sizes]  # images below 20 pixels give maps smaller than 5x5
         remaining = tuple((size - window) // 3 + 1 for size, window in zip(sizes, self.window, strict=True))
         self.projection.build(input_shape)

@@ -242,6 +242,7 @@ def test_costs_do_not_depend_on_the_outputs():
         ({}, 3, 2, "image_size: expected 3 or more for the cifar stem, got 2"),
         ({}, 3, 1, "image_size: expected 3 or more for the cifar stem, got 1"),
         ({}, 0, 32, "num_classes: expected an integer of 1 or more"),
+        ({"auxiliary_head": True}, 3, (None, None), "auxiliary head: expected a fixed image size, got None x None"),
     ],
 )
 def test_wrong_networks_are_refused(fields, classes, size, message):
