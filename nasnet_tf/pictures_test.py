@@ -60,5 +60,5 @@ def test_places_of_pictures():
 
 
 def test_detectors_do_not_explain():
-    with pytest.raises(InputError, match="explain: expected a classifier; to draw what a detector finds, use detect --output=FOLDER"):
+    with pytest.raises(InputError, match="explain: expected a classifier, got a detector; to draw what it finds, use detect --output"):
         Detector(None, [], [], 8).explain(b"")

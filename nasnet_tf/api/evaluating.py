@@ -99,7 +99,7 @@ def _data(data: Any, split: str, model: keras.Model, description: dict, task: ty
     place = {"source": data, "data_dir": None}
     if not isinstance(data, str):
         if has_several_labels(description):
-            raise InputError("data: expected 'table:FILE', because the network predicts several labels for an image")
+            raise InputError("data: expected 'table:FILE', because the network predicts several labels for an image; got data in memory")
         examples = of_dataset("data", data) if isinstance(data, tf.data.Dataset) else of_arrays("data", *data)
         if examples.class_names is None and next(iter(examples.chunks())).num_classes:
             names = description.setdefault("class_names", [str(number) for number in range(num_classes(model))])

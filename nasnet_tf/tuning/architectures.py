@@ -151,5 +151,6 @@ class NASNetOracle(keras_tuner.Oracle):
                 if self._calls[-1] != call:
                     raise InputError(
                         f"trial {call['trial']} differs from what this strategy proposes: the oracle was saved with other arguments, by "
-                        "another version, or on a machine with other floating-point results; reload it with these, or start a new oracle"
+                        "another version, or on a machine with other floating-point results; reload it as it was saved, or start a "
+                        "new oracle"
                     )

@@ -62,7 +62,7 @@ class Journal:
         sync_folder(workdir)
         if not lock(self._file, self._path):
             self._file.close()
-            raise InputError(f"{workdir}: another search is running in this work folder")
+            raise InputError(f"{workdir}: another search is running in this work folder; wait until it ends, or use another one")
         try:
             content = self._file.read()
             whole = _whole_size(content)
@@ -189,4 +189,4 @@ def read_identity(workdir: pathlib.Path) -> dict:
     """Returns the identity of the search, from the first line of its journal."""
     for row in _read(workdir):
         return row.event.identity
-    raise InputError(f"{workdir / NAME}: the file is empty")
+    raise InputError(f"{workdir / NAME}: the file is empty; expected a line that identifies the search")

@@ -142,8 +142,8 @@ def test_repeated_lines_are_ignored(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("order", "message"),
     [
-        ([0, 2, 1, 3, 4, 5, 6], "line 2: finished trial 0, which has not been proposed"),
-        ([0, 1, 2, 5, 3, 4, 6], "line 4: proposes trial 2, expected trial 1"),
+        ([0, 2, 1, 3, 4, 5, 6], "line 2: the event 'finished' is of trial 0, which has not been proposed"),
+        ([0, 1, 2, 5, 3, 4, 6], "line 4: expected a proposal of trial 1, got one of trial 2"),
         ([1, 0, 2, 3, 4, 5, 6], "line 1: expected the event 'search' in the first line"),
         ([0, 1, 2, 3, 0, 5, 6], "line 5: expected the event 'search' in the first line and nowhere else"),
     ],

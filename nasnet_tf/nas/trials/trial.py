@@ -111,7 +111,7 @@ def apply_event(trials: list[Trial], event: Event) -> bool:
             return _append(trials, event)
         case Ended():
             if event.trial not in range(len(trials)):
-                raise InputError(f"{event.kind} trial {event.trial}, which has not been proposed")
+                raise InputError(f"the event {event.kind!r} is of trial {event.trial}, which has not been proposed")
             return _end(trials[event.trial], event)
         case Quarantined():
             _forget_verdicts(trials, event.machine)
@@ -129,7 +129,7 @@ def _append(trials: list[Trial], event: Proposed) -> bool:
     if number < len(trials) and (trials[number].decisions, trials[number].log_probs) == (trial.decisions, trial.log_probs):
         return False
     if number != len(trials):
-        raise InputError(f"proposes trial {number}, expected trial {len(trials)}")
+        raise InputError(f"expected a proposal of trial {len(trials)}, got one of trial {number}")
     trials.append(trial)
     return True
 
@@ -139,7 +139,7 @@ def _end(trial: Trial, event: Ended) -> bool:
     if (trial.is_rewarded_or_infeasible and not is_promoted) or event.attempt <= trial.attempts:
         return False
     if event.attempt != trial.attempts + 1:
-        raise InputError(f"attempt {event.attempt} of trial {trial.number}, expected {trial.attempts + 1}")
+        raise InputError(f"trial {trial.number}: expected attempt {trial.attempts + 1}, got attempt {event.attempt}")
     trial.attempts, trial.reason = event.attempt, event.reason
     trial.seconds += event.seconds
     is_lasting = is_promoted and not isinstance(event, Finished)  # the trial stays finished

@@ -46,7 +46,7 @@ def verify(folder: pathlib.Path, names: Iterable[str]) -> None:
     for name in names:
         for listed in (file for file in files if file == name or file.startswith(f"{name}/")):
             if not (folder / listed).is_file():
-                raise InputError(f"{folder / listed}: is missing, though {NAME} lists it; the export is incomplete")
+                raise InputError(f"{folder / listed}: is missing, though {NAME} lists it; copy the whole export, or export again")
             if (found := _sha256(folder / listed)) != files[listed]:
                 raise InputError(
                     f"{folder / listed}: is not the file of this export: {NAME} says SHA-256 {files[listed]}, found {found}; "

@@ -89,7 +89,7 @@ class Detector:
           InputError: a threshold is given. Pass it to `answers` as least_score instead.
         """
         if threshold is not None:
-            raise InputError("--threshold: expected a classifier; for a detector, use detect --least_score")
+            raise InputError("--threshold: expected a classifier, got a detector; use detect --least_score")
         top = _TOP if top is None else top
         rows = [
             {"class": name, "category_id": number, "probability": round(score, 6), "box": [round(side, 2) for side in box]}
@@ -99,7 +99,7 @@ class Detector:
 
     def explain(self, picture: bytes) -> NoReturn:
         """Raises InputError, because only classifiers can be explained."""
-        raise InputError("explain: expected a classifier; to draw what a detector finds, use detect --output=FOLDER")
+        raise InputError("explain: expected a classifier, got a detector; to draw what it finds, use detect --output=FOLDER")
 
 
 def load_detector(path: Name, image_size: int | None = None) -> Detector:

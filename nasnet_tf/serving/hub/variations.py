@@ -22,11 +22,11 @@ def init_small(classifier: keras.layers.Dense) -> None:
 
 
 def layer_of(model: keras.Model, name: str) -> keras.layers.Layer:
-    """Returns the layer of a name. Raises InputError for a network without it, which has a head of the user's own."""
+    """Returns the layer with a name. Raises InputError if the network has no such layer, because its head is the user's own."""
     layer = next((layer for layer in model.layers if layer.name == name), None)
     if layer is None:
         raise InputError(
-            f"network {model.name!r}: has a head of its own and no layer {name!r}; load it without other options, and change it with Keras"
+            f"network {model.name!r}: has a head of its own and no layer {name!r}; load it without options, and change it with Keras"
         )
     return layer
 
