@@ -89,7 +89,7 @@ def exported(trained, tmp_path_factory):
 
 
 def by_pycocotools(data, split, results):
-    """Returns the twelve numbers that pycocotools alone computes from the annotations and a file of results."""
+    """Returns the twelve metrics that pycocotools alone computes from the annotations and a file of results."""
     truth = COCO(f"{data.source.removeprefix('coco:')}/annotations/instances_{split}.json")
     evaluation = COCOeval(truth, truth.loadRes(str(results)), "bbox")
     evaluation.evaluate()
