@@ -37,8 +37,8 @@ from nasnet_tf.base.cpus import available_cpus
 ROOT = pathlib.Path(__file__).parents[1]
 COMMAND = (sys.executable, "-m", "tools.accelerator_rows")
 COMPARISONS = "comparisons"
-TRACE_SECONDS = 300.0  # at most, to build and trace a network
-ROW_SECONDS = {"off": 120.0, "on": 300.0, COMPARISONS: 300.0}  # at most on the device; XLA compiles for minutes
+TRACE_SECONDS = 300.0  # maximum time to build and trace a network
+ROW_SECONDS = {"off": 120.0, "on": 300.0, COMPARISONS: 300.0}  # maximum time on the device; XLA compiles for minutes
 _HEADER = ("network", "kind", "precision", "XLA", "images/s", "keras.applications", "ratio", "peak GB", "its peak GB", "all devices")
 
 
@@ -88,7 +88,7 @@ class Row:
         self._lines.put(None)
 
     def result(self, until: float) -> dict:
-        """Returns what the row measured, or {"failed": why}; ends the process.
+        """Returns the measurements of the row, or {"failed": reason}. Ends the row's process.
 
         Args:
           until: when the whole check must end, in seconds of time.monotonic.

@@ -167,7 +167,7 @@ Timed = tuple[tf.types.experimental.PolymorphicFunction, Callable[[int], tuple]]
 
 
 def timed_function(case: Case, kind: str, who: str, jit_compile: bool, strategy: tf.distribute.Strategy) -> Timed:
-    """Returns what a row times: "training" steps, or "inference" to logits, of "ours", "peer", or ours on "all" devices."""
+    """Returns the function that a row times: "training" steps, or "inference" to logits, of "ours", "peer", or ours on "all" devices."""
     batch = random_batch(case, strategy)
     if who == "peer":
         model = case.peer()

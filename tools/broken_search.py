@@ -66,7 +66,7 @@ def child(text: str, request: Request, folder: str, ways: dict[str, str], pause:
         case "memory":
             resource.setrlimit(resource.RLIMIT_AS, (2**34, 2**34))
             bytearray(2**35)
-        case "hangs":  # and holds the lock of the interpreter, so no other thread of this process runs
+        case "hangs":  # re.match holds the lock of the interpreter, so no other thread of this process runs
             re.match(r"(a+)+$", "a" * 60 + "b")
         case "nan" | "inf":
             return {"reward": float(way)}

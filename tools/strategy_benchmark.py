@@ -115,7 +115,10 @@ def identity(row: dict) -> tuple:
 
 
 def values_of(rows: list[dict], measure: str) -> np.ndarray:
-    """Returns the regret of the best architecture, for "regret", or the mean truth of the best five, float [games, trainings]."""
+    """Returns a curve for each game, float [games, trainings].
+
+    The measure "regret" gives the regret of the best architecture; any other measure gives the mean truth of the best five.
+    """
     if measure == "regret":
         curves = [np.subtract(row["best_of_table"], row["curves"]["best"]) for row in rows]
     else:

@@ -61,7 +61,7 @@ class Search:
     Args:
       workdir: work folder of the search.
       trials: trials of the search; at least one has a reward.
-      run: function from (work, bindings) to the result of work(search job with these additional bindings, work folder).
+      run: function (work, bindings) that creates the search job with these additional bindings, and returns work(job, work folder).
 
     Attributes:
       workdir, trials: as given. A trial has `genotype`, `reward`, `status`, `metrics`, ...

@@ -12,10 +12,10 @@ from nasnet_tf.data.decoding import DCT_METHOD, check_jpeg_size, decode_image
 from nasnet_tf.data.orientation import displayed, displayed_shape, exif_orientation, stored_box
 from nasnet_tf.data.sixteen_bits import WHITE
 
-_MIN_OBJECT_COVERED = 0.1  # slim; the object is the whole image
-_MAX_ATTEMPTS = 100  # slim
-_BRIGHTNESS_DELTA = 32 / 255  # slim
-_SATURATION_RANGE = (0.5, 1.5)  # slim
+_MIN_OBJECT_COVERED = 0.1  # as in slim, where the whole image is the object
+_MAX_ATTEMPTS = 100  # as in slim
+_BRIGHTNESS_DELTA = 32 / 255  # as in slim
+_SATURATION_RANGE = (0.5, 1.5)  # as in slim
 _TO_UNIT = 2 / 255
 
 

@@ -37,7 +37,10 @@ def labels_in(cell: str, separator: str) -> tuple[str, ...]:
 
 
 def several(class_names: Sequence[str]) -> tuple[str, ...]:
-    """Returns a note if names of classes look like several labels each, because single-label data takes each as one class."""
+    """Returns a note if class names look like lists of labels; empty if none does.
+
+    Data with one label per image takes each list as the name of one class.
+    """
     found = [name for name in class_names if len(labels_in(name, SEPARATOR)) > 1]
     if not found:
         return ()

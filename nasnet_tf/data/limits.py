@@ -9,7 +9,9 @@ MAX_PIXELS_VARIABLE = "NASNET_MAX_PIXELS"  # environment variable that replaces 
 
 
 def max_pixels() -> int:
-    """Returns the limit for graphs that are built now: the environment variable NASNET_MAX_PIXELS, or MAX_PIXELS if it is not set.
+    """Returns the maximum number of pixels of an image: the environment variable NASNET_MAX_PIXELS, or MAX_PIXELS if it is not set.
+
+    A graph keeps the limit that holds when it is built.
 
     Raises:
       InputError: the variable is not an integer from 1 to 2^31 - 1.

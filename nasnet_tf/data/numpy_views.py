@@ -11,7 +11,7 @@ _HALF = np.float32(0.5)
 
 
 def check(preprocessing: Any, called: str) -> None:
-    """Raises InputError, with `called` as the name of the config, unless `view` supports the config."""
+    """Raises InputError unless `view` supports a preprocessing config; `called` is the name of the config in the message."""
     said = preprocessing if isinstance(preprocessing, Mapping) else {}
     size, fraction = said.get("image_size"), said.get("central_fraction", 1.0)
     is_known = said.get("kind") in ("cifar", "imagenet") and said.get("resize", "tf2") in ("tf1", "tf2")

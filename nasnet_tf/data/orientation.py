@@ -48,7 +48,7 @@ def displayed_shape(shape: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
 
 
 def stored_box(begin: tf.Tensor, size: tf.Tensor, shape: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
-    """Returns the place in the stored image of a box in the upright image.
+    """Converts a box in the upright image to the same box in the stored image.
 
     Args:
       begin, size: int32 [2] each, (row, column) and (height, width) of the box in the upright image.

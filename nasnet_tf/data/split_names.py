@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 _SPLITS = ("train", "validation", "test")
-_SPELLINGS = {"val": "validation", "valid": "validation", "default": "train"}  # the last is CVAT's
+_SPELLINGS = {"val": "validation", "valid": "validation", "default": "train"}  # CVAT writes "default"
 
 
 def our_name(split: str) -> str | None:

@@ -55,8 +55,8 @@ def _annotation_files(root: pathlib.Path) -> dict[str, list[pathlib.Path]]:
     if files := sorted(annotations.rglob("*.xml")) or sorted(root.glob("*.xml")):
         return {"train": files}
     found = {folder.name: files for folder in sorted(root.glob("*/")) if (files := sorted(folder.glob("*.xml")))}
-    is_all_of_it = len(found) == 1 and our_name(*found) is None  # such as annotations/ beside images/
-    return {"train": next(iter(found.values()))} if is_all_of_it else found
+    is_undivided = len(found) == 1 and our_name(*found) is None  # the only folder is no split, such as annotations/ beside images/
+    return {"train": next(iter(found.values()))} if is_undivided else found
 
 
 def _listed(annotations: pathlib.Path, line: str) -> pathlib.Path:

@@ -30,6 +30,6 @@ def missed(picture: Picture, boxes: np.ndarray, labels: np.ndarray) -> np.ndarra
 
 
 def worst(lost: Sequence[np.ndarray], count: int) -> list[int]:
-    """Returns the indices of the up to `count` pictures with the most missed objects, most first. Pictures without any are left out."""
+    """Returns the indices of the pictures with the most missed objects, most first: at most `count`, and none without a missed object."""
     order = sorted(range(len(lost)), key=lambda number: -int(lost[number].sum()))
     return [number for number in order[:count] if lost[number].any()]

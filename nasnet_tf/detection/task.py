@@ -34,7 +34,8 @@ class DetectionLosses:
       proposal_sample: number of anchors per image that enter the loss.
       proposal_object_share: largest fraction of the sampled anchors that can be assigned to objects.
       object_iou: IoU from which an anchor is assigned to an object.
-      background_iou: IoU with every object below which an anchor is background; anchors between the two thresholds are ignored.
+      background_iou: an anchor whose IoU with every object is below this is background; at most object_iou. Anchors between the two
+        thresholds are ignored.
       region_sample: number of regions per image that enter the loss of the second stage.
       region_object_share: largest fraction of the sampled regions that can be assigned to objects.
       region_iou: IoU from which a region is assigned to an object; below it, the region is background.

@@ -87,7 +87,7 @@ def first_stack(cells: Sequence[Cell]) -> int:
 
 
 def genotype_of(model: keras.Model) -> Genotype:
-    """Returns the genotype of a classifier or a detector, without a name."""
+    """Returns the genotype of a classifier or a detector. Its name is empty."""
     cells = [layer for layer in all_layers(model) if isinstance(layer, Cell)]
     normal = next(cell for cell in cells if not cell.is_reduction)
     genotype = Genotype(num_input_states=normal.num_input_states, normal_cell=normal.cell)

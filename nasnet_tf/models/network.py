@@ -260,6 +260,7 @@ class _Trunk:
         outputs = cell([tensor for tensor, _ in states])
         outputs = outputs if isinstance(outputs, list) else [outputs]
         self._num_outputs = len(outputs)
-        # The next cell may skip one state, and the classifier of a cell with several outputs reads these and the cell's inputs.
+        # Enough for the next cell, which may skip one state, and for the classifier after a cell with several outputs, which reads these
+        # outputs and the input states of that cell.
         max_states = genotype.num_input_states + len(outputs)
         self._states = ([(tensor, halvings + is_reduction) for tensor in outputs] + self._states)[:max_states]

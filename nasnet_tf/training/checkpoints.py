@@ -72,7 +72,7 @@ class Checkpoints:
         for path in candidates:
             try:
                 has_patience = any(name.startswith("patience/") for name in open_checkpoint(path).get_variable_to_shape_map())
-                checkpoint = self._checkpoint if has_patience else tf.train.Checkpoint(**self._parts)  # from older versions
+                checkpoint = self._checkpoint if has_patience else tf.train.Checkpoint(**self._parts)  # older versions saved no patience
                 checkpoint.read(path).assert_existing_objects_matched()
                 self._patience.restore(self._patience_state.numpy())
                 return int(self.step.numpy())

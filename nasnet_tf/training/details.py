@@ -50,7 +50,7 @@ class Details(abc.ABC):
     Attributes:
       class_names: class names, in the order of the network's logits.
       calibration: the network's probabilities compared with how often it is right.
-      worst: the mistakes of highest confidence, the highest first, without names and pictures; see `mistakes`.
+      worst: the mistakes of highest confidence, most confident first, without names and pictures; see `mistakes`.
       pictures: function that reads examples of the evaluated split; None if the batches came from no data set.
     """
 
@@ -69,7 +69,7 @@ class Details(abc.ABC):
 
     @functools.cached_property
     def mistakes(self) -> list[Mistake]:
-        """The mistakes of highest confidence, the highest first, with names and pictures, which are read at the first access."""
+        """The mistakes of `worst` with names and pictures, if there are `pictures`. The pictures are read at the first access."""
         if self.pictures is None or not self.worst:
             return list(self.worst)
         examples = self.pictures([mistake.place for mistake in self.worst])
@@ -143,7 +143,7 @@ class MultiLabelDetails(Details):
 
 
 def worst(rows: np.ndarray) -> np.ndarray:
-    """Returns the rows with the WORST highest confidences, the highest first. Rows of equal confidence are in the order of the split.
+    """Returns the rows of highest confidence, at most WORST of them, most confident first; in a tie, in the order of the split.
 
     Args:
       rows: float [mistakes, columns]; the first column is the place in the split, the last column the confidence.

@@ -21,7 +21,7 @@ class Patience:
         return [self._best, float(self._waited), float(self._best_step)]
 
     def restore(self, state: Sequence[float]) -> None:
-        """Restores a value of `state`."""
+        """Restores the counts from numbers that `state` returned."""
         self._best, self._waited, self._best_step = float(state[0]), int(state[1]), int(state[2])
 
     def note(self, score: float, step: int) -> None:

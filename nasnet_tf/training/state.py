@@ -43,7 +43,7 @@ class WeightAverage(tf.Module):
             self.averages[path].assign_sub(share * (self.averages[path] - weight))
 
     def copy_to(self, model: keras.Model) -> None:
-        """Sets the weights of a model to the averages. It must have weights of the same names."""
+        """Sets the weights of a model to the averages. The model must have weights of the same names."""
         for path, weight in named_weights(model).items():
             weight.assign(self.averages[path])
 

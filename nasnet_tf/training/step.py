@@ -133,7 +133,7 @@ class TrainStep:
 
 
 class Freezing:
-    """Freezes all layers except the output layers in the first steps inside the `with`. Afterwards they are trainable again.
+    """Inside the `with`, freezes all layers except the output layers for the first steps. At its end, all are trainable again.
 
     Args:
       model: the model.

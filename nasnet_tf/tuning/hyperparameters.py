@@ -23,7 +23,7 @@ def make_hyperparameters(ranges: Mapping[str, tuple], bindings: Mapping[str, str
 
     Args:
       ranges: {name of a binding: range}. A range is ("float", low, high), ("int", low, high) or ("choice", [value, ...]). The first two
-        include both ends and can have a sampling out of SAMPLINGS as a fourth item. Choices can be any literals; KerasTuner gets them as
+        include both ends and can have one of SAMPLINGS as a fourth item. Choices can be any literals; KerasTuner gets them as
         text.
       bindings: {name: literal}, the configuration that is tuned.
 

@@ -1,4 +1,4 @@
-"""The first training step of the mobile network, with building and tracing, and the memory of training, compared with Keras."""
+"""The time to build and trace the mobile network and run its first training step, and the memory of training, compared with Keras."""
 
 import resource
 

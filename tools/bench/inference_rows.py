@@ -11,7 +11,7 @@ from tools.bench.timing import LIMIT, Options, Row, alone, in_turns
 
 
 def measure(options: Options) -> Iterator[Row]:
-    """Yields the rows. Those of a batch size are measured in turns in one process."""
+    """Yields the rows. All rows of one batch size are measured in the same process, in turns."""
     for batch_size in (32, 1):
         samples = alone(runs, batch_size, options.rounds, options.quick)
         peer = list(samples)[-1]

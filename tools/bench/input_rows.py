@@ -13,7 +13,7 @@ _IMAGES = 500
 
 
 def measure(options: Options) -> list[Row]:
-    """Returns the rows, measured in turns in one process. Bare decoding finds its files in memory; the package reads them."""
+    """Returns the rows, measured in turns in one process. Bare decoding has its files in memory; the package reads them from disk."""
     samples = alone(streams, options.rounds, options.quick, options.data_dir, options.workdir)
     amount = 4 if options.quick else _BATCH_SIZE * _BATCHES
     goals = {"evaluation": "0.5", "training": "0.5"}

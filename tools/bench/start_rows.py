@@ -1,4 +1,4 @@
-"""The time of a command before it does anything, and of `predict` with an export up to its answer."""
+"""The time that a command takes to start, and the time that `predict` takes to answer with an export."""
 
 import os
 import subprocess

@@ -12,7 +12,7 @@ FOLDER = "children"
 
 
 def log_of(folder: pathlib.Path, name: str) -> pathlib.Path:
-    """Returns the log file of the trial whose genotype has this name, numbered so that files sort in the order of the trials."""
+    """Returns the log file for a genotype: trial_00012.log for "trial_12", so that files sort in the order of trials; else NAME.log."""
     number = name.removeprefix("trial_")
     return folder / f"trial_{int(number):05d}.log" if number.isdecimal() else folder / f"{name}.log"
 

@@ -34,7 +34,7 @@ from nasnet_tf.training.patience import Patience
 from nasnet_tf.training.schedules import Schedule
 
 MAX_KEPT_BYTES = 2**29  # batches are kept in memory if their images, over a whole training or evaluation, need at most this
-_MAX_STACK_BYTES = 2**26  # of the images of one call if they are not kept
+_MAX_STACK_BYTES = 2**26  # maximum for the images of one call, if batches are not kept
 # Options of TrainingConfig that this network does not support, with the only allowed value.
 _PLAIN = {"ema_decay": None, "frozen_epochs": 0.0, "replica_batch_size": None}
 

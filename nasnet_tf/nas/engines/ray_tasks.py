@@ -53,7 +53,8 @@ class RayTasks(Engine):
       keep_processes: whether processes are reused; see `LocalPool`.
 
     Raises:
-      InputError: Ray is not installed, the cluster does not exist or has another token, or no machine has room for a child.
+      InputError: num_cpus and num_gpus are both 0, Ray is not installed, the cluster does not exist or has another token, or no machine has
+        room for a child.
     """
 
     @checked

@@ -16,7 +16,8 @@ from nasnet_tf.base.extras import OnDemand
 linalg, special, threadpoolctl = OnDemand("scipy.linalg"), OnDemand("scipy.special"), OnDemand("threadpoolctl")
 
 LINEAR_SHARE = 0.5  # weight of the linear part of the kernel; values of 0.2 to 0.8 rank real architectures equally well
-LENGTH_SCALE = 2**0.5  # for the Matern part, as root-mean-square distance per feature: the distance between two random architectures
+# Length scale of the Matern part, in root-mean-square distance per feature. Two random architectures are this far apart on average.
+LENGTH_SCALE = 2**0.5
 NOISE_RATIOS = tuple(np.geomspace(0.001, 3.0, 10).tolist())  # candidates for the ratio of the noise variance to the kernel variance
 _SMALLEST_ERROR = 1e-4  # a perfect accuracy is treated as 0.9999, so that its logarithm is finite
 # Targets have a lower bound: the median minus this many times (third quartile - median). For normal values, that is two standard deviations
@@ -255,7 +256,7 @@ def log_expected_improvement(mean: np.ndarray, deviation: np.ndarray, best: floa
     z = np.maximum((mean - best) / deviation, -1e8)
     density = np.exp(-z * z / 2) / np.sqrt(2 * np.pi)
     direct = np.log(np.maximum(z * special.ndtr(z) + density, 1e-300))
-    far = -z * z / 2 - np.log(np.sqrt(2 * np.pi)) - 2 * np.log(np.maximum(-z, 1.0))  # the asymptote
+    far = -z * z / 2 - np.log(np.sqrt(2 * np.pi)) - 2 * np.log(np.maximum(-z, 1.0))  # the asymptote for z far below 0
     return np.log(deviation) + np.where(z > -10, direct, far)
 
 

@@ -18,8 +18,8 @@ def cost_of(trial: Trial) -> float | None:
 def pareto_front(trials: Iterable[Trial]) -> list[Trial]:
     """Returns the Pareto front of accuracy and cost, the cheapest architecture first.
 
-    If several architectures have equal accuracy and cost, only the earliest is included. Architectures with predicted accuracies are left
-    out.
+    If several architectures have equal accuracy and cost, only the earliest is included. Architectures with a predicted accuracy or an
+    unknown cost are left out.
     """
     known = [trial for trial in architectures(trials) if not trial.is_predicted and cost_of(trial) is not None]
     front = []

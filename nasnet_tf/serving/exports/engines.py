@@ -41,7 +41,7 @@ def open_session(path: pathlib.Path):
         raise InputError(f"onnx: cannot import the package onnxruntime ({error}); it comes with: pip install 'nasnet_tf[onnx]'") from error
     try:
         return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    except Exception as error:  # noqa: BLE001  its errors have no other class in common
+    except Exception as error:  # noqa: BLE001  ONNX Runtime's errors have no other class in common
         raise InputError(f"{path}: cannot be opened by ONNX Runtime: {_first_line(error)}") from error
 
 

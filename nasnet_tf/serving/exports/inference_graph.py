@@ -62,7 +62,9 @@ def for_any_batch(run: Callable[[tf.Tensor], Structure]) -> Callable[[tf.Tensor]
 
 
 def fold_batch_norms(graph_def: tf.compat.v1.GraphDef) -> tf.compat.v1.GraphDef:
-    """Returns the graph with inference batch normalizations as additions; their factors are in the kernels before them.
+    """Folds inference batch normalizations into the kernels of the convolutions before them, and returns the new graph.
+
+    An addition remains of each normalization; its factor is multiplied into the kernel.
 
     Only normalizations with constant statistics are folded. If the input of a normalization does not come from convolutions only, or if
     something else reads it or their kernels too, the factor becomes a multiplication.

@@ -39,12 +39,16 @@ def open_probabilities(path: pathlib.Path, given: ExportInput) -> Callable[[np.n
 
 
 def is_ours(path: pathlib.Path) -> bool:
-    """Returns whether a file holds a network of ours instead of one of keras.applications. Raises as read_network does."""
+    """Returns whether a file holds a network of ours instead of one of keras.applications.
+
+    Raises:
+      InputError: the file is missing or damaged.
+    """
     return '"nasnet_tf>Cell"' in (_member(path, _CONFIG) or "")
 
 
 def read_network(path: pathlib.Path, with_weights: bool = True) -> keras.Model:
-    """Returns the network of a file. Only known classes are built, whatever the file names.
+    """Returns the network of a file. A file that names classes which our networks do not use is refused.
 
     Raises:
       InputError: the file is missing or damaged, or holds no network of ours.
@@ -56,7 +60,11 @@ def read_network(path: pathlib.Path, with_weights: bool = True) -> keras.Model:
 
 
 def read_data_description(path: pathlib.Path) -> dict | None:
-    """Returns data.json of a file, or None for a file without it, such as Keras writes. Raises as read_network does."""
+    """Returns data.json of a file, or None for a file without it, such as Keras writes.
+
+    Raises:
+      InputError: the file is missing or damaged.
+    """
     text = _member(path, _DATA, is_required=False)
     try:
         return None if text is None else json.loads(text)

@@ -67,7 +67,7 @@ class RelabelledData:
 def places_of(wanted: Sequence[str], names: Sequence[str]) -> list[int | None]:
     """Returns the index of each wanted class name among a network's names; None for a name that is missing or occurs twice.
 
-    ImageNet's classes may have their WordNet ids as names in one of the two and their words in the other.
+    If one of the two names ImageNet's classes by WordNet id and the other by words, they match all the same.
     """
     wanted, names = list(wanted), list(names)
     if wanted == names:

@@ -47,7 +47,7 @@ def public_weights(network: str, include_top: bool) -> pathlib.Path:
                 if not path.is_file():
                     _check(temporary, md5, remedy)
                     temporary.replace(path)
-        except OSError as error:  # as urllib's errors, timeouts and a full disk are
+        except OSError as error:  # covers urllib's errors, timeouts and a full disk
             if not path.is_file():
                 raise InputError(f"cannot download the ImageNet weights of {network!r} ({reason(error)}); {remedy}") from error
     _check(path, md5, remedy)

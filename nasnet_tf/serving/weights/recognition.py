@@ -15,9 +15,11 @@ _KERNEL, _CLASSIFIER, _VECTOR = 4, 2, 1  # numbers of dimensions
 
 
 def recognized(path: pathlib.Path) -> str | None:
-    """Returns the key of the zoo's network with as many trainable parameters before its classifier as a weights file; else None.
+    """Returns the key of the network in ZOO that a weights file belongs to, or None.
 
-    The count only chooses the network to build. Loading the weights into it then compares every tensor.
+    A network matches if it has as many trainable parameters before its classifier as the file.
+
+    This only chooses the network to build. Loading the weights into it then compares every tensor.
 
     Raises:
       InputError: the file cannot be read, or does not hold weights.

@@ -78,7 +78,7 @@ def paragraph(text: str) -> str:
 
 
 def moment(label: str, unix_seconds: float) -> str:
-    """Returns a line with a point in time, in local time. The page's script adds its age and keeps that current."""
+    """Returns a line with a point in time, in local time. The page's script shows how long ago that was, and updates it."""
     when = datetime.datetime.fromtimestamp(unix_seconds).astimezone()
     stamp = f'<time datetime="{when.isoformat(timespec="seconds")}">{when:%Y-%m-%d %H:%M:%S %Z}</time><span></span>'
     return f'<p class="soft">{html.escape(label)} {stamp}</p>'

@@ -105,7 +105,7 @@ def plot_accuracy_against_cost(trials: Sequence[Trial]) -> Figure:
 
 
 def plot_importance(found: Importance, count: int) -> Figure:
-    """Plots the `count` most significant effects as bars with two standard errors, the best on top."""
+    """Plots the `count` most significant effects as bars, the best on top. An error bar spans two standard errors to each side."""
     effects = sorted(found.effects[:count], key=lambda each: each.mean, reverse=found.is_accuracy)  # the last bar is on top
     figure = Figure(figsize=(7.2, 0.8 + 0.2 * len(effects)), layout="constrained")
     axes = figure.add_subplot()
