@@ -39,7 +39,7 @@ def nothing_written(tmp_path, monkeypatch):
         ("draw", ["nasnet_a", "--output=gs://bucket/a.svg"]),
     ],
 )
-def test_commands(command, arguments):
+def test_commands_refuse_the_address_of_a_bucket(command, arguments):
     with pytest.raises(InputError, match=REFUSED):
         run_door(command, *arguments)
 
@@ -59,6 +59,6 @@ def written(folder):
 
 @pytest.mark.usefixtures("nothing_written")
 @pytest.mark.parametrize("name", ["train", "search", "table", "figure", "weights", "export"])
-def test_functions(name):
+def test_functions_refuse_the_address_of_a_bucket(name):
     with pytest.raises(InputError, match=REFUSED):
         written(pathlib.Path("gs://bucket/run"))[name]()

@@ -142,7 +142,7 @@ def test_missing_inputs_and_wrong_paths_are_refused(tmp_path):
     check_refused(fork_door("predict", tmp_path / "file", "--model=./mobile"), "mobile: no such folder; expected an export")
 
 
-def test_costs_draw_and_convert(tmp_path, monkeypatch):
+def test_the_commands_costs_draw_and_convert_work(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     result = fork_door("costs", "1 @ 96", "--image_size=16", "--figure=figure.png", cwd=tmp_path)
     assert result.returncode == 0, result.stderr

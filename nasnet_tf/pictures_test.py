@@ -49,7 +49,7 @@ def test_no_picture_is_written_over_an_image(command):
     assert not pathlib.Path("new").exists()
 
 
-def test_places_of_pictures():
+def test_pictures_with_equal_names_get_numbers():
     files = [pathlib.Path(name) for name in ("x/one.jpg", "y/one.png", "x/one.jpg", "one.bmp")]
     places = flags.pictures_in(pathlib.Path("out"), files, "output")
     assert {str(file): place.name for file, place in places.items()} == {

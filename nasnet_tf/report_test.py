@@ -18,7 +18,7 @@ def wait_until(condition, process):
     until(holds)
 
 
-def test_follows_until_interrupted(tmp_path):
+def test_the_page_follows_a_search_until_interrupted(tmp_path):
     journal, page = tmp_path / "journal.jsonl", tmp_path / "report.html"
     write_journal(tmp_path / "whole", 3, "@RandomSearch()")
     lines = (tmp_path / "whole" / "journal.jsonl").read_text().splitlines(keepends=True)

@@ -133,5 +133,5 @@ def test_trains_and_infers_in_half_precision(monkeypatch):
         assert rows.measure(f"small {kind} mixed_bfloat16 ours off", "auto", lambda: None)["speed"] > 0
 
 
-def test_the_networks_of_the_rows():
+def test_each_name_has_its_network():
     assert [rows.find_case(name).config.filters for name in ("mobile", "large", "small")] == [None, None, 8]

@@ -104,7 +104,7 @@ def door(name):
 
 
 @pytest.mark.parametrize("words", list(commands()))
-def test_command(words, tmp_path, monkeypatch):
+def test_each_command_of_the_docs_is_valid(words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     while re.fullmatch(r"[A-Z_]+=.*", words[0]):
         words = words[1:]

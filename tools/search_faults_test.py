@@ -20,7 +20,7 @@ def test_a_failing_fault_is_reported(capsys):
     assert capsys.readouterr().out == "FAILED row that fails (0 s): AssertionError: it fails\n"
 
 
-def test_a_fault_that_is_ok():
+def test_a_fault_that_is_ok_is_reported():
     command = [sys.executable, REPOSITORY / "tools" / "search_faults.py", "--engine=local", "--only=late"]
     output = subprocess.run(command, check=True, capture_output=True, text=True, timeout=300).stdout
     assert output.startswith("ok     late duplicate (")

@@ -24,7 +24,7 @@ def simulate(folder, trainings, strategies=("random", "evolution_again"), *optio
     return subprocess.run([sys.executable, str(TOOL), *options], check=False, timeout=240, capture_output=True, text=True)
 
 
-def test_simulates_and_resumes(tmp_path):
+def test_a_simulation_is_resumed(tmp_path):
     def run(trainings):
         result = simulate(tmp_path, trainings)
         assert result.returncode == 0, result.stderr
@@ -80,7 +80,7 @@ def test_surrogate_learns_a_linear_reward(tmp_path, capsys):
     assert np.sqrt(np.mean(np.square(errors))) < 0.006 < np.std([accuracy(decisions) for decisions in fresh]) / 3
 
 
-def test_surrogate_of_the_shipped_journals():
+def test_the_surrogate_of_the_shipped_journals_is_plausible():
     paths = [TOOL.parent.parent / "testdata" / "cifar10_search" / name / "journal.jsonl" for name in ("ppo", "random")]
     space = SearchSpace()
     surrogate = simulate_search.SurrogateReward(space, paths)

@@ -31,7 +31,7 @@ def complete(tmp_path_factory):
     return path
 
 
-def test_a_complete_table(complete):
+def test_the_model_finds_the_best_of_a_complete_table(complete):
     table = tables.NasBench201(complete)
     best = (NAMES.index("nor_conv_3x3"),) * 6
     assert table.best == table.truth(best) == 86.0

@@ -145,7 +145,7 @@ def test_settings_of_the_loop_are_refused(small, changes, message):
         compile_for_fit(small, Momentum(), cosine_decay(0.1), dataclasses.replace(CONFIG, **changes))
 
 
-def test_wrong_models_optimizers_and_configurations(small):
+def test_wrong_models_optimizers_and_configurations_are_refused(small):
     foreign = keras.Sequential([keras.Input([8]), keras.layers.Dense(3)])
     scheduled = keras.optimizers.SGD(keras.optimizers.schedules.CosineDecay(0.1, 10))
     for model, optimizer, config, message in (

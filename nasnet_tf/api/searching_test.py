@@ -154,7 +154,7 @@ def test_other_data_in_the_same_folder_is_refused_once_something_was_rewarded(tm
     assert len(quick(tmp_path, (255 - IMAGES, LABELS)).trials) == 3
 
 
-def test_the_result_of_a_search(tmp_path):
+def test_the_result_of_a_search_has_its_best_cells(tmp_path):
     found = quick(tmp_path, max_trainings=12)
     best = found.best
     assert best.accuracy == max(trial.reward for trial in found.trials)

@@ -264,6 +264,6 @@ def test_data_sets_by_name_and_image_data(whole):
         ({"model_or_path": keras.Sequential([keras.Input([8]), keras.layers.Dense(3)])}, "expected a network of load_nasnet"),
     ],
 )
-def test_arguments_that_evaluate_refuses(whole, arguments, message):
+def test_evaluate_refuses_wrong_arguments(whole, arguments, message):
     with pytest.raises(InputError, match=message):
         nasnet_tf.evaluate(**{"model_or_path": whole[0], "data": (IMAGES, LABELS)} | arguments)

@@ -26,7 +26,7 @@ def limits(controllers, quota, period=100000):
         ("4:cpu:/\n", limits("cpu", -1), None),
     ],
 )
-def test_quota_of_control_groups(groups, files, cpus, tmp_path):
+def test_the_lowest_quota_of_the_control_groups_counts(groups, files, cpus, tmp_path):
     files = {f"sys/fs/cgroup/{name}": text for name, text in files.items()} | ({"proc/self/cgroup": groups} if groups else {})
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -34,7 +34,7 @@ def test_quota_of_control_groups(groups, files, cpus, tmp_path):
     assert quota(tmp_path) == cpus
 
 
-def test_affinity_counts():
+def test_the_affinity_mask_limits_the_cpus():
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(before)})
     try:

@@ -9,7 +9,7 @@ from nasnet_tf.base.errors import InputError
 from nasnet_tf.base.files import replace_file
 
 
-def test_where_nothing_can_be_written(tmp_path, monkeypatch):
+def test_a_path_that_cannot_be_written_is_refused(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     files.check_place(tmp_path / "a" / "b", "--workdir")
     files.check_place(tmp_path / "file", "--output")

@@ -84,7 +84,7 @@ def _clean_gin():
         ("NetworkConfig.filters = ", "--gin_param 'NetworkConfig.filters = '"),
     ],
 )
-def test_bindings(param, words):
+def test_a_wrong_binding_is_refused_with_its_expected_type(param, words):
     with pytest.raises(InputError, match=words) as caught:
         parse_gin(["digits.gin"], [param])
     assert "\n" not in str(caught.value)
@@ -152,6 +152,6 @@ PREPROCESSING = data.CifarPreprocessing(image_size=8)
         ),
     ],
 )
-def test_calls(call, words):
+def test_a_wrong_argument_is_refused_with_its_expected_type(call, words):
     with pytest.raises(InputError, match=words):
         call()

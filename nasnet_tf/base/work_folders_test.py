@@ -132,7 +132,7 @@ def test_a_damaged_configuration_is_reported(claim, tmp_path, damaged):
         ("ImageData.shuffle_buffer", False),
     ],
 )
-def test_bindings_that_may_change(name, expected):
+def test_only_bindings_that_keep_the_results_may_change(name, expected):
     assert bool(Identity({name: "1"}, table.may_change(is_search=True)).lasting()) != expected
 
 

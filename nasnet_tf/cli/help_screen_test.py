@@ -70,7 +70,7 @@ def test_help_is_one_screen(name, run):
 
 
 @pytest.mark.parametrize("name", program.DOORS)
-def test_uses_parse(name, run):
+def test_the_uses_in_a_docstring_are_valid_commands(name, run):
     with run(name, "--help") as shown:
         for words in uses(name):
             assert words[:2] == ["nasnet", name]
@@ -90,7 +90,7 @@ def test_help_of_the_program_is_one_screen(capsys, run):
             FLAGS([name, *rest])
 
 
-def test_short_forms_and_full_help(run):
+def test_short_forms_show_the_help_and_helpfull_shows_more(run):
     with run("search", "--help") as shown:
         pass
     for form in ("-h", "--h", "-help", "-helpshort", "--helpshort"):

@@ -37,7 +37,7 @@ def odd_parts(value, place):
         yield f"{place} is a {type(value).__name__}"
 
 
-def test_costs_of_a_detector():
+def test_costs_grow_linearly_with_the_proposals():
     """Each proposal adds the same number of multiply-adds to those of the image."""
 
     def costs(proposals):

@@ -245,7 +245,7 @@ def test_detect_draws_and_writes_the_objects(data, exported, tmp_path, capsys):
     assert capsys.readouterr().out.count("red") >= 3
 
 
-def test_detector_from_python(data, trained):
+def test_load_detector_finds_objects_and_refuses_what_is_no_detector(data, trained):
     found = load_detector(trained[0])
     paths = [picture.path for picture in data.objects("test")]
     assert found([]) == []

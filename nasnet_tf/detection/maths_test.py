@@ -29,7 +29,7 @@ def test_overlaps_equal_those_of_pycocotools():
     np.testing.assert_array_equal(boxes.clip(floats([-1, 2, 30, 9]), 20.0, 8.0), [[0, 2, 20, 8]])
 
 
-def test_anchors():
+def test_anchors_have_the_given_areas_ratios_and_centers():
     shapes = anchors.anchor_shapes(256, (0.25, 1), (0.5, 1, 2))
     np.testing.assert_allclose(shapes[1], [64, 64])
     np.testing.assert_allclose(shapes[0], [64 * 2**0.5, 64 / 2**0.5], rtol=1e-6)  # twice as high as wide
@@ -42,7 +42,7 @@ def test_anchors():
     np.testing.assert_array_equal(anchors.are_inside(found, 21.0, 42.0), [False] * 8 + [True] * 4)
 
 
-def test_coding():
+def test_decode_inverts_encode_and_limits_the_size():
     anchor, box = floats([[0, 0, 10, 20]]), floats([[5, 5, 15, 45]])
     # Centers (10, 25) and (5, 10) give 5/10 and 15/20; heights are 10 and 10, widths 40 and 20.
     np.testing.assert_allclose(coding.encode(box, anchor)[0], [[5.0, 7.5, 0, np.log(2) * 5]], rtol=1e-5)
@@ -51,7 +51,7 @@ def test_coding():
     np.testing.assert_allclose(huge[0, 2] - huge[0, 0], 10 * 1000 / 16, rtol=1e-4)
 
 
-def test_matching():
+def test_candidates_are_matched_by_their_overlap():
     objects = floats([[0, 0, 10, 10], [20, 20, 30, 30], [50, 0, 90, 40], [0, 0, 0, 0]])
     labels = tf.constant([[2, 0, CROWD, PADDING]])
     candidates = floats([[0, 0, 10, 8], [0, 0, 10, 4], [22, 22, 40, 40], [60, 10, 70, 20], [0, 90, 9, 99], [0, 0, 10, 10], [0, 0, 0, 0]])
@@ -77,7 +77,7 @@ def test_a_forced_anchor_is_matched_to_its_own_object():
 
 
 @pytest.mark.parametrize(("num_objects", "expected"), [(40, (8, 24)), (3, (3, 29))])
-def test_sampling(num_objects, expected):
+def test_objects_fill_at_most_their_share_of_a_sample(num_objects, expected):
     is_object = tf.range(200)[None] < num_objects
     matches = matching.Matches(is_object, tf.range(200)[None] >= 100, tf.zeros([1, 200], tf.int32))
     one, again, other = (matching.sample(matches, 32, 0.25, seed).numpy()[0] for seed in ([1, 2], [1, 2], [1, 3]))
@@ -89,7 +89,7 @@ def test_sampling(num_objects, expected):
     assert matching.sample(few, 32, 0.25, [1, 2]).numpy().sum() == expected[0] + 1
 
 
-def test_losses():
+def test_losses_are_divided_by_the_number_of_samples():
     np.testing.assert_allclose(losses.smooth_l1(floats([0.5, 3, 0, 0]), floats([0, 0, 0, -1])), [0.125 + 2.5 + 0.5])
     values, sampled = floats([1, 2, 4, 8]), tf.constant([[True, True, True, False]])
     np.testing.assert_allclose(losses.mean_of_sampled(values, tf.constant([[False, True, True, False]]), sampled), [2.0])
@@ -145,7 +145,7 @@ def test_crops_of_a_slope_are_its_values_at_the_centers_of_bins():
     np.testing.assert_allclose(edge[0, 0, 1, 0], 50 + 0.75 + 0.375, rtol=1e-5)
 
 
-def test_detections():
+def test_overlapping_detections_of_a_class_are_suppressed():
     """Two proposals show one object and one shows another. The codes are 0, so the boxes stay as they are."""
     found = postprocessing.detections(
         floats([[0, 0, 10, 10], [0, 0, 10, 9], [10, 20, 30, 40], [0, 0, 0, 0]]),
@@ -163,7 +163,7 @@ def test_detections():
     np.testing.assert_allclose(found["detection_boxes"][0, :3], [[0, 0, 0.5, 0.225], [0.5, 0.5, 1, 1], [0, 0, 0.5, 0.25]], atol=1e-6)
 
 
-def test_misses():
+def test_an_object_is_missed_without_a_detection_of_its_class():
     class Seen:
         boxes, labels = np.array([[0, 0, 10, 10], [20, 20, 30, 30], [0, 50, 9, 59], [0, 0, 99, 99.0]]), np.array([0, 1, 0, 0])
         is_crowd = np.array([False, False, False, True])
@@ -181,7 +181,7 @@ def test_boxes_are_drawn_at_their_places():
     assert np.abs(lit.max(0) - [30, 60]).max() <= 1
 
 
-def test_metric_by_hand():
+def test_the_metric_equals_a_calculation_by_hand():
     """Three detections of two objects are right, wrong and right, so precision is 1 up to recall 0.5 and 2/3 up to recall 1."""
 
     class Image:

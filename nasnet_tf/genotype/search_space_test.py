@@ -25,7 +25,7 @@ def test_decisions_round_trip_through_valid_genotypes(space, rng):
     assert space.encode(genotype) == decisions
 
 
-def test_sizes_of_the_papers_spaces():
+def test_spaces_have_the_sizes_of_the_paper():
     half = (2, 2, 13, 13, 2, 3, 3, 13, 13, 2, 4, 4, 13, 13, 2, 5, 5, 13, 13, 2, 6, 6, 13, 13, 2)
     assert SPACE_A.sizes == half + half
     assert math.log10(math.prod(SPACE_A.sizes)) == pytest.approx(2 * math.log10(720**2 * 13**10 * 2**5))

@@ -91,19 +91,19 @@ def test_nasnet_c_is_figure_9():
     assert _outputs(genotype.normal_cell) == _outputs(genotype.reduction_cell) == [[2, 3, 4, 5]]
 
 
-def test_published_names():
+def test_the_published_genotypes_are_those_of_the_paper():
     assert published_genotypes() == ["nasnet_a", "nasnet_b", "nasnet_c"]
 
 
 @properties
 @given(drawn_genotypes(), st.text())
-def test_text_round_trip(genotype, name):
+def test_parsing_inverts_formatting(genotype, name):
     genotype.name = name
     assert parse_genotype(format_genotype(genotype)) == genotype
 
 
 @pytest.mark.parametrize("name", ["nasnet_a", "nasnet_b", "nasnet_c"])
-def test_file_round_trip(name, tmp_path):
+def test_a_genotype_survives_its_file(name, tmp_path):
     genotype = load_genotype(name)
     path = tmp_path / "copy.textproto"
     path.write_text(format_genotype(genotype))

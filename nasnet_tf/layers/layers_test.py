@@ -34,7 +34,7 @@ def test_batch_norm_uses_the_batch_and_keeps_unbiased_statistics():
 
 
 @pytest.mark.parametrize(("over", "axes"), [("layer", (1, 2, 3)), ("instance", (1, 2))])
-def test_moment_norm(over, axes):
+def test_moment_norm_gives_mean_0_and_deviation_1(over, axes):
     layer = MomentNorm(over)
     values = np.random.default_rng(0).normal(3.0, 2.0, [2, 3, 4, 5]).astype(np.float32)
     outputs = layer(tf.constant(values)).numpy()
@@ -122,7 +122,7 @@ def test_drop_path_drops_whole_examples_at_its_rate_and_keeps_the_mean():
     assert np.array_equal(scales, layer.sample(tf.constant(4000)).numpy())  # a restored counter repeats the draw
 
 
-def test_dropout_only_in_training():
+def test_dropout_drops_only_in_training():
     layer = Dropout(0.25, seed=3)
     ones = tf.ones([100, 100])
     assert np.array_equal(layer(ones, training=False), ones)

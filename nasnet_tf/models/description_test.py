@@ -29,7 +29,7 @@ def test_a_network_read_from_its_description_returns_its_configuration(changes):
         assert genotype_hash(genotype_of(model)) == genotype_hash(tiny_genotype())
 
 
-def test_cells_of_several_outputs():
+def test_cells_of_several_outputs_are_described():
     model = build_network("nasnet_b", dataclasses.replace(PLAIN, cells_per_stack=1), 3, 8)
     assert config_of(model) == dataclasses.replace(PLAIN, cells_per_stack=1)
     assert genotype_hash(genotype_of(model)) == genotype_hash(load_genotype("nasnet_b"))

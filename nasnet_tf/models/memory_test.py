@@ -7,7 +7,7 @@ from nasnet_tf.base.errors import InputError
 from nasnet_tf.models.memory import estimate_memory
 
 
-def test_a_small_network_by_hand():
+def test_the_estimate_equals_a_calculation_by_hand():
     image = keras.Input([8, 8, 3])
     hidden = keras.layers.Conv2D(4, 3, padding="same", use_bias=False, name="first")(image)
     hidden = keras.layers.ReLU()(hidden)

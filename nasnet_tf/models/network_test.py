@@ -21,14 +21,14 @@ SMALL = {"stem": "cifar", "stem_multiplier": 3.0, "filters": 4, "batch_norm_mome
 
 # Builds one network of each genotype, with both stems. The counts by hand below cover all networks.
 @pytest.mark.parametrize("name", ["mobile", "nasnet_c_3@960", "nasnet_b_4@1152"])
-def test_counts_of_built_networks(name):
+def test_recorded_counts_equal_those_of_the_built_network(name):
     variant = ZOO[name]
     costs = count_costs(build_network(variant.genotype, variant.config, variant.num_classes, variant.image_size))
     assert (costs.trainable_parameters, costs.mult_adds) == (variant.trainable_parameters, variant.mult_adds)
 
 
 @pytest.mark.parametrize("name", ZOO)
-def test_counts_by_hand(name):
+def test_recorded_counts_equal_a_count_by_hand(name):
     variant = ZOO[name]
     assert count_by_hand(variant) == (variant.trainable_parameters, variant.mult_adds)
 
@@ -39,7 +39,7 @@ def test_counts_by_hand(name):
     + [("nasnet_b_4@1536", 0.05, 0.1), ("nasnet_c_3@960", 0.06, 0.01), ("nasnet_a_5@1538", 0.005, 0.005), ("nasnet_a_7@1920", 0.005, 0.005)]
     + [("nasnet_b_4@1152", 0.21, None), ("nasnet_c_4@640", 0.19, None), ("nasnet_a_7@2304", 0.19, None)],
 )
-def test_distance_from_the_published_counts(name, parameters, mult_adds):
+def test_counts_are_near_the_published_ones(name, parameters, mult_adds):
     variant = ZOO[name]
     assert abs(variant.trainable_parameters / variant.paper.parameters - 1) < parameters
     if mult_adds is not None:
@@ -135,13 +135,13 @@ class count_by_hand:  # noqa: N801  tests use it like a function
             self.conv(channels, filters, after)
 
 
-def test_auxiliary_head_counts():
+def test_the_auxiliary_head_adds_parameters_but_no_mult_adds():
     config = NetworkConfig(4, "imagenet", stem_multiplier=1.0, penultimate_filters=1056, auxiliary_head=True)
     costs = count_costs(build_network("nasnet_a", config, 1001, 224))
     assert (costs.trainable_parameters, costs.parameters, costs.mult_adds) == (7_703_044, 7_741_574, 563_639_872)
 
 
-def test_mobile_endpoints():
+def test_reductions_halve_the_side_and_double_the_filters():
     variant = ZOO["mobile"]
     model = build_network(variant.genotype, variant.config, 1000, 224)
     shapes = {

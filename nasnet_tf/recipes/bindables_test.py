@@ -227,7 +227,7 @@ def folder(tmp_path_factory):
 
 
 @pytest.mark.parametrize("recipe", ["cifar10_nasnet_a_cutout.gin", "imagenet_large.gin", "finetune.gin"])
-def test_training_step(recipe, folder, tmp_path, monkeypatch):
+def test_every_training_recipe_takes_a_step(recipe, folder, tmp_path, monkeypatch):
     changes = SMALL | {"ImageData__source": f"folder:{folder}", "train__genotype": str(folder / "tiny.textproto")}
     changes["NetworkConfig__penultimate_filters"] = 32  # F = 8
     if recipe.startswith("cifar10"):

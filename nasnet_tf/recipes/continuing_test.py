@@ -70,7 +70,7 @@ def test_a_recipe_continues_with_the_classifier(trained, tiny, capsys):
 
 
 @pytest.mark.parametrize("kind", ["workdir", "export", "model.keras"])
-def test_classes_in_another_order(trained, kind, tmp_path):
+def test_a_classifier_with_classes_in_another_order_is_kept(trained, kind, tmp_path):
     source = trained
     if kind != "workdir":
         run_door("export", f"--workdir={trained}", f"--output={tmp_path / 'export'}", "--format=saved_model", "--format=keras")

@@ -40,7 +40,7 @@ def smaller(shipped, folder):
 
 
 @pytest.mark.parametrize("recipe", [name for name in reading.recipes() if name not in SHARED])
-def test_dry_run(recipe, folder, tmp_path, monkeypatch):
+def test_a_dry_run_describes_the_work_and_writes_nothing(recipe, folder, tmp_path, monkeypatch):
     monkeypatch.setattr(training, "load_features", lambda *rest: None)  # nothing is downloaded
     shipped = parse_shipped(recipe)
     gin.parse_config(list(smaller(shipped, folder)))

@@ -11,7 +11,7 @@ def parse(recipe, *bindings):
     reading.parse_gin([recipe], bindings)
 
 
-def test_plan_of_a_training(tmp_path):
+def test_the_plan_of_a_training_writes_nothing(tmp_path):
     parse("quickstart_train.gin", "train.genotype = 'nasnet_a'", "TrainingConfig.epochs = 2", "TrainingConfig.batch_size = 30")
     plan = table.bound("train")().plan(tmp_path / "run")
     assert "first batch: float32 [30, " in plan
@@ -20,7 +20,7 @@ def test_plan_of_a_training(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_plan_of_a_search(tmp_path):
+def test_the_plan_of_a_search_describes_both_trainings(tmp_path):
     more = (
         "search.evaluator = None",
         "search.num_trials = 7",

@@ -65,7 +65,7 @@ def test_a_kill_of_the_background_writer_loses_nothing(whole, tmp_path, monkeypa
     assert not list((tmp_path / "checkpoints").glob("*_temp"))
 
 
-def test_damaged_checkpoints(tmp_path):
+def test_a_damaged_checkpoint_is_replaced_by_the_previous_one(tmp_path):
     train(tmp_path, network=dense)
     newest = tmp_path / "checkpoints" / "last-10.data-00000-of-00001"
     content, model = newest.read_bytes(), dense(10, 8)
@@ -116,7 +116,7 @@ def test_a_description_that_is_not_an_object_is_refused(whole, tmp_path, name):
         train(tmp_path, network=dense)
 
 
-def test_first_difference():
+def test_the_first_difference_is_named():
     def difference(old, new):
         return Identity(flattened(new)).difference(flattened(old))
 

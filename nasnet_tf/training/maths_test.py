@@ -29,16 +29,16 @@ from nasnet_tf.training.state import WeightAverage
         (exponential_decay(1.5, warmup_epochs=3), 312, {0: 0, 1: 0.5, 2.5: 1.25, 3: 1.455, 4.7: 1.455, 4.9: 1.41135}),
     ],
 )
-def test_schedules(schedule, epochs, rates):
+def test_schedules_follow_their_formulas(schedule, epochs, rates):
     assert [schedule(epoch, epochs, 256) for epoch in rates] == pytest.approx(list(rates.values()))
 
 
-def test_linear_scaling():
+def test_the_rate_is_proportional_to_the_batch_size():
     rates = {16: 0.015, 256: 0.24, 1600: 1.5, 4096: 3.84}
     assert [exponential_decay(0.24)(0, 312, batch_size) for batch_size in rates] == pytest.approx(list(rates.values()))
 
 
-def test_label_smoothing():
+def test_label_smoothing_spreads_a_fraction_over_all_classes():
     loss = classification_loss(tf.constant([1]), tf.math.log([[0.2, 0.5, 0.3]]), label_smoothing=0.3)
     assert float(loss[0]) == pytest.approx(-(0.1 * np.log(0.2) + 0.8 * np.log(0.5) + 0.1 * np.log(0.3)))
 
@@ -58,7 +58,7 @@ def steps(optimizer, gradients, rate):
     return float(variable[0])
 
 
-def test_momentum():
+def test_momentum_accumulates_gradients():
     # The accumulator is 2, then 0.9 * 2 + 1 = 2.8.
     assert steps(Momentum(0.9), [2.0, 1.0], 0.1) == pytest.approx(1 - 0.1 * 2 - 0.1 * 2.8)
 
@@ -101,7 +101,7 @@ def test_evaluation_counts_each_example_once():
     assert result.loss == pytest.approx((2 * right + wrong) / 3, rel=1e-5)
 
 
-def test_format_seconds():
+def test_seconds_are_formatted_as_minutes_or_hours():
     assert [format_seconds(seconds) for seconds in (5, 75, 3675)] == ["0:05", "1:15", "1:01:15"]
 
 
@@ -125,7 +125,7 @@ def test_progress_line_shows_the_time_that_a_limit_leaves(capsys, monkeypatch):
     assert capsys.readouterr().err.splitlines() == ["search: 0/1000 trials | 1:00:00 left", "search: 10/1000 trials | 58:20 left"]
 
 
-def test_progress_line(capsys, monkeypatch):
+def test_the_progress_line_estimates_the_time_left(capsys, monkeypatch):
     now = iter([0.0, 100.0, 150.0, 155.0, 300.0])
     monkeypatch.setattr("time.monotonic", lambda: next(now))
     line = ProgressLine("training", total=40, unit="steps", start=10)

@@ -44,7 +44,7 @@ def reward(trial):
 
 
 @pytest.mark.parametrize("space", [SPACE, SearchSpace(), SearchSpace(num_blocks=4, num_input_states=4, outputs="each_block")])
-def test_decisions_as_values(space):
+def test_decisions_survive_as_hyperparameters(space):
     choices = decision_choices(space)
     assert tuple(map(len, choices.values())) == space.sizes
     decisions = space.sample(random.Random(1))
@@ -74,7 +74,7 @@ def test_hypermodel_builds_the_network_of_its_values():
         NASNetHyperModel(SPACE, NetworkConfig(1, "cifar", 1.0, filters=2, auxiliary_head=True), 3, 8, keras.optimizers.SGD)
 
 
-def test_a_tuner_of_keras_tuner(tmp_path):
+def test_a_tuner_of_keras_tuner_continues_a_folder(tmp_path):
     """Runs a trial, then a second one with a new tuner on the folder of the first."""
     rng = np.random.default_rng(0)
     images, labels = rng.uniform(-1, 1, (12, 8, 8, 3)).astype("float32"), np.arange(12) % 3

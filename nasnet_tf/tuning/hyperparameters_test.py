@@ -8,7 +8,7 @@ from nasnet_tf.tuning.hyperparameters import as_literal, make_hyperparameters
 BINDINGS = {"cosine_decay.initial_rate": "0.1", "NetworkConfig.filters": "8", "TrainingConfig.gradient_clip_norm": "5.0"}
 
 
-def test_kinds():
+def test_each_kind_of_range_becomes_a_hyperparameter():
     ranges = {
         "cosine_decay.initial_rate": ("float", 1e-3, 1e-1, "log"),
         "NetworkConfig.filters": ["int", 4, 8],
@@ -41,7 +41,7 @@ def test_kinds():
         ({"NetworkConfig.filters": ("choice", [object])}, ["NetworkConfig.filters", "literals", "object"]),
     ],
 )
-def test_mistakes(ranges, words):
+def test_a_wrong_range_is_refused_with_its_binding(ranges, words):
     with pytest.raises(InputError) as error:
         make_hyperparameters(ranges, BINDINGS)
     for word in words:

@@ -74,7 +74,7 @@ def test_hyperband_sets_the_epochs(tmp_path):
         tune(tmp_path / "both", "hyperband", Training(), ranges={"TrainingConfig.epochs": ("int", 1, 4)})
 
 
-def test_results(tmp_path):
+def test_results_list_the_trials_best_first(tmp_path):
     trials = tune(tmp_path, "random", Training())
     best = max(trials, key=lambda trial: formula(trial.bindings))
     assert best_trial(trials) == best
@@ -103,7 +103,7 @@ def test_diverged_trials_fail_and_the_tuning_continues(tmp_path):
     assert tune(tmp_path, "random", Training(interrupted_at=0)) == trials
 
 
-def test_all_diverged(tmp_path):
+def test_a_tuning_without_successful_trials_has_no_best_one(tmp_path):
     def train(folder, bindings):
         raise TrainingDiverged("the loss is inf")
 

@@ -33,7 +33,7 @@ def genotypes():
 
 
 @pytest.mark.parametrize("genotype", list(genotypes()), ids=lambda genotype: genotype.name)
-def test_diagram(genotype):
+def test_nothing_in_a_diagram_overlaps_or_is_missing(genotype):
     figure = draw_genotype(genotype)
     renderer = FigureCanvasAgg(figure).get_renderer()
     assert [text.get_text() for text in figure.texts] == [genotype.name, genotype_hash(genotype)]
@@ -69,7 +69,7 @@ def test_diagram(genotype):
         assert len(set(ends)) == len(ends) == 4 * len(cell.blocks) + sum(sizes) + sum(size > 1 for size in sizes)
 
 
-def test_confusion_matrix():
+def test_the_confusion_matrix_shows_numbers_and_fractions():
     figure = plot_confusion(np.array([[5, 0, 1], [0, 0, 0], [2, 0, 7]]), ["cat", "dog", "owl"])
     (axes,) = figure.axes
     assert [(text.get_position(), text.get_text()) for text in axes.texts] == [((0, 0), "5"), ((2, 0), "1"), ((0, 2), "2"), ((2, 2), "7")]
@@ -77,7 +77,7 @@ def test_confusion_matrix():
     assert axes.images[0].get_array()[2].tolist() == pytest.approx([2 / 9, 0, 7 / 9])
 
 
-def test_figures_of_an_evaluation():
+def test_figures_of_an_evaluation_show_its_details():
     details, picture = _details(["cat", "dog", "a $5 and $6 owl"]), np.zeros([4, 6, 3], np.uint8)
     figures = details.figures()
     assert list(figures) == ["confusion", "reliability", "mistakes"]

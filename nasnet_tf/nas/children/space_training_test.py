@@ -240,7 +240,7 @@ def test_damaged_shared_weights_are_reported(tmp_path, training):
         shared(training).train(tmp_path)
 
 
-def test_zero_cost_scores():
+def test_zero_cost_scores_differ_between_architectures():
     texts = [format_genotype(sampled(seed)) for seed in (1, 2)]
     score = ZeroCost(NETWORK, DATA, "synflow", batch_size=8)
     first, second = score(texts[0]), score(texts[1])

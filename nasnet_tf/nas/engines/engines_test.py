@@ -115,7 +115,7 @@ def pid_of(mark):
     return int(mark.read_text().split()[0])
 
 
-def test_how_children_end(start, kind, monkeypatch):
+def test_each_end_of_a_child_gives_its_outcome(start, kind, monkeypatch):
     for name in ("CUDA_VISIBLE_DEVICES", "TF_NUM_INTRAOP_THREADS"):
         monkeypatch.delenv(name, raising=False)
     engine = start(3)
@@ -279,7 +279,7 @@ def test_wrong_arguments_are_refused(monkeypatch, arguments, message):
         RayTasks(**arguments)
 
 
-def test_without_ray(monkeypatch):
+def test_a_missing_ray_is_reported_with_its_extra(monkeypatch):
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     monkeypatch.setitem(sys.modules, "ray", None)
     monkeypatch.setattr("nasnet_tf.nas.engines.ray_cluster.check_listens", lambda address: None)

@@ -50,7 +50,7 @@ def test_random_rewards_give_no_importance():
         assert not importance(SPACE, decisions, [draws.uniform(0.5, 0.6) for _ in decisions]).knows_something
 
 
-def test_rewards_that_are_not_accuracies():
+def test_effects_are_found_for_rewards_that_are_not_accuracies():
     draws = random.Random(0)
     decisions = [SPACE.sample(draws) for _ in range(200)]
     found = importance(SPACE, decisions, [1000 * reward for reward in rewards_of(decisions, 0.03, draws)])

@@ -32,7 +32,7 @@ def test_baseline_is_a_moving_average_that_starts_at_the_first_reward():
         (0.75, -2.0, 3.0),  # 1.5 is not clipped when it is a loss
     ],
 )
-def test_loss_of_one_decision(new, advantage, expected):
+def test_the_loss_of_one_decision_equals_the_formula(new, advantage, expected):
     assert _loss([[new]], [[0.5]], [advantage]) == pytest.approx(expected, rel=1e-6)
 
 

@@ -52,7 +52,7 @@ def rewarded_child(text: str, request) -> dict:
     return {"reward": 0.5 + 0.02 * text.count("SEP_CONV")}
 
 
-def test_importance_of_a_search(tmp_path):
+def test_the_importance_of_a_search_finds_the_best_operation(tmp_path):
     space = SearchSpace(num_blocks=2, operations=("IDENTITY", "SEP_CONV_3X3", "MAX_POOL_3X3"))
     identity = Identity({"SearchSpace.num_blocks": "2", "SearchSpace.operations": repr(space.operations)})
     search(tmp_path, SearchConfig(space, functools.partial(RandomSearch, seed=1), InProcess, 60), rewarded_child, identity)

@@ -53,7 +53,7 @@ def port(tiny_export, monkeypatch):
         server.shutdown()
 
 
-def test_the_client_in_the_documentation(port, tiny_export):
+def test_the_client_in_the_documentation_runs(port, tiny_export):
     script = shown_client().replace("localhost:8501", f"127.0.0.1:{port}")
     digits = sorted((REPOSITORY / "testdata" / "digits").glob("*.png"))[:3]
     result = subprocess.run([sys.executable, "-c", script, *map(str, digits)], cwd=tiny_export, capture_output=True, text=True, check=False)

@@ -53,7 +53,7 @@ def test_export_never_overwrites(tiny_network, tiny_export):
         export(tiny_network, ImageData("digits", CifarPreprocessing(8)).description(), tiny_export)
 
 
-def test_folders_that_are_no_export(tmp_path, tiny_export):
+def test_folders_that_are_no_export_are_refused(tmp_path, tiny_export):
     with pytest.raises(InputError, match="holds no trained network; expected a file model.json"):
         load_nasnet(str(tmp_path))
     for name in saved_model.DESCRIPTIONS:

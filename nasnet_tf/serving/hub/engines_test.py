@@ -70,7 +70,7 @@ def pictures():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_probabilities_are_equal(kind, exports, pictures, monkeypatch, capsys):
+def test_all_engines_give_equal_probabilities(kind, exports, pictures, monkeypatch, capsys):
     expected = load_classifier(exports[kind]).probabilities(pictures)
     assert np.ptp(np.array(expected), axis=0).max() > 0.1  # answers differ between pictures
     for engine in engines.FILES:

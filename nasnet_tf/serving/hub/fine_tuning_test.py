@@ -60,7 +60,7 @@ def recipe(recipe_network):
 
 
 @pytest.mark.parametrize("source", ["mine.weights.h5", "mine.h5", "mine.keras", "mine.ckpt", "export", "mobile"])
-def test_starts_from(trained, recipe, source, tmp_path, monkeypatch):
+def test_a_training_starts_from_any_source_of_weights(trained, recipe, source, tmp_path, monkeypatch):
     path = tmp_path / source
     if source == "export":
         export(trained, ImageData("digits", ImageNetPreprocessing(image_size=32)).description(), path)

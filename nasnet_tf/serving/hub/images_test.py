@@ -115,7 +115,7 @@ def test_another_image_size_than_the_network_has(export):
         ("model.json", lambda model: {"config": {}}, "model.json: cannot be read as the description of a network"),
     ],
 )
-def test_damaged_descriptions(export, name, change, message):
+def test_damaged_descriptions_are_refused_in_one_line(export, name, change, message):
     if change is None:
         (export / name).write_text((export / name).read_text()[:50])
     else:
@@ -130,7 +130,7 @@ def test_damaged_descriptions(export, name, change, message):
             work_folder.read_description(export)
 
 
-def test_decode_predictions():
+def test_decode_predictions_names_the_most_probable_classes():
     logits = np.zeros([2, 1000], np.float32)
     logits[0, 1], logits[0, 0], logits[1, 999] = 20, 19, 30
     first, second = decode_predictions(logits, top=2)
@@ -165,9 +165,12 @@ def test_wordnet_ids_become_words():
     assert [each.wordnet_id for each in answer] == ["n01443537", "n01440764", ""]
 
 
-def test_list_models():
+def test_list_models_can_be_limited_to_pretrained_ones():
     assert nasnet_tf.list_models(pretrained=True) == ["mobile", "large"]
     assert {"mobile", "large", "cifar", "nasnet_b_4@1536"} <= set(nasnet_tf.list_models())
+
+
+def test_every_public_name_can_be_loaded():
     for name in nasnet_tf.__all__:
         assert getattr(nasnet_tf, name) is not None
 

@@ -34,7 +34,7 @@ def values(model):
     return {weight.path: weight.numpy() for weight in model.weights}
 
 
-def test_names():
+def test_a_known_name_is_loaded_and_an_unknown_one_refused():
     model = nasnet_tf.load_nasnet("cifar", weights=None)
     assert (model.input.shape, model.output.shape) == ((None, 32, 32, 3), (None, 10))
     with pytest.raises(InputError, match="not one of the names mobile, .*large, cifar"):
@@ -44,7 +44,7 @@ def test_names():
 
 
 @pytest.mark.parametrize("size", [96, 225, (64, 101), (None, None)])
-def test_image_sizes(size):
+def test_a_network_takes_images_of_its_size(size):
     model = load_nasnet(SMALL, image_size=size, num_classes=7, **IMAGENET)
     shape = (size, size) if isinstance(size, int) else size if size[0] else (50, 70)
     assert model.input.shape == (None, *((size, size) if isinstance(size, int) else size), 3)
@@ -53,7 +53,7 @@ def test_image_sizes(size):
     assert bool(tf.reduce_all(tf.math.is_finite(logits)))
 
 
-def test_custom_sizes(tmp_path):
+def test_a_size_takes_any_genotype_and_stem(tmp_path):
     path = tmp_path / "mine.textproto"
     path.write_text(format_genotype(tiny_genotype()))
     small, large = (load_nasnet("2@64", None, genotype=str(path), image_size=size) for size in (32, 65))
@@ -93,7 +93,7 @@ def test_a_size_of_the_paper_is_the_papers_network(tmp_path):
     assert (skipping.stem_multiplier, skipping.drop_path_rate) == (3.0, 0.3)
 
 
-def test_a_whole_configuration():
+def test_a_configuration_must_have_the_named_size_and_stem():
     config = NetworkConfig(1, "cifar", 2.0, filters=4, prev_skips_reduction=True, bounded_activation=True, batch_norm_momentum=0.5)
     model = load_nasnet("1 @ 96", None, config=config, image_size=96, num_classes=3)
     assert model.get_layer("cell_0").style == config.style
@@ -150,13 +150,13 @@ def test_a_separator_makes_a_path(tmp_path, monkeypatch, tiny_export):
         ({"weights": 5}, "weights: expected 'trained', a file, or None for fresh ones, got 5"),
     ],
 )
-def test_arguments_of_the_wrong_kind(options, message):
+def test_arguments_of_the_wrong_kind_are_refused(options, message):
     with pytest.raises(InputError, match=message):
         load_nasnet("2 @ 64", **{"weights": None, **options})
 
 
 @pytest.mark.parametrize("name", [None, 5, b"mobile", ["mobile"]])
-def test_names_of_the_wrong_kind(name):
+def test_names_of_the_wrong_kind_are_refused(name):
     for use in (load_nasnet, load_classifier, class_names):
         with pytest.raises(InputError, match="network: expected a name, a size such as '6 @ 768', or a path, got"):
             use(name)
@@ -166,7 +166,7 @@ def test_names_of_the_wrong_kind(name):
         build_network(name if name != b"mobile" else 5, NetworkConfig(1, "cifar", 1.0, filters=4), 7, 32)
 
 
-def test_without_top():
+def test_without_top_the_result_is_the_last_features():
     options = {"image_size": 64, "genotype": "nasnet_b", "include_top": False, **IMAGENET}  # its cells have several states to concatenate
     model = load_nasnet(SMALL, **options)
     features = model(images(64)).numpy()
@@ -184,7 +184,7 @@ def test_without_top():
 
 
 @pytest.mark.parametrize(("genotype", "last"), [("nasnet_a", 264), ("nasnet_b", 128)])
-def test_features_as_a_pyramid(genotype, last):
+def test_features_only_returns_the_last_state_of_each_size(genotype, last):
     model = load_nasnet(SMALL, image_size=(64, 96), genotype=genotype, features_only=True, **IMAGENET)
     pyramid = model(images(64, 96))
     endpoints = endpoints_of(model)
@@ -195,7 +195,7 @@ def test_features_as_a_pyramid(genotype, last):
         assert pyramid[endpoint.name].shape == (2, 64 // endpoint.stride, 96 // endpoint.stride, endpoint.channels)
 
 
-def test_named_endpoints():
+def test_the_outputs_are_the_named_endpoints():
     whole = load_nasnet(SMALL, **TINY)
     assert [(endpoint.name, endpoint.stride) for endpoint in endpoints_of(whole)] == [
         ("stem", 1),
@@ -228,7 +228,7 @@ def test_gradients_flow_through_layers_that_are_not_frozen(freeze):
     assert changed == trained - {"logits"}  # moving statistics of the layers that are not frozen
 
 
-def test_rates():
+def test_the_given_dropout_rates_are_used():
     model = load_nasnet(SMALL, **TINY, dropout=0.25, drop_path=0.5)
     assert model.get_layer("dropout").rate == 0.25
     assert [model.get_layer(name).drop_path_rate for name in ("cell_0", "cell_2")] == [0.1, 0.5]
@@ -239,7 +239,7 @@ def test_rates():
 @pytest.mark.parametrize(
     ("policy", "genotype"), [("mixed_bfloat16", "nasnet_a"), ("mixed_float16", "nasnet_b"), ("mixed_bfloat16", "nasnet_c")]
 )
-def test_mixed_precision(policy, genotype):
+def test_mixed_precision_keeps_weights_and_logits_in_float32(policy, genotype):
     expected = load_nasnet(SMALL, None, genotype=genotype, image_size=32, num_classes=7)
     keras.config.set_dtype_policy(policy)
     try:
@@ -259,7 +259,7 @@ def test_mixed_precision(policy, genotype):
     assert all(gradient is not None for gradient in tape.gradient(loss, model.trainable_variables))
 
 
-def test_options_of_a_path(tiny_export):
+def test_options_change_the_network_of_a_path(tiny_export):
     model = load_nasnet(tiny_export)
     assert (model.input.shape, model.output.shape) == ((None, 8, 8, 3), (None, 10))
     seven = load_nasnet(tiny_export, num_classes=7, dropout=0.4, drop_path=0.25, image_size=(12, 16), freeze=True)
@@ -291,7 +291,7 @@ def test_options_of_a_path(tiny_export):
         load_nasnet(tiny_export, dropout=1)
 
 
-def test_load_features(tiny_export, tmp_path):
+def test_load_features_keeps_the_classifier_fresh(tiny_export, tmp_path):
     config = NetworkConfig(1, "cifar", 2.0, filters=4, batch_norm_momentum=0.8)
     model = build_network(tiny_genotype(), config, 3, 16)
     load.load_features(model, tiny_export)

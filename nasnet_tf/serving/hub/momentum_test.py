@@ -70,6 +70,6 @@ def test_keras_applications_gets_the_momentum():
 
 
 @pytest.mark.parametrize("value", [1.0, -0.1, "0.9", True])
-def test_values_that_are_no_momentum(value):
+def test_values_that_are_no_momentum_are_refused(value):
     with pytest.raises(InputError, match=r"batch_norm_momentum: expected a number in \[0, 1\) or None, got "):
         load_nasnet(**SIZE, batch_norm_momentum=value)

@@ -57,7 +57,7 @@ def test_any_network_is_saved_and_loaded(trained, name, by, tmp_path, capsys):
     assert_equal(fresh, trained)
 
 
-def test_weights_of_a_live_network(trained):
+def test_weights_are_copied_from_a_live_network(trained):
     fresh = build_network(tiny_genotype(), CONFIG, 3, 8)
     load_weights(fresh, trained)
     assert_equal(fresh, trained)
@@ -132,12 +132,12 @@ def test_export_of_a_network_in_memory(trained, tmp_path):
         ({"class_names": NAMES, "preprocessing": {"kind": "mine"}}, "preprocessing: expected a 'kind' of cifar or imagenet, got 'mine'"),
     ],
 )
-def test_wrong_descriptions_of_an_export(trained, tmp_path, description, message):
+def test_wrong_descriptions_of_an_export_are_refused(trained, tmp_path, description, message):
     with pytest.raises(InputError, match=message):
         nasnet_tf.export(trained, description, tmp_path / "mine")
 
 
-def test_models_that_are_no_classifier(trained, tmp_path):
+def test_models_that_are_no_classifier_are_refused(trained, tmp_path):
     features = keras.Model(trained.input, trained.get_layer("global_pool").output)
     probable = keras.Model(features.input, keras.layers.Dense(3, activation="softmax", name="mine")(features.output))
     foreign = keras.Sequential([keras.Input([8, 8, 3]), keras.layers.Flatten(), keras.layers.Dense(3)])
@@ -157,7 +157,7 @@ def test_models_that_are_no_classifier(trained, tmp_path):
         load_classifier(build_network(tiny_genotype(), CONFIG, 3, (8, 12)), class_names=NAMES)
 
 
-def test_a_custom_head(trained, tmp_path):
+def test_a_custom_head_is_kept(trained, tmp_path):
     base = build_network(tiny_genotype(), CONFIG, None, 8)
     model = keras.Model(base.input, keras.layers.Dense(3, name="mine")(base.output))
     model.save(tmp_path / "mine.keras")

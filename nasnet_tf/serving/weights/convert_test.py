@@ -104,7 +104,7 @@ def rewrite(source, target, change):
     return target
 
 
-def test_slim_round_trip(ours, checkpoint, tmp_path):
+def test_a_slim_checkpoint_survives_a_round_trip(ours, checkpoint, tmp_path):
     copy = network()
     load_weights(copy, checkpoint)
     assert same_weights(copy, ours)

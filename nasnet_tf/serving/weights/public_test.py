@@ -120,7 +120,7 @@ def test_a_file_that_another_process_finished_is_taken(server, tmp_path, monkeyp
     assert f"downloading {public.BASE_URL}/NASNet-mobile.h5, {len(content) / 1e6:.1f} MB" in capfd.readouterr().err
 
 
-def test_a_server_that_never_answers(server, tmp_path, monkeypatch):
+def test_a_server_that_never_answers_is_given_up(server, tmp_path, monkeypatch):
     monkeypatch.setattr(public, "TIMEOUT_SECONDS", 0.2)
     listener = socketserver.socket.create_server(("127.0.0.1", 0))  # which never answers
     monkeypatch.setattr(public, "BASE_URL", f"http://127.0.0.1:{listener.getsockname()[1]}")
@@ -157,7 +157,7 @@ def test_a_proxy_is_used(server, monkeypatch):
     assert asked == ["http://weights.invalid/NASNet-mobile.h5"]
 
 
-def test_classifier_of_a_named_network(server, tmp_path):
+def test_a_named_network_classifies_and_refuses_what_is_no_image(server, tmp_path):
     source, _ = server
     pixels = tf.random.stateless_uniform([40, 60, 3], [1, 2], maxval=256, dtype=tf.int32)
     encoded = tf.io.encode_png(tf.cast(pixels, tf.uint8)).numpy()

@@ -68,7 +68,7 @@ def report(folder):
     return Report(folder)
 
 
-def test_several_searches_and_a_retraining(report, folder, monkeypatch):
+def test_the_page_compares_searches_and_shows_the_retraining(report, folder, monkeypatch):
     page = report.write().read_text()
     checker = check(page)
     ids = re.findall(r'\bid="([^"]*)"', page)

@@ -112,7 +112,7 @@ def check(page):
     return checker
 
 
-def test_report_of_a_search(searched):
+def test_the_report_of_a_search_ranks_its_trials(searched):
     trials = read_trials(searched)
     best = leaderboard(trials)[:10]
     assert [trial.number for trial in best[:4]] == [1, 4, 7, 10]
@@ -156,7 +156,7 @@ def test_report_of_a_search_that_just_began(tmp_path):
     check(Report(tmp_path).write().read_text())
 
 
-def test_nothing_to_report(tmp_path):
+def test_a_folder_without_work_is_refused(tmp_path):
     with pytest.raises(InputError, match="nothing to report; expected one of journal.jsonl, .* in this folder or directly below it"):
         Report(tmp_path).write()
     with pytest.raises(InputError, match="no such folder"):
@@ -187,7 +187,7 @@ def test_a_number_of_a_single_update_is_not_drawn():
     assert plots.update_names([once, {**once, "step": 2, "value": 1.0}]) == ["baseline"]
 
 
-def test_statistics():
+def test_statistics_equal_calculations_by_hand():
     rewards = [0.5, 0.9, 0.1, 0.7]
     assert statistics.running_best(rewards).tolist() == [0.5, 0.9, 0.9, 0.9]
     assert statistics.running_top_mean(rewards, 2) == pytest.approx([np.nan, 0.7, 0.7, 0.8], nan_ok=True)

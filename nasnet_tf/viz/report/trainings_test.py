@@ -33,7 +33,7 @@ def trained(tmp_path):
     return folder
 
 
-def test_report_of_a_training(trained):
+def test_the_report_of_a_training_shows_its_results(trained):
     page = Report(trained.parent).write().read_text()
     checker = check(page)
     for text in ("0.9812", "0.6250", "&lt;x&gt;", "b&lt;i&gt;.jpg", "<b>0.2</b><span>chance level", "<b>2</b><span>images left out"):
@@ -70,7 +70,7 @@ DETAILS = {
 }
 
 
-def test_details_of_an_evaluation(trained):
+def test_the_report_shows_the_details_of_an_evaluation(trained):
     evaluation = {"split": "test", "accuracy": 0.9812, "examples": 360, "expected_calibration_error": 0.0421}
     (trained / "evaluation-test.json").write_text(json.dumps(evaluation))
     (trained / "details-test.json").write_text(json.dumps(DETAILS))
@@ -99,7 +99,7 @@ def test_details_of_many_classes_are_bounded(trained):
     assert "absent 9 and 90 more." in content
 
 
-def test_curves():
+def test_curves_show_training_and_evaluation():
     assert curve_names(ROWS) == ["loss", "accuracy", "learning_rate", "images_per_second"]
     axes = plot_curve(ROWS, "loss").axes[0]
     assert [line.get_xydata().tolist() for line in axes.lines] == [[[0.5, 2.0], [1.0, 1.5]], [[1.0, 1.0]], [[1.0, 1.2]]]
@@ -112,7 +112,7 @@ def test_curves():
     assert [plot_tuned("rate", values, [0.5, 0.6]).axes[0].get_xscale() for values in ([0.001, 1.0], [0.1, 0.2])] == ["log", "linear"]
 
 
-def test_report_of_a_tuning(tmp_path):
+def test_the_report_of_a_tuning_shows_its_trials(tmp_path):
     results = [{"accuracy": 0.8}, {"accuracy": 0.9}, {"reason": "the loss is <nan>"}, None]
     for number, result in enumerate(results):
         folder = tmp_path / "tune" / "trials" / f"{number:04d}"
@@ -139,7 +139,7 @@ def test_report_of_a_tuning(tmp_path):
         Report(tmp_path).write()
 
 
-def test_predictions(tmp_path):
+def test_predictions_are_marked_right_or_wrong(tmp_path):
     def row(file, *classes):
         return {"file": file, "top": [{"class": name, "probability": 0.75} for name in classes], "image": "data:image/png;base64,AA"}
 
