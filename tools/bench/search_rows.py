@@ -50,7 +50,7 @@ def child(training: SpaceTraining, genotype: Genotype) -> Sample:
     plan = training.network.plan(genotype)
     weights, statistics = plan.fresh_weights(0), plan.fresh_statistics()
     images, labels = (batches[:_TIMED_STEPS] for batches in next(iter(training.training_stacks)))
-    rates = np.zeros(len(images), np.float32)  # a loss that is not finite would end the steps early
+    rates = np.zeros(len(images), np.float32)  # of 0, so that the loss stays finite; otherwise the steps would end early
 
     def train():
         training.steps(images, labels, rates, np.zeros_like(weights), plan.is_decayed, weights, statistics, *plan.arrays)[-1].numpy()
