@@ -11,7 +11,8 @@ one device with all, and half precision with float32.
 
 Each row is a process of its own. The next rows build and trace their networks while one is timed, and a row that takes too long is ended.
 Each result goes to standard error at once. The table, for docs/benchmarks/devices.md, is printed at the end, also after Ctrl-C. The exit
-code is 1 if a comparison does not hold. Without an accelerator a small network runs on the CPU.
+code is 1 if a comparison does not hold or there is no TPU for --strategy=tpu, and 130 after Ctrl-C. Without an accelerator a small network
+runs on the CPU.
 """
 
 import argparse
@@ -39,16 +40,18 @@ COMMAND = (sys.executable, "-m", "tools.accelerator_rows")
 COMPARISONS = "comparisons"
 TRACE_SECONDS = 300.0  # maximum time to build and trace a network
 ROW_SECONDS = {"off": 120.0, "on": 300.0, COMPARISONS: 300.0}  # maximum time on the device; XLA compiles for minutes
+_STRATEGY = "auto: GPUs, or the CPU where there are none; tpu: the TPU that the environment variable TPU_NAME names, such as local"
 _HEADER = ("network", "kind", "precision", "XLA", "images/s", "keras.applications", "ratio", "peak GB", "its peak GB", "all devices")
 
 
 def row_names(networks: Sequence[str], whose: Sequence[str], on_cpu: bool) -> list[str]:
     """Returns the names of all rows in the order in which they are measured."""
+    # On a CPU, XLA with bfloat16 has never finished in our trials.
     policies = {"off": ("float32", "mixed_bfloat16"), "on": ("float32",) if on_cpu else ("mixed_bfloat16", "float32")}
     return [
         *(
             f"{network} {kind} {policy} {who} {xla}"
-            for xla in ("off", "on")  # on a CPU, XLA with bfloat16 has never finished in our trials
+            for xla in ("off", "on")
             for network, policy, kind, who in itertools.product(networks, policies[xla], ("training", "inference"), whose)
         ),
         COMPARISONS,
@@ -148,10 +151,15 @@ def measured(names: Sequence[str], device: str, ahead: int, until: float, folder
             row.end()
 
 
+def sentences(result: dict) -> list[str]:
+    """Returns the sentences of a row without a speed: one for each comparison, or why the row failed."""
+    return [result["failed"]] if "failed" in result else [text for _, text in result["comparisons"]]
+
+
 def text_of(result: dict) -> str:
     """Returns a result in words."""
     if "speed" not in result:
-        return result.get("failed") or "; ".join(text for _, text in result["comparisons"])
+        return "; ".join(sentences(result))
     speed, compiling, peak, batch_size = (result[key] for key in ("speed", "compile_s", "peak_gb", "batch_size"))
     return f"{speed:.4g} images/s, compiled in {compiling} s, peak {peak} GB, batch {batch_size}"
 
@@ -178,7 +186,7 @@ def pattern(text: str) -> re.Pattern:
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """Parses the command line; None for that of this process."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--strategy", choices=["auto", "tpu"], default="auto", help="auto: GPUs, or the CPU where there are none")
+    parser.add_argument("--strategy", choices=["auto", "tpu"], default="auto", help=_STRATEGY)
     parser.add_argument("--small", action="store_true", help="measure a small network; the default where there is no accelerator")
     parser.add_argument("--rows", type=pattern, default=".", metavar="REGEX", help="measure only rows whose name matches; see --list")
     parser.add_argument("--seconds", type=float, default=3600, help="end after this many seconds, and print the rows measured by then")
@@ -195,13 +203,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     with tempfile.TemporaryDirectory() as name:
         folder, is_tpu = pathlib.Path(name), args.strategy == "tpu"
-        machine = (
-            {"kind": "TPU", "count": 1, "text": "TPU"}
-            if is_tpu
-            else Row("machine", "auto", folder / "machine.log").result(began + args.seconds)
-        )
+        machine = Row("machine", args.strategy, folder / "machine.log").result(began + args.seconds)
         if "failed" in machine:
-            sys.exit(f"error: TensorFlow cannot be used here: {machine['failed']}")
+            sys.exit(f"error: {'no TPU' if is_tpu else 'TensorFlow'} can be used here: {machine['failed']}")
         on_cpu = machine["kind"] == "CPU"
         if on_cpu and not args.small:
             note("no accelerator found: a small network runs on the CPU to test the code; its speeds mean nothing")
@@ -213,7 +217,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.list:
             print(*chosen, sep="\n")
             return 0
-        results = {}
+        results, is_interrupted = {}, False
         # Only one process at a time can use a TPU. On other devices, half of the cores prepare the next rows.
         ahead = 0 if is_tpu else max(1, available_cpus() // 2)
         try:
@@ -221,13 +225,14 @@ def main(argv: Sequence[str] | None = None) -> int:
                 results[row] = result
                 note(row, "|", text_of(result))
         except KeyboardInterrupt:
+            is_interrupted = True
             note("interrupted")
     command = shlex.join(["python", "tools/accelerator_check.py", *(sys.argv[1:] if argv is None else argv)])
-    compared = results.pop(COMPARISONS, {})
+    compared = results.pop(COMPARISONS, {"comparisons": []})
     print(f"{datetime.date.today()}, `{command}`, {machine['text']}:\n")
-    lines = [f"- {text}" for text in text_of(compared).split("; ")] if compared else []
-    print(table(results), "", *lines, sep="\n")
-    return 0 if "failed" not in compared and all(holds for holds, _ in compared.get("comparisons", [])) else 1
+    print(table(results), "", *(f"- {text}" for text in sentences(compared)), sep="\n")
+    holds = "failed" not in compared and all(each for each, _ in compared["comparisons"])
+    return 130 if is_interrupted else 0 if holds else 1
 
 
 if __name__ == "__main__":

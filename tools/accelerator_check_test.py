@@ -3,12 +3,14 @@ import re
 import subprocess
 import sys
 import time
+import types
 
 import accelerator_check as tool
 import accelerator_rows as rows
 import numpy as np
 import pytest
 
+from nasnet_tf.base.errors import InputError
 from nasnet_tf.testing import REPOSITORY
 from nasnet_tf.training.distribution import make_strategy
 
@@ -104,6 +106,35 @@ def test_a_comparison_that_does_not_hold_is_an_exit_code(no_gpu, monkeypatch, ca
     monkeypatch.setattr(tool, "measured", lambda *_: iter([(tool.COMPARISONS, compared)]))
     assert tool.main([]) == 1
     assert capsys.readouterr().out.splitlines()[-2:] == ["- a: holds", "- b: DOES NOT HOLD"]
+
+
+def test_after_ctrl_c_the_table_is_printed_and_the_exit_code_says_so(no_gpu, monkeypatch, capsys):
+    def interrupted(*_):
+        yield "small training float32 ours off", {"speed": 12.5, "compile_s": 1.0, "peak_gb": 0.5, "batch_size": 2}
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tool, "measured", interrupted)
+    assert tool.main([]) == 130
+    assert "| small | training | float32 | off | 12.5 |" in capsys.readouterr().out
+
+
+def test_without_a_tpu_one_line_says_so(monkeypatch):
+    monkeypatch.setattr(tool, "COMMAND", (sys.executable, "-c", "import sys; sys.exit(' '.join(sys.argv[1:]))"))
+    with pytest.raises(SystemExit, match=r"^error: no TPU can be used here: failed: the process died: machine tpu$"):
+        tool.main(["--strategy=tpu"])
+    for name in ("TPU_NAME", "KUBE_GOOGLE_CLOUD_TPU_ENDPOINTS", "TPU_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(InputError, match="expected the address of a TPU, got ''"):
+        rows.machine("tpu")
+
+
+def test_the_machine_row_names_a_tpu_by_its_cores(monkeypatch):
+    monkeypatch.setenv("TPU_NAME", "local")
+    cores = {("tpu", "local"): types.SimpleNamespace(num_replicas_in_sync=8)}
+    monkeypatch.setattr(rows, "make_strategy", lambda *asked: cores[asked])
+    found = rows.measure("machine", "tpu", lambda: None)
+    assert (found["kind"], found["count"]) == ("TPU", 8)
+    assert found["text"].startswith(f"8 TPU cores, TensorFlow {rows.tf.__version__}, Keras ")
 
 
 def test_compares_devices_and_precisions(monkeypatch):

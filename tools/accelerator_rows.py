@@ -209,22 +209,39 @@ def peak_memory() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 
 
-def machine() -> dict:
-    """Returns the kind of device ("GPU" or "CPU"), their number and a sentence about them and the libraries."""
-    gpus = tf.config.list_physical_devices("GPU")
-    names = [tf.config.experimental.get_device_details(each).get("device_name", "GPU") for each in gpus]
-    text = ", ".join(f"{names.count(name)} x {name}" for name in dict.fromkeys(names))
-    build = tf.sysconfig.get_build_info()
-    libraries = [f"{name} {build[key]}" for name, key in (("CUDA", "cuda_version"), ("cuDNN", "cudnn_version")) if gpus and key in build]
-    text = text or f"no accelerator, {available_cpus()} cores of {platform.machine()}"
-    versions = ", ".join([f"TensorFlow {tf.__version__}", f"Keras {keras.__version__}", *libraries])
-    return {"kind": "GPU" if gpus else "CPU", "count": len(gpus), "text": f"{text}, {versions}"}
+def tpu_strategy() -> tf.distribute.Strategy:
+    """Returns the strategy for all cores of the TPU that the environment variable TPU_NAME names, "local" for one in this machine."""
+    return make_strategy("tpu", os.environ.get("TPU_NAME", ""))
+
+
+def machine(device: str) -> dict:
+    """Returns the kind of device ("TPU", "GPU" or "CPU"), their number and a sentence about them and the libraries.
+
+    Args:
+      device: "tpu" or "auto".
+
+    Raises:
+      InputError: `device` is "tpu", and no TPU can be reached.
+    """
+    libraries = [f"TensorFlow {tf.__version__}", f"Keras {keras.__version__}"]
+    if device == "tpu":
+        kind, count = "TPU", tpu_strategy().num_replicas_in_sync
+        text = f"{count} TPU cores"
+    elif gpus := tf.config.list_physical_devices("GPU"):
+        kind, count = "GPU", len(gpus)
+        names = [tf.config.experimental.get_device_details(each).get("device_name", "GPU") for each in gpus]
+        text = ", ".join(f"{names.count(name)} x {name}" for name in dict.fromkeys(names))
+        build = tf.sysconfig.get_build_info()
+        libraries += [f"{name} {build[key]}" for name, key in (("CUDA", "cuda_version"), ("cuDNN", "cudnn_version")) if key in build]
+    else:
+        kind, count, text = "CPU", 0, f"no accelerator, {available_cpus()} cores of {platform.machine()}"
+    return {"kind": kind, "count": count, "text": ", ".join([text, *libraries])}
 
 
 def two_strategies(is_tpu: bool) -> tuple[tf.distribute.Strategy, tf.distribute.Strategy]:
     """Returns the strategies for one device and for all devices; a CPU counts as two devices."""
     if is_tpu:
-        every = make_strategy("tpu")
+        every = tpu_strategy()
         return tf.distribute.OneDeviceStrategy(tf.config.list_logical_devices("TPU")[0].name), every
     if not tf.config.list_physical_devices("GPU"):
         with contextlib.suppress(RuntimeError):  # the devices are already initialized and stay as they are
@@ -243,12 +260,12 @@ def measure(name: str, device: str, wait: Callable[[], object]) -> dict:
       wait: is called when all is traced, and returns when the device is free.
     """
     if name == "machine":
-        return machine()
+        return machine(device)
     if name == "comparisons":
         wait()
         return {"comparisons": list(comparisons(*two_strategies(device == "tpu"), device == "tpu"))}
     network, kind, policy, who, xla = name.split()
-    strategy = make_strategy(device if device == "tpu" else "mirrored" if who == "all" else "one_device")
+    strategy = tpu_strategy() if device == "tpu" else make_strategy("mirrored" if who == "all" else "one_device")
     case = find_case(network)
     with dtype_policy(policy):
         function, arguments = timed_function(case, kind, who, xla == "on", strategy)

@@ -23,7 +23,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
-from scipy.stats import ttest_rel
+from scipy.stats import spearmanr, ttest_rel
 from small_trainings import SIZE_FORMAT, Size, Trainings, small_training
 
 from nasnet_tf.base.errors import InputError
@@ -146,12 +146,14 @@ def rows_of(args: argparse.Namespace) -> list[dict]:
 
 def row_of(trials: Sequence[Trial], long: Sequence[Trial]) -> dict:
     """Returns the result of a search and of the longer trainings of its best architectures."""
-    rewards = [trial.reward for trial in architectures(trials)]
+    rewarded = {trial.hash: trial.reward for trial in architectures(trials)}
+    rewards = list(rewarded.values())
     return {
         "trainings": len(trials),
         "core_seconds": sum(trial.metrics["cpu_seconds"] for trial in trials),
         "best_5": statistics.top_mean(rewards, BEST),
         "test": float(np.mean([trial.reward for trial in long])),
+        "retrained": [[rewarded[trial.hash], trial.reward] for trial in long if trial.hash in rewarded],
         "parameters": float(np.mean([trial.metrics["parameters"] for trial in long])),
         "mult_adds": float(np.mean([trial.metrics["mult_adds"] for trial in long])),
         "curve": [statistics.top_mean(rewards[:count], BEST) for count in range(BEST, len(rewards) + 1)],
@@ -168,15 +170,19 @@ _COLUMNS = {  # key of a row: (header, unit, digits)
 }
 
 
+def markdown(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """Returns a Markdown table; "" if it has no lines."""
+    return "\n".join(f"| {' | '.join(line)} |" for line in (header, ["---"] * len(header), *lines)) if lines else ""
+
+
 def table(rows: Sequence[dict]) -> str:
     """Returns a Markdown table of the mean and standard error of each method over its seeds."""
-    lines = [["method", "seeds", *(header for header, _, _ in _COLUMNS.values())]]
-    lines.append(["---"] * len(lines[0]))
+    lines = []
     for name in dict.fromkeys(row["method"] for row in rows):
         mine = [row for row in rows if row["method"] == name]
         cells = [mean_and_error([unit * row[key] for row in mine if row[key]], digits) for key, (_, unit, digits) in _COLUMNS.items()]
         lines.append([name, str(len(mine)), *cells])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return markdown(["method", "seeds", *(header for header, _, _ in _COLUMNS.values())], lines)
 
 
 def mean_and_error(values: Sequence[float], digits: int) -> str:
@@ -189,8 +195,7 @@ def mean_and_error(values: Sequence[float], digits: int) -> str:
 
 def verdicts(rows: Sequence[dict], pairs: Sequence[tuple[str, str]]) -> str:
     """Returns a Markdown table of the differences of two methods by seed, in points, with the p-value of a two-sided paired t-test."""
-    lines = [["difference", "of", "seeds", "points", "standard error", "p"]]
-    lines.append(["---"] * len(lines[0]))
+    lines = []
     for (ours, theirs), (key, name) in ((pair, key) for pair in pairs for key in (("best_5", "best 5 children"), ("test", "test"))):
         values = [{row["seed"]: row[key] for row in rows if row["method"] == each and row[key]} for each in (ours, theirs)]
         seeds = sorted(values[0].keys() & values[1].keys())
@@ -199,7 +204,19 @@ def verdicts(rows: Sequence[dict], pairs: Sequence[tuple[str, str]]) -> str:
             error = np.std(first - second, ddof=1) / math.sqrt(len(seeds))
             numbers = f"{np.mean(first - second):+.2f}", f"{error:.2f}", f"{ttest_rel(first, second).pvalue:.2g}"
             lines.append([f"{ours} minus {theirs}", name, str(len(seeds)), *numbers])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return markdown(["difference", "of", "seeds", "points", "standard error", "p"], lines)
+
+
+def correlations(rows: Sequence[dict]) -> str:
+    """Returns a Markdown table of Spearman's correlation between the child's reward and the test accuracy of the retrained architectures.
+
+    If one method is better in both, the correlation over all methods is larger than those within the methods.
+    """
+    names = dict.fromkeys(row["method"] for row in rows)
+    found = {name: [pair for row in rows if row["method"] == name for pair in row["retrained"]] for name in names}
+    found["all"] = [pair for row in rows for pair in row["retrained"]]
+    lines = [[name, str(len(pairs)), f"{spearmanr(pairs).statistic:.2f}"] for name, pairs in found.items() if len(pairs) > 2]
+    return markdown(["retrained architectures of", "architectures", "Spearman, child's reward and test"], lines)
 
 
 def plot_curves(rows: Sequence[dict]) -> Figure:
@@ -246,7 +263,7 @@ def main(argv: list[str] | None = None) -> list[dict]:
     if not rows:
         raise InputError(f"{args.workdir}: expected journals of complete searches, found none")
     pairs = [(ours, theirs) for ours in reversed(args.methods) for theirs in ("random", PUBLISHED, MATCHED) if ours != theirs]
-    text = f"{table(rows)}\n\n{verdicts(rows, pairs)}\n"
+    text = "\n\n".join(filter(None, (table(rows), verdicts(rows, pairs), correlations(rows)))) + "\n"
     replace_file(args.workdir / "summary.json", json.dumps(rows))
     replace_file(args.workdir / "table.md", text)
     print(text, end="")

@@ -1,10 +1,8 @@
 """The cost of the controller on one core: proposing a minibatch of architectures of the paper's space and learning from their rewards."""
 
-import os
-
 from nasnet_tf.genotype import SearchSpace
 from nasnet_tf.nas.strategies.ppo_search import PPOSearch
-from tools.bench.timing import Options, Row, alone, in_turns, total
+from tools.bench.timing import Options, Row, alone, in_turns, on_one_core, total
 
 _MINIBATCH = 20
 _WARM_UP = 3
@@ -20,8 +18,7 @@ def measure(options: Options) -> list[Row]:
 
 def minibatches(rounds: int):
     """Returns the samples of proposing a minibatch and of learning from it."""
-    if hasattr(os, "sched_setaffinity") and "PYTEST_CURRENT_TEST" not in os.environ:  # a test must leave all cores to later tests
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    on_one_core()
     strategy, proposals = PPOSearch(SearchSpace(), seed=0, minibatch=_MINIBATCH), []
 
     def propose():

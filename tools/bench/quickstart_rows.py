@@ -1,14 +1,12 @@
 """Measures the commands of `make quickstart` after its environment is installed."""
 
-import os
 import pathlib
 import re
 import shlex
 import subprocess
 import sys
-import time
 
-from tools.bench.timing import ROOT, Options, Row, Sample
+from tools.bench.timing import ROOT, Options, Row, timed_process, total
 
 
 def measure(options: Options) -> list[Row]:
@@ -16,9 +14,8 @@ def measure(options: Options) -> list[Row]:
     commands = phases(pathlib.Path(options.workdir) / "quickstart")
     if options.quick:
         commands = {name: re.sub(r"( -m nasnet_tf\.\w+)", r"\1 --help", command) for name, command in commands.items()}
-    rows = [Row(f"quickstart: {name}", "s", {"ours": [elapsed(command)]}) for name, command in commands.items()]
-    total = [sum(row.samples["ours"][0][clock] for row in rows) for clock in range(2)]
-    return [*rows, Row("quickstart without its environment", "s", {"ours": [total]}, "120 s")]
+    rows = [Row(f"quickstart: {name}", "s", {"ours": [timed_process(["bash", "-c", command])]}) for name, command in commands.items()]
+    return [*rows, Row("quickstart without its environment", "s", {"ours": [total(*(row.samples["ours"][0] for row in rows))]}, "120 s")]
 
 
 def phases(run: pathlib.Path) -> dict[str, str]:
@@ -31,11 +28,3 @@ def phases(run: pathlib.Path) -> dict[str, str]:
     printed = subprocess.run(make, cwd=ROOT, check=True, capture_output=True, text=True).stdout.replace("\\\n", " ")
     lines = [line.replace(".venv/bin/python", shlex.quote(sys.executable)) for line in printed.splitlines() if "nasnet_tf." in line]
     return {" and ".join(re.findall(r" -m nasnet_tf\.(\w+)", line)): line for line in lines}
-
-
-def elapsed(command: str) -> Sample:
-    """Runs a shell command; returns its wall time and its processor time, in seconds."""
-    start, before = time.perf_counter(), os.times()
-    subprocess.run(["bash", "-c", command], cwd=ROOT, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    after = os.times()
-    return [time.perf_counter() - start, after.children_user + after.children_system - before.children_user - before.children_system]

@@ -1,11 +1,12 @@
 """Measures what limits a search: children per core-hour on the one traced network, and a proposal of the model after many trials."""
 
-import os
 import random
 from collections.abc import Iterator
 
+import numpy as np
+
 from nasnet_tf.data import CifarPreprocessing, ImageData
-from nasnet_tf.genotype import SearchSpace
+from nasnet_tf.genotype import Genotype, SearchSpace
 from nasnet_tf.models.network import NetworkConfig
 from nasnet_tf.nas.children.space_training import SpaceTraining
 from nasnet_tf.nas.strategies.model_guided import ModelGuided
@@ -13,7 +14,7 @@ from nasnet_tf.nas.strategies.protocol import Proposal
 from nasnet_tf.training.config import TrainingConfig
 from nasnet_tf.training.schedules import cosine_decay
 from tools.bench.networks import TINY_SPACE
-from tools.bench.timing import Options, Row, Sample, alone, timed
+from tools.bench.timing import Options, Row, Sample, alone, in_turns, on_one_core, timed, total
 
 _STEPS, _VALIDATION = 80, 1000  # steps and validation images of a child, as in cifar10_search_small.gin
 _TIMED_STEPS = 10  # a child's steps are all alike
@@ -32,12 +33,6 @@ def measure(options: Options) -> Iterator[Row]:
         yield Row(f"a model-guided proposal after {trials:,} trials", "ms", {"ours": samples}, "50 ms" if trials <= 1000 else "")
 
 
-def on_one_core() -> None:
-    """Binds this process to one core."""
-    if hasattr(os, "sched_setaffinity") and "PYTEST_CURRENT_TEST" not in os.environ:  # later tests may use all cores
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-
-
 def children(image_size: int, rounds: int, quick: bool) -> list[Sample]:
     """Returns the cost of one child of each of `rounds` random architectures, computed from a few steps and one evaluation."""
     on_one_core()
@@ -47,25 +42,25 @@ def children(image_size: int, rounds: int, quick: bool) -> list[Sample]:
     config = TrainingConfig(1, 32, evaluate_every_epochs=1, weight_decay=5e-4, gradient_clip_norm=5.0)
     training = SpaceTraining(space, network, data, config, cosine_decay(0.05), 0.9)
     training.trace()
-    batches, validation = list(training.training_batches)[:_TIMED_STEPS], list(training.validation_batches)
-    found = []
-    for number in range(rounds):
-        plan = training.network.plan(space.decode(space.sample(random.Random(number))))
-        weights, statistics, velocity = plan.fresh_weights(0), plan.fresh_statistics(), 0 * plan.fresh_weights(0)
+    return [child(training, space.decode(space.sample(random.Random(number)))) for number in range(rounds)]
 
-        def step(images, labels, plan=plan, weights=weights, statistics=statistics, velocity=velocity):
-            training.step(images, labels, training.rate(0), velocity, plan.is_decayed, weights, statistics, *plan.arrays)[3].numpy()
 
-        def evaluate(plan=plan, weights=weights, statistics=statistics):
-            training.accuracy(validation, weights, statistics, plan, own_statistics=False)
+def child(training: SpaceTraining, genotype: Genotype) -> Sample:
+    """Returns the cost of a child, from some of its steps and one evaluation, each after one that does not count."""
+    plan = training.network.plan(genotype)
+    weights, statistics = plan.fresh_weights(0), plan.fresh_statistics()
+    images, labels = (batches[:_TIMED_STEPS] for batches in next(iter(training.training_stacks)))
+    rates = np.zeros(len(images), np.float32)  # of 0, so that the loss stays finite; otherwise the steps would end early
 
-        step(*batches[0])
-        evaluate()
-        steps = timed(lambda step=step: [step(*batch) for batch in batches])
-        scoring = timed(evaluate)
-        times = _STEPS / len(batches), _VALIDATION / data.num_examples("validation")
-        found.append([times[0] * a + times[1] * b for a, b in zip(steps, scoring, strict=True)])
-    return found
+    def train():
+        training.steps(images, labels, rates, np.zeros_like(weights), plan.is_decayed, weights, statistics, *plan.arrays)[-1].numpy()
+
+    def score():
+        training.accuracy(training.validation_stacks, weights, statistics, plan, own_statistics=False)
+
+    samples = in_turns({"training": train, "scoring": score}, rounds=1)
+    times = {"training": _STEPS / len(images), "scoring": _VALIDATION / training.data.num_examples("validation")}
+    return total(*([times[what] * cost for cost in sample] for what, (sample,) in samples.items()))
 
 
 def proposals(trials: int, rounds: int) -> list[Sample]:

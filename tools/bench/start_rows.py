@@ -1,16 +1,13 @@
 """The time that a command takes to start, and the time that `predict` takes to answer with an export."""
 
-import os
-import subprocess
 import sys
-import time
 
 from nasnet_tf.data import ImageNetPreprocessing
 from nasnet_tf.models.network import build_network
 from nasnet_tf.serving.exports.engines import FILES
 from nasnet_tf.serving.exports.exporting import export as write_export
 from tools.bench.networks import find_case
-from tools.bench.timing import ROOT, Options, Row, alone
+from tools.bench.timing import ROOT, Options, Row, alone, timed_process
 
 
 def measure(options: Options) -> list[Row]:
@@ -28,20 +25,12 @@ def measure(options: Options) -> list[Row]:
     samples = {what: [] for what in commands}
     for _ in range(options.rounds):
         for what, (arguments, _) in commands.items():
-            samples[what].append(_process(arguments))
+            samples[what].append(timed_process([sys.executable, *arguments]))
     return [Row(what, "s", {"ours": samples[what]}, goal) for what, (_, goal) in commands.items()]
 
 
 def _picture() -> str:
     return str(next((ROOT / "testdata" / "digits").glob("*.png")))
-
-
-def _process(arguments: list[str]):
-    start, before = time.perf_counter(), os.times()
-    subprocess.run([sys.executable, *arguments], cwd=ROOT, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    after = os.times()
-    cpu = after.children_user + after.children_system - before.children_user - before.children_system
-    return [time.perf_counter() - start, cpu]
 
 
 def write(folder: str, quick: bool):

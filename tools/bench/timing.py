@@ -1,13 +1,16 @@
 """Measures wall time and processor time, ours and a peer's in turns, and the spread of their ratios over the rounds."""
 
 import dataclasses
+import functools
 import json
+import os
 import pathlib
+import resource
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -93,11 +96,23 @@ class Row:
         return fields | {"values": values, "ratios": [self.ratios(clock) for clock in clocks]}
 
 
-def timed(call: Callable[[], object]) -> Sample:
-    """Returns the sample of one call."""
-    start, cpu_start = time.perf_counter(), time.process_time()
+def on_one_core() -> None:
+    """Binds this process to one core; in a test it does nothing, because later tests may use all cores."""
+    if hasattr(os, "sched_setaffinity") and "PYTEST_CURRENT_TEST" not in os.environ:
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+
+
+def timed(call: Callable[[], object], cpu_seconds: Callable[[], float] = time.process_time) -> Sample:
+    """Returns the sample of one call; `cpu_seconds` is the clock of its processor time."""
+    start, cpu_start = time.perf_counter(), cpu_seconds()
     call()
-    return [time.perf_counter() - start, time.process_time() - cpu_start]
+    return [time.perf_counter() - start, cpu_seconds() - cpu_start]
+
+
+def timed_process(command: Sequence[str]) -> Sample:
+    """Returns the sample of a process and its children; their output is dropped."""
+    run = functools.partial(subprocess.run, command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return timed(run, lambda: sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2]))  # user and system time
 
 
 def total(*samples: Sample) -> Sample:
