@@ -150,7 +150,7 @@ def test_evaluation_has_every_picture_once(awkward):
     np.testing.assert_array_equal(parts[0][0][2], [[60, 80]])
 
 
-def test_layouts_and_splits(tmp_path, awkward):
+def test_annotations_may_be_one_file_or_one_for_each_split(tmp_path, awkward):
     data = DetectionData(f"coco:{awkward}", 64, validation_examples=1)
     assert [data.num_examples(split) for split in ("train", "validation")] == [2, 1]
     root = tmp_path / "coco"

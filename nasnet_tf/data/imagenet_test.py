@@ -139,7 +139,7 @@ def test_the_seed_determines_the_image():
 
 
 @pytest.mark.skipif(not TFDS_DIR.is_dir(), reason="needs prepared TFDS data")
-def test_real_photographs():
+def test_real_photographs_give_values_from_minus_one_to_one():
     preprocessing = ImageNetPreprocessing()
     for example in open_source("imagenet2012", str(TFDS_DIR)).examples("train[:5]"):
         for image in (preprocessing.evaluate(example["image"]), preprocessing.train(example["image"], seed(0))):

@@ -37,7 +37,7 @@ def seen(content):
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_every_orientation(orientation):
+def test_every_orientation_turns_a_picture_upright(orientation):
     comment = b"\xff\xe0\x00\x04ab\xff\xfe\x00\x05abc"
     content = jpeg(orientation, before=comment)
     assert int(exif_orientation(content)) == orientation
@@ -106,7 +106,7 @@ def test_fill_bytes_may_precede_a_marker():
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
-def test_both_byte_orders(order):
+def test_an_orientation_is_read_in_both_byte_orders(order):
     entries = struct.pack(f"{order}HHIHH", 0x0100, 4, 1, 5, 0) + struct.pack(f"{order}HHIHH", 0x0112, 3, 1, 6, 0)
     tiff = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}IH", 8, 2) + entries
     assert int(exif_orientation(jpeg(exif=b"Exif\0\0" + tiff))) == 6
@@ -128,7 +128,7 @@ def test_damaged_tags_mean_upright(exif):
     assert decode_image(jpeg(exif=exif)).shape == (32, 48, 3)
 
 
-def test_files_without_a_tag():
+def test_files_without_a_tag_are_upright():
     for content in (b"", b"\xff\xd8", b"\xff\xd8\xff", b"\xff\xd8\xff\xe1\xff\xff", jpeg()[:50], jpeg(), tf.io.encode_png(PIXELS)):
         assert int(exif_orientation(content)) == 1
 
@@ -139,7 +139,7 @@ def webp(pixels, **options):
     return file.getvalue()
 
 
-def test_webp():
+def test_webp_pictures_are_read_like_png():
     np.testing.assert_array_equal(decode_image(webp(PIXELS)), PIXELS)
     alpha = np.dstack([PIXELS, np.full([32, 48], 255, np.uint8)])
     alpha[0, 0, 3] = 254

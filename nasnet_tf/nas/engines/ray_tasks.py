@@ -96,9 +96,9 @@ class RayTasks(Engine):
             }
         )
         if self._capacity() == 0:
-            machines = [{name: node["Resources"].get(name, 0) for name in self._needs} for node in self._nodes()]
+            machines = "; ".join(_resources(node["Resources"]) for node in self._nodes())
             self.close()
-            raise InputError(f"RayTasks: expected a machine with {self._needs} for each child, got a cluster of machines with {machines}")
+            raise InputError(f"RayTasks: expected a machine with {_resources(self._needs)} for each child, got machines with {machines}")
 
     @property
     def free_slots(self) -> int:
@@ -259,3 +259,7 @@ class RayTasks(Engine):
     def _capacity(self) -> int:
         """Returns how many children can run on the cluster at a time."""
         return sum(self._room(node) for node in self._nodes() if node.get("NodeID") not in self._quarantined)
+
+
+def _resources(found: dict[str, float]) -> str:
+    return " and ".join(f"{found.get(name, 0):g} {name}s" for name in ("CPU", "GPU"))
