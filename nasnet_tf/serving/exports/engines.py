@@ -1,6 +1,7 @@
 """The engines that can run an export, and the files of those that need no TensorFlow. Importing this module imports no engine."""
 
 import pathlib
+import threading
 from collections.abc import Callable
 
 import numpy as np
@@ -22,7 +23,7 @@ def fastest(folder: pathlib.Path) -> str:
 
 
 def open_file(path: pathlib.Path, engine: str) -> Run:
-    """Opens a file of an export with an engine.
+    """Opens a file of an export with an engine. Several threads may call the function; a LiteRT file answers one call at a time.
 
     Args:
       engine: a key of FILES.
@@ -64,12 +65,13 @@ def open_tflite(path: pathlib.Path) -> Run:
         details = interpreter.get_signature_runner().get_input_details()["images"]
     except (ValueError, RuntimeError, KeyError) as error:
         raise InputError(f"{path}: cannot be opened by LiteRT: {_first_line(error)}") from error
-    is_integer = details["dtype"] == np.uint8
+    is_integer, lock = details["dtype"] == np.uint8, threading.Lock()
 
     def run(images: np.ndarray) -> np.ndarray:
-        interpreter.resize_tensor_input(details["index"], images.shape)
         images = np.round(images * 255).astype(np.uint8) if is_integer else images
-        return interpreter.get_signature_runner()(images=images)["probabilities"]
+        with lock:  # an interpreter cannot be called from two threads at a time
+            interpreter.resize_tensor_input(details["index"], images.shape)
+            return interpreter.get_signature_runner()(images=images)["probabilities"]
 
     return run
 

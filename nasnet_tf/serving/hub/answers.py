@@ -27,7 +27,7 @@ class Prediction(NamedTuple):
 
 
 class ImageClassifier:
-    """Classifies images of any size: JPEG, PNG, GIF (the first frame), BMP or WebP files, or pixels.
+    """Classifies images of any size: JPEG, PNG, GIF (the first frame), BMP or WebP files, or pixels. Several threads may call it.
 
     Attributes:
       class_names: names of the classes, in the order of the probabilities.

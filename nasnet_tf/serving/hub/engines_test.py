@@ -1,5 +1,6 @@
 """Tests that TensorFlow, ONNX Runtime and LiteRT give equal answers, how one is chosen, and that two of them need no TensorFlow."""
 
+import concurrent.futures
 import io
 import json
 import pickle
@@ -89,6 +90,15 @@ def test_all_engines_give_equal_probabilities(kind, exports, pictures, monkeypat
         photo = np.random.default_rng(3).integers(0, 256, [40, 50, 3], np.uint8)
         assert [each[::2] for each in found(photo)] == [each[::2] for each in usual(photo)]
         assert found.best(np.array([0.5, 0.6, 0.1])) == usual.best(np.array([0.5, 0.6, 0.1]))
+
+
+@pytest.mark.parametrize("engine", [*engines.FILES, "tensorflow"])
+def test_several_threads_may_call_one_classifier(engine, exports, pictures):
+    classify, numbers = load_classifier(exports["cifar"], engine=engine), [0, 1, 5] * 40
+    expected = classify.probabilities(pictures)
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda number: classify.probabilities([pictures[number]])[0], numbers))
+    np.testing.assert_allclose(found, [expected[number] for number in numbers], rtol=0, atol=1e-5)
 
 
 def test_a_named_engine_refuses_pictures_that_only_tensorflow_decodes(exports, pictures):
