@@ -32,7 +32,7 @@ def test_the_site_builds_and_shows_every_docstring(tmp_path):
     shown = (build(tmp_path) / "reference.html").read_text()
     assert [path for path in make_site.public_names().values() if f'id="{path}"' not in shown] == []
     assert "images float32 [batch, height, width, 3]" in shown
-    assert 'id="nasnet_tf.serving.hub.classifier.Classifier.__call__"' in shown
+    assert 'id="nasnet_tf.serving.hub.network_classifier.Classifier.__call__"' in shown
     assert re.findall('(?:<link [^>]*href|src)="(?:https?:)?//[^"]*"', shown) == [], "the page must not load files from other hosts"
 
 

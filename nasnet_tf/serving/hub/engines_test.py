@@ -31,6 +31,10 @@ import sys
 sys.modules["tensorflow"] = sys.modules["keras"] = None
 from nasnet_tf.testing import run_door
 run_door("predict", *sys.argv[1:])
+
+import nasnet_tf
+answers = nasnet_tf.load_classifier(sys.argv[2].removeprefix("--model="), engine=sys.argv[3].removeprefix("--engine="))(sys.argv[1])
+print("from Python:", [each.name for each in answers])
 """
 
 
@@ -114,7 +118,7 @@ def test_a_named_engine_refuses_pictures_that_only_tensorflow_decodes(exports, p
     assert str(broken[0]) == str(load_classifier(exports["cifar"]).probabilities([pictures[1][:200]])[0])
 
 
-def test_predict_needs_no_tensorflow(exports, tmp_path):
+def test_neither_predict_nor_load_classifier_needs_tensorflow(exports, tmp_path):
     photo, output = REPOSITORY / "testdata" / "bccd" / "BloodImage_00000.jpg", tmp_path / "answers.json"
     for engine in (*engines.FILES, "auto"):
         arguments = [str(photo), f"--model={exports['cifar']}", f"--engine={engine}", f"--output={output}"]
@@ -126,6 +130,7 @@ def test_predict_needs_no_tensorflow(exports, tmp_path):
         assert [row["class"] for row in rows] == [each.name for each in expected]
         np.testing.assert_allclose([row["probability"] for row in rows], [each.probability for each in expected], atol=1.1e-5)
         assert rows[0].keys() >= {"class", "probability"}
+        assert f"from Python: {[each.name for each in expected]}" in result.stdout
 
 
 def test_auto_chooses_the_fastest_installed_engine(exports, tmp_path, capsys, monkeypatch):

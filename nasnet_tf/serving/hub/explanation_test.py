@@ -11,7 +11,8 @@ from nasnet_tf.base.errors import InputError
 from nasnet_tf.data import CifarPreprocessing, ImageNetPreprocessing, imagenet_classes
 from nasnet_tf.layers.normalization import LayerStyle
 from nasnet_tf.models.heads import GlobalPool
-from nasnet_tf.serving.hub.classifier import Classifier, load_classifier
+from nasnet_tf.serving.hub.classifier import load_classifier
+from nasnet_tf.serving.hub.network_classifier import Classifier
 from nasnet_tf.testing import png
 
 NAMES = ["red", "green", "blue"]

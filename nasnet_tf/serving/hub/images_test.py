@@ -13,10 +13,11 @@ import nasnet_tf
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.data import CifarPreprocessing, imagenet_classes, preprocessing_from_config
 from nasnet_tf.serving.hub import load
-from nasnet_tf.serving.hub.classifier import Classifier, load_classifier
+from nasnet_tf.serving.hub.classifier import load_classifier
 from nasnet_tf.serving.hub.images import decode_predictions, preprocess
 from nasnet_tf.serving.hub.load import load_nasnet
 from nasnet_tf.serving.hub.naming import class_names
+from nasnet_tf.serving.hub.network_classifier import Classifier
 from nasnet_tf.serving.hub.sources import NamedNetwork
 from nasnet_tf.training import work_folder
 
