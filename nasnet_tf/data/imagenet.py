@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from nasnet_tf.base.values import Count, PositivePart, Within, check_fields
 from nasnet_tf.data.decoding import DCT_METHOD, check_jpeg_size, decode_image
-from nasnet_tf.data.orientation import displayed, displayed_shape, exif_orientation, stored_box
+from nasnet_tf.data.orientation import APART, displayed, displayed_shape, exif_orientation, stored_box
 from nasnet_tf.data.sixteen_bits import WHITE
 
 _MIN_OBJECT_COVERED = 0.1  # as in slim, where the whole image is the object
@@ -126,12 +126,14 @@ class ImageNetPreprocessing:
             part = tf.io.decode_and_crop_jpeg(encoded, box, channels=3, dct_method=DCT_METHOD)
             return displayed(part, orientation)
 
-        def part_of_other():
+        # Apart, because its graph is large and most files are JPEGs.
+        @tf.function(autograph=False, experimental_attributes=APART)
+        def part_of_other(encoded):
             image = decode_image(encoded, self.white_level)
             (top, left), (height, width) = map(tf.unstack, random_box(tf.shape(image)))
             return image[top : top + height, left : left + width]
 
-        return tf.cond(tf.io.is_jpeg(encoded), part_of_jpeg, part_of_other)
+        return tf.cond(tf.io.is_jpeg(encoded), part_of_jpeg, lambda: part_of_other(encoded))
 
     def _resize(self, image: tf.Tensor) -> tf.Tensor:
         """Resizes uint8 [height, width, 3] to float32 [image_size, image_size, 3], in [0, 255].
@@ -159,11 +161,12 @@ def _distort_color(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     before = tf.where(tf.random.stateless_uniform([], order_seed) < 0.5, shift, 0.0)
     planes = tf.transpose(tf.reshape(image, [-1, 3]))
     red, green, blue = tf.unstack(planes)
-    most = tf.maximum(tf.maximum(red, green), blue) + before
-    least = tf.minimum(tf.minimum(red, green), blue) + before
-    ratio = tf.clip_by_value(tf.math.divide_no_nan(most, most - least), 0.0, saturation)  # 0 for pixels darker than black
+    most = tf.maximum(tf.maximum(red, green), blue)
+    least = tf.minimum(tf.minimum(red, green), blue)
+    ratio = tf.math.divide_no_nan(most + before, most - least)
+    ratio = tf.maximum(tf.minimum(ratio, saturation), 0.0)  # 0 for pixels darker than black; two vectorized operations, unlike a clip
     factor = ratio * _TO_UNIT
-    offset = most * (_TO_UNIT - factor) + before * factor + ((shift - before) * _TO_UNIT - 1.0)
+    offset = most * (_TO_UNIT - factor) + (shift * _TO_UNIT - 1.0)
     return tf.reshape(tf.transpose(tf.clip_by_value(planes * factor + offset, -1.0, 1.0)), tf.shape(image))
 
 

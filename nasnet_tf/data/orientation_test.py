@@ -55,6 +55,25 @@ def test_every_orientation_turns_a_picture_upright(orientation):
         np.testing.assert_allclose(preparation.evaluate(content), preparation.evaluate(file.getvalue()), atol=0.1)
 
 
+def inlined_nodes(function, *signature) -> int:
+    """Returns the number of nodes that TensorFlow visits in one call: those of the graph and of the functions that it inlines."""
+    graph = tf.function(function, autograph=False).get_concrete_function(*signature).graph.as_graph_def()
+    library = {each.signature.name: each for each in graph.library.function}
+
+    def count(nodes):
+        attributes = [value for node in nodes for value in node.attr.values()]
+        called = [library[each.name] for value in attributes for each in (value.func, *value.list.func) if each.name]
+        return len(nodes) + sum(count(each.node_def) for each in called if not each.attr["_noinline"].b)
+
+    return count(graph.node)
+
+
+def test_files_without_tags_cost_no_walk():
+    encoded, seed = tf.TensorSpec([], tf.string), tf.TensorSpec([2], tf.int64)
+    assert inlined_nodes(exif_orientation, encoded) < 100  # 460 with the walks through all formats
+    assert inlined_nodes(ImageNetPreprocessing().train, encoded, seed) < 400  # 1,350
+
+
 def test_stored_boxes_hold_the_pixels_of_upright_boxes():
     whole = np.arange(6 * 4).reshape(6, 4)
     for orientation in range(1, 9):

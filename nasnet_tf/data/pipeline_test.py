@@ -76,12 +76,13 @@ def test_augmentation_differs_between_epochs_and_seeds():
     assert not np.array_equal(images, other)
 
 
-def test_resumes_exactly():
-    whole = list(ImageData("digits", DIGITS, train_split="train[:50]").train(8, seed=3).take(25))
+@pytest.mark.parametrize("preprocessing", [DIGITS, ImageNetPreprocessing(image_size=8)])
+def test_resumes_exactly(preprocessing):
+    whole = list(ImageData("digits", preprocessing, train_split="train[:50]").train(8, seed=3).take(25))
     for start_step in (3, 17):
         # Another object, as in another process, and another global seed.
         tf.random.set_seed(start_step)
-        resumed = ImageData("digits", DIGITS, train_split="train[:50]").train(8, seed=3, start_step=start_step).take(8)
+        resumed = ImageData("digits", preprocessing, train_split="train[:50]").train(8, seed=3, start_step=start_step).take(8)
         for (images, labels), (images_again, labels_again) in zip(whole[start_step : start_step + 8], resumed, strict=True):
             np.testing.assert_array_equal(images, images_again)
             np.testing.assert_array_equal(labels, labels_again)
