@@ -24,6 +24,7 @@ GROUPS = {
     "training": "training steps",
     "first_step": "the first training step and the memory that training takes",
     "inference": "inference in TensorFlow",
+    "engines": "inference of exports by engine, ONNX Runtime against OpenVINO, on one thread",
     "child": "a child of a search up to its first step",
     "space": "a child in the network of the whole search space",
     "search": "children per core-hour, and a proposal after many trials",

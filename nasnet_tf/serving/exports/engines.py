@@ -10,10 +10,11 @@ from nasnet_tf.base.errors import InputError
 from nasnet_tf.base.extras import is_installed
 
 Run = Callable[[np.ndarray], np.ndarray]  # images float32 [batch, height, width, 3] in [0, 1] -> probabilities float32 [batch, num_classes]
-# The fastest engine for one picture comes first (docs/benchmarks/inference.md). All are float32 files, which answer like TensorFlow.
-FILES = {"tflite": "tflite/float32.tflite", "onnx": "onnx/float32.onnx"}
+# The fastest engine for one picture, once it is loaded, comes first (docs/benchmarks/inference.md). All are float32 files, which answer
+# like TensorFlow.
+FILES = {"onnx": "onnx/float32.onnx", "tflite": "tflite/float32.tflite"}
 ENGINES = ("auto", "tensorflow", *FILES)
-_MODULES = {"tflite": "ai_edge_litert", "onnx": "onnxruntime"}
+_MODULES = {"onnx": "onnxruntime", "tflite": "ai_edge_litert"}
 
 
 def fastest(folder: pathlib.Path) -> str:

@@ -23,6 +23,7 @@ def write(given: ExportInput, path: pathlib.Path, precision: str) -> None:
     if precision == "int8":
         return _write_int8(given, path)
     tf2onnx, _ = _packages()
+    from nasnet_tf.serving.exports import onnx_graph  # noqa: PLC0415  it imports onnx, which comes with tf2onnx
 
     @tf.function(autograph=False, input_signature=[given.images_spec])
     def infer(images):
@@ -31,6 +32,7 @@ def write(given: ExportInput, path: pathlib.Path, precision: str) -> None:
     model, _ = tf2onnx.convert.from_function(infer, input_signature=[given.images_spec], opset=_OPSET)
     for value in (*model.graph.input, *model.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "batch"
+    onnx_graph.rewrite(model)
     path.write_bytes(model.SerializeToString())
     return None
 

@@ -160,7 +160,7 @@ def test_wrong_choices_give_one_line_errors(exports, tmp_path, monkeypatch):
         (tmp_path, {}, "engine 'onnx': expected an export with onnx/float32.onnx"),
         (folder, {"trust_graph": True}, "engine 'onnx': runs a file of the export as it is; weights and trust_graph need engine 'tens"),
         (folder, {"weights": "x.h5"}, "engine 'onnx': runs a file of the export as it is"),
-        (folder, {"engine": "torch"}, "engine: expected one of auto, tensorflow, tflite, onnx, got 'torch'"),
+        (folder, {"engine": "torch"}, "engine: expected one of auto, tensorflow, onnx, tflite, got 'torch'"),
     ):
         with pytest.raises(InputError, match=message):
             load_classifier(name, **{"engine": "onnx", **options})
