@@ -21,7 +21,7 @@ from nasnet_tf.models.description import network_from_json
 from nasnet_tf.models.network import NetworkConfig, build_network
 from nasnet_tf.serving.hub.detector import load_detector
 from nasnet_tf.serving.hub.load import load_features, load_nasnet
-from nasnet_tf.testing import REPOSITORY, fork_door, run_door, tiny_genotype
+from nasnet_tf.testing import REPOSITORY, fork_door, run_door, smallest_genotype
 from nasnet_tf.training.config import TrainingConfig
 from nasnet_tf.training.distribution import make_strategy
 from nasnet_tf.training.loop import train_and_evaluate
@@ -60,7 +60,7 @@ def data(tmp_path_factory):
 
 
 def detector(num_classes=2, image_size=64):
-    return build_detector(build_network(tiny_genotype(), NETWORK, None, (None, None)), DETECTOR, num_classes)
+    return build_detector(build_network(smallest_genotype(), NETWORK, None, (None, None)), DETECTOR, num_classes)
 
 
 def task(data, config):
@@ -274,7 +274,7 @@ def snippets() -> list[str]:
 
 
 def test_a_backbone_can_start_from_a_detector(trained):
-    network = build_network(tiny_genotype(), NETWORK, None, (None, None))
+    network = build_network(smallest_genotype(), NETWORK, None, (None, None))
     load_features(network, trained[0])
     expected = {weight.path: weight.numpy() for weight in trained[1].weights}
     for weight in network.weights:
@@ -284,7 +284,7 @@ def test_a_backbone_can_start_from_a_detector(trained):
 def test_a_second_head_in_one_file(data):
     """Runs the snippet in docs/detect.md with smaller cells."""
     shown = snippets()[1].split("data = ")[0].replace('"nasnet_a"', "genotype")
-    names = {"genotype": tiny_genotype()}
+    names = {"genotype": smallest_genotype()}
     exec(compile(shown, "detect.md", "exec"), names)
     model = names["network"](data.num_classes, data.image_size)
     batch = next(iter(data.train(4, 0)))

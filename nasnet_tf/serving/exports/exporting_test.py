@@ -1,6 +1,5 @@
 """Tests of every export format in its own loader, of manifests, and of files that were mixed up."""
 
-import dataclasses
 import json
 import os
 import shutil
@@ -14,6 +13,7 @@ import pytest
 import tensorflow as tf
 
 from nasnet_tf.base.errors import InputError
+from nasnet_tf.models.description import config_of
 from nasnet_tf.models.network import NetworkConfig, build_network
 from nasnet_tf.serving.exports import engines, evaluations, exporting, tf_serving
 from nasnet_tf.serving.exports.inference_graph import for_any_batch, freeze
@@ -22,37 +22,7 @@ from nasnet_tf.serving.hub.load import load_nasnet
 from nasnet_tf.serving.weights.convert import load_weights
 from nasnet_tf.testing import tiny_genotype
 
-DESCRIPTION = {"task": "classification", "class_names": ["n02123045", "b", "c"], "preprocessing": {"kind": "imagenet", "image_size": 8}}
-LOADED = ["saved_model", "serving", "keras", "tflite", "onnx"]
-
-
-def network(seed, config=None):
-    model = build_network(tiny_genotype(), config or NetworkConfig(1, "cifar", 2.0, filters=4, drop_path_rate=0.3), 3, 8)
-    for index, weight in enumerate(model.weights):
-        weight.assign(weight + tf.random.stateless_uniform(weight.shape, [index, seed]) / 10)
-    return model
-
-
-@pytest.fixture(scope="module")
-def model():
-    return network(1)
-
-
-@pytest.fixture(scope="module")
-def pictures():
-    return np.random.default_rng(5).random([20, 8, 8, 3], np.float32)
-
-
-@pytest.fixture(scope="module")
-def made(model, pictures, tmp_path_factory):
-    folder, lines = tmp_path_factory.mktemp("exports") / "all", []
-    with pytest.MonkeyPatch.context() as patch:
-        # A network with random weights gives all classes nearly equal probabilities.
-        patch.setattr(exporting, "_LEAST_AGREEMENT", 0.5)
-        lenient = tuple(dataclasses.replace(row, most_difference=0.5) for row in exporting.FORMATS["tflite"])
-        patch.setitem(exporting.FORMATS, "tflite", lenient)
-        manifest = exporting.export(model, DESCRIPTION, folder, LOADED, pictures=pictures, version=3, report=lines.append)
-    return folder, manifest, lines
+DESCRIPTION = {"task": "classification", "class_names": ["a", "b", "c"], "preprocessing": {"kind": "imagenet", "image_size": 20}}
 
 
 def test_the_frozen_graph_has_no_batch_norm_and_takes_any_batch():
@@ -75,23 +45,22 @@ def test_the_frozen_graph_has_no_batch_norm_and_takes_any_batch():
         assert for_any_batch(frozen)(images[:0])["output"].shape == (0, 3)
 
 
-def test_all_formats_are_there_and_checked(made):
-    folder, manifest, lines = made
+def test_all_formats_are_there_and_checked(all_formats):
+    manifest = json.loads((all_formats / "manifest.json").read_text())
     paths = ["tflite/float32.tflite", "tflite/float16.tflite", "tflite/dynamic_int8.tflite", "tflite/int8.tflite", "onnx/float32.onnx"]
     for path in ("saved_model.pb", "serving/3/saved_model.pb", "model.keras", *paths):
         assert path in manifest["files"]
     assert set(manifest["checks"]) >= {".", "serving/3", "model.keras", *paths}
-    assert any(line.startswith("onnx/float32.onnx on 20 images: largest difference of probabilities") for line in lines)
-    assert json.loads((folder / "manifest.json").read_text()) == manifest
-    assert manifest["classes"][:2] == [{"name": "tabby", "wordnet_id": "n02123045"}, {"name": "b"}]
-    assert manifest["configuration"]["filters"] == 4
+    assert all((all_formats / path).is_file() for path in manifest["files"])
+    assert manifest["classes"][:2] == [{"name": "tabby", "wordnet_id": "n02123045"}, {"name": "a|b"}]
+    assert manifest["configuration"]["filters"] == 8
     assert "normal_cell" in manifest["genotype"]["text"]
 
 
-def test_onnx_files_take_any_batch(made, pictures):
-    session = engines.open_session(made[0] / "onnx" / "float32.onnx")
+def test_onnx_files_take_any_batch(all_formats, pictures):
+    session = engines.open_session(all_formats / "onnx" / "float32.onnx")
     assert {each.name: each.shape for each in (*session.get_inputs(), *session.get_outputs())} == {
-        "images": ["batch", 8, 8, 3],
+        "images": ["batch", 20, 20, 3],
         "logits": ["batch", 3],
         "probabilities": ["batch", 3],
     }
@@ -99,11 +68,11 @@ def test_onnx_files_take_any_batch(made, pictures):
         assert session.run(["logits"], {"images": pictures[:size]})[0].shape == (size, 3)
 
 
-def test_tensorflow_serving_gets_three_signatures_and_warm_up(made, model, pictures):
-    folder = made[0] / "serving" / "3"
+def test_tensorflow_serving_gets_three_signatures_and_warm_up(all_formats, network, pictures):
+    folder = all_formats / "serving" / "3"
     loaded = tf.saved_model.load(str(folder))
     features = loaded.signatures["image_feature_vector"](images=tf.constant(pictures[:7]))["feature_vector"]
-    pool = keras.Model(model.input, model.get_layer("global_pool").output)
+    pool = keras.Model(network.input, network.get_layer("global_pool").output)
     np.testing.assert_allclose(features, pool(2 * pictures[:7] - 1, training=False), rtol=1e-4, atol=1e-5)
     logs = []
     for record in tf.data.TFRecordDataset(str(folder / "assets.extra" / "tf_serving_warmup_requests")):
@@ -120,57 +89,57 @@ def test_tensorflow_serving_gets_three_signatures_and_warm_up(made, model, pictu
     assert loaded.signatures["image_feature_vector"](images=tf.constant(pictures[:0]))["feature_vector"].shape == features[:0].shape
 
 
-def test_keras_opens_its_file_with_nothing_but_the_package_imported(made, model):
+def test_keras_opens_its_file_with_nothing_but_the_package_imported(all_formats, network):
     """The package is imported before Keras, and in the second round after it."""
     script = f"""
 import sys, nasnet_tf, keras, numpy as np
 for _ in range(2):
-    opened = keras.models.load_model({str(made[0] / "model.keras")!r})
-    print(opened(np.full([1, 8, 8, 3], 0.25, "float32")).numpy().tolist())
+    opened = keras.models.load_model({str(all_formats / "model.keras")!r})
+    print(opened(np.full([1, 20, 20, 3], 0.25, "float32")).numpy().tolist())
     keras.saving.get_custom_objects().clear()
     for name in [name for name in sys.modules if name.startswith("nasnet_tf")]:
         del sys.modules[name]
     import nasnet_tf"""
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
-    expected = model(np.full([1, 8, 8, 3], 0.25, "float32"), training=False)
+    expected = network(np.full([1, 20, 20, 3], 0.25, "float32"), training=False)
     first, second = map(json.loads, result.stdout.splitlines())
     np.testing.assert_allclose(first, expected, rtol=1e-4, atol=1e-5)
     assert second == first
 
 
-def test_load_nasnet_takes_keras_files_and_folders_with_one(made, model, pictures, tmp_path):
-    expected = model(2 * pictures - 1, training=False)
+def test_load_nasnet_takes_keras_files_and_folders_with_one(all_formats, network, pictures, tmp_path):
+    expected = network(2 * pictures - 1, training=False)
     for name in ("model.json", "data.json", "manifest.json", "model.keras"):
-        shutil.copy(made[0] / name, tmp_path)
-    for path in (made[0] / "model.keras", tmp_path):
+        shutil.copy(all_formats / name, tmp_path)
+    for path in (all_formats / "model.keras", tmp_path):
         np.testing.assert_allclose(load_nasnet(path)(2 * pictures - 1, training=False), expected, rtol=1e-4, atol=1e-5)
-    picture = tf.io.encode_png(tf.zeros([8, 8, 3], tf.uint8)).numpy()
-    assert load_classifier(made[0] / "model.keras")(picture)[0].probability > 0
+    picture = tf.io.encode_png(tf.zeros([20, 20, 3], tf.uint8)).numpy()
+    assert load_classifier(all_formats / "model.keras")(picture)[0].probability > 0
     (tmp_path / "model.keras").unlink()
     with pytest.raises(InputError, match="is for inference only"):
         load_nasnet(tmp_path)
 
 
-def test_weights_files_of_our_own_networks(model, tmp_path):
-    model.save(tmp_path / "ours.keras")
-    model.save_weights(tmp_path / "ours.weights.h5")
+def test_weights_files_of_our_own_networks(network, tmp_path):
+    network.save(tmp_path / "ours.keras")
+    network.save_weights(tmp_path / "ours.weights.h5")
     for name in ("ours.keras", "ours.weights.h5"):
-        other = network(2)
+        other = build_network(tiny_genotype(), config_of(network), 3, 20)
         load_weights(other, tmp_path / name)
-        for ours, theirs in zip(model.weights, other.weights, strict=True):
+        for ours, theirs in zip(network.weights, other.weights, strict=True):
             np.testing.assert_array_equal(ours, theirs)
-    wider = network(1, NetworkConfig(1, "cifar", 2.0, filters=6))
+    wider = build_network(tiny_genotype(), NetworkConfig(1, "imagenet", 0.25, filters=12), 3, 20)
     with pytest.raises(InputError, match="ours.keras: does not fit this network: .* of another shape"):
         load_weights(wider, tmp_path / "ours.keras")
 
 
-def test_mixed_up_exports_are_refused(made, tiny_export, tmp_path):
+def test_mixed_up_exports_are_refused(all_formats, tiny_export, tmp_path):
     other = tmp_path / "other"
     shutil.copytree(tiny_export, other)
     load_nasnet(other)
     shutil.rmtree(other / "variables")
-    shutil.copytree(made[0] / "variables", other / "variables")
+    shutil.copytree(all_formats / "variables", other / "variables")
     with pytest.raises(InputError, match="variables/variables.data-00000-of-00001: is not the file of this export"):
         load_nasnet(other)
     (other / "variables" / "variables.data-00000-of-00001").unlink()
@@ -178,27 +147,29 @@ def test_mixed_up_exports_are_refused(made, tiny_export, tmp_path):
         load_nasnet(other)
 
 
-def test_a_file_that_differs_from_the_network_is_not_exported(model, tmp_path, monkeypatch):
+def test_a_file_that_differs_from_the_network_is_not_exported(network, tmp_path, monkeypatch):
     monkeypatch.setattr(engines, "open_file", lambda path, engine: lambda images: np.full([len(images), 3], 0.4, np.float32))
     with pytest.raises(InputError, match="onnx/float32.onnx on 8 images of noise: largest difference .* expected at most 0.0001: not exp"):
-        exporting.export(model, DESCRIPTION, tmp_path / "bad", ["onnx"])
+        exporting.export(network, DESCRIPTION, tmp_path / "bad", ["onnx"])
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(InputError, match="export format 'pb': expected one of saved_model, serving"):
-        exporting.export(model, DESCRIPTION, tmp_path / "bad", ["pb"])
+        exporting.export(network, DESCRIPTION, tmp_path / "bad", ["pb"])
 
 
-def test_a_lossy_file_that_takes_pictures_for_other_classes_is_left_out(model, pictures, tmp_path, monkeypatch):
+def test_a_lossy_file_that_takes_pictures_for_other_classes_is_left_out(network, pictures, tmp_path, monkeypatch):
     def opened(path, given):
         return lambda images: np.eye(3, dtype=np.float32)[given.expected.argmin(1)]
 
     row = exporting.Format("fake.bin", lambda given, path: path.write_bytes(b"x"), opened, most_difference=1.0, is_lossy=True)
     monkeypatch.setitem(exporting.FORMATS, "fake", (row,))
     for name, given, is_there in (("pictures", pictures, False), ("noise", None, True)):
-        lines = []
-        manifest = exporting.export(model, DESCRIPTION, tmp_path / name, ["fake"], pictures=given, report=lines.append)
+        lines, basis = [], "20 images" if given is not None else "8 images of noise"
+        manifest = exporting.export(network, DESCRIPTION, tmp_path / name, ["fake"], pictures=given, report=lines.append)
         assert (
             (tmp_path / name / "fake.bin").exists() == ("fake.bin" in manifest["files"]) == ("fake.bin" in manifest["checks"]) == is_there
         )
+        assert json.loads((tmp_path / name / "manifest.json").read_text()) == manifest
+        assert lines[0].startswith(f"fake.bin on {basis}: largest difference of probabilities ")
         assert ("top-1 agreement 0.0%; expected at most 1.0 and at least 98%: left out" in lines[0]) == (not is_there)
 
 
@@ -212,7 +183,7 @@ def test_sigterm_leaves_nothing(tmp_path):
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
-def test_evaluations_are_found_for_the_weights_they_measured(made, model, tmp_path):
+def test_evaluations_are_found_for_the_weights_they_measured(all_formats, network, tmp_path):
     for name, row in {
         "test": {"step": 7, "ema": True},
         "test-raw": {"step": 7, "ema": False},
@@ -225,12 +196,12 @@ def test_evaluations_are_found_for_the_weights_they_measured(made, model, tmp_pa
     assert [(row["split"], row["accuracy"]) for row in figures] == [("test", 0.5), ("the one watched in training", 0.25)]
     assert [row["split"] for row in evaluations.of_workdir(tmp_path, 7, use_ema=False)] == ["test-raw"]
     # Results in an export and in a file of `evaluate --output` are matched by the hash of the weights.
-    folder, other = tmp_path / "export", network(2)
-    exporting.export(model, DESCRIPTION, folder, ["keras"], evaluations=figures)
+    folder, other = tmp_path / "export", keras.models.clone_model(network)
+    exporting.export(network, DESCRIPTION, folder, ["keras"], evaluations=figures)
     assert evaluations.of_export(folder, load_nasnet(folder)) == figures
-    assert evaluations.of_export(folder, other) == evaluations.of_export(tmp_path / "none", model) == []
-    evaluations.write(tmp_path / "mine.json", model, {"data": "folder:x", "accuracy": 0.75})
-    assert evaluations.of_files([tmp_path / "mine.json"], load_nasnet(made[0]))[0]["accuracy"] == 0.75
+    assert evaluations.of_export(folder, other) == evaluations.of_export(tmp_path / "none", network) == []
+    evaluations.write(tmp_path / "mine.json", network, {"data": "folder:x", "accuracy": 0.75})
+    assert evaluations.of_files([tmp_path / "mine.json"], load_nasnet(all_formats))[0]["accuracy"] == 0.75
     for file, message in (("mine.json", "mine.json: has results for other weights"), ("none.json", "none.json: no such file")):
         with pytest.raises(InputError, match=message):
             evaluations.of_files([tmp_path / file], other)

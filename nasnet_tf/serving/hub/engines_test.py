@@ -22,7 +22,7 @@ from nasnet_tf.serving.exports.exporting import export
 from nasnet_tf.serving.hub import engine_classifier
 from nasnet_tf.serving.hub.classifier import load_classifier
 from nasnet_tf.serving.hub.engine_classifier import EngineClassifier
-from nasnet_tf.testing import REPOSITORY, run_door, tiny_genotype
+from nasnet_tf.testing import REPOSITORY, run_door, smallest_genotype
 
 FORMATS = ["keras", "onnx", "tflite"]
 KINDS = {"cifar": 2.0, "imagenet": 0.25}
@@ -39,7 +39,7 @@ print("from Python:", [each.name for each in answers])
 
 
 def exported(folder, kind, several=False):
-    model = build_network(tiny_genotype(), NetworkConfig(1, kind, KINDS[kind], filters=8), 3, 32)
+    model = build_network(smallest_genotype(), NetworkConfig(1, kind, KINDS[kind], filters=8), 3, 32)
     for index, weight in enumerate(model.weights):
         weight.assign(weight + tf.random.stateless_uniform(weight.shape, [index, 3]) / 10)
     head = model.get_layer("logits")  # scaled below, so that its logits are as large as a trained network's
@@ -76,7 +76,8 @@ def pictures():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_all_engines_give_equal_probabilities(kind, exports, pictures, monkeypatch, capsys):
-    expected = load_classifier(exports[kind]).probabilities(pictures)
+    usual = load_classifier(exports[kind])
+    expected = usual.probabilities(pictures)
     assert np.ptp(np.array(expected), axis=0).max() > 0.1  # answers differ between pictures
     for engine in engines.FILES:
         monkeypatch.setattr(engines, "fastest", lambda folder, engine=engine: engine)
@@ -90,7 +91,6 @@ def test_all_engines_give_equal_probabilities(kind, exports, pictures, monkeypat
         assert errors.count("TensorFlow decodes a file that is no JPEG, PNG or WebP, because nothing else does it exactly\n") == 1
         copy = pickle.loads(pickle.dumps(found))
         np.testing.assert_array_equal(copy.probabilities(pictures[:1]), found.probabilities(pictures[:1]))
-        usual = load_classifier(exports[kind])
         photo = np.random.default_rng(3).integers(0, 256, [40, 50, 3], np.uint8)
         assert [each[::2] for each in found(photo)] == [each[::2] for each in usual(photo)]
         assert found.best(np.array([0.5, 0.6, 0.1])) == usual.best(np.array([0.5, 0.6, 0.1]))
@@ -120,12 +120,12 @@ def test_a_named_engine_refuses_pictures_that_only_tensorflow_decodes(exports, p
 
 def test_neither_predict_nor_load_classifier_needs_tensorflow(exports, tmp_path):
     photo, output = REPOSITORY / "testdata" / "bccd" / "BloodImage_00000.jpg", tmp_path / "answers.json"
+    expected = load_classifier(exports["cifar"])(photo)
     for engine in (*engines.FILES, "auto"):
         arguments = [str(photo), f"--model={exports['cifar']}", f"--engine={engine}", f"--output={output}"]
         result = subprocess.run([sys.executable, "-c", WITHOUT_TENSORFLOW, *arguments], capture_output=True, text=True, check=False)
         assert result.returncode == 0, result.stderr
         assert f"engine: {engines.fastest(exports['cifar'])}" in result.stderr or engine != "auto"
-        expected = load_classifier(exports["cifar"])(photo)
         rows = json.loads(output.read_text())["top"]
         assert [row["class"] for row in rows] == [each.name for each in expected]
         np.testing.assert_allclose([row["probability"] for row in rows], [each.probability for each in expected], atol=1.1e-5)
