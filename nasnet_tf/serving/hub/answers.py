@@ -78,7 +78,8 @@ class ImageClassifier:
 
         Args:
           probabilities: float [num_classes].
-          top, threshold: as for a call.
+          top: as for a call.
+          threshold: as for a call.
         """
         if threshold is None:
             threshold = _THRESHOLD if self.several_labels else 0.0
