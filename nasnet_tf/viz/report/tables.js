@@ -94,8 +94,9 @@ function activate(table, name) {
     titles.forEach((title, place) => title.setAttribute("aria-sort", place !== column ? "none" : set.direction > 0 ? "ascending" : "descending"));
     count.textContent = countOf(rows.length, order.length, start, end);
     previous.hidden = next.hidden = pages === 1;
+    const focused = document.activeElement; // read before, because a button that becomes disabled loses the focus of the keyboard
     [previous.disabled, next.disabled] = [page === 0, page === pages - 1];
-    if (document.activeElement.disabled) (next.disabled ? previous : next).focus(); // a disabled button loses the focus of the keyboard
+    if (focused.disabled) (next.disabled ? previous : next).focus();
   }
 
   function change(values) {
