@@ -274,8 +274,8 @@ class SpaceNetwork:
     def _trace_place(self, kinds: frozenset[Kind], training: bool) -> Callable:
         """Returns a traced function that runs one of the layers of these kinds, or returns its input.
 
-        The switch of a place has only the branches that can occur there, because each of them costs time: TensorFlow prepares it, and a
-        step passes places for its intermediate results.
+        The switch of a place has only the branches that can occur there. Each branch costs time: TensorFlow prepares it, and each step
+        reserves as many slots for intermediate results as the largest branch needs.
         """
         keys = [key for key in self._templates if key[0] in kinds]
         runs = [functools.partial(run_layer, self._templates[key], training=training) for key in keys]

@@ -2,7 +2,7 @@
 
 Each child has its own weights, or all children share weights. A step computes the same as nasnet_tf.training does with the Momentum
 optimizer: cross-entropy, weight decay of kernels, gradient clipping and momentum. A child whose images fit into memory makes two calls for
-each of its evaluations, one for all steps before it and one that evaluates, so the device does not wait for Python after each step.
+each of its evaluations: one takes all steps before it, and one evaluates. So the device does not wait for Python after each step.
 """
 
 import copy
@@ -37,7 +37,6 @@ MAX_KEPT_BYTES = 2**29  # batches are kept in memory if their images, over a who
 _MAX_STACK_BYTES = 2**26  # maximum for the images of one call, if batches are not kept
 # Options of TrainingConfig that this network does not support, with the only allowed value.
 _PLAIN = {"ema_decay": None, "frozen_epochs": 0.0, "replica_batch_size": None}
-
 
 # Several batches of equal size in a row: images float32 [batches, batch, side, side, 3], labels int32 [batches, batch], and for evaluations
 # the weights of the examples, float32 [batches, batch].
@@ -160,7 +159,8 @@ class SpaceTraining:
           plan: the plan of the architecture.
           own_statistics: whether batch normalization uses the statistics of each batch instead of the moving ones.
         """
-        right, examples = sum(self._counts[own_statistics](*stack, weights, statistics, *plan.arrays).numpy() for stack in stacks)
+        counts = [self._counts[own_statistics](*stack, weights, statistics, *plan.arrays) for stack in stacks]
+        right, examples = np.sum(counts, axis=0, dtype=np.float64)
         return float(right / examples)
 
     @property
