@@ -220,12 +220,12 @@ JOURNAL_SPACE = SearchSpace(num_blocks=2, operations=("IDENTITY", "SEP_CONV_3X3"
 JOURNAL_IDENTITY = Identity({"seed": "1", "space": "small"})
 
 
-def open_ledger(workdir: pathlib.Path, strategy=None, identity=None):
-    """Returns a ledger of a search of JOURNAL_SPACE; by default a random search with JOURNAL_IDENTITY."""
+def open_ledger(workdir: pathlib.Path, strategy=None, identity=None, **options):
+    """Returns a ledger of a search of JOURNAL_SPACE with further options; by default a random search with JOURNAL_IDENTITY."""
     from nasnet_tf.nas.strategies.random_search import RandomSearch
     from nasnet_tf.nas.trials.ledger import Ledger
 
-    return Ledger(workdir, JOURNAL_SPACE, strategy or RandomSearch(JOURNAL_SPACE, seed=1), identity or JOURNAL_IDENTITY)
+    return Ledger(workdir, JOURNAL_SPACE, strategy or RandomSearch(JOURNAL_SPACE, seed=1), identity or JOURNAL_IDENTITY, **options)
 
 
 def finished(key: int, reward: float):

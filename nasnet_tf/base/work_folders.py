@@ -25,7 +25,7 @@ _PATIENCE_SECONDS = 10.0
 _KEPT = {
     "a training": ("checkpoints/*.index",),
     "a tuning": ("trials/*/result.json", "trials/*/checkpoints/*.index"),
-    "a search": ("trained/*/checkpoints/*.index", "shared/weights.npz"),
+    "a search": ("rungs/*/checkpoints/*.index", "trained/*/checkpoints/*.index", "shared/weights.npz"),
     "an export": ("manifest.json", "saved_model.pb"),
 }
 # Files that each kind of work writes before the first reward or checkpoint. No other files in a folder are ever removed.

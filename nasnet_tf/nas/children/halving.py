@@ -15,8 +15,10 @@ from nasnet_tf.base.errors import InputError
 from nasnet_tf.base.values import Count, at_least, check_fields
 from nasnet_tf.nas.children.fidelity import Fidelity, Request
 from nasnet_tf.nas.children.folders import architecture_folder
+from nasnet_tf.nas.trials.faults import FaultTolerance
 from nasnet_tf.nas.trials.trial import Status, Trial
 
+_MAX_LOSSES = FaultTolerance.max_losses
 FOLDER = "rungs"  # subfolder of a search's work folder, with the checkpoints of each architecture that may continue
 
 
@@ -29,7 +31,8 @@ class SuccessiveHalving(Fidelity):
       eta: a child continues if it is among the best 1/eta at its rung; 2 or more.
       image_sizes: height and width of the images in pixels, for each rung before the last; the last rung uses the size of the data. None
         for the size of the data at all rungs. Networks take images of any size, so a child keeps its weights when it continues.
-      max_failures: number of failed attempts to continue after which a child is not continued any more, 1 or more.
+      max_failures: number of failed attempts to continue after which a child is not continued any more, 1 or more. Attempts whose machine
+        left the cluster count apart, up to 10.
     """
 
     rungs: at_least(2) = 3
@@ -53,15 +56,19 @@ class SuccessiveHalving(Fidelity):
     def promotable(self, trials: Sequence[Trial], running: Collection[int]) -> Trial | None:
         """Returns the trial to continue, from the highest rung that has one; None if no trial is to continue."""
         for rung in range(self.rungs - 2, -1, -1):
-            reached = [trial for trial in trials if len(trial.rung_rewards) > rung and trial.reused_from is None]
+            # Checkpoints of trials that were taken over lie in the other search's folder.
+            reached = [trial for trial in trials if len(trial.rung_rewards) > rung and trial.is_own]
             best = sorted(reached, key=lambda trial: (-trial.rung_rewards[rung], trial.number))[: len(reached) // self.eta]
             for trial in best:
-                if len(trial.rung_rewards) == rung + 1 and trial.number not in running and trial.failed_rungs < self.max_failures:
+                if len(trial.rung_rewards) == rung + 1 and trial.number not in running and not self._has_ended(trial):
                     return trial
         return None
 
     def clean(self, trial: Trial, workdir: pathlib.Path) -> None:
         """Removes the checkpoints of a trial that cannot continue any more."""
-        has_ended = len(trial.rung_rewards) == self.rungs or trial.failed_rungs >= self.max_failures
-        if trial.status == Status.INFEASIBLE or has_ended:
+        if trial.status == Status.INFEASIBLE or self._has_ended(trial):
             shutil.rmtree(architecture_folder(workdir / FOLDER, trial.genotype), ignore_errors=True)
+
+    def _has_ended(self, trial: Trial) -> bool:
+        """Returns whether a trial has reached the last rung, or has failed or lost its machine too often to continue."""
+        return len(trial.rung_rewards) == self.rungs or trial.failed_rungs >= self.max_failures or trial.losses >= _MAX_LOSSES

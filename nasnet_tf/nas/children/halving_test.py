@@ -1,5 +1,6 @@
 """Tests of asynchronous successive halving: which children continue, and whether a search resumes exactly."""
 
+import dataclasses
 import json
 import pathlib
 import random
@@ -138,6 +139,39 @@ def test_a_child_that_cannot_continue_keeps_its_reward(tmp_path):
     assert [trial.reward for trial in read_trials(tmp_path)] == [trial.reward for trial in trials]
     events = [json.loads(line) for line in (tmp_path / NAME).read_text().splitlines()]
     assert {event.get("rung") for event in events if event["event"] == "failed"} == {1}
+
+
+class Leaving(InProcess):
+    """The machine leaves `times` times while a child trains for a longer rung, and then no more."""
+
+    times = 4
+
+    def poll(self, timeout_seconds):
+        (outcome,) = super().poll(timeout_seconds)
+        if outcome.value["metrics"]["before"] and self.times:
+            self.times -= 1
+            return [dataclasses.replace(outcome, value=None, reason="its machine left the cluster", lost=True)]
+        return [outcome]
+
+
+def test_a_machine_that_leaves_does_not_end_a_promoted_child(tmp_path):
+    (trial,) = (trial for trial in run(tmp_path, num_trials=3, engine=Leaving) if len(trial.rung_rewards) > 1)
+    assert (trial.losses, trial.failed_rungs) == (4, 0)
+    Leaving.times = 12
+    (trial,) = (trial for trial in run(tmp_path / "for ever", num_trials=3, engine=Leaving) if trial.losses)
+    assert (trial.losses, trial.rung_rewards) == (10, [trial.reward])
+
+
+def test_trials_taken_over_keep_their_rungs_and_are_not_continued(tmp_path):
+    earlier, strategy = run(tmp_path / "earlier"), Recorder()
+    config = SearchConfig(SPACE, lambda space: strategy, InProcess, 1, halving=HALVING)
+    *taken, _ = search(tmp_path / "later", config, child, take_over=[("earlier", trial) for trial in earlier])
+    assert [trial.rung_rewards for trial in taken] == [trial.rung_rewards for trial in earlier]
+    assert leaderboard(taken)[0].hash == leaderboard(earlier)[0].hash
+    assert strategy.rewards[:-1] == [trial.rung_rewards[0] for trial in earlier]
+    assert strategy.longer == [reward for trial in earlier for reward in trial.rung_rewards[1:]]
+    assert HALVING.promotable(taken, ()) is None
+    assert [trial.rung_rewards for trial in read_trials(tmp_path / "later")[:-1]] == [trial.rung_rewards for trial in taken]
 
 
 def finished(number, *rewards):

@@ -71,6 +71,8 @@ def load_function(name: str, source: str) -> Callable:
       InputError: the module cannot be imported, or has no such function.
     """
     module, _, function = name.partition(":")
+    if not module or module.startswith("."):
+        raise InputError(f"{source}: expected 'module:function', got {name!r}")
     try:
         found = getattr(importlib.import_module(module), function, None)
     except ImportError as error:

@@ -56,6 +56,9 @@ def test_wrong_costs_are_refused():
         CostReward(target=0)
     with pytest.raises(InputError, match="CostReward.cost: no_such_module:f: No module named"):
         CostReward(target=1, cost="no_such_module:f")
+    for wrong in ("./rewards.py:reward", ":reward"):
+        with pytest.raises(InputError, match=f"search.objective: expected 'module:function', got '{wrong}'"):
+            WithObjective(child, wrong)
 
 
 def test_an_objective_gives_no_reward_to_children_without_one(tmp_path):

@@ -34,6 +34,8 @@ def child(how: str, mark: pathlib.Path | None = None) -> dict:
         os.kill(os.getpid(), signal.SIGKILL)
     if how == "raises":
         raise RuntimeError("no\ngood")
+    if how == "cannot be pickled":
+        return {"reward": 1.0, "metrics": {"names": {}.keys()}}
     if how == "exits":
         sys.exit("enough")
     if how == "input error":
@@ -123,6 +125,7 @@ def test_each_end_of_a_child_gives_its_outcome(start, kind, monkeypatch):
         "ends well": None,
         "raises": r"RuntimeError: no good \(engines_test.py:\d+\)",
         "is killed": r"its process died \(.*\): killed, (or )?out of memory.*",
+        "cannot be pickled": "its result cannot be sent to the search: cannot pickle 'dict_keys' object",
         "exits": r"SystemExit: enough \(engines_test.py:\d+\)",
         "memory": r"(MemoryError: .*|its process died .*)",
         "input error": "the data is not there",

@@ -18,7 +18,7 @@ from nasnet_tf.base.cpus import available_cpus
 from nasnet_tf.base.extras import OnDemand
 from nasnet_tf.base.values import Count, Positive, checked
 from nasnet_tf.nas.engines import SEARCH_PROCESS
-from nasnet_tf.nas.engines.outcome import Outcome, run_child, thread_environment
+from nasnet_tf.nas.engines.outcome import Outcome, run_apart, run_child, thread_environment
 from nasnet_tf.nas.engines.protocol import Engine
 
 pebble = OnDemand("pebble")
@@ -151,7 +151,7 @@ def _fields(future: "pebble.ProcessFuture", deadline: float) -> dict:
 def _run(environment: dict[str, str], function: Callable[..., dict], args: tuple) -> dict:
     if not gc.get_freeze_count():
         gc.freeze()  # Exempts the objects loaded before the fork from garbage collection: scanning them took a quarter of the tracing time.
-    return run_child(environment, function, args)
+    return run_apart(environment, function, args)
 
 
 def end_with_parent() -> None:

@@ -75,14 +75,14 @@ def task() -> Callable:
 
         yield ray.get_runtime_context().get_node_id()
         try:
-            from nasnet_tf.nas.engines.outcome import run_child
+            from nasnet_tf.nas.engines.outcome import run_apart
 
             function, args = ray.cloudpickle.loads(payload)
         except Exception as error:
             yield {"reason": f"its machine could not run it: {type(error).__name__}: {error}"}
         else:
             yield None
-            yield run_child(environment, function, args)
+            yield run_apart(environment, function, args)
 
     return child
 

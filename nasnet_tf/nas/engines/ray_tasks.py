@@ -143,7 +143,9 @@ class RayTasks(Engine):
             now = time.monotonic()
             self._check()
             until = min(end, now + _SECONDS_BETWEEN_CHECKS, *(child.deadline for child in self._children))
-            ready, _ = self._ray.wait([child.items for child in self._children], timeout=max(0.0, until - now))
+            items = [child.items for child in self._children]
+            self._ray.wait(items, timeout=max(0.0, until - now))  # until the first has a message
+            ready, _ = self._ray.wait(items, num_returns=len(items), timeout=0)  # all that have one
             for child in list(self._children):
                 if child.items in ready:
                     fields = self._next(child)
@@ -172,7 +174,7 @@ class RayTasks(Engine):
         """Returns the next message from a child: fields of its Outcome if it has ended, else None."""
         try:
             said = self._ray.get(next(child.items))
-        except self._ray.exceptions.RayTaskError as error:  # not raised by the child's function: run_child catches such errors
+        except self._ray.exceptions.RayTaskError as error:  # not raised by the child's function: run_apart catches such errors
             return {"reason": f"its machine could not run it: {str(error).splitlines()[-1]}"}
         except (self._ray.exceptions.NodeDiedError, self._ray.exceptions.LocalRayletDiedError):
             return self._lost()

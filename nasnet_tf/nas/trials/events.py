@@ -70,7 +70,14 @@ class Proposed(Event):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Taken(Proposed):
-    """A rewarded trial was taken over from the work folder of another search. Such trials come first and cost no time in this search."""
+    """A rewarded trial was taken over from the work folder of another search. Such trials come first and cost no time in this search.
+
+    Attributes:
+      reward: its reward in the other search.
+      metrics: its other metrics.
+      taken_from: work folder of the other search.
+      rung_rewards: its reward at each rung of successive halving that it reached there.
+    """
 
     kind = "taken"
     seconds: ClassVar[float] = 0.0
@@ -78,6 +85,7 @@ class Taken(Proposed):
     reward: Number
     metrics: dict
     taken_from: str
+    rung_rewards: tuple = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -110,6 +110,16 @@ def test_foreign_and_damaged_journals_are_refused(tmp_path):
         read_trials(tmp_path / "elsewhere")
 
 
+def test_a_checkpoint_of_a_rung_belongs_to_its_configuration(tmp_path):
+    other = Identity({**IDENTITY.values, "TrainingConfig.seed": "9"})
+    open_ledger(tmp_path).close()
+    open_ledger(tmp_path, identity=other).close()  # nothing was trained yet
+    (tmp_path / "rungs" / "abc" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "rungs" / "abc" / "checkpoints" / "last-3.index").touch()
+    with pytest.raises(InputError, match="TrainingConfig.seed"):
+        open_ledger(tmp_path)
+
+
 def test_a_line_cut_short_is_removed_before_the_next_is_written(tmp_path):
     journal = Journal(tmp_path, Identity())
     journal.append(Quarantined(machine="a", reason="sick"))
@@ -201,6 +211,24 @@ def test_equal_architectures_count_once():
     trials = [trial(0, "a", 0.5), trial(1, "b", 0.9), trial(2, "b", 0.9), trial(3, "c", None), trial(4, "d", 0.5)]
     assert [trial.number for trial in architectures(trials)] == [0, 1, 4]
     assert [trial.number for trial in leaderboard(trials)] == [1, 0, 4]
+    predicted = trial(5, "e", 0.8)
+    predicted.metrics = {"stopped_epoch": 2}
+    assert [trial.number for trial in architectures([predicted, trial(6, "e", 0.3), trial(7, "e", 0.9)])] == [6]
+
+
+def test_the_best_is_first_on_the_leaderboard_if_architectures_are_trained_again(tmp_path):
+    class TwoInTurns(RandomSearch):
+        def propose(self):
+            self._random.seed(len(book.trials) % 2)
+            return super().propose()
+
+    book = open_ledger(tmp_path, TwoInTurns(SPACE, seed=1), train_again=True)
+    for number, reward in enumerate((0.80, 0.85, 0.90)):
+        book.propose()
+        book.record(finished(number, reward))
+    book.close()
+    assert book.trials[0].hash == book.trials[2].hash
+    assert (book.best.number, leaderboard(book.trials)[0].number) == (1, 1)
 
 
 def test_a_journal_of_another_version_is_reported_and_resumed(tmp_path, capsys, monkeypatch):

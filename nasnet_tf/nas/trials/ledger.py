@@ -76,6 +76,7 @@ class Ledger:
         self.finished: list[Trial] = []
         self.quarantined: list[str] = []
         self._known: dict[str, Trial] = {}  # the first rewarded or infeasible trial of each architecture, by hash
+        self._measured: set[str] = set()  # hashes of architectures with a measured reward; only the first one counts, as in `leaderboard`
         self._journal = Journal(workdir, identity)
         self.num_restored = self._journal.num_rows - 1
         self._num_rewards = 0
@@ -187,14 +188,17 @@ class Ledger:
             self.num_since_best += trial.is_own
         if trial.status == Status.FINISHED:
             self.finished.append(trial)
-            if not trial.is_predicted and (self.best is None or _merit(trial) > _merit(self.best)):
-                self._set_best(trial)
+            if not trial.is_predicted and trial.hash not in self._measured:
+                self._measured.add(trial.hash)
+                if self.best is None or _merit(trial) > _merit(self.best):
+                    self._set_best(trial)
         learned = trial.reward if trial.status == Status.FINISHED else event.policy_reward
         if learned is None:
             return
         self._num_rewards += 1
         if is_new:
-            self._observe(trial, learned)
+            for rung, reward in enumerate(trial.rung_rewards or [learned]):  # a trial that was taken over may have several
+                self._observe(trial, reward, rung)
             self._updates.write(self._strategy.diagnostics(), self._num_rewards)
             if self._scalars and trial.status == Status.FINISHED:
                 best = {} if self.best is None else {"best": self.best.reward}
@@ -204,7 +208,8 @@ class Ledger:
         """Recomputes the counts after a machine was quarantined, because some trials that had ended are open again."""
         ended = [trial for trial in self.trials if trial.is_rewarded_or_infeasible]
         self.num_ended = len(ended) + sum(map(self._tolerance.is_given_up, self.trials))
-        self.num_trained = sum(trial.is_own for trial in ended)
+        before, self.num_trained = self.num_trained, sum(trial.is_own for trial in ended)
+        self.num_since_best = max(0, self.num_since_best - (before - self.num_trained))
         self._known = {trial.hash: trial for trial in reversed(ended)}
 
     def quarantine(self, machine: str, reason: str) -> None:
@@ -239,7 +244,8 @@ class Ledger:
                 continue
             decisions = self._space.encode(other.genotype)
             proposed = self._proposed(self._strategy.proposal_of(decisions)) | {"hash": other.hash}
-            self._write(Taken(**proposed, reward=other.reward, metrics=other.metrics, taken_from=folder))
+            common = {"reward": other.reward, "metrics": other.metrics, "rung_rewards": tuple(other.rung_rewards)}
+            self._write(Taken(**proposed, **common, taken_from=folder))
 
     def propose(self) -> Trial:
         """Asks the strategy for the next trial. If its architecture is known and not to be trained again, the trial has already ended."""

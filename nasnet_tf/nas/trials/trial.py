@@ -125,7 +125,7 @@ def _append(trials: list[Trial], event: Proposed) -> bool:
     trial = Trial(number, event.genotype, event.hash, event.decisions, event.log_probs, proposed_time=event.time)
     if isinstance(event, Taken):
         trial.status, trial.reward, trial.metrics = Status.FINISHED, event.reward, event.metrics
-        trial.taken_from, trial.finished_time = event.taken_from, event.time
+        trial.taken_from, trial.finished_time, trial.rung_rewards = event.taken_from, event.time, list(event.rung_rewards)
     if number < len(trials) and (trials[number].decisions, trials[number].log_probs) == (trial.decisions, trial.log_probs):
         return False
     if number != len(trials):
@@ -145,17 +145,17 @@ def _end(trial: Trial, event: Ended) -> bool:
     is_lasting = is_promoted and not isinstance(event, Finished)  # the trial stays finished
     if event.seconds > 0 or is_lasting:
         trial.executions.append((event.time, event.seconds))
+    trial.losses += event.lost
     if is_lasting:
-        trial.failed_rungs_on.append(event.machine)
+        if not event.lost:
+            trial.failed_rungs_on.append(event.machine)
         return True
     trial.status, trial.reward, trial.metrics = Status(event.kind), event.reward, event.metrics or {}
     trial.finished_time, trial.reused_from, trial.machine = event.time, event.reused_from, event.machine
     trial.over_deadline = event.over_deadline
     if isinstance(event, Finished) and event.rung is not None:
         trial.rung_rewards.append(event.reward)
-    if event.lost:
-        trial.losses += 1
-    elif isinstance(event, Failed):
+    if isinstance(event, Failed) and not event.lost:
         trial.failed_on.append(trial.machine)
     return True
 
@@ -172,15 +172,17 @@ def _forget_verdicts(trials: list[Trial], machine: str) -> None:
 
 
 def architectures(trials: Iterable[Trial]) -> list[Trial]:
-    """Returns the first finished trial of each architecture.
+    """Returns the finished trial of each architecture that counts: the first with a measured reward, or the first with a predicted one.
 
     Without this, a strategy that proposes its best architecture again and again would fill a leaderboard with it.
     """
-    first: dict[str, Trial] = {}
+    counting: dict[str, Trial] = {}
     for trial in trials:
         if trial.status == Status.FINISHED:
-            first.setdefault(trial.hash, trial)
-    return list(first.values())
+            earlier = counting.setdefault(trial.hash, trial)
+            if earlier.is_predicted and not trial.is_predicted:
+                counting[trial.hash] = trial
+    return list(counting.values())
 
 
 def leaderboard(trials: Iterable[Trial]) -> list[Trial]:
