@@ -146,11 +146,13 @@ def rows_of(args: argparse.Namespace) -> list[dict]:
 
 def row_of(trials: Sequence[Trial], long: Sequence[Trial]) -> dict:
     """Returns the result of a search and of the longer trainings of its best architectures."""
+    own = [trial for trial in trials if trial.is_own]
+    long = [trial for trial in long if trial.status == "finished"]
     rewarded = {trial.hash: trial.reward for trial in architectures(trials)}
     rewards = list(rewarded.values())
     return {
-        "trainings": len(trials),
-        "core_seconds": sum(trial.metrics["cpu_seconds"] for trial in trials),
+        "trainings": len(own),
+        "core_seconds": sum(trial.metrics.get("cpu_seconds", trial.seconds) for trial in own),
         "best_5": statistics.top_mean(rewards, BEST),
         "test": float(np.mean([trial.reward for trial in long])),
         "retrained": [[rewarded[trial.hash], trial.reward] for trial in long if trial.hash in rewarded],

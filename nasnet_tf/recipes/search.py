@@ -72,7 +72,8 @@ def search_job(config: SearchConfig, config_text: str) -> SearchJob:
         with work_folders.at_work(workdir, "search"):
             write_configuration(workdir)
             if config.prior:
-                strategy.prime(*earlier.read_prior(config.prior, config.space, workdir))
+                for decisions, rewards in earlier.read_prior(config.prior, config.space, workdir):
+                    strategy.prime(decisions, rewards)
             taken = earlier.trials_of(config.take_over, identity.without(table.choices()), config.space)
             return run_search(workdir, config, task, identity, taken, scalars=True)
 

@@ -19,7 +19,7 @@ LINEAR_SHARE = 0.5  # weight of the linear part of the kernel; values of 0.2 to 
 # Length scale of the Matern part, in root-mean-square distance per feature. Two random architectures are this far apart on average.
 LENGTH_SCALE = 2**0.5
 NOISE_RATIOS = tuple(np.geomspace(0.001, 3.0, 10).tolist())  # candidates for the ratio of the noise variance to the kernel variance
-_SMALLEST_ERROR = 1e-4  # a perfect accuracy is treated as 0.9999, so that its logarithm is finite
+_SMALLEST_ERROR = 1e-4  # smaller errors are treated as this, so that their logarithms are finite
 # Targets have a lower bound: the median minus this many times (third quartile - median). For normal values, that is two standard deviations
 # below the median.
 _BOUND = 3.0
@@ -84,17 +84,23 @@ def targets(rewards: np.ndarray) -> Targets:
 
     If all rewards are in [0, 1], they are taken as accuracies and become -log(error). Other rewards become the normal scores of their
     ranks, which do not depend on the scale of the rewards. Values far below the median are raised to a bound that is computed from the
-    upper half of the values, so that failed trainings have no leverage.
+    upper half of the values, so that failed trainings have no leverage. Perfect accuracies have little more than the best others: their error
+    counts as half of the smallest other one.
 
     Args:
       rewards: float [n] or [n, levels], one row per architecture: the reward of its first training and, for the best, of longer trainings.
         Rewards are finite, or NaN for a training that did not take place. The longest training of an architecture counts. Longer trainings
         give higher rewards to all architectures, so their values are shifted to the mean that the same architectures had one level below.
+        An architecture without any reward, because it is infeasible, gets the lowest value. At least one architecture has a reward.
     """
     rewards = rewards.reshape(len(rewards), -1)
     known = rewards[~np.isnan(rewards)]
     is_accuracy = bool(np.all((known >= 0) & (known <= 1)))
-    levels = (-np.log(np.maximum(1 - rewards, _SMALLEST_ERROR)) if is_accuracy else rewards).T
+    imperfect = known[known < 1]
+    smallest = max(_SMALLEST_ERROR, (1 - imperfect.max()) / 2 if len(imperfect) else 0.0)
+    levels = (-np.log(np.maximum(1 - rewards, smallest)) if is_accuracy else rewards).T
+    is_rewarded = ~np.isnan(levels[0])
+    levels = levels[:, is_rewarded]
     values = levels[0].copy()
     for level in levels[1:]:
         reached = ~np.isnan(level)
@@ -105,7 +111,9 @@ def targets(rewards: np.ndarray) -> Targets:
         middle = (np.searchsorted(order, values, "left") + np.searchsorted(order, values, "right")) / 2
         values = special.ndtri(np.clip(middle / len(values), 0.5 / len(values), 1 - 0.5 / len(values)))
     _, median, upper = np.quantile(values, (0.25, 0.5, 0.75))
-    values = np.maximum(values, median - _BOUND * (upper - median)) if upper > median else values
+    lowest = median - _BOUND * (upper - median) if upper > median else values.min()
+    values, rewarded = np.full(len(is_rewarded), lowest), np.maximum(values, lowest)
+    values[is_rewarded] = rewarded
     spread = values.std()
     scale = float(spread) if spread > 1e-9 else 1.0
     return Targets((values - values.mean()) / scale, is_accuracy, float(values.mean()), scale)
@@ -162,6 +170,14 @@ class Fit:
     weights: np.ndarray
     variance: float
     expected: np.ndarray
+
+    def mean(self, inputs: np.ndarray) -> np.ndarray:
+        """Returns the posterior mean alone, float [m], in less time than `predict`.
+
+        Args:
+          inputs: standardized features, float [m, features].
+        """
+        return kernel(inputs, self.inputs) @ self.weights
 
     def predict(self, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Returns the posterior mean and standard deviation, float [m] each, of the noise-free targets.

@@ -38,6 +38,12 @@ class Wrapper(Strategy):
     def observe(self, observation: Observation) -> None:
         self._strategy.observe(observation)
 
+    def reject(self, proposal: Proposal) -> None:
+        self._strategy.reject(proposal)
+
+    def replace(self, own: Proposal, recorded: Proposal) -> None:
+        self._strategy.replace(own, recorded)
+
     def prime(self, decisions: Sequence[Sequence[int]], rewards: Sequence[float]) -> None:
         self._strategy.prime(decisions, rewards)
 

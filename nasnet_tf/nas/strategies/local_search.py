@@ -37,6 +37,7 @@ class LocalSearch(Strategy):
         self._best: tuple[tuple[int, ...], float] | None = None  # decisions and reward of the best since the last restart
         self._neighbors: list[tuple[int, ...]] = []  # neighbors of the best that have not been proposed yet
         self._proposed: set[tuple[int, ...]] = set()
+        self._starts: set[tuple[int, ...]] = set()  # the random architectures since the last restart
         self._restarts = 0
 
     def propose(self) -> Proposal:
@@ -48,19 +49,28 @@ class LocalSearch(Strategy):
             elif self._neighbors:
                 decisions = self._neighbors.pop()
             else:  # all neighbors are proposed: this is a local optimum, or the last neighbors are still being trained
-                self._best, self._starts_left = None, 1
-                self._restarts += 1
+                if self._best is not None:
+                    self._best, self._starts = None, set()
+                    self._restarts += 1
+                self._starts_left = 1
                 continue
+            if is_random:
+                self._starts.add(decisions)
             if is_random or decisions not in self._proposed:
                 self._proposed.add(decisions)
                 return Proposal(decisions)
 
     def feedback(self, proposal: Proposal, reward: float) -> None:
-        """Moves to the proposal if it is better than the best architecture since the last restart."""
+        """Moves to the proposal if it is better than the best architecture since the last restart.
+
+        After a restart the first move is to one of its random architectures: rewards that arrive late from before count only then.
+        """
         check_reward(reward)
         check_decisions("LocalSearch", self.space, proposal.decisions)
+        best = tuple(proposal.decisions)
+        if self._best is None and self._restarts and best not in self._starts:
+            return
         if self._best is None or reward > self._best[1]:
-            best = tuple(proposal.decisions)
             self._best = best, float(reward)
             self._neighbors = [
                 (*best[:place], value, *best[place + 1 :])
@@ -84,6 +94,7 @@ class LocalSearch(Strategy):
             "best": np.array([decisions for decisions, _ in best], np.int32).reshape(-1, width),
             "best_reward": np.array([reward for _, reward in best]),
             "neighbors": np.array(self._neighbors, np.int32).reshape(-1, width),
+            "starts": np.array(sorted(self._starts), np.int32).reshape(-1, width),
             "proposed": np.array(sorted(self._proposed), np.int32).reshape(-1, width),
         }
         return states.packed(states.identity_of(self), arrays)
@@ -92,6 +103,7 @@ class LocalSearch(Strategy):
         arrays = states.unpacked(states.identity_of(self), state)
         states.set_random(self._random, arrays["random"])
         self._starts_left, self._restarts = arrays["numbers"].tolist()
-        best, self._neighbors, proposed = (list(map(tuple, arrays[name].tolist())) for name in ("best", "neighbors", "proposed"))
+        names = ("best", "neighbors", "starts", "proposed")
+        best, self._neighbors, starts, proposed = (list(map(tuple, arrays[name].tolist())) for name in names)
         self._best = (best[0], arrays["best_reward"].item()) if best else None
-        self._proposed = set(proposed)
+        self._starts, self._proposed = set(starts), set(proposed)

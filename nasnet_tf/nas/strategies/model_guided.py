@@ -36,8 +36,8 @@ class ModelGuided(Strategy):
     """Proposes the candidate with the highest expected improvement under a Gaussian process.
 
     Candidates are mutants of good architectures, random architectures and proposals of a base strategy. Longer trainings by successive
-    halving refine the model. Rewards that were predicted for children stopped early count for less. After `prime`, rewards from other data
-    are the prior mean, to the extent that the rewards of this search agree with them.
+    halving refine the model. Rewards that were predicted for children stopped early count for less, and infeasible architectures count as
+    bad ones. After `prime`, rewards from other data are the prior mean, to the extent that the rewards of this search agree with them.
 
     Attributes:
       space: the search space.
@@ -70,7 +70,7 @@ class ModelGuided(Strategy):
         self._diagnostics: dict[str, float] = {}
 
     def prime(self, decisions: Sequence[Sequence[int]], rewards: Sequence[float]) -> None:
-        """Uses rewards that architectures got on other data as the prior mean; see `Strategy.prime`."""
+        """Uses rewards that architectures got on other data as the prior mean; see `Strategy.prime`. Each call has a scale of its own."""
         for each in decisions:
             check_decisions("ModelGuided", self.space, each)
         self._model.prime(list(map(tuple, decisions)), rewards)
@@ -84,16 +84,20 @@ class ModelGuided(Strategy):
         """Returns the candidate with the highest expected improvement; repeats a known architecture only if all candidates are known."""
         self._proposed += 1
         own = {proposal.decisions: proposal for proposal in (self._strategy.propose() for _ in range(_OF_THE_STRATEGY))}
-        is_guided = len(self._model) >= self.first or (self._model.is_primed and self._proposed % 2 == 0)
+        is_guided = self._model.num_rewarded >= self.first or (self._model.is_primed and self._proposed % 2 == 0)
         # Each proposal has a generator of its own, so no generator has to be saved. RandomState gives the same stream in all NumPy
         # versions.
         self._last = self._ranked_candidates(list(own), np.random.RandomState([self.seed, self._proposed])) if is_guided else list(own)
         fresh = (each for each in self._last if self.space.identity_of(each) not in self._known)
         chosen = next((each for each in fresh if self._is_allowed(each)), self._last[0])
-        if self.space.identity_of(chosen) not in self._known:
-            self._known.add(self.space.identity_of(chosen))
-            self._pending = [*self._pending, chosen][-_MAX_PENDING:]
+        if self._is_allowed(chosen) and self.space.identity_of(chosen) not in self._known:
+            self._await(chosen)
         return own.get(chosen) or self.proposal_of(chosen)
+
+    def _await(self, decisions: Decisions) -> None:
+        """Remembers that the reward of an architecture will arrive."""
+        self._known.add(self.space.identity_of(decisions))
+        self._pending = [*self._pending, decisions][-_MAX_PENDING:]
 
     @gaussian_process.one_thread()
     def _ranked_candidates(self, new: list[Decisions], draws: np.random.RandomState) -> list[Decisions]:
@@ -125,7 +129,7 @@ class ModelGuided(Strategy):
         The trials to mutate are those with the highest expected rewards or, with a cost, those on the Pareto front.
         """
         model = self._model
-        if not len(model):  # there is only the prior mean
+        if not model.num_rewarded:  # there is only the prior mean
             return lambda candidates: model.prior_mean(model.scaled(candidates)), []
         prediction = model.predict(self._pending)
         order = np.argsort(-np.round(prediction.expected, _DIGITS), kind="stable")
@@ -143,8 +147,10 @@ class ModelGuided(Strategy):
         # The reference point: costs up to a margin above the highest so far count, and rewards below the median do not.
         worst = float(2 * np.nanmax(logs) - np.nanmin(logs)), float(np.median(prediction.expected))
 
+        cost_of = model.cost_model()
+
         def score(candidates: list[Decisions]) -> np.ndarray:
-            return gaussian_process.log_hypervolume_improvement(*prediction.of(candidates), model.predicted_costs(candidates), steps, worst)
+            return gaussian_process.log_hypervolume_improvement(*prediction.of(candidates), cost_of(candidates), steps, worst)
 
         return score, [trials[at] for at in front[-2 * _PARENTS :]]
 
@@ -190,10 +196,31 @@ class ModelGuided(Strategy):
         if observation.rung:
             self._model.add_longer(decisions, float(observation.reward))
             return
-        if decisions in self._pending:
-            self._pending.remove(decisions)
+        self._forget(decisions)
         self._known.add(self.space.identity_of(decisions))
         self._model.add(decisions, float(observation.reward), observation.is_predicted, self._cost_of(observation.metrics))
+
+    def reject(self, proposal: Proposal) -> None:
+        """Learns that an architecture is infeasible. The model counts it as a bad one until a reward of it arrives."""
+        check_decisions("ModelGuided", self.space, proposal.decisions)
+        self._strategy.reject(proposal)
+        decisions = tuple(proposal.decisions)
+        self._forget(decisions)
+        self._known.add(self.space.identity_of(decisions))
+        self._model.add_infeasible(decisions)
+
+    def replace(self, own: Proposal, recorded: Proposal) -> None:
+        """Waits for the reward of `recorded` instead of that of `own`; see `Strategy.replace`."""
+        if own.decisions in self._pending:
+            self._forget(own.decisions)
+            self._known.discard(self.space.identity_of(own.decisions))
+        if self.space.identity_of(recorded.decisions) not in self._known:
+            self._await(tuple(recorded.decisions))
+
+    def _forget(self, decisions: Decisions) -> None:
+        """Stops waiting for the reward of an architecture."""
+        if decisions in self._pending:
+            self._pending.remove(decisions)
 
     def _cost_of(self, metrics: Mapping[str, Any]) -> float:
         """Returns the cost among `metrics`; NaN if no cost was asked for, or if there are no metrics because the child was killed."""
@@ -212,7 +239,7 @@ class ModelGuided(Strategy):
         The estimate ignores that the model would learn from these trainings. None if the model is not in use yet or the rewards are not
         accuracies.
         """
-        if len(self._model) < self.first or not self._last:
+        if self._model.num_rewarded < self.first or not self._last:
             return None
         prediction = self._model.predict(may_refit=False)  # must not change the state, or a replay would give a different search
         if not prediction.targets.is_accuracy:

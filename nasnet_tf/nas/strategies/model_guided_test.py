@@ -78,6 +78,58 @@ def test_failed_trainings_have_no_leverage():
     assert not ranks.is_accuracy
 
 
+def test_perfect_accuracies_have_little_leverage():
+    accuracies = np.array([0.90, 0.95, 0.98, 0.995, 1.0])
+    values = gaussian_process.targets(accuracies).values
+    assert values[4] - values[3] == pytest.approx((values[3] - values[2]) / 2)  # log(2) and log(4)
+    assert np.isfinite(gaussian_process.targets(np.ones(3)).values).all()
+
+
+def test_infeasible_architectures_are_avoided():
+    """An architecture is infeasible if it is costly, and the costly ones have the highest rewards."""
+
+    def infeasible(told):
+        strategy, count = ModelGuided(SPACE, 1), 0
+        for _ in range(60):
+            proposal = strategy.propose()
+            if good_share(proposal.decisions) <= 0.5:
+                strategy.feedback(proposal, 0.5 + 0.4 * good_share(proposal.decisions))
+            else:
+                count += 1
+                if told:
+                    strategy.reject(proposal)
+        return count
+
+    assert infeasible(told=True) < 15
+    assert infeasible(told=False) > 30
+
+
+def test_an_infeasible_architecture_may_get_a_reward_on_another_machine():
+    strategy, other = ModelGuided(SPACE, 1), ModelGuided(SPACE, 1)
+    first = strategy.propose()
+    strategy.reject(first)
+    strategy.reject(first)
+    play(strategy, 12)
+    other.restore(strategy.state())
+    for each in (strategy, other):
+        each.feedback(first, 0.99)
+    assert strategy.state() == other.state()
+    assert [strategy.propose() for _ in range(3)] == [other.propose() for _ in range(3)]
+    assert strategy.expected_gain(10) is not None
+
+
+def test_a_proposal_of_another_machine_takes_the_place_of_the_own_one():
+    strategy, trained = ModelGuided(SPACE, 1), Proposal((1,) * 30)
+    play(strategy, 12)
+    own = strategy.propose()
+    strategy.replace(own, trained)
+    assert strategy._pending == [trained.decisions]
+    assert SPACE.identity_of(own.decisions) not in strategy._known
+    assert SPACE.identity_of(trained.decisions) in strategy._known
+    strategy.feedback(trained, 0.5)
+    assert strategy._pending == []
+
+
 def test_predictions_equal_the_formula():
     """The expected mean and variance are computed with the inverse of the covariance."""
     draws = np.random.RandomState(0)
@@ -123,6 +175,24 @@ def test_local_search_moves_to_better_neighbors_and_restarts():
     rewards = play(strategy, 120)
     assert max(rewards) == pytest.approx(0.9)
     assert strategy.diagnostics()["restarts"] >= 1
+
+
+def test_local_search_restarts_at_random_with_parallel_workers():
+    """Rewards arrive ten proposals late, so those of the last neighbors arrive after a restart."""
+    space = SearchSpace(num_blocks=1, operations=OPERATIONS[:2], combines=("ADD",))
+    strategy, waiting = LocalSearch(space, 0, starts=3), []
+    restarts, centers = 0.0, []
+    for number in range(200):
+        waiting.append(strategy.propose())
+        if len(waiting) > 10:
+            before = strategy.diagnostics()
+            proposal = waiting.pop(0)
+            strategy.feedback(proposal, random.Random(number).random())
+            if strategy.diagnostics()["restarts"] > restarts and "best" in strategy.diagnostics() and "best" not in before:
+                restarts = strategy.diagnostics()["restarts"]
+                centers.append(proposal.decisions in strategy._starts)
+    assert len(centers) > 3
+    assert all(centers)
 
 
 @pytest.mark.parametrize("kind", [ModelGuided, LocalSearch])
@@ -243,6 +313,21 @@ def test_a_right_prior_saves_trainings_and_a_wrong_one_loses_none():
     assert best(wrong, 40) > best([ModelGuided(SPACE, seed) for seed in range(4)], 40) - 0.02
 
 
+def test_each_prior_has_a_scale_of_its_own():
+    """The same architectures are better on one data set than on the other."""
+
+    def correlation(offsets):
+        strategy, draws, truth = ModelGuided(SPACE, 0), random.Random(0), []
+        for offset in offsets:
+            trials = [SPACE.sample(draws) for _ in range(60)]
+            strategy.prime(trials, [offset + 0.05 * good_share(each) + 0.002 * draws.gauss(0, 1) for each in trials])
+        trials = [SPACE.sample(draws) for _ in range(200)]
+        truth = [good_share(each) for each in trials]
+        return np.corrcoef(strategy._model.prior_mean(strategy._model.scaled(trials)), truth)[0, 1]
+
+    assert correlation([0.5, 0.9]) > correlation([0.5]) > 0.7
+
+
 def test_a_primed_strategy_resumes_exactly():
     one = primed(1)
     play(one, 7)
@@ -281,5 +366,6 @@ def test_only_allowed_architectures_are_proposed():
         assert max(rewards) <= 0.7 + 1e-9
         if isinstance(strategy, ModelGuided):
             assert np.mean(rewards[20:]) > 0.68  # close to the limit of 0.7
+            assert not strategy._pending  # nothing that was refused is waited for
     with pytest.raises(SearchPaused, match="none of 1,000 architectures proposed in a row was within no cap"):
         Allowed(RandomSearch(SPACE, 1), lambda decisions: False, "no cap").propose()

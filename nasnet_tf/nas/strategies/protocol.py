@@ -80,8 +80,17 @@ class Strategy(metaclass=abc.ABCMeta):
         if not observation.rung:
             self.feedback(observation.proposal, observation.reward)
 
+    def reject(self, proposal: Proposal) -> None:  # noqa: B027 - most strategies learn from rewards alone
+        """Learns that an architecture is infeasible: it gets no reward, unless another machine can train it later."""
+
+    def replace(self, own: Proposal, recorded: Proposal) -> None:  # noqa: B027 - most strategies do not remember what they proposed
+        """Learns that `recorded` was trained instead of `own`, which the last call of `propose` returned.
+
+        This happens if a search is resumed on a machine that rounds differently, or with another version of the package.
+        """
+
     def prime(self, decisions: Sequence[Sequence[int]], rewards: Sequence[float]) -> None:
-        """Learns the rewards that architectures got on other data. Called before any other method.
+        """Learns the rewards that architectures got on other data. Called before any other method, once for each search.
 
         Args:
           decisions: the architectures.

@@ -1,13 +1,13 @@
 """The model of a model-guided strategy: the rewards seen so far, and a Gaussian process that predicts the rewards of other architectures.
 
 Rewards have levels: one for an architecture's first training, and one for each longer training by successive halving. Rewards that were
-predicted for children stopped early count for less. Rewards of another data set can serve as the prior mean, to the extent that the rewards
+predicted for children stopped early count for less. Infeasible architectures, which have no reward, count as bad ones. Rewards of another data set can serve as the prior mean, to the extent that the rewards
 of this search agree with them.
 """
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -19,6 +19,7 @@ Decisions = tuple[int, ...]
 
 _MAX_TRIALS = 300  # the model is fitted to at most this many trials, half the best and half the newest: this bounds the time of a proposal
 _REFIT = 1.1  # the noise is fitted again each time the number of fitted trials has grown by this factor
+_MAX_PRIOR = 1000  # the prior mean is fitted to at most this many trials
 _SCALE_SAMPLES = 1000  # random architectures used to standardize the features
 _DIGITS = 6  # scores are rounded to this many decimals before they are compared, because later digits differ between machines
 _PREDICTED_NOISE = 3.0  # noise variance of a predicted reward, as a multiple of a measured reward's
@@ -62,6 +63,7 @@ class RewardModel:
 
     Attributes:
       decisions: decisions of each trial, in the order in which the trials were added.
+      num_rewarded: number of trials with a reward.
       costs: cost of each trial; NaN where it is unknown.
       noise_ratio: ratio of the noise variance to the kernel variance, from the last fit.
     """
@@ -74,8 +76,10 @@ class RewardModel:
         self.decisions: list[Decisions] = []
         self.costs: list[float] = []
         self._inputs: list[np.ndarray] = []
-        self._rewards: list[list[float]] = []  # for each trial, its reward at each rung
+        self._rewards: list[list[float]] = []  # for each trial, its reward at each rung; empty for an infeasible architecture
+        self._infeasible: set[Decisions] = set()
         self._is_predicted: list[bool] = []
+        self._prior_trials: list[tuple[np.ndarray, np.ndarray]] = []  # inputs and targets of each search on other data
         self._prior: gaussian_process.Fit | None = None
         self.noise_ratio, self._prior_share, self._fitted_trials = gaussian_process.NOISE_RATIOS[-1], 0.0, 0
 
@@ -86,21 +90,45 @@ class RewardModel:
         """Returns the standardized features of m architectures, float [m, features]."""
         return self._scale(self._features(decisions))
 
+    @property
+    def num_rewarded(self) -> int:
+        return len(self) - len(self._infeasible)
+
     def add(self, decisions: Decisions, reward: float, is_predicted: bool = False, cost: float = math.nan) -> None:
         """Adds a trial with the reward of its first training, and its cost if that is known."""
+        if decisions in self._infeasible:  # only its machine was: it has run on another one
+            self._remove(decisions)
+        self._append(decisions, [reward], is_predicted, cost)
+
+    def add_infeasible(self, decisions: Decisions) -> None:
+        """Adds a trial of an architecture that cannot get a reward, unless the architecture is known."""
+        if decisions not in self.decisions:
+            self._append(decisions, [], False, math.nan)
+            self._infeasible.add(decisions)
+
+    def _append(self, decisions: Decisions, rewards: list[float], is_predicted: bool, cost: float) -> None:
         self.decisions.append(decisions)
         self.costs.append(cost)
         self._inputs.append(self.scaled([decisions])[0])
-        self._rewards.append([reward])
+        self._rewards.append(rewards)
         self._is_predicted.append(is_predicted)
+
+    def _remove(self, decisions: Decisions) -> None:
+        self._infeasible.remove(decisions)
+        at = self.decisions.index(decisions)
+        for values in (self.decisions, self.costs, self._inputs, self._rewards, self._is_predicted):
+            del values[at]
 
     def add_longer(self, decisions: Decisions, reward: float) -> None:
         """Adds the reward of a longer training to the newest trial that has these decisions."""
         self._rewards[len(self) - 1 - self.decisions[::-1].index(decisions)].append(reward)
 
     def prime(self, decisions: Sequence[Decisions], rewards: Sequence[float]) -> None:
-        """Fits the prior mean to rewards that architectures got on other data."""
-        self._prior = gaussian_process.fitted(self.scaled(decisions), gaussian_process.targets(np.asarray(rewards, float)).values)
+        """Fits the prior mean to rewards that architectures got on other data, and to those of earlier calls, each on its own scale."""
+        self._prior_trials.append((self.scaled(decisions), gaussian_process.targets(np.asarray(rewards, float)).values))
+        inputs, values = map(np.concatenate, zip(*self._prior_trials, strict=True))
+        kept = np.unique(np.linspace(0, len(values) - 1, min(len(values), _MAX_PRIOR)).astype(int))  # evenly over all searches
+        self._prior = gaussian_process.fitted(inputs[kept], values[kept])
 
     @property
     def is_primed(self) -> bool:
@@ -113,10 +141,10 @@ class RewardModel:
         Args:
           inputs: standardized features, float [m, features].
         """
-        return np.zeros(len(inputs)) if self._prior is None else self._prior.predict(inputs)[0]
+        return np.zeros(len(inputs)) if self._prior is None else self._prior.mean(inputs)
 
     def predict(self, pending: Sequence[Decisions] = (), may_refit: bool = True) -> Prediction:
-        """Fits the model to the trials so far, of which there must be at least one, and returns it.
+        """Fits the model to the trials so far, of which at least one must have a reward, and returns it.
 
         Args:
           pending: architectures whose rewards have not arrived yet.
@@ -145,15 +173,18 @@ class RewardModel:
         best = int(np.argmax([round(likelihood, _DIGITS) for _, likelihood in fits]))
         self.noise_ratio, self._prior_share, self._fitted_trials = fits[best][0], shares[best], len(values)
 
-    def predicted_costs(self, decisions: Sequence[Decisions]) -> np.ndarray:
-        """Predicts the natural logarithm of the cost of m architectures, float [m], from the costs of the newest trials."""
+    def cost_model(self) -> Callable[[Sequence[Decisions]], np.ndarray]:
+        """Returns a function that predicts the natural logarithm of the cost of m architectures, float [m].
+
+        It is fitted to the costs of the newest trials.
+        """
         known = [at for at, cost in enumerate(self.costs) if not math.isnan(cost)][-_MAX_TRIALS:]
         inputs, values = np.array(self._inputs)[known], np.log([self.costs[at] for at in known])
         fit = gaussian_process.fit(inputs, values - values.mean(), np.full(len(known), _COST_NOISE), inputs[:0])
-        return values.mean() + fit.predict(self.scaled(decisions))[0]
+        return lambda decisions: values.mean() + fit.mean(self.scaled(decisions))
 
     def _levels(self) -> np.ndarray:
-        most = max(map(len, self._rewards))
+        most = max(1, *map(len, self._rewards))
         return np.array([[*rewards, *[math.nan] * (most - len(rewards))] for rewards in self._rewards])
 
     def state(self) -> dict[str, np.ndarray]:
@@ -171,6 +202,7 @@ class RewardModel:
         self.decisions = list(map(tuple, state["decisions"].tolist()))
         self._inputs = list(self.scaled(self.decisions)) if self.decisions else []
         self._rewards = [[reward for reward in row if not math.isnan(reward)] for row in state["rewards"].tolist()]
+        self._infeasible = {each for each, rewards in zip(self.decisions, self._rewards, strict=True) if not rewards}
         self._is_predicted, self.costs = state["is_predicted"].tolist(), state["costs"].tolist()
         self.noise_ratio, self._prior_share, fitted = state["fitted"].tolist()
         self._fitted_trials = int(fitted)

@@ -58,7 +58,7 @@ def _fitting(trials: Sequence[Trial], space: SearchSpace, name: str) -> tuple[li
     return fitting, [f"{others} of the {len(trials)} architectures of {name}: {why}"] if others else []
 
 
-def read_prior(folders: Sequence[str], space: SearchSpace, workdir: pathlib.Path) -> tuple[list[tuple[int, ...]], list[float]]:
+def read_prior(folders: Sequence[str], space: SearchSpace, workdir: pathlib.Path) -> list[tuple[list[tuple[int, ...]], list[float]]]:
     """Reads the architectures and rewards of searches on other data; prints a line about architectures that are not in the space.
 
     The result is saved in the work folder, so that a resumed search has the same prior even if the other folders have changed.
@@ -69,7 +69,7 @@ def read_prior(folders: Sequence[str], space: SearchSpace, workdir: pathlib.Path
       workdir: work folder of the new search.
 
     Returns:
-      Decisions in this space, and the reward of each architecture.
+      For each folder with architectures of this space: their decisions in it, and the reward of each.
 
     Raises:
       InputError: a folder holds no search, fewer than 10 architectures are in this space, or the saved file is damaged.
@@ -79,22 +79,23 @@ def read_prior(folders: Sequence[str], space: SearchSpace, workdir: pathlib.Path
         try:
             values = json.loads(kept.read_text())
             if values["folders"] == list(folders):  # else it belongs to a search that was refused or killed before its first reward
-                return list(map(tuple, values["decisions"])), values["rewards"]
+                return [(list(map(tuple, search["decisions"])), search["rewards"]) for search in values["searches"]]
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(f"{kept}: damaged ({error!r}); remove it to read {', '.join(folders)} again") from error
-    decisions, rewards = [], []
+    searches = []
     for name in folders:
         fitting, why = _fitting(architectures(read_trials(user_path(name))), space, name)
         for what in why:
             print(f"search.prior: left out: {what}")
-        decisions += [each for _, each in fitting]
-        rewards += [trial.rung_rewards[0] if trial.rung_rewards else trial.reward for trial, _ in fitting]
-    if len(decisions) < MIN_PRIOR:
-        raise InputError(
-            f"search.prior: expected at least {MIN_PRIOR} architectures of this space, got {len(decisions)} in {', '.join(folders)}"
-        )
-    replace_file(kept, json.dumps({"folders": list(folders), "decisions": decisions, "rewards": rewards}))
-    return decisions, rewards
+        rewards = [trial.rung_rewards[0] if trial.rung_rewards else trial.reward for trial, _ in fitting]
+        if fitting:
+            searches.append(([each for _, each in fitting], rewards))
+    count = sum(len(rewards) for _, rewards in searches)
+    if count < MIN_PRIOR:
+        raise InputError(f"search.prior: expected at least {MIN_PRIOR} architectures of this space, got {count} in {', '.join(folders)}")
+    found = [{"decisions": decisions, "rewards": rewards} for decisions, rewards in searches]
+    replace_file(kept, json.dumps({"folders": list(folders), "searches": found}))
+    return searches
 
 
 def check_folders(folders: Sequence[str], workdir: pathlib.Path) -> None:

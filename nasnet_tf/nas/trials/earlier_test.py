@@ -145,13 +145,14 @@ def test_a_prior_is_kept_in_the_work_folder(tmp_path, capsys):
     run(tmp_path / "old", RandomSearch(SPACE, 1), num_trials=100)
     (tmp_path / "new").mkdir()
     smaller = SearchSpace(operations=tuple(name for name in SPACE.operations if name != "CONV_1X1"))
-    decisions, rewards = read_prior([str(tmp_path / "old")], smaller, tmp_path / "new")
+    ((decisions, rewards),) = read_prior([str(tmp_path / "old")], smaller, tmp_path / "new")
     assert len(decisions) == len(rewards) >= 10
     assert f"search.prior: left out: {100 - len(decisions)} of the 100 architectures" in capsys.readouterr().out
     (tmp_path / "old" / NAME).unlink()
-    assert read_prior([str(tmp_path / "old")], smaller, tmp_path / "new") == (decisions, rewards)
+    assert read_prior([str(tmp_path / "old")], smaller, tmp_path / "new") == [(decisions, rewards)]
     run(tmp_path / "other", RandomSearch(SPACE, 2), num_trials=12)
-    assert len(read_prior([str(tmp_path / "other")], SPACE, tmp_path / "new")[0]) == 12  # the binding was changed before the first reward
+    both = [str(tmp_path / "other"), str(tmp_path / "other")]  # the binding was changed before the first reward
+    assert [len(rewards) for _, rewards in read_prior(both, SPACE, tmp_path / "new")] == [12, 12]
     (tmp_path / "new" / PRIOR_NAME).write_text("{}")
     with pytest.raises(InputError, match="prior.json: damaged"):
         read_prior([str(tmp_path / "other")], SPACE, tmp_path / "new")

@@ -204,6 +204,29 @@ def test_an_infeasible_architecture_is_not_tried_again(tmp_path):
     assert (twin.status, twin.reason, twin.reused_from, book.num_ended) == ("infeasible", "the loss is nan", 0, 2)
 
 
+@pytest.mark.parametrize("deadline_reward", [None, 0.1])
+def test_the_strategy_learns_that_an_architecture_is_infeasible_or_its_deadline_reward(tmp_path, deadline_reward):
+    class Recorder(RandomSearch):
+        def __init__(self):
+            super().__init__(SPACE, 1)
+            self.told = []
+
+        def reject(self, proposal):
+            self.told.append((proposal.decisions, None))
+
+        def feedback(self, proposal, reward):
+            self.told.append((proposal.decisions, reward))
+
+    strategies = Recorder(), Recorder()
+    book = open_ledger(tmp_path, strategies[0], deadline_reward=deadline_reward)
+    first, second = book.propose(), book.propose()
+    book.record(outcome.Outcome(0, 1.0, reason="killed at its deadline", over_deadline=True))
+    book.record(finished(1, 0.5))
+    book.close()
+    open_ledger(tmp_path, strategies[1], deadline_reward=deadline_reward).close()
+    assert strategies[0].told == strategies[1].told == [(first.decisions, deadline_reward), (second.decisions, 0.5)]
+
+
 def test_equal_architectures_count_once():
     def trial(number, digest, reward):
         return Trial(number, "", digest, (), (), 0.0, "finished" if reward else "failed", reward)

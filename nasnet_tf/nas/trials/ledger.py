@@ -140,6 +140,7 @@ class Ledger:
             raise InputError(
                 f"trial {trial.number} is not what this search would have proposed: the journal was changed; use another work folder"
             )
+        self._strategy.replace(own, recorded)
         if why not in self._explained:
             self._explained.add(why)
             differ = f"from trial {trial.number} on, proposals differ from those of this version and machine"
@@ -194,6 +195,8 @@ class Ledger:
                     self._set_best(trial)
         learned = trial.reward if trial.status == Status.FINISHED else event.policy_reward
         if learned is None:
+            if is_new and trial.status == Status.INFEASIBLE:
+                self._strategy.reject(Proposal(trial.decisions, trial.log_probs))
             return
         self._num_rewards += 1
         if is_new:
