@@ -187,6 +187,12 @@ def test_boxes_of_pictures_that_exif_turns(tmp_path, orientation, as_stored):
     assert float(tf.reduce_mean(batch.images[0, 34:94, 50:166])) > 0.95
 
 
+def test_a_file_cut_short_is_a_corrupt_picture(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n0123")
+    write(tmp_path, [image(1, "a.png")], [box(1, 1)])
+    assert len(DetectionData(f"coco:{tmp_path}", 64).objects("train")) == 1
+
+
 @pytest.mark.parametrize(
     "names",
     [

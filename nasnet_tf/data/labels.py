@@ -24,6 +24,11 @@ def lacking(name: str, class_names: Sequence[str], present: Mapping[str, Collect
     missing = {split: [label for label in class_names if label not in labels] for split, labels in present.items()}
     if missing.get("train"):
         raise InputError(f"data set {name!r}: split 'train' lacks the classes {', '.join(missing['train'])} that other splits have")
+    return lacking_notes(missing)
+
+
+def lacking_notes(missing: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """Returns a note on each split that lacks classes, from {split: the classes it lacks}."""
     return tuple(
         f"{split} has no images of {', '.join(lacks[:_MAX_NAMED])}{', ...' if len(lacks) > _MAX_NAMED else ''}"
         for split, lacks in missing.items()

@@ -18,6 +18,7 @@ from nasnet_tf.base.errors import InputError, reason
 from nasnet_tf.base.files import shown
 from nasnet_tf.data.batches import evaluation_batches, rows_of, training_batches
 from nasnet_tf.data.decoding import decode_image
+from nasnet_tf.data.labels import lacking_notes
 from nasnet_tf.data.order import Order
 from nasnet_tf.data.preprocessing import Preprocessing, preprocessing_from_config
 from nasnet_tf.data.sixteen_bits import white_note
@@ -63,7 +64,16 @@ class ImageData(DividedData):
 
     @functools.cached_property
     def _summary(self) -> str:
-        return "\n".join(filter(None, [super()._summary, self._white_note()]))
+        return "\n".join(filter(None, [super()._summary, self._held_out_note(), self._white_note()]))
+
+    def _held_out_note(self) -> str | None:
+        """Returns a note on classes without an image for training or validation, if the images for validation are held out; else None."""
+        if not self._is_held_out():
+            return None
+        counts = {split: self._counts(self._find(split)) for split in ("train", "validation")}
+        absent = {split: [name for name, count in zip(self.class_names, counts[split], strict=True) if not count] for split in counts}
+        notes = "; ".join(lacking_notes(absent))
+        return f"{self.source}: with images held out, {notes}" if notes else None
 
     def _white_note(self) -> str | None:
         name, start, stop = self._source.bounds(self.train_split)
@@ -118,9 +128,13 @@ class ImageData(DividedData):
 
     @functools.cached_property
     def label_counts(self) -> np.ndarray:
-        """The number of training examples of each class, int64 [num_classes]; labels outside the classes are not counted."""
+        """The number of training examples that have each class, int64 [num_classes]; labels outside the classes are not counted."""
+        return self._counts(self._slice("train"))
+
+    def _counts(self, split: str) -> np.ndarray:
+        """Returns the number of examples of each class in a split of the source or a slice of one, int64 [num_classes]."""
         counts = np.zeros(self.num_classes, np.int64)
-        for labels in self._source.labels(self._slice("train")):
+        for labels in self._source.labels(split):
             counts += np.bincount(labels[(labels >= 0) & (labels < self.num_classes)], minlength=self.num_classes)
         return counts
 

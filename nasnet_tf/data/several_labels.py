@@ -54,10 +54,9 @@ class MultiLabelData(ImageData):
     def _label_mistake(self, label: np.ndarray) -> str | None:
         return None
 
-    @functools.cached_property
-    def label_counts(self) -> np.ndarray:
-        """The number of training images that have each label, int64 [num_classes]."""
-        return sum(labels.sum(axis=0, dtype=np.int64) for labels in self._source.labels(self._slice("train")))
+    def _counts(self, split: str) -> np.ndarray:
+        """Returns the number of images that have each label in a split of the source or a slice of one, int64 [num_classes]."""
+        return sum(labels.sum(axis=0, dtype=np.int64) for labels in self._source.labels(split))
 
     def check_several(self) -> None:
         """Raises InputError if each training image has one label, which suggests that the table has another separator."""

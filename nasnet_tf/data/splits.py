@@ -141,7 +141,7 @@ class DividedData:
                 if split == "train":
                     raise
                 uses.append(f"none {use}")
-        if self._validation_split() is None and self._held_out():
+        if self._is_held_out():
             uses[1] += f" (held out of {self.train_split})"
         return f"{self._source.name}: {', '.join(there)}; {', '.join(uses)}"
 
@@ -150,6 +150,10 @@ class DividedData:
         if self.validation_split is None and self._source.is_folder and "validation" in self._source.splits:
             return "validation"
         return self.validation_split
+
+    def _is_held_out(self) -> bool:
+        """Returns whether the validation examples are held out of train_split."""
+        return self._validation_split() is None and self._held_out() > 0
 
     def _held_out(self) -> int:
         if isinstance(self.validation_examples, str):

@@ -63,6 +63,18 @@ def test_the_summary_of_a_folder_is_printed_once(tmp_path, capfd):
     assert "4 for training, 2 for validation, none for testing" in capfd.readouterr().err
 
 
+def test_classes_that_holding_out_leaves_without_images_are_reported(tmp_path, capfd):
+    source = folder(tmp_path, train=10)
+    (tmp_path / "pets" / "train" / "owl").mkdir()
+    (tmp_path / "pets" / "train" / "owl" / "0.png").write_bytes((tmp_path / "pets" / "train" / "cat" / "0.png").read_bytes())
+    for held_out in range(1, 20):
+        data = ImageData(source, CifarPreprocessing(8), validation_examples=held_out)
+        counts = data.label_counts
+        said = capfd.readouterr().err
+        assert ("train has no images of owl" in said) == (counts[data.class_names.index("owl")] == 0)
+        assert ("validation has no images of" in said) == (held_out < 3 or counts[2] > 0)
+
+
 def test_share_examples_tells_whether_splits_overlap(tmp_path):
     source = folder(tmp_path, train=10, validation=3, test=2)
     data = ImageData(source, CifarPreprocessing(8))

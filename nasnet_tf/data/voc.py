@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.base.files import IMAGE_SUFFIXES, shown
+from nasnet_tf.data.displayed import as_displayed
 from nasnet_tf.data.objects import Notes, Picture, Pictures, check_pictures, make_picture
 from nasnet_tf.data.picture_files import check_found
 from nasnet_tf.data.split_names import our_name
@@ -121,7 +122,8 @@ def _read(root: pathlib.Path, annotation: pathlib.Path, folders: Mapping, notes:
 
 
 def _pictures(found: Sequence[tuple], names: list[str], notes: Notes) -> list[Picture]:
-    return [
+    pictures = (
         make_picture(image, number, [(row[0], names.index(row[1]), *row[2:]) for row in rows], size, notes)
         for number, (image, rows, size) in enumerate(found, start=1)
-    ]
+    )
+    return [as_displayed(picture, notes) for picture in pictures]

@@ -1,6 +1,7 @@
 """Annotations in Pascal VOC's XML, as VOC and annotation tools write them."""
 
 import numpy as np
+import PIL.Image
 import pytest
 import tensorflow as tf
 
@@ -38,6 +39,28 @@ def voc(path, objects, size="<size><width>80</width><height>60</height></size>",
 
 
 CAT = "<object><name>cat</name><bndbox><xmin>41.0</xmin><ymin>11</ymin><xmax>60.5</xmax><ymax>20</ymax></bndbox></object>"
+
+
+@pytest.mark.parametrize("size", [(40, 20), (20, 40)])
+def test_boxes_of_pictures_that_exif_rotates(tmp_path, size):
+    """The stored picture is 40 wide and 20 high, and Exif turns it by 90 degrees; it may be annotated as stored or as displayed."""
+    tags = PIL.Image.Exif()
+    tags[0x112] = 6
+    (tmp_path / "JPEGImages").mkdir()
+    PIL.Image.new("RGB", (40, 20)).save(tmp_path / "JPEGImages" / "a.jpg", exif=tags.tobytes())
+    box = "<bndbox><xmin>1</xmin><ymin>1</ymin><xmax>10</xmax><ymax>5</ymax></bndbox>"
+    sides = f"<size><width>{size[0]}</width><height>{size[1]}</height></size>"
+    voc(tmp_path / "Annotations" / "a.xml", f"<object><name>cat</name>{box}</object>", sides)
+    data = DetectionData(f"voc:{tmp_path}", 64)
+    as_stored = size == (40, 20)
+    assert data.objects("train")[0].boxes.tolist() == ([[0, 15, 10, 20]] if as_stored else [[0, 0, 5, 10]])
+    assert ["Exif rotates" in note for note in data.notes("train")] == [True] * as_stored
+
+
+def test_a_picture_of_another_size_than_annotated_is_noted(tmp_path):
+    picture(tmp_path / "JPEGImages" / "a.png")
+    voc(tmp_path / "Annotations" / "a.xml", CAT, "<size><width>160</width><height>120</height></size>")
+    assert "of another size than annotated" in DetectionData(f"voc:{tmp_path}", 64).notes("train")[0]
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.jpeg", "a.JPG", "my cat 1.png"])

@@ -36,8 +36,8 @@ CONFIG = TrainingConfig(epochs=STEPS, batch_size=4, log_every_steps=1, evaluate_
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """Four training and three validation images of white and red rectangles; with gaps in category ids, a crowd and an empty box."""
-    root, random = tmp_path_factory.mktemp("shapes"), np.random.RandomState(0)
+    """Four training and three validation images of white and red rectangles; with gaps in category ids, ids of both types, a crowd and an empty box."""
+    root, random, ids = tmp_path_factory.mktemp("shapes"), np.random.RandomState(0), [10, 11, "twelve", 13]
     (root / "annotations").mkdir()
     for split, count in (("train", 4), ("val", 3)):
         (root / split).mkdir()
@@ -47,9 +47,9 @@ def data(tmp_path_factory):
             for label, color in ((2, (255, 255, 255)), (9, (255, 0, 0))):
                 top, left = random.randint(0, 40, 2)
                 pixels[top : top + 24, left : left + 30] = color
-                annotations.append({"image_id": 10 + number, "category_id": label, "bbox": [int(left), int(top), 30, 24], "iscrowd": 0})
+                annotations.append({"image_id": ids[number], "category_id": label, "bbox": [int(left), int(top), 30, 24], "iscrowd": 0})
             (root / split / f"{number}.png").write_bytes(tf.io.encode_png(pixels).numpy())
-            images.append({"id": 10 + number, "file_name": f"{number}.png", "height": 70, "width": 90})
+            images.append({"id": ids[number], "file_name": f"{number}.png", "height": 70, "width": 90})
         for box, is_crowd in (([5, 5, 0, 9], 0), ([60, 50, 30, 20], 1)):
             annotations.append({"image_id": 11, "category_id": 9, "bbox": box, "iscrowd": is_crowd})
         for number, row in enumerate(annotations, start=1):

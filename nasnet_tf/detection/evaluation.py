@@ -123,7 +123,9 @@ class DetectionEvaluator:
         self.results = [result for row in sorted(found) for result in coco_results(truth[row].image_id, *found[row], data.category_ids)]
         self.found = [(truth[row], found[row]) for row in sorted(found)]
         names = dict(zip(data.category_ids, data.class_names, strict=True))
-        self.evaluation = self._measure(coco_truth(truth, sizes, names), names, len(truth))
+        # pycocotools cannot sort numbers and text, so pictures have their numbers in the split as ids there.
+        numbered = [result for row in sorted(found) for result in coco_results(row, *found[row], data.category_ids)]
+        self.evaluation = self._measure(coco_truth(truth, sizes, names), numbered, names, len(truth))
         return self.evaluation
 
     def _draw(self, batch) -> None:
@@ -134,18 +136,18 @@ class DetectionEvaluator:
         labels = tf.where(scores[:count] >= _DRAWN_SCORE, classes[:count], -1)
         self.images = {"detections": draw_boxes(images, boxes[:count] * size, labels)}
 
-    def _measure(self, truth: dict, names: dict[int, str], examples: int) -> DetectionEvaluation:
-        summary, precision = coco_metric(truth, self.results)
+    def _measure(self, truth: dict, results: list[dict], names: dict[int, str], examples: int) -> DetectionEvaluation:
+        summary, precision = coco_metric(truth, results)
         self.precision = {"IoU .50": precision[0, :, :, 0, 2], "IoU .50:.95": precision[:, :, :, 0, 2].mean(0)}
         per_class = {name: _mean(precision[:, :, number, 0, 2]) for number, name in enumerate(names.values())}
         return DetectionEvaluation(*map(float, summary), per_class, examples)
 
 
-def coco_results(image_id: int, boxes: np.ndarray, classes: np.ndarray, scores: np.ndarray, category_ids) -> list[dict]:
+def coco_results(image_id: int | str, boxes: np.ndarray, classes: np.ndarray, scores: np.ndarray, category_ids) -> list[dict]:
     """Returns the detections of one image in the form of COCO's results JSON.
 
     Args:
-      image_id: COCO's id of the image.
+      image_id: id of the picture.
       boxes: float [n, 4], in pixels of the picture.
       classes: int [n], 0 and up.
       scores: float [n], in [0, 1].
@@ -161,7 +163,8 @@ def coco_results(image_id: int, boxes: np.ndarray, classes: np.ndarray, scores: 
 def coco_truth(objects, sizes: dict[int, np.ndarray], names: dict[int, str]) -> dict:
     """Returns the objects of a split in the form of COCO's annotations JSON.
 
-    Objects are renumbered from 1, because pycocotools treats the id 0 as no match, and objects with equal ids as one.
+    The id of a picture is its index in the split. Objects are renumbered from 1, because pycocotools treats the id 0 as no match, and objects
+    with equal ids as one.
 
     Args:
       objects: pictures with their objects, in the order of the split.
@@ -169,13 +172,13 @@ def coco_truth(objects, sizes: dict[int, np.ndarray], names: dict[int, str]) -> 
       names: {COCO's id of a class: its name}, in the order of the labels.
     """
     annotations, ids = [], list(names)
-    for image in objects:
+    for number, image in enumerate(objects):
         for (top, left, bottom, right), label, is_crowd, area in zip(image.boxes, image.labels, image.is_crowd, image.area, strict=True):
             box = [float(left), float(top), float(right - left), float(bottom - top)]
-            row = {"id": len(annotations) + 1, "image_id": image.image_id, "category_id": ids[label], "bbox": box}
+            row = {"id": len(annotations) + 1, "image_id": number, "category_id": ids[label], "bbox": box}
             annotations.append({**row, "iscrowd": int(is_crowd), "area": float(area)})
     images = [
-        {"id": image.image_id, "file_name": image.name, "height": int(sizes[row][0]), "width": int(sizes[row][1])}
+        {"id": row, "file_name": image.name, "height": int(sizes[row][0]), "width": int(sizes[row][1])}
         for row, image in enumerate(objects)
     ]
     return {"images": images, "annotations": annotations, "categories": [{"id": key, "name": name} for key, name in names.items()]}

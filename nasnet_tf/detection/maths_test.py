@@ -192,7 +192,7 @@ def test_the_metric_equals_a_calculation_by_hand():
     truth = coco_truth([Image], {0: np.array([200, 300])}, {5: "cell", 9: "none"})
     assert truth["annotations"][1]["bbox"] == [100, 100, 50, 50]
     results = coco_results(
-        7, np.array([[0, 0, 50, 50], [0, 200, 50, 250], [100, 100, 150, 150.0]]), np.zeros(3, int), np.array([0.9, 0.8, 0.7]), (5, 9)
+        0, np.array([[0, 0, 50, 50], [0, 200, 50, 250], [100, 100, 150, 150.0]]), np.zeros(3, int), np.array([0.9, 0.8, 0.7]), (5, 9)
     )
     numbers, precision = coco_metric(truth, results)
     np.testing.assert_allclose(numbers[0], (51 * 1 + 50 * 2 / 3) / 101, rtol=1e-6)

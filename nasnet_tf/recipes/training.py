@@ -113,7 +113,7 @@ class TrainConfig:
     def measure(self, model: keras.Model) -> Any:
         """Evaluates a trained model on the evaluation split of the training."""
         data = self._task.adapted(self.data)
-        return self._task.evaluator_class(model).on_split(data, self.training.evaluation_split, self.training.batch_size)
+        return self._task.evaluator_class(model).on_split(data, self.training.evaluation_split, self.training.evaluation_batch_size(1))
 
     def plan(self, workdir: pathlib.Path) -> str:
         """Describes what the training would do: builds the network, counts its costs and reads one batch; writes nothing."""

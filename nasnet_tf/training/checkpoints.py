@@ -98,7 +98,7 @@ class Checkpoints:
           OSError: the previous checkpoint could not be written, for example because the disk is full. Older checkpoints are intact.
         """
         self.wait()
-        is_best = score is not None and score >= float(self._best_score.numpy())
+        is_best = score is not None and np.float32(score) >= self._best_score.numpy()  # the variable is float32
         if is_best:
             self._best_score.assign(score)
         self.step.assign(step)

@@ -31,6 +31,13 @@ def test_the_best_checkpoint_is_a_link(whole):
     assert best.samefile(best.with_name(best.name.replace("best", "last")))
 
 
+def test_the_later_of_two_equal_scores_is_the_best(tmp_path, monkeypatch):
+    """As float32, 0.6 is more than 0.6."""
+    monkeypatch.setattr(Classification, "score", lambda self, evaluation: 0.6)
+    train(tmp_path, network=dense)
+    assert [path.name for path in (tmp_path / "checkpoints").glob("best-*.index")] == ["best-10.index"]  # of steps 5 and 10
+
+
 @pytest.mark.parametrize("killed", ["while it writes", "between the best and the last"])
 def test_a_kill_of_the_background_writer_loses_nothing(whole, tmp_path, monkeypatch, killed):
     """An exception stands for the kill, and stops the writer thread halfway."""

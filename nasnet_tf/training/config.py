@@ -32,7 +32,7 @@ class TrainingConfig:
       replica_batch_size: maximum number of examples that a replica processes at a time; None for no limit. If a replica's part of the batch
         is larger, it is split into equal parts, whose gradients are added up. Their size is the largest divisor of the replica's part up to
         this maximum. It is still one step for the optimizer, the averages and the moving statistics of batch normalization. But batch
-        normalization sees only one part at a time, as if each part were on a replica of its own.
+        normalization sees only one part at a time, as if each part were on a replica of its own. Evaluations keep to the maximum too.
       label_smoothing: fraction of the target that is spread over all classes.
       class_weights: factors of the loss by class, for data with rare classes. "balanced" is n / (classes * n_c) for each class c, where n_c
         is the number of training labels of the class, and n their sum over all classes. A table such as {'cat': 1.0, 'dog': 3.0} gives
@@ -91,6 +91,11 @@ class TrainingConfig:
     seed: Seed = 0
     class_weights: ClassWeights = None
     patience: Count | None = None
+
+    def evaluation_batch_size(self, replicas: int) -> int:
+        """Returns the number of examples in a batch of an evaluation on `replicas` replicas together, at most replica_batch_size each."""
+        part = self.batch_size // replicas
+        return replicas * min(self.replica_batch_size or part, part)
 
     def __post_init__(self):
         check_fields(self)

@@ -17,6 +17,7 @@ from nasnet_tf.training.distribution import make_strategy
 from nasnet_tf.training.evaluate import Evaluator
 from nasnet_tf.training.multi_label_evaluation import measure
 
+IDENTITY = tf.keras.Sequential([tf.keras.layers.Input([3]), tf.keras.layers.Activation("linear")])
 NAMES = ("cat", "dog", "owl", "yak")
 # No example is a yak, but two are predicted to be one; no owl is found.
 CONFUSION = np.array([[5, 1, 0, 1], [2, 7, 0, 0], [3, 0, 0, 1], [0, 0, 0, 0]])
@@ -37,6 +38,19 @@ def test_figures_by_class_are_those_of_scikit_learn():
     assert [row.examples for row in rows] == examples.tolist()
     assert [row.found for row in rows] == [10, 8, 0, 2]
     assert [row.accuracy for row in rows] == [pytest.approx(metrics.accuracy_score(labels == n, found == n)) for n in range(4)]
+
+
+def test_a_network_without_an_opinion_is_right_about_the_first_class_only():
+    evaluation = Evaluator(IDENTITY)([(tf.zeros([4, 3]), tf.constant([0, 1, 2, 2]), tf.ones([4]))])
+    assert evaluation.accuracy == 0.25
+    assert np.trace(evaluation.details.confusion) == 1
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_labels_out_of_range_are_refused(jit_compile):
+    batch = tf.zeros([4, 3]), tf.constant([-1, 0, 3, -1]), tf.constant([1.0, 1.0, 1.0, 0.0])
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        Evaluator(IDENTITY, jit_compile=jit_compile)([batch])
 
 
 def test_undefined_figures_are_none_and_noted():

@@ -70,9 +70,11 @@ class Evaluator:
         def answer(images, labels, weights):
             logits = tf.cast(main_logits(model(images, training=False)), tf.float32)
             losses = classification_loss(labels, logits, label_smoothing=0.0)
-            right = [tf.cast(tf.math.in_top_k(labels, logits, k), tf.float32) for k in (1, min(5, logits.shape[-1]))]
-            totals = tf.stack([tf.reduce_sum(values * weights) for values in (*right, losses, tf.ones_like(weights))])
             taken_for = tf.argmax(logits, 1, tf.int32)
+            # in_top_k counts all classes that tie for a place, so that with k = 1 a network without an opinion would always be right.
+            right = tf.equal(taken_for, tf.cast(labels, tf.int32)), tf.math.in_top_k(labels, logits, min(5, logits.shape[-1]))
+            sums = (*(tf.cast(values, tf.float32) for values in right), losses, tf.ones_like(weights))
+            totals = tf.stack([tf.reduce_sum(values * weights) for values in sums])
             confusion = tf.math.confusion_matrix(labels, taken_for, logits.shape[-1], weights, tf.float32)
             # Class numbers are exact in float32, so all columns fit into one tensor to gather.
             confidence = tf.reduce_max(tf.nn.softmax(logits), 1)
@@ -118,6 +120,8 @@ class Evaluator:
             start += len(rows)
             is_real = rows[:, -1] > 0
             labels, found, confidences = rows[is_real, :-1].T
+            if ((labels < 0) | (labels >= len(counts))).any():  # XLA leaves out the assertions of TensorFlow's functions
+                raise tf.errors.InvalidArgumentError(None, None, f"labels: expected 0 to {len(counts) - 1}, got {sorted(set(labels))}")
             bins = bins + binned(confidences, labels == found)
             answers = np.stack([places[is_real], labels, found, confidences], 1)
             mistakes = worst(np.concatenate([mistakes, answers[labels != found]]))

@@ -260,7 +260,8 @@ class _Training:
         return TrainingDiverged(f"{what} at step {step + 1} (epoch {epoch:.2f}), learning rate {self._rate(step):.4g}")
 
     def _measure(self) -> Any:
-        return self._evaluator.on_split(self._data, self._config.evaluation_split, self._config.batch_size)
+        batch_size = self._config.evaluation_batch_size(self._strategy.num_replicas_in_sync)
+        return self._evaluator.on_split(self._data, self._config.evaluation_split, batch_size)
 
     def _measure_averages(self) -> Any:
         with self._state.average.in_place() if self._state.average else contextlib.nullcontext():

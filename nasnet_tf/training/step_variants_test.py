@@ -119,6 +119,11 @@ def test_parts_of_a_batch_behave_like_replicas(monkeypatch):
     assert np.abs(unmasked[1] - one[1]).max() > 1e-2
 
 
+@pytest.mark.parametrize(("most", "replicas", "expected"), [(None, 1, 8), (4, 1, 4), (3, 2, 6), (16, 2, 8)])
+def test_an_evaluation_keeps_to_the_size_of_a_replicas_batch(most, replicas, expected):
+    assert dataclasses.replace(CONFIG, batch_size=8, replica_batch_size=most).evaluation_batch_size(replicas) == expected
+
+
 def test_replicas_draw_masks_of_their_own():
     strategy = make_strategy("mirrored")
     with strategy.scope():
