@@ -101,10 +101,13 @@ def _data(data: Any, split: str, model: keras.Model, description: dict, task: ty
         if has_several_labels(description):
             raise InputError("data: expected 'table:FILE', because the network predicts several labels for an image; got data in memory")
         examples = of_dataset("data", data) if isinstance(data, tf.data.Dataset) else of_arrays("data", *data)
-        if examples.class_names is None and next(iter(examples.chunks())).num_classes:
+        first = next(iter(examples.chunks()), None)
+        if first is None:
+            raise InputError("data: expected images with labels, got none")
+        if examples.class_names is None and first.num_classes:
             names = description.setdefault("class_names", [str(number) for number in range(num_classes(model))])
             examples = dataclasses.replace(examples, class_names=tuple(names))
-        place = {"source": prepare(folder, {"train": examples}, may_replace=False), "data_dir": str(folder)}
+        place = {"source": prepare(folder, {"train": examples}, may_replace=False, min_classes=1), "data_dir": str(folder)}
         split = "train"
     splits = {"train_split": split, "test_split": split, "validation_split": None, "validation_examples": 0}
     return task.data.from_description({**description, **place, **splits})

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 from matplotlib.figure import Figure
 
+from nasnet_tf.base.values import Count, check_value
 from nasnet_tf.genotype import Genotype
 from nasnet_tf.nas import retraining
 from nasnet_tf.nas.search import BEST_NAME
@@ -116,6 +117,7 @@ class Search:
           InputError: an argument is wrong, or no architecture could be trained.
           KeyboardInterrupt: the call was interrupted; repeat it to resume.
         """
+        check_value("top", top, Count)
         given = {"TrainingConfig.epochs": epochs, "NetworkConfig.filters": filters, "NetworkConfig.cells_per_stack": cells_per_stack}
         given = {name: value for name, value in given.items() if value is not None} | dict(bindings or {})
         scoped = {name if "/" in name or name.startswith("search.") else f"{RETRAIN}{name}": value for name, value in given.items()}

@@ -5,6 +5,7 @@ import gc
 import os
 import pathlib
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from multiprocessing import forkserver, resource_tracker
 from typing import Any
@@ -15,6 +16,8 @@ from nasnet_tf.base import extras
 from nasnet_tf.base.errors import InputError, NasnetError
 from nasnet_tf.recipes import folders, gin_messages, reading, shorthand
 
+ANY_DATA = {"ImageData.source": "digits"}  # a recipe without its own data set can only be read with one
+_running = threading.Lock()
 # {word in a message of a command: word for calls from Python}
 _WORDS = {
     "--workdir": "workdir",
@@ -29,13 +32,19 @@ _WORDS = {
 def configured(recipe: str | os.PathLike, bindings: Mapping[str, Any], workdir: pathlib.Path) -> Iterator[str]:
     """Configures gin with a recipe and bindings that override it; restores gin's previous bindings at the end of the `with`.
 
+    The configuration, like the processes of a search, belongs to the whole process, so only one call at a time can have one.
+
     Yields:
       The configuration as text, as reading.parse_gin returns it.
 
     Raises:
-      InputError: as from reading.parse_gin; or the recipe lacks a binding that the work needs.
+      InputError: as from reading.parse_gin; the recipe lacks a binding that the work needs; or another call is at work.
     """
-    with reading.own_bindings():
+    if not _running.acquire(blocking=False):
+        raise InputError("another search or training is running in this process; wait until it ends, or start this one in another process")
+    with contextlib.ExitStack() as stack:
+        stack.callback(_running.release)
+        stack.enter_context(reading.own_bindings())
         text = reading.parse_gin([os.fspath(recipe)], shorthand.lines(bindings), folders.begun_with(workdir))
         try:
             yield text

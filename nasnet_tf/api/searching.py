@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from nasnet_tf.api.data import check_bindings, data_bindings
 from nasnet_tf.api.results import Search
-from nasnet_tf.api.running import configured, leave_gpus_to_children, own_processes, worded_for_python
+from nasnet_tf.api.running import ANY_DATA, configured, leave_gpus_to_children, own_processes, worded_for_python
 from nasnet_tf.base import work_folders
 from nasnet_tf.base.errors import InputError, did_you_mean
 from nasnet_tf.base.files import user_path
@@ -91,14 +91,17 @@ def search(
     chosen = {} if strategy is None else {"search.strategy": f"@{_named('strategy', strategy, STRATEGIES)}"}
     chosen |= {} if engine is None else {"search.engine": f"@{_named('engine', engine, ENGINES)}"}
     chosen |= {} if workers is None else {f"{name}.num_workers": workers for name in ENGINES.values()}
+    if isinstance(seeds, str) or not all(isinstance(each, (str, os.PathLike)) for each in seeds):
+        raise InputError(f"seeds: expected a list of names or paths of genotypes, such as ['runs/other/best.textproto']; got {seeds!r:.200}")
     chosen |= {"search.seeds": [os.fspath(path) for path in seeds]} if seeds else {}
     with worded_for_python():
         check_bindings(bindings or {})
         folders.check_workdir(folder, "workdir")
         work_folders.check_kind(folder, "search")
+        # Finds mistakes in the recipe and in the bindings before any data are read.
+        seed_bindings = _seeded(recipe, ANY_DATA | limits | chosen, dict(bindings or {}), seed, folder)
         leave_gpus_to_children()
-        values = data_bindings(data, validation, folder, "search") | limits | chosen
-        values |= _seeded(recipe, values, dict(bindings or {}), seed, folder) | dict(bindings or {})
+        values = data_bindings(data, validation, folder, "search") | limits | chosen | seed_bindings | dict(bindings or {})
     run = functools.partial(_run, folder, recipe, values)
     run(lambda job, folder: job.search(folder), {})
     with worded_for_python():
@@ -112,7 +115,7 @@ def _run(
 ) -> Any:
     """Returns work(the configured search job, folder); more: bindings that override `values`."""
     try:
-        with worded_for_python(), own_processes(), configured(recipe, {**values, **more}, folder) as text, tf.device("cpu:0"):
+        with worded_for_python(), configured(recipe, {**values, **more}, folder) as text, own_processes(), tf.device("cpu:0"):
             result = work(search_job(table.bound("search")(), text), folder)
             folders.write_operative_config(folder)
             return result

@@ -10,11 +10,12 @@ import tensorflow as tf
 
 import nasnet_tf
 from nasnet_tf.api import running, searching
+from nasnet_tf.api.running import configured
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.base.identity import read_bindings
 from nasnet_tf.genotype import genotype_hash, load_genotype, parse_genotype
 from nasnet_tf.nas.children.zero_cost import ZeroCost
-from nasnet_tf.testing import png, run_door
+from nasnet_tf.testing import png, run_door, smallest_genotype
 
 IMAGES = np.random.default_rng(0).integers(0, 256, [24, 8, 8, 3]).astype(np.uint8)
 LABELS = np.arange(24)[:, None] % 2
@@ -184,6 +185,9 @@ def test_the_result_of_a_search_has_its_best_cells(tmp_path):
         ({"workers": 1.5}, "^workers: expected an integer"),
         ({"seed": -1}, "^seed: expected an integer of 0 or more"),
         ({"seeds": ["nasnet_q"]}, "nasnet_q"),
+        ({"seeds": "best.textproto"}, "^seeds: expected a list of names or paths of genotypes, .*; got 'best.textproto'"),
+        ({"seeds": [smallest_genotype()]}, "^seeds: expected a list of names or paths"),
+        ({"bindings": {"NetworkConfig.filterz": 3}}, "^bindings 'NetworkConfig.filterz = 3'.*did you mean filters"),
         ({"data": "folder:nowhere"}, "folder:nowhere"),
         ({"data": (IMAGES, LABELS * 0)}, "expected 2 classes or more"),
     ],
@@ -193,7 +197,16 @@ def test_mistakes_give_one_line_errors_that_name_arguments(arguments, words, tmp
         quick(tmp_path / "run", **arguments)
     assert "\n" not in str(error.value)
     assert gin.config_str() == ""
-    assert {path.name for path in (tmp_path / "run").glob("*")} <= {"data", "lock"}
+    is_found_first = "data" not in arguments and "seeds" not in arguments
+    assert {path.name for path in (tmp_path / "run").glob("*")} <= (set() if is_found_first else {"data", "lock"})
+
+
+def test_only_one_call_at_a_time(tmp_path):
+    with configured("quickstart_search.gin", {}, tmp_path / "other"):
+        with pytest.raises(InputError, match="another search or training is running in this process; wait until it ends"):
+            quick(tmp_path / "run")
+        assert gin.query_parameter("search.num_trials") == 80
+    assert not (tmp_path / "run").exists()
 
 
 def test_mistakes_about_the_folder_and_the_recipe(tmp_path):
@@ -221,6 +234,11 @@ def test_a_warning_if_this_process_may_hold_the_gpu(monkeypatch, capsys):
     monkeypatch.setattr(tf.config.experimental, "set_memory_growth", refuse)
     running.leave_gpus_to_children()
     assert "may have taken the memory of the GPU" in capsys.readouterr().err
+
+
+def test_the_number_of_retrained_is_checked(tmp_path):
+    with pytest.raises(InputError, match="^top: expected an integer of 1 or more, got 0"):
+        quick(tmp_path).retrain(top=0)
 
 
 def test_the_best_are_retrained_into_a_model(tmp_path):

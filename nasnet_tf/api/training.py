@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import keras
 
-from nasnet_tf.api.data import check_bindings, data_bindings
+from nasnet_tf.api.data import check_bindings, check_data, data_bindings
 from nasnet_tf.api.networks import network_bindings
-from nasnet_tf.api.running import configured, worded_for_python
+from nasnet_tf.api.running import ANY_DATA, configured, worded_for_python
 from nasnet_tf.base import work_folders
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.base.files import user_path
@@ -20,8 +20,6 @@ from nasnet_tf.recipes import folders, table
 from nasnet_tf.recipes.training import TrainConfig
 from nasnet_tf.serving.hub.naming import resolve
 from nasnet_tf.training import checkpoints
-
-_ANY_DATA = {"ImageData.source": "digits"}  # a recipe without its own data set can only be read with one
 
 
 class Trained(NamedTuple):
@@ -79,6 +77,7 @@ def train(
         check_bindings(said)
         folders.check_workdir(folder, "workdir")
         work_folders.check_kind(folder, "training")
+        check_data(data, "data")
         values = _network(recipe, network, weights, data, said, folder) | data_bindings(data, validation, folder, "training")
         with configured(recipe, {**values, **said}, folder) as text:
             job = table.bound("train")()
@@ -89,7 +88,7 @@ def train(
 
 def _network(recipe: Any, network: Any, weights: Any, data: Any, said: Mapping[str, Any], folder: pathlib.Path) -> dict[str, Any]:
     """Returns the bindings of the network. It also finds mistakes in the recipe before any data are read."""
-    with configured(recipe, {**_ANY_DATA, **said}, folder) as text:
+    with configured(recipe, {**ANY_DATA, **said}, folder) as text:
         if network is None:
             expect(weights == "trained", "weights", "'trained', because no network is given", weights)
             return {}

@@ -141,6 +141,8 @@ def test_mistakes_in_a_folder_that_has_work(whole, changes, message):
 def test_a_mistake_leaves_no_folder(tmp_path):
     with pytest.raises(InputError, match="TrainingConfig.batch_size: expected an integer of 1 or more, got 'x'"):
         train(tmp_path / "run", more={"TrainingConfig.batch_size": "x"})
+    with pytest.raises(InputError, match="data: expected a label for each image"):
+        train(tmp_path / "run", data=(IMAGES, LABELS[:3]))
     assert not (tmp_path / "run").exists()
     with pytest.raises(InputError, match="TrainingConfig.batch_size: expected at most the 18 training examples, got 19"):
         train(tmp_path / "run", more={"TrainingConfig.batch_size": 19})
@@ -240,6 +242,15 @@ def test_classes_are_found_by_name(whole):
         nasnet_tf.evaluate(folder, (IMAGES, labels))
     with pytest.raises(InputError, match="data: expected labels below 3, .*got 3"):
         nasnet_tf.evaluate(folder, (IMAGES, LABELS + 1))
+
+
+def test_images_of_one_class_are_evaluated_and_no_images_are_refused(whole):
+    model, names = whole[1].model, ["cow", "ant", "bee"]
+    expected = np.mean(logits_of(model).argmax(1) == 1)
+    assert nasnet_tf.evaluate(model, (IMAGES, ["ant"] * len(IMAGES)), class_names=names).accuracy == pytest.approx(expected)
+    nothing = tf.data.Dataset.from_tensor_slices((IMAGES, LABELS)).take(0)
+    with pytest.raises(InputError, match="^data: expected images with labels, got none$"):
+        nasnet_tf.evaluate(model, nothing, class_names=names)
 
 
 def test_data_sets_by_name_and_image_data(whole):

@@ -1,7 +1,9 @@
 """Checks images and labels in memory or in a tf.data pipeline, and converts them to one form: 8-bit levels and labels."""
 
 import dataclasses
+import functools
 import hashlib
+import numbers
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -13,6 +15,8 @@ from nasnet_tf.data.sources import Source
 
 _IMAGES_AT_A_TIME = 256
 _LEVELS = 255
+_MAX_UNIT = 1 + 1e-5  # floats in [0, 1] may exceed it by rounding
+_MIN_LEVEL = 32  # floats that exceed 1 but are all below this level are no pictures of 255 levels; they may be in [0, 2] or [0, 16]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +65,7 @@ def of_arrays(name: str, images: Any, labels: Any) -> Examples:
     Args:
       name: their name in messages.
       images: [n, height, width, 1 or 3] or [n, height, width]. Integers are levels 0..255. Floats are in [0, 1] if none is above 1, else
-        levels in [0, 255]; they are rounded to the nearest of 256 levels.
+        levels in [0, 255], some of them 32 or more; they are rounded to the nearest of 256 levels.
       labels: integers from 0, [n] or [n, 1]; one-hot rows [n, classes]; or names of classes, [n].
 
     Raises:
@@ -72,7 +76,7 @@ def of_arrays(name: str, images: Any, labels: Any) -> Examples:
         raise InputError(f"{name}: expected images [n, height, width, 1 or 3] or [n, height, width], got {list(images.shape)}")
     if labels.ndim == 0 or len(images) != len(labels) or not len(images):
         raise InputError(f"{name}: expected a label for each image, got images {list(images.shape)} and labels {list(labels.shape)}")
-    levels = _Levels(name, images.max() if _is_float(images) else None)
+    levels = _Levels(name, lambda: float(images.max()))
     _labels(name, labels)  # raises the errors of labels now, not only while the chunks are read
 
     def chunks() -> Iterator[Chunk]:
@@ -88,7 +92,7 @@ def of_dataset(name: str, dataset: tf.data.Dataset) -> Examples:
 
     Args:
       name: their name in messages.
-      dataset: images and labels as in `of_arrays`; the first element decides whether floats are in [0, 1]. An attribute `class_names`, as
+      dataset: images and labels as in `of_arrays`. A pipeline of floats is read once more, to find the largest one. An attribute `class_names`, as
         keras.utils.image_dataset_from_directory sets it, names the classes.
 
     Raises:
@@ -102,8 +106,17 @@ def of_dataset(name: str, dataset: tf.data.Dataset) -> Examples:
     if dataset.cardinality() == tf.data.INFINITE_CARDINALITY:
         raise InputError(f"{name}: expected a finite pipeline, got one that repeats without end; leave out `repeat`")
 
+    @functools.cache
+    def largest() -> float:
+        found = 0.0
+        for image, _ in dataset.as_numpy_iterator():
+            found = max(found, float(np.max(image, initial=0.0)))
+            if found >= _MIN_LEVEL:
+                break
+        return found
+
     def chunks() -> Iterator[Chunk]:
-        levels = _Levels(name)
+        levels = _Levels(name, largest)
         for image, label in dataset.as_numpy_iterator():
             image, label = np.asarray(image), np.asarray(label)
             if not _is_batch(image, label):
@@ -143,11 +156,11 @@ class _Levels:
 
     Args:
       name: name of the images in messages.
-      largest: the largest value of all images; None if it is unknown, so that the first call decides whether floats are in [0, 1].
+      largest: returns the largest value of all images, or one of at least 32; called if they are floats.
     """
 
-    def __init__(self, name: str, largest: float | None = None):
-        self._name, self._is_unit = name, None if largest is None else bool(largest <= 1)
+    def __init__(self, name: str, largest: Callable[[], float]):
+        self._name, self._largest = name, largest
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         images = images[..., None] if images.ndim == 3 else images
@@ -161,11 +174,10 @@ class _Levels:
             raise InputError(f"{self._name}: expected images in [0, 255], or floats in [0, 1]; got values from {low:g} to {high:g}")
         if images.dtype.kind != "f":
             return images.astype(np.uint8)
-        if self._is_unit is None:
-            self._is_unit = bool(high <= 1)
-        if self._is_unit and high > 1:
-            raise InputError(f"{self._name}: expected all images in [0, 1], like the first ones; got values up to {high:g}")
-        return np.rint(images * _LEVELS if self._is_unit else images).astype(np.uint8)
+        largest = max(self._largest(), float(high))  # a pipeline may give other images each time
+        if _MAX_UNIT < largest < _MIN_LEVEL:
+            raise InputError(f"{self._name}: expected floats in [0, 1] or [0, 255], got values up to {largest:g}; scale or clip the images")
+        return np.rint(np.minimum(images, 1) * _LEVELS if largest <= _MAX_UNIT else images).astype(np.uint8)
 
 
 def _is_batch(image: np.ndarray, label: np.ndarray) -> bool:
@@ -188,15 +200,16 @@ def _labels(name: str, labels: np.ndarray) -> tuple[list[int] | list[str], int]:
         num_classes, labels = labels.shape[1], labels.argmax(axis=1)
     if labels.ndim != 1:
         raise InputError(f"{name}: expected labels [n], [n, 1] or one-hot [n, classes], got {list(labels.shape)}")
-    if labels.dtype.kind in "USO":
+    if labels.dtype.kind == "O" and all(isinstance(label, numbers.Integral) for label in labels):
+        labels = labels.astype(np.int64)  # as in a column of a table that pandas read as objects
+    if labels.dtype.kind in "USOT":
         texts = [label.decode("utf-8", "backslashreplace") if isinstance(label, bytes) else label for label in labels.tolist()]
         if wrong := [label for label in texts if not (isinstance(label, str) and label)]:
             raise InputError(f"{name}: expected labels that are integers or names of classes, got {wrong[0]!r}")
         return texts, 0
-    if labels.dtype.kind not in "biuf" or not (labels == np.floor(labels)).all() or labels.min() < 0:
-        wrong = next(
-            (label for label in labels.tolist() if not (isinstance(label, (int, float)) and label >= 0 and label == int(label))), labels[0]
-        )
+    if labels.dtype.kind not in "biuf" or not (np.isfinite(labels) & (labels == np.floor(labels)) & (labels >= 0)).all():
+        values = labels.tolist()
+        wrong = next((each for each in values if not isinstance(each, (int, float)) or not (0 <= each < np.inf and each % 1 == 0)), values[0])
         raise InputError(f"{name}: expected labels that are integers from 0 or names of classes, got {wrong!r}")
-    numbers = labels.astype(np.int64).tolist()
-    return numbers, max(num_classes, 1 + max(numbers))
+    found = labels.astype(np.int64).tolist()
+    return found, max(num_classes, 1 + max(found))

@@ -99,10 +99,14 @@ def infinite():
         (lambda: of_arrays("data", [UINT8[0], UINT8[1, :3]], [0, 1]), "put images of different sizes into a folder"),
         (lambda: of_arrays("data", np.moveaxis(UINT8, 3, 1), NUMBERS), r"expected images \[height, width, 1 or 3\], got \[3, 6, 5\]"),
         (lambda: of_arrays("data", UINT8 / 127.5 - 1, NUMBERS), "got values from -1 to"),
+        (lambda: of_arrays("data", UINT8 / 127.5, NUMBERS), r"expected floats in \[0, 1\] or \[0, 255\], got values up to 1\.9.*; scale or clip"),
+        (lambda: of_arrays("data", UINT8 / 242.0, NUMBERS), r"got values up to 1\.0"),
+        (lambda: of_dataset("data", tf.data.Dataset.from_tensor_slices((UINT8 / 16.0, NUMBERS))), "got values up to 15"),
         (lambda: of_arrays("data", LEVELS * 9, NUMBERS), r"expected images in \[0, 255\]"),
         (lambda: of_arrays("data", np.full([4, 6, 5, 3], np.nan), NUMBERS), "got values from nan"),
         (lambda: of_arrays("data", UINT8 > 9, NUMBERS), "expected images of integers or floats, got bool"),
         (lambda: of_arrays("data", UINT8, NUMBERS - 1), "integers from 0 or names of classes, got -1"),
+        (lambda: of_arrays("data", UINT8, [0.0, 1.0, np.inf, 0.0]), "integers from 0 or names of classes, got inf"),
         (lambda: of_arrays("data", UINT8, NUMBERS + 0.5), "integers from 0 or names of classes, got 2.5"),
         (lambda: of_arrays("data", UINT8, np.eye(3)[NUMBERS] + np.eye(3)[0]), "expected one-hot labels"),
         (lambda: of_arrays("data", UINT8, ["a", None, "b", "c"]), "names of classes, got None"),
@@ -133,6 +137,35 @@ def test_the_same_data_is_recognized_in_any_order_and_other_data_is_refused(tmp_
             prepare(folder, other, may_replace=False)
     assert prepare(folder, other, may_replace=True) != name
     assert len(list(folder.iterdir())) == 1
+
+
+def test_floats_may_exceed_1_by_rounding_and_a_pipeline_of_levels_may_begin_with_black(tmp_path):
+    unit = np.float32(UINT8 / UINT8.max())
+    assert read(tmp_path / "a", of_arrays("data", unit * np.float32(1 + 1e-6), NUMBERS)) == read(tmp_path / "b", of_arrays("data", unit, NUMBERS))
+    levels = UINT8.astype(np.float32)
+    levels[0] = 0
+    dataset = tf.data.Dataset.from_tensor_slices((levels, NUMBERS))
+    assert read(tmp_path / "c", of_dataset("data", dataset)) == expected(levels.astype(np.uint8), "2012")
+
+
+@pytest.mark.parametrize("labels", [NUMBERS.astype(object), np.array([str(number) for number in NUMBERS], np.dtypes.StringDType())])
+def test_labels_of_tables_are_accepted(labels, tmp_path):
+    assert read(tmp_path, of_arrays("data", UINT8, labels)) == expected(UINT8, "2012")
+
+
+def test_another_number_of_classes_is_other_data(tmp_path):
+    few, more, names = NUMBERS, np.eye(10)[NUMBERS], [str(number) for number in NUMBERS]
+    assert len({prepare(tmp_path, {"train": of_arrays("data", UINT8, labels)}, may_replace=True) for labels in (few, more, names)}) == 3
+
+
+def test_folders_of_the_user_are_kept(tmp_path):
+    for name in ("prepared_mnist", "incomplete", "prepared_0123456789abcdef"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "mine.txt").touch()
+    for images in (UINT8, 255 - UINT8):
+        name = prepare(tmp_path, {"train": of_arrays("data", images, NUMBERS)}, may_replace=True)
+    assert {path.name for path in tmp_path.iterdir()} == {"prepared_mnist", "incomplete", "prepared_0123456789abcdef", name}
+    assert len(list(tmp_path.rglob("mine.txt"))) == 3
 
 
 def test_a_class_without_training_examples_is_refused(tmp_path):

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import hashlib
 import pathlib
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 
@@ -19,12 +20,12 @@ from nasnet_tf.data.records import TFRecords
 tfds = OnDemand("tensorflow_datasets")
 
 _PREFIX, _VERSION = "prepared_", "1.0.0"
-_INCOMPLETE = "incomplete"
+_INCOMPLETE = ".prepared_incomplete"
 _DIGITS = 16  # number of the digest's digits in the name
 _MAX_NAMED = 5  # number of unexpected classes that a message names
 
 
-def prepare(folder: pathlib.Path, splits: Mapping[str, Examples], may_replace: bool) -> str:
+def prepare(folder: pathlib.Path, splits: Mapping[str, Examples], may_replace: bool, min_classes: int = 2) -> str:
     """Writes splits, unless they are already there, and returns the name by which `open_source(name, folder)` opens them.
 
     The name contains a digest of all images and labels, which does not depend on their order. Records are in the order of their digests,
@@ -34,13 +35,17 @@ def prepare(folder: pathlib.Path, splits: Mapping[str, Examples], may_replace: b
       folder: folder of prepared data; created if it is missing.
       splits: examples of each split; `train` is one of them.
       may_replace: whether other data that was prepared in the folder may be removed.
+      min_classes: minimum number of classes.
 
     Raises:
       InputError: the folder has other data that may not be replaced, `train` lacks a class, or the examples are invalid.
     """
-    others = sorted(folder.glob(f"{_PREFIX}*"))
+    others = [path for path in sorted(folder.glob(f"{_PREFIX}*")) if _is_prepared(path)]
     if others:
-        found = {split: [digest for chunk in examples.chunks() for digest in chunk.digests()] for split, examples in splits.items()}
+        found = {}
+        for split, examples in splits.items():
+            chunks = [(list(chunk.digests()), chunk.num_classes) for chunk in examples.chunks()]
+            found[split] = [digest for digests, _ in chunks for digest in digests], max((count for _, count in chunks), default=0)
         name = _name(splits, found)
         if folder / name in others:
             return name
@@ -57,8 +62,8 @@ def prepare(folder: pathlib.Path, splits: Mapping[str, Examples], may_replace: b
     try:
         called = splits["train"].class_names
         staged = {split: _stage(temporary / split, examples, examples.class_names or called) for split, examples in splits.items()}
-        name = _name(splits, {split: part.digests for split, part in staged.items()})
-        _write(temporary / name / _VERSION, name, staged)
+        name = _name(splits, {split: (part.digests, part.num_classes) for split, part in staged.items()})
+        _write(temporary / name / _VERSION, name, staged, min_classes)
         for other in others:
             shutil.rmtree(other)
         (temporary / name).replace(folder / name)
@@ -78,6 +83,7 @@ class _Staged:
       file: a TFRecord file of encoded images.
       name: name of the examples in messages.
       digests: digest of each example.
+      num_classes: as in Chunk, for all examples.
       labels: name of the class of each example.
       class_names: names of all classes, in the order of the labels.
     """
@@ -85,14 +91,22 @@ class _Staged:
     file: pathlib.Path
     name: str
     digests: list[bytes]
+    num_classes: int
     labels: list[str]
     class_names: list[str]
 
 
-def _name(splits: Mapping[str, Examples], digests: Mapping[str, Sequence[bytes]]) -> str:
+def _is_prepared(folder: pathlib.Path) -> bool:
+    """Returns whether `prepare` has written the folder: a work folder may hold folders of its owner with any names."""
+    is_name = re.fullmatch(f"{_PREFIX}[0-9a-f]{{{_DIGITS}}}", folder.name) is not None
+    return is_name and (folder / _VERSION / "dataset_info.json").is_file()
+
+
+def _name(splits: Mapping[str, Examples], found: Mapping[str, tuple[Sequence[bytes], int]]) -> str:
+    """Returns the name of the data, from the (digests, num_classes) of each split."""
     whole = hashlib.sha256()
-    for split, each in digests.items():
-        whole.update(f"{split} {len(each)} {splits[split].class_names}\n".encode() + b"".join(sorted(each)))
+    for split, (digests, num_classes) in found.items():
+        whole.update(f"{split} {len(digests)} {num_classes} {splits[split].class_names}\n".encode() + b"".join(sorted(digests)))
     return _PREFIX + whole.hexdigest()[:_DIGITS]
 
 
@@ -117,17 +131,17 @@ def _stage(file: pathlib.Path, examples: Examples, class_names: Sequence[str] | 
     if num_classes > len(names):
         raise InputError(f"{examples.name}: expected labels below {len(names)}, the number of class names; got {num_classes - 1}")
     texts = [names[label] if isinstance(label, int) else label for label in labels]
-    return _Staged(file, examples.name, digests, texts, list(names))
+    return _Staged(file, examples.name, digests, num_classes, texts, list(names))
 
 
-def _write(folder: pathlib.Path, name: str, staged: Mapping[str, _Staged]) -> None:
+def _write(folder: pathlib.Path, name: str, staged: Mapping[str, _Staged], min_classes: int) -> None:
     train = staged["train"]
     for split, part in staged.items():
         if lacking := sorted(set(part.labels) - set(train.labels)):
             raise InputError(f"{part.name}: expected only classes of {train.name}, got also {', '.join(lacking[:_MAX_NAMED])} in {split}")
     class_names = max((part.class_names for part in staged.values()), key=len)  # one-hot labels may have more classes than occur
-    if len(class_names) < 2:
-        raise InputError(f"{train.name}: expected 2 classes or more, got only {class_names[0]}")
+    if len(class_names) < min_classes:
+        raise InputError(f"{train.name}: expected {min_classes} classes or more, got only {class_names[0]}")
     features = tfds.features.FeaturesDict(
         {"image": tfds.features.Image(shape=(None, None, None)), "label": tfds.features.ClassLabel(names=class_names)}
     )
