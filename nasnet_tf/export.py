@@ -9,11 +9,10 @@ Guide: docs/export_and_serve.md
 """
 
 import itertools
-import pathlib
 
 from nasnet_tf.base import terminal
 from nasnet_tf.base.errors import InputError
-from nasnet_tf.base.files import find_images
+from nasnet_tf.base.files import find_images, user_path
 from nasnet_tf.cli import command, flags
 
 _FORMATS = ["saved_model", "serving", "keras", "tflite", "onnx"]
@@ -21,7 +20,7 @@ _FORMATS = ["saved_model", "serving", "keras", "tflite", "onnx"]
 
 def main(arguments: list[str]) -> None:
     """Exports the best or the last weights of a training, or any network that load_nasnet knows."""
-    output = pathlib.Path(flags.FLAGS.output)
+    output = user_path(flags.FLAGS.output)
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise InputError(f"--output: expected a new or empty folder, but {output} is neither")
     flags.check_writable(output, "output")
@@ -41,7 +40,7 @@ def main(arguments: list[str]) -> None:
         model, description = load_named(source, flags.FLAGS.weights, flags.FLAGS.resize)
         rows = evaluations.of_export(source.path, model)
     else:
-        model, description = work_folder.read_description(workdir, flags.FLAGS.dtype_policy)
+        model, description = work_folder.read_description(workdir, flags.FLAGS.dtype_policy or "float32")
         step = checkpoints.load_trained(workdir, model, flags.FLAGS.checkpoint, flags.FLAGS.ema)
         called = f"the {flags.FLAGS.checkpoint} checkpoint, of step {step}"
         rows = evaluations.of_workdir(workdir, step, flags.FLAGS.ema)
@@ -65,7 +64,7 @@ def define_flags() -> None:
     text = "The license of the weights, such as apache-2.0. You choose it. Without it, the model card states no license."
     flags.DEFINE_string("license", None, text)
     flags.DEFINE_integer("version", 1, "The version number of the serving format.", lower_bound=1)
-    text = "With --workdir: a policy such as mixed_bfloat16. It can also be float32 or mixed_float16; the default is that of the training."
+    text = "With --workdir: mixed_bfloat16 or mixed_float16, for the format saved_model alone. The default is float32."
     flags.DEFINE_string("dtype_policy", None, text)
 
 

@@ -91,8 +91,9 @@ def search(
     chosen = {} if strategy is None else {"search.strategy": f"@{_named('strategy', strategy, STRATEGIES)}"}
     chosen |= {} if engine is None else {"search.engine": f"@{_named('engine', engine, ENGINES)}"}
     chosen |= {} if workers is None else {f"{name}.num_workers": workers for name in ENGINES.values()}
-    if isinstance(seeds, str) or not all(isinstance(each, (str, os.PathLike)) for each in seeds):
-        raise InputError(f"seeds: expected a list of names or paths of genotypes, such as ['runs/other/best.textproto']; got {seeds!r:.200}")
+    wrong = [seeds] if isinstance(seeds, str) else [type(each).__name__ for each in seeds if not isinstance(each, (str, os.PathLike))]
+    if wrong:
+        raise InputError(f"seeds: expected a list of names or paths of genotypes, such as ['runs/other/best.textproto']; got {wrong[0]}")
     chosen |= {"search.seeds": [os.fspath(path) for path in seeds]} if seeds else {}
     with worded_for_python():
         check_bindings(bindings or {})

@@ -92,8 +92,8 @@ def of_dataset(name: str, dataset: tf.data.Dataset) -> Examples:
 
     Args:
       name: their name in messages.
-      dataset: images and labels as in `of_arrays`. A pipeline of floats is read once more, to find the largest one. An attribute `class_names`, as
-        keras.utils.image_dataset_from_directory sets it, names the classes.
+      dataset: images and labels as in `of_arrays`. A pipeline of floats is read once more, to find the largest one. An attribute
+        `class_names`, as keras.utils.image_dataset_from_directory sets it, names the classes.
 
     Raises:
       InputError: the images or labels are anything else. Some errors are raised only while the chunks are read.
@@ -209,7 +209,9 @@ def _labels(name: str, labels: np.ndarray) -> tuple[list[int] | list[str], int]:
         return texts, 0
     if labels.dtype.kind not in "biuf" or not (np.isfinite(labels) & (labels == np.floor(labels)) & (labels >= 0)).all():
         values = labels.tolist()
-        wrong = next((each for each in values if not isinstance(each, (int, float)) or not (0 <= each < np.inf and each % 1 == 0)), values[0])
+        wrong = next(
+            (each for each in values if not isinstance(each, (int, float)) or not (0 <= each < np.inf and each % 1 == 0)), values[0]
+        )
         raise InputError(f"{name}: expected labels that are integers from 0 or names of classes, got {wrong!r}")
     found = labels.astype(np.int64).tolist()
     return found, max(num_classes, 1 + max(found))

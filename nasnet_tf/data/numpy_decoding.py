@@ -46,7 +46,8 @@ def decode_image(encoded: bytes) -> np.ndarray:
         with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(encoded), formats=[kind]) as image:
             if image.width * image.height > max_pixels():
                 raise NotExact(f"an image of {image.width} x {image.height} pixels")
-            if getattr(image, "is_animated", False):
+            # Cameras put several pictures into a JPEG file; all decoders take the first.
+            if kind != "JPEG" and getattr(image, "is_animated", False):
                 raise NotExact("an animation")
             image.load()
             if image.mode not in _KINDS[kind][1]:

@@ -56,6 +56,7 @@ def exact_files():
     for orientation in range(10):
         for kind in ("JPEG", "PNG", "WEBP"):
             yield file_of(pixels(20, 30), kind, exif=exif(orientation))
+    yield file_of(pixels(40, 30), "MPO", save_all=True, append_images=[pixels(20, 15)])  # a JPEG with a preview, as cameras write it
     for path in (*sorted((REPOSITORY / "testdata" / "bccd").glob("*.jpg")), *sorted((REPOSITORY / "docs" / "pictures").glob("*.png"))):
         yield path.read_bytes()
 

@@ -163,8 +163,8 @@ def coco_results(image_id: int | str, boxes: np.ndarray, classes: np.ndarray, sc
 def coco_truth(objects, sizes: dict[int, np.ndarray], names: dict[int, str]) -> dict:
     """Returns the objects of a split in the form of COCO's annotations JSON.
 
-    The id of a picture is its index in the split. Objects are renumbered from 1, because pycocotools treats the id 0 as no match, and objects
-    with equal ids as one.
+    The id of a picture is its index in the split. Objects are renumbered from 1, because pycocotools treats the id 0 as no match, and
+    objects with equal ids as one.
 
     Args:
       objects: pictures with their objects, in the order of the split.
@@ -178,8 +178,7 @@ def coco_truth(objects, sizes: dict[int, np.ndarray], names: dict[int, str]) -> 
             row = {"id": len(annotations) + 1, "image_id": number, "category_id": ids[label], "bbox": box}
             annotations.append({**row, "iscrowd": int(is_crowd), "area": float(area)})
     images = [
-        {"id": row, "file_name": image.name, "height": int(sizes[row][0]), "width": int(sizes[row][1])}
-        for row, image in enumerate(objects)
+        {"id": row, "file_name": image.name, "height": int(sizes[row][0]), "width": int(sizes[row][1])} for row, image in enumerate(objects)
     ]
     return {"images": images, "annotations": annotations, "categories": [{"id": key, "name": name} for key, name in names.items()]}
 

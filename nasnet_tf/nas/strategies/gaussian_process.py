@@ -84,8 +84,8 @@ def targets(rewards: np.ndarray) -> Targets:
 
     If all rewards are in [0, 1], they are taken as accuracies and become -log(error). Other rewards become the normal scores of their
     ranks, which do not depend on the scale of the rewards. Values far below the median are raised to a bound that is computed from the
-    upper half of the values, so that failed trainings have no leverage. Perfect accuracies have little more than the best others: their error
-    counts as half of the smallest other one.
+    upper half of the values, so that failed trainings have no leverage. Perfect accuracies have little more than the best others: their
+    error counts as half of the smallest other one.
 
     Args:
       rewards: float [n] or [n, levels], one row per architecture: the reward of its first training and, for the best, of longer trainings.

@@ -1,8 +1,8 @@
 """The model of a model-guided strategy: the rewards seen so far, and a Gaussian process that predicts the rewards of other architectures.
 
 Rewards have levels: one for an architecture's first training, and one for each longer training by successive halving. Rewards that were
-predicted for children stopped early count for less. Infeasible architectures, which have no reward, count as bad ones. Rewards of another data set can serve as the prior mean, to the extent that the rewards
-of this search agree with them.
+predicted for children stopped early count for less. Infeasible architectures, which have no reward, count as bad ones. Rewards of another
+data set can serve as the prior mean, to the extent that the rewards of this search agree with them.
 """
 
 import dataclasses

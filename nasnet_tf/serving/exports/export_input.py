@@ -18,6 +18,7 @@ from nasnet_tf.serving.exports.inference_graph import freeze
 from nasnet_tf.training.work_folder import has_several_labels
 
 _NOISE_IMAGES = 8
+_CALIBRATION_IMAGES = 100  # TensorFlow's guide recommends about 100 to 500
 _BATCH = 32
 _THRESHOLD = 0.5  # probability from which one of several labels counts as found
 
@@ -54,6 +55,11 @@ class ExportInput:
             return self.pictures
         height, width = (size or self.preprocessing.image_size for size in self.model.input.shape[1:3])
         return np.random.default_rng(0).random([_NOISE_IMAGES, height, width, 3], np.float32)
+
+    @property
+    def calibration_pictures(self) -> np.ndarray:
+        """At most 100 of the pictures, spread evenly, because pictures are often sorted by class."""
+        return self.pictures[np.unique(np.linspace(0, len(self.pictures) - 1, _CALIBRATION_IMAGES).round().astype(int))]
 
     @functools.cached_property
     def expected(self) -> np.ndarray:

@@ -25,9 +25,10 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from nasnet_tf.base.errors import InputError
-from nasnet_tf.base.files import check_local, naming
+from nasnet_tf.base.files import check_local, naming, user_path
 from nasnet_tf.models.network import inference_model
 from nasnet_tf.serving.exports import card, engines, in_memory, keras_archive, litert, manifest, onnx_files, saved_model, tf_serving
 from nasnet_tf.serving.exports.describing import describe
@@ -98,6 +99,7 @@ FORMATS: Mapping[str, tuple[Format, ...]] = {
     "tflite": _by_precision(litert, "tflite", {"float32": 1e-4, "float16": 0.02, "dynamic_int8": 0.1, "int8": 0.25}),
     "onnx": _by_precision(onnx_files, "onnx", {"float32": 1e-4, "int8": 0.25}),
 }
+_KEEPS_PRECISION = "saved_model"  # the only format for networks that compute in another type than float32
 _LEAST_AGREEMENT = 0.98  # smallest agreement of labels that a lossy file needs on the given pictures
 
 
@@ -131,13 +133,18 @@ def export(
 
     Raises:
       InputError: another kind of model, another number of class names than classes, a folder that is not empty, an unknown format, a
-        missing package, or a file that does not answer as the network does.
+        missing package, a format that mixed precision does not have, wrong pictures, or a file that does not answer as the network does.
     """
     if unknown := [name for name in formats if name not in FORMATS]:
         raise InputError(f"export format {unknown[0]!r}: expected one of {', '.join(FORMATS)}")
     check_local(pathlib.Path(folder))
     network = in_memory.classifier_of(model)
+    policies = {layer.compute_dtype for layer in network.layers} - {None, "float32"}
+    if policies and (others := [name for name in formats if name != _KEEPS_PRECISION]):
+        raise InputError(f"export format {others[0]!r}: expected a network that computes in float32, got one in {min(policies)}")
     given = ExportInput(network, in_memory.described(network, data_description), pictures)
+    if pictures is not None:
+        _check_pictures(pictures, given.images_spec)
     basis = f"{len(given.checked_on)} images" + ("" if pictures is not None else " of noise")
     with new_folder(pathlib.Path(folder)) as temporary:
         saved_model.describe(given, temporary)
@@ -172,6 +179,16 @@ def export_classifier(model: keras.Model, data_description: dict, folder: pathli
     )
 
 
+def _check_pictures(pictures: np.ndarray, spec: tf.TensorSpec) -> None:
+    """Raises InputError unless pictures fit the specification, are at least one, and are in [0, 1]."""
+    shape = spec.shape[1:]
+    is_batch = isinstance(pictures, np.ndarray) and pictures.dtype == np.float32 and spec.shape.is_compatible_with(pictures.shape)
+    if not (is_batch and len(pictures) and pictures.min() >= 0 and pictures.max() <= 1):
+        got = f"{pictures.dtype} {list(pictures.shape)}" if isinstance(pictures, np.ndarray) else type(pictures).__name__
+        got += f" in [{pictures.min():g}, {pictures.max():g}]" if is_batch and len(pictures) else ""
+        raise InputError(f"pictures: expected float32 [1 or more, {', '.join(map(str, shape))}] in [0, 1], got {got}")
+
+
 def _write(row: Format, given: ExportInput, path: pathlib.Path, called: str, report: Callable[[str], None]) -> dict | None:
     path.parent.mkdir(parents=True, exist_ok=True)
     row.write(given, path)
@@ -195,6 +212,9 @@ def _write(row: Format, given: ExportInput, path: pathlib.Path, called: str, rep
 def new_folder(folder: pathlib.Path) -> Iterator[pathlib.Path]:
     """Yields a temporary folder and finally renames it, so that `folder` is never half an export. Errors and SIGTERM remove it."""
     check_local(folder)
+    folder = user_path(folder).absolute()
+    if folder.resolve() == pathlib.Path.cwd():
+        raise InputError(f"{folder}: is the current folder, which an export cannot replace; name a new one, such as export")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder}: exists and is not an empty folder; an export needs a new one")
     temporary = folder.with_name(f"{folder.name}.tmp-{os.getpid()}")

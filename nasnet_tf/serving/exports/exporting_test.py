@@ -16,11 +16,13 @@ from nasnet_tf.base.errors import InputError
 from nasnet_tf.models.description import config_of
 from nasnet_tf.models.network import NetworkConfig, build_network
 from nasnet_tf.serving.exports import engines, evaluations, exporting, tf_serving
+from nasnet_tf.serving.exports.export_input import ExportInput
 from nasnet_tf.serving.exports.inference_graph import for_any_batch, freeze
 from nasnet_tf.serving.hub.classifier import load_classifier
 from nasnet_tf.serving.hub.load import load_nasnet
 from nasnet_tf.serving.weights.convert import load_weights
 from nasnet_tf.testing import tiny_genotype
+from nasnet_tf.training import numerics
 
 DESCRIPTION = {"task": "classification", "class_names": ["a", "b", "c"], "preprocessing": {"kind": "imagenet", "image_size": 20}}
 
@@ -145,6 +147,62 @@ def test_mixed_up_exports_are_refused(all_formats, tiny_export, tmp_path):
     (other / "variables" / "variables.data-00000-of-00001").unlink()
     with pytest.raises(InputError, match="is missing, though manifest.json lists it"):
         load_nasnet(other)
+
+
+@pytest.mark.parametrize("engine", ["onnx", "auto"])
+def test_a_file_that_the_manifest_does_not_list_is_refused(all_formats, tiny_export, tmp_path, engine):
+    other = shutil.copytree(tiny_export, tmp_path / "other")
+    shutil.copytree(all_formats / "onnx", other / "onnx")
+    with pytest.raises(InputError, match="onnx/float32.onnx: is not a file of this export: manifest.json does not list it"):
+        load_classifier(other, engine=engine)
+
+
+def test_a_trusted_graph_must_be_of_the_export(all_formats, tiny_export, tmp_path):
+    other = shutil.copytree(tiny_export, tmp_path / "other")
+    shutil.copy(all_formats / "saved_model.pb", other)
+    with pytest.raises(InputError, match="saved_model.pb: is not the file of this export"):
+        load_classifier(other, trust_graph=True)
+
+
+def test_networks_in_mixed_precision_are_exported_in_the_format_that_keeps_it(tmp_path):
+    with numerics.dtype_policy("mixed_bfloat16"):
+        mixed = build_network(tiny_genotype(), NetworkConfig(1, "cifar", 2.0, filters=4), 3, (20, 20))
+    with pytest.raises(InputError, match="export format 'onnx': expected a network that computes in float32, got one in bfloat16"):
+        exporting.export(mixed, DESCRIPTION, tmp_path / "out", ["saved_model", "onnx"])
+    exporting.export(mixed, DESCRIPTION, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "got"),
+    [
+        (np.zeros([2, 20, 20, 3], np.uint8), r"uint8 \[2, 20, 20, 3\]"),
+        (np.full([2, 20, 20, 3], 255, np.float32), r"float32 \[2, 20, 20, 3\] in \[255, 255\]"),
+        (np.zeros([2, 30, 20, 3], np.float32), r"float32 \[2, 30, 20, 3\]"),
+        (np.zeros([0, 20, 20, 3], np.float32), r"float32 \[0, 20, 20, 3\]"),
+        ([], "list"),
+    ],
+)
+def test_wrong_pictures_are_refused(network, tmp_path, wrong, got):
+    with pytest.raises(InputError, match=rf"^pictures: expected float32 \[1 or more, .*\] in \[0, 1\], got {got}"):
+        exporting.export(network, DESCRIPTION, tmp_path / "out", ["keras"], pictures=wrong)
+
+
+def test_calibration_takes_pictures_of_all_classes():
+    pictures = np.zeros([250, 1, 1, 3], np.float32) + np.arange(250, dtype=np.float32)[:, None, None, None] / 250
+    found = ExportInput(None, {}, pictures).calibration_pictures
+    assert len(found) == 100
+    assert np.abs(found[:, 0, 0, 0] - np.linspace(0, 0.996, 100)).max() < 0.01
+    assert len(ExportInput(None, {}, pictures[:3]).calibration_pictures) == 3
+
+
+def test_folders_of_an_export(network, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    exporting.export(network, DESCRIPTION, "~/exports/x", ["keras"])
+    assert (tmp_path / "exports" / "x" / "manifest.json").is_file()
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(InputError, match="here: is the current folder, which an export cannot replace"):
+        exporting.export(network, DESCRIPTION, ".", ["keras"])
 
 
 def test_a_file_that_differs_from_the_network_is_not_exported(network, tmp_path, monkeypatch):

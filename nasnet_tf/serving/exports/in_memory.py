@@ -71,11 +71,14 @@ def described(network: keras.Model, said: Mapping) -> dict:
       said: {"class_names": [...], "preprocessing": {...}}. The default of "preprocessing" is that of preprocessing_of.
 
     Raises:
-      InputError: the names do not fit the network, or the preprocessing is invalid.
+      InputError: the names do not fit the network, or the preprocessing is invalid or prepares images of another size.
     """
     expect(isinstance(said, Mapping), "data_description", '{"class_names": [...], "preprocessing": {...}}', said)
     names = check_names(said.get("class_names"), num_classes(network))
     preprocessing = preprocessing_from_config(said["preprocessing"]) if "preprocessing" in said else preprocessing_of(network)
+    height, width = network.input.shape[1:3]
+    if not {height, width} <= {None, preprocessing.image_size}:
+        raise InputError(f"preprocessing: expected the network's image_size, {height} x {width}; got {preprocessing.image_size}")
     return {**said, "class_names": names, "preprocessing": preprocessing.config()}
 
 

@@ -6,8 +6,6 @@ import tensorflow as tf
 
 from nasnet_tf.serving.exports.export_input import ExportInput
 
-CALIBRATION_IMAGES = 100  # TensorFlow's guide recommends about 100 to 500
-
 
 def write(given: ExportInput, path: pathlib.Path, precision: str) -> None:
     """Writes a TFLite file with one signature: images [batch, height, width, 3] -> logits, probabilities float32 [batch, num_classes].
@@ -22,8 +20,7 @@ def write(given: ExportInput, path: pathlib.Path, precision: str) -> None:
     if precision == "float16":
         converter.target_spec.supported_types = [tf.float16]
     if precision == "int8":
-        images = given.pictures[:CALIBRATION_IMAGES]
-        converter.representative_dataset = lambda: ({"images": image[None]} for image in images)
+        converter.representative_dataset = lambda: ({"images": image[None]} for image in given.calibration_pictures)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8, tf.lite.OpsSet.TFLITE_BUILTINS]
         converter.inference_input_type = tf.uint8
     path.write_bytes(converter.convert())

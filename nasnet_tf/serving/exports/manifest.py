@@ -37,14 +37,17 @@ def verify(folder: pathlib.Path, names: Iterable[str]) -> None:
       names: files to compare, and folders of which all files are compared.
 
     Raises:
-      InputError: a file is missing, or is not the one that was exported, as when exports were mixed up.
+      InputError: a file is missing, or is not one that was exported, as when exports were mixed up.
     """
     manifest = read(folder)
     if manifest is None:
         return
     files = manifest["files"]
     for name in names:
-        for listed in (file for file in files if file == name or file.startswith(f"{name}/")):
+        mine = [file for file in files if file == name or file.startswith(f"{name}/")]
+        if not mine and (folder / name).exists():
+            raise InputError(f"{folder / name}: is not a file of this export: {NAME} does not list it; it is from another export")
+        for listed in mine:
             if not (folder / listed).is_file():
                 raise InputError(f"{folder / listed}: is missing, though {NAME} lists it; copy the whole export, or export again")
             if (found := _sha256(folder / listed)) != files[listed]:

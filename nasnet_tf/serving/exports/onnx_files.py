@@ -7,7 +7,6 @@ import tensorflow as tf
 
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.serving.exports.export_input import ExportInput
-from nasnet_tf.serving.exports.litert import CALIBRATION_IMAGES
 
 _OPSET = 18  # the newest that tf2onnx 1.17 writes
 # These operations take the time; int8 in the others, such as whitening and softmax, costs accuracy and gains little.
@@ -43,7 +42,7 @@ def _write_int8(given: ExportInput, path: pathlib.Path) -> None:
 
     class Pictures(quantization.CalibrationDataReader):
         def __init__(self):
-            self._remaining = iter(given.pictures[:CALIBRATION_IMAGES])
+            self._remaining = iter(given.calibration_pictures)
 
         def get_next(self):
             image = next(self._remaining, None)

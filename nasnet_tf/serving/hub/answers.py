@@ -2,7 +2,7 @@
 
 import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -65,6 +65,8 @@ class ImageClassifier:
         check_value("top", top, Count | None)
         check_value("threshold", threshold, Part | None)
         is_one = isinstance(images, (str, os.PathLike, bytes)) or (isinstance(images, np.ndarray) and images.ndim == 3)
+        expected = "a path, a file's content, pixels, or a list of these"
+        expect(is_one or isinstance(images, Iterable), "classifier: images", expected, type(images).__name__)
         batch = [images] if is_one else list(images)
         answers = self.probabilities([self._content(image) for image in batch])
         for number, (image, answer) in enumerate(zip(batch, answers, strict=True)):
@@ -105,7 +107,7 @@ class ImageClassifier:
         if isinstance(image, bytes):
             return image
         if isinstance(image, np.ndarray):
-            is_image = image.dtype == np.uint8 and image.ndim == 3 and image.shape[-1] == 3
+            is_image = image.dtype == np.uint8 and image.ndim == 3 and image.shape[-1] == 3 and image.size > 0
             expect(is_image, "classifier: image", "uint8 [height, width, 3]", f"{image.dtype} {list(image.shape)}")
             return self.encode_pixels(image)
         expect(isinstance(image, (str, os.PathLike)), "classifier: image", "a path, a file's content or pixels", type(image).__name__)

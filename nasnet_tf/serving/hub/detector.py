@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple, NoReturn
 
 import keras
@@ -60,6 +60,8 @@ class Detector:
         """
         check_value("least_score", least_score, Part)
         is_one = isinstance(images, (str, os.PathLike, bytes)) or (isinstance(images, np.ndarray) and images.ndim == 3)
+        expected = "a path, a file's content, pixels, or a list of these"
+        expect(is_one or isinstance(images, Iterable), "detector: images", expected, type(images).__name__)
         pictures = [_pixels(image) for image in ([images] if is_one else images)]
         if not pictures:
             return []
@@ -158,7 +160,7 @@ def _pixels(image: Image) -> np.ndarray:
     """Returns an image as pixels, uint8 [height, width, 3]."""
     if isinstance(image, (np.ndarray, tf.Tensor)):
         image = np.asarray(image)
-        is_image = image.dtype == np.uint8 and image.ndim == 3 and image.shape[-1] == 3
+        is_image = image.dtype == np.uint8 and image.ndim == 3 and image.shape[-1] == 3 and image.size > 0
         expect(is_image, "detector: image", "uint8 [height, width, 3]", f"{image.dtype} {list(image.shape)}")
         return image
     expect(isinstance(image, (str, os.PathLike, bytes)), "detector: image", "a path, a file's content or pixels", type(image).__name__)

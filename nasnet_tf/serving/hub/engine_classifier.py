@@ -14,6 +14,7 @@ import numpy as np
 
 from nasnet_tf.base import terminal
 from nasnet_tf.base.errors import InputError, reason
+from nasnet_tf.base.extras import is_installed
 from nasnet_tf.base.files import read_json, shown, user_path
 from nasnet_tf.base.values import expect
 from nasnet_tf.data import numpy_decoding, numpy_views
@@ -79,6 +80,8 @@ class EngineClassifier(ImageClassifier):
         except numpy_decoding.NotExact as error:
             if not self.may_use_tensorflow:
                 return InputError(f"{error}, which only TensorFlow decodes exactly; use engine 'auto' instead of {self.engine!r}")
+            if not is_installed("tensorflow"):
+                return InputError(f"{error}, which only TensorFlow decodes exactly; install tensorflow")
             if str(error) not in self._told:
                 self._told.add(str(error))
                 print(f"TensorFlow decodes {error}, because nothing else does it exactly", file=sys.stderr, flush=True)

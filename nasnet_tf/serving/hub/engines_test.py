@@ -118,6 +118,21 @@ def test_a_named_engine_refuses_pictures_that_only_tensorflow_decodes(exports, p
     assert str(broken[0]) == str(load_classifier(exports["cifar"]).probabilities([pictures[1][:200]])[0])
 
 
+def test_without_tensorflow_such_a_picture_is_an_error_of_its_own(exports, pictures, monkeypatch):
+    monkeypatch.setattr(engine_classifier, "is_installed", lambda module: False)
+    answers = load_classifier(exports["cifar"], engine="auto").probabilities(pictures)
+    refused = [number for number, answer in enumerate(answers) if isinstance(answer, InputError)]
+    assert refused == [3, 4]
+    assert str(answers[3]).endswith("which only TensorFlow decodes exactly; install tensorflow")
+
+
+@pytest.mark.parametrize("engine", ["tensorflow", "onnx"])
+@pytest.mark.parametrize("wrong", [None, 5, np.zeros([0, 5, 3], np.uint8), [np.zeros([5, 0, 3], np.uint8)]])
+def test_other_objects_are_no_images(engine, wrong, exports):
+    with pytest.raises(InputError, match=r"^classifier: images?: expected "):
+        load_classifier(exports["cifar"], engine=engine)(wrong)
+
+
 def test_neither_predict_nor_load_classifier_needs_tensorflow(exports, tmp_path):
     photo, output = REPOSITORY / "testdata" / "bccd" / "BloodImage_00000.jpg", tmp_path / "answers.json"
     expected = load_classifier(exports["cifar"])(photo)

@@ -14,7 +14,7 @@ from nasnet_tf.base.errors import InputError, did_you_mean, reason
 from nasnet_tf.data import Preprocessing, preprocessing_from_config
 from nasnet_tf.data.decoding import decode_image
 from nasnet_tf.models.grad_cam import grad_cam
-from nasnet_tf.serving.exports import export_input, in_memory, saved_model
+from nasnet_tf.serving.exports import export_input, in_memory, manifest, saved_model
 from nasnet_tf.serving.hub.answers import Image, ImageClassifier, undecodable
 from nasnet_tf.serving.hub.explanation import Explanation, heat_of, overlaid
 from nasnet_tf.serving.hub.naming import Name, resolve
@@ -148,6 +148,7 @@ def load(name_or_path: Name, weights: str | os.PathLike | None, trust_graph: boo
     if isinstance(source, Export) and weights != "trained":
         raise InputError(f"{source.path}: weights: expected 'trained', because an export has its own weights, got {weights!r}")
     if trust_graph:
+        manifest.verify(source.path, [*saved_model.DESCRIPTIONS, "saved_model.pb", "variables"])
         names = in_memory.check_names(names, len(source.classes()[1]))
         classifier = Classifier(names, preprocessing.config(), source.path.absolute(), source.has_several_labels())
         classifier._probabilities  # noqa: B018  raises now if the graph cannot be loaded

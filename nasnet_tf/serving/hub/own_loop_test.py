@@ -128,6 +128,7 @@ def test_export_of_a_network_in_memory(trained, tmp_path):
         ({"class_names": NAMES[:2]}, "class_names: expected a name for each of the network's 3 classes, got 2"),
         ({"class_names": "abc"}, "class_names: expected a list of 3 names, in the order of the logits, got 'abc'"),
         ({}, "class_names: expected a list of 3 names, in the order of the logits, got None"),
+        ({"class_names": NAMES, "preprocessing": {"kind": "imagenet"}}, "preprocessing: expected the network's image_size, .* got 224"),
         (NAMES, 'data_description: expected {"class_names"'),
         ({"class_names": NAMES, "preprocessing": {"kind": "mine"}}, "preprocessing: expected a 'kind' of cifar or imagenet, got 'mine'"),
     ],
