@@ -64,6 +64,7 @@ def described(build: Callable[[int, int], keras.Model], data: Data, training: Tr
       data: the data; one batch is read.
       training: the training.
     """
+    training.check_batch_size(data.num_train_examples)
     model = build(data.num_classes, data.image_size)
     costs = count_costs(model, (data.image_size, data.image_size))
     batch = next(iter(data.train(training.batch_size, training.seed, 0, (0, 1))))

@@ -20,6 +20,12 @@ def test_the_plan_of_a_training_writes_nothing(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_batch_larger_than_the_data_is_refused(tmp_path):
+    parse("quickstart_train.gin", "train.genotype = 'nasnet_a'", "TrainingConfig.batch_size = 1301")
+    with pytest.raises(InputError, match="TrainingConfig.batch_size: expected at most the 1,300 training examples, got 1,301"):
+        table.bound("train")().plan(tmp_path / "run")
+
+
 def test_the_plan_of_a_search_describes_both_trainings(tmp_path):
     more = (
         "search.evaluator = None",

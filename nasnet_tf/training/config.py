@@ -92,6 +92,13 @@ class TrainingConfig:
     class_weights: ClassWeights = None
     patience: Count | None = None
 
+    def check_batch_size(self, num_train_examples: int) -> None:
+        """Raises InputError if a batch is larger than the training data."""
+        if self.batch_size > num_train_examples:
+            raise InputError(
+                f"TrainingConfig.batch_size: expected at most the {num_train_examples:,} training examples, got {self.batch_size:,}"
+            )
+
     def evaluation_batch_size(self, replicas: int) -> int:
         """Returns the number of examples in a batch of an evaluation on `replicas` replicas together, at most replica_batch_size each."""
         part = self.batch_size // replicas

@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from nasnet_tf.base import work_folders
-from nasnet_tf.base.errors import InputError, TrainingDiverged, TrainingInterrupted
+from nasnet_tf.base.errors import TrainingDiverged, TrainingInterrupted
 from nasnet_tf.base.files import check_local
 from nasnet_tf.base.terminal import ProgressLine
 from nasnet_tf.layers.stochastic import DropPath, stochastic_layers
@@ -90,10 +90,7 @@ def train_and_evaluate(
     config = class_weights.resolved(config, data)
     if config.evaluation_split is not None:
         data.num_examples(config.evaluation_split)  # reports an unknown split now instead of after an epoch
-    if config.batch_size > data.num_train_examples:
-        raise InputError(
-            f"TrainingConfig.batch_size: expected at most the {data.num_train_examples:,} training examples, got {config.batch_size:,}"
-        )
+    config.check_batch_size(data.num_train_examples)
     strategy = strategy or tf.distribute.get_strategy()
     keras.utils.set_random_seed(config.seed)
     with distribution.watching_workers(strategy), contextlib.ExitStack() as claims:

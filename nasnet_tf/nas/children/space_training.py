@@ -55,7 +55,7 @@ class SpaceTraining:
       momentum: momentum of the update, in [0, 1).
 
     Raises:
-      InputError: the configuration has an option that is not supported here.
+      InputError: the configuration has an option that is not supported here, or a batch is larger than the training data.
     """
 
     def __init__(
@@ -70,6 +70,7 @@ class SpaceTraining:
         for name, value in _PLAIN.items():
             if getattr(training, name) != value:
                 raise InputError(f"SpaceTraining: expected TrainingConfig.{name} to be {value}, got {getattr(training, name)!r}")
+        training.check_batch_size(data.num_train_examples)
         self._space, self.data, self.training, self._momentum, self._learning_rate = space, data, training, momentum, learning_rate
         self._class_weights = class_weights.by_label(training, data)
         self.steps_per_epoch = data.num_train_examples / training.batch_size

@@ -254,3 +254,6 @@ def test_zero_cost_scores_differ_between_architectures():
 def test_unsupported_options_are_refused():
     with pytest.raises(InputError, match=r"expected TrainingConfig.ema_decay to be None, got 0.9"):
         SpaceTraining(SPACE, NETWORK, DATA, TrainingConfig(1, 16, ema_decay=0.9), RATE, 0.9)
+    count = DATA.num_train_examples
+    with pytest.raises(InputError, match=f"TrainingConfig.batch_size: expected at most the {count:,} training examples, got {count + 1:,}"):
+        SpaceTraining(SPACE, NETWORK, DATA, TrainingConfig(1, count + 1), RATE, 0.9)
