@@ -8,6 +8,7 @@
 Guide: docs/search.md
 """
 
+import math
 import pathlib
 import signal
 import sys
@@ -25,6 +26,8 @@ def main(arguments: list[str]) -> None:
     from nasnet_tf.viz.report.report import Report
 
     report, seconds = Report(pathlib.Path(flags.FLAGS.workdir)), flags.FLAGS.follow_seconds
+    if seconds is not None and not math.isfinite(seconds):
+        raise InputError(f"--follow_seconds: expected a finite number of seconds, got {seconds}")
     if seconds is not None:
         _follow(report, seconds)
     print(f"report: {report.write()}")

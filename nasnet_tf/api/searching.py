@@ -91,6 +91,7 @@ def search(
     chosen = {} if strategy is None else {"search.strategy": f"@{_named('strategy', strategy, STRATEGIES)}"}
     chosen |= {} if engine is None else {"search.engine": f"@{_named('engine', engine, ENGINES)}"}
     chosen |= {} if workers is None else {f"{name}.num_workers": workers for name in ENGINES.values()}
+    seeds = seeds if isinstance(seeds, str) else list(seeds or ())
     wrong = [seeds] if isinstance(seeds, str) else [type(each).__name__ for each in seeds if not isinstance(each, (str, os.PathLike))]
     if wrong:
         raise InputError(f"seeds: expected a list of names or paths of genotypes, such as ['runs/other/best.textproto']; got {wrong[0]}")

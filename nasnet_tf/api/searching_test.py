@@ -127,6 +127,13 @@ def test_seeds_are_tried_first(tmp_path):
     assert again.trials[0].hash == found.best.trial.hash
 
 
+@pytest.mark.parametrize("seeds", [None, (), iter(["nasnet_a"])])
+def test_seeds_may_be_any_collection(seeds, tmp_path):
+    found = quick(tmp_path, seeds=seeds, bindings={"SearchSpace.num_blocks": 5})
+    assert ("nasnet_a" in configuration(tmp_path).get("search.seeds", "")) == (seeds not in (None, ()))
+    assert len(found.trials) == 3
+
+
 def test_an_interrupted_search_is_resumed(tmp_path, monkeypatch, scored, capsys):
     score, interruptions = ZeroCost.__call__, [True]
 

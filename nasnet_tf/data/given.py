@@ -76,7 +76,7 @@ def of_arrays(name: str, images: Any, labels: Any) -> Examples:
         raise InputError(f"{name}: expected images [n, height, width, 1 or 3] or [n, height, width], got {list(images.shape)}")
     if labels.ndim == 0 or len(images) != len(labels) or not len(images):
         raise InputError(f"{name}: expected a label for each image, got images {list(images.shape)} and labels {list(labels.shape)}")
-    levels = _Levels(name, lambda: float(images.max()))
+    levels = _Levels(name, functools.cache(lambda: float(images.max())))
     _labels(name, labels)  # raises the errors of labels now, not only while the chunks are read
 
     def chunks() -> Iterator[Chunk]:

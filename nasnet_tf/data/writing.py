@@ -44,8 +44,12 @@ def prepare(folder: pathlib.Path, splits: Mapping[str, Examples], may_replace: b
     if others:
         found = {}
         for split, examples in splits.items():
-            chunks = [(list(chunk.digests()), chunk.num_classes) for chunk in examples.chunks()]
-            found[split] = [digest for digests, _ in chunks for digest in digests], max((count for _, count in chunks), default=0)
+            digests, labels, num_classes = [], [], 0
+            for chunk in examples.chunks():
+                digests += chunk.digests()
+                labels += chunk.labels
+                num_classes = max(num_classes, chunk.num_classes)
+            found[split] = digests, _kind(labels, num_classes)
         name = _name(splits, found)
         if folder / name in others:
             return name
@@ -62,7 +66,7 @@ def prepare(folder: pathlib.Path, splits: Mapping[str, Examples], may_replace: b
     try:
         called = splits["train"].class_names
         staged = {split: _stage(temporary / split, examples, examples.class_names or called) for split, examples in splits.items()}
-        name = _name(splits, {split: (part.digests, part.num_classes) for split, part in staged.items()})
+        name = _name(splits, {split: (part.digests, part.kind) for split, part in staged.items()})
         _write(temporary / name / _VERSION, name, staged, min_classes)
         for other in others:
             shutil.rmtree(other)
@@ -83,7 +87,7 @@ class _Staged:
       file: a TFRecord file of encoded images.
       name: name of the examples in messages.
       digests: digest of each example.
-      num_classes: as in Chunk, for all examples.
+      kind: see `_kind`.
       labels: name of the class of each example.
       class_names: names of all classes, in the order of the labels.
     """
@@ -91,7 +95,7 @@ class _Staged:
     file: pathlib.Path
     name: str
     digests: list[bytes]
-    num_classes: int
+    kind: str
     labels: list[str]
     class_names: list[str]
 
@@ -102,11 +106,20 @@ def _is_prepared(folder: pathlib.Path) -> bool:
     return is_name and (folder / _VERSION / "dataset_info.json").is_file()
 
 
-def _name(splits: Mapping[str, Examples], found: Mapping[str, tuple[Sequence[bytes], int]]) -> str:
-    """Returns the name of the data, from the (digests, num_classes) of each split."""
+def _kind(labels: Sequence[int] | Sequence[str], num_classes: int) -> str:
+    """Returns what the digests of examples do not tell about the classes: spare ones of one-hot labels, or that digits are names."""
+    if not labels:
+        return ""
+    if isinstance(labels[0], str):
+        return "names " if all(map(str.isdecimal, labels)) else ""
+    return f"{num_classes} classes " if num_classes > 1 + max(labels) else ""
+
+
+def _name(splits: Mapping[str, Examples], found: Mapping[str, tuple[Sequence[bytes], str]]) -> str:
+    """Returns the name of the data, from the (digests, kind) of each split."""
     whole = hashlib.sha256()
-    for split, (digests, num_classes) in found.items():
-        whole.update(f"{split} {len(digests)} {num_classes} {splits[split].class_names}\n".encode() + b"".join(sorted(digests)))
+    for split, (digests, kind) in found.items():
+        whole.update(f"{split} {len(digests)} {kind}{splits[split].class_names}\n".encode() + b"".join(sorted(digests)))
     return _PREFIX + whole.hexdigest()[:_DIGITS]
 
 
@@ -131,7 +144,7 @@ def _stage(file: pathlib.Path, examples: Examples, class_names: Sequence[str] | 
     if num_classes > len(names):
         raise InputError(f"{examples.name}: expected labels below {len(names)}, the number of class names; got {num_classes - 1}")
     texts = [names[label] if isinstance(label, int) else label for label in labels]
-    return _Staged(file, examples.name, digests, num_classes, texts, list(names))
+    return _Staged(file, examples.name, digests, _kind(labels, num_classes), texts, list(names))
 
 
 def _write(folder: pathlib.Path, name: str, staged: Mapping[str, _Staged], min_classes: int) -> None:

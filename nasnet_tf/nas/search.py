@@ -177,6 +177,7 @@ class _Loop:
         if execution is None:  # a second result of an execution whose result was already processed
             ledger.record(outcome)
             return
+        before = ledger.best
         trial = ledger.record(outcome, execution.request.rung)
         self._fidelity.clean(trial, ledger.workdir)
         num_quarantined = len(ledger.quarantined)
@@ -186,7 +187,7 @@ class _Loop:
             self._waiting = collections.deque(trial for trial in ledger.unfinished() if trial.number not in elsewhere)
         elif trial.status == Status.FAILED and not self._config.tolerance.is_given_up(trial):
             self._waiting.append(trial)
-        if trial is ledger.best:
+        if ledger.best is not before or trial is ledger.best:
             _write_best(ledger)
 
     def _is_running(self, trial: Trial) -> bool:

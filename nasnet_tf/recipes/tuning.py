@@ -25,7 +25,8 @@ def tune(
       seed: seed of the oracle, 1 or more.
     """
     made = tuner.make_oracle(bindings, hyperparameters, oracle, seed)
-    return lambda workdir: tuner.tune(workdir, bindings, hyperparameters, made, train_bound, table.default_at_start)
+    may_change = table.may_change(is_search=False)
+    return lambda workdir: tuner.tune(workdir, bindings, hyperparameters, made, train_bound, table.default_at_start, may_change)
 
 
 def train_bound(workdir: pathlib.Path, bindings: dict[str, str]) -> float:

@@ -43,6 +43,7 @@ def test_figures_by_class_are_those_of_scikit_learn():
 def test_a_network_without_an_opinion_is_right_about_the_first_class_only():
     evaluation = Evaluator(IDENTITY)([(tf.zeros([4, 3]), tf.constant([0, 1, 2, 2]), tf.ones([4]))])
     assert evaluation.accuracy == 0.25
+    assert Evaluator(IDENTITY)([(tf.fill([4, 3], np.nan), tf.constant([0, 0, 2, 2]), tf.ones([4]))]).accuracy == 0
     assert np.trace(evaluation.details.confusion) == 1
 
 

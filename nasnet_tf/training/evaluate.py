@@ -13,7 +13,7 @@ from nasnet_tf.training.calibration import Calibration, binned
 from nasnet_tf.training.corruption import naming_bad_data
 from nasnet_tf.training.details import ClassificationDetails, Mistake, Pictures, worst
 from nasnet_tf.training.distribution import distribute
-from nasnet_tf.training.losses import classification_loss
+from nasnet_tf.training.losses import classification_loss, is_first
 from nasnet_tf.training.numerics import compiled
 
 
@@ -71,8 +71,7 @@ class Evaluator:
             logits = tf.cast(main_logits(model(images, training=False)), tf.float32)
             losses = classification_loss(labels, logits, label_smoothing=0.0)
             taken_for = tf.argmax(logits, 1, tf.int32)
-            # in_top_k counts all classes that tie for a place, so that with k = 1 a network without an opinion would always be right.
-            right = tf.equal(taken_for, tf.cast(labels, tf.int32)), tf.math.in_top_k(labels, logits, min(5, logits.shape[-1]))
+            right = is_first(labels, logits), tf.math.in_top_k(labels, logits, min(5, logits.shape[-1]))
             sums = (*(tf.cast(values, tf.float32) for values in right), losses, tf.ones_like(weights))
             totals = tf.stack([tf.reduce_sum(values * weights) for values in sums])
             confusion = tf.math.confusion_matrix(labels, taken_for, logits.shape[-1], weights, tf.float32)
@@ -121,7 +120,8 @@ class Evaluator:
             is_real = rows[:, -1] > 0
             labels, found, confidences = rows[is_real, :-1].T
             if ((labels < 0) | (labels >= len(counts))).any():  # XLA leaves out the assertions of TensorFlow's functions
-                raise tf.errors.InvalidArgumentError(None, None, f"labels: expected 0 to {len(counts) - 1}, got {sorted(set(labels))}")
+                wrong = sorted({int(label) for label in labels if not 0 <= label < len(counts)})
+                raise tf.errors.InvalidArgumentError(None, None, f"labels: expected 0 to {len(counts) - 1}, got {wrong}")
             bins = bins + binned(confidences, labels == found)
             answers = np.stack([places[is_real], labels, found, confidences], 1)
             mistakes = worst(np.concatenate([mistakes, answers[labels != found]]))

@@ -53,3 +53,16 @@ def is_decayed(variable) -> bool:
 def weight_decay_loss(variables: Iterable) -> tf.Tensor:
     """Returns the sum of w^2 / 2 over the weights of all kernels, float32 []; slim's l2_regularizer(scale) is scale times this."""
     return tf.add_n([tf.nn.l2_loss(tf.convert_to_tensor(variable)) for variable in variables if is_decayed(variable)])
+
+
+def is_first(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """Returns for each example whether its label has the highest logit, bool [batch].
+
+    Of several classes with the highest logit, only the first has it: tf.math.in_top_k alone would count all of them, so that a network
+    without an opinion would always be right. NaN is never the highest.
+
+    Args:
+      labels: int [batch].
+      logits: float32 [batch, num_classes].
+    """
+    return tf.math.in_top_k(labels, logits, 1) & tf.equal(tf.argmax(logits, 1, tf.int32), tf.cast(labels, tf.int32))

@@ -101,7 +101,8 @@ def read_results(workdir: pathlib.Path) -> tuple[list[Trial], int]:
       InputError: a result or a configuration is damaged.
     """
     ended, running = [], 0
-    for config in sorted(workdir.glob("trials/[0-9]*/config.gin")):
+    configs = [config for config in workdir.glob("trials/*/config.gin") if config.parent.name.isdecimal()]  # not copies such as 0001-old
+    for config in sorted(configs, key=lambda config: int(config.parent.name)):
         result = config.with_name("result.json")
         if not result.is_file():
             running += 1

@@ -6,6 +6,7 @@ reliable enough: the files are not written atomically, and they lack the queue o
 A trial that ends between two writes runs twice or never.
 """
 
+import fnmatch
 import json
 import pathlib
 from collections.abc import Callable, Mapping
@@ -69,6 +70,7 @@ def tune(
     oracle: "keras_tuner.Oracle",
     train: Callable[[pathlib.Path, dict[str, str]], float],
     default: Callable[[str], str | None] = lambda name: "None",
+    may_change: tuple[str, ...] = (),
 ) -> list[Trial]:
     """Runs trials until the oracle stops.
 
@@ -79,6 +81,7 @@ def tune(
       train: function (folder, bindings) that trains and returns the accuracy on the validation examples. It resumes an interrupted training
         in that folder.
       default: function that returns the default value of a binding, for trials whose configuration does not have it.
+      may_change: patterns of bindings that may differ when the tuning is resumed, unless they are tuned; see Identity.
 
     Returns:
       All trials, in order.
@@ -96,7 +99,8 @@ def tune(
     # The status IDLE ends the loop too: the oracle waits for other trials, but none are running.
     while (proposal := oracle.create_trial("tuner")).status == "RUNNING":
         changes = _changes(proposal.hyperparameters.values, ranges)
-        trial = _run(workdir, Trial(len(trials), changes, bindings | changes), train, default)
+        kept = tuple(pattern for pattern in may_change if not any(fnmatch.fnmatchcase(name, pattern) for name in changes))
+        trial = _run(workdir, Trial(len(trials), changes, bindings | changes), train, Identity(bindings | changes, kept, default))
         if trial.accuracy is None:
             proposal.status, proposal.message = "FAILED", trial.reason
         else:
@@ -117,12 +121,12 @@ def _changes(values: dict, ranges: Mapping[str, tuple]) -> dict[str, str]:
     return changes
 
 
-def _run(workdir: pathlib.Path, trial: Trial, train: Callable[[pathlib.Path, dict[str, str]], float], default: Callable) -> Trial:
+def _run(workdir: pathlib.Path, trial: Trial, train: Callable[[pathlib.Path, dict[str, str]], float], identity: Identity) -> Trial:
     """Returns the trial with its result. A trial that has ended is read from its folder; any other is trained."""
     folder = workdir / "trials" / f"{trial.number:04d}"
     result = folder / _RESULT
     folder.mkdir(parents=True, exist_ok=True)
-    _claim(folder, Identity(trial.bindings, default=default))
+    _claim(folder, identity)
     if not result.is_file():
         print(f"trial {trial.number}: {', '.join(f'{name} = {literal}' for name, literal in trial.changes.items())}", flush=True)
         try:

@@ -1,6 +1,7 @@
 """Checks the tuning loop with a formula instead of trainings: interruptions, kills, failures, and the files that it writes."""
 
 import functools
+import shutil
 import signal
 import subprocess
 import sys
@@ -143,6 +144,21 @@ def test_bindings_that_older_trials_lack_have_their_defaults(tmp_path):
     found = tuner.tune(tmp_path, more, RANGES, asked, again, default={"NetworkConfig.batch_norm_momentum": "0.9997"}.get)
     assert [trial.accuracy for trial in found] == [trial.accuracy for trial in trials]
     assert not again.calls
+
+
+def test_bindings_that_do_not_affect_results_may_change(tmp_path):
+    trials = tune(tmp_path, "random", Training())
+    shutil.copytree(tmp_path / "trials" / "0001", tmp_path / "trials" / "0001-old")  # a copy that somebody made
+    more, again = BINDINGS | {"ImageData.data_dir": "'/data'"}, Training()
+    asked = functools.partial(tuner.make_oracle, more, RANGES, ORACLES["random"], 1)
+    with pytest.raises(InputError, match="ImageData.data_dir was .*None, is '/data'|ImageData.data_dir was not bound"):
+        tuner.tune(tmp_path, more, RANGES, asked(), again)
+    may_change = ("ImageData.data_dir", "cosine_decay.*")
+    found = tuner.tune(tmp_path, more, RANGES, asked(), again, may_change=may_change)
+    assert [trial.accuracy for trial in found] == [trial.accuracy for trial in trials]
+    assert not again.calls
+    with pytest.raises(InputError, match="cosine_decay.initial_rate was"):  # it is tuned
+        tuner.tune(tmp_path, more, RANGES, tuner.make_oracle(more, RANGES, ORACLES["random"], 2), again, may_change=may_change)
 
 
 @pytest.mark.parametrize("damaged", ["{", "[]", '{"acc": 1}', '{"accuracy": "a"}'])

@@ -4,6 +4,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from nasnet_tf.base.files import shown
+
 MAX_MARKS = 500  # more points are drawn as one image, and lines are thinned to this number
 GREY, BLUE, AMBER, PURPLE = "#475569", "#2563eb", "#d97706", "#7c3aed"
 COLORS = (BLUE, AMBER, "#059669", "#db2777", PURPLE, "#57534e")
@@ -56,6 +58,15 @@ def legend(axes) -> None:
     """Adds a legend above the plot, where it does not cover data."""
     if axes.get_legend_handles_labels()[0]:
         axes.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0.2)
+
+
+def plain(name: str) -> str:
+    """Returns a user's name as text that is drawn as it is.
+
+    matplotlib would set a formula between two dollar signs, leave out a name in a legend that begins with "_", and fail for bytes of a file
+    name that are not UTF-8.
+    """
+    return (" " * name.startswith("_") + shown(name)).replace("$", r"\$")
 
 
 def thinned(length: int, limit: int) -> np.ndarray:

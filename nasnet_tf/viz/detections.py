@@ -12,7 +12,7 @@ from nasnet_tf.data.detection import DetectionData
 from nasnet_tf.data.objects import Picture
 from nasnet_tf.detection.evaluation import DetectionEvaluator
 from nasnet_tf.detection.misses import missed, worst
-from nasnet_tf.viz.axes import strip_axes
+from nasnet_tf.viz.axes import plain, strip_axes
 
 _DPI = 100
 _COLORS = colormaps["tab10"].colors
@@ -31,7 +31,7 @@ def _draw(axes, picture, found) -> None:
         style = "dashed" if score is None else "solid"
         axes.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor=color, linewidth=2 * unit, linestyle=style))
         box = {"facecolor": color, "edgecolor": "none", "pad": 1.0 * unit, "alpha": 0.8}
-        text = name if score is None else f"{name} {score:.0%}"
+        text = plain(name) if score is None else f"{plain(name)} {score:.0%}"
         axes.text(left, max(top, 9 * unit), text, fontsize=7 * unit, color="white", verticalalignment="bottom", bbox=box, clip_on=True)
     axes.set(xlim=(0, width), ylim=(height, 0))
     axes.axis("off")
@@ -78,7 +78,7 @@ def plot_precision(precision: Mapping[str, np.ndarray], class_names: Sequence[st
         axes = figure.add_subplot(1, len(precision), number + 1)
         for index, name in enumerate(class_names):
             if (values[:, index] > -1).all():
-                axes.plot(np.linspace(0, 1, len(values)), values[:, index], color=_COLORS[index % len(_COLORS)], label=name)
+                axes.plot(np.linspace(0, 1, len(values)), values[:, index], color=_COLORS[index % len(_COLORS)], label=plain(name))
         axes.set(xlabel="recall", ylabel="precision", title=title, xlim=(0, 1), ylim=(0, 1.02))
         strip_axes(axes)
         if len(class_names) <= len(_COLORS):

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from nasnet_tf.base.extras import OnDemand
-from nasnet_tf.viz.axes import BLUE, COLORS, legend, strip_axes
+from nasnet_tf.viz.axes import BLUE, COLORS, legend, plain, strip_axes
 from nasnet_tf.viz.evaluations import shared_figures
 
 if TYPE_CHECKING:  # this module imports TensorFlow, which a report does not need
@@ -28,7 +28,7 @@ def plot_precision_recall(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -
     figure = Figure(figsize=(5.6, 4.2), layout="constrained")
     axes = figure.add_subplot()
     for number, (name, (recalls, precisions)) in enumerate(curves.items()):
-        axes.step(recalls, precisions, where="pre", color=COLORS[number % len(COLORS)], linewidth=1.2, label=name)
+        axes.step(recalls, precisions, where="pre", color=COLORS[number % len(COLORS)], linewidth=1.2, label=plain(name))
     axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02))
     strip_axes(axes)
     if len(curves) <= len(COLORS):
@@ -46,7 +46,7 @@ def plot_average_precision(precisions: Mapping[str, float]) -> Figure:
     figure = Figure(figsize=(5.6, 1.2 + 0.2 * len(names)), layout="constrained")
     axes = figure.add_subplot()
     axes.barh(range(len(names)), [precisions[name] for name in names], color=BLUE)
-    axes.set_yticks(range(len(names)), names, fontsize=8)
+    axes.set_yticks(range(len(names)), map(plain, names), fontsize=8)
     axes.set(xlabel="average precision", xlim=(0, 1))
     axes.invert_yaxis()
     strip_axes(axes)

@@ -18,6 +18,7 @@ from nasnet_tf.training.calibration import Calibration, binned
 from nasnet_tf.training.details import ClassificationDetails, Mistake
 from nasnet_tf.viz.diagram import LABELS, draw_genotype, figure_to_svg, save_figure
 from nasnet_tf.viz.evaluations import plot_confusion
+from nasnet_tf.viz.label_plots import plot_average_precision, plot_precision_recall
 from nasnet_tf.viz.zoo_plot import OTHERS, plot_zoo
 
 SPACE = SearchSpace(num_blocks=3)
@@ -90,6 +91,14 @@ def test_figures_of_an_evaluation_show_its_details():
     np.testing.assert_array_equal(shown[0].images[0].get_array(), picture)
     assert all(figure_to_svg(figure).startswith("<svg") for figure in figures.values())
     assert list(dataclasses.replace(details, pictures=None).figures()) == ["confusion", "reliability"]
+
+
+def test_names_of_classes_are_drawn_as_they_are():
+    names = ["$_$", "US$ bill, CA$ bill", "__background__"]
+    curve = np.array([0.0, 1.0]), np.array([1.0, 0.5])
+    for figure in (plot_precision_recall(dict.fromkeys(names, curve)), plot_average_precision(dict.fromkeys(names, 0.5))):
+        drawn = figure_to_svg(figure)
+        assert all(name in drawn for name in names)
 
 
 def test_many_classes_show_their_most_frequent_confusions():

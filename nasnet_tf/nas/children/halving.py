@@ -71,4 +71,4 @@ class SuccessiveHalving(Fidelity):
 
     def _has_ended(self, trial: Trial) -> bool:
         """Returns whether a trial has reached the last rung, or has failed or lost its machine too often to continue."""
-        return len(trial.rung_rewards) == self.rungs or trial.failed_rungs >= self.max_failures or trial.losses >= _MAX_LOSSES
+        return len(trial.rung_rewards) == self.rungs or trial.failed_rungs >= self.max_failures or trial.lost_rungs >= _MAX_LOSSES

@@ -156,10 +156,10 @@ class Leaving(InProcess):
 
 def test_a_machine_that_leaves_does_not_end_a_promoted_child(tmp_path):
     (trial,) = (trial for trial in run(tmp_path, num_trials=3, engine=Leaving) if len(trial.rung_rewards) > 1)
-    assert (trial.losses, trial.failed_rungs) == (4, 0)
+    assert (trial.lost_rungs, trial.failed_rungs) == (4, 0)
     Leaving.times = 12
-    (trial,) = (trial for trial in run(tmp_path / "for ever", num_trials=3, engine=Leaving) if trial.losses)
-    assert (trial.losses, trial.rung_rewards) == (10, [trial.reward])
+    (trial,) = (trial for trial in run(tmp_path / "for ever", num_trials=3, engine=Leaving) if trial.lost_rungs)
+    assert (trial.lost_rungs, trial.rung_rewards) == (10, [trial.reward])
 
 
 def test_trials_taken_over_keep_their_rungs_and_are_not_continued(tmp_path):

@@ -29,7 +29,7 @@ from nasnet_tf.nas.children.protocol import Evaluator
 from nasnet_tf.training import class_weights
 from nasnet_tf.training.config import TrainingConfig
 from nasnet_tf.training.corruption import CorruptImages, naming_bad_data
-from nasnet_tf.training.losses import classification_loss
+from nasnet_tf.training.losses import classification_loss, is_first
 from nasnet_tf.training.patience import Patience
 from nasnet_tf.training.schedules import Schedule
 
@@ -145,7 +145,7 @@ class SpaceTraining:
 
         def right(batch):
             logits, _ = self.network(batch[0], weights, statistics, plan, training=own_statistics)
-            return tf.reduce_sum(tf.cast(tf.math.in_top_k(batch[1], logits, 1), tf.float32) * batch[2])
+            return tf.reduce_sum(tf.cast(is_first(batch[1], logits), tf.float32) * batch[2])
 
         found = tf.map_fn(right, (images, labels, counts), fn_output_signature=tf.float32, parallel_iterations=1)
         return tf.stack([tf.reduce_sum(found), tf.reduce_sum(counts)])

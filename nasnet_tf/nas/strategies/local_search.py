@@ -8,6 +8,7 @@ import random
 
 import numpy as np
 
+from nasnet_tf.base.errors import InputError
 from nasnet_tf.base.values import Count, Seed, check_fields
 from nasnet_tf.genotype import SearchSpace
 from nasnet_tf.nas.strategies import states
@@ -101,6 +102,8 @@ class LocalSearch(Strategy):
 
     def restore(self, state: bytes) -> None:
         arrays = states.unpacked(states.identity_of(self), state)
+        if "starts" not in arrays:  # version 0.3.0 did not keep them
+            raise InputError("state of LocalSearch: expected the architectures since the last restart")
         states.set_random(self._random, arrays["random"])
         self._starts_left, self._restarts = arrays["numbers"].tolist()
         names = ("best", "neighbors", "starts", "proposed")

@@ -79,7 +79,8 @@ def read_prior(folders: Sequence[str], space: SearchSpace, workdir: pathlib.Path
         try:
             values = json.loads(kept.read_text())
             if values["folders"] == list(folders):  # else it belongs to a search that was refused or killed before its first reward
-                return [(list(map(tuple, search["decisions"])), search["rewards"]) for search in values["searches"]]
+                searches = values.get("searches", [values])  # version 0.3.0 took all folders for one search
+                return [(list(map(tuple, search["decisions"])), search["rewards"]) for search in searches]
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(f"{kept}: damaged ({error!r}); remove it to read {', '.join(folders)} again") from error
     searches = []

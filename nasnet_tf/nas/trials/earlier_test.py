@@ -153,6 +153,9 @@ def test_a_prior_is_kept_in_the_work_folder(tmp_path, capsys):
     run(tmp_path / "other", RandomSearch(SPACE, 2), num_trials=12)
     both = [str(tmp_path / "other"), str(tmp_path / "other")]  # the binding was changed before the first reward
     assert [len(rewards) for _, rewards in read_prior(both, SPACE, tmp_path / "new")] == [12, 12]
+    kept = {"folders": both, "decisions": decisions, "rewards": rewards}  # as version 0.3.0 wrote it
+    (tmp_path / "new" / PRIOR_NAME).write_text(json.dumps(kept))
+    assert read_prior(both, SPACE, tmp_path / "new") == [(decisions, rewards)]
     (tmp_path / "new" / PRIOR_NAME).write_text("{}")
     with pytest.raises(InputError, match="prior.json: damaged"):
         read_prior([str(tmp_path / "other")], SPACE, tmp_path / "new")

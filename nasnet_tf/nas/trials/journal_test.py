@@ -254,6 +254,22 @@ def test_the_best_is_first_on_the_leaderboard_if_architectures_are_trained_again
     assert (book.best.number, leaderboard(book.trials)[0].number) == (1, 1)
 
 
+def test_the_best_is_first_on_the_leaderboard_if_a_later_training_ends_earlier(tmp_path):
+    class One(RandomSearch):
+        def propose(self):
+            self._random.seed(max(1, len(book.trials)))
+            return super().propose()
+
+    book = open_ledger(tmp_path, One(SPACE, seed=1), train_again=True)
+    for _ in range(3):
+        book.propose()
+    for number, reward in ((1, 0.9), (0, 0.5), (2, 0.8)):
+        book.record(finished(number, reward))
+    book.close()
+    assert book.trials[0].hash == book.trials[1].hash
+    assert (book.best.number, leaderboard(book.trials)[0].number) == (2, 2)
+
+
 def test_a_journal_of_another_version_is_reported_and_resumed(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("nasnet_tf.nas.trials.journal.__version__", "0.1.9")
     lines_of_small_search(tmp_path)

@@ -47,7 +47,6 @@ class Ledger:
       num_restored: number of events that were in the journal when the ledger was opened.
       num_ended: number of trials that will not run again, because they are rewarded, infeasible or given up.
       num_trained: number of these trials that were rewarded or infeasible after a training of their own.
-      num_since_best: number of trainings that have ended since the best trial got its reward.
       num_taken: number of trials that were taken over from other searches.
       child_seconds: total time of all executions.
       best: the finished trial with the highest measured reward, the earliest one in a tie; None before the first.
@@ -69,14 +68,15 @@ class Ledger:
         self.workdir, self._space, self._strategy = workdir, space, strategy
         self._train_again, self._tolerance, self._deadline_reward = train_again, tolerance, deadline_reward
         self.trials: list[Trial] = []
-        self.num_ended = self.num_trained = self.num_taken = self.num_since_best = 0
+        self.num_ended = self.num_trained = self.num_taken = 0
+        self._since_best: set[int] = set()  # numbers of the trials whose trainings have ended since the best one got its reward
         self.child_seconds = 0.0
         self._scalars = scalars
         self.best: Trial | None = None
         self.finished: list[Trial] = []
         self.quarantined: list[str] = []
         self._known: dict[str, Trial] = {}  # the first rewarded or infeasible trial of each architecture, by hash
-        self._measured: set[str] = set()  # hashes of architectures with a measured reward; only the first one counts, as in `leaderboard`
+        self._measured: set[str] = set()  # hashes of architectures with a measured reward
         self._journal = Journal(workdir, identity)
         self.num_restored = self._journal.num_rows - 1
         self._num_rewards = 0
@@ -90,6 +90,11 @@ class Ledger:
         except BaseException:
             self.close()
             raise
+
+    @property
+    def num_since_best(self) -> int:
+        """Number of trainings that have ended since the best trial got its reward."""
+        return len(self._since_best)
 
     def close(self) -> None:
         """Releases the work folder."""
@@ -163,10 +168,10 @@ class Ledger:
 
     def _promote(self, trial: Trial, event: Ended, is_new: bool) -> None:
         self.child_seconds += event.seconds
-        self._set_best(next((trial for trial in leaderboard(self.trials) if not trial.is_predicted), None))
+        self._set_best(self._first_measured())
         if isinstance(event, Finished):
             if self.best is trial:
-                self.num_since_best = 0  # also if it was the best before, because its reward is new
+                self._since_best = set()  # also if it was the best before, because its reward is new
             if is_new:
                 self._observe(trial, event.reward, event.rung)
 
@@ -174,9 +179,12 @@ class Ledger:
         proposal = Proposal(trial.decisions, trial.log_probs)
         self._strategy.observe(Observation(proposal, reward, trial.metrics, rung, trial.is_predicted))
 
+    def _first_measured(self) -> Trial | None:
+        return next((trial for trial in leaderboard(self.trials) if not trial.is_predicted), None)
+
     def _set_best(self, trial: Trial | None) -> None:
         if trial is not self.best:
-            self.best, self.num_since_best = trial, 0
+            self.best, self._since_best = trial, set()
 
     def _end(self, trial: Trial, event: Taken | Ended, is_new: bool) -> None:
         self.child_seconds += event.seconds
@@ -186,13 +194,16 @@ class Ledger:
         if trial.is_rewarded_or_infeasible:
             self._known.setdefault(trial.hash, trial)
             self.num_trained += trial.is_own
-            self.num_since_best += trial.is_own
+            self._since_best |= {trial.number} if trial.is_own else set()
         if trial.status == Status.FINISHED:
             self.finished.append(trial)
-            if not trial.is_predicted and trial.hash not in self._measured:
-                self._measured.add(trial.hash)
-                if self.best is None or _merit(trial) > _merit(self.best):
-                    self._set_best(trial)
+            if not trial.is_predicted:
+                if trial.hash not in self._measured:
+                    self._measured.add(trial.hash)
+                    if self.best is None or _merit(trial) > _merit(self.best):
+                        self._set_best(trial)
+                elif trial.is_own:  # trained again; if it was proposed before the trial that ended first, it counts instead of that one
+                    self._set_best(self._first_measured())
         learned = trial.reward if trial.status == Status.FINISHED else event.policy_reward
         if learned is None:
             if is_new and trial.status == Status.INFEASIBLE:
@@ -211,8 +222,8 @@ class Ledger:
         """Recomputes the counts after a machine was quarantined, because some trials that had ended are open again."""
         ended = [trial for trial in self.trials if trial.is_rewarded_or_infeasible]
         self.num_ended = len(ended) + sum(map(self._tolerance.is_given_up, self.trials))
-        before, self.num_trained = self.num_trained, sum(trial.is_own for trial in ended)
-        self.num_since_best = max(0, self.num_since_best - (before - self.num_trained))
+        self.num_trained = sum(trial.is_own for trial in ended)
+        self._since_best &= {trial.number for trial in ended}
         self._known = {trial.hash: trial for trial in reversed(ended)}
 
     def quarantine(self, machine: str, reason: str) -> None:

@@ -46,6 +46,7 @@ class Trial:
       taken_from: work folder of the search that it was taken over from; "" for this search's own trials.
       rung_rewards: reward at each rung of successive halving that it has reached.
       failed_rungs_on: machines of the executions that were meant to reach the next rung and failed.
+      lost_rungs: number of executions that were meant to reach the next rung and ended because their machine left.
     """
 
     number: int
@@ -70,6 +71,7 @@ class Trial:
     taken_from: str = ""
     rung_rewards: list[float] = dataclasses.field(default_factory=list)
     failed_rungs_on: list[str] = dataclasses.field(default_factory=list)
+    lost_rungs: int = 0
 
     @functools.cached_property
     def genotype(self) -> Genotype:
@@ -145,17 +147,20 @@ def _end(trial: Trial, event: Ended) -> bool:
     is_lasting = is_promoted and not isinstance(event, Finished)  # the trial stays finished
     if event.seconds > 0 or is_lasting:
         trial.executions.append((event.time, event.seconds))
-    trial.losses += event.lost
+    if is_lasting and event.lost:
+        trial.lost_rungs += 1
+        return True
     if is_lasting:
-        if not event.lost:
-            trial.failed_rungs_on.append(event.machine)
+        trial.failed_rungs_on.append(event.machine)
         return True
     trial.status, trial.reward, trial.metrics = Status(event.kind), event.reward, event.metrics or {}
     trial.finished_time, trial.reused_from, trial.machine = event.time, event.reused_from, event.machine
     trial.over_deadline = event.over_deadline
     if isinstance(event, Finished) and event.rung is not None:
         trial.rung_rewards.append(event.reward)
-    if isinstance(event, Failed) and not event.lost:
+    if event.lost:
+        trial.losses += 1
+    elif isinstance(event, Failed):
         trial.failed_on.append(trial.machine)
     return True
 
@@ -182,7 +187,12 @@ def architectures(trials: Iterable[Trial]) -> list[Trial]:
             earlier = counting.setdefault(trial.hash, trial)
             if earlier.is_predicted and not trial.is_predicted:
                 counting[trial.hash] = trial
-    return list(counting.values())
+    return sorted(counting.values(), key=lambda trial: trial.number)
+
+
+def measured(trials: Iterable[Trial]) -> list[Trial]:
+    """Returns the trials of `architectures` whose rewards were measured and not predicted."""
+    return [trial for trial in architectures(trials) if not trial.is_predicted]
 
 
 def leaderboard(trials: Iterable[Trial]) -> list[Trial]:

@@ -6,6 +6,7 @@ import datetime
 import functools
 import html
 import json
+import os
 import pathlib
 import re
 import urllib.parse
@@ -165,7 +166,8 @@ def settings(text: str) -> str:
 
 def files(paths: Sequence[str]) -> str:
     """Returns a line of links to files; paths are relative to the page."""
-    return "<p>" + " ".join(f'<a href="{html.escape(urllib.parse.quote(path))}">{html.escape(path)}</a>' for path in paths) + "</p>"
+    links = (f'<a href="{html.escape(urllib.parse.quote(os.fsencode(path)))}">{html.escape(path)}</a>' for path in paths)
+    return f"<p>{' '.join(links)}</p>"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from nasnet_tf.genotype import Operation
 from nasnet_tf.nas.strategies.importance import Importance
 from nasnet_tf.nas.trials import pareto
-from nasnet_tf.nas.trials.trial import Trial, architectures
+from nasnet_tf.nas.trials.trial import Trial, architectures, measured
 from nasnet_tf.viz.axes import (
     AMBER,
     BLUE,
@@ -24,6 +24,7 @@ from nasnet_tf.viz.axes import (
     level,
     line,
     new_figure,
+    plain,
     scatter,
     strip_axes,
     thinned,
@@ -66,14 +67,14 @@ def plot_comparison(searches: Sequence[tuple[str, Sequence[Trial]]]) -> Figure:
       searches: (name, trials) of each search.
     """
     figure = Figure(figsize=(10, 3.4), layout="constrained")
-    fewest, most = (bound(len(architectures(trials)) for _, trials in searches) for bound in (min, max))
+    fewest, most = (bound(len(measured(trials)) for _, trials in searches) for bound in (min, max))
     count = statistics.TOP if fewest >= statistics.TOP else 5
     has_means = most >= count
     left = figure.add_subplot(1, 1 + has_means, 1)
     right = figure.add_subplot(1, 2, 2, sharey=left) if has_means else None
     for (name, trials), color in zip(searches, itertools.cycle(COLORS), strict=False):
         numbers, best, means = _progress(trials, count)
-        line(left, numbers, best, color=color, drawstyle="steps-post", label=name)
+        line(left, numbers, best, color=color, drawstyle="steps-post", label=plain(name))
         if has_means:
             line(right, numbers, means, color=color)
     left.set(ylabel="validation accuracy, best so far")
@@ -151,9 +152,9 @@ def plot_entropy(trials: Sequence[Trial], updates: Sequence[dict] = (), maximum:
     figure, axes = new_figure("trial", "entropy of the policy, nats")
     numbers, estimates = statistics.entropy_estimates(trials)
     scatter(axes, numbers, estimates, s=14, color=GREY, alpha=0.6, label="one proposal")
-    measured = _of_updates(updates, "entropy")
-    if len(measured):
-        line(axes, *measured.T, color=BLUE, label="measured at each update")
+    counts, entropies = _of_updates(updates, "entropy").T
+    if len(counts):
+        line(axes, _numbers_of(counts, trials), entropies, color=BLUE, label="measured at each update")
     else:
         line(axes, numbers[width - 1 :], statistics.smoothed(estimates, width), color=BLUE, label=f"mean of {width}")
     if maximum is not None:
@@ -170,8 +171,8 @@ def update_names(updates: Sequence[dict]) -> list[str]:
 
 
 def plot_update(updates: Sequence[dict], name: str) -> Figure:
-    """Plots a metric that the updates of the strategy logged, over trials."""
-    figure, axes = new_figure("trial", name.replace("_", " "))
+    """Plots a metric that the updates of the strategy logged, over the rewards that it had then."""
+    figure, axes = new_figure("rewards so far", name.replace("_", " "))
     line(axes, *_of_updates(updates, name).T, color=BLUE)
     return figure
 
@@ -220,11 +221,11 @@ def _costs_and_accuracies(trials: Sequence[Trial], unit: float) -> tuple[np.ndar
 
 
 def _progress(trials: Sequence[Trial], count: int = statistics.TOP) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns three arrays with a value for each rewarded architecture.
+    """Returns three arrays with a value for each architecture with a measured reward.
 
     They are the number of the trial that rewarded it first, the best reward so far, and the mean of the `count` best rewards so far.
     """
-    rewarded = architectures(trials)
+    rewarded = measured(trials)
     rewards = [trial.reward for trial in rewarded]
     return np.array([trial.number for trial in rewarded]), statistics.running_best(rewards), statistics.running_top_mean(rewards, count)
 
@@ -232,6 +233,13 @@ def _progress(trials: Sequence[Trial], count: int = statistics.TOP) -> tuple[np.
 def _of_updates(updates: Sequence[dict], name: str) -> np.ndarray:
     """Returns (number of rewarded trials, value) of each update that has the value, float [n, 2]."""
     return np.array([(row["trials"], row[name]) for row in updates if name in row], float).reshape(-1, 2)
+
+
+def _numbers_of(counts: np.ndarray, trials: Sequence[Trial]) -> np.ndarray:
+    """Converts numbers of rewards so far, float [n], to the highest number of a trial that had a reward then, int [n]."""
+    rewarded = sorted((trial for trial in trials if trial.status == "finished"), key=lambda trial: trial.finished_time)
+    highest = np.maximum.accumulate([trial.number for trial in rewarded])
+    return highest[np.minimum(counts.astype(int), len(highest)) - 1]
 
 
 def _curve(trial: Trial) -> np.ndarray:

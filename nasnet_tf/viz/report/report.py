@@ -69,7 +69,7 @@ class Report:
         parts += [section for _, section in sections] or [page.paragraph("No results yet: the search has just begun.")]
         path = self._workdir / "report.html"
         content = page.document(f"{self._workdir.resolve().name}: NASNet report", "".join(parts), refresh_seconds)
-        replace_file(path, content)
+        replace_file(path, content.encode(errors="backslashreplace"))  # names of folders may not be UTF-8
         return path
 
     def _section(self, kind: _Kind, folder: pathlib.Path):

@@ -18,7 +18,7 @@ from nasnet_tf.nas.trials.journal import NAME as JOURNAL
 from nasnet_tf.nas.trials.journal import read_identity, read_spent, read_trials
 from nasnet_tf.nas.trials.spaces import space_of
 from nasnet_tf.nas.trials.table import expected_gain_of
-from nasnet_tf.nas.trials.trial import Trial, architectures, leaderboard
+from nasnet_tf.nas.trials.trial import Trial, leaderboard, measured
 from nasnet_tf.nas.trials.update_log import NAME as UPDATES
 from nasnet_tf.nas.trials.update_log import read_updates
 from nasnet_tf.viz.diagram import draw_genotype
@@ -84,7 +84,7 @@ def read_search(folder: pathlib.Path, root: pathlib.Path) -> Search:
     parts.append(page.fold(name, "Settings of the search", page.settings(settings)))
     if (folder / _CONFIG).is_file():
         parts.append(page.fold(name, "Operative configuration", page.settings((folder / _CONFIG).read_text())))
-    rewarded = [dataclasses.replace(trial, text="", decisions=(), log_probs=(), metrics={}) for trial in architectures(trials)]
+    rewarded = [dataclasses.replace(trial, text="", decisions=(), log_probs=(), metrics={}) for trial in measured(trials)]
     return Search(name, rewarded, "".join(parts))
 
 
@@ -115,13 +115,13 @@ def compare(searches: Sequence[Search]) -> str:
 
 def _summary(trials: Sequence[Trial], rates: Rates, seconds_before: float, space: SearchSpace | None) -> str:
     counts = {status: sum(trial.status == status for trial in trials) for status in ("finished", "running", "failed", "infeasible")}
-    reused = sum(trial.reused_from is not None for trial in trials)
+    reused = sum(trial.reused_from is not None and trial.reward is not None for trial in trials)
     taken = sum(trial.taken_from != "" for trial in trials)
     stopped = sum("stopped_epoch" in trial.metrics and trial.reused_from is None for trial in trials)
     trained = [seconds for trial in trials for _, seconds in trial.executions]
     busy = busy_seconds(trials)
     spent = rates.estimate(seconds_before + sum(trained))
-    best, top_5, top_25 = _tops(architectures(trials))
+    best, top_5, top_25 = _tops(measured(trials))
     chance = _chance(trials)
     gain = _gain(trials, busy, space)
     numbers = {

@@ -2,6 +2,7 @@
 
 import html.parser
 import json
+import os
 import random
 import re
 
@@ -174,6 +175,39 @@ def test_plots_show_the_numbers(searched):
     bars = plots.plot_operation_frequencies(trials).axes[0].patches
     assert sum(bar.get_height() for bar in bars) == pytest.approx(len({bar.get_x() for bar in bars}))
     assert format_genotype(trials[0].genotype)
+
+
+def test_predicted_rewards_are_no_best():
+    predicted = {"stopped_epoch": 2}
+    trials = [
+        trial(0, 0.95, metrics=predicted),
+        trial(1, 0.6),
+        trial(2, 0.5, hash="b", metrics=predicted),
+        trial(3, 0.7),
+        trial(4, 0.9, hash="b"),
+    ]
+    axes = plots.plot_rewards(trials).axes[0]
+    assert axes.lines[0].get_xydata().tolist() == [[1, 0.6], [3, 0.7], [4, 0.9]]
+    left, *_ = plots.plot_comparison([("$_$", trials), ("_old", trials[:2])]).axes
+    assert [line.get_ydata().max() for line in left.lines] == [0.9, 0.6]
+
+
+def test_updates_are_drawn_at_the_trials_whose_rewards_they_had():
+    """Trial 1 got no reward, and trial 3 got its reward before trial 2."""
+    times = {0: 1.0, 3: 2.0, 2: 3.0}
+    trials = [trial(number, 0.5 if number in times else None, log_probs=(-1.0,), finished_time=times.get(number)) for number in range(5)]
+    updates = [{"kind": "update", "step": step, "trials": step, "entropy": 1.0 / step} for step in (1, 2, 3)]
+    axes = plots.plot_entropy(trials, updates).axes[0]
+    assert axes.lines[0].get_xydata().tolist() == [[0, 1], [3, 0.5], [3, pytest.approx(1 / 3)]]
+    assert plots.plot_update(updates, "entropy").axes[0].get_xlabel() == "rewards so far"
+
+
+def test_a_folder_may_have_any_name(tmp_path):
+    folder = tmp_path / os.fsdecode(b"r\xe9sum $_$")
+    write_journal(folder, 3, "@RandomSearch()")
+    write_journal(tmp_path / "_old", 3, "@RandomSearch()")
+    page = Report(tmp_path).write().read_text()
+    assert "r\\udce9sum $_$" in page
 
 
 def trial(number, reward, **values):

@@ -3,7 +3,7 @@
 import json
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.base.files import read_json_lines
@@ -25,19 +25,21 @@ def read_training(folder: pathlib.Path) -> tuple[str, str]:
     """Returns the title and the section about the training in a work folder."""
     title = f"Training: {folder.resolve().name}"
     rows = read_json_lines(folder / METRICS, ("kind", "step", "epoch"))
-    evaluations = {path: _evaluation(path) for path in sorted(folder.glob(_EVALUATIONS))}
+    if not all(isinstance(row[name], (int, float)) for row in rows for name in ("step", "epoch")):
+        raise InputError(f"{folder / METRICS}: damaged; expected numbers as step and epoch")
+    # By their choice of a split and weights, such as "test" or "test-last".
+    evaluations = {path.stem.removeprefix("evaluation-"): _evaluation(path) for path in sorted(folder.glob(_EVALUATIONS))}
     chance = _chance(folder / _DATA)
-    parts = [page.heading(2, title), page.numbers(_training_numbers(folder, rows, list(evaluations.values()), chance))]
+    parts = [page.heading(2, title), page.numbers(_training_numbers(folder, rows, evaluations, chance))]
     if evaluations:
         parts += [page.heading(3, "Evaluations"), _evaluations(list(evaluations.values()))]
     names = curve_names(rows)
     if names:
         curves = [(plot_curve(rows, name, chance if name == "accuracy" else None), name.replace("_", " ")) for name in names]
         parts += [page.heading(3, "Over time"), page.pictures([(figure, f"{name} over epochs") for figure, name in curves])]
-    drawn = sorted(path for split in {row["split"] for row in evaluations.values()} for path in folder.glob(f"*-{split}.svg"))
+    drawn = sorted(path for choice in evaluations for path in folder.glob(f"*-{choice}.svg"))
     parts.append(page.side_by_side([page.image(path.read_bytes(), path.stem.replace("-", " ")) for path in drawn]) if drawn else "")
-    for path in evaluations:
-        choice = path.stem.removeprefix("evaluation-")
+    for choice in evaluations:
         if (folder / f"details-{choice}.json").is_file():
             parts.append(evaluation_details.read_details(folder / f"details-{choice}.json", choice))
     if (folder / CORRUPT).is_file():
@@ -48,15 +50,17 @@ def read_training(folder: pathlib.Path) -> tuple[str, str]:
     return title, "".join(parts)
 
 
-def _training_numbers(folder: pathlib.Path, rows: Sequence[dict], evaluations: Sequence[dict], chance: float | None) -> dict[str, str]:
+def _training_numbers(folder: pathlib.Path, rows: Sequence[dict], evaluations: Mapping[str, dict], chance: float | None) -> dict[str, str]:
+    """Returns the figures at the top; evaluations: {choice of split and weights: its row}."""
     numbers = {}
-    for row in evaluations:
+    for choice, row in evaluations.items():
         if "accuracy" in row:
-            numbers[f"accuracy on {row['split']}, {row['examples']:,} examples"] = f"{row['accuracy']:.4f}"
+            numbers[f"accuracy on {choice}, {row['examples']:,} examples"] = f"{row['accuracy']:.4f}"
         if "expected_calibration_error" in row:
-            numbers[f"expected calibration error on {row['split']}"] = f"{row['expected_calibration_error']:.4f}"
-    for row in [*[row for row in rows if row["kind"] == "evaluation"][-1:], *evaluations]:
-        numbers |= {f"{text} on {row['split']}": f"{row[name]:.4f}" for name, text in _OF_DETECTORS.items() if name in row}
+            numbers[f"expected calibration error on {choice}"] = f"{row['expected_calibration_error']:.4f}"
+    last = {row["split"]: row for row in [row for row in rows if row["kind"] == "evaluation"][-1:]}
+    for choice, row in (*last.items(), *evaluations.items()):
+        numbers |= {f"{text} on {choice}": f"{row[name]:.4f}" for name, text in _OF_DETECTORS.items() if name in row}
     watched = [row for row in rows if row["kind"] == "evaluation" and "accuracy" in row]
     if watched:
         best = max(watched, key=lambda row: row["accuracy"])

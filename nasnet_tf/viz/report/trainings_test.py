@@ -52,6 +52,24 @@ def test_a_damaged_row_is_named(trained, damaged):
         Report(trained.parent).write()
 
 
+def test_a_row_without_an_epoch_is_damaged(trained):
+    path = trained / "metrics.jsonl"
+    path.write_bytes(b'{"kind": "train", "step": 3, "epoch": null}\n' + path.read_bytes())
+    with pytest.raises(InputError, match=r"metrics.jsonl: damaged; expected numbers as step and epoch"):
+        Report(trained.parent).write()
+
+
+def test_evaluations_of_other_weights_have_their_pictures_and_figures(trained):
+    for choice, accuracy in (("test-last", 0.5), ("test-raw", 0.4)):
+        row = {"split": "test", "accuracy": accuracy, "examples": 360, "step": 10, "ema": True}
+        (trained / f"evaluation-{choice}.json").write_text(json.dumps(row))
+        (trained / f"confusion-{choice}.svg").write_text("<svg/>")
+    page = Report(trained.parent).write().read_text()
+    assert [page.count(f'alt="confusion {choice}"') for choice in ("test", "test last", "test raw")] == [1, 1, 1]
+    for choice, accuracy in (("test", "0.9812"), ("test-last", "0.5000"), ("test-raw", "0.4000")):
+        assert f"<b>{accuracy}</b><span>accuracy on {choice}, 360 examples" in page
+
+
 @pytest.mark.parametrize("damaged", ["[3]", "{", '{"split": "test", "accuracy": "high", "examples": 3}'])
 def test_a_damaged_evaluation_is_named(trained, damaged):
     (trained / "evaluation-test.json").write_text(damaged)
