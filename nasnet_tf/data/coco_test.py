@@ -171,8 +171,7 @@ def test_boxes_of_pictures_that_exif_turns(tmp_path, orientation, as_stored):
     seen[8:24, 16:56] = 255
     tags = PIL.Image.Exif()
     tags[0x112] = orientation
-    # The stored picture, which the Exif orientation turns into `seen`.
-    stored = seen[::-1, ::-1] if orientation == 3 else seen
+    stored = seen[::-1, ::-1] if orientation == 3 else seen  # the Exif orientation turns it into `seen`
     if orientation >= 5:
         stored = np.transpose(seen[:: -1 if orientation in (7, 8) else 1, :: -1 if orientation in (6, 7) else 1], [1, 0, 2])
     (tmp_path / "set").mkdir()

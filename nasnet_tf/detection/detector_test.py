@@ -36,10 +36,7 @@ CONFIG = TrainingConfig(epochs=STEPS, batch_size=4, log_every_steps=1, evaluate_
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """Four training and three validation images of white and red rectangles.
-
-    There are gaps in the ids of categories, numbers and a text as ids of pictures, a crowd and an empty box.
-    """
+    """Images of white and red rectangles: numbers and a text as ids, gaps in the ids of categories, a crowd and an empty box."""
     root, random, ids = tmp_path_factory.mktemp("shapes"), np.random.RandomState(0), [10, 11, "twelve", 13]
     (root / "annotations").mkdir()
     for split, count in (("train", 4), ("val", 3)):

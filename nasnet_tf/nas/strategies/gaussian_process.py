@@ -172,11 +172,7 @@ class Fit:
     expected: np.ndarray
 
     def mean(self, inputs: np.ndarray) -> np.ndarray:
-        """Returns the posterior mean alone, float [m], in less time than `predict`.
-
-        Args:
-          inputs: standardized features, float [m, features].
-        """
+        """Returns the posterior mean alone, float [m], of inputs as for `predict`, in less time."""
         return kernel(inputs, self.inputs) @ self.weights
 
     def predict(self, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

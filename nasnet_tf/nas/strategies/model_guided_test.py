@@ -1,4 +1,4 @@
-"""Tests of the model-guided strategy, its Gaussian process and its features, and of local search."""
+"""Tests of the model-guided strategy and its features."""
 
 import random
 
@@ -67,24 +67,6 @@ def _proposals(strategy, count):
         strategy.feedback(proposal, 0.5 + number / 1000)
 
 
-def test_failed_trainings_have_no_leverage():
-    rewards = np.array([0.90, 0.91, 0.92, 0.93, 0.94, 0.1])
-    found, without = gaussian_process.targets(rewards), gaussian_process.targets(rewards[:-1])
-    assert found.values[-1] >= found.values[:-1].min() - 3 * np.ptp(found.values[:-1])
-    assert np.ptp(found.values[:-1]) > 0.3 * np.ptp(without.values)
-    np.testing.assert_allclose(found.accuracies(found.values[:-1]), rewards[:-1])
-    ranks = gaussian_process.targets(np.array([-5.0, 100.0, 3.0, 1e9]))  # rewards that are not accuracies
-    assert np.argsort(ranks.values).tolist() == [0, 2, 1, 3]
-    assert not ranks.is_accuracy
-
-
-def test_perfect_accuracies_have_little_leverage():
-    accuracies = np.array([0.90, 0.95, 0.98, 0.995, 1.0])
-    values = gaussian_process.targets(accuracies).values
-    assert values[4] - values[3] == pytest.approx((values[3] - values[2]) / 2)  # log(2) and log(4)
-    assert np.isfinite(gaussian_process.targets(np.ones(3)).values).all()
-
-
 def test_infeasible_architectures_are_avoided():
     """An architecture is infeasible if it is costly, and the costly ones have the highest rewards."""
 
@@ -130,31 +112,6 @@ def test_a_proposal_of_another_machine_takes_the_place_of_the_own_one():
     assert strategy._pending == []
 
 
-def test_predictions_equal_the_formula():
-    """The expected mean and variance are computed with the inverse of the covariance."""
-    draws = np.random.RandomState(0)
-    inputs, new, values, noise = draws.randn(12, 4), draws.randn(3, 4), draws.randn(12), np.full(12, 0.3)
-    fit = gaussian_process.fit(inputs, values, noise, inputs[:0])
-    inverse = np.linalg.inv(gaussian_process.kernel(inputs, inputs) + np.diag(noise))
-    across = gaussian_process.kernel(new, inputs)
-    mean, deviation = fit.predict(new)
-    np.testing.assert_allclose(mean, across @ inverse @ values, rtol=1e-9)
-    variance = np.diag(gaussian_process.kernel(new, new) - across @ inverse @ across.T) * (values @ inverse @ values) / 12
-    np.testing.assert_allclose(deviation**2, variance, rtol=1e-7)
-    left_out = fit.left_out(values)
-    rest = np.arange(12) != 4
-    alone = gaussian_process.fit(inputs[rest], values[rest], noise[rest], inputs[:0]).predict(inputs[4:5])[0]
-    np.testing.assert_allclose(left_out[4], alone[0], rtol=1e-7)
-
-
-def test_pending_architectures_lower_the_uncertainty_and_do_not_change_the_mean():
-    draws = np.random.RandomState(1)
-    inputs, values, noise, pending = draws.randn(10, 3), draws.randn(10), np.full(10, 0.2), draws.randn(2, 3)
-    before, after = (gaussian_process.fit(inputs, values, noise, each).predict(pending) for each in (pending[:0], pending))
-    np.testing.assert_allclose(before[0], after[0], atol=1e-9)
-    assert (after[1] < before[1]).all()
-
-
 def test_features_of_a_chain_and_of_a_wide_cell():
     space = SearchSpace(num_blocks=2, operations=("IDENTITY", "CONV_3X3"), combines=("ADD",))
     features = GraphFeatures(space)
@@ -167,32 +124,6 @@ def test_features_of_a_chain_and_of_a_wide_cell():
     assert at["normal_cell: CONV_3X3 reading an input"].tolist() == [2, 2]
     assert at["normal_cell: CONV_3X3 reading a block"].tolist() == [2, 0]
     assert at["normal_cell: uses of input 1"].tolist() == [0, 2]
-
-
-def test_local_search_moves_to_better_neighbors_and_restarts():
-    space = SearchSpace(num_blocks=1, operations=OPERATIONS[:3], combines=("ADD",))
-    strategy = LocalSearch(space, 0, starts=3)
-    rewards = play(strategy, 120)
-    assert max(rewards) == pytest.approx(0.9)
-    assert strategy.diagnostics()["restarts"] >= 1
-
-
-def test_local_search_restarts_at_random_with_parallel_workers():
-    """Rewards arrive ten proposals late, so those of the last neighbors arrive after a restart."""
-    space = SearchSpace(num_blocks=1, operations=OPERATIONS[:2], combines=("ADD",))
-    strategy, waiting = LocalSearch(space, 0, starts=3), []
-    restarts, centers = 0.0, []
-    for number in range(200):
-        waiting.append(strategy.propose())
-        if len(waiting) > 10:
-            before = strategy.diagnostics()
-            proposal = waiting.pop(0)
-            strategy.feedback(proposal, random.Random(number).random())
-            if strategy.diagnostics()["restarts"] > restarts and "best" in strategy.diagnostics() and "best" not in before:
-                restarts = strategy.diagnostics()["restarts"]
-                centers.append(proposal.decisions in strategy._starts)
-    assert len(centers) > 3
-    assert all(centers)
 
 
 @pytest.mark.parametrize("kind", [ModelGuided, LocalSearch])
@@ -246,24 +177,6 @@ def test_a_cost_that_is_not_a_metric_is_refused():
         strategy.observe(Observation(strategy.propose(), 0.5))  # killed at its deadline
     with pytest.raises(InputError, match="expected the children to report the metric mult_ads, but none has reported any metrics"):
         strategy.propose()
-
-
-def test_hypervolume_improvement_equals_a_simulation():
-    """The simulation draws targets from the predictions."""
-    front, worst = [(1.0, 0.0), (2.0, 1.0)], (3.0, -1.0)
-    mean, deviation, cost = np.array([0.5, 2.0, 0.0]), np.array([0.6, 0.3, 1.0]), np.array([0.5, 2.5, 4.0])
-
-    def below(stairs):
-        edges = np.linspace(0, worst[0], 3001)[:-1]
-        return sum(max([target for cost_, target in stairs if cost_ <= edge], default=worst[1]) - worst[1] for edge in edges) / 1000
-
-    found = np.exp(gaussian_process.log_hypervolume_improvement(mean, deviation, cost, front, worst))
-    draws = np.random.RandomState(0)
-    for at in range(2):
-        values = mean[at] + deviation[at] * draws.standard_normal(300)
-        grown = np.mean([below([*front, (cost[at], max(value, worst[1]))]) - below(front) for value in values])
-        assert found[at] == pytest.approx(grown, rel=0.1)
-    assert found[2] < 1e-100  # its cost is above the reference point
 
 
 def test_longer_trainings_count_more_than_short_ones():

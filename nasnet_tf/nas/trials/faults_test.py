@@ -150,32 +150,6 @@ def test_failures_of_children_that_ran_during_the_quarantine_do_not_count(tmp_pa
     book.close()
 
 
-def test_trainings_of_a_quarantined_machine_do_not_count_for_patience(tmp_path):
-    book = open_ledger(tmp_path)
-    trials = [book.propose() for _ in range(4)]
-    book.record(Outcome(0, 1.0, value={"reward": 0.5}, machine="good"))
-    for trial in trials[1:3]:
-        book.record(Outcome(trial.number, 1.0, value={"infeasible": "nan"}, machine="sick"))
-    assert book.num_since_best == 2
-    book.quarantine("sick", "all are")
-    assert book.num_since_best == 0
-    book.record(Outcome(3, 1.0, value={"infeasible": "nan"}, machine="good"))
-    assert book.num_since_best == 1
-    book.close()
-
-
-def test_a_quarantine_does_not_subtract_trainings_from_before_the_best(tmp_path):
-    book = open_ledger(tmp_path)
-    for number in range(4):
-        book.propose()
-        good = {"value": {"reward": 0.9 if number == 1 else 0.1}, "machine": "good"}
-        book.record(Outcome(number, 1.0, **({"value": {"infeasible": "nan"}, "machine": "sick"} if number == 0 else good)))
-    assert book.num_since_best == 2
-    book.quarantine("sick", "all are")
-    assert book.num_since_best == 2
-    book.close()
-
-
 def test_a_retry_goes_to_another_machine_first(tmp_path):
     """The failing machine is soon free again, but no trial runs there twice."""
     cluster, run = search(tmp_path, {"good": "", "sick": "fails"}, num_trials=4, slots=1)

@@ -204,29 +204,6 @@ def test_an_infeasible_architecture_is_not_tried_again(tmp_path):
     assert (twin.status, twin.reason, twin.reused_from, book.num_ended) == ("infeasible", "the loss is nan", 0, 2)
 
 
-@pytest.mark.parametrize("deadline_reward", [None, 0.1])
-def test_the_strategy_learns_that_an_architecture_is_infeasible_or_its_deadline_reward(tmp_path, deadline_reward):
-    class Recorder(RandomSearch):
-        def __init__(self):
-            super().__init__(SPACE, 1)
-            self.told = []
-
-        def reject(self, proposal):
-            self.told.append((proposal.decisions, None))
-
-        def feedback(self, proposal, reward):
-            self.told.append((proposal.decisions, reward))
-
-    strategies = Recorder(), Recorder()
-    book = open_ledger(tmp_path, strategies[0], deadline_reward=deadline_reward)
-    first, second = book.propose(), book.propose()
-    book.record(outcome.Outcome(0, 1.0, reason="killed at its deadline", over_deadline=True))
-    book.record(finished(1, 0.5))
-    book.close()
-    open_ledger(tmp_path, strategies[1], deadline_reward=deadline_reward).close()
-    assert strategies[0].told == strategies[1].told == [(first.decisions, deadline_reward), (second.decisions, 0.5)]
-
-
 def test_equal_architectures_count_once():
     def trial(number, digest, reward):
         return Trial(number, "", digest, (), (), 0.0, "finished" if reward else "failed", reward)
@@ -237,37 +214,6 @@ def test_equal_architectures_count_once():
     predicted = trial(5, "e", 0.8)
     predicted.metrics = {"stopped_epoch": 2}
     assert [trial.number for trial in architectures([predicted, trial(6, "e", 0.3), trial(7, "e", 0.9)])] == [6]
-
-
-def test_the_best_is_first_on_the_leaderboard_if_architectures_are_trained_again(tmp_path):
-    class TwoInTurns(RandomSearch):
-        def propose(self):
-            self._random.seed(len(book.trials) % 2)
-            return super().propose()
-
-    book = open_ledger(tmp_path, TwoInTurns(SPACE, seed=1), train_again=True)
-    for number, reward in enumerate((0.80, 0.85, 0.90)):
-        book.propose()
-        book.record(finished(number, reward))
-    book.close()
-    assert book.trials[0].hash == book.trials[2].hash
-    assert (book.best.number, leaderboard(book.trials)[0].number) == (1, 1)
-
-
-def test_the_best_is_first_on_the_leaderboard_if_a_later_training_ends_earlier(tmp_path):
-    class One(RandomSearch):
-        def propose(self):
-            self._random.seed(max(1, len(book.trials)))
-            return super().propose()
-
-    book = open_ledger(tmp_path, One(SPACE, seed=1), train_again=True)
-    for _ in range(3):
-        book.propose()
-    for number, reward in ((1, 0.9), (0, 0.5), (2, 0.8)):
-        book.record(finished(number, reward))
-    book.close()
-    assert book.trials[0].hash == book.trials[1].hash
-    assert (book.best.number, leaderboard(book.trials)[0].number) == (2, 2)
 
 
 def test_a_journal_of_another_version_is_reported_and_resumed(tmp_path, capsys, monkeypatch):

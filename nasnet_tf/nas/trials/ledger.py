@@ -16,11 +16,12 @@ from nasnet_tf.genotype import SearchSpace, format_genotype, genotype_hash
 from nasnet_tf.nas.engines.outcome import Outcome
 from nasnet_tf.nas.strategies.protocol import Observation, Proposal, Strategy
 from nasnet_tf.nas.trials import outcomes
+from nasnet_tf.nas.trials.best import Best
 from nasnet_tf.nas.trials.events import Ended, Event, Finished, Infeasible, Proposed, Quarantined, Spent, Taken
 from nasnet_tf.nas.trials.faults import FaultTolerance
 from nasnet_tf.nas.trials.journal import NAME, Journal, located
 from nasnet_tf.nas.trials.snapshots import read_snapshots, write_snapshot
-from nasnet_tf.nas.trials.trial import Status, Trial, apply_event, leaderboard
+from nasnet_tf.nas.trials.trial import Status, Trial, apply_event
 from nasnet_tf.nas.trials.update_log import UpdateLog
 from nasnet_tf.version import __version__
 
@@ -49,7 +50,6 @@ class Ledger:
       num_trained: number of these trials that were rewarded or infeasible after a training of their own.
       num_taken: number of trials that were taken over from other searches.
       child_seconds: total time of all executions.
-      best: the finished trial with the highest measured reward, the earliest one in a tie; None before the first.
       finished: the finished trials, in the order in which they got their first reward.
       quarantined: machines that were quarantined since the ledger was opened.
     """
@@ -69,14 +69,12 @@ class Ledger:
         self._train_again, self._tolerance, self._deadline_reward = train_again, tolerance, deadline_reward
         self.trials: list[Trial] = []
         self.num_ended = self.num_trained = self.num_taken = 0
-        self._since_best: set[int] = set()  # numbers of the trials whose trainings have ended since the best one got its reward
         self.child_seconds = 0.0
         self._scalars = scalars
-        self.best: Trial | None = None
+        self._best = Best()
         self.finished: list[Trial] = []
         self.quarantined: list[str] = []
         self._known: dict[str, Trial] = {}  # the first rewarded or infeasible trial of each architecture, by hash
-        self._measured: set[str] = set()  # hashes of architectures with a measured reward
         self._journal = Journal(workdir, identity)
         self.num_restored = self._journal.num_rows - 1
         self._num_rewards = 0
@@ -92,9 +90,14 @@ class Ledger:
             raise
 
     @property
+    def best(self) -> Trial | None:
+        """The best trial, whose reward was measured; None before the first."""
+        return self._best.trial
+
+    @property
     def num_since_best(self) -> int:
         """Number of trainings that have ended since the best trial got its reward."""
-        return len(self._since_best)
+        return self._best.num_since
 
     def close(self) -> None:
         """Releases the work folder."""
@@ -168,23 +171,13 @@ class Ledger:
 
     def _promote(self, trial: Trial, event: Ended, is_new: bool) -> None:
         self.child_seconds += event.seconds
-        self._set_best(self._first_measured())
-        if isinstance(event, Finished):
-            if self.best is trial:
-                self._since_best = set()  # also if it was the best before, because its reward is new
-            if is_new:
-                self._observe(trial, event.reward, event.rung)
+        self._best.promote(trial, self.trials, isinstance(event, Finished))
+        if is_new and isinstance(event, Finished):
+            self._observe(trial, event.reward, event.rung)
 
     def _observe(self, trial: Trial, reward: float, rung: int = 0) -> None:
         proposal = Proposal(trial.decisions, trial.log_probs)
         self._strategy.observe(Observation(proposal, reward, trial.metrics, rung, trial.is_predicted))
-
-    def _first_measured(self) -> Trial | None:
-        return next((trial for trial in leaderboard(self.trials) if not trial.is_predicted), None)
-
-    def _set_best(self, trial: Trial | None) -> None:
-        if trial is not self.best:
-            self.best, self._since_best = trial, set()
 
     def _end(self, trial: Trial, event: Taken | Ended, is_new: bool) -> None:
         self.child_seconds += event.seconds
@@ -194,16 +187,9 @@ class Ledger:
         if trial.is_rewarded_or_infeasible:
             self._known.setdefault(trial.hash, trial)
             self.num_trained += trial.is_own
-            self._since_best |= {trial.number} if trial.is_own else set()
         if trial.status == Status.FINISHED:
             self.finished.append(trial)
-            if not trial.is_predicted:
-                if trial.hash not in self._measured:
-                    self._measured.add(trial.hash)
-                    if self.best is None or _merit(trial) > _merit(self.best):
-                        self._set_best(trial)
-                elif trial.is_own:  # trained again; if it was proposed before the trial that ended first, it counts instead of that one
-                    self._set_best(self._first_measured())
+        self._best.end(trial, self.trials)
         learned = trial.reward if trial.status == Status.FINISHED else event.policy_reward
         if learned is None:
             if is_new and trial.status == Status.INFEASIBLE:
@@ -223,7 +209,7 @@ class Ledger:
         ended = [trial for trial in self.trials if trial.is_rewarded_or_infeasible]
         self.num_ended = len(ended) + sum(map(self._tolerance.is_given_up, self.trials))
         self.num_trained = sum(trial.is_own for trial in ended)
-        self._since_best &= {trial.number for trial in ended}
+        self._best.recount(ended)
         self._known = {trial.hash: trial for trial in reversed(ended)}
 
     def quarantine(self, machine: str, reason: str) -> None:
@@ -309,8 +295,3 @@ class Ledger:
         """Records that `seconds` were spent on `what` before the first trial; has an effect only once in a search."""
         if seconds and not any(isinstance(row.event, Spent) for row in self._journal.rows()):
             self._write(Spent(what=what, seconds=round(seconds, 3)))
-
-
-def _merit(trial: Trial) -> tuple:
-    """Returns the sort key of a trial: larger is better, in the same order as `leaderboard`."""
-    return len(trial.rung_rewards), trial.reward, -trial.number

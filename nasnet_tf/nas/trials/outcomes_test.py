@@ -15,6 +15,7 @@ from nasnet_tf.nas.strategies.random_search import RandomSearch
 from nasnet_tf.nas.trials import outcomes
 from nasnet_tf.nas.trials.journal import read_trials
 from nasnet_tf.nas.trials.ledger import Ledger
+from nasnet_tf.testing import finished, open_ledger
 
 SPACE = SearchSpace(num_blocks=2, operations=("IDENTITY", "SEP_CONV_3X3", "MAX_POOL_3X3"))
 
@@ -108,3 +109,26 @@ def test_incomplete_curves_do_not_count_for_early_stopping():
 def test_a_dict_is_expected():
     with pytest.raises(InputError, match="the evaluator returned 1.5; expected"):
         outcomes.checked(1.5)
+
+
+@pytest.mark.parametrize("deadline_reward", [None, 0.1])
+def test_the_strategy_learns_that_an_architecture_is_infeasible_or_its_deadline_reward(tmp_path, deadline_reward):
+    class Recorder(RandomSearch):
+        def __init__(self):
+            super().__init__(SPACE, 1)
+            self.told = []
+
+        def reject(self, proposal):
+            self.told.append((proposal.decisions, None))
+
+        def feedback(self, proposal, reward):
+            self.told.append((proposal.decisions, reward))
+
+    strategies = Recorder(), Recorder()
+    book = open_ledger(tmp_path, strategies[0], deadline_reward=deadline_reward)
+    first, second = book.propose(), book.propose()
+    book.record(Outcome(0, 1.0, reason="killed at its deadline", over_deadline=True))
+    book.record(finished(1, 0.5))
+    book.close()
+    open_ledger(tmp_path, strategies[1], deadline_reward=deadline_reward).close()
+    assert strategies[0].told == strategies[1].told == [(first.decisions, deadline_reward), (second.decisions, 0.5)]
