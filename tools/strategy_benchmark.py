@@ -246,7 +246,10 @@ def main(argv: list[str] | None = None) -> list[dict]:
     args = parser.parse_args(argv)
     args.workdir.mkdir(parents=True, exist_ok=True)
     path = args.workdir / "games.jsonl"
-    rows = [json.loads(line) for line in path.read_text().splitlines() if line.endswith("}")] if path.exists() else []
+    text = path.read_text() if path.exists() else ""
+    whole = text[: text.rfind("\n") + 1]  # without a last line that a kill cut short
+    path.write_text(whole)
+    rows = list(map(json.loads, whole.splitlines()))
     done = set(map(identity, rows))
     sources = {"nasbench201": [args.nasbench201], "lanas": [args.lanas], "journals": args.journals or []}
     sources = {kind: tuple(filter(None, paths)) for kind, paths in sources.items() if any(paths)}

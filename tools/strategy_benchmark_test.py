@@ -102,6 +102,7 @@ def test_a_benchmark_resumes_and_summarizes_its_games(complete, tmp_path, capsys
     arguments = [f"--workdir={tmp_path}", f"--nasbench201={complete}", "--strategies", "random", "model_guided", "--trainings=30"]
     tool.main([*arguments, "--seeds=1"])
     first = (tmp_path / "games.jsonl").read_text()
+    (tmp_path / "games.jsonl").write_text(first + first[:40])  # the last line was cut short by a kill
     found = tool.main([*arguments, "--seeds=2"])
     games = (tmp_path / "games.jsonl").read_text()
     assert games.startswith(first)
