@@ -37,11 +37,11 @@ CONFIG = TrainingConfig(epochs=STEPS, batch_size=4, log_every_steps=1, evaluate_
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     """Images of white and red rectangles: numbers and a text as ids, gaps in the ids of categories, a crowd and an empty box."""
-    root, random, ids = tmp_path_factory.mktemp("shapes"), np.random.RandomState(0), [10, 11, "twelve", 13]
+    root, random = tmp_path_factory.mktemp("shapes"), np.random.RandomState(0)
     (root / "annotations").mkdir()
     for split, count in (("train", 4), ("val", 3)):
         (root / split).mkdir()
-        images, annotations = [], []
+        images, annotations, ids = [], [], [10, 11, 12 if split == "train" else "twelve", 13]
         for number in range(count):
             pixels = random.randint(0, 60, [70, 90, 3]).astype(np.uint8)
             for label, color in ((2, (255, 255, 255)), (9, (255, 0, 0))):

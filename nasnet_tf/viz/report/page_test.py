@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from selenium.webdriver.support.ui import WebDriverWait
 
+from nasnet_tf.base.terminal import format_seconds
 from nasnet_tf.nas.trials.journal import read_trials
-from nasnet_tf.nas.trials.trial import architectures
+from nasnet_tf.nas.trials.trial import measured
 from nasnet_tf.testing import TIMEOUT_SECONDS, chromium
 from nasnet_tf.viz.report import searches
 from nasnet_tf.viz.report.report import Report
@@ -73,10 +74,12 @@ def test_the_page_compares_searches_and_shows_the_retraining(report, folder, mon
     checker = check(page)
     ids = re.findall(r'\bid="([^"]*)"', page)
     assert len(set(ids)) == len(ids)
-    rewards = {name: [trial.reward for trial in architectures(read_trials(folder / name))] for name in ("ppo", "random")}
+    rewards = {name: [trial.reward for trial in measured(read_trials(folder / name))] for name in ("ppo", "random")}
     top_5 = f"{np.mean(sorted(rewards['random'])[-5:]):.4f}"
     assert checker.cells[0] == "ppo (PPOSearch)"
     assert checker.cells[6:11] == ["random (RandomSearch)", str(len(rewards["random"])), f"{max(rewards['random']):.4f}", top_5, "-"]
+    seconds = sum(trial.seconds for trial in read_trials(folder / "random"))  # of all children, also those that failed or were stopped
+    assert checker.cells[11] == format_seconds(seconds)
     assert checker.cells[13] == f"{max(rewards['ppo'][: len(rewards['random'])]):.4f}"  # after equally many architectures
     assert page.count("<h2") == 3  # the retraining has no section of its own
     for text in ("Retrained", "0.9731", "test accuracy of the winner", "predicted, stopped after epoch 2"):

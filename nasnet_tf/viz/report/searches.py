@@ -36,13 +36,15 @@ class Search:
 
     Attributes:
       name: name of its folder, followed by its strategy.
-      rewarded: the first rewarded trial of each architecture, for comparisons. Its text, decisions, log-probabilities
-        and metrics are empty.
+      rewarded: the first trial of each architecture with a measured reward, for comparisons. Its text, decisions, log-probabilities and
+        metrics are empty.
+      seconds: time of all its children.
       section: markup of its section.
     """
 
     name: str
     rewarded: list[Trial]
+    seconds: float
     section: str
 
 
@@ -85,7 +87,7 @@ def read_search(folder: pathlib.Path, root: pathlib.Path) -> Search:
     if (folder / _CONFIG).is_file():
         parts.append(page.fold(name, "Operative configuration", page.settings((folder / _CONFIG).read_text())))
     rewarded = [dataclasses.replace(trial, text="", decisions=(), log_probs=(), metrics={}) for trial in measured(trials)]
-    return Search(name, rewarded, "".join(parts))
+    return Search(name, rewarded, sum(trial.seconds for trial in trials), "".join(parts))
 
 
 def title(name: str) -> str:
@@ -94,15 +96,16 @@ def title(name: str) -> str:
 
 
 def compare(searches: Sequence[Search]) -> str:
-    """Returns a comparison of searches: each with all its architectures, then each with as many as the smallest search has."""
+    """Returns a comparison of searches: each with all its measured architectures, then each with as many as the smallest search has."""
     fewest = min(len(search.rewarded) for search in searches)
     rows = []
     for search in searches:
-        seconds = sum(trial.seconds for trial in search.rewarded)
-        rows.append([search.name, str(len(search.rewarded)), *_tops(search.rewarded), format_seconds(seconds)])
+        rows.append([search.name, str(len(search.rewarded)), *_tops(search.rewarded), format_seconds(search.seconds)])
     parts = [
         page.heading(2, "Comparison"),
-        page.table(["search", "architectures", "best", "mean of best 5", f"mean of best {statistics.TOP}", "time of children"], rows),
+        page.table(
+            ["search", "architectures measured", "best", "mean of best 5", f"mean of best {statistics.TOP}", "time of children"], rows
+        ),
     ]
     if any(len(search.rewarded) != fewest for search in searches) and fewest:
         parts.append(page.paragraph(f"With only the first {fewest} architectures of each search, the number that the smallest search has:"))
