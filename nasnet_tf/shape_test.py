@@ -15,7 +15,6 @@ REASONS = {
     "nasnet_tf/training/loop.py:__init__": "takes the parts of train_and_evaluate",
     "nasnet_tf/models/network.py:build_network": "a network from top to bottom, with the docstring that all others point to",
     "nasnet_tf/data/pipeline_test.py": "one folder of gray images serves all tests of the pipeline",
-    "nasnet_tf/nas/engines/engines_test.py": "all engines pass the same tests",
     "nasnet_tf/serving/hub/load_test.py": "one test for each option of load_nasnet",
     "nasnet_tf/serving/weights/convert_test.py": "all formats start from the same networks",
     "tools/docs_test.py": "one reader of pages and help serves the tests of links, commands and snippets",

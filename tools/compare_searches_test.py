@@ -12,7 +12,7 @@ from scipy.stats import ttest_ind, ttest_rel
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.genotype import genotype_hash, load_genotype, parse_genotype
 from nasnet_tf.nas.trials.journal import NAME, read_trials
-from nasnet_tf.nas.trials.trial import architectures
+from nasnet_tf.nas.trials.trial import Trial, architectures
 from nasnet_tf.testing import REPOSITORY
 
 PAGE = REPOSITORY / "docs" / "benchmarks" / "searches.md"  # has the published tables
@@ -121,6 +121,17 @@ def test_methods_are_compared_seed_by_seed():
     error = difference.std(ddof=1) / 3**0.5
     assert tool.verdicts(rows, [("a", "b")]).splitlines()[2:] == [f"| a minus b | test | 3 | +1.33 | {error:.2f} | {p:.2g} |"]
     assert tool.verdicts(rows[:1] + rows[3:], [("a", "b")]) == ""  # one seed is no comparison
+
+
+def test_infeasible_children_count_and_reused_rewards_do_not():
+    def trial(number, reward, **more):
+        metrics = {} if reward is None else {"cpu_seconds": 2.0, "parameters": 10, "mult_adds": 20}
+        status = "infeasible" if reward is None else "finished"
+        return Trial(number, "", str(number), (), (), 0.0, status, reward, seconds=3.0, metrics=metrics, **more)
+
+    found = tool.row_of([trial(0, 0.5), trial(1, None), trial(2, 0.5, reused_from=0)], [trial(0, 0.7), trial(1, None)])
+    assert (found["trainings"], found["core_seconds"]) == (2, 2.0 + 3.0)
+    assert (found["test"], found["parameters"], found["mult_adds"]) == (0.7, 10, 20)
 
 
 def test_reward_and_test_are_correlated_within_each_method_and_over_all():

@@ -68,13 +68,12 @@ def check_bindings(bindings: Collection[str]) -> None:
 
 
 def check_data(data: Any, name: str) -> None:
-    """Raises InputError if an argument is not of a known kind of data, or if its arrays are wrong; name: name of the argument."""
+    """Raises InputError if an argument is not of a known kind of data; name: name of the argument."""
     if isinstance(data, (str, tf.data.Dataset)) or type(data) is ImageData:
         return
     if isinstance(data, (tuple, list)) and len(data) == 2:
         if all(isinstance(part, (tuple, list)) and len(part) == 2 and hasattr(part[0], "shape") for part in data):
             raise InputError(f"{name}: expected (images, labels), got two such pairs, as load_data() returns them; pass one pair")
-        given.of_arrays(name, *data)
         return
     got = f"{len(data)} values" if isinstance(data, (tuple, list)) else type(data).__name__
     raise InputError(f"{name}: expected {_EXPECTED}; got {got}")

@@ -29,10 +29,23 @@ _WORDS = {
 
 
 @contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """Lets one call at a time into the `with`: the configuration and the processes of a search belong to the whole process.
+
+    Raises:
+      InputError: another call is there.
+    """
+    if not _running.acquire(blocking=False):
+        raise InputError("another search or training is running in this process; wait until it ends, or start this one in another process")
+    try:
+        yield
+    finally:
+        _running.release()
+
+
+@contextlib.contextmanager
 def configured(recipe: str | os.PathLike, bindings: Mapping[str, Any], workdir: pathlib.Path) -> Iterator[str]:
     """Configures gin with a recipe and bindings that override it; restores gin's previous bindings at the end of the `with`.
-
-    The configuration, like the processes of a search, belongs to the whole process, so only one call at a time can have one.
 
     Yields:
       The configuration as text, as reading.parse_gin returns it.
@@ -40,11 +53,7 @@ def configured(recipe: str | os.PathLike, bindings: Mapping[str, Any], workdir: 
     Raises:
       InputError: as from reading.parse_gin; the recipe lacks a binding that the work needs; or another call is at work.
     """
-    if not _running.acquire(blocking=False):
-        raise InputError("another search or training is running in this process; wait until it ends, or start this one in another process")
-    with contextlib.ExitStack() as stack:
-        stack.callback(_running.release)
-        stack.enter_context(reading.own_bindings())
+    with _alone(), reading.own_bindings():
         text = reading.parse_gin([os.fspath(recipe)], shorthand.lines(bindings), folders.begun_with(workdir))
         try:
             yield text

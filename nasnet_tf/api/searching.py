@@ -16,7 +16,7 @@ from nasnet_tf.base import work_folders
 from nasnet_tf.base.errors import InputError, did_you_mean
 from nasnet_tf.base.files import user_path
 from nasnet_tf.base.identity import bindings as read_configuration
-from nasnet_tf.base.values import Count, Positive, Seed, check_value
+from nasnet_tf.base.values import Count, Positive, Seed, check_value, expect
 from nasnet_tf.nas.trials.table import read_search
 from nasnet_tf.recipes import folders, table
 from nasnet_tf.recipes.search import best_of, search_job
@@ -91,11 +91,7 @@ def search(
     chosen = {} if strategy is None else {"search.strategy": f"@{_named('strategy', strategy, STRATEGIES)}"}
     chosen |= {} if engine is None else {"search.engine": f"@{_named('engine', engine, ENGINES)}"}
     chosen |= {} if workers is None else {f"{name}.num_workers": workers for name in ENGINES.values()}
-    seeds = seeds if isinstance(seeds, str) else list(seeds or ())
-    wrong = [seeds] if isinstance(seeds, str) else [type(each).__name__ for each in seeds if not isinstance(each, (str, os.PathLike))]
-    if wrong:
-        raise InputError(f"seeds: expected a list of names or paths of genotypes, such as ['runs/other/best.textproto']; got {wrong[0]}")
-    chosen |= {"search.seeds": [os.fspath(path) for path in seeds]} if seeds else {}
+    chosen |= {"search.seeds": _paths(seeds)} if seeds else {}
     with worded_for_python():
         check_bindings(bindings or {})
         folders.check_workdir(folder, "workdir")
@@ -124,6 +120,16 @@ def _run(
     except KeyboardInterrupt:
         print(f"{folder}: the search is paused; repeat the call to resume it", file=sys.stderr, flush=True)
         raise
+
+
+def _paths(seeds: Sequence[str | os.PathLike]) -> list[str]:
+    """Returns names or paths of genotypes as texts; raises InputError for a single one and for anything else."""
+    expected = "a list of names or paths of genotypes, such as ['runs/other/best.textproto']"
+    expect(not isinstance(seeds, (str, os.PathLike)), "seeds", expected, seeds)
+    found = list(seeds)
+    for each in found:
+        expect(isinstance(each, (str, os.PathLike)), "seeds", expected, type(each).__name__)
+    return list(map(os.fspath, found))
 
 
 def _named(argument: str, name: str, known: Mapping[str, str]) -> str:

@@ -16,6 +16,7 @@ from nasnet_tf.base.files import user_path
 from nasnet_tf.base.identity import bindings as read_configuration
 from nasnet_tf.base.values import expect
 from nasnet_tf.data import ImageData
+from nasnet_tf.data.given import of_arrays
 from nasnet_tf.recipes import folders, table
 from nasnet_tf.recipes.training import TrainConfig
 from nasnet_tf.serving.hub.naming import resolve
@@ -78,6 +79,8 @@ def train(
         folders.check_workdir(folder, "workdir")
         work_folders.check_kind(folder, "training")
         check_data(data, "data")
+        if isinstance(data, (tuple, list)):
+            of_arrays("data", *data)  # raises now for wrong arrays, before the genotype is written
         values = _network(recipe, network, weights, data, said, folder) | data_bindings(data, validation, folder, "training")
         with configured(recipe, {**values, **said}, folder) as text:
             job = table.bound("train")()

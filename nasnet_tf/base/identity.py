@@ -39,13 +39,18 @@ class Identity:
         """Returns a copy that also allows the values that match these patterns to change."""
         return dataclasses.replace(self, may_change=(*self.may_change, *patterns))
 
+    def keeping(self, names: Iterable[str]) -> "Identity":
+        """Returns a copy that does not allow the values of these names to change."""
+        kept = [pattern for pattern in self.may_change if not any(_matches(name, pattern) for name in names)]
+        return dataclasses.replace(self, may_change=tuple(kept))
+
     def lasting(self, values: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Returns those of the given values (by default this identity's values) that may not change."""
         values = self.values if values is None else values
         return {name: value for name, value in values.items() if not self._may_change(name)}
 
     def _may_change(self, name: str) -> bool:
-        return any(fnmatch.fnmatchcase(name.rsplit("/", 1)[-1], pattern) for pattern in self.may_change)
+        return any(_matches(name, pattern) for pattern in self.may_change)
 
     def difference(self, old: Mapping[str, Any]) -> str | None:
         """Returns the first value that may not change and differs, as "name was A, is B"; None if there is none."""
@@ -75,6 +80,11 @@ class Identity:
                 f"{folder}: was begun with another configuration: {where}{difference}; restore the old value, use another --workdir"
                 f"{_STARTING_FROM.get(kind, '').format(folder=folder)}, or remove {folder}"
             )
+
+
+def _matches(name: str, pattern: str) -> bool:
+    """Returns whether a name, without its scope, matches a pattern."""
+    return fnmatch.fnmatchcase(name.rsplit("/", 1)[-1], pattern)
 
 
 def _shown(values: Mapping[str, Any], name: str) -> str:

@@ -19,7 +19,7 @@ from nasnet_tf.nas.engines.protocol import Engine
 from nasnet_tf.nas.search import Evaluate, search
 from nasnet_tf.nas.strategies.given import GivenOrder
 from nasnet_tf.nas.trials import journal, pareto
-from nasnet_tf.nas.trials.trial import Trial, leaderboard
+from nasnet_tf.nas.trials.trial import Trial, leaderboard, measured
 
 FOLDER = "retrain"
 WINNER_NAME = "winner.textproto"
@@ -84,7 +84,7 @@ def retrain_top(
       InputError: no trial of the search has a measured reward, or no architecture could be trained.
     """
     choice = pareto.pareto_front(trials) if config.retrain_front else trials
-    best = [trial for trial in leaderboard(choice) if not trial.is_predicted][: config.retrain_top]
+    best = leaderboard(measured(choice))[: config.retrain_top]
     if not best:
         raise InputError(f"{folder.parent}: nothing to retrain, because no trial of the search has a measured reward")
     # Architectures whose retraining has begun come first, even if the search has found better ones since.

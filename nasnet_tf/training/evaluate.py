@@ -119,9 +119,9 @@ class Evaluator:
             start += len(rows)
             is_real = rows[:, -1] > 0
             labels, found, confidences = rows[is_real, :-1].T
-            if ((labels < 0) | (labels >= len(counts))).any():  # XLA leaves out the assertions of TensorFlow's functions
-                wrong = sorted({int(label) for label in labels if not 0 <= label < len(counts)})
-                raise tf.errors.InvalidArgumentError(None, None, f"labels: expected 0 to {len(counts) - 1}, got {wrong}")
+            wrong = labels[(labels < 0) | (labels >= len(counts))]
+            if len(wrong):  # XLA leaves out the assertions of TensorFlow's functions
+                raise tf.errors.InvalidArgumentError(None, None, f"label: expected 0 to {len(counts) - 1}, got {int(wrong[0])}")
             bins = bins + binned(confidences, labels == found)
             answers = np.stack([places[is_real], labels, found, confidences], 1)
             mistakes = worst(np.concatenate([mistakes, answers[labels != found]]))

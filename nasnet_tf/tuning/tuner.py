@@ -6,7 +6,6 @@ reliable enough: the files are not written atomically, and they lack the queue o
 A trial that ends between two writes runs twice or never.
 """
 
-import fnmatch
 import json
 import pathlib
 from collections.abc import Callable, Mapping
@@ -99,8 +98,8 @@ def tune(
     # The status IDLE ends the loop too: the oracle waits for other trials, but none are running.
     while (proposal := oracle.create_trial("tuner")).status == "RUNNING":
         changes = _changes(proposal.hyperparameters.values, ranges)
-        kept = tuple(pattern for pattern in may_change if not any(fnmatch.fnmatchcase(name, pattern) for name in changes))
-        trial = _run(workdir, Trial(len(trials), changes, bindings | changes), train, Identity(bindings | changes, kept, default))
+        identity = Identity(bindings | changes, may_change, default).keeping(changes)
+        trial = _run(workdir, Trial(len(trials), changes, bindings | changes), train, identity)
         if trial.accuracy is None:
             proposal.status, proposal.message = "FAILED", trial.reason
         else:

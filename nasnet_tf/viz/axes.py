@@ -5,6 +5,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from nasnet_tf.base.files import shown
+from nasnet_tf.base.spread import evenly
 
 MAX_MARKS = 500  # more points are drawn as one image, and lines are thinned to this number
 GREY, BLUE, AMBER, PURPLE = "#475569", "#2563eb", "#d97706", "#7c3aed"
@@ -44,7 +45,7 @@ def line(axes, x: np.ndarray, y: np.ndarray, **style) -> None:
     """Draws a line through the points whose y is finite, or a dot if there is only one; draws nothing if there are none."""
     known = np.isfinite(y)
     x, y = x[known], y[known]
-    kept = thinned(len(x), MAX_MARKS)
+    kept = evenly(len(x), MAX_MARKS)
     if len(x):
         axes.plot(x[kept], y[kept], marker="." if len(x) == 1 else "", **style)
 
@@ -67,8 +68,3 @@ def plain(name: str) -> str:
     name that are not UTF-8.
     """
     return (" " * name.startswith("_") + shown(name)).replace("$", r"\$")
-
-
-def thinned(length: int, limit: int) -> np.ndarray:
-    """Returns at most `limit` evenly spaced indices of a list, including the first and the last."""
-    return np.unique(np.linspace(0, length - 1, min(length, limit)).round().astype(int))

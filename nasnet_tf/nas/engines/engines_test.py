@@ -1,6 +1,5 @@
 """Tests of LocalPool and RayTasks, with children that do not train."""
 
-import concurrent.futures.process
 import importlib.util
 import os
 import pathlib
@@ -164,15 +163,6 @@ def test_processes_are_kept_if_asked_for(start, kind):
     assert after is not None
 
 
-def test_the_environment_sets_the_number_of_threads(monkeypatch):
-    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "7")
-    engine = LocalPool(1, TIMEOUT)
-    engine.submit(0, child, "ends well")
-    threads = collect(engine, 1)[0].value["threads"]
-    engine.close()
-    assert threads == "7"
-
-
 def test_hung_child_is_killed_at_its_deadline(start, tmp_path):
     mark = tmp_path / "mark"
     for deadline in (2.0, 20.0, 100.0):  # the longer ones are for a machine so busy that the child does not begin in time
@@ -266,32 +256,6 @@ def test_a_cluster_without_room_for_a_child_is_refused(cluster):
         RayTasks(cluster.address, num_cpus=10000)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"address": "auto"}, "expected 'local' or '<host>:<port>', got 'auto'"),
-        ({"address": "ray://somewhere:1"}, "expected 'local' or '<host>:<port>', got 'ray://somewhere:1'"),
-        ({"address": "127.0.0.1:1"}, "no cluster at 127.0.0.1:1: .*refused"),
-        ({"num_cpus": 0}, "expected num_cpus or num_gpus to be positive"),
-        ({"num_gpus": -1}, "RayTasks.num_gpus: expected a number of 0 or more, got -1"),
-        ({"num_workers": 0}, "RayTasks.num_workers: expected an integer of 1 or more, or None, got 0"),
-        ({"deadline_seconds": 0}, "RayTasks.deadline_seconds: expected a positive number, got 0"),
-    ],
-)
-def test_wrong_arguments_are_refused(monkeypatch, arguments, message):
-    monkeypatch.setenv("RAY_AUTH_MODE", "token")
-    with pytest.raises(InputError, match=message):
-        RayTasks(**arguments)
-
-
-def test_a_missing_ray_is_reported_with_its_extra(monkeypatch):
-    monkeypatch.setenv("RAY_AUTH_MODE", "token")
-    monkeypatch.setitem(sys.modules, "ray", None)
-    monkeypatch.setattr("nasnet_tf.nas.engines.ray_cluster.check_listens", lambda address: None)
-    with pytest.raises(InputError, match=r"install the extra \[ray\]"):
-        RayTasks("127.0.0.1:1")
-
-
 @needs_ray
 def test_another_token_is_refused(cluster):
     script = f"from nasnet_tf.nas.engines.ray_tasks import RayTasks\nRayTasks({cluster.address!r})"
@@ -322,50 +286,3 @@ def test_own_cluster_listens_on_loopback_and_ends_with_its_driver(cluster):
     until(lambda: not any(is_alive(process.pid) for process in processes if process not in late))
     for process in late:
         process.kill()
-
-
-ORPHAN = """
-import os, re, sys
-from nasnet_tf.nas.engines.local import end_with_parent
-begun, begin = os.pipe()
-pid = os.fork()
-if pid == 0:
-    end_with_parent()
-    os.write(begin, b"x")
-    re.match(r"(a+)+$", "a" * 60 + "b")  # holds the GIL, so no other thread of the process can run
-os.read(begun, 1)
-print(pid, flush=True)
-sys.stdin.read()
-"""
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="on other systems a thread watches the parent, and cannot run then")
-def test_a_computing_child_ends_with_its_parent_even_if_that_is_a_zombie():
-    parent = subprocess.Popen([sys.executable, "-c", ORPHAN], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    pid = int(parent.stdout.readline())
-    try:
-        assert is_alive(pid)
-        parent.kill()
-        until(lambda: not is_alive(pid))
-        assert psutil.Process(parent.pid).status() == psutil.STATUS_ZOMBIE
-    finally:
-        if is_alive(pid):
-            os.kill(pid, signal.SIGKILL)
-        parent.communicate()
-
-
-def test_a_killed_fork_server_is_reported_in_one_line(monkeypatch):
-    pool = LocalPool(1)
-    future = concurrent.futures.Future()
-    future.set_exception(concurrent.futures.process.BrokenProcessPool("All workers expired"))
-    pool._running[future] = (0, 0.0)
-    with pytest.raises(ChildProcessError, match="the process that children are forked from is gone: .* repeat the command to resume"):
-        pool.poll(0.0)
-
-    def broken(*_, **__):
-        raise RuntimeError("Unexpected error within the Pool")
-
-    monkeypatch.setattr(pool._pool, "schedule", broken)
-    with pytest.raises(ChildProcessError, match="repeat the command to resume"):
-        pool.submit(0, print)
-    pool.close()

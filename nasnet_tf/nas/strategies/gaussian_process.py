@@ -112,11 +112,11 @@ def targets(rewards: np.ndarray) -> Targets:
         values = special.ndtri(np.clip(middle / len(values), 0.5 / len(values), 1 - 0.5 / len(values)))
     _, median, upper = np.quantile(values, (0.25, 0.5, 0.75))
     lowest = median - _BOUND * (upper - median) if upper > median else values.min()
-    values, rewarded = np.full(len(is_rewarded), lowest), np.maximum(values, lowest)
-    values[is_rewarded] = rewarded
-    spread = values.std()
+    found = np.full(len(is_rewarded), lowest)
+    found[is_rewarded] = np.maximum(values, lowest)
+    spread = found.std()
     scale = float(spread) if spread > 1e-9 else 1.0
-    return Targets((values - values.mean()) / scale, is_accuracy, float(values.mean()), scale)
+    return Targets((found - found.mean()) / scale, is_accuracy, float(found.mean()), scale)
 
 
 def kernel(one: np.ndarray, other: np.ndarray) -> np.ndarray:

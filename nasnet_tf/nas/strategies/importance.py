@@ -12,6 +12,7 @@ import numpy as np
 
 from nasnet_tf.base.errors import InputError
 from nasnet_tf.base.extras import OnDemand
+from nasnet_tf.base.spread import evenly
 from nasnet_tf.genotype import SearchSpace
 from nasnet_tf.nas.strategies import gaussian_process
 from nasnet_tf.nas.strategies.graph_features import GraphFeatures
@@ -102,7 +103,7 @@ def importance(space: SearchSpace, decisions: Sequence[Sequence[int]], rewards: 
     """
     if len(decisions) < LEAST_TRIALS:
         raise InputError(f"importance: expected at least {LEAST_TRIALS} rewarded architectures, got {len(decisions)}")
-    kept = np.unique(np.linspace(0, len(decisions) - 1, _MAX_TRIALS).round().astype(int)) if len(decisions) > _MAX_TRIALS else slice(None)
+    kept = evenly(len(decisions), _MAX_TRIALS)
     decisions, rewards = np.asarray(decisions)[kept], np.asarray(rewards, float)[kept]
     features = GraphFeatures(space)
     sizes = np.array(space.sizes)

@@ -68,16 +68,16 @@ class LocalSearch(Strategy):
         """
         check_reward(reward)
         check_decisions("LocalSearch", self.space, proposal.decisions)
-        best = tuple(proposal.decisions)
-        if self._best is None and self._restarts and best not in self._starts:
+        found = tuple(proposal.decisions)
+        if self._best is None and self._restarts and found not in self._starts:
             return
         if self._best is None or reward > self._best[1]:
-            self._best = best, float(reward)
+            self._best = found, float(reward)
             self._neighbors = [
-                (*best[:place], value, *best[place + 1 :])
+                (*found[:place], value, *found[place + 1 :])
                 for place, size in enumerate(self.space.sizes)
                 for value in range(size)
-                if value != best[place]
+                if value != found[place]
             ]
             self._random.shuffle(self._neighbors)
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from nasnet_tf.base.spread import evenly
 from nasnet_tf.genotype import SearchSpace
 from nasnet_tf.nas.strategies import gaussian_process
 from nasnet_tf.nas.strategies.graph_features import GraphFeatures
@@ -63,7 +64,6 @@ class RewardModel:
 
     Attributes:
       decisions: decisions of each trial, in the order in which the trials were added.
-      num_rewarded: number of trials with a reward.
       costs: cost of each trial; NaN where it is unknown.
       noise_ratio: ratio of the noise variance to the kernel variance, from the last fit.
     """
@@ -92,6 +92,7 @@ class RewardModel:
 
     @property
     def num_rewarded(self) -> int:
+        """Number of trials with a reward."""
         return len(self) - len(self._infeasible)
 
     def add(self, decisions: Decisions, reward: float, is_predicted: bool = False, cost: float = math.nan) -> None:
@@ -127,7 +128,7 @@ class RewardModel:
         """Fits the prior mean to rewards that architectures got on other data, and to those of earlier calls, each on its own scale."""
         self._prior_trials.append((self.scaled(decisions), gaussian_process.targets(np.asarray(rewards, float)).values))
         inputs, values = map(np.concatenate, zip(*self._prior_trials, strict=True))
-        kept = np.unique(np.linspace(0, len(values) - 1, min(len(values), _MAX_PRIOR)).astype(int))  # evenly over all searches
+        kept = evenly(len(values), _MAX_PRIOR)  # over all searches
         self._prior = gaussian_process.fitted(inputs[kept], values[kept])
 
     @property

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from nasnet_tf.nas.trials.trial import Status, Trial, leaderboard
+from nasnet_tf.nas.trials.trial import Status, Trial, leaderboard, measured
 
 
 class Best:
@@ -51,7 +51,7 @@ class Best:
 
 
 def _first(trials: Sequence[Trial]) -> Trial | None:
-    return next((trial for trial in leaderboard(trials) if not trial.is_predicted), None)
+    return next(iter(leaderboard(measured(trials))), None)
 
 
 def _merit(trial: Trial) -> tuple:

@@ -9,7 +9,7 @@ from nasnet_tf.base.files import replace_file, user_path
 from nasnet_tf.base.identity import Identity
 from nasnet_tf.genotype import SearchSpace
 from nasnet_tf.nas.trials.journal import read_identity, read_trials
-from nasnet_tf.nas.trials.trial import Trial, architectures
+from nasnet_tf.nas.trials.trial import Trial, architectures, measured
 
 MIN_PRIOR = 10
 PRIOR_NAME = "prior.json"  # file of a work folder with the prior that its search began with
@@ -35,7 +35,7 @@ def trials_of(folders: Sequence[str], identity: Identity, space: SearchSpace) ->
         if difference:
             left_out.append(f"the trials of {name} are for another task: {difference} here")
             continue
-        trials = [trial for trial in architectures(read_trials(folder)) if not trial.is_predicted]
+        trials = measured(read_trials(folder))
         fitting, why = _fitting(trials, space, name)
         found = found or bool(fitting)
         left_out += why

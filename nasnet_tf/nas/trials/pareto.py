@@ -1,8 +1,8 @@
-"""The Pareto front of a search: the architectures that no other one beats in both accuracy and cost."""
+"""The Pareto front of a search: the measured that no other one beats in both accuracy and cost."""
 
 from collections.abc import Iterable
 
-from nasnet_tf.nas.trials.trial import Trial, architectures
+from nasnet_tf.nas.trials.trial import Trial, measured
 
 
 def accuracy_of(trial: Trial) -> float:
@@ -21,7 +21,7 @@ def pareto_front(trials: Iterable[Trial]) -> list[Trial]:
     If several architectures have equal accuracy and cost, only the earliest is included. Architectures with a predicted accuracy or an
     unknown cost are left out.
     """
-    known = [trial for trial in architectures(trials) if not trial.is_predicted and cost_of(trial) is not None]
+    known = [trial for trial in measured(trials) if cost_of(trial) is not None]
     front = []
     for trial in sorted(known, key=lambda trial: (cost_of(trial), -accuracy_of(trial), trial.number)):
         if not front or accuracy_of(trial) > accuracy_of(front[-1]):

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from nasnet_tf.base.errors import InputError, reason
 from nasnet_tf.base.files import shown
+from nasnet_tf.base.spread import evenly
 from nasnet_tf.data import Preprocessing, preprocessing_from_config
 from nasnet_tf.models.heads import GlobalPool
 from nasnet_tf.serving.exports.inference_graph import freeze
@@ -59,7 +60,7 @@ class ExportInput:
     @property
     def calibration_pictures(self) -> np.ndarray:
         """At most 100 of the pictures, spread evenly, because pictures are often sorted by class."""
-        return self.pictures[np.unique(np.linspace(0, len(self.pictures) - 1, _CALIBRATION_IMAGES).round().astype(int))]
+        return self.pictures[evenly(len(self.pictures), _CALIBRATION_IMAGES)]
 
     @functools.cached_property
     def expected(self) -> np.ndarray:
@@ -122,7 +123,7 @@ def read_views(paths: Sequence[pathlib.Path], preprocessing: Mapping, most: int 
       InputError: a file cannot be decoded.
     """
     view = tf.function(preprocessing_from_config(preprocessing).view, input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
-    chosen = [paths[index * len(paths) // min(most, len(paths))] for index in range(min(most, len(paths)))]
+    chosen = [paths[place] for place in evenly(len(paths), most)]
     views = []
     for path in chosen:
         try:

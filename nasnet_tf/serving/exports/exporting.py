@@ -139,9 +139,9 @@ def export(
         raise InputError(f"export format {unknown[0]!r}: expected one of {', '.join(FORMATS)}")
     check_local(pathlib.Path(folder))
     network = in_memory.classifier_of(model)
-    policies = {layer.compute_dtype for layer in network.layers} - {None, "float32"}
-    if policies and (others := [name for name in formats if name != _KEEPS_PRECISION]):
-        raise InputError(f"export format {others[0]!r}: expected a network that computes in float32, got one in {min(policies)}")
+    half = next((layer.compute_dtype for layer in network.layers if layer.compute_dtype not in (None, "float32")), None)
+    if half and (others := [name for name in formats if name != _KEEPS_PRECISION]):
+        raise InputError(f"export format {others[0]!r}: expected a network that computes in float32, got one in {half}")
     given = ExportInput(network, in_memory.described(network, data_description), pictures)
     if pictures is not None:
         _check_pictures(pictures, given.images_spec)

@@ -64,10 +64,7 @@ class ImageClassifier:
         """
         check_value("top", top, Count | None)
         check_value("threshold", threshold, Part | None)
-        is_one = isinstance(images, (str, os.PathLike, bytes)) or (isinstance(images, np.ndarray) and images.ndim == 3)
-        expected = "a path, a file's content, pixels, or a list of these"
-        expect(is_one or isinstance(images, Iterable), "classifier: images", expected, type(images).__name__)
-        batch = [images] if is_one else list(images)
+        batch, is_one = listed(images, "classifier")
         answers = self.probabilities([self._content(image) for image in batch])
         for number, (image, answer) in enumerate(zip(batch, answers, strict=True)):
             if isinstance(answer, InputError):
@@ -115,6 +112,22 @@ class ImageClassifier:
             return user_path(image).read_bytes()
         except OSError as error:
             raise InputError(f"{shown(image)}: cannot be read ({error.strerror})") from error
+
+
+def listed(images: Image | Sequence[Image], called: str) -> tuple[list, bool]:
+    """Returns images as a list, and whether there is a single one that is not in a list.
+
+    Args:
+      images: as for a call of ImageClassifier.
+      called: what takes the images, for the message.
+
+    Raises:
+      InputError: images is neither an image nor a list.
+    """
+    is_one = isinstance(images, (str, os.PathLike, bytes)) or (isinstance(images, np.ndarray) and images.ndim == 3)
+    expected = "a path, a file's content, pixels, or a list of these"
+    expect(is_one or isinstance(images, Iterable), f"{called}: images", expected, type(images).__name__)
+    return [images] if is_one else list(images), is_one
 
 
 def undecodable(image: Image, called: str, why: object) -> InputError:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple, NoReturn
 
 import keras
@@ -15,10 +15,10 @@ from nasnet_tf.base.files import shown, user_path
 from nasnet_tf.base.values import Part, at_least, check_value, expect
 from nasnet_tf.data.decoding import decode_image
 from nasnet_tf.data.detection import prepare_picture
+from nasnet_tf.serving.hub.answers import Image, listed
 from nasnet_tf.serving.hub.naming import Name, resolve
 from nasnet_tf.training import work_folder
 
-Image = str | os.PathLike | bytes | np.ndarray
 _TOP = 5  # default number of objects in a picture that `predict` prints
 
 
@@ -59,10 +59,8 @@ class Detector:
           InputError: a file is missing or cannot be decoded.
         """
         check_value("least_score", least_score, Part)
-        is_one = isinstance(images, (str, os.PathLike, bytes)) or (isinstance(images, np.ndarray) and images.ndim == 3)
-        expected = "a path, a file's content, pixels, or a list of these"
-        expect(is_one or isinstance(images, Iterable), "detector: images", expected, type(images).__name__)
-        pictures = [_pixels(image) for image in ([images] if is_one else images)]
+        batch, is_one = listed(images, "detector")
+        pictures = list(map(_pixels, batch))
         if not pictures:
             return []
         found = self.model(tf.stack([prepare_picture(picture, self.image_size) for picture in pictures]), training=False)

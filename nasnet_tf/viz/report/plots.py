@@ -9,6 +9,7 @@ from matplotlib import colormaps
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
+from nasnet_tf.base.spread import evenly
 from nasnet_tf.genotype import Operation
 from nasnet_tf.nas.strategies.importance import Importance
 from nasnet_tf.nas.trials import pareto
@@ -27,7 +28,6 @@ from nasnet_tf.viz.axes import (
     plain,
     scatter,
     strip_axes,
-    thinned,
 )
 from nasnet_tf.viz.diagram import LABELS
 from nasnet_tf.viz.report import statistics
@@ -198,7 +198,7 @@ def plot_learning_curves(trials: Sequence[Trial], best: Sequence[Trial], limit: 
     """Plots the accuracy in each evaluation of a child: the best trials in color, and at most `limit` evenly spaced others in gray."""
     figure, axes = new_figure("evaluation", "validation accuracy")
     others = [trial for trial in trials if trial.metrics.get("curve") and trial.reused_from is None]
-    others = [others[place] for place in thinned(len(others), limit)]
+    others = [others[place] for place in evenly(len(others), limit)]
     axes.add_collection(LineCollection([_curve(trial) for trial in others], colors=GREY, linewidths=0.6, alpha=0.4, rasterized=True))
     axes.autoscale_view()
     known = [trial for trial in best if trial.metrics.get("curve")]

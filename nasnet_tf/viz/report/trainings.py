@@ -58,8 +58,8 @@ def _training_numbers(folder: pathlib.Path, rows: Sequence[dict], evaluations: M
             numbers[f"accuracy on {choice}, {row['examples']:,} examples"] = f"{row['accuracy']:.4f}"
         if "expected_calibration_error" in row:
             numbers[f"expected calibration error on {choice}"] = f"{row['expected_calibration_error']:.4f}"
-    last = {row["split"]: row for row in [row for row in rows if row["kind"] == "evaluation"][-1:]}
-    for choice, row in (*last.items(), *evaluations.items()):
+    last = [(row["split"], row) for row in rows if row["kind"] == "evaluation"][-1:]
+    for choice, row in (*last, *evaluations.items()):
         numbers |= {f"{text} on {choice}": f"{row[name]:.4f}" for name, text in _OF_DETECTORS.items() if name in row}
     watched = [row for row in rows if row["kind"] == "evaluation" and "accuracy" in row]
     if watched:
